@@ -1,0 +1,56 @@
+# The two commands: `make run` and `make test`. Every target builds .venv from requirements.lock when that file changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+ENV    ?= base
+KEDRO_ENV_FLAG := $(if $(filter-out base,$(ENV)),--env=$(ENV))
+
+export KEDRO_DISABLE_TELEMETRY = 1
+export DO_NOT_TRACK = 1
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM = false
+export PYTHONHASHSEED = 0
+# Git and MLflow must never wait for a question.
+export GIT_TERMINAL_PROMPT = 0
+export GIT_PYTHON_REFRESH = quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench viz serve clean
+
+help:
+	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
+	@echo "make test   all tests        make check  ruff, types, import contracts"
+	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
+	@echo "make bench  benchmarks       make clean  remove .venv and everything a run wrote"
+
+$(VENV)/requirements.lock: requirements.lock
+	@if cmp -s requirements.lock $@; then touch $@; else \
+	  echo "Building $(VENV) from requirements.lock ..." && \
+	  $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed: make PYTHON=/path/to/python3.11")' && \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps -r requirements.lock && \
+	  $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	  $(BIN)/python -m pip check && \
+	  cp requirements.lock $@; fi
+
+run: $(VENV)/requirements.lock
+	$(BIN)/kedro run $(KEDRO_ENV_FLAG)
+
+test: $(VENV)/requirements.lock
+	$(BIN)/python -m pytest
+
+check: $(VENV)/requirements.lock
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/run.py
+
+viz: $(VENV)/requirements.lock
+	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
+
+serve: $(VENV)/requirements.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tailor.serve $(KEDRO_ENV_FLAG)
+
+clean:
+	rm -rf $(VENV) mlflow.db mlruns mlartifacts .viz
+	find data -mindepth 1 ! -name README.md -delete

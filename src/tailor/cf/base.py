@@ -1,0 +1,102 @@
+"""What every collaborative-filtering engine is: fit on a sparse matrix, score blocks of histories, save and load.
+
+Shapes, used on every line: ``U`` users, ``n_items`` items of the whole catalogue (warm, cold and unseen), ``B`` users of
+a block, ``d`` factors, ``m`` embedding dimensions. Engines never see a user × item table: scores exist per block.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor.errors import BadInputError
+from tailor.options import Options
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+State = dict[str, NDArray[Any]]
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class NoOptions(Options):
+    """Options of an engine that has none."""
+
+
+class Engine(ABC, Generic[OptionsT]):
+    """One recommender: public methods validate, the underscored ones compute on internal ids.
+
+    ``score`` depends on the history alone, so known users, sessions and newcomers take the same path.
+    """
+
+    options_class: ClassVar[type[Options]]
+    #: Whether items without train interactions get a meaningful score.
+    scores_cold_items: ClassVar[bool] = False
+
+    def __init__(self, options: OptionsT, seed: int = 0) -> None:
+        self.options = options
+        self.seed = seed
+        self.n_items = 0
+
+    def fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None = None) -> Self:
+        """Learn from train interactions.
+
+        Args:
+            train: positives (U, n_items), values are confidences (1 where plain).
+            warm: items that may be learnt from, shape (n_items,); interactions of the others must not be in ``train``.
+            features: text embeddings (n_items, m), L2-normalised rows, for engines that use them.
+
+        Raises:
+            BadInputError: shapes differ, or train holds interactions of items that are not warm.
+        """
+        if train.shape[1] != len(warm) or (features is not None and len(features) != len(warm)):
+            raise BadInputError(
+                f"train has {train.shape[1]} items, warm {len(warm)}, features {None if features is None else len(features)}"
+            )
+        leaked = int(np.asarray(train[:, np.flatnonzero(~warm)].sum()))
+        if leaked:
+            raise BadInputError(f"{leaked} train interactions belong to items that must be treated as cold")
+        self.n_items = len(warm)
+        self._fit(train.astype(np.float32), warm, features)
+        return self
+
+    def score(self, history: sparse.csr_matrix, users: NDArray[np.int64] | None = None) -> Floats:
+        """Score the whole catalogue for a block of histories.
+
+        Args:
+            history: what each user is known to have consumed, (B, n_items).
+            users: internal ids (B,), -1 where unknown; only the random baseline looks at them.
+
+        Returns:
+            Scores (B, n_items), higher is better; comparable within a row only.
+        """
+        if history.shape[1] != self.n_items:
+            raise BadInputError(f"history has {history.shape[1]} items, the engine was fitted on {self.n_items}")
+        if users is None:
+            users = np.full(history.shape[0], -1, dtype=np.int64)
+        return self._score(sparse.csr_matrix(history, dtype=np.float32), users)
+
+    def state(self) -> State:
+        """Return everything ``from_state`` needs, as plain arrays (for safetensors or npz, never pickle)."""
+        return {"n_items": np.array([self.n_items]), **self._state()}
+
+    @classmethod
+    def from_state(cls, state: State, options: OptionsT, seed: int = 0) -> Self:
+        """Rebuild a fitted engine; its scores equal the original's."""
+        engine = cls(options, seed)
+        engine.n_items = int(state["n_items"][0])
+        engine._load({key: value for key, value in state.items() if key != "n_items"})
+        return engine
+
+    @abstractmethod
+    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None: ...
+
+    @abstractmethod
+    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats: ...
+
+    @abstractmethod
+    def _state(self) -> State: ...
+
+    @abstractmethod
+    def _load(self, state: State) -> None: ...

@@ -1,0 +1,40 @@
+"""Names of the columns that Tailor reads and writes, in one place."""
+
+from typing import Final
+
+USER: Final = "user_id"
+ITEM: Final = "item_id"
+VALUE: Final = "value"
+TIMESTAMP: Final = "timestamp"
+TEXT: Final = "text"
+TITLE: Final = "title"
+SPLIT: Final = "split"
+
+#: Columns that start so are scenario features of an interaction (device, hour, shop) and are carried as they are.
+CONTEXT_PREFIX: Final = "context_"
+#: Columns that start so hold a precomputed vector per item (image, audio) and are joined to its embedding.
+VECTOR_PREFIX: Final = "vector_"
+
+N_TRAIN: Final = "n_train"
+BUCKET: Final = "bucket"
+PSEUDO_COLD: Final = "pseudo_cold"
+
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+COLD: Final = "cold"
+COLD_UNUSED: Final = "cold_unused"
+NEW_USER: Final = "new_user"
+SPLITS: Final = (TRAIN, VALIDATION, TEST, COLD, COLD_UNUSED, NEW_USER)
+
+HEAD: Final = "head"
+TAIL: Final = "tail"
+UNSEEN: Final = "unseen"
+ITEM_BUCKETS: Final = (HEAD, TAIL, COLD, UNSEEN)
+
+RANK: Final = "rank"
+SCORE: Final = "score"
+MODEL: Final = "model"
+CANDIDATES: Final = "candidates"
+WARM: Final = "warm"
+MIXED: Final = "mixed"

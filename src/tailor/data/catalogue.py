@@ -1,0 +1,111 @@
+"""The tables every later step works on: items with buckets, users with activity, and one sparse matrix per split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.data.hashing import seeded_hash
+from tailor.data.split import pseudo_cold
+from tailor.options import SplitOptions
+
+
+def head_items(n_train: NDArray[np.int64], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
+    """Mark the most popular items that together hold ``head_share`` of the train interactions.
+
+    The item that crosses the border belongs to the head; ties in popularity are ordered by ``hashes``.
+
+    Args:
+        n_train: train interactions per item, shape (n_items,).
+        hashes: tie-breakers, shape (n_items,).
+        head_share: share of all train interactions, in (0, 1).
+
+    Returns:
+        Mask of shape (n_items,).
+    """
+    order = np.lexsort((hashes, -n_train))
+    before = np.cumsum(n_train[order]) - n_train[order]
+    head = np.zeros(len(n_train), dtype=bool)
+    head[order] = (before < head_share * n_train.sum()) & (n_train[order] > 0)
+    return head
+
+
+def item_table(
+    items: pd.DataFrame, interactions: pd.DataFrame, options: SplitOptions, head_share: float, seed: int
+) -> pd.DataFrame:
+    """Add n_train, bucket (head, tail, cold, unseen) and pseudo_cold (A, B, none) to the catalogue.
+
+    The row number of an item in this table is its internal id everywhere else. Popularity is counted on train only.
+
+    Args:
+        items: one row per item, with item_id.
+        interactions: with item_id and split.
+    """
+    counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.ITEM].value_counts()
+    n_train = items[c.ITEM].map(counts).fillna(0).astype("int64").to_numpy()
+    cold = items[c.ITEM].isin(
+        interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]
+    ).to_numpy()
+    head = head_items(n_train, seeded_hash(seed, items[c.ITEM]), head_share)
+    bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
+    labels = pseudo_cold(pd.Series(n_train, index=items[c.ITEM]), options.pseudo_cold, seed).to_numpy()
+    out = items.assign(**{c.N_TRAIN: n_train, c.BUCKET: bucket, c.PSEUDO_COLD: labels})
+    return out.astype({c.BUCKET: "str", c.PSEUDO_COLD: "str"})
+
+
+def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
+    """List every user of the interactions with n_train, bucket (q1 least active … q4, new) and their own columns.
+
+    The row number of a user in this table is the user's internal id everywhere else.
+    """
+    ids = pd.DataFrame({c.USER: np.sort(np.asarray(interactions[c.USER].unique(), dtype=object))}).astype("str")
+    counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.USER].value_counts()
+    n_train = ids[c.USER].map(counts).fillna(0).astype("int64")
+    new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
+    ranks = n_train[~new].rank(method="first", pct=True)
+    quartile = np.ceil(ranks * 4).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
+    return ids.assign(**{c.N_TRAIN: n_train, c.BUCKET: quartile.astype("str")}).merge(users, on=c.USER, how="left")
+
+
+@dataclass(frozen=True)
+class IdMap:
+    """Strings outside, contiguous ints inside."""
+
+    ids: NDArray[np.object_]
+    """External ids, shape (n,): position = internal id."""
+
+    @property
+    def index(self) -> pd.Index:
+        """Return the pandas index that does the look-ups."""
+        return pd.Index(self.ids)
+
+    def encode(self, ids: pd.Series) -> NDArray[np.int64]:
+        """Return internal ids, -1 where unknown."""
+        return np.asarray(self.index.get_indexer(pd.Index(ids)), dtype=np.int64)
+
+
+def split_matrix(
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: str, positions: bool = False
+) -> sparse.csr_matrix:
+    """Return the 0/1 matrix of one split, shape (n_users, n_items), float32, sorted indices.
+
+    Args:
+        interactions: with user_id, item_id, split, and timestamp where there is one.
+        positions: store 1 + the place in the user's order instead of 1, so that "the first n items" can be revealed.
+    """
+    rows = interactions[interactions[c.SPLIT] == split]
+    user = IdMap(users[c.USER].to_numpy(dtype=object)).encode(rows[c.USER])
+    item = IdMap(items[c.ITEM].to_numpy(dtype=object)).encode(rows[c.ITEM])
+    values = np.ones(len(rows), dtype=np.float32)
+    if positions:
+        time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
+        order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, user))
+        starts = np.r_[True, np.diff(user[order]) != 0]
+        place = np.arange(len(rows)) - np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
+        values[order] = place + 1
+    matrix = sparse.csr_matrix((values, (user, item)), shape=(len(users), len(items)), dtype=np.float32)
+    matrix.sort_indices()
+    return matrix

@@ -1,0 +1,100 @@
+"""A fabricated catalogue with planted truth: clusters that text and behaviour share, cold items, and planted dirt.
+
+Users and items belong to clusters; a user mostly consumes items of the own cluster; an item's text is written in the
+words of its cluster. So a model that joins text and behaviour can place an item nobody has touched, and one that looks
+at popularity alone cannot.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tailor import columns as c
+
+_WORDS = (
+    "spaceship galaxy alien robot starfleet",
+    "romance wedding love kiss paris",
+    "haunted ghost vampire scream nightmare",
+    "cowboy sheriff saloon horse frontier",
+    "detective murder clue police mystery",
+    "football stadium coach championship boxing",
+    "wizard dragon kingdom sword magic",
+    "comedy prank clown joke holiday",
+)
+
+
+@dataclass(frozen=True)
+class PlantedCatalogue:
+    """The raw tables and the truth behind them."""
+
+    interactions: pd.DataFrame
+    """user_id, item_id, timestamp (seconds); dirty rows last."""
+    items: pd.DataFrame
+    """item_id, title, genre."""
+    users: pd.DataFrame
+    """user_id, age."""
+    item_cluster: pd.Series
+    """Cluster per item_id."""
+    user_cluster: pd.Series
+    """Cluster per user_id."""
+    n_duplicates: int
+    n_unknown_items: int
+    n_missing_ids: int
+
+
+def planted_catalogue(
+    seed: int = 0,
+    n_users: int = 240,
+    n_items: int = 160,
+    n_clusters: int = 4,
+    per_user: int = 24,
+    loyalty: float = 0.9,
+    dirty: int = 7,
+) -> PlantedCatalogue:
+    """Fabricate a catalogue.
+
+    Args:
+        seed: of the generator.
+        n_users: users, spread evenly over clusters.
+        n_items: items, spread evenly over clusters; within one, popularity falls like 1 / rank^0.7.
+        n_clusters: at most 8.
+        per_user: mean interactions per user (Poisson, at least 5).
+        loyalty: probability that an interaction stays in the user's cluster.
+        dirty: how many duplicated rows, rows of unknown items, and rows without item are planted, each.
+    """
+    rng = np.random.default_rng(seed)
+    item_cluster, user_cluster = np.arange(n_items) % n_clusters, np.arange(n_users) % n_clusters
+    popularity = (1.0 + np.arange(n_items) // n_clusters) ** -0.7
+    items = pd.DataFrame({c.ITEM: [f"i{i}" for i in range(n_items)]})
+    vocabulary = [words.split() for words in _WORDS]
+    items[c.TITLE] = [
+        " ".join(rng.choice(vocabulary[k], size=3, replace=False)).title() + f" {i}" for i, k in enumerate(item_cluster)
+    ]
+    items["genre"] = [vocabulary[k][0] for k in item_cluster]
+    rows = []
+    for user in range(n_users):
+        own = item_cluster == user_cluster[user]
+        p = np.where(own, loyalty * popularity / popularity[own].sum(), 0.0) + np.where(
+            own, 0.0, (1 - loyalty) * popularity / popularity[~own].sum()
+        )
+        n = min(max(5, rng.poisson(per_user)), int(own.sum()))
+        chosen = rng.choice(n_items, size=n, replace=False, p=p)
+        rows.append(pd.DataFrame({c.USER: f"u{user}", c.ITEM: items[c.ITEM].to_numpy()[chosen], c.TIMESTAMP: rng.integers(10**9, 10**9 + 10**7, n)}))
+    clean = pd.concat(rows, ignore_index=True)
+    dirt = [
+        clean.iloc[:dirty],
+        pd.DataFrame({c.USER: "u0", c.ITEM: [f"ghost{i}" for i in range(dirty)], c.TIMESTAMP: 10**9}),
+        pd.DataFrame({c.USER: [f"u{i}" for i in range(dirty)], c.ITEM: None, c.TIMESTAMP: 10**9}),
+    ]
+    users = pd.DataFrame({c.USER: [f"u{u}" for u in range(n_users)], "age": rng.integers(18, 80, n_users)})
+    return PlantedCatalogue(
+        interactions=pd.concat([clean, *dirt], ignore_index=True),
+        items=items,
+        users=users,
+        item_cluster=pd.Series(item_cluster, index=items[c.ITEM]),
+        user_cluster=pd.Series(user_cluster, index=users[c.USER]),
+        n_duplicates=dirty,
+        n_unknown_items=dirty,
+        n_missing_ids=dirty,
+    )

@@ -1,0 +1,47 @@
+"""Masks over items and matrices restricted to them."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor import columns as c
+
+Mask = NDArray[np.bool_]
+
+
+def warm_items(items: pd.DataFrame) -> Mask:
+    """Mark items with train interactions, (n_items,)."""
+    return np.asarray(items[c.N_TRAIN] > 0)
+
+
+def pseudo_cold_items(items: pd.DataFrame, sample: str) -> Mask:
+    """Mark one pseudo-cold sample, A or B, (n_items,)."""
+    return np.asarray(items[c.PSEUDO_COLD] == sample)
+
+
+def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
+    """Mark one popularity bucket, (n_items,)."""
+    return np.asarray(items[c.BUCKET] == bucket)
+
+
+def keep_items(matrix: sparse.csr_matrix, keep: Mask) -> sparse.csr_matrix:
+    """Return the matrix with the columns outside ``keep`` emptied; the shape stays."""
+    kept = sparse.csr_matrix(matrix @ sparse.diags(keep.astype(np.float32)))
+    kept.eliminate_zeros()
+    kept.sort_indices()
+    return kept
+
+
+def first_of_each_row(places: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
+    """Return the n entries with the smallest values of each row, as ones: a history revealed in order.
+
+    Args:
+        places: (U, n_items), values order a row's items.
+    """
+    row = np.repeat(np.arange(places.shape[0]), np.diff(places.indptr))
+    order = np.lexsort((places.data, row))
+    rank = np.arange(len(row)) - places.indptr[row[order]]
+    chosen = order[rank < n]
+    ones = np.ones(len(chosen), dtype=np.float32)
+    return sparse.csr_matrix((ones, (row[chosen], places.indices[chosen])), shape=places.shape)

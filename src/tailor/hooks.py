@@ -1,0 +1,88 @@
+"""What the project checks before a run and says after it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import transformers
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from rich.console import Console
+from rich.table import Table
+
+from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.options import ProjectOptions, parse
+
+log = logging.getLogger(__name__)
+
+
+class ProjectHooks:
+    """Environment, parameters and inputs are checked before the first node; the summary is printed after the last."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse an environment that does not exist, and any parameter that does not.
+
+        Raises:
+            ConfigurationError: naming the environment or parameter, and what exists.
+        """
+        conf = Path(context.config_loader.conf_source)
+        known = sorted(folder.name for folder in conf.iterdir() if folder.is_dir())
+        if context.env and context.env not in known:
+            raise ConfigurationError(
+                f"No environment '{context.env}': conf/{context.env} does not exist.{did_you_mean(context.env, known)} "
+                f"Known: {', '.join(known)}. For an own catalogue, copy conf/anime."
+            )
+        (conf / "local").mkdir(exist_ok=True)
+        parse(ProjectOptions, context.params, "")
+        transformers.utils.logging.disable_progress_bar()
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Refuse to start when an input of the pipelines to run does not exist.
+
+        Raises:
+            BadInputError: naming each missing file and what makes it.
+        """
+        missing = [
+            f"  {name}: {_path(catalog, name)}"
+            for name in sorted(pipeline.inputs())
+            if not name.startswith("params:") and _path(catalog, name) and not catalog.exists(name)
+        ]
+        if missing:
+            raise BadInputError(
+                "Inputs that do not exist:\n" + "\n".join(missing) + "\nRaw files: put them there (docs/catalogue.md). "
+                "Anything else: run the pipeline that makes it first, or `kedro run` for all."
+            )
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print what was repaired, how the models compare, and what was registered."""
+        console = Console(width=None if Console().is_terminal else 200)
+        outputs = pipeline.all_outputs()
+        for name, title in (("data_quality", "Repaired or dropped"), ("summary", "Test figures, full ranking")):
+            if name in outputs:
+                console.print(_table(catalog.load(name), title))
+        if "registered_model" in outputs:
+            model = catalog.load("registered_model")
+            console.print(
+                f"Registered [bold]{model['name']}[/] version {model['version']} as [bold]{model['alias']}[/]: "
+                f"mlflow.pyfunc.load_model(\"models:/{model['name']}@{model['alias']}\")"
+            )
+
+
+def _path(catalog: CatalogProtocol, name: str) -> str | None:
+    """Return the file of a dataset, None for what is no file (the model registry, an absent table)."""
+    path = str(getattr(catalog.get(name), "_filepath", "."))
+    return None if path == "." else path
+
+
+def _table(frame: Any, title: str) -> Table:
+    table = Table(title=title if len(frame) else f"{title}: nothing")
+    for column in frame.columns:
+        table.add_column(str(column), overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row])
+    return table

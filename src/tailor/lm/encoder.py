@@ -1,0 +1,136 @@
+"""The base language model: loading, tokenising once, length-sorted batches, mean pooling."""
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+from transformers import AutoModel, AutoTokenizer
+
+from tailor.errors import ConfigurationError
+from tailor.options import EncoderOptions
+
+log = logging.getLogger(__name__)
+PACKAGED = "packaged:"
+
+
+def model_path(base_model: str) -> str:
+    """Resolve ``packaged:<module>`` to the folder inside the installed package; hub ids and paths stay as they are.
+
+    Raises:
+        ConfigurationError: the package is not installed or holds no model.
+    """
+    if not base_model.startswith(PACKAGED):
+        return base_model
+    name = base_model.removeprefix(PACKAGED)
+    try:
+        folder = Path(str(importlib.import_module(name).__file__)).parent / "model"
+    except ImportError:
+        folder = Path()
+    if not (folder / "config.json").is_file():
+        raise ConfigurationError(
+            f"lm_finetuning.encoder.base_model = '{base_model}': no installed package '{name}' carries a model folder. "
+            "Install it (pip), or name a hub id or a local path."
+        )
+    return str(folder)
+
+
+def device() -> torch.device:
+    """Return CUDA where present, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast() -> contextlib.AbstractContextManager[Any]:
+    """Return bf16 autocast where the hardware multiplies bf16 natively, else a no-op (fp32)."""
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    if not torch.cuda.is_available() and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of a corpus, without padding."""
+
+    ids: list[list[int]]
+    """One list per text."""
+    pad: int
+    """Id that fills up a batch."""
+    n_truncated: int
+    """Texts that were longer than max_length."""
+
+    def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """Pad the texts ``rows`` (B,) to the longest of them: input_ids and attention_mask, (B, T)."""
+        lengths = [len(self.ids[row]) for row in rows]
+        ids = torch.full((len(rows), max(lengths)), self.pad, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            ids[at, :length] = torch.tensor(self.ids[row])
+            mask[at, :length] = 1
+        return {"input_ids": ids.to(device()), "attention_mask": mask.to(device())}
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Return tokens per text, shape (n,)."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+
+def load_base(options: EncoderOptions) -> torch.nn.Module:
+    """Load the base model in eval mode, fp32; safetensors weights only."""
+    path = model_path(options.base_model)
+    model: torch.nn.Module = AutoModel.from_pretrained(path, use_safetensors=True)
+    return model.to(device()).eval()
+
+
+def tokenise(texts: list[str], options: EncoderOptions) -> Tokens:
+    """Tokenise a corpus once; how many texts were cut is counted and logged."""
+    tokenizer = AutoTokenizer.from_pretrained(model_path(options.base_model))
+    full = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    n_truncated = sum(len(ids) > options.max_length for ids in full)
+    ids = tokenizer(texts, truncation=True, max_length=options.max_length)["input_ids"]
+    if n_truncated:
+        log.warning("%d of %d texts are cut at %d tokens", n_truncated, len(texts), options.max_length)
+    return Tokens(ids=ids, pad=tokenizer.pad_token_id or 0, n_truncated=n_truncated)
+
+
+def pool(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the mean of the last hidden states over real tokens, (B, m), fp32."""
+    with autocast():
+        hidden = model(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1).to(torch.float32)
+    return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def length_sorted(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield batches of rows of nearly equal length, longest first, so that little padding is computed."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+@torch.inference_mode()
+def encode(model: torch.nn.Module, tokens: Tokens, batch_size: int, label: str = "encode") -> NDArray[np.float32]:
+    """Encode a corpus to (n, m) pooled embeddings, not yet normalised, in the order of the texts."""
+    model.eval()
+    out: NDArray[np.float32] | None = None
+    batches = list(length_sorted(tokens.lengths(), batch_size))
+    for rows in tqdm(batches, desc=label, unit="batch", mininterval=2.0):
+        pooled = pool(model, tokens.batch(rows)).cpu().numpy()
+        if out is None:
+            out = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)
+        out[rows] = pooled
+    return np.zeros((0, 0), np.float32) if out is None else out
+
+
+def normalise(pooled: NDArray[np.float32], fitted_on: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Centre by the mean over ``fitted_on`` (train items) and L2-normalise rows: the e_i of DESIGN §4, (n, m)."""
+    centred = pooled - pooled[fitted_on].mean(axis=0)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.asarray(centred / np.where(norms > 0, norms, 1), dtype=np.float32)

@@ -1,0 +1,118 @@
+"""From fitted models to lists, and from lists to the metrics table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.data.hashing import tie_ranks
+from tailor.data.matrices import bucket_items, first_of_each_row, keep_items
+from tailor.metrics.lists import groups, recommend, to_frame, to_lists
+from tailor.metrics.protocol import Stage, positives
+from tailor.metrics.table import accuracy_rows, exposure_rows
+from tailor.options import EvaluationOptions
+
+Engines = dict[str, Engine[Any]]
+Matrix = sparse.csr_matrix
+
+#: Lists are never shorter, so that the files serve later cut-offs too.
+MIN_LENGTH = 20
+N_HISTORY = "n_history"
+
+
+def list_length(options: EvaluationOptions) -> int:
+    """Return the length of every list."""
+    return max(MIN_LENGTH, *options.k)
+
+
+def list_known_users(
+    engines: Engines, stage: Stage, split: str, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions, seed: int
+) -> pd.DataFrame:
+    """Return the lists of every user that is not new, for all models and candidate sets, in long form."""
+    known = np.flatnonzero(users[c.BUCKET] != "new")
+    history, seen, ties = stage.history[known], stage.seen[known], tie_ranks(seed, items[c.ITEM])
+    frames = []
+    for name, engine in engines.items():
+        found = recommend(
+            engine, known, history, seen, stage.candidates, list_length(options), ties, options.block_users
+        )
+        for candidates, lists in found.items():
+            frame = to_frame(lists, known, users[c.USER], items[c.ITEM])
+            frames.append(frame.assign(**{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _warm_places(new_user: Matrix, items: pd.DataFrame) -> Matrix:
+    return keep_items(new_user, ~bucket_items(items, c.COLD))
+
+
+def list_new_users(
+    engines: Engines, new_user: Matrix, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions, seed: int
+) -> pd.DataFrame:
+    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history.
+
+    Args:
+        new_user: places in each new user's own order (U, n_items), from 1.
+    """
+    new = np.flatnonzero(users[c.BUCKET] == "new")
+    places, ties = _warm_places(new_user, items)[new], tie_ranks(seed, items[c.ITEM])
+    warm = {c.WARM: ~bucket_items(items, c.COLD)}
+    frames = []
+    for n in options.new_user_history if len(new) else ():
+        history = first_of_each_row(places, n)
+        for name, engine in engines.items():
+            found = recommend(engine, new, history, history, warm, list_length(options), ties, options.block_users)
+            frame = to_frame(found[c.WARM], new, users[c.USER], items[c.ITEM])
+            frames.append(frame.assign(**{c.MODEL: name, N_HISTORY: n}))
+    columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def measure_known_users(
+    recommendations: pd.DataFrame,
+    stages: dict[str, tuple[Stage, Matrix]],
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: EvaluationOptions,
+) -> pd.DataFrame:
+    """Measure accuracy and exposure of every list set.
+
+    Args:
+        recommendations: as written by :func:`list_known_users`.
+        stages: per split its rules and its positives (U, n_items).
+    """
+    n_train, tail = items[c.N_TRAIN].to_numpy(), bucket_items(items, c.TAIL)
+    user_bucket = users[c.BUCKET].to_numpy(dtype=str)
+    n_train_users = int((users[c.N_TRAIN] > 0).sum())
+    frames = []
+    for (model, split, candidates), frame in groups(recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+        stage, counted = stages[split]
+        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
+        wanted = positives(counted, stage, candidates)[who]
+        accuracy = accuracy_rows(lists, wanted, stage.item_bucket, user_bucket[who], options.k)
+        shown = exposure_rows(lists, n_train, tail, stage.candidates[candidates], n_train_users, options.k)
+        labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
+        frames += [accuracy.assign(**labels), shown.assign(**labels)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def measure_new_users(
+    recommendations: pd.DataFrame, new_user: Matrix, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions
+) -> pd.DataFrame:
+    """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …"""
+    places = _warm_places(new_user, items)
+    item_bucket = items[c.BUCKET].to_numpy(dtype=str)
+    frames = []
+    for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
+        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
+        hidden = sparse.csr_matrix((places > 0).astype(np.float32) - first_of_each_row(places, int(n)))
+        hidden.eliminate_zeros()
+        one_bucket: NDArray[np.str_] = np.full(len(who), f"new_{n}")
+        rows = accuracy_rows(lists, hidden[who], item_bucket, one_bucket, options.k)
+        labels = {"user_bucket": f"new_{n}", c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}
+        frames.append(rows.assign(**labels))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -1,0 +1,79 @@
+"""Recommendation lists as matrices of internal ids, and as the long table that leaves the house."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.cf.topk import EXCLUDED, top_k
+
+Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def recommend(
+    engine: Engine,  # type: ignore[type-arg]
+    users: NDArray[np.int64],
+    history: sparse.csr_matrix,
+    seen: sparse.csr_matrix,
+    candidate_sets: dict[str, NDArray[np.bool_]],
+    k: int,
+    tie_rank: NDArray[np.int64],
+    block_users: int = 512,
+) -> dict[str, Lists]:
+    """List the k best items per user and candidate set, scoring each block of users once.
+
+    Memory: about 3 x block_users x n_items x 4 bytes.
+
+    Args:
+        users: internal ids (U,), for engines that look at them.
+        history: what scores are computed from (U, n_items).
+        seen: what lists leave out (U, n_items).
+        candidate_sets: masks (n_items,) by name.
+
+    Returns:
+        Per candidate set: items (U, k), -1 for an empty place, and scores (U, k).
+    """
+    parts: dict[str, list[Lists]] = {name: [] for name in candidate_sets}
+    for start in range(0, len(users), block_users):
+        block = slice(start, start + block_users)
+        scores = engine.score(history[block], users[block])
+        scores[seen[block].nonzero()] = EXCLUDED
+        for name, mask in candidate_sets.items():
+            parts[name].append(top_k(np.where(mask, scores, EXCLUDED), k, tie_rank))
+    return {name: (np.vstack([p[0] for p in found]), np.vstack([p[1] for p in found])) for name, found in parts.items()}
+
+
+def to_frame(lists: Lists, users: NDArray[np.int64], user_ids: pd.Series, item_ids: pd.Series) -> pd.DataFrame:
+    """Return the long table user_id, item_id, rank (1…k), score of lists (U, k); empty places are left out."""
+    items, scores = lists
+    row, place = np.nonzero(items >= 0)
+    return pd.DataFrame(
+        {
+            c.USER: user_ids.take(users[row]).to_numpy(),
+            c.ITEM: item_ids.take(items[row, place]).to_numpy(),
+            c.RANK: (place + 1).astype(np.int64),
+            c.SCORE: scores[row, place].astype(np.float64),
+        }
+    ).astype({c.USER: "str", c.ITEM: "str"})
+
+
+def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Yield the tables of one list set each, in the order they were written."""
+    yield from frame.groupby(by, sort=False, observed=True)
+
+
+def to_lists(
+    frame: pd.DataFrame, user_ids: pd.Series, item_ids: pd.Series, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return internal user ids (U,) and lists (U, k) of one list set's long table."""
+    user = pd.Index(user_ids).get_indexer(pd.Index(frame[c.USER]))
+    users, row = np.unique(user, return_inverse=True)
+    lists = np.full((len(users), k), -1, dtype=np.int64)
+    inside = frame[c.RANK].to_numpy() <= k
+    item = pd.Index(item_ids).get_indexer(pd.Index(frame[c.ITEM]))
+    lists[row[inside], frame[c.RANK].to_numpy()[inside] - 1] = item[inside]
+    return users, lists

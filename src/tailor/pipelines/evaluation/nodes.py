@@ -1,0 +1,109 @@
+"""Nodes of ``evaluation``: lists, metrics, tables and plots. Only ``measure`` sees test positives."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.metrics import evaluate, report
+from tailor.metrics.protocol import test_stage, validation_stage
+from tailor.options import EvaluationOptions, parse
+
+Engines = dict[str, Engine[Any]]
+Matrix = sparse.csr_matrix
+
+
+def _options(params: dict[str, Any]) -> EvaluationOptions:
+    return parse(EvaluationOptions, params, "evaluation")
+
+
+def _ladder(baselines: Engines, frozen: Engines, lora: Engines) -> Engines:
+    return {**baselines, "hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+
+
+def recommend_on_validation(
+    baselines: Engines,
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """List for every known user with the models that have not seen pseudo-cold B."""
+    stage, models = validation_stage(items, train), _ladder(baselines, frozen, lora)
+    return evaluate.list_known_users(models, stage, c.VALIDATION, users, items, _options(params), seed)
+
+
+def recommend_on_test(
+    baselines: Engines,
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """List for every known user with the final models; no test positive is among the inputs."""
+    stage, models = test_stage(items, train, validation, cold_unused), _ladder(baselines, frozen, lora)
+    return evaluate.list_known_users(models, stage, c.TEST, users, items, _options(params), seed)
+
+
+def recommend_to_new_users(
+    baselines: Engines,
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    new_user: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """List for new users of whom the first few items are revealed."""
+    return evaluate.list_new_users(_ladder(baselines, frozen, lora), new_user, users, items, _options(params), seed)
+
+
+def join_lists(validation_lists: pd.DataFrame, test_lists: pd.DataFrame) -> pd.DataFrame:
+    """Put all lists into one table."""
+    return pd.concat([validation_lists, test_lists], ignore_index=True)
+
+
+def measure(
+    recommendations: pd.DataFrame,
+    new_user_recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    new_user: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """Measure the saved lists."""
+    stages = {
+        c.VALIDATION: (validation_stage(items, train), validation),
+        c.TEST: (test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold)),
+    }
+    known = evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
+    new = evaluate.measure_new_users(new_user_recommendations, new_user, users, items, _options(params))
+    return pd.concat([known, new], ignore_index=True).assign(seed=seed)
+
+
+def summarise(
+    metrics: pd.DataFrame, frozen_prices: pd.DataFrame, lora_prices: pd.DataFrame, params: dict[str, Any]
+) -> tuple[pd.DataFrame, go.Figure, go.Figure]:
+    """Boil the metrics down to a table, a comparison and the price of cold exposure."""
+    k = max(_options(params).k)
+    table = report.summary_table(metrics, k)
+    prices = {"frozen encoder": frozen_prices, "LoRA encoder": lora_prices}
+    return table, report.comparison_plot(table, k), report.price_plot(prices)

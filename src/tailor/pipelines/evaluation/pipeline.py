@@ -1,0 +1,84 @@
+"""Lists, metrics, plots, and the registered model."""
+
+from kedro.pipeline import Node, Pipeline
+
+from tailor.pipelines.evaluation import nodes, registry
+
+_VALIDATION = ["baseline_validation_models", "frozen.validation_model", "lora.validation_model"]
+_FINAL = ["baseline_models", "frozen.model", "lora.model"]
+_PARAMS = ["params:evaluation", "params:seed"]
+
+
+def create_pipeline(**_: object) -> Pipeline:
+    """Wire ``evaluation``."""
+    return Pipeline(
+        [
+            Node(
+                nodes.recommend_on_validation,
+                [*_VALIDATION, "users", "items", "train_matrix", *_PARAMS],
+                "validation_lists",
+                name="recommend_on_validation",
+            ),
+            Node(
+                nodes.recommend_on_test,
+                [*_FINAL, "users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix", *_PARAMS],
+                "test_lists",
+                name="recommend_on_test",
+            ),
+            Node(
+                nodes.recommend_to_new_users,
+                [*_FINAL, "users", "items", "new_user_matrix", *_PARAMS],
+                "new_user_recommendations",
+                name="recommend_to_new_users",
+            ),
+            Node(nodes.join_lists, ["validation_lists", "test_lists"], "recommendations", name="join_lists"),
+            Node(
+                nodes.measure,
+                [
+                    "recommendations",
+                    "new_user_recommendations",
+                    "users",
+                    "items",
+                    "train_matrix",
+                    "validation_matrix",
+                    "cold_unused_matrix",
+                    "test_matrix",
+                    "cold_matrix",
+                    "new_user_matrix",
+                    *_PARAMS,
+                ],
+                "metrics",
+                name="measure",
+            ),
+            Node(
+                nodes.summarise,
+                ["metrics", "frozen.price_list", "lora.price_list", "params:evaluation"],
+                ["summary", "comparison_plot", "price_plot"],
+                name="summarise",
+            ),
+            Node(
+                registry.track,
+                ["metrics", "comparison_plot", "price_plot", "lm_training_plot"],
+                "tracked_run",
+                name="track",
+            ),
+            Node(
+                registry.build_recommender,
+                ["frozen.model", "lora.model", "users", "items", "train_matrix", *_PARAMS],
+                "recommender",
+                name="build_recommender",
+            ),
+            Node(
+                registry.register,
+                ["recommender", "adapter", "fingerprint", "tracked_run", "params:model_name"],
+                "registered_model",
+                name="register",
+            ),
+            Node(
+                registry.check,
+                ["registered_model", "recommendations", "users", "items", "validation_matrix", "cold_unused_matrix"],
+                "registration_check",
+                name="check_registered",
+            ),
+        ]
+    )

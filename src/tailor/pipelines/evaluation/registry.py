@@ -1,0 +1,163 @@
+"""Nodes that hand over to MLflow: the run's figures, the registered model, and the proof that it is what was measured."""
+
+import shutil
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.data.hashing import tie_ranks
+from tailor.errors import ConfigurationError
+from tailor.lm.adapter import Adapter
+from tailor.options import EvaluationOptions, parse
+from tailor.serving import pyfunc
+from tailor.serving.recommender import Recommender
+
+Engines = dict[str, Engine[Any]]
+Matrix = sparse.csr_matrix
+CHAMPION, CHALLENGER = "champion", "challenger"
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "scipy")
+_LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
+
+
+def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_plot: go.Figure) -> dict[str, Any]:
+    """Log the long-tail figures of every model and the plots to the run that kedro-mlflow has opened."""
+    test = metrics[(metrics["split"] == c.TEST) & metrics["metric"].isin(_LOGGED) & metrics["value"].notna()]
+    wanted = test[test["user_bucket"].isin(["all"]) | test["user_bucket"].str.startswith("new_")]
+    names = wanted[["model", "candidates", "item_bucket", "user_bucket", "metric"]].agg(".".join, axis=1)
+    mlflow.log_metrics(dict(zip(names + "_at_" + wanted["k"].astype(str), wanted["value"].astype(float), strict=True)))
+    for name, figure in {"comparison": comparison, "price_of_cold_exposure": prices, "lm_training": lm_plot}.items():
+        mlflow.log_figure(figure, f"figures/{name}.html")
+    run = mlflow.active_run()
+    return {"run_id": run.info.run_id if run else None, "n_metrics": len(wanted)}
+
+
+def build_recommender(
+    frozen: Engines, lora: Engines, users: pd.DataFrame, items: pd.DataFrame, train: Matrix, params: dict[str, Any], seed: int
+) -> Recommender:
+    """Join the chosen scorer with ids and known histories: what will be served."""
+    options = parse(EvaluationOptions, params, "evaluation")
+    models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    if options.registered not in models:
+        raise ConfigurationError(f"evaluation.registered = '{options.registered}'; known: {', '.join(models)}.")
+    return Recommender(
+        engine=models[options.registered],
+        user_ids=users[c.USER].to_numpy(dtype=object),
+        item_ids=items[c.ITEM].to_numpy(dtype=object),
+        history=train,
+        tie_rank=tie_ranks(seed, items[c.ITEM]),
+        about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed},
+    )
+
+
+def register(
+    recommender: Recommender, adapter: Adapter, fingerprint: dict[str, str], tracked: dict[str, Any], model_name: str
+) -> dict[str, Any]:
+    """Log the model as code, register it, and give it the alias champion if it is the first, else challenger."""
+    with tempfile.TemporaryDirectory() as folder:
+        recommender.save(Path(folder) / pyfunc.ARTIFACT)
+        _log_adapter(adapter, Path(folder) / "adapter")
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=pyfunc.__file__,
+            artifacts={pyfunc.ARTIFACT: str(Path(folder) / pyfunc.ARTIFACT)},
+            code_paths=_code(Path(folder)),
+            signature=pyfunc.signature(),
+            input_example=_example(recommender),
+            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            registered_model_name=model_name,
+        )
+    tags = fingerprint | recommender.about | {"git_commit": _git_commit(), "run_id": tracked["run_id"]}
+    number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(model_name, str(number), key, str(value))
+    return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
+
+
+def check(
+    registered: dict[str, Any],
+    recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    validation: Matrix,
+    cold_unused: Matrix,
+) -> dict[str, Any]:
+    """Load the registered version and assert that it reproduces the run's mixed test lists."""
+    client = mlflow.MlflowClient()
+    found = client.get_model_version_by_alias(registered["name"], registered["alias"])
+    if str(found.version) != registered["version"]:
+        raise RuntimeError(f"alias {registered['alias']} points to version {found.version}, not {registered['version']}")
+    model = mlflow.pyfunc.load_model(f"models:/{registered['name']}/{registered['version']}")
+    of_run = recommendations.query(
+        "model == @registered['model'] and split == 'test' and candidates == 'mixed'"
+    )
+    left_out = sparse.csr_matrix(validation + cold_unused)
+    return _compare(model, of_run, users[c.USER], items[c.ITEM], left_out)
+
+
+def _compare(
+    model: Any, of_run: pd.DataFrame, user_ids: pd.Series, item_ids: pd.Series, left_out: Matrix, n_users: int = 100
+) -> dict[str, Any]:
+    """Ask the model for enough items to leave out, as the run did, what only the split knows."""
+    asked = of_run[c.USER].drop_duplicates().head(n_users).tolist()
+    rows = pd.Index(user_ids).get_indexer(asked)
+    k, extra = int(of_run[c.RANK].max()), int(np.diff(left_out.indptr)[rows].max())
+    answers = model.predict(pd.DataFrame({c.USER: asked}), params={"k": min(k + extra, len(item_ids))})
+    same, worst, total = 0, 0.0, 0
+    for user, row, answer in zip(asked, rows, answers.itertuples(), strict=True):
+        hidden = set(item_ids.iloc[left_out[[row]].indices])
+        served = [(i, s) for i, s in zip(answer.item_ids, answer.scores, strict=True) if i not in hidden][:k]
+        expected = of_run[of_run[c.USER] == user].sort_values(c.RANK)
+        same += sum(i == e for (i, _), e in zip(served, expected[c.ITEM], strict=True))
+        worst = max(worst, float(np.abs(np.array([s for _, s in served]) - expected[c.SCORE].to_numpy()).max()))
+        total += len(expected)
+    # Two items whose scores differ by rounding alone may change places between block sizes.
+    if worst > 1e-4 or same < 0.999 * total:
+        raise RuntimeError(f"the registered model differs from the run: {same}/{total} places, scores by {worst:.2g}")
+    return {"users": len(asked), "places": total, "equal_places": same, "largest_score_difference": worst}
+
+
+def _example(recommender: Recommender) -> pd.DataFrame:
+    items = recommender.item_ids[:2].tolist()
+    return pd.DataFrame({"user_id": [str(recommender.user_ids[0]), None], "history": [[], items]})
+
+
+def _code(folder: Path) -> list[str]:
+    """Copy the package without caches, so that the logged model is the same whatever ran before."""
+    source = Path(pyfunc.code_paths()[0])
+    target = folder / "code" / source.name
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return [str(target)]
+
+
+def _log_adapter(adapter: Adapter, folder: Path) -> None:
+    from tailor.datasets import AdapterDataset  # noqa: PLC0415  (datasets import kedro; only this node writes one by hand)
+
+    AdapterDataset(filepath=str(folder)).save(adapter)
+    mlflow.log_artifacts(str(folder), "adapter")
+
+
+def _give_alias(model_name: str, number: Any) -> str:
+    client = mlflow.MlflowClient()
+    alias = CHALLENGER if CHAMPION in client.get_registered_model(model_name).aliases else CHAMPION
+    client.set_registered_model_alias(model_name, alias, str(number))
+    return alias
+
+
+def _git_commit() -> str:
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

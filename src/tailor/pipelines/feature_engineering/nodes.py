@@ -1,0 +1,43 @@
+"""Nodes of ``feature_engineering``."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.ials import PlainIALS
+from tailor.data.catalogue import split_matrix
+from tailor.data.matrices import keep_items, warm_items
+from tailor.lm.text import item_texts
+from tailor.options import FeatureEngineeringOptions, parse
+
+
+def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
+    return parse(FeatureEngineeringOptions, params, "feature_engineering")
+
+
+def write_texts(items: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
+    """Write the text of every item."""
+    return pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: item_texts(items, _options(params).text)})
+
+
+def build_matrices(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tuple[sparse.csr_matrix, ...]:
+    """Turn each split into a sparse matrix, in the order of ``columns.SPLITS``."""
+    return tuple(
+        split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS
+    )
+
+
+def fit_teacher(
+    train: sparse.csr_matrix, items: pd.DataFrame, params: dict[str, Any], seed: int
+) -> dict[str, np.ndarray]:
+    """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
+    learnt = warm_items(items) & (items[c.PSEUDO_COLD] == "none").to_numpy()
+    seen = keep_items(train, learnt)
+    teacher = PlainIALS(_options(params).teacher, seed).fit(seen, learnt)
+    return {
+        "user_factors": teacher.fold_in(seen).astype(np.float32),
+        "item_factors": teacher.item_factors.astype(np.float32),
+    }

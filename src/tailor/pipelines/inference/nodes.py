@@ -1,0 +1,31 @@
+"""Nodes of ``inference``."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+from mlflow.pyfunc import PyFuncModel
+from tqdm import tqdm
+
+from tailor import columns as c
+from tailor.options import InferenceOptions, parse
+
+log = logging.getLogger(__name__)
+
+
+def recommend_to_everybody(
+    champion: PyFuncModel, users: pd.DataFrame, registered: dict[str, Any], params: dict[str, Any]
+) -> pd.DataFrame:
+    """Ask the champion for the top k of every user, block by block; the registered version orders this node last."""
+    options = parse(InferenceOptions, params, "inference")
+    log.info("The champion of '%s' answers for %d users", registered["name"], len(users))
+    blocks = []
+    for start in tqdm(range(0, len(users), options.block_users), desc="inference", unit="block", mininterval=2.0):
+        asked = users[[c.USER]].iloc[start : start + options.block_users].reset_index(drop=True)
+        answers = asked.join(champion.predict(asked, params={"k": options.k}))
+        blocks.append(answers.explode(["item_ids", "scores"], ignore_index=True))
+    table = pd.concat(blocks, ignore_index=True).dropna(subset=["item_ids"])
+    table[c.RANK] = table.groupby(c.USER, sort=False).cumcount() + 1
+    return table.rename(columns={"item_ids": c.ITEM, "scores": c.SCORE}).astype({c.ITEM: "str", c.SCORE: "float64"})[
+        [c.USER, c.ITEM, c.RANK, c.SCORE, "path"]
+    ]

@@ -1,0 +1,5 @@
+"""The pipeline ``lm_finetuning``."""
+
+from tailor.pipelines.lm_finetuning.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

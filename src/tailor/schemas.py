@@ -1,0 +1,83 @@
+"""pandera contracts at the borders of pipelines; the catalog checks them on every load and save."""
+
+import pandera.pandas as pa
+from pandera.typing.pandas import Series
+
+from tailor import columns as c
+
+
+class Interactions(pa.DataFrameModel):
+    """Unique positive (user_id, item_id) pairs with their split; other columns are carried."""
+
+    user_id: Series[str]
+    item_id: Series[str]
+    split: Series[str] = pa.Field(isin=c.SPLITS)
+
+    class Config:
+        """Pairs are unique."""
+
+        unique = ["user_id", "item_id"]  # noqa: RUF012
+
+
+class Items(pa.DataFrameModel):
+    """The catalogue; row number = internal id."""
+
+    item_id: Series[str] = pa.Field(unique=True)
+    n_train: Series[int] = pa.Field(ge=0)
+    bucket: Series[str] = pa.Field(isin=c.ITEM_BUCKETS)
+    pseudo_cold: Series[str] = pa.Field(isin=("A", "B", "none"))
+
+
+class Users(pa.DataFrameModel):
+    """Everybody in the interactions; row number = internal id."""
+
+    user_id: Series[str] = pa.Field(unique=True)
+    n_train: Series[int] = pa.Field(ge=0)
+    bucket: Series[str] = pa.Field(isin=("q1", "q2", "q3", "q4", "new"))
+
+
+class Split(pa.DataFrameModel):
+    """The split alone, for anyone who recomputes the metrics."""
+
+    user_id: Series[str]
+    item_id: Series[str]
+    split: Series[str] = pa.Field(isin=c.SPLITS)
+
+    class Config:
+        """Nothing else in it."""
+
+        strict = True
+
+
+class ItemText(pa.DataFrameModel):
+    """What the language model reads, in the order of the items."""
+
+    item_id: Series[str] = pa.Field(unique=True)
+    text: Series[str]
+
+
+class Recommendations(pa.DataFrameModel):
+    """The lists the metrics are computed from."""
+
+    user_id: Series[str]
+    item_id: Series[str]
+    rank: Series[int] = pa.Field(ge=1, coerce=True)
+    score: Series[float] = pa.Field(coerce=True)
+    model: Series[str]
+    candidates: Series[str] = pa.Field(isin=(c.WARM, c.COLD, c.MIXED))
+    split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
+
+
+class Metrics(pa.DataFrameModel):
+    """One value per model, split, candidates, bucket, metric and k."""
+
+    model: Series[str]
+    split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
+    seed: Series[int]
+    candidates: Series[str] = pa.Field(isin=(c.WARM, c.COLD, c.MIXED))
+    item_bucket: Series[str]
+    user_bucket: Series[str]
+    metric: Series[str]
+    k: Series[int] = pa.Field(ge=1)
+    value: Series[float] = pa.Field(nullable=True)
+    n_users: Series[int] = pa.Field(ge=0)

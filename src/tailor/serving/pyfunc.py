@@ -1,0 +1,145 @@
+"""The MLflow face of :class:`tailor.serving.recommender.Recommender`: logged as code, loaded by any pyfunc client.
+
+MLflow drops columns and params that the signature does not name before a model sees them, with no more than a warning.
+A misspelt ``histroy`` would silently get the popular list, so the model looks at what the caller really passed and
+refuses what it does not know (docs/adr/0005).
+"""
+
+import inspect
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, set_model
+from mlflow.pyfunc import PyFuncModel, PythonModel, PythonModelContext
+from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from tailor.errors import BadInputError, did_you_mean
+from tailor.serving.recommender import Recommender, Request
+
+COLUMNS = ("user_id", "history")
+PARAMS: dict[str, Any] = {"k": 20, "exclude_seen": True}
+ARTIFACT = "recommender"
+
+
+def signature() -> ModelSignature:
+    """Return the signature: both inputs optional and of any id type, one output row per input row."""
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), name, required=False) for name in COLUMNS]),
+        outputs=Schema(
+            [
+                ColSpec(Array(DataType.string), "item_ids"),
+                ColSpec(Array(DataType.double), "scores"),
+                ColSpec(DataType.string, "path"),
+                ColSpec(DataType.long, "unknown_history"),
+            ]
+        ),
+        params=ParamSchema(
+            [ParamSpec("k", DataType.long, PARAMS["k"]), ParamSpec("exclude_seen", DataType.boolean, PARAMS["exclude_seen"])]
+        ),
+    )
+
+
+def read_requests(frame: pd.DataFrame) -> list[Request]:
+    """Turn rows into requests: ids of any type become strings; None, NaN and blanks mean 'not given'.
+
+    Raises:
+        BadInputError: a column is unknown, none is known, or a history is not a list of ids.
+    """
+    _refuse_unknown(frame.columns, COLUMNS, "column")
+    if not len(frame.columns):
+        raise BadInputError(f"The input has no column; give at least one of {', '.join(COLUMNS)}")
+    blank = [None] * len(frame)
+    users = frame["user_id"] if "user_id" in frame else blank
+    histories = frame["history"] if "history" in frame else blank
+    return [
+        Request(_id(user, "user_id", row), _history(history, row))
+        for row, (user, history) in enumerate(zip(users, histories, strict=True))
+    ]
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _id(value: Any, name: str, row: int) -> str | None:
+    if _missing(value):
+        return None
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    if not isinstance(value, (str, int, np.integer)) or isinstance(value, bool):
+        raise BadInputError(f"{name} in row {row}: {value!r} is not an id (a string or an integer)")
+    return str(value).strip() or None
+
+
+def _history(value: Any, row: int) -> tuple[str, ...]:
+    if _missing(value):
+        return ()
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise BadInputError(f"history in row {row}: {value!r} is not a list of item ids; write it as [...]")
+    ids = (_id(item, "history", row) for item in value)
+    return tuple(item for item in ids if item is not None)
+
+
+def _refuse_unknown(given: Iterable[Any], known: Iterable[str], what: str) -> None:
+    for name in given:
+        if name not in known:
+            raise BadInputError(f"Unknown {what} '{name}'.{did_you_mean(str(name), known)} Known: {', '.join(known)}.")
+
+
+def _as_passed(data: Any, params: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """Return what the caller handed to ``PyFuncModel.predict``, before MLflow dropped the names it does not know."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals
+        if frame.f_code.co_name == "predict" and isinstance(caller.get("self"), PyFuncModel) and "data" in caller:
+            return caller["data"], caller.get("params") or {}
+        frame = frame.f_back
+    return data, params or {}
+
+
+class TailorModel(PythonModel):
+    """Tailor behind ``mlflow.pyfunc.load_model(...).predict(frame, params)`` and ``mlflow models serve``."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the packaged recommender."""
+        self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """Answer one list per row.
+
+        Args:
+            context: unused.
+            model_input: columns user_id and/or history (list of item ids).
+            params: k (list length), exclude_seen.
+
+        Returns:
+            Columns item_ids, scores, path (known_user, fold_in, popular), unknown_history; one row per input row.
+
+        Raises:
+            BadInputError: a column or param is unknown or out of bounds.
+        """
+        passed, passed_params = _as_passed(model_input, params)
+        _refuse_unknown(passed_params, PARAMS, "param")
+        if isinstance(passed, (pd.DataFrame, dict)):
+            _refuse_unknown(passed, COLUMNS, "column")
+        settings = PARAMS | (params or {})
+        requests = read_requests(model_input)
+        answers = self.recommender.recommend(requests, int(settings["k"]), bool(settings["exclude_seen"]))
+        rows = [(a.item_ids, a.scores, a.path, a.unknown_history) for a in answers]
+        return pd.DataFrame(rows, columns=["item_ids", "scores", "path", "unknown_history"])
+
+
+def code_paths() -> list[str]:
+    """Return the package folder that travels with the model (never as the requirement 'tailor')."""
+    return [str(Path(__file__).resolve().parents[1])]
+
+
+set_model(TailorModel())
+__all__ = ["ARTIFACT", "COLUMNS", "PARAMS", "TailorModel", "code_paths", "mlflow", "read_requests", "signature"]

@@ -1,0 +1,14 @@
+"""Kedro project settings."""
+
+from omegaconf.resolvers import oc
+
+from tailor.hooks import ProjectHooks
+
+HOOKS = (ProjectHooks(),)
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+    "custom_resolvers": {"oc.env": oc.env},
+}
