@@ -13,6 +13,7 @@ from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.options import IALSOptions
+from tailor.progress import progress
 
 #: Floats gathered at a time by fold-in; 8 bytes each.
 _BUDGET = 4_000_000
@@ -81,7 +82,9 @@ class IALS(Engine[IALSOptions]):
             item_features=None if augmented is None else augmented[columns],
             lambda_item_feature=0.0 if augmented is None else o.lambda_item_feature,
         )
-        engine.learn()
+        engine.start_learning()
+        for _ in progress(range(o.iterations), "iALS", "sweep"):
+            engine.run_epoch()
         self.item_factors = np.zeros((self.n_items, o.factors))
         if augmented is None:
             self.feature_weights = np.zeros((0, o.factors))

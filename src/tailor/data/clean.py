@@ -140,7 +140,7 @@ def _as_number(values: pd.Series) -> pd.Series:
     """Read numbers, or ISO dates as seconds since 1970; what cannot be read is missing."""
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     if numbers.isna().all() and values.notna().any():
-        dates = pd.to_datetime(values, errors="coerce", utc=True)
+        dates = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
         numbers = ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).astype("float64")
     return numbers.replace([np.inf, -np.inf], np.nan)
 

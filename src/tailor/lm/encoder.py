@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from tailor.errors import ConfigurationError
 from tailor.options import EncoderOptions
+from tailor.progress import progress
 
 log = logging.getLogger(__name__)
 PACKAGED = "packaged:"
@@ -121,7 +121,7 @@ def encode(model: torch.nn.Module, tokens: Tokens, batch_size: int, label: str =
     model.eval()
     out: NDArray[np.float32] | None = None
     batches = list(length_sorted(tokens.lengths(), batch_size))
-    for rows in tqdm(batches, desc=label, unit="batch", mininterval=2.0):
+    for rows in progress(batches, label, "batch"):
         pooled = pool(model, tokens.batch(rows)).cpu().numpy()
         if out is None:
             out = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
 from tailor.cf.topk import top_k
@@ -16,6 +15,7 @@ from tailor.lm.encoder import Tokens, device, encode, load_base, model_path, nor
 from tailor.lm.objective import QuadraticObjective
 from tailor.metrics.ranking import hits, ndcg
 from tailor.options import LMOptions
+from tailor.progress import progress
 
 log = logging.getLogger(__name__)
 Mask = NDArray[np.bool_]
@@ -126,8 +126,9 @@ def tune_lora(
     for epoch in range(1, options.epochs + 1):
         model.train()
         total = 0.0
-        progress = tqdm(_epoch(rows, tokens.lengths(), options.batch_size, rng), desc=f"LoRA epoch {epoch}", mininterval=2.0)
-        for batch in progress:
+        batches = _epoch(rows, tokens.lengths(), options.batch_size, rng)
+        bar = progress(batches, f"LoRA epoch {epoch}/{options.epochs}", "batch")
+        for batch in bar:
             loss = objective.loss(model(tokens.batch(batch)), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -135,7 +136,7 @@ def tune_lora(
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
-            progress.set_postfix(loss=f"{loss.item():.3f}", cold_ndcg=f"{history[-1]['cold_ndcg']:.4f}")
+            bar.set_postfix(loss=f"{loss.item():.3f}", cold_ndcg=f"{history[-1]['cold_ndcg']:.4f}", refresh=False)
         history.append({"epoch": epoch, "loss": total / len(rows), "cold_ndcg": measure()})
         log.info("LoRA epoch %d: loss %.4f, pseudo-cold NDCG@20 %.4f", epoch, history[-1]["loss"], history[-1]["cold_ndcg"])
         if history[-1]["cold_ndcg"] > best_value:

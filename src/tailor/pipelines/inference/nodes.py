@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
-from tqdm import tqdm
 
 from tailor import columns as c
 from tailor.options import InferenceOptions, parse
+from tailor.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def recommend_to_everybody(
     options = parse(InferenceOptions, params, "inference")
     log.info("The champion of '%s' answers for %d users", registered["name"], len(users))
     blocks = []
-    for start in tqdm(range(0, len(users), options.block_users), desc="inference", unit="block", mininterval=2.0):
+    for start in progress(range(0, len(users), options.block_users), "inference", "block"):
         asked = users[[c.USER]].iloc[start : start + options.block_users].reset_index(drop=True)
         answers = asked.join(champion.predict(asked, params={"k": options.k}))
         blocks.append(answers.explode(["item_ids", "scores"], ignore_index=True))

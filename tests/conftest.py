@@ -1,0 +1,127 @@
+"""Shared fixtures: a planted catalogue, its matrices, and a project folder of its own for whole runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.data.catalogue import item_table, split_matrix, user_table
+from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
+from tailor.data.split import split_interactions
+from tailor.options import CleaningOptions, ColumnOptions, SplitOptions
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+COLUMNS = ColumnOptions(
+    interactions={"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"},
+    items={"item_id": "item_id", "title": "title", "genre": "genre"},
+    users={"user_id": "user_id", "age": "age"},
+)
+
+
+@pytest.fixture(scope="session")
+def planted() -> PlantedCatalogue:
+    return planted_catalogue(seed=0)
+
+
+@dataclass(frozen=True)
+class Tables:
+    interactions: object
+    items: object
+    users: object
+    matrices: dict[str, sparse.csr_matrix]
+    warm: np.ndarray
+    features: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def tables(planted: PlantedCatalogue) -> Tables:
+    report = QualityReport()
+    items = clean_items(planted.items, COLUMNS, report)
+    users = clean_users(planted.users, COLUMNS, report)
+    interactions = clean_interactions(planted.interactions, items, COLUMNS, CleaningOptions(), report)
+    options = SplitOptions()
+    interactions[c.SPLIT] = split_interactions(interactions, options, 0)
+    items, users = item_table(items, interactions, options, 0.8, 0), user_table(users, interactions)
+    matrices = {
+        label: split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS
+    }
+    # Features that tell the cluster, with noise: what a perfect text encoder would see.
+    rng = np.random.default_rng(1)
+    clusters = planted.item_cluster[items[c.ITEM]].to_numpy()
+    features = np.eye(clusters.max() + 1)[clusters] + 0.1 * rng.normal(size=(len(items), clusters.max() + 1))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    warm = items[c.N_TRAIN].to_numpy() > 0
+    return Tables(interactions, items, users, matrices, warm, features.astype(np.float32))
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child process: offline, quiet, with the venv on PATH and no tracking server of ours."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    return env | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "KEDRO_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+
+
+def make_project(folder: Path) -> Path:
+    """Lay out a project that shares our code and has its own conf, data and MLflow store."""
+    for name in ("conf", "notebooks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("local", ".ipynb_checkpoints"))
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "src").symlink_to(ROOT / "src")
+    return folder
+
+
+def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **env: str) -> subprocess.CompletedProcess:
+    """Run the kedro CLI in ``project``."""
+    done = subprocess.run(
+        [str(BIN / "kedro"), *args],
+        cwd=project,
+        env=environment() | {"COLUMNS": "300"} | env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    project: Path
+    output: str
+    seconds: float
+
+    @property
+    def data(self) -> Path:
+        return self.project / "data" / "test"
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.data / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One whole run of the fabricated catalogue, shared by the tests that only look at what it left."""
+    import time
+
+    project = make_project(tmp_path_factory.mktemp("project"))
+    started = time.monotonic()
+    done = kedro(project, "run", "--env=test")
+    return FinishedRun(project, done.stdout + done.stderr, time.monotonic() - started)

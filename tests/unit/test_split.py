@@ -1,0 +1,165 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailor import columns as c
+from tailor.data.catalogue import head_items, item_table, split_matrix, user_table
+from tailor.data.matrices import first_of_each_row
+from tailor.data.split import pseudo_cold, split_interactions
+from tailor.errors import BadInputError
+from tailor.options import SplitOptions
+
+PLAIN = SplitOptions(cold_items=0.0, new_users=0.0)
+
+
+def one_user(n, timestamps=None):
+    frame = pd.DataFrame({"user_id": "u", "item_id": [f"i{i}" for i in range(n)]})
+    return frame if timestamps is None else frame.assign(timestamp=timestamps)
+
+
+@pytest.mark.parametrize(
+    ("n", "train", "validation", "test"), [(1, 1, 0, 0), (2, 1, 1, 0), (3, 2, 0, 1), (5, 3, 1, 1), (10, 7, 1, 2), (100, 70, 10, 20)]
+)
+def test_seven_one_two_in_time_order(n, train, validation, test):
+    labels = split_interactions(one_user(n, np.arange(n)), PLAIN, 0)
+    assert labels.tolist() == ["train"] * train + ["validation"] * validation + ["test"] * test
+
+
+def interactions(n_users=60, n_items=80, per_user=15, seed=0):
+    rng = np.random.default_rng(seed)
+    frames = [
+        pd.DataFrame(
+            {
+                "user_id": f"u{u}",
+                "item_id": [f"i{i}" for i in rng.choice(n_items, per_user, replace=False)],
+                "timestamp": rng.integers(0, 50, per_user),
+            }
+        )
+        for u in range(n_users)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), timed=st.booleans())
+def test_the_split_does_not_depend_on_row_order(seed, timed):
+    data = interactions()
+    data = data if timed else data.drop(columns="timestamp")
+    shuffled = data.sample(frac=1, random_state=seed)
+    pd.testing.assert_series_equal(
+        split_interactions(data, SplitOptions(), seed), split_interactions(shuffled, SplitOptions(), seed).sort_index()
+    )
+
+
+def test_cold_items_lose_everything_and_split_at_the_test_window():
+    data = interactions()
+    options = SplitOptions(cold_items=0.25, new_users=0.0)
+    labels = split_interactions(data, options, 0)
+    unheld = split_interactions(data, PLAIN, 0)
+    cold = data["item_id"].isin(data["item_id"][labels.isin([c.COLD, c.COLD_UNUSED])])
+    assert data["item_id"][cold].nunique() == round(0.25 * data["item_id"].nunique())
+    assert set(labels[cold]) == {c.COLD, c.COLD_UNUSED}
+    # Windows are counted over all of a user's interactions: the same base rate for warm and cold positives.
+    assert ((labels == c.COLD) == (cold & (unheld == c.TEST))).all()
+    assert (labels[~cold] == unheld[~cold]).all()
+
+
+def test_cold_items_span_popularity():
+    data = interactions(n_users=300, n_items=100)
+    labels = split_interactions(data, SplitOptions(cold_items=0.1, new_users=0.0), 3)
+    counts = data["item_id"].value_counts()
+    cold = counts.index.isin(data["item_id"][labels.isin([c.COLD, c.COLD_UNUSED])])
+    per_decile = [int(part.sum()) for part in np.array_split(cold, 10)]
+    assert sum(per_decile) == 10
+    assert max(per_decile) <= 2
+
+
+def test_latest_cold_items_are_the_newest():
+    data = interactions()
+    labels = split_interactions(data, SplitOptions(cold_strategy="latest", new_users=0.0), 0)
+    cold = set(data["item_id"][labels.isin([c.COLD, c.COLD_UNUSED])])
+    first = data.groupby("item_id")["timestamp"].min()
+    assert first[list(cold)].min() >= first.drop(list(cold)).max()
+
+
+def test_new_users_leave_whole():
+    data = interactions()
+    labels = split_interactions(data, SplitOptions(), 0)
+    new = set(data["user_id"][labels == c.NEW_USER])
+    assert len(new) == round(0.1 * 60)
+    assert (labels[data["user_id"].isin(new)] == c.NEW_USER).all()
+
+
+def test_global_time_is_one_border_for_all():
+    data = interactions()
+    labels = split_interactions(data, SplitOptions(strategy="global_time", cold_items=0.0, new_users=0.0), 0)
+    borders = [data["timestamp"][labels == name] for name in (c.TRAIN, c.VALIDATION, c.TEST)]
+    assert borders[0].max() <= borders[1].min()
+    assert borders[1].max() <= borders[2].min()
+
+
+@pytest.mark.parametrize("options", [SplitOptions(strategy="global_time"), SplitOptions(cold_strategy="latest")])
+def test_time_is_needed_where_it_is_used(options):
+    with pytest.raises(BadInputError, match="no column is mapped to 'timestamp'"):
+        split_interactions(interactions().drop(columns="timestamp"), options, 0)
+
+
+def test_a_given_split_is_honoured():
+    data = one_user(4).assign(split=["train", "validation", "test", "cold"])
+    assert split_interactions(data, SplitOptions(), 0).tolist() == ["train", "validation", "test", "cold"]
+
+
+def test_a_given_split_needs_validation():
+    with pytest.raises(BadInputError, match="no rows labelled validation"):
+        split_interactions(one_user(2).assign(split=["train", "test"]), SplitOptions(), 0)
+
+
+def test_pseudo_cold_samples_are_disjoint_warm_and_of_one_size():
+    n_train = pd.Series(np.r_[np.arange(1, 201), np.zeros(50)].astype(int), index=[f"i{i}" for i in range(250)])
+    labels = pseudo_cold(n_train, 0.05, 0)
+    assert labels.value_counts().to_dict() == {"none": 250 - 20, "A": 10, "B": 10}
+    assert (labels[n_train == 0] == "none").all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "head"),
+    [
+        ([50, 30, 20], 0.8, [True, True, False]),  # 50 + 30 = 80 % exactly
+        ([50, 29, 21], 0.8, [True, True, True]),  # the item that crosses the border is in
+        ([100, 0, 0], 0.8, [True, False, False]),
+        ([10, 10, 10, 10], 0.5, [False, False, True, True]),  # ties by hash, lowest first
+    ],
+)
+def test_head_items(counts, share, head):
+    hashes = np.arange(len(counts), dtype=np.uint64)[::-1].copy()
+    assert head_items(np.array(counts), hashes, share).tolist() == head
+
+
+def test_buckets_come_from_train_only():
+    data = pd.DataFrame(
+        {
+            "user_id": ["u", "u", "v", "v", "v", "w"],
+            "item_id": ["a", "b", "a", "c", "d", "a"],
+            "split": ["train", "train", "train", "test", "cold", "new_user"],
+        }
+    )
+    items = item_table(pd.DataFrame({"item_id": list("abcde")}), data, SplitOptions(pseudo_cold=0.01), 0.5, 0)
+    assert items["n_train"].tolist() == [2, 1, 0, 0, 0]
+    assert items["bucket"].tolist() == ["head", "tail", "unseen", "cold", "unseen"]
+    users = user_table(pd.DataFrame({"user_id": ["u"], "age": [30]}), data)
+    assert users["user_id"].tolist() == ["u", "v", "w"]
+    assert users["bucket"].tolist() == ["q4", "q2", "new"]
+    assert users["age"].tolist()[0] == 30
+
+
+def test_matrices_and_revealed_history():
+    data = pd.DataFrame(
+        {"user_id": "u", "item_id": list("abcd"), "timestamp": [4.0, 2.0, 3.0, 1.0], "split": "new_user"}
+    )
+    users, items = pd.DataFrame({"user_id": ["u"]}), pd.DataFrame({"item_id": list("abcd")})
+    places = split_matrix(data, users, items, "new_user", positions=True)
+    assert places.toarray().tolist() == [[4.0, 2.0, 3.0, 1.0]]
+    assert first_of_each_row(places, 2).toarray().tolist() == [[0.0, 1.0, 0.0, 1.0]]
+    assert first_of_each_row(places, 0).nnz == 0
