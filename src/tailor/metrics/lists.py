@@ -38,12 +38,14 @@ def recommend(
         Per candidate set: items (U, k), -1 for an empty place, and scores (U, k).
     """
     parts: dict[str, list[Lists]] = {name: [] for name in candidate_sets}
+    columns = {name: np.flatnonzero(mask) for name, mask in candidate_sets.items()}
     for start in range(0, len(users), block_users):
         block = slice(start, start + block_users)
         scores = engine.score(history[block], users[block])
         scores[seen[block].nonzero()] = EXCLUDED
-        for name, mask in candidate_sets.items():
-            parts[name].append(top_k(np.where(mask, scores, EXCLUDED), k, tie_rank))
+        for name, listed in columns.items():
+            places, values = top_k(scores[:, listed], k, tie_rank[listed])
+            parts[name].append((np.where(places >= 0, listed[places], -1), values))
     return {name: (np.vstack([p[0] for p in found]), np.vstack([p[1] for p in found])) for name, found in parts.items()}
 
 

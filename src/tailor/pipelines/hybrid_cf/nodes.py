@@ -10,6 +10,7 @@ from tailor.cf.base import Engine
 from tailor.cf.registry import build
 from tailor.data.matrices import warm_items
 from tailor.hybrid import selection
+from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.options import HybridOptions, parse
 
@@ -30,7 +31,7 @@ def select_baselines(
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose every baseline's options on validation."""
-    holdout = selection.Holdout.build(train, validation, items, seed)
+    holdout = Holdout.build(train, validation, items, seed)
     return selection.select_baselines(holdout, embeddings["embeddings"], _options(params), seed)
 
 
@@ -44,7 +45,7 @@ def fit_baselines(
 ) -> tuple[Engines, Engines]:
     """Fit every baseline without pseudo-cold B, for validation lists, and on all of train, for test lists."""
     features, warm = embeddings["embeddings"], warm_items(items)
-    holdout = selection.Holdout.build(train, validation, items, seed)
+    holdout = Holdout.build(train, validation, items, seed)
     held_out = {name: build(name, o, seed).fit(holdout.train, holdout.warm, features) for name, o in choice.items()}
     full = {name: build(name, o, seed).fit(train, warm, features) for name, o in choice.items()}
     return held_out, full
@@ -59,7 +60,7 @@ def select_hybrid(
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose the options of the hybrid's arms on validation."""
-    holdout = selection.Holdout.build(train, validation, items, seed)
+    holdout = Holdout.build(train, validation, items, seed)
     return selection.select_hybrid(holdout, embeddings["embeddings"], _options(params), seed)
 
 
@@ -74,7 +75,7 @@ def fit_hybrid(
 ) -> tuple[Engines, Engines, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
     options, features = _options(params), embeddings["embeddings"]
-    holdout = selection.Holdout.build(train, validation, items, seed)
+    holdout = Holdout.build(train, validation, items, seed)
     scorer, prices = selection.fit_hybrid(holdout, features, choice, options, seed)
     final = Hybrid(scorer.options, seed).fit(train, warm_items(items), features)
     return {"hybrid": scorer}, {"hybrid": final}, pd.DataFrame(prices)

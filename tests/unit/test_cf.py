@@ -1,0 +1,230 @@
+"""A conformance suite every engine inherits, and cross-checks of the closed forms."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from tailor.cf.base import Engine
+from tailor.cf.baselines import ImplicitALSOptions, NoOptions
+from tailor.cf.ease import ease_weights, pulled_ease_weights
+from tailor.cf.ials import IALS, PlainIALS, fold_in
+from tailor.cf.registry import LADDER, build, engine_class
+from tailor.cf.store import load_engines, save_engines
+from tailor.errors import BadInputError, ConfigurationError
+from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions
+from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.lists import recommend
+from tailor.options import EASEOptions, IALSOptions
+
+FAST: dict[str, Any] = {
+    "implicit_als": ImplicitALSOptions(factors=8, iterations=5),
+    "irspack": IALSOptions(factors=8, iterations=5),
+    "irspack_features": IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
+    "ease": EASEOptions(regularization=20.0),
+    "text_ease": EASEOptions(regularization=20.0, text_pull=20.0),
+    "hybrid": HybridEngineOptions(
+        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEOptions(regularization=20.0, text_pull=20.0),
+        gate=GateOptions(warm=(0.5, 0.25, 0.0, 0.25), cold=(0.5, 0.5, 0.0, 0.0), shift=0.5),
+    ),
+}
+CLASSES = {**LADDER, "text_ease": engine_class("EASE"), "hybrid": Hybrid}
+NAMES = list(CLASSES)
+LEARNERS = [name for name in NAMES if name not in ("random", "constant", "popular")]
+
+
+def make(name: str, seed: int = 0) -> Engine:
+    return CLASSES[name](FAST.get(name, NoOptions()), seed)
+
+
+@pytest.fixture(scope="module")
+def fitted(tables):
+    train = tables.matrices["train"]
+    return {name: make(name).fit(train, tables.warm, tables.features) for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryEngine:
+    def test_scores_the_whole_catalogue(self, fitted, tables, name):
+        train = tables.matrices["train"]
+        scores = fitted[name].score(train[:7], np.arange(7))
+        assert scores.shape == (7, train.shape[1])
+        assert scores.dtype == np.float32
+        assert np.isfinite(scores).all()
+
+    def test_blocks_and_singles_agree(self, fitted, tables, name):
+        train = tables.matrices["train"]
+        whole = fitted[name].score(train[:9], np.arange(9))
+        parts = np.vstack([fitted[name].score(train[[u]], np.array([u])) for u in range(9)])
+        np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+
+    def test_saved_and_loaded_scores_are_equal(self, fitted, tables, name, tmp_path):
+        save_engines(tmp_path / "engines.safetensors", {"a": fitted[name], "b": fitted[name]})
+        loaded = load_engines(tmp_path / "engines.safetensors")
+        train = tables.matrices["train"]
+        assert sorted(loaded) == ["a", "b"]
+        np.testing.assert_allclose(
+            loaded["b"].score(train[:5], np.arange(5)), fitted[name].score(train[:5], np.arange(5)), rtol=1e-4, atol=1e-5
+        )
+
+    def test_the_same_seed_gives_the_same_scores(self, fitted, tables, name):
+        train = tables.matrices["train"]
+        again = make(name).fit(train, tables.warm, tables.features)
+        np.testing.assert_array_equal(
+            again.score(train[:5], np.arange(5)), fitted[name].score(train[:5], np.arange(5))
+        )
+
+    def test_an_empty_history_is_answered(self, fitted, tables, name):
+        empty = sparse.csr_matrix((2, tables.matrices["train"].shape[1]), dtype=np.float32)
+        assert np.isfinite(fitted[name].score(empty)).all()
+
+    def test_a_cold_interaction_in_train_is_refused(self, tables, name):
+        leaky = tables.matrices["train"].tolil()
+        leaky[0, int(np.flatnonzero(~tables.warm)[0])] = 1
+        with pytest.raises(BadInputError, match="1 train interactions belong to items that must be treated as cold"):
+            make(name).fit(leaky.tocsr(), tables.warm, tables.features)
+
+    def test_wrong_shapes_are_refused(self, fitted, tables, name):
+        train = tables.matrices["train"]
+        with pytest.raises(BadInputError, match="history has 3 items, the engine was fitted on"):
+            fitted[name].score(sparse.csr_matrix((1, 3)))
+        with pytest.raises(BadInputError, match="train has"):
+            make(name).fit(train, tables.warm[:-1], tables.features)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_find_the_planted_clusters(fitted, tables, planted, name):
+    """Users stay in their cluster nine times out of ten; whatever learns puts the own cluster first."""
+    train = tables.matrices["train"]
+    known = np.flatnonzero(np.diff(train.indptr) > 0)
+    n_items = train.shape[1]
+    found = recommend(
+        fitted[name], known, train[known], train[known], {"warm": tables.warm}, 10, np.arange(n_items), 64
+    )["warm"][0]
+    item_cluster = planted.item_cluster.to_numpy()
+    user_cluster = planted.user_cluster[tables.users["user_id"]].to_numpy()[known]
+    assert (item_cluster[found] == user_cluster[:, None]).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if CLASSES[n].scores_cold_items])
+def test_cold_items_of_the_right_cluster_come_first(fitted, tables, planted, name):
+    train, cold = tables.matrices["train"], ~tables.warm
+    known = np.flatnonzero(np.diff(train.indptr) > 0)
+    found = recommend(fitted[name], known, train[known], train[known], {"cold": cold}, 1, np.arange(len(cold)))["cold"][0]
+    own = planted.item_cluster.to_numpy()[found[:, 0]] == planted.user_cluster[tables.users["user_id"]].to_numpy()[known]
+    assert own.mean() > 0.8
+
+
+def test_learners_beat_popularity_and_popularity_beats_chance(fitted, tables):
+    train, test = tables.matrices["train"], tables.matrices["test"]
+    known = np.flatnonzero(np.diff(test.indptr) > 0)
+    value = {}
+    for name in NAMES:
+        lists = recommend(fitted[name], known, train[known], train[known], {"w": tables.warm}, 10, np.arange(160))["w"][0]
+        value[name] = np.nanmean(ndcg(hits(lists, test[known]), np.diff(test[known].indptr), 10))
+    assert value["popular"] > value["random"]
+    assert all(value[name] > value["popular"] for name in LEARNERS)
+
+
+def random_history(n_users=40, n_items=25, seed=0):
+    rng = np.random.default_rng(seed)
+    return sparse.csr_matrix((rng.random((n_users, n_items)) < 0.25).astype(np.float32))
+
+
+def test_fold_in_is_the_ridge_solution():
+    rng = np.random.default_rng(0)
+    V, history = rng.normal(size=(25, 4)), random_history(6)
+    gram, ridge = 0.1 * V.T @ V, rng.random(6) + 0.1
+    U = fold_in(history, V, gram, ridge)
+    for u in range(6):
+        S = V[history[[u]].indices]
+        expected = np.linalg.solve(S.T @ S + gram + ridge[u] * np.eye(4), S.sum(axis=0))
+        np.testing.assert_allclose(U[u], expected, rtol=1e-10)
+
+
+def test_fold_in_equals_irspacks_cholesky_user_step():
+    from irspack import IALSRecommender
+
+    X, o = random_history(), IALSOptions(factors=5, iterations=4, alpha=0.3, regularization=0.02, nu=0.8)
+    ours = PlainIALS(o).fit(X, np.ones(25, bool))
+    peer = IALSRecommender(
+        X, n_components=5, alpha0=0.3, reg=0.02, nu=0.8, train_epochs=4, n_threads=1, random_seed=0, solver_type="CG"
+    )
+    peer.start_learning()
+    for _ in range(4):
+        peer.run_epoch()
+    np.testing.assert_array_equal(peer.get_item_embedding(), ours.item_factors.astype(np.float32))
+    from irspack.recommenders._ials_core import IALSSolverConfigBuilder, SolverType
+
+    exact = IALSSolverConfigBuilder().set_n_threads(1).set_solver_type(SolverType.CHOLESKY).build()
+    theirs = peer.trainer_as_ials.core_trainer.transform_user(X, exact)
+    np.testing.assert_allclose(ours.fold_in(X), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_cold_item_is_its_text_times_w(fitted, tables):
+    engine = fitted["irspack_features"]
+    E = np.hstack([tables.features, np.ones((len(tables.features), 1))])
+    cold = ~tables.warm
+    np.testing.assert_allclose(engine.item_factors[cold], (E @ engine.feature_weights)[cold], rtol=1e-12)
+
+
+def test_without_features_the_prior_is_off(tables):
+    train = tables.matrices["train"]
+    plain = IALS(FAST["irspack_features"]).fit(train, tables.warm, None)
+    assert not plain.item_factors[~tables.warm].any()
+    assert plain.feature_weights.shape[0] == 0
+
+
+def test_ease_is_the_least_squares_solution_with_zero_diagonal():
+    X = random_history(60, 8).toarray().astype(float)
+    lam = 3.0
+    B = ease_weights(X.T @ X, lam)
+    for j in range(8):
+        others = [i for i in range(8) if i != j]
+        A = X[:, others]
+        expected = np.linalg.solve(A.T @ A + lam * np.eye(7), A.T @ X[:, j])
+        np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
+        assert B[j, j] == 0
+
+
+def test_pulled_ease_minimises_its_objective():
+    rng = np.random.default_rng(1)
+    X, T = random_history(60, 6).toarray().astype(float), rng.normal(size=(6, 6))
+    np.fill_diagonal(T, 0)
+    lam, kappa = 2.0, 5.0
+    B = pulled_ease_weights(X.T @ X, lam, T, kappa)
+    for j in range(6):
+        others = [i for i in range(6) if i != j]
+        A = X[:, others]
+        expected = np.linalg.solve(A.T @ A + (lam + kappa) * np.eye(5), A.T @ X[:, j] + kappa * T[others, j])
+        np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
+
+
+def test_pull_zero_is_ease_and_pull_infinite_is_text():
+    X, T = random_history(60, 6).toarray().astype(float), np.eye(6)[::-1].copy()
+    np.testing.assert_allclose(
+        pulled_ease_weights(X.T @ X, 2.0, T, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10
+    )
+    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, T, 1e9), T, atol=1e-6)
+
+
+def test_ease_refuses_a_large_catalogue_with_the_remedy():
+    with pytest.raises(BadInputError, match=r"25 items are more than max_items = 10 .*Raise max_items"):
+        build("ease", {"max_items": 10}, 0).fit(random_history(), np.ones(25, bool))
+
+
+def test_unknown_engine_and_option():
+    with pytest.raises(ConfigurationError, match=r"No engine 'eese'. Did you mean 'ease'\?"):
+        build("eese", {}, 0)
+    with pytest.raises(ConfigurationError, match=r"'hybrid_cf.trials.ease.lambda' does not exist"):
+        build("ease", {"lambda": 1}, 0)
+
+
+def test_a_file_without_engines_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(BadInputError, match="holds no engines"):
+        load_engines(tmp_path / "x.safetensors")

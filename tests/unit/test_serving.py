@@ -1,0 +1,170 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailor.cf.baselines import NoOptions, Popular
+from tailor.data.hashing import tie_ranks
+from tailor.errors import BadInputError
+from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions
+from tailor.options import EASEOptions, IALSOptions
+from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
+from tailor.serving.recommender import Recommender, Request
+
+
+@pytest.fixture(scope="module")
+def recommender(tables) -> Recommender:
+    options = HybridEngineOptions(
+        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEOptions(regularization=20.0, text_pull=20.0),
+        gate=GateOptions(warm=(0.5, 0.25, 0.0, 0.25), cold=(1.0, 0.0, 0.0, 0.0), shift=0.5),
+    )
+    train = tables.matrices["train"]
+    return Recommender(
+        engine=Hybrid(options).fit(train, tables.warm, tables.features),
+        user_ids=tables.users["user_id"].to_numpy(dtype=object),
+        item_ids=tables.items["item_id"].to_numpy(dtype=object),
+        history=train,
+        tie_rank=tie_ranks(0, tables.items["item_id"]),
+        about={"fit_on": "train"},
+    )
+
+
+@pytest.fixture(scope="module")
+def known(tables):
+    return tables.users["user_id"][tables.users["bucket"] == "q4"].iloc[0]
+
+
+def history_of(tables, user):
+    row = tables.users["user_id"].tolist().index(user)
+    return [tables.items["item_id"][i] for i in tables.matrices["train"][[row]].indices]
+
+
+def test_the_three_paths(recommender, known, tables):
+    answers = recommender.recommend([Request(known), Request("nobody", ["i1", "i5"]), Request()], k=5)
+    assert [a.path for a in answers] == ["known_user", "fold_in", "popular"]
+    assert all(len(a.item_ids) == len(a.scores) == 5 for a in answers)
+    assert all(a.scores == sorted(a.scores, reverse=True) for a in answers)
+    counts = tables.items.set_index("item_id")["n_train"]
+    assert counts[answers[2].item_ids].tolist() == counts.sort_values(ascending=False).head(5).tolist()
+
+
+def test_a_known_user_equals_the_own_history(recommender, known, tables):
+    by_id, by_history = recommender.recommend([Request(known), Request(None, history_of(tables, known))], k=10)
+    assert by_id.item_ids == by_history.item_ids
+    np.testing.assert_allclose(by_id.scores, by_history.scores, rtol=1e-4)
+
+
+def test_exclude_seen(recommender, known, tables):
+    seen = set(history_of(tables, known))
+    with_seen, without = (recommender.recommend([Request(known)], k=160, exclude_seen=flag)[0] for flag in (False, True))
+    assert seen <= set(with_seen.item_ids)
+    assert not seen & set(without.item_ids)
+    assert len(without.item_ids) == 160 - len(seen)  # fewer than k where the catalogue ends
+
+
+def test_a_session_adds_to_what_is_known(recommender, known, tables):
+    new = next(i for i in tables.items["item_id"] if i not in history_of(tables, known))
+    answer = recommender.recommend([Request(known, [new])], k=160)[0]
+    assert answer.path == "fold_in"
+    assert new not in answer.item_ids
+
+
+def test_unknown_items_are_counted(recommender):
+    answers = recommender.recommend([Request(None, ["i1", "ghost", "ghost2"]), Request(None, ["ghost"])], k=3)
+    assert [a.unknown_history for a in answers] == [2, 1]
+    assert [a.path for a in answers] == ["fold_in", "popular"]
+
+
+def test_repeated_history_counts_once(recommender):
+    once, twice = recommender.recommend([Request(None, ["i1", "i2"]), Request(None, ["i1", "i1", "i2"])], k=5)
+    assert once.item_ids == twice.item_ids
+    np.testing.assert_allclose(once.scores, twice.scores, rtol=1e-5)
+
+
+def test_batch_equals_single(recommender, tables):
+    requests = [Request(user) for user in tables.users["user_id"].head(30)] + [Request(None, ["i3"]), Request()]
+    batch = recommender.recommend(requests, k=7, block_users=16)
+    for request, answer in zip(requests, batch, strict=True):
+        single = recommender.recommend([request], k=7)[0]
+        assert single.item_ids == answer.item_ids
+        np.testing.assert_allclose(single.scores, answer.scores, rtol=1e-4, atol=1e-5)
+
+
+def test_bounds(recommender):
+    with pytest.raises(BadInputError, match="k = 0 is out of bounds"):
+        recommender.recommend([Request()], k=0)
+    with pytest.raises(BadInputError, match="10001 items in one request"):
+        recommender.recommend([Request(None, ["i1"] * 10_001)])
+    with pytest.raises(BadInputError, match="send at most 100000"):
+        recommender.recommend([Request()] * 100_001)
+    assert recommender.recommend([]) == []
+
+
+def test_saved_and_loaded_without_pickle(recommender, known, tmp_path):
+    recommender.save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["about.json", "history.npz", "ids.npz", "model.safetensors"]
+    for name in ("history.npz", "ids.npz"):
+        np.load(tmp_path / name, allow_pickle=False)
+    loaded = Recommender.load(tmp_path)
+    assert loaded.about == {"fit_on": "train"}
+    a, b = (r.recommend([Request(known), Request(None, ["i1"]), Request()], k=9) for r in (recommender, loaded))
+    assert [x.item_ids for x in a] == [x.item_ids for x in b]
+
+
+def test_any_engine_can_be_served(tables):
+    train = tables.matrices["train"]
+    popular = Popular(NoOptions()).fit(train, tables.warm)
+    ids = tables.items["item_id"].to_numpy(dtype=object)
+    served = Recommender(popular, np.array(["u"], dtype=object), ids, train[:1], np.arange(len(ids)))
+    assert served.recommend([Request()], k=1)[0].item_ids == [ids[popular.counts.argmax()]]
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [("7", "7"), (7, "7"), (7.0, "7"), (np.int64(7), "7"), (None, None), (float("nan"), None), (pd.NA, None), (" ", None)],
+)
+def test_user_ids_of_any_type(user, expected):
+    assert read_requests(pd.DataFrame({"user_id": pd.Series([user], dtype=object)}))[0].user_id == expected
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        (["a", "b"], ("a", "b")),
+        ([1, 2.0, None], ("1", "2")),
+        (np.array(["a"]), ("a",)),
+        ((), ()),
+        (None, ()),
+        (float("nan"), ()),
+    ],
+)
+def test_histories_of_any_kind(history, expected):
+    assert read_requests(pd.DataFrame({"history": pd.Series([history], dtype=object)}))[0].history == expected
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"usr_id": ["1"]}, r"Unknown column 'usr_id'. Did you mean 'user_id'\?"),
+        ({"user_id": ["1"], "colour": ["red"]}, "Unknown column 'colour'"),
+        ({"history": ["i1,i2"]}, "history in row 0: 'i1,i2' is not a list of item ids"),
+        ({"history": [3]}, "history in row 0: 3 is not a list"),
+        ({"user_id": [["1"]]}, "user_id in row 0: .* is not an id"),
+        ({"user_id": [1.5]}, "1.5 is not an id"),
+        ({"user_id": [True]}, "True is not an id"),
+        ({}, "no column"),
+    ],
+)
+def test_bad_requests_are_refused_by_name(frame, words):
+    with pytest.raises(BadInputError, match=words):
+        read_requests(pd.DataFrame(frame))
+
+
+def test_the_signature_names_what_is_read():
+    about = signature()
+    assert tuple(about.inputs.input_names()) == COLUMNS
+    assert not about.inputs.required_input_names()
+    assert {p.name: p.default for p in about.params.params} == PARAMS
+    json.dumps(about.to_dict())
