@@ -76,12 +76,12 @@ def environment() -> dict[str, str]:
 
 
 def make_project(folder: Path) -> Path:
-    """Lay out a project that shares our code and has its own conf, data and MLflow store."""
-    for name in ("conf", "notebooks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("local", ".ipynb_checkpoints"))
+    """Lay out a copy of the project with its own data and MLflow store."""
+    for name in ("conf", "notebooks", "src"):
+        ignored = shutil.ignore_patterns("local", ".ipynb_checkpoints", "__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "src").symlink_to(ROOT / "src")
     return folder
 
 
@@ -99,6 +99,20 @@ def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **e
     if check:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done
+
+
+def run_here(
+    project: Path, monkeypatch: pytest.MonkeyPatch, env: str = "test", params: dict | None = None, **selection: object
+) -> None:
+    """Run pipelines of ``project`` in this process: what the CLI does, without starting an interpreter."""
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(project)
+    bootstrap_project(project)
+    with KedroSession.create(project_path=project, env=env, runtime_params=params or {}) as session:
+        session.run(**selection)
 
 
 @dataclass(frozen=True)

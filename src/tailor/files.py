@@ -1,7 +1,6 @@
 """Writing files so that nothing half-written is ever left under the final name."""
 
 import contextlib
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         if aside.is_dir() and path.exists():
             shutil.rmtree(path)
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         if aside.is_dir():
             shutil.rmtree(aside)

@@ -1,21 +1,18 @@
 """What the project checks before a run and says after it."""
 
-import logging
+import os
 from pathlib import Path
 from typing import Any
 
-import transformers
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.options import ProjectOptions, parse
-
-log = logging.getLogger(__name__)
 
 
 class ProjectHooks:
@@ -37,10 +34,10 @@ class ProjectHooks:
             )
         (conf / "local").mkdir(exist_ok=True)
         parse(ProjectOptions, context.params, "")
-        transformers.utils.logging.disable_progress_bar()
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Refuse to start when an input of the pipelines to run does not exist.
 
         Raises:
@@ -58,7 +55,7 @@ class ProjectHooks:
             )
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print what was repaired, how the models compare, and what was registered."""
         console = Console(width=None if Console().is_terminal else 200)
         outputs = pipeline.all_outputs()
@@ -69,14 +66,16 @@ class ProjectHooks:
             model = catalog.load("registered_model")
             console.print(
                 f"Registered [bold]{model['name']}[/] version {model['version']} as [bold]{model['alias']}[/]: "
-                f"mlflow.pyfunc.load_model(\"models:/{model['name']}@{model['alias']}\")"
+                f'mlflow.pyfunc.load_model("models:/{model["name"]}@{model["alias"]}")'
             )
 
 
-def _path(catalog: CatalogProtocol, name: str) -> str | None:
+def _path(catalog: DataCatalog, name: str) -> str | None:
     """Return the file of a dataset, None for what is no file (the model registry, an absent table)."""
-    path = str(getattr(catalog.get(name), "_filepath", "."))
-    return None if path == "." else path
+    path = Path(str(getattr(catalog.get(name), "_filepath", ".")))
+    if path == Path():
+        return None
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _table(frame: Any, title: str) -> Table:

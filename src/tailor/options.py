@@ -72,7 +72,9 @@ class SplitOptions(Options):
     @model_validator(mode="after")
     def _leaves_a_test_window(self) -> Self:
         if self.train + self.validation >= 1.0:
-            raise ValueError(f"train + validation = {self.train + self.validation:g} leaves no test window (< 1 needed)")
+            raise ValueError(
+                f"train + validation = {self.train + self.validation:g} leaves no test window (< 1 needed)"
+            )
         return self
 
 
@@ -252,10 +254,10 @@ class ProjectOptions(Options):
     inference: InferenceOptions = InferenceOptions()
 
 
-O = TypeVar("O", bound=Options)
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def parse(model: type[O], values: Any, where: str) -> O:
+def parse(model: type[OptionsT], values: Any, where: str) -> OptionsT:
     """Validate ``values`` into ``model``, or say which key under ``where`` is wrong and what would be right.
 
     Raises:

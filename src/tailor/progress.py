@@ -10,6 +10,6 @@ T = TypeVar("T")
 
 
 def progress(steps: Iterable[T], label: str, unit: str) -> "tqdm[T]":
-    """Wrap ``steps`` in a bar on stderr, shown after 3 s; it moves twice a second on a terminal, every 15 s in a log."""
+    """Wrap ``steps`` in a bar on stderr, shown after 3 s; it moves twice a second on a terminal, else every 15 s."""
     settings: dict[str, Any] = {"mininterval": 0.5} if sys.stderr.isatty() else {"mininterval": 15.0, "ncols": 100}
     return tqdm(steps, desc=label, unit=unit, delay=3.0, **settings)

@@ -14,8 +14,8 @@ from tailor.cf.registry import LADDER, build, engine_class
 from tailor.cf.store import load_engines, save_engines
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions
-from tailor.metrics.ranking import hits, ndcg
 from tailor.metrics.lists import recommend
+from tailor.metrics.ranking import hits, ndcg
 from tailor.options import EASEOptions, IALSOptions
 
 FAST: dict[str, Any] = {
@@ -66,15 +66,16 @@ class TestEveryEngine:
         train = tables.matrices["train"]
         assert sorted(loaded) == ["a", "b"]
         np.testing.assert_allclose(
-            loaded["b"].score(train[:5], np.arange(5)), fitted[name].score(train[:5], np.arange(5)), rtol=1e-4, atol=1e-5
+            loaded["b"].score(train[:5], np.arange(5)),
+            fitted[name].score(train[:5], np.arange(5)),
+            rtol=1e-4,
+            atol=1e-5,
         )
 
     def test_the_same_seed_gives_the_same_scores(self, fitted, tables, name):
         train = tables.matrices["train"]
         again = make(name).fit(train, tables.warm, tables.features)
-        np.testing.assert_array_equal(
-            again.score(train[:5], np.arange(5)), fitted[name].score(train[:5], np.arange(5))
-        )
+        np.testing.assert_array_equal(again.score(train[:5], np.arange(5)), fitted[name].score(train[:5], np.arange(5)))
 
     def test_an_empty_history_is_answered(self, fitted, tables, name):
         empty = sparse.csr_matrix((2, tables.matrices["train"].shape[1]), dtype=np.float32)
@@ -112,8 +113,12 @@ def test_learners_find_the_planted_clusters(fitted, tables, planted, name):
 def test_cold_items_of_the_right_cluster_come_first(fitted, tables, planted, name):
     train, cold = tables.matrices["train"], ~tables.warm
     known = np.flatnonzero(np.diff(train.indptr) > 0)
-    found = recommend(fitted[name], known, train[known], train[known], {"cold": cold}, 1, np.arange(len(cold)))["cold"][0]
-    own = planted.item_cluster.to_numpy()[found[:, 0]] == planted.user_cluster[tables.users["user_id"]].to_numpy()[known]
+    found = recommend(fitted[name], known, train[known], train[known], {"cold": cold}, 1, np.arange(len(cold)))["cold"][
+        0
+    ]
+    own = (
+        planted.item_cluster.to_numpy()[found[:, 0]] == planted.user_cluster[tables.users["user_id"]].to_numpy()[known]
+    )
     assert own.mean() > 0.8
 
 
@@ -122,7 +127,9 @@ def test_learners_beat_popularity_and_popularity_beats_chance(fitted, tables):
     known = np.flatnonzero(np.diff(test.indptr) > 0)
     value = {}
     for name in NAMES:
-        lists = recommend(fitted[name], known, train[known], train[known], {"w": tables.warm}, 10, np.arange(160))["w"][0]
+        lists = recommend(fitted[name], known, train[known], train[known], {"w": tables.warm}, 10, np.arange(160))["w"][
+            0
+        ]
         value[name] = np.nanmean(ndcg(hits(lists, test[known]), np.diff(test[known].indptr), 10))
     assert value["popular"] > value["random"]
     assert all(value[name] > value["popular"] for name in LEARNERS)
@@ -204,9 +211,7 @@ def test_pulled_ease_minimises_its_objective():
 
 def test_pull_zero_is_ease_and_pull_infinite_is_text():
     X, T = random_history(60, 6).toarray().astype(float), np.eye(6)[::-1].copy()
-    np.testing.assert_allclose(
-        pulled_ease_weights(X.T @ X, 2.0, T, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10
-    )
+    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, T, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10)
     np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, T, 1e9), T, atol=1e-6)
 
 

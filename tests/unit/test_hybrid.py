@@ -3,12 +3,12 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.errors import ConfigurationError
 from tailor.hybrid.gate import fit_shift, fit_weights, simplex
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions, mix
 from tailor.hybrid.selection import select_baselines
 from tailor.options import EASEOptions, HybridOptions, IALSOptions, MixtureOptions
-from tailor.errors import ConfigurationError
 
 
 def test_simplex_lists_every_weight_vector_once():
@@ -18,10 +18,8 @@ def test_simplex_lists_every_weight_vector_once():
 
 
 def test_mix_by_hand():
-    z = [np.array([[1.0, 2.0, 3.0]], np.float32), np.array([[10.0, 20.0, 30.0]], np.float32)] + [
-        np.zeros((1, 3), np.float32),
-        np.array([[7.0, 8.0, 9.0]], np.float32),
-    ]
+    rows = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [0.0, 0.0, 0.0], [7.0, 8.0, 9.0])
+    z = [np.array([row], np.float32) for row in rows]
     warm = np.array([True, True, False])
     gate = GateOptions(warm=(0.5, 0.5, 0, 0), cold=(1.0, 0, 0, 0), shift=0.25)
     assert mix(z, gate, warm, np.array([False])).tolist() == [[5.5, 11.0, 3.25]]
@@ -36,7 +34,8 @@ def holdout(tables):
 @pytest.fixture(scope="module")
 def scorer(holdout, tables):
     options = HybridEngineOptions(
-        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEOptions(regularization=20, text_pull=20)
+        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEOptions(regularization=20, text_pull=20),
     )
     return Hybrid(options).fit(holdout.train, holdout.warm, tables.features)
 
@@ -82,7 +81,10 @@ def test_no_test_row_changes_a_choice(tables, holdout):
     """Selection reads train, validation and the item table; test rows may be anything."""
     assert "test" not in Holdout.__dataclass_fields__
     values = holdout.measure(
-        Hybrid(HybridEngineOptions(ials=IALSOptions(factors=4, iterations=2))).fit(holdout.train, holdout.warm, tables.features), 10
+        Hybrid(HybridEngineOptions(ials=IALSOptions(factors=4, iterations=2))).fit(
+            holdout.train, holdout.warm, tables.features
+        ),
+        10,
     )
     assert set(values) == {c.WARM, c.COLD}
 

@@ -23,7 +23,11 @@ TEXTS = ["a slow space opera", "romance in paris", "a", "ghost ghost ghost in th
 
 def test_missing_pieces_are_left_out():
     items = pd.DataFrame(
-        {"title": ["Amélie &amp; co", "Heat", None], "year": [2001.0, np.nan, 1999.0], "genres": ["Comedy", "Unknown", "  "]}
+        {
+            "title": ["Amélie &amp; co", "Heat", None],
+            "year": [2001.0, np.nan, 1999.0],
+            "genres": ["Comedy", "Unknown", "  "],
+        }
     )
     texts = item_texts(items, TextOptions(item_template=["{title} ({year})", "{title}", "genres: {genres}"]))
     assert texts.tolist() == ["Amélie & co (2001). Amélie & co. genres: Comedy", "Heat", ""]
@@ -172,7 +176,14 @@ def lesson(planted):
     V = np.eye(4, dtype=np.float32)[cluster]
     stop = np.arange(80) % 5 == 0
     options = LMOptions(encoder=ENCODER, epochs=2, batch_size=16)
-    return tokenise((items["title"] + " " + items["genre"]).tolist(), ENCODER), U, V, sparse.csr_matrix(X), stop, options
+    return (
+        tokenise((items["title"] + " " + items["genre"]).tolist(), ENCODER),
+        U,
+        V,
+        sparse.csr_matrix(X),
+        stop,
+        options,
+    )
 
 
 def test_tuning_learns_and_is_deterministic(lesson):

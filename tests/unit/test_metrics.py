@@ -48,7 +48,9 @@ def test_recall_and_hit_rate():
 
 
 def test_buckets_count_only_their_positives_in_the_ideal_too():
-    rows = accuracy_rows(LISTS[:2], POSITIVES[:2], np.array(["tail", "head", "head", "head"]), np.array(["q1", "q2"]), [3])
+    rows = accuracy_rows(
+        LISTS[:2], POSITIVES[:2], np.array(["tail", "head", "head", "head"]), np.array(["q1", "q2"]), [3]
+    )
     value = rows.set_index(["item_bucket", "user_bucket", "metric"])["value"]
     users = rows.set_index(["item_bucket", "user_bucket", "metric"])["n_users"]
     assert value["tail", "all", "ndcg"] == pytest.approx(1 / log2(4))  # item 0 at rank 3; ideal is rank 1
@@ -114,7 +116,9 @@ def test_agreement_with_ranx():
     lists, values = top_k(scores, k, np.arange(n_items))
     counted = np.diff(truth.indptr) > 0
     qrels = {f"u{u}": {f"i{i}": 1 for i in truth[[u]].indices} for u in np.flatnonzero(counted)}
-    run = {f"u{u}": {f"i{i}": float(s) for i, s in zip(lists[u], values[u], strict=True)} for u in np.flatnonzero(counted)}
+    run = {
+        f"u{u}": {f"i{i}": float(s) for i, s in zip(lists[u], values[u], strict=True)} for u in np.flatnonzero(counted)
+    }
     theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), ["ndcg@10", "recall@20", "hit_rate@10"])
     hit, n = hits(lists, truth), np.diff(truth.indptr)
     assert np.nanmean(ndcg(hit, n, 10)) == pytest.approx(theirs["ndcg@10"], abs=1e-9)

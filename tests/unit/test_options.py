@@ -11,7 +11,9 @@ def test_misspelt_key_names_the_path_and_a_suggestion():
 
 
 def test_nested_and_top_level_keys():
-    with pytest.raises(ConfigurationError, match=r"'lm_finetuning.lora.rank' does not exist.*Known here: alpha, dropout, r"):
+    with pytest.raises(
+        ConfigurationError, match=r"'lm_finetuning.lora.rank' does not exist.*Known here: alpha, dropout, r"
+    ):
         parse(ProjectOptions, {"lm_finetuning": {"lora": {"rank": 5}}}, "")
     with pytest.raises(ConfigurationError, match=r"'hybrid_fc' does not exist. Did you mean 'hybrid_cf'\?"):
         parse(ProjectOptions, {"hybrid_fc": {}}, "")

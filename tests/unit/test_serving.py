@@ -58,7 +58,9 @@ def test_a_known_user_equals_the_own_history(recommender, known, tables):
 
 def test_exclude_seen(recommender, known, tables):
     seen = set(history_of(tables, known))
-    with_seen, without = (recommender.recommend([Request(known)], k=160, exclude_seen=flag)[0] for flag in (False, True))
+    with_seen, without = (
+        recommender.recommend([Request(known)], k=160, exclude_seen=flag)[0] for flag in (False, True)
+    )
     assert seen <= set(with_seen.item_ids)
     assert not seen & set(without.item_ids)
     assert len(without.item_ids) == 160 - len(seen)  # fewer than k where the catalogue ends
@@ -123,7 +125,16 @@ def test_any_engine_can_be_served(tables):
 
 @pytest.mark.parametrize(
     ("user", "expected"),
-    [("7", "7"), (7, "7"), (7.0, "7"), (np.int64(7), "7"), (None, None), (float("nan"), None), (pd.NA, None), (" ", None)],
+    [
+        ("7", "7"),
+        (7, "7"),
+        (7.0, "7"),
+        (np.int64(7), "7"),
+        (None, None),
+        (float("nan"), None),
+        (pd.NA, None),
+        (" ", None),
+    ],
 )
 def test_user_ids_of_any_type(user, expected):
     assert read_requests(pd.DataFrame({"user_id": pd.Series([user], dtype=object)}))[0].user_id == expected

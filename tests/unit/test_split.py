@@ -20,7 +20,8 @@ def one_user(n, timestamps=None):
 
 
 @pytest.mark.parametrize(
-    ("n", "train", "validation", "test"), [(1, 1, 0, 0), (2, 1, 1, 0), (3, 2, 0, 1), (5, 3, 1, 1), (10, 7, 1, 2), (100, 70, 10, 20)]
+    ("n", "train", "validation", "test"),
+    [(1, 1, 0, 0), (2, 1, 1, 0), (3, 2, 0, 1), (5, 3, 1, 1), (10, 7, 1, 2), (100, 70, 10, 20)],
 )
 def test_seven_one_two_in_time_order(n, train, validation, test):
     labels = split_interactions(one_user(n, np.arange(n)), PLAIN, 0)

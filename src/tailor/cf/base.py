@@ -1,7 +1,7 @@
 """What every collaborative-filtering engine is: fit on a sparse matrix, score blocks of histories, save and load.
 
-Shapes, used on every line: ``U`` users, ``n_items`` items of the whole catalogue (warm, cold and unseen), ``B`` users of
-a block, ``d`` factors, ``m`` embedding dimensions. Engines never see a user × item table: scores exist per block.
+Shapes, used on every line: ``U`` users, ``n_items`` items of the whole catalogue (warm, cold and unseen), ``B`` users
+of a block, ``d`` factors, ``m`` embedding dimensions. Engines never see a user × item table: scores exist per block.
 """
 
 from abc import ABC, abstractmethod
@@ -52,7 +52,8 @@ class Engine(ABC, Generic[OptionsT]):
         """
         if train.shape[1] != len(warm) or (features is not None and len(features) != len(warm)):
             raise BadInputError(
-                f"train has {train.shape[1]} items, warm {len(warm)}, features {None if features is None else len(features)}"
+                f"train has {train.shape[1]} items, warm {len(warm)}, features "
+                f"{None if features is None else len(features)}"
             )
         leaked = int(np.asarray(train[:, np.flatnonzero(~warm)].sum()))
         if leaked:

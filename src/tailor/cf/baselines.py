@@ -100,7 +100,7 @@ class ImplicitALS(Engine[ImplicitALSOptions]):
         model.fit(train, show_progress=False)
         self.item_factors: Floats = np.asarray(model.item_factors)
 
-    def _model(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _model(self):  # type: ignore[no-untyped-def]
         from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415  (an optional peer)
         from threadpoolctl import threadpool_limits  # noqa: PLC0415
 

@@ -15,7 +15,9 @@ def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Invert a symmetric positive definite matrix (n, n) by Cholesky, in place where LAPACK can."""
     factor, info = linalg.lapack.dpotrf(matrix, lower=True, overwrite_a=True)
     if info:
-        raise BadInputError(f"EASE: the Gram matrix is not positive definite (LAPACK potrf {info}); raise regularization")
+        raise BadInputError(
+            f"EASE: the Gram matrix is not positive definite (LAPACK potrf {info}); raise regularization"
+        )
     inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
     lower = np.tril(inverse)
     return np.asarray(lower + np.tril(lower, -1).T)

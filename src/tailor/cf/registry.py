@@ -20,7 +20,7 @@ LADDER: dict[str, type[Engine[Any]]] = {
     "irspack": PlainIALS,
     "irspack_features": IALS,
 }
-_CLASSES: dict[str, type[Engine[Any]]] = {cls.__name__: cls for cls in (*LADDER.values(), EASE)}
+_CLASSES: dict[str, type[Engine[Any]]] = {EASE.__name__: EASE} | {cls.__name__: cls for cls in LADDER.values()}
 
 
 def register(cls: type[Engine[Any]]) -> type[Engine[Any]]:

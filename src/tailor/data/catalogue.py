@@ -1,6 +1,7 @@
 """The tables every later step works on: items with buckets, users with activity, and one sparse matrix per split."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tailor.data.split import pseudo_cold
 from tailor.options import SplitOptions
 
 
-def head_items(n_train: NDArray[np.int64], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
+def head_items(n_train: NDArray[Any], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
     """Mark the most popular items that together hold ``head_share`` of the train interactions.
 
     The item that crosses the border belongs to the head; ties in popularity are ordered by ``hashes``.
@@ -45,10 +46,8 @@ def item_table(
         interactions: with item_id and split.
     """
     counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.ITEM].value_counts()
-    n_train = items[c.ITEM].map(counts).fillna(0).astype("int64").to_numpy()
-    cold = items[c.ITEM].isin(
-        interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]
-    ).to_numpy()
+    n_train = items[c.ITEM].map(counts).fillna(0).to_numpy(dtype=np.int64)
+    cold = items[c.ITEM].isin(interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]).to_numpy()
     head = head_items(n_train, seeded_hash(seed, items[c.ITEM]), head_share)
     bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
     labels = pseudo_cold(pd.Series(n_train, index=items[c.ITEM]), options.pseudo_cold, seed).to_numpy()
@@ -66,8 +65,9 @@ def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     n_train = ids[c.USER].map(counts).fillna(0).astype("int64")
     new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
     ranks = n_train[~new].rank(method="first", pct=True)
-    quartile = np.ceil(ranks * 4).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
-    return ids.assign(**{c.N_TRAIN: n_train, c.BUCKET: quartile.astype("str")}).merge(users, on=c.USER, how="left")
+    quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
+    described = ids.assign(**{c.N_TRAIN: n_train}).assign(**{c.BUCKET: quartile.astype("str")})
+    return described.merge(users, on=c.USER, how="left")
 
 
 @dataclass(frozen=True)

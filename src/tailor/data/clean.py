@@ -1,4 +1,4 @@
-"""From a user's raw tables to Tailor's: columns renamed, ids made strings, defective rows dropped, counted and named."""
+"""From raw tables to Tailor's: columns renamed, ids made strings, defective rows dropped, counted and named."""
 
 from collections.abc import Mapping
 
@@ -87,9 +87,9 @@ def clean_users(raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport
     users = rename(raw, columns.users, "users", (c.USER,))
     users[c.USER] = as_id(users[c.USER])
     users = _drop(users, users[c.USER].isna(), "users", "missing user_id", report)
-    return _drop(users, users.duplicated(c.USER), "users", "duplicated user_id (the first is kept)", report).reset_index(
-        drop=True
-    )
+    return _drop(
+        users, users.duplicated(c.USER), "users", "duplicated user_id (the first is kept)", report
+    ).reset_index(drop=True)
 
 
 def clean_interactions(
@@ -175,7 +175,7 @@ def _parse_vectors(cells: pd.Series, name: str) -> pd.Series:
     except (TypeError, ValueError) as exc:
         raise BadInputError(f"raw_items column '{name}': a cell is not a vector of numbers ({exc}).") from None
     lengths = vectors.map(len)
-    if lengths.nunique() != 1 or not np.isfinite(np.stack(vectors.to_list())).all():
+    if (lengths != lengths.iloc[0]).any() or not np.isfinite(np.stack(vectors.to_list())).all():
         row = int(lengths.ne(lengths.mode()[0]).to_numpy().argmax())
         raise BadInputError(
             f"raw_items column '{name}': vectors must have one length and finite numbers; see row {row} "

@@ -80,7 +80,15 @@ def planted_catalogue(
         )
         n = min(max(5, rng.poisson(per_user)), int(own.sum()))
         chosen = rng.choice(n_items, size=n, replace=False, p=p)
-        rows.append(pd.DataFrame({c.USER: f"u{user}", c.ITEM: items[c.ITEM].to_numpy()[chosen], c.TIMESTAMP: rng.integers(10**9, 10**9 + 10**7, n)}))
+        rows.append(
+            pd.DataFrame(
+                {
+                    c.USER: f"u{user}",
+                    c.ITEM: items[c.ITEM].to_numpy()[chosen],
+                    c.TIMESTAMP: rng.integers(10**9, 10**9 + 10**7, n),
+                }
+            )
+        )
     clean = pd.concat(rows, ignore_index=True)
     dirt = [
         clean.iloc[:dirty],

@@ -53,8 +53,8 @@ def pseudo_cold(n_train: pd.Series, fraction: float, seed: int) -> pd.Series:
     ids = pd.Series(warm.index, index=warm.index)
     chosen = _stratified(warm, seeded_hash(seed + 1, ids), min(1.0, 2 * fraction))
     labels = pd.Series("none", index=n_train.index, dtype="str")
-    labels[chosen[0::2]] = "A"
-    labels[chosen[1::2]] = "B"
+    labels.loc[chosen[0::2].tolist()] = "A"
+    labels.loc[chosen[1::2].tolist()] = "B"
     return labels
 
 

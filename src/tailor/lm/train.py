@@ -10,6 +10,7 @@ from scipy import sparse
 from transformers import get_linear_schedule_with_warmup
 
 from tailor.cf.topk import top_k
+from tailor.data.matrices import keep_items
 from tailor.lm.adapter import Adapter, add_lora, extract
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path, normalise, pool
 from tailor.lm.objective import QuadraticObjective
@@ -60,6 +61,7 @@ class _Trainee(torch.nn.Module):
     def __init__(self, encoder: torch.nn.Module, centre: torch.Tensor, head: torch.Tensor) -> None:
         super().__init__()
         self.encoder = encoder
+        self.centre: torch.Tensor
         self.register_buffer("centre", centre)
         self.head = torch.nn.Parameter(head)
 
@@ -104,7 +106,7 @@ def tune_lora(
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(learnt)
     objective = QuadraticObjective.build(
-        user_factors, train @ sparse.diags(learnt.astype(np.float32)), options.alpha, options.item_weight_power
+        user_factors, keep_items(train, learnt), options.alpha, options.item_weight_power
     )
     base = load_base(options.encoder)
     pooled = encode(base, tokens, options.encoder.batch_size, "encode frozen")
@@ -138,16 +140,16 @@ def tune_lora(
             total += loss.item() * len(batch)
             bar.set_postfix(loss=f"{loss.item():.3f}", cold_ndcg=f"{history[-1]['cold_ndcg']:.4f}", refresh=False)
         history.append({"epoch": epoch, "loss": total / len(rows), "cold_ndcg": measure()})
-        log.info("LoRA epoch %d: loss %.4f, pseudo-cold NDCG@20 %.4f", epoch, history[-1]["loss"], history[-1]["cold_ndcg"])
+        log.info(
+            "LoRA epoch %d: loss %.4f, pseudo-cold NDCG@20 %.4f", epoch, history[-1]["loss"], history[-1]["cold_ndcg"]
+        )
         if history[-1]["cold_ndcg"] > best_value:
             best, best_value = _snapshot(model, options, seed), history[-1]["cold_ndcg"]
     return best, history
 
 
 @torch.inference_mode()
-def _predict(
-    model: _Trainee, tokens: Tokens, rows: NDArray[np.int64], options: LMOptions
-) -> NDArray[np.float32]:
+def _predict(model: _Trainee, tokens: Tokens, rows: NDArray[np.int64], options: LMOptions) -> NDArray[np.float32]:
     model.eval()
     size = options.encoder.batch_size
     parts = [model(tokens.batch(rows[at : at + size])).cpu().numpy() for at in range(0, len(rows), size)]

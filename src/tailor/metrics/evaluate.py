@@ -30,7 +30,13 @@ def list_length(options: EvaluationOptions) -> int:
 
 
 def list_known_users(
-    engines: Engines, stage: Stage, split: str, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions, seed: int
+    engines: Engines,
+    stage: Stage,
+    split: str,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: EvaluationOptions,
+    seed: int,
 ) -> pd.DataFrame:
     """Return the lists of every user that is not new, for all models and candidate sets, in long form."""
     known = np.flatnonzero(users[c.BUCKET] != "new")
@@ -67,7 +73,7 @@ def list_new_users(
         for name, engine in engines.items():
             found = recommend(engine, new, history, history, warm, list_length(options), ties, options.block_users)
             frame = to_frame(found[c.WARM], new, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**{c.MODEL: name, N_HISTORY: n}))
+            frames.append(frame.assign(**{c.MODEL: name}, n_history=n))
     columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
@@ -101,7 +107,11 @@ def measure_known_users(
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame, new_user: Matrix, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions
+    recommendations: pd.DataFrame,
+    new_user: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: EvaluationOptions,
 ) -> pd.DataFrame:
     """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …"""
     places = _warm_places(new_user, items)
@@ -113,6 +123,6 @@ def measure_new_users(
         hidden.eliminate_zeros()
         one_bucket: NDArray[np.str_] = np.full(len(who), f"new_{n}")
         rows = accuracy_rows(lists, hidden[who], item_bucket, one_bucket, options.k)
-        labels = {"user_bucket": f"new_{n}", c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}
-        frames.append(rows.assign(**labels))
+        rows["user_bucket"] = f"new_{n}"
+        frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -1,6 +1,7 @@
 """Recommendation lists as matrices of internal ids, and as the long table that leaves the house."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def recommend(
-    engine: Engine,  # type: ignore[type-arg]
+    engine: Engine[Any],
     users: NDArray[np.int64],
     history: sparse.csr_matrix,
     seen: sparse.csr_matrix,
@@ -63,7 +64,7 @@ def to_frame(lists: Lists, users: NDArray[np.int64], user_ids: pd.Series, item_i
     ).astype({c.USER: "str", c.ITEM: "str"})
 
 
-def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
     """Yield the tables of one list set each, in the order they were written."""
     yield from frame.groupby(by, sort=False, observed=True)
 

@@ -1,9 +1,9 @@
 """Which items may be listed, what is left out and what counts, for each split and candidate set (DESIGN §8).
 
-| split      | fit            | left out of lists                | warm candidates            | cold candidates | mixed        |
-|------------|----------------|----------------------------------|----------------------------|-----------------|--------------|
-| validation | train without B| train                            | all but cold and B         | B               | all but cold |
-| test       | train          | train, validation, cold_unused   | all but cold               | cold            | all          |
+| split      | fit on          | left out of lists              | warm candidates    | cold | mixed        |
+|------------|-----------------|--------------------------------|--------------------|------|--------------|
+| validation | train without B | train                          | all but cold and B | B    | all but cold |
+| test       | train           | train, validation, cold_unused | all but cold       | cold | all          |
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,10 @@
 """Accuracy of lists, one number per user, from hits and the number of positives.
 
-Shapes: ``B`` users, ``K`` list length. The ideal list counts all of a user's positives in the bucket at hand, also those
-no list could hold; so values are comparable between models, and equal those of ranx.
+Shapes: ``B`` users, ``K`` list length. The ideal list counts all of a user's positives in the bucket at hand, also
+those no list could hold; so values are comparable between models, and equal those of ranx.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +54,13 @@ def hit_rate(hit: Bools, n_positives: NDArray[np.int64], k: int) -> Floats:
     return np.where(n_positives > 0, hit[:, :k].any(axis=1), np.nan)
 
 
-def _divide(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> Floats:
+def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
     return np.divide(
-        numerator, denominator, out=np.full(len(denominator), np.nan), where=np.asarray(denominator) > 0, dtype=np.float64
+        numerator,
+        denominator,
+        out=np.full(len(denominator), np.nan),
+        where=np.asarray(denominator) > 0,
+        dtype=np.float64,
     )
 
 

@@ -72,7 +72,7 @@ def _means(per_user: pd.DataFrame, user_bucket: NDArray[np.str_], item_bucket: s
     """Average (U, metric × k) over all users and over each user bucket."""
     groups = {ALL: per_user}
     if len(set(user_bucket)) > 1:
-        groups |= dict(iter(per_user.groupby(user_bucket)))
+        groups |= {str(name): group for name, group in per_user.groupby(user_bucket)}
     frames = []
     for bucket, values in groups.items():
         counted = values.notna().sum()

@@ -39,7 +39,10 @@ def signature() -> ModelSignature:
             ]
         ),
         params=ParamSchema(
-            [ParamSpec("k", DataType.long, PARAMS["k"]), ParamSpec("exclude_seen", DataType.boolean, PARAMS["exclude_seen"])]
+            [
+                ParamSpec("k", DataType.long, PARAMS["k"]),
+                ParamSpec("exclude_seen", DataType.boolean, PARAMS["exclude_seen"]),
+            ]
         ),
     )
 
@@ -54,8 +57,8 @@ def read_requests(frame: pd.DataFrame) -> list[Request]:
     if not len(frame.columns):
         raise BadInputError(f"The input has no column; give at least one of {', '.join(COLUMNS)}")
     blank = [None] * len(frame)
-    users = frame["user_id"] if "user_id" in frame else blank
-    histories = frame["history"] if "history" in frame else blank
+    users = frame.get("user_id", blank)
+    histories = frame.get("history", blank)
     return [
         Request(_id(user, "user_id", row), _history(history, row))
         for row, (user, history) in enumerate(zip(users, histories, strict=True))
@@ -110,7 +113,10 @@ class TailorModel(PythonModel):
         self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None  # noqa: ARG002
+        self,
+        context: PythonModelContext,  # noqa: ARG002  (MLflow's signature)
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Answer one list per row.
 

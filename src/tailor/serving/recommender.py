@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -81,7 +82,7 @@ class Recommender:
         return answers
 
     def _block(self, requests: Sequence[Request], k: int, exclude_seen: bool) -> list[Answer]:
-        users = self._user_index.get_indexer([r.user_id for r in requests])
+        users = self._user_index.get_indexer(pd.Index([r.user_id for r in requests], dtype=object))
         given, unknown = self._given(requests)
         known = self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None])
         past = sparse.csr_matrix(known + given, dtype=np.float32)
@@ -105,7 +106,7 @@ class Recommender:
         if lengths.max(initial=0) > MAX_HISTORY:
             raise BadInputError(f"history: {lengths.max()} items in one request; send at most {MAX_HISTORY}")
         rows = np.repeat(np.arange(len(requests)), lengths)
-        items = self._item_index.get_indexer([item for r in requests for item in r.history])
+        items = self._item_index.get_indexer(pd.Index([item for r in requests for item in r.history], dtype=object))
         found = items >= 0
         shape = (len(requests), len(self.item_ids))
         given = sparse.csr_matrix((np.ones(int(found.sum()), np.float32), (rows[found], items[found])), shape=shape)
@@ -116,8 +117,8 @@ class Recommender:
         folder.mkdir(parents=True, exist_ok=True)
         save_engines(folder / _MODEL, {"model": self.engine})
         sparse.save_npz(folder / _HISTORY, self.history)
-        ids = {"users": self.user_ids.astype(str), "items": self.item_ids.astype(str), "tie_rank": self.tie_rank}
-        np.savez(folder / _IDS, **ids)
+        users, items = self.user_ids.astype(str), self.item_ids.astype(str)
+        np.savez(folder / _IDS, users=users, items=items, tie_rank=self.tie_rank)
         (folder / _ABOUT).write_text(json.dumps(self.about, indent=2))
 
     @classmethod

@@ -4,8 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.evaluation import nodes, registry
 
-_VALIDATION = ["baseline_validation_models", "frozen.validation_model", "lora.validation_model"]
-_FINAL = ["baseline_models", "frozen.model", "lora.model"]
+_VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
+_FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
 
 
@@ -52,7 +52,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.summarise,
-                ["metrics", "frozen.price_list", "lora.price_list", "params:evaluation"],
+                ["metrics", "hybrid_frozen_price_list", "hybrid_lora_price_list", "params:evaluation"],
                 ["summary", "comparison_plot", "price_plot"],
                 name="summarise",
             ),
@@ -64,7 +64,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 registry.build_recommender,
-                ["frozen.model", "lora.model", "users", "items", "train_matrix", *_PARAMS],
+                ["hybrid_frozen_model", "hybrid_lora_model", "users", "items", "train_matrix", *_PARAMS],
                 "recommender",
                 name="build_recommender",
             ),

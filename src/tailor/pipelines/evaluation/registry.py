@@ -1,4 +1,4 @@
-"""Nodes that hand over to MLflow: the run's figures, the registered model, and the proof that it is what was measured."""
+"""Nodes that hand over to MLflow: the run's figures, the registered model, the proof that it is what was measured."""
 
 import shutil
 import subprocess
@@ -42,7 +42,13 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
 
 
 def build_recommender(
-    frozen: Engines, lora: Engines, users: pd.DataFrame, items: pd.DataFrame, train: Matrix, params: dict[str, Any], seed: int
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    params: dict[str, Any],
+    seed: int,
 ) -> Recommender:
     """Join the chosen scorer with ids and known histories: what will be served."""
     options = parse(EvaluationOptions, params, "evaluation")
@@ -96,11 +102,11 @@ def check(
     client = mlflow.MlflowClient()
     found = client.get_model_version_by_alias(registered["name"], registered["alias"])
     if str(found.version) != registered["version"]:
-        raise RuntimeError(f"alias {registered['alias']} points to version {found.version}, not {registered['version']}")
+        raise RuntimeError(
+            f"alias {registered['alias']} points to version {found.version}, not {registered['version']}"
+        )
     model = mlflow.pyfunc.load_model(f"models:/{registered['name']}/{registered['version']}")
-    of_run = recommendations.query(
-        "model == @registered['model'] and split == 'test' and candidates == 'mixed'"
-    )
+    of_run = recommendations.query("model == @registered['model'] and split == 'test' and candidates == 'mixed'")
     left_out = sparse.csr_matrix(validation + cold_unused)
     return _compare(model, of_run, users[c.USER], items[c.ITEM], left_out)
 

@@ -23,11 +23,11 @@ def write_texts(items: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: item_texts(items, _options(params).text)})
 
 
-def build_matrices(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tuple[sparse.csr_matrix, ...]:
+def build_matrices(
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame
+) -> tuple[sparse.csr_matrix, ...]:
     """Turn each split into a sparse matrix, in the order of ``columns.SPLITS``."""
-    return tuple(
-        split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS
-    )
+    return tuple(split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS)
 
 
 def fit_teacher(

@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from tailor.pipelines.hybrid_cf import nodes
 
 _DATA = ["train_matrix", "validation_matrix", "items"]
+_OUTPUTS = ["choice", "trials", "validation_model", "model", "price_list"]
 
 
 def _hybrid() -> Pipeline:
@@ -31,6 +32,7 @@ def _on(encoder: str) -> Pipeline:
         _hybrid(),
         namespace=encoder,
         inputs={name: name for name in _DATA} | {"item_embeddings": f"item_embeddings_{encoder}"},
+        outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
         parameters={"params:hybrid_cf": "params:hybrid_cf", "params:seed": "params:seed"},
     )
 

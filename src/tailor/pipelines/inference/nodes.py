@@ -22,7 +22,7 @@ def recommend_to_everybody(
     blocks = []
     for start in progress(range(0, len(users), options.block_users), "inference", "block"):
         asked = users[[c.USER]].iloc[start : start + options.block_users].reset_index(drop=True)
-        answers = asked.join(champion.predict(asked, params={"k": options.k}))
+        answers = asked.join(pd.DataFrame(champion.predict(asked, params={"k": options.k})))
         blocks.append(answers.explode(["item_ids", "scores"], ignore_index=True))
     table = pd.concat(blocks, ignore_index=True).dropna(subset=["item_ids"])
     table[c.RANK] = table.groupby(c.USER, sort=False).cumcount() + 1

@@ -1,0 +1,138 @@
+"""What a user gets to read when something is wrong, through the CLI."""
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from tailor.errors import TailorError
+from tests.conftest import BIN, environment, kedro, make_project, run_here
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("bad"))
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({"env": "nope"}, "No environment 'nope': conf/nope does not exist."),
+        ({"env": "tset"}, "Did you mean 'test'?"),
+        (
+            {"params": {"lm_finetuning": {"epcohs": 5}}},
+            "Parameter 'lm_finetuning.epcohs' does not exist. Did you mean 'epochs'?",
+        ),
+        ({"params": {"lm_finetunning": {"epochs": 5}}}, "Parameter 'lm_finetunning' does not exist."),
+        ({"params": {"lm_finetuning": {"epochs": "none"}}}, "Parameter 'lm_finetuning.epochs' = 'none'"),
+        ({"pipeline_names": ["lm_finetunning"]}, "No pipeline 'lm_finetunning'. Did you mean 'lm_finetuning'?"),
+        (
+            {"pipeline_names": ["hybrid_cf"]},
+            "Inputs that do not exist:\n  item_embeddings_frozen: data/test/04_feature/item_embeddings_frozen.safetensors",
+        ),
+        ({"env": "anime"}, "raw_interactions: data/01_raw/anime/interactions.csv.gz"),
+    ],
+)
+def test_misspelt_or_missing(project, monkeypatch, run, words):
+    with pytest.raises(TailorError, match=re.escape(words)):
+        run_here(project, monkeypatch, **run)
+    assert not (project / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["--env=test", "--pipeline=evalution"], "No pipeline 'evalution'. Did you mean 'evaluation'?"),
+        (["--env=test", "--params=lm_finetuning.epcohs=5"], "Parameter 'lm_finetuning.epcohs' does not exist."),
+    ],
+)
+def test_the_command_line_says_it_too(project, args, words):
+    done = kedro(project, "run", *args, check=False)
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
+
+
+def write_catalogue(project, interactions, items):
+    folder = project / "data/01_raw/anime"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("interactions", interactions), ("items", items)):
+        with gzip.open(folder / f"{name}.csv.gz", "wt") as file:
+            file.write(text)
+
+
+ITEMS = "item_id,title,genres,type,episodes\n1,A,Drama,TV,12\n2,B,,Movie,Unknown\n"
+
+
+@pytest.mark.parametrize(
+    ("interactions", "items", "words"),
+    [
+        ("user,item_id\n1,1\n", ITEMS, "raw_interactions has no column 'user_id'"),
+        ("user_id,item_id\n", ITEMS, "raw_interactions has no rows"),
+        ("", ITEMS, "interactions.csv.gz"),
+        ("user_id,item_id\n1,1\n", "item_id,titel\n1,A\n", "raw_items has no column 'title'"),
+        ("user_id,item_id\n1,77\n1,78\n1,\n", ITEMS, "100% of the rows of raw_interactions are defective"),
+    ],
+)
+def test_bad_files(project, monkeypatch, interactions, items, words):
+    write_catalogue(project, interactions, items)
+    with pytest.raises((TailorError, DatasetError), match=re.escape(words)):
+        run_here(project, monkeypatch, env="anime", pipeline_names=["data_processing"])
+    assert not list((project / "data").glob("anime/**/*.parquet"))
+
+
+def test_a_csv_catalogue_needs_no_code(project, monkeypatch):
+    write_catalogue(project, "user_id,item_id\n1,1\n1,2\n2,1\n2,\n2,9\n", ITEMS)
+    run_here(project, monkeypatch, env="anime", to_nodes=["write_texts", "summarise_data"])
+    texts = pd.read_parquet(project / "data/anime/04_feature/item_text.parquet")["text"].tolist()
+    assert texts == ["A. Drama. TV. 12 episodes", "B. Movie"]
+    dropped = pd.read_parquet(project / "data/anime/08_reporting/data_quality.parquet")
+    assert dropped["problem"].tolist() == ["missing item_id", "item_id not in the items table"]
+
+
+def test_no_index_is_explained(project, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(
+        DatasetError, match=r"(?s)recbole==1.2.1 could not be fetched from the package index.*PIP_INDEX_URL"
+    ):
+        run_here(project, monkeypatch, env="base", pipeline_names=["data_processing"])
+
+
+def test_an_interrupted_run_is_completed_by_a_rerun(tmp_path, monkeypatch):
+    """Kill a run in the middle of the work, then ask for what is missing."""
+    project = make_project(tmp_path / "p")
+    process = subprocess.Popen(
+        [str(BIN / "kedro"), "run", "--env=test"], cwd=project, env=environment(), start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (project / "data/test/04_feature/teacher_factors.safetensors").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    run_here(project, monkeypatch, only_missing_outputs=True)
+    assert (project / "data/test/07_model_output/batch_recommendations.parquet").exists()
+
+
+def test_a_clean_clone_without_conf_local_runs(tmp_path, monkeypatch):
+    project = make_project(tmp_path / "p")
+    assert not (project / "conf/local").exists()
+    run_here(project, monkeypatch, pipeline_names=["data_processing"])
+
+
+def test_tracking_uri_of_the_environment_wins(tmp_path):
+    project, store = make_project(tmp_path / "p"), f"sqlite:///{tmp_path}/other.db"
+    kedro(project, "run", "--env=test", "--pipeline=data_processing", MLFLOW_TRACKING_URI=store)
+    assert (tmp_path / "other.db").exists()
+    assert not (project / "data/test/mlflow.db").exists()

@@ -1,0 +1,182 @@
+"""The whole DAG on the fabricated catalogue: outcomes, contract files, and that choices never see test rows."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from tailor.data.fabricate import planted_catalogue
+from tests.conftest import kedro, make_project, run_here
+
+pytestmark = pytest.mark.slow
+
+TEST_ROWS = {"test_matrix", "cold_matrix", "interactions", "split", "clean_interactions", "raw_interactions"}
+MAY_SEE_THEM = {"clean", "split", "summarise_data", "fingerprint", "build_matrices", "measure"}
+
+
+def read(finished, path):
+    return pd.read_parquet(finished.data / path)
+
+
+def figure(finished, model, candidates="warm", bucket="all", users="all", metric="ndcg", k=20, split="test"):
+    metrics = read(finished, "08_reporting/metrics.parquet")
+    row = metrics.query(
+        "model == @model and split == @split and candidates == @candidates and item_bucket == @bucket "
+        "and user_bucket == @users and metric == @metric and k == @k"
+    )
+    assert len(row) == 1, (model, candidates, bucket, users, metric, k)
+    return float(row["value"].iloc[0])
+
+
+def test_the_dag_runs_within_a_minute_of_work(finished):
+    seconds = float(finished.output.split("Pipeline execution completed successfully in ")[1].split()[0])
+    assert seconds < 60
+
+
+def test_the_hybrid_beats_popular_and_finds_cold_items(finished):
+    for model in ("hybrid_frozen", "hybrid_lora"):
+        assert figure(finished, model) > 1.5 * figure(finished, "popular")
+        assert figure(finished, model, "cold") > 1.5 * figure(finished, "random", "cold")
+        assert figure(finished, model, "mixed", "cold") > figure(finished, "irspack", "mixed", "cold")
+        assert figure(finished, model, users="new_3") > figure(finished, "popular", users="new_3")
+
+
+def test_cold_items_go_to_users_of_their_cluster(finished):
+    planted = planted_catalogue(seed=0)
+    lists = read(finished, "07_model_output/recommendations.parquet")
+    first = lists.query("model == 'hybrid_lora' and split == 'test' and candidates == 'cold' and rank == 1")
+    own = planted.item_cluster[first["item_id"]].to_numpy() == planted.user_cluster[first["user_id"]].to_numpy()
+    assert own.mean() > 0.6  # chance is 0.25
+
+
+def test_dirt_is_counted_and_printed(finished):
+    planted = planted_catalogue(seed=0)
+    report = read(finished, "08_reporting/data_quality.parquet").set_index("problem")["rows"].to_dict()
+    assert report == {
+        "missing item_id": planted.n_missing_ids,
+        "item_id not in the items table": planted.n_unknown_items,
+        "repeated (user_id, item_id) (the latest is kept)": planted.n_duplicates,
+    }
+    assert "item_id not in the items table" in finished.output
+    assert "Registered tailor-test version 1 as champion" in finished.output
+
+
+def test_every_promised_figure_is_there(finished):
+    metrics = read(finished, "08_reporting/metrics.parquet")
+    for metric in ("ndcg", "recall", "hit_rate"):
+        for k in (10, 20):
+            for candidates, buckets in {
+                "warm": ["head", "tail"],
+                "cold": ["cold"],
+                "mixed": ["head", "tail", "cold"],
+            }.items():
+                for bucket in ["all", *buckets]:
+                    assert np.isfinite(figure(finished, "hybrid_lora", candidates, bucket, metric=metric, k=k))
+            for n in (0, 1, 3, 5):
+                assert np.isfinite(figure(finished, "hybrid_lora", users=f"new_{n}", metric=metric, k=k))
+    for metric in ("catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty"):
+        assert np.isfinite(figure(finished, "hybrid_lora", "mixed", metric=metric))
+    ladder = "random constant popular text_knn implicit_als ease irspack irspack_features hybrid_frozen hybrid_lora"
+    assert list(dict.fromkeys(metrics["model"])) == ladder.split()
+
+
+def test_contract_files_are_consistent(finished):
+    split, items = read(finished, "03_primary/split.parquet"), read(finished, "03_primary/items.parquet")
+    lists = read(finished, "07_model_output/recommendations.parquet")
+    assert list(split.columns) == ["user_id", "item_id", "split"]
+    train = split[split["split"] == "train"]
+    counts = train["item_id"].value_counts().reindex(items["item_id"]).fillna(0).astype(int)
+    assert (counts.to_numpy() == items["n_train"].to_numpy()).all()
+    cold = set(items["item_id"][items["bucket"] == "cold"])
+    assert not cold & set(train["item_id"])
+    new = set(split["user_id"][split["split"] == "new_user"])
+    assert not new & set(lists["user_id"])
+    assert (
+        lists.groupby(["model", "candidates", "split", "user_id"])["rank"]
+        .agg(lambda r: (r.diff().dropna() == 1).all())
+        .all()
+    )
+    test_lists = lists[lists["split"] == "test"]
+    assert set(test_lists["item_id"][test_lists["candidates"] == "cold"]) <= cold
+    assert not set(test_lists["item_id"][test_lists["candidates"] == "warm"]) & cold
+    known = pd.MultiIndex.from_frame(
+        split[split["split"].isin(["train", "validation", "cold_unused"])][["user_id", "item_id"]]
+    )
+    assert not pd.MultiIndex.from_frame(test_lists[["user_id", "item_id"]]).isin(known).any()
+
+
+def test_ranx_recomputes_the_metrics_from_the_contract_files(finished):
+    ranx = pytest.importorskip("ranx")
+    split = read(finished, "03_primary/split.parquet")
+    lists = read(finished, "07_model_output/recommendations.parquet")
+    wanted = {"warm": ["test"], "cold": ["cold"], "mixed": ["test", "cold"]}
+    for model in ("ease", "hybrid_lora", "popular"):
+        for candidates, labels in wanted.items():
+            rows = split[split["split"].isin(labels)].assign(gain=1)
+            mine = lists.query("model == @model and candidates == @candidates and split == 'test'")
+            mine = mine[mine["user_id"].isin(rows["user_id"])].assign(order=lambda d: 1.0 / d["rank"])
+            rows = rows[rows["user_id"].isin(lists["user_id"])]
+            qrels = ranx.Qrels.from_df(rows, q_id_col="user_id", doc_id_col="item_id", score_col="gain")
+            run = ranx.Run.from_df(mine, q_id_col="user_id", doc_id_col="item_id", score_col="order")
+            theirs = ranx.evaluate(qrels, run, ["ndcg@10", "ndcg@20", "recall@20", "hit_rate@10"])
+            for name, value in theirs.items():
+                metric, k = name.split("@")
+                assert figure(finished, model, candidates, metric=metric, k=int(k)) == pytest.approx(value, abs=1e-6)
+
+
+def test_no_choosing_or_fitting_node_sees_test_rows():
+    from kedro.framework.project import configure_project, pipelines
+
+    configure_project("tailor")
+    nodes = pipelines["__default__"].nodes
+    assert len(nodes) > 20
+    sees = {node.name for node in nodes if TEST_ROWS & set(node.inputs)}
+    assert sees <= MAY_SEE_THEM, f"{sees - MAY_SEE_THEM} read test rows"
+    assert "measure" in sees
+
+
+def test_poisoned_test_rows_change_no_choice(finished, tmp_path, monkeypatch):
+    """Rewrite the test matrices; what hybrid_cf chooses and fits must be the same to the last bit."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(finished.data, project / "data" / "test")
+    for name in ("test", "cold"):
+        path = project / "data/test/04_feature" / f"{name}_matrix.npz"
+        matrix = sparse.load_npz(path)
+        sparse.save_npz(path, sparse.csr_matrix(matrix.shape, dtype=np.float32))
+    run_here(project, monkeypatch, pipeline_names=["hybrid_cf"])
+    for name in (
+        "hybrid_lora_choice.json",
+        "hybrid_frozen_choice.json",
+        "baseline_choice.json",
+        "hybrid_lora_model.safetensors",
+    ):
+        before, after = (base / "06_models" / name for base in (finished.data, project / "data/test"))
+        assert before.read_bytes() == after.read_bytes(), name
+
+
+def test_each_pipeline_runs_alone_and_twice_gives_the_same(finished, tmp_path, monkeypatch):
+    """Pipeline by pipeline, in another process and store, everything comes out the same to the last bit."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db"))
+    kedro(project, "run", "--env=test", "--pipelines=lm_finetuning")
+    for name in ("data_processing", "feature_engineering", "hybrid_cf", "evaluation", "inference"):
+        run_here(project, monkeypatch, pipeline_names=[name])
+    again = pd.read_parquet(project / "data/test/08_reporting/metrics.parquet")
+    pd.testing.assert_frame_equal(again, read(finished, "08_reporting/metrics.parquet"), check_exact=True)
+    registered = json.loads((project / "data/test/06_models/registered_model.json").read_text())
+    assert registered["alias"] == "champion"  # a fresh store
+
+
+def test_batch_recommendations_are_for_everybody(finished):
+    batch, users = (
+        read(finished, "07_model_output/batch_recommendations.parquet"),
+        read(finished, "03_primary/users.parquet"),
+    )
+    assert set(batch["user_id"]) == set(users["user_id"])
+    assert batch.groupby("user_id")["rank"].max().eq(20).all()
+    path = batch.drop_duplicates("user_id").set_index("user_id")["path"]
+    new = users.set_index("user_id")["bucket"] == "new"
+    assert (path[new[new].index] == "popular").all()

@@ -1,0 +1,193 @@
+"""The hand-off: the registered model in a fresh process, over HTTP, and its aliases and tags."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pandas as pd
+import pytest
+
+from tests.conftest import BIN, environment, kedro
+
+pytestmark = pytest.mark.slow
+
+FRESH = """
+import json, sys
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model("models:/tailor-test@champion")
+frame = pd.DataFrame(json.loads(sys.argv[1]))
+print("ANSWER" + model.predict(frame, params=json.loads(sys.argv[2])).to_json(orient="records"))
+assert not {"torch", "transformers", "kedro", "irspack"} & set(sys.modules), "serving loads training code"
+"""
+
+
+def ask_fresh(finished, rows, params=None, cwd="/"):
+    return subprocess.run(
+        [sys.executable, "-c", FRESH, json.dumps(rows), json.dumps(params or {})],
+        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri},
+        cwd=finished.project if cwd is None else cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def answers(done):
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.split("ANSWER")[1])
+
+
+@pytest.fixture(scope="module")
+def known(finished):
+    users = pd.read_parquet(finished.data / "03_primary/users.parquet")
+    return users["user_id"][users["bucket"] == "q4"].iloc[0]
+
+
+def test_a_fresh_process_answers_everybody(finished, known):
+    rows = {"user_id": [known, "nobody", None], "history": [None, ["i1", "i5"], []]}
+    got = answers(ask_fresh(finished, rows, {"k": 5}, cwd=None))
+    assert [row["path"] for row in got] == ["known_user", "fold_in", "popular"]
+    assert all(len(row["item_ids"]) == 5 for row in got)
+    assert not {"i1", "i5"} & set(got[1]["item_ids"])
+
+
+def test_the_served_lists_are_the_batch_lists(finished, known):
+    batch = pd.read_parquet(finished.data / "07_model_output/batch_recommendations.parquet")
+    got = answers(ask_fresh(finished, {"user_id": [known]}, {"k": 20}, cwd=None))
+    assert got[0]["item_ids"] == batch[batch["user_id"] == known].sort_values("rank")["item_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "params", "words"),
+    [
+        ({"user_id": ["u1"], "histroy": [["i1"]]}, {}, "Unknown column 'histroy'. Did you mean 'history'?"),
+        ({"usr": ["u1"]}, {}, "Unknown column 'usr'"),
+        ({"user_id": ["u1"]}, {"top_k": 3}, "Unknown param 'top_k'. Did you mean 'k'?"),
+        ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),
+        ({"history": ["i1"]}, {}, "history in row 0: 'i1' is not a list"),
+    ],
+)
+def test_a_fresh_process_refuses_by_name(finished, rows, params, words):
+    done = ask_fresh(finished, rows, params, cwd=None)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_tags_and_aliases(finished):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
+    version = client.get_model_version_by_alias("tailor-test", "champion")
+    assert version.version == "1"
+    assert version.tags["fit_on"] == "train"
+    fingerprint = json.loads((finished.data / "03_primary/fingerprint.json").read_text())
+    assert {key: version.tags[key] for key in fingerprint} == fingerprint
+    assert set(version.tags) >= {"data_hash", "split_hash", "git_commit", "seed", "model"}
+    run = client.get_run(version.run_id)
+    assert run.data.params["lm_finetuning.epochs"] == "2"
+    assert run.data.params["data_processing.split.train"] == "0.7"
+    assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"figures", "adapter"} <= artifacts
+
+
+def test_the_models_requirements_never_name_tailor(finished):
+    import mlflow
+
+    mlflow.set_tracking_uri(finished.tracking_uri)
+    os.chdir(finished.project)
+    path = mlflow.pyfunc.get_model_dependencies("models:/tailor-test@champion")
+    lines = open(path).read().splitlines()  # noqa: SIM115, PTH123
+    assert lines
+    assert not any(line.startswith("tailor") for line in lines)
+    assert all("==" in line for line in lines)
+
+
+def test_a_second_registration_is_the_challenger(finished):
+    kedro(finished.project, "run", "--env=test", "--pipelines=evaluation")
+    registered = json.loads((finished.data / "06_models/registered_model.json").read_text())
+    assert (registered["version"], registered["alias"]) == ("2", "challenger")
+
+
+@pytest.fixture(scope="module")
+def server(finished):
+    """``mlflow models serve`` on loopback, stopped afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(BIN / "mlflow"), "models", "serve", "-m", "models:/tailor-test@champion", "--env-manager", "local"]
+    process = subprocess.Popen(
+        [*command, "-h", "127.0.0.1", "-p", str(port)],
+        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri},
+        cwd=finished.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2)
+                break
+            except OSError:
+                assert process.poll() is None, "the server stopped"
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def post(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_http_answers_like_the_process(server, finished, known):
+    rows = {"user_id": [known, None, None], "history": [None, ["i1", "i5"], []]}
+    records = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+    status, body = post(server, {"dataframe_records": records, "params": {"k": 5}})
+    assert status == 200, body
+    expected = answers(ask_fresh(finished, rows, {"k": 5}, cwd=None))
+    assert [row["item_ids"] for row in body["predictions"]] == [row["item_ids"] for row in expected]
+    assert [row["path"] for row in body["predictions"]] == ["known_user", "fold_in", "popular"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"dataframe_split": {"columns": ["history"], "data": [[["i1", None]]]}}, "fold_in"),
+        ({"dataframe_split": {"columns": ["user_id", "history"], "data": [[7, None]]}}, "popular"),
+        ({"dataframe_records": [{"user_id": None, "history": ["i1"]}]}, "fold_in"),
+        ({"dataframe_records": [{"history": ["i1"]}, {"user_id": "u3"}]}, "fold_in"),
+        ({"dataframe_records": [{"user_id": 12}]}, "popular"),
+    ],
+)
+def test_http_takes_partial_rows(server, body, path):
+    status, answer = post(server, body)
+    assert status == 200, answer
+    assert answer["predictions"][0]["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"dataframe_records": [{"usr_id": "u1"}]}, "Unknown column 'usr_id'"),
+        ({"dataframe_records": [{"user_id": "u1"}], "params": {"kk": 3}}, "Unknown param 'kk'"),
+    ],
+)
+def test_http_refuses_by_name(server, body, words):
+    status, answer = post(server, body)
+    assert status >= 400
+    assert words in str(answer)
