@@ -48,8 +48,11 @@ bench: $(VENV)/requirements.lock
 viz: $(VENV)/requirements.lock
 	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
 
+# MLflow's own scoring server on loopback; it finds uvicorn on the PATH and the model by its alias.
+MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
 serve: $(VENV)/requirements.lock
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tailor.serve $(KEDRO_ENV_FLAG)
+	MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
 clean:
 	rm -rf $(VENV) mlflow.db mlruns mlartifacts .viz

