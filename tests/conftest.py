@@ -108,8 +108,11 @@ def run_here(
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
-    for name in ("MLFLOW_TRACKING_URI", "TAILOR_EXPORTED_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
+    # MLflow keeps a store per URI for the life of the process: a relative one would be another project's.
+    store = project / ("data/test/mlflow.db" if env == "test" else "mlflow.db")
+    store.parent.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    monkeypatch.delenv("TAILOR_EXPORTED_TRACKING_URI", raising=False)
     monkeypatch.chdir(project)
     bootstrap_project(project)
     with KedroSession.create(project_path=project, env=env, runtime_params=params or {}) as session:

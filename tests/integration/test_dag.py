@@ -115,9 +115,10 @@ def test_ranx_recomputes_the_metrics_from_the_contract_files(finished):
     wanted = {"warm": ["test"], "cold": ["cold"], "mixed": ["test", "cold"]}
     for model in ("ease", "hybrid_lora", "popular"):
         for candidates, labels in wanted.items():
-            rows = split[split["split"].isin(labels)].assign(gain=1)
+            rows = split[split["split"].isin(labels)].assign(gain=1).astype({"user_id": object, "item_id": object})
             mine = lists.query("model == @model and candidates == @candidates and split == 'test'")
             mine = mine[mine["user_id"].isin(rows["user_id"])].assign(order=lambda d: 1.0 / d["rank"])
+            mine = mine.astype({"user_id": object, "item_id": object})
             rows = rows[rows["user_id"].isin(lists["user_id"])]
             qrels = ranx.Qrels.from_df(rows, q_id_col="user_id", doc_id_col="item_id", score_col="gain")
             run = ranx.Run.from_df(mine, q_id_col="user_id", doc_id_col="item_id", score_col="order")
