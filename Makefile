@@ -13,6 +13,8 @@ export PYTHONHASHSEED = 0
 # Git and MLflow must never wait for a question.
 export GIT_TERMINAL_PROMPT = 0
 export GIT_PYTHON_REFRESH = quiet
+# The environment is installed without byte code; each module is compiled when it is first imported, and kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench viz serve clean
