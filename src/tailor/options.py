@@ -197,7 +197,7 @@ class MixtureOptions(Options):
 class HybridOptions(Options):
     """``parameters/hybrid_cf.yml``: our model's search space, the mixture, and the baselines' search spaces."""
 
-    cold_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    cold_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
     """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
     k: Count = 20
     """Cut-off of the selection criterion."""
