@@ -1,6 +1,5 @@
 """The tables every later step works on: items with buckets, users with activity, and one sparse matrix per split."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -70,23 +69,6 @@ def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     return described.merge(users, on=c.USER, how="left")
 
 
-@dataclass(frozen=True)
-class IdMap:
-    """Strings outside, contiguous ints inside."""
-
-    ids: NDArray[np.object_]
-    """External ids, shape (n,): position = internal id."""
-
-    @property
-    def index(self) -> pd.Index:
-        """Return the pandas index that does the look-ups."""
-        return pd.Index(self.ids)
-
-    def encode(self, ids: pd.Series) -> NDArray[np.int64]:
-        """Return internal ids, -1 where unknown."""
-        return np.asarray(self.index.get_indexer(pd.Index(ids)), dtype=np.int64)
-
-
 def split_matrix(
     interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: str, positions: bool = False
 ) -> sparse.csr_matrix:
@@ -97,8 +79,8 @@ def split_matrix(
         positions: store 1 + the place in the user's order instead of 1, so that "the first n items" can be revealed.
     """
     rows = interactions[interactions[c.SPLIT] == split]
-    user = IdMap(users[c.USER].to_numpy(dtype=object)).encode(rows[c.USER])
-    item = IdMap(items[c.ITEM].to_numpy(dtype=object)).encode(rows[c.ITEM])
+    user = pd.Index(users[c.USER]).get_indexer(pd.Index(rows[c.USER]))
+    item = pd.Index(items[c.ITEM]).get_indexer(pd.Index(rows[c.ITEM]))
     values = np.ones(len(rows), dtype=np.float32)
     if positions:
         time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))

@@ -14,7 +14,6 @@ from scipy import sparse
 from tailor.cf.base import Engine
 from tailor.cf.store import load_engines, save_engines
 from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.catalogue import IdMap
 from tailor.errors import BadInputError
 from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
 
@@ -61,8 +60,7 @@ class Recommender:
 
     def __post_init__(self) -> None:
         """Build the look-ups."""
-        self._users, self._items = IdMap(self.user_ids), IdMap(self.item_ids)
-        self._user_index, self._item_index = self._users.index, self._items.index
+        self._user_index, self._item_index = pd.Index(self.user_ids), pd.Index(self.item_ids)
 
     def recommend(
         self, requests: Sequence[Request], k: int = 20, exclude_seen: bool = True, block_users: int = 512
