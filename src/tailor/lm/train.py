@@ -103,6 +103,7 @@ def tune_lora(
     if (learnt & stop_on).any():
         raise ValueError(f"{int((learnt & stop_on).sum())} items are both learnt and stopped on")
     torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(learnt)
     objective = QuadraticObjective.build(
