@@ -47,7 +47,7 @@ class QuadraticObjective:
         """
         block = self.by_item[rows].tocoo()
         item, user = torch.from_numpy(block.row.astype(np.int64)), torch.from_numpy(block.col.astype(np.int64))
-        # index_select, not indexing: the gradient of indexing adds in no fixed order, and runs would differ in last bits.
+        # index_select, not indexing: the gradient of indexing adds in no fixed order, so runs would differ in bits.
         residual = (1.0 - (factors.cpu().index_select(0, item) * self.users[user]).sum(dim=1)) ** 2
         observed = torch.zeros(len(rows)).index_add(0, item, residual)
         everything = ((factors.cpu() @ self.gram) * factors.cpu()).sum(dim=1)
