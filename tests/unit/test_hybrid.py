@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tailor import columns as c
 from tailor.errors import ConfigurationError
 from tailor.hybrid.gate import fit_shift, fit_weights, simplex
 from tailor.hybrid.holdout import Holdout
@@ -75,18 +74,6 @@ def test_gate_choice_does_not_depend_on_block_size(scorer, holdout):
     assert small[0] == large[0]
     for a, b in zip(small[1], large[1], strict=True):
         assert a == pytest.approx(b, abs=1e-9)
-
-
-def test_no_test_row_changes_a_choice(tables, holdout):
-    """Selection reads train, validation and the item table; test rows may be anything."""
-    assert "test" not in Holdout.__dataclass_fields__
-    values = holdout.measure(
-        Hybrid(HybridEngineOptions(ials=IALSOptions(factors=4, iterations=2))).fit(
-            holdout.train, holdout.warm, tables.features
-        ),
-        10,
-    )
-    assert set(values) == {c.WARM, c.COLD}
 
 
 def test_unequal_budgets_are_refused():
