@@ -197,11 +197,10 @@ def test_ease_is_the_least_squares_solution_with_zero_diagonal():
 
 
 def test_pulled_ease_minimises_its_objective():
-    rng = np.random.default_rng(1)
-    X, T = random_history(60, 6).toarray().astype(float), rng.normal(size=(6, 6))
-    np.fill_diagonal(T, 0)
-    lam, kappa = 2.0, 5.0
-    B = pulled_ease_weights(X.T @ X, lam, T, kappa)
+    X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
+    lam, lam_text, kappa = 2.0, 0.7, 5.0
+    T = ease_weights(E @ E.T, lam_text)
+    B = pulled_ease_weights(X.T @ X, lam, E, lam_text, kappa)
     for j in range(6):
         others = [i for i in range(6) if i != j]
         A = X[:, others]
@@ -210,9 +209,9 @@ def test_pulled_ease_minimises_its_objective():
 
 
 def test_pull_zero_is_ease_and_pull_infinite_is_text():
-    X, T = random_history(60, 6).toarray().astype(float), np.eye(6)[::-1].copy()
-    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, T, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10)
-    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, T, 1e9), T, atol=1e-6)
+    X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
+    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, E, 0.7, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10)
+    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, E, 0.7, 1e9), ease_weights(E @ E.T, 0.7), atol=1e-6)
 
 
 def test_ease_refuses_a_large_catalogue_with_the_remedy():

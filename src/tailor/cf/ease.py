@@ -32,17 +32,36 @@ def ease_weights(gram: NDArray[np.float64], regularization: float) -> NDArray[np
 
 
 def pulled_ease_weights(
-    gram: NDArray[np.float64], regularization: float, text_weights: NDArray[np.float64], pull: float
+    gram: NDArray[np.float64],
+    regularization: float,
+    features: NDArray[np.float64],
+    text_regularization: float,
+    pull: float,
 ) -> NDArray[np.float64]:
-    """Minimise |X - XB|² + λ|B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), for G = XᵀX.
+    """Minimise |X - XB|² + λ|B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), B_text = EASE(EEᵀ, λ_t).
 
-    With P = (G + (λ+κ)I)⁻¹ and C = P(G + κ B_text), B = C - P diag(C_ii / P_ii).
+    With P = (G + (λ+κ)I)⁻¹ and Π(C) = C - P diag(C_ii / P_ii), the minimum is Π(P(G + κ B_text)) (eq. 8). Π takes every
+    P diag(·) to 0, PG = I - (λ+κ)P, and by Woodbury B_text = I - (I - E K Eᵀ) diag(q), K = (EᵀE + λ_t I)⁻¹ and
+    q_i = 1 / (1 - e_iᵀ K e_i). What is left is plain EASE plus a correction of rank m, so B_text is never formed:
+
+        B = Π(I) + κ Π(P E K Eᵀ diag(q))
+
+    Args:
+        gram: G = XᵀX (n, n).
+        regularization: λ.
+        features: E (n, m).
+        text_regularization: λ_t.
+        pull: κ.
     """
     P = inverse_spd(gram + (regularization + pull) * np.eye(len(gram)))
-    B = P @ (gram + pull * text_weights)
-    B -= P * (np.diag(B) / np.diag(P))
+    K = inverse_spd(features.T @ features + text_regularization * np.eye(features.shape[1]))
+    projected = features @ K
+    q = 1.0 / (1.0 - np.einsum("im,im->i", projected, features))
+    B = (P @ projected) @ (features * (pull * q)[:, None]).T
+    P *= (1.0 + np.diag(B)) / np.diag(P)
+    B -= P
     np.fill_diagonal(B, 0.0)
-    return B
+    return np.asarray(B)
 
 
 class EASE(Engine[EASEOptions]):
@@ -62,9 +81,8 @@ class EASE(Engine[EASEOptions]):
         if features is None or o.text_pull == 0:
             weights = ease_weights(gram, o.regularization)
         else:
-            text = features.astype(np.float64)
             weights = pulled_ease_weights(
-                gram, o.regularization, ease_weights(text @ text.T, o.text_regularization), o.text_pull
+                gram, o.regularization, features.astype(np.float64), o.text_regularization, o.text_pull
             )
         self.weights: NDArray[Any] = weights.astype(np.float32)
 
