@@ -7,7 +7,9 @@ ITEM: Final = "item_id"
 VALUE: Final = "value"
 TIMESTAMP: Final = "timestamp"
 TEXT: Final = "text"
+PIECES: Final = "pieces"
 TITLE: Final = "title"
+CATEGORY: Final = "category"
 SPLIT: Final = "split"
 
 #: Columns that start so are scenario features of an interaction (device, hour, shop) and are carried as they are.

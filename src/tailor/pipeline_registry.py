@@ -8,9 +8,12 @@ from kedro.pipeline import Pipeline
 
 from tailor.errors import ConfigurationError, did_you_mean
 
+#: Pipelines that ``kedro run`` leaves out: they are asked for by name.
+ON_REQUEST = ("export",)
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Find every pipeline; ``__default__`` is their sum.
+    """Find every pipeline; ``__default__`` is the sum of all but those on request.
 
     Raises:
         ConfigurationError: a requested pipeline does not exist.
@@ -22,5 +25,5 @@ def register_pipelines() -> dict[str, Pipeline]:
             raise ConfigurationError(f"No pipeline '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}.")
     pipelines = find_pipelines(raise_errors=True)
     if "__default__" in pipelines:
-        pipelines["__default__"] = sum((pipelines[name] for name in known), Pipeline([]))
+        pipelines["__default__"] = sum((pipelines[name] for name in known if name not in ON_REQUEST), Pipeline([]))
     return pipelines

@@ -54,6 +54,22 @@ class ItemText(pa.DataFrameModel):
 
     item_id: Series[str] = pa.Field(unique=True)
     text: Series[str]
+    pieces: Series[object]
+
+
+class ItemCategories(pa.DataFrameModel):
+    """Categories of items, long form; empty where the catalogue has none."""
+
+    item_id: Series[str]
+    category: Series[str]
+
+
+class UserText(pa.DataFrameModel):
+    """Profile texts, in the order of the users: without and with the train history."""
+
+    user_id: Series[str] = pa.Field(unique=True)
+    stranger: Series[str]
+    known: Series[str]
 
 
 class Recommendations(pa.DataFrameModel):

@@ -25,6 +25,15 @@ def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
     return np.asarray(items[c.BUCKET] == bucket)
 
 
+def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:
+    """Return the 0/1 matrix (n_items, n_categories) of a long table item_id, category; categories in sorted order."""
+    names = pd.Index(np.sort(categories[c.CATEGORY].unique()))
+    rows = pd.Index(items[c.ITEM]).get_indexer(pd.Index(categories[c.ITEM]))
+    columns = names.get_indexer(pd.Index(categories[c.CATEGORY]))
+    ones = np.ones(len(rows), dtype=np.float32)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(items), len(names)))
+
+
 def keep_items(matrix: sparse.csr_matrix, keep: Mask) -> sparse.csr_matrix:
     """Return the matrix with the columns outside ``keep`` emptied; the shape stays."""
     kept = sparse.csr_matrix(matrix @ sparse.diags(keep.astype(np.float32)))

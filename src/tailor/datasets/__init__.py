@@ -1,15 +1,27 @@
 """Kedro datasets that the catalog needs and no library has."""
 
-from tailor.datasets.local import AdapterDataset, ArraysDataset, EnginesDataset, ParquetDataset, SparseMatrixDataset
+from tailor.datasets.local import (
+    AdapterDataset,
+    ArraysDataset,
+    EmbeddingsDataset,
+    EncoderDataset,
+    EnginesDataset,
+    ParquetDataset,
+    SparseMatrixDataset,
+    UserTowerDataset,
+)
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
 
 __all__ = [
     "AbsentDataset",
     "AdapterDataset",
     "ArraysDataset",
+    "EmbeddingsDataset",
+    "EncoderDataset",
     "EnginesDataset",
     "ParquetDataset",
     "PlantedDataset",
     "SparseMatrixDataset",
+    "UserTowerDataset",
     "WheelMemberDataset",
 ]

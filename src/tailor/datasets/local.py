@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets.pandas import ParquetDataset as KedroParquetDataset
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
@@ -17,7 +18,10 @@ from tailor.cf.base import Engine
 from tailor.cf.store import load_engines, save_engines
 from tailor.files import write_aside
 from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
-from tailor.lm.adapter import Adapter
+from tailor.lm.adapter import Adapter, export
+from tailor.lm.embeddings import Embeddings, UserTower
+from tailor.lm.whitening import Whitening
+from tailor.options import EncoderOptions
 
 T = TypeVar("T")
 
@@ -86,6 +90,61 @@ class ArraysDataset(LocalFileDataset[dict[str, np.ndarray]]):
 
     def _write(self, path: Path, data: dict[str, np.ndarray]) -> None:
         save_file({key: np.ascontiguousarray(value) for key, value in data.items()}, path)
+
+
+class EmbeddingsDataset(LocalFileDataset[Embeddings]):
+    """Embeddings as safetensors, with ids and provenance in the file's metadata."""
+
+    def _read(self, path: Path) -> Embeddings:
+        with safe_open(path, framework="np") as file:
+            return _embeddings({key: file.get_tensor(key) for key in file.keys()}, file.metadata())  # noqa: SIM118
+
+    def _write(self, path: Path, data: Embeddings) -> None:
+        arrays, metadata = _embedding_arrays(data)
+        save_file(arrays, path, metadata=metadata)
+
+
+class UserTowerDataset(LocalFileDataset[UserTower]):
+    """A user tower: embedded profiles and the map to factors, in one safetensors file."""
+
+    def _read(self, path: Path) -> UserTower:
+        with safe_open(path, framework="np") as file:
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
+            return UserTower(_embeddings(arrays, file.metadata()), arrays["weights"])
+
+    def _write(self, path: Path, data: UserTower) -> None:
+        arrays, metadata = _embedding_arrays(data.profiles)
+        save_file(arrays | {"weights": np.ascontiguousarray(data.weights)}, path, metadata=metadata)
+
+
+def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    arrays = {"embeddings": data.vectors, "centre": data.whitening.centre, "projection": data.whitening.projection}
+    kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
+    return kept, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
+
+
+def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embeddings:
+    return Embeddings(
+        ids=np.array(json.loads(metadata["ids"]), dtype=object),
+        vectors=arrays["embeddings"],
+        whitening=Whitening(arrays["centre"], arrays.get("projection")),
+        provenance=json.loads(metadata["provenance"]),
+    )
+
+
+class EncoderDataset(LocalFileDataset[tuple[Adapter, EncoderOptions]]):
+    """A merged encoder with its tokenizer, as a plain transformers folder; written only."""
+
+    def load(self) -> tuple[Adapter, EncoderOptions]:
+        """Refuse: the folder is for other programs.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(f"{self._filepath} is an export: name it as lm_finetuning.encoder.base_model to use it.")
+
+    def _write(self, path: Path, data: tuple[Adapter, EncoderOptions]) -> None:
+        export(*data, path)
 
 
 class EnginesDataset(LocalFileDataset[dict[str, Engine[Any]]]):

@@ -20,6 +20,7 @@ from tailor.progress import progress
 
 log = logging.getLogger(__name__)
 PACKAGED = "packaged:"
+Batch = dict[str, torch.Tensor]
 
 
 def model_path(base_model: str) -> str:
@@ -67,16 +68,22 @@ class Tokens:
     """Id that fills up a batch."""
     n_truncated: int
     """Texts that were longer than max_length."""
+    mask: int | None = None
+    """Id of the mask token, None where the tokenizer has none."""
+    special: tuple[int, ...] = ()
+    """Ids that are never masked."""
 
-    def batch(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Pad the texts ``rows`` (B,) to the longest of them: input_ids and attention_mask, (B, T)."""
-        lengths = [len(self.ids[row]) for row in rows]
-        ids = torch.full((len(rows), max(lengths)), self.pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            ids[at, :length] = torch.tensor(self.ids[row])
-            mask[at, :length] = 1
-        return {"input_ids": ids.to(device()), "attention_mask": mask.to(device())}
+        chosen = [self.ids[row] for row in rows]
+        lengths = np.array([len(ids) for ids in chosen])
+        real = np.arange(max(lengths.max(), 1)) < lengths[:, None]
+        ids = np.full(real.shape, self.pad, dtype=np.int64)
+        ids[real] = np.concatenate(chosen)
+        # A text without tokens is one padding token that counts: a mean over nothing has no value.
+        real[lengths == 0, 0] = True
+        filled, mask = torch.from_numpy(ids), torch.from_numpy(real.astype(np.int64))
+        return {"input_ids": filled.to(device()), "attention_mask": mask.to(device())}
 
     def lengths(self) -> NDArray[np.int64]:
         """Return tokens per text, shape (n,)."""
@@ -84,10 +91,15 @@ class Tokens:
 
 
 def load_base(options: EncoderOptions) -> torch.nn.Module:
-    """Load the base model in eval mode, fp32; safetensors weights only."""
+    """Load the base model in eval mode, fp32; safetensors weights only.
+
+    The pooling layer of BERT's kin is left out: nothing here reads it, and an adapter on it would never learn.
+    """
     path = model_path(options.base_model)
     transformers_logging.disable_progress_bar()
     model: torch.nn.Module = AutoModel.from_pretrained(path, use_safetensors=True)
+    if isinstance(getattr(model, "pooler", None), torch.nn.Module):
+        model.pooler = None  # type: ignore[assignment]
     return model.to(device()).eval()
 
 
@@ -99,15 +111,26 @@ def tokenise(texts: list[str], options: EncoderOptions) -> Tokens:
     ids = tokenizer(texts, truncation=True, max_length=options.max_length)["input_ids"]
     if n_truncated:
         log.warning("%d of %d texts are cut at %d tokens", n_truncated, len(texts), options.max_length)
-    return Tokens(ids=ids, pad=tokenizer.pad_token_id or 0, n_truncated=n_truncated)
+    special = tuple(sorted(set(tokenizer.all_special_ids)))
+    return Tokens(ids, tokenizer.pad_token_id or 0, n_truncated, tokenizer.mask_token_id, special)
 
 
-def pool(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return the mean of the last hidden states over real tokens, (B, m), fp32."""
+def hidden_states(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """Return the last hidden states of the text's own tokens, (B, T, m), fp32; virtual tokens are left out."""
     with autocast():
         hidden = model(**batch).last_hidden_state
-    mask = batch["attention_mask"].unsqueeze(-1).to(torch.float32)
-    return (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    return hidden[:, -batch["input_ids"].shape[1] :].float()  # type: ignore[no-any-return]
+
+
+def pool(model: torch.nn.Module, batch: Batch, pooling: str = "mean") -> torch.Tensor:
+    """Return one vector per text, (B, m), fp32: the mean over real tokens, or the first or last one's state."""
+    hidden, mask = hidden_states(model, batch), batch["attention_mask"]
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "last":
+        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+    weights = mask.unsqueeze(-1).to(torch.float32)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def length_sorted(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
@@ -118,21 +141,16 @@ def length_sorted(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArr
 
 
 @torch.inference_mode()
-def encode(model: torch.nn.Module, tokens: Tokens, batch_size: int, label: str = "encode") -> NDArray[np.float32]:
+def encode(
+    model: torch.nn.Module, tokens: Tokens, batch_size: int, label: str = "encode", pooling: str = "mean"
+) -> NDArray[np.float32]:
     """Encode a corpus to (n, m) pooled embeddings, not yet normalised, in the order of the texts."""
     model.eval()
     out: NDArray[np.float32] | None = None
     batches = list(length_sorted(tokens.lengths(), batch_size))
     for rows in progress(batches, label, "batch"):
-        pooled = pool(model, tokens.batch(rows)).cpu().numpy()
+        pooled = pool(model, tokens.batch(rows), pooling).cpu().numpy()
         if out is None:
             out = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)
         out[rows] = pooled
     return np.zeros((0, 0), np.float32) if out is None else out
-
-
-def normalise(pooled: NDArray[np.float32], fitted_on: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Centre by the mean over ``fitted_on`` (train items) and L2-normalise rows: the e_i of DESIGN §4, (n, m)."""
-    centred = pooled - pooled[fitted_on].mean(axis=0)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(norms > 0, norms, 1), dtype=np.float32)

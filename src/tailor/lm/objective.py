@@ -1,54 +1,232 @@
-r"""The exact implicit loss of an item as a function of its factor (DESIGN §5).
+r"""What the embeddings must predict: the exact implicit loss, co-consumed items, categories, or all three.
 
 With the user factors U (U, d) of a teacher fixed, the part of the iALS loss that item i's factor v appears in is
 
     q_i(v) = Σ_(u∈i) (1 - u·v)² + α vᵀ(UᵀU)v = (v - v*_i)ᵀ A_i (v - v*_i) + const,  A_i = Σ_(u∈i) u uᵀ + α UᵀU
 
-so reading each item once an epoch puts the whole user base in the loss, with no negative sampling.
+so reading each item once an epoch puts the whole user base in the loss, with no negative sampling (DESIGN §5).
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch.nn import functional as F  # noqa: N812
+
+from tailor.errors import ConfigurationError
+from tailor.options import ObjectiveOptions
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class QuadraticObjective:
-    """The teacher's side of the loss."""
+class Pairs:
+    """One co-consumed partner per item of a batch."""
+
+    partners: Rows
+    """(B,)."""
+    forbidden: NDArray[np.bool_]
+    """(B, B): partner b is no negative of item a."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch as an objective sees it."""
+
+    rows: Rows
+    """Items (B,)."""
+    embedded: torch.Tensor
+    """Their embeddings (B, m)."""
+    pairs: Pairs | None = None
+    partners: torch.Tensor | None = None
+    """Embeddings of ``pairs.partners`` (B, m)."""
+
+
+class Objective(torch.nn.Module, ABC):
+    """A loss over the embeddings of a batch of items, with trainable heads of its own."""
+
+    #: Whether the loss reads a co-consumed partner of every item.
+    needs_partners = False
+
+    @abstractmethod
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return the mean loss of the batch."""
+
+
+class QuadraticObjective(Objective):
+    """The implicit loss of the item's factor, predicted by a linear head."""
 
     users: torch.Tensor
-    """Teacher user factors (U, d), fp32."""
     gram: torch.Tensor
-    """α UᵀU, (d, d)."""
-    by_item: sparse.csr_matrix
-    """Train interactions by item, (n_items, U)."""
-    weights: NDArray[np.float32]
-    """w_i = (n_i + α U)^-power scaled to mean 1, (n_items,)."""
+    weights: torch.Tensor
+    head: torch.nn.Parameter
 
-    @classmethod
-    def build(
-        cls, user_factors: NDArray[np.float32], train: sparse.csr_matrix, alpha: float, power: float
-    ) -> "QuadraticObjective":
-        """Build from the teacher's user factors (U, d) and its train matrix (U, n_items)."""
-        users = torch.from_numpy(np.ascontiguousarray(user_factors, dtype=np.float32))
-        by_item = sparse.csr_matrix(train.T)
-        weights = (np.diff(by_item.indptr) + alpha * len(user_factors)) ** -power
-        return cls(users, alpha * users.T @ users, by_item, (weights / weights.mean()).astype(np.float32))
-
-    def loss(self, factors: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Return the mean over the batch of w_i q_i(v_i).
+    def __init__(
+        self,
+        user_factors: NDArray[np.float32],
+        train: sparse.csr_matrix,
+        head: torch.Tensor,
+        alpha: float,
+        power: float,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        """Build from the teacher's side.
 
         Args:
-            factors: predicted item factors v (B, d).
-            rows: internal ids of the items (B,).
+            user_factors: U (U, d).
+            train: what the teacher was fitted on (U, n_items).
+            head: Wᵀ (d, m + 1) to start from, last column the bias.
+            alpha: α.
+            power: item i weighs w_i = (n_i + α U)^-power, scaled to mean 1.
+            label_smoothing: observed cells aim at 1 - this.
         """
+        super().__init__()
+        users = torch.from_numpy(np.ascontiguousarray(user_factors, dtype=np.float32))
+        self.by_item = sparse.csr_matrix(train.T)
+        weights = (np.diff(self.by_item.indptr) + alpha * len(user_factors)) ** -power
+        self.register_buffer("users", users)
+        self.register_buffer("gram", alpha * users.T @ users)
+        self.register_buffer("weights", torch.from_numpy((weights / weights.mean()).astype(np.float32)))
+        self.head = torch.nn.Parameter(head)
+        self.target = 1.0 - label_smoothing
+
+    def factors(self, embedded: torch.Tensor) -> torch.Tensor:
+        """Predict item factors (B, d)."""
+        return embedded @ self.head[:, :-1].T + self.head[:, -1]
+
+    def of_factors(self, factors: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Return the mean over the batch of w_i q_i(v_i), factors v (B, d)."""
         block = self.by_item[rows].tocoo()
-        item, user = torch.from_numpy(block.row.astype(np.int64)), torch.from_numpy(block.col.astype(np.int64))
+        item, user = (torch.from_numpy(ids.astype(np.int64)).to(factors.device) for ids in (block.row, block.col))
         # index_select, not indexing: the gradient of indexing adds in no fixed order, so runs would differ in bits.
-        residual = (1.0 - (factors.cpu().index_select(0, item) * self.users[user]).sum(dim=1)) ** 2
-        observed = torch.zeros(len(rows)).index_add(0, item, residual)
-        everything = ((factors.cpu() @ self.gram) * factors.cpu()).sum(dim=1)
-        return ((observed + everything) * torch.from_numpy(self.weights[rows])).mean()
+        residual = (self.target - (factors.index_select(0, item) * self.users[user]).sum(dim=1)) ** 2
+        observed = torch.zeros(len(rows), device=factors.device).index_add(0, item, residual)
+        everything = ((factors @ self.gram) * factors).sum(dim=1)
+        return ((observed + everything) * self.weights[torch.from_numpy(rows).to(factors.device)]).mean()
+
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return the loss of the predicted factors."""
+        return self.of_factors(self.factors(batch.embedded), batch.rows)
+
+
+class PairSampler:
+    """Draws for an item one of its users, then another item of that user's train history."""
+
+    def __init__(self, train: sparse.csr_matrix) -> None:
+        """Take the train matrix (U, n_items), restricted to learnt items; both sides are kept as CSR."""
+        self.by_user, self.by_item = sparse.csr_matrix(train), sparse.csr_matrix(train.T)
+        counts = np.diff(self.by_item.indptr)
+        self.log_q = np.log(np.maximum(counts, 1) / max(counts.sum(), 1)).astype(np.float32)
+
+    def draw(self, rows: Rows, rng: np.random.Generator) -> Pairs:
+        """Return a partner per item; an item whose user has nothing else is its own partner and teaches nothing."""
+        user = self.by_item.indices[_one_of_each(self.by_item, rows, rng)].astype(np.int64)
+        at = _one_of_each(self.by_user, user, rng)
+        start, n = self.by_user.indptr[user], np.diff(self.by_user.indptr)[user]
+        same = self.by_user.indices[at] == rows
+        at = np.where(same, start + (at - start + 1) % n, at)
+        partners = self.by_user.indices[at].astype(np.int64)
+        history = np.asarray(self.by_user[user][:, partners].toarray() > 0)
+        forbidden = history | (partners[None, :] == rows[:, None])
+        own = partners[None, :] == partners[:, None]
+        return Pairs(partners, (forbidden | own) & ~np.eye(len(rows), dtype=bool))
+
+
+def _one_of_each(matrix: sparse.csr_matrix, rows: Rows, rng: np.random.Generator) -> Rows:
+    n = np.diff(matrix.indptr)[rows]
+    return np.asarray(matrix.indptr[rows] + (rng.random(len(rows)) * n).astype(np.int64))
+
+
+class ContrastiveObjective(Objective):
+    """Softmax over the batch's partners: InfoNCE with logQ correction (Yi et al. 2019, eq. 4).
+
+    A batch draws popular items more often as negatives; taking log Q(j) off the logit of j undoes that. Items that the
+    anchor's user also consumed are no negatives.
+    """
+
+    needs_partners = True
+    log_q: torch.Tensor
+
+    def __init__(self, log_q: NDArray[np.float32], temperature: float, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("log_q", torch.from_numpy(log_q))
+        self.temperature, self.label_smoothing = temperature, label_smoothing
+
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return the mean cross-entropy of finding the own partner."""
+        pairs, partners, where = batch.pairs, batch.partners, batch.embedded.device
+        if partners is None or pairs is None:
+            raise ValueError("the contrastive objective needs a partner for every item")
+        at = torch.from_numpy(pairs.partners).to(where)
+        logits = batch.embedded @ partners.T / self.temperature - self.log_q[at]
+        allowed = torch.from_numpy(~pairs.forbidden).to(where)
+        log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(dim=1)
+        own = log_p.diagonal()
+        spread = log_p.masked_fill(~allowed, 0.0).sum(dim=1) / allowed.sum(dim=1)
+        each = -(1 - self.label_smoothing) * own - self.label_smoothing * spread
+        useful = torch.from_numpy((pairs.partners != batch.rows).astype(np.float32)).to(where)
+        return (each * useful).sum() / useful.sum().clamp(min=1)
+
+
+class CategoryObjective(Objective):
+    """Binary cross-entropy of every category from the embedding."""
+
+    def __init__(self, categories: sparse.csr_matrix, width: int) -> None:
+        super().__init__()
+        self.categories = sparse.csr_matrix(categories, dtype=np.float32)
+        self.head = torch.nn.Linear(width, categories.shape[1])
+
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return the mean over items and categories."""
+        truth = torch.from_numpy(self.categories[batch.rows].toarray()).to(batch.embedded.device)
+        return F.binary_cross_entropy_with_logits(self.head(batch.embedded), truth)
+
+
+class Multitask(Objective):
+    """A weighted sum of objectives."""
+
+    def __init__(self, parts: list[tuple[float, Objective]]) -> None:
+        super().__init__()
+        self.parts = torch.nn.ModuleList(part for _, part in parts)
+        self.part_weights = [weight for weight, _ in parts]
+        self.needs_partners = any(part.needs_partners for _, part in parts)
+
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return Σ_t w_t loss_t."""
+        losses = [w * part(batch) for w, part in zip(self.part_weights, self.parts, strict=True)]
+        return torch.stack(losses).sum()
+
+
+def build_objective(
+    options: ObjectiveOptions,
+    user_factors: NDArray[np.float32],
+    train: sparse.csr_matrix,
+    head: torch.Tensor,
+    categories: sparse.csr_matrix | None,
+) -> tuple[Objective, QuadraticObjective | None]:
+    """Return the objective and, where it has one, its quadratic part (whose head predicts factors).
+
+    Raises:
+        ConfigurationError: the name needs something the catalogue does not have.
+    """
+    o = options
+    quadratic = QuadraticObjective(user_factors, train, head, o.alpha, o.item_weight_power, o.label_smoothing)
+    if o.name == "implicit_quadratic":
+        return quadratic, quadratic
+    contrastive = ContrastiveObjective(PairSampler(train).log_q, o.temperature, o.label_smoothing)
+    if o.name == "contrastive":
+        return contrastive, None
+    parts: list[tuple[float, Objective]] = [(1.0, quadratic)]
+    if o.contrastive_weight:
+        parts.append((o.contrastive_weight, contrastive))
+    if o.category_weight and categories is not None and categories.shape[1]:
+        parts.append((o.category_weight, CategoryObjective(categories, head.shape[1] - 1)))
+    if len(parts) == 1:
+        raise ConfigurationError(
+            "lm_finetuning.objective.name = 'multitask' has one task only: give contrastive_weight > 0, or "
+            "category_weight > 0 and feature_engineering.text.categories.column."
+        )
+    return Multitask(parts), quadratic

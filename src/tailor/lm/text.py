@@ -1,4 +1,4 @@
-"""The text of an item: pieces of a template, with missing fields left out and entities unescaped."""
+"""The texts of items and users: pieces of a template, with missing fields left out and entities unescaped."""
 
 import html
 import re
@@ -6,10 +6,13 @@ import string
 
 import pandas as pd
 
+from tailor import columns as c
+from tailor.data.hashing import seeded_hash
 from tailor.errors import ConfigurationError, did_you_mean
-from tailor.options import TextOptions
+from tailor.options import CategoryOptions, TextOptions
 
 _SPACE = re.compile(r"\s+")
+Pieces = list[list[str]]
 
 
 def clean_cells(cells: pd.Series, missing: list[str]) -> pd.Series:
@@ -20,38 +23,106 @@ def clean_cells(cells: pd.Series, missing: list[str]) -> pd.Series:
     return text.mask(text.str.lower().isin([word.lower() for word in missing]), "").astype("str")
 
 
-def item_texts(items: pd.DataFrame, options: TextOptions) -> pd.Series:
-    """Write one text per item.
+def write_pieces(table: pd.DataFrame, template: list[str], missing: list[str], where: str) -> Pieces:
+    """Write the pieces of every row.
 
-    Each piece of ``options.item_template`` is a format string over columns; a piece is left out when any of its columns
-    is missing in that row. The pieces that remain are joined by '. '.
+    Each piece of ``template`` is a format string over columns; it is left out where any of its columns is missing.
 
     Args:
-        items: the catalogue.
+        table: items or users.
+        template: format strings.
+        missing: cell values that mean 'nothing'.
+        where: the parameter's name, for errors.
 
     Returns:
-        Texts (str), indexed like ``items``; empty where nothing is known.
+        One list of pieces per row, empty where nothing is known.
 
     Raises:
-        ConfigurationError: a piece names a column the catalogue does not have.
+        ConfigurationError: a piece names a column the table does not have.
     """
-    pieces = [_piece(items, template, options.missing) for template in options.item_template]
-    written = [". ".join(p.removesuffix(".") for p in row if p) for row in zip(*pieces, strict=True)]
-    return pd.Series(written, index=items.index, dtype="str")
+    columns = [_piece(table, piece, missing, where) for piece in template]
+    return [[p.removesuffix(".") for p in row if p] for row in zip(*columns, strict=True)] or [[] for _ in table.index]
 
 
-def _piece(items: pd.DataFrame, template: str, missing: list[str]) -> pd.Series:
+def join_pieces(pieces: Pieces) -> pd.Series:
+    """Join pieces by '. ', one text per row."""
+    return pd.Series([". ".join(row) for row in pieces], dtype="str")
+
+
+def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions) -> Pieces:
+    """Append what users wrote about an item to its pieces.
+
+    Only train rows are read, and none of pseudo-cold items: an item that nobody has touched has no reviews. Of many, a
+    seeded hash of (user, item) chooses.
+    """
+    if c.TEXT not in interactions or not options.reviews_per_item:
+        return pieces
+    cold = items.loc[items[c.PSEUDO_COLD] != "none", c.ITEM]
+    rows = interactions[(interactions[c.SPLIT] == c.TRAIN) & ~interactions[c.ITEM].isin(cold)]
+    written = clean_cells(rows[c.TEXT], options.missing)
+    written = written.map(lambda text: " ".join(text.split(" ")[: options.review_words]))
+    rows = rows.assign(text=written, hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
+    rows = rows[rows[c.TEXT] != ""].sort_values("hash").groupby(c.ITEM, sort=False).head(options.reviews_per_item)
+    by_item = rows.groupby(c.ITEM)[c.TEXT].agg(list).to_dict()
+    return [[*own, *by_item.get(item, [])] for own, item in zip(pieces, items[c.ITEM], strict=True)]
+
+
+def user_pieces(
+    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions
+) -> tuple[Pieces, Pieces]:
+    """Write each user's profile: pieces from their own columns, and the latest titles of their train history.
+
+    What a user wrote on train rows stands behind the title it is about.
+
+    Returns:
+        Pieces known of a stranger, and pieces that the history adds; both in the order of ``users``.
+    """
+    own = write_pieces(users, options.user_template, options.missing, "feature_engineering.text.user_template")
+    if not options.history_titles or c.TITLE not in items:
+        return own, [[] for _ in own]
+    rows = interactions[interactions[c.SPLIT] == c.TRAIN]
+    time = rows[c.TIMESTAMP] if c.TIMESTAMP in rows else pd.Series(0.0, index=rows.index)
+    rows = rows.assign(time=time, hash=seeded_hash(0, rows[c.USER], rows[c.ITEM])).sort_values(["time", "hash"])
+    rows = rows.groupby(c.USER, sort=False).tail(options.history_titles)
+    titles = clean_cells(items.set_index(c.ITEM)[c.TITLE], options.missing)
+    liked = rows[c.ITEM].map(titles)
+    if c.TEXT in rows:
+        said = clean_cells(rows[c.TEXT], options.missing)
+        said = said.map(lambda text: " ".join(text.split(" ")[: options.review_words]))
+        liked = liked.mask(said != "", liked + ": " + said)
+    by_user = liked.groupby(rows[c.USER]).agg(list).to_dict()
+    return own, [[text for text in by_user.get(user, []) if text] for user in users[c.USER]]
+
+
+def item_categories(items: pd.DataFrame, options: CategoryOptions, missing: list[str]) -> pd.DataFrame:
+    """List the categories of every item, long form: item_id, category.
+
+    Raises:
+        ConfigurationError: the column does not exist.
+    """
+    if options.column is None:
+        return pd.DataFrame({c.ITEM: [], c.CATEGORY: []}, dtype="str")
+    if options.column not in items:
+        raise ConfigurationError(
+            f"feature_engineering.text.categories.column = '{options.column}': the items table has no such column."
+            f"{did_you_mean(options.column, items.columns)} It has: {', '.join(map(str, items.columns))}."
+        )
+    cells = clean_cells(items[options.column], missing).str.split(options.separator)
+    long = pd.DataFrame({c.ITEM: items[c.ITEM], c.CATEGORY: cells}).explode(c.CATEGORY, ignore_index=True)
+    long[c.CATEGORY] = long[c.CATEGORY].fillna("").str.strip()
+    return long[long[c.CATEGORY] != ""].drop_duplicates(ignore_index=True).astype("str")
+
+
+def _piece(table: pd.DataFrame, template: str, missing: list[str], where: str) -> pd.Series:
     fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     for name in fields:
-        if name not in items.columns:
+        if name not in table.columns:
             raise ConfigurationError(
-                f"feature_engineering.text.item_template {template!r} names a column '{name}' that the items table "
-                f"does not have.{did_you_mean(name, items.columns)} It has: {', '.join(map(str, items.columns))}."
+                f"{where} {template!r} names a column '{name}' that the table does not have."
+                f"{did_you_mean(name, table.columns)} It has: {', '.join(map(str, table.columns))}."
             )
-    cells = {name: clean_cells(items[name], missing) for name in fields}
-    complete = pd.Series(True, index=items.index)
-    for column in cells.values():
-        complete &= column != ""
-    rows = zip(*cells.values(), strict=True) if cells else iter([()] * len(items))
+    cells = {name: clean_cells(table[name], missing) for name in fields}
+    complete = pd.DataFrame({name: column != "" for name, column in cells.items()}, index=table.index).all(axis=1)
+    rows = zip(*cells.values(), strict=True) if cells else iter([()] * len(table))
     written = [template.format(**dict(zip(fields, row, strict=True))) for row in rows]
-    return pd.Series(written, index=items.index, dtype="str").where(complete, "")
+    return pd.Series(written, index=table.index, dtype="str").where(complete, "")

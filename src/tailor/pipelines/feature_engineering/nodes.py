@@ -10,7 +10,7 @@ from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
 from tailor.data.matrices import keep_items, warm_items
-from tailor.lm.text import item_texts
+from tailor.lm.text import add_reviews, item_categories, join_pieces, user_pieces, write_pieces
 from tailor.options import FeatureEngineeringOptions, parse
 
 
@@ -18,9 +18,24 @@ def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
     return parse(FeatureEngineeringOptions, params, "feature_engineering")
 
 
-def write_texts(items: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
-    """Write the text of every item."""
-    return pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: item_texts(items, _options(params).text)})
+def write_item_texts(
+    items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the text of every item, with what users wrote on train rows, and list the categories of every item."""
+    o = _options(params).text
+    pieces = write_pieces(items, o.item_template, o.missing, "feature_engineering.text.item_template")
+    pieces = add_reviews(pieces, items, interactions, o)
+    texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pieces})
+    return texts, item_categories(items, o.categories, o.missing)
+
+
+def write_user_texts(
+    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
+) -> pd.DataFrame:
+    """Write every user's profile: what a stranger tells, and the same with the train history."""
+    own, liked = user_pieces(users, items, interactions, _options(params).text)
+    known = [[*first, *then] for first, then in zip(own, liked, strict=True)]
+    return pd.DataFrame({c.USER: users[c.USER], "stranger": join_pieces(own), "known": join_pieces(known)})
 
 
 def build_matrices(

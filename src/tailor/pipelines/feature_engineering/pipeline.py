@@ -10,7 +10,18 @@ def create_pipeline(**_: object) -> Pipeline:
     """Wire ``feature_engineering``."""
     return Pipeline(
         [
-            Node(nodes.write_texts, ["items", "params:feature_engineering"], "item_text", name="write_texts"),
+            Node(
+                nodes.write_item_texts,
+                ["items", "interactions", "params:feature_engineering"],
+                ["item_text", "item_categories"],
+                name="write_item_texts",
+            ),
+            Node(
+                nodes.write_user_texts,
+                ["users", "items", "interactions", "params:feature_engineering"],
+                "user_text",
+                name="write_user_texts",
+            ),
             Node(
                 nodes.build_matrices,
                 ["interactions", "users", "items"],

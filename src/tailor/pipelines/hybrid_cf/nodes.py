@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import sparse
 
@@ -12,10 +11,10 @@ from tailor.data.matrices import warm_items
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
+from tailor.lm.embeddings import Embeddings
 from tailor.options import HybridOptions, parse
 
 Engines = dict[str, Engine[Any]]
-Arrays = dict[str, np.ndarray]
 
 
 def _options(params: dict[str, Any]) -> HybridOptions:
@@ -26,25 +25,25 @@ def select_baselines(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    embeddings: Arrays,
+    embeddings: Embeddings,
     params: dict[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose every baseline's options on validation."""
     holdout = Holdout.build(train, validation, items, seed)
-    return selection.select_baselines(holdout, embeddings["embeddings"], _options(params), seed)
+    return selection.select_baselines(holdout, embeddings.vectors, _options(params), seed)
 
 
 def fit_baselines(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    embeddings: Arrays,
+    embeddings: Embeddings,
     choice: dict[str, Any],
     seed: int,
 ) -> tuple[Engines, Engines]:
     """Fit every baseline without pseudo-cold B, for validation lists, and on all of train, for test lists."""
-    features, warm = embeddings["embeddings"], warm_items(items)
+    features, warm = embeddings.vectors, warm_items(items)
     holdout = Holdout.build(train, validation, items, seed)
     held_out = {name: build(name, o, seed).fit(holdout.train, holdout.warm, features) for name, o in choice.items()}
     full = {name: build(name, o, seed).fit(train, warm, features) for name, o in choice.items()}
@@ -55,26 +54,26 @@ def select_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    embeddings: Arrays,
+    embeddings: Embeddings,
     params: dict[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose the options of the hybrid's arms on validation."""
     holdout = Holdout.build(train, validation, items, seed)
-    return selection.select_hybrid(holdout, embeddings["embeddings"], _options(params), seed)
+    return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed)
 
 
 def fit_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    embeddings: Arrays,
+    embeddings: Embeddings,
     choice: dict[str, Any],
     params: dict[str, Any],
     seed: int,
 ) -> tuple[Engines, Engines, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
-    options, features = _options(params), embeddings["embeddings"]
+    options, features = _options(params), embeddings.vectors
     holdout = Holdout.build(train, validation, items, seed)
     scorer, prices = selection.fit_hybrid(holdout, features, choice, options, seed)
     final = Hybrid(scorer.options, seed).fit(train, warm_items(items), features)

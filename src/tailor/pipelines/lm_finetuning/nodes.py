@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.matrices import pseudo_cold_items, warm_items
-from tailor.lm.adapter import Adapter, attach
-from tailor.lm.encoder import encode, load_base, normalise, tokenise
-from tailor.lm.train import tune_lora
-from tailor.lm.vectors import join_vectors
+from tailor.data.matrices import category_matrix, pseudo_cold_items, warm_items
+from tailor.lm.adapter import Adapter, attach, weights_hash
+from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
+from tailor.lm.encoder import load_base, tokenise
+from tailor.lm.train import Lesson, tune
 from tailor.options import LMOptions, parse
 
 
@@ -29,42 +29,53 @@ def tune_adapter(
     items: pd.DataFrame,
     train: sparse.csr_matrix,
     teacher: dict[str, np.ndarray],
+    item_categories: pd.DataFrame,
     params: dict[str, Any],
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
-    """Tune LoRA on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
-    options = _options(params)
-    tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
-    adapter, history = tune_lora(
-        tokens,
-        teacher["user_factors"],
-        teacher["item_factors"],
-        train,
-        _learnt(items),
-        pseudo_cold_items(items, "A"),
-        options,
-        seed,
+    """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
+    lesson = Lesson(
+        pieces=[list(row) for row in item_text[c.PIECES]],
+        user_factors=teacher["user_factors"],
+        item_factors=teacher["item_factors"],
+        train=train,
+        learnt=_learnt(items),
+        stop_on=pseudo_cold_items(items, "A"),
+        categories=category_matrix(items, item_categories),
     )
+    adapter, history = tune(lesson, _options(params), seed)
     return adapter, pd.DataFrame(history)
 
 
-def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str, Any]) -> dict[str, np.ndarray]:
+def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str, Any]) -> Embeddings:
     """Embed the catalogue with the base model as it is."""
-    options = _options(params).encoder
-    tokens = tokenise(item_text[c.TEXT].tolist(), options)
-    pooled = encode(load_base(options), tokens, options.batch_size, "encode frozen")
-    return {"embeddings": join_vectors(normalise(pooled, _learnt(items)), items)}
+    options, base = _options(params), load_base(_options(params).encoder)
+    tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
+    about = {"encoder": "frozen", "base_hash": weights_hash(base), "options": options.encoder.model_dump()}
+    return embed_catalogue(base, tokens, items, _learnt(items), options, about, "encode frozen")
 
 
-def encode_tuned(
-    item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: dict[str, Any]
-) -> dict[str, np.ndarray]:
+def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: dict[str, Any]) -> Embeddings:
     """Embed the catalogue with the adapter merged into the base model."""
-    options = _options(params).encoder
-    tokens = tokenise(item_text[c.TEXT].tolist(), options)
-    encoder = attach(load_base(options), adapter, options)
-    pooled = encode(encoder, tokens, options.batch_size, "encode tuned")
-    return {"embeddings": join_vectors(normalise(pooled, _learnt(items)), items)}
+    options = _options(params)
+    tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
+    encoder = attach(load_base(options.encoder), adapter, options.encoder)
+    return embed_catalogue(encoder, tokens, items, _learnt(items), options, adapter.provenance, "encode tuned")
+
+
+def encode_users(
+    user_text: pd.DataFrame,
+    users: pd.DataFrame,
+    adapter: Adapter,
+    teacher: dict[str, np.ndarray],
+    params: dict[str, Any],
+) -> UserTower:
+    """Embed users' profiles and fit the map from profile to user factor."""
+    options = _options(params)
+    texts = {name: tokenise(user_text[name].tolist(), options.encoder) for name in ("stranger", "known")}
+    encoder, ids = attach(load_base(options.encoder), adapter, options.encoder), users[c.USER].to_numpy(dtype=object)
+    learnt = np.asarray(users[c.N_TRAIN] > 0)
+    return fit_user_tower(encoder, texts, ids, teacher["user_factors"], learnt, options, adapter.provenance)
 
 
 def plot_training(history: pd.DataFrame) -> go.Figure:
@@ -73,7 +84,7 @@ def plot_training(history: pd.DataFrame) -> go.Figure:
     figure.add_scatter(x=history["epoch"], y=history["cold_ndcg"], name="pseudo-cold A NDCG@20", mode="lines+markers")
     figure.add_scatter(x=history["epoch"], y=history["loss"], name="loss", mode="lines+markers", yaxis="y2")
     return figure.update_layout(
-        title="LoRA tuning (epoch 0 is the frozen encoder)",
+        title="Tuning the language model (epoch 0: before the objective)",
         xaxis={"title": "epoch", "dtick": 1},
         yaxis={"title": "NDCG@20"},
         yaxis2={"title": "loss", "overlaying": "y", "side": "right"},

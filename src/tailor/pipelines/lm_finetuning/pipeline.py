@@ -1,4 +1,4 @@
-"""Item text to embeddings, frozen and LoRA-tuned."""
+"""Item and user text to embeddings, frozen and tuned."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -11,7 +11,15 @@ def create_pipeline(**_: object) -> Pipeline:
         [
             Node(
                 nodes.tune_adapter,
-                ["item_text", "items", "train_matrix", "teacher_factors", "params:lm_finetuning", "params:seed"],
+                [
+                    "item_text",
+                    "items",
+                    "train_matrix",
+                    "teacher_factors",
+                    "item_categories",
+                    "params:lm_finetuning",
+                    "params:seed",
+                ],
                 ["adapter", "lm_history"],
                 name="tune_adapter",
             ),
@@ -26,6 +34,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 ["item_text", "items", "adapter", "params:lm_finetuning"],
                 "item_embeddings_lora",
                 name="encode_tuned",
+            ),
+            Node(
+                nodes.encode_users,
+                ["user_text", "users", "adapter", "teacher_factors", "params:lm_finetuning"],
+                "user_tower",
+                name="encode_users",
             ),
             Node(nodes.plot_training, "lm_history", "lm_training_plot", name="plot_training"),
         ]

@@ -1,0 +1,122 @@
+"""Embeddings of a catalogue or of users, with what says where they come from and makes more of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from tailor import columns as c
+from tailor.errors import BadInputError
+from tailor.lm.encoder import Tokens, encode
+from tailor.lm.train import ridge_head
+from tailor.lm.whitening import Whitening
+from tailor.options import LMOptions
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One L2-normalised row per id."""
+
+    ids: NDArray[np.object_]
+    """(n,), strings."""
+    vectors: Floats
+    """(n, m)."""
+    whitening: Whitening
+    """From pooled states to rows; apply it to a new text's."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Base model, its hash, data hash, options, seed."""
+
+    def __post_init__(self) -> None:
+        """Check the shapes.
+
+        Raises:
+            BadInputError: there is not one row per id.
+        """
+        if len(self.ids) != len(self.vectors):
+            raise BadInputError(f"{len(self.ids)} ids, but {len(self.vectors)} embeddings")
+
+
+def embed_catalogue(
+    encoder: torch.nn.Module,
+    tokens: Tokens,
+    items: pd.DataFrame,
+    fitted_on: NDArray[np.bool_],
+    options: LMOptions,
+    provenance: dict[str, Any],
+    label: str,
+) -> Embeddings:
+    """Encode every item; centring and whitening are fitted on the items ``fitted_on`` (n_items,) alone."""
+    pooled = encode(encoder, tokens, options.encoder.batch_size, label, options.encoder.pooling)
+    whitening = Whitening.fit(pooled, fitted_on, options.whitening, options.whitening_shrinkage)
+    vectors = join_vectors(whitening.apply(pooled), items)
+    return Embeddings(items[c.ITEM].to_numpy(dtype=object), vectors, whitening, provenance)
+
+
+def join_vectors(embeddings: Floats, items: pd.DataFrame) -> Floats:
+    """Append each centred, L2-normalised ``vector_*`` column (image, audio) and normalise the whole row again.
+
+    Args:
+        embeddings: (n_items, m), L2-normalised rows.
+        items: the catalogue, in the same order.
+
+    Returns:
+        (n_items, m + Σ vector lengths); the embeddings themselves where there is no vector column.
+    """
+    parts = [embeddings]
+    for name in [col for col in items if str(col).startswith(c.VECTOR_PREFIX)]:
+        vectors = np.stack([np.asarray(v, dtype=np.float64) for v in items[name]])
+        vectors = vectors - vectors.mean(axis=0)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        parts.append((vectors / np.where(norms > 0, norms, 1)).astype(np.float32))
+    return embeddings if len(parts) == 1 else np.asarray(np.hstack(parts) / np.sqrt(len(parts)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class UserTower:
+    """From a profile text's embedding to a user factor of the teacher's space, for people without a history."""
+
+    profiles: Embeddings
+    """Every user's embedded profile, without their history (what is known of a stranger)."""
+    weights: Floats
+    """Wᵀ (d, m + 1), last column the bias."""
+
+    def factors(self, vectors: Floats) -> Floats:
+        """Predict user factors (B, d) from profile embeddings (B, m)."""
+        return np.asarray(vectors @ self.weights[:, :-1].T + self.weights[:, -1], dtype=np.float32)
+
+
+def fit_user_tower(
+    encoder: torch.nn.Module,
+    texts: dict[str, Tokens],
+    user_ids: NDArray[np.object_],
+    user_factors: Floats,
+    learnt: NDArray[np.bool_],
+    options: LMOptions,
+    provenance: dict[str, Any],
+) -> UserTower:
+    """Fit the tower by ridge regression of the teacher's user factors on profile embeddings.
+
+    Each train user is in it twice: as a stranger (own columns only) and with a history, so it serves both.
+
+    Args:
+        encoder: the tuned encoder.
+        texts: tokens of the profiles ``stranger`` and ``known``, in the order of the users.
+        user_ids: (U,).
+        user_factors: the teacher's (U, d).
+        learnt: users with train interactions (U,).
+        options: pooling, batch size, ridge.
+        provenance: of the encoder.
+    """
+    size, pooling = options.encoder.batch_size, options.encoder.pooling
+    pooled = {name: encode(encoder, tokens, size, f"encode users ({name})", pooling) for name, tokens in texts.items()}
+    whitening = Whitening.fit(np.vstack([p[learnt] for p in pooled.values()]), np.ones(2 * int(learnt.sum()), bool))
+    vectors = {name: whitening.apply(p) for name, p in pooled.items()}
+    E = np.vstack([v[learnt] for v in vectors.values()])
+    factors = np.vstack([user_factors[learnt]] * len(vectors))
+    weights = ridge_head(E, factors, np.ones(len(E), np.float32), options.objective.head_ridge).numpy()
+    return UserTower(Embeddings(user_ids, vectors["stranger"], whitening, provenance), weights)
