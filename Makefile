@@ -17,13 +17,14 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench viz serve clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation viz serve clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
 	@echo "make test   all tests        make check  ruff, types, import contracts"
 	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
-	@echo "make bench  benchmarks       make clean  remove .venv and everything a run wrote"
+	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
+	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock
 	@if cmp -s requirements.lock $@; then touch $@; else \
@@ -46,6 +47,12 @@ check: $(VENV)/requirements.lock
 
 bench: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/run.py
+
+bench-lm: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/lm.py
+
+bench-lm-ablation: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/lm_ablation.py
 
 viz: $(VENV)/requirements.lock
 	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)

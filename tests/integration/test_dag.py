@@ -14,7 +14,7 @@ from tests.conftest import kedro, make_project, run_here
 pytestmark = pytest.mark.slow
 
 TEST_ROWS = {"test_matrix", "cold_matrix", "interactions", "split", "clean_interactions", "raw_interactions"}
-MAY_SEE_THEM = {"clean", "split", "summarise_data", "fingerprint", "build_matrices", "measure"}
+MAY_SEE_THEM = {"clean", "split", "summarise_data", "fingerprint", "build_matrices", "keep_train", "measure"}
 
 
 def read(finished, path):
@@ -137,6 +137,35 @@ def test_no_choosing_or_fitting_node_sees_test_rows():
     sees = {node.name for node in nodes if TEST_ROWS & set(node.inputs)}
     assert sees <= MAY_SEE_THEM, f"{sees - MAY_SEE_THEM} read test rows"
     assert "measure" in sees
+
+
+def test_what_the_language_model_leaves_behind(finished):
+    """Embeddings name their items and origin; the adapter, merged and exported, makes the same ones."""
+    from tailor.datasets import AdapterDataset, EmbeddingsDataset, UserTowerDataset
+
+    found = EmbeddingsDataset(filepath=str(finished.data / "04_feature/item_embeddings_lora.safetensors")).load()
+    adapter = AdapterDataset(filepath=str(finished.data / "06_models/adapter")).load()
+    assert found.ids.tolist() == read(finished, "03_primary/items.parquet")["item_id"].tolist()
+    assert found.provenance == adapter.provenance
+    assert set(found.provenance) >= {"base_hash", "data_hash", "options", "seed", "epoch", "truncated_texts"}
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
+    tower = UserTowerDataset(filepath=str(finished.data / "04_feature/user_tower.safetensors")).load()
+    assert len(tower.profiles.ids) == len(read(finished, "03_primary/users.parquet"))
+    assert not (finished.data / "06_models/lm_checkpoint.safetensors").exists()
+
+
+def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):
+    from tailor.datasets import EmbeddingsDataset
+    from tailor.lm.encoder import encode, load_base, tokenise
+    from tailor.options import EncoderOptions
+
+    assert not (finished.data / "06_models/encoder").exists()
+    run_here(finished.project, monkeypatch, pipeline_names=["export"])
+    options = EncoderOptions(base_model=str(finished.data / "06_models/encoder"), max_length=32)
+    texts = read(finished, "04_feature/item_text.parquet")["text"].tolist()
+    pooled = encode(load_base(options), tokenise(texts, options), 64)
+    expected = EmbeddingsDataset(filepath=str(finished.data / "04_feature/item_embeddings_lora.safetensors")).load()
+    np.testing.assert_allclose(expected.whitening.apply(pooled), expected.vectors, atol=1e-4)
 
 
 def test_poisoned_test_rows_change_no_choice(finished, tmp_path, monkeypatch):

@@ -109,7 +109,9 @@ def test_tags_and_aliases(finished):
     assert run.data.params["data_processing.split.train"] == "0.7"
     assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "adapter"} <= artifacts
+    assert {"figures", "language_model"} <= artifacts
+    inside = {item.path for item in client.list_artifacts(run.info.run_id, "language_model")}
+    assert inside == {"language_model/adapter", "language_model/item_embeddings.safetensors"}
 
 
 def test_the_models_requirements_never_name_tailor(finished):

@@ -278,19 +278,19 @@ def test_a_killed_training_resumes_to_the_same_end(lesson, tmp_path, monkeypatch
     wanted = options(epochs=3, patience=3, ema=ema)
     uninterrupted, expected = tune(lesson, wanted, seed=0)
     resumable = wanted.model_copy(update={"checkpoint": str(path)})
-    epoch = train._Trainer.epoch
+    epoch = train.Tuning.epoch
 
     def killed_in_the_second(trainer):
         if trainer.done == 1:
             raise KilledError
         epoch(trainer)
 
-    monkeypatch.setattr(train._Trainer, "epoch", killed_in_the_second)
+    monkeypatch.setattr(train.Tuning, "epoch", killed_in_the_second)
     with pytest.raises(KilledError):
         tune(lesson, resumable, seed=0)
     assert path.is_file()
     ran = []
-    monkeypatch.setattr(train._Trainer, "epoch", lambda trainer: (ran.append(trainer.done + 1), epoch(trainer)))
+    monkeypatch.setattr(train.Tuning, "epoch", lambda trainer: (ran.append(trainer.done + 1), epoch(trainer)))
     resumed, history = tune(lesson, resumable, seed=0)
     assert ran == [2, 3]
     assert history[1:] == expected[1:]

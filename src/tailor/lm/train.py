@@ -135,7 +135,7 @@ def tune(lesson: Lesson, options: LMOptions, seed: int) -> tuple[Adapter, Histor
         unless a masked-LM stage came first) with its ridge head.
     """
     with _deterministic():
-        trainer = _Trainer(lesson, options, seed)
+        trainer = Tuning(lesson, options, seed)
         trainer.resume()
         while trainer.wants_more():
             trainer.epoch()
@@ -144,8 +144,8 @@ def tune(lesson: Lesson, options: LMOptions, seed: int) -> tuple[Adapter, Histor
         return trainer.best, trainer.history
 
 
-class _Trainer:
-    """One training: built from scratch or from a checkpoint, one epoch at a time."""
+class Tuning:
+    """One training, an epoch at a time; :func:`tune` drives it from start (or checkpoint) to end."""
 
     def __init__(self, lesson: Lesson, options: LMOptions, seed: int) -> None:
         self.lesson, self.options, self.seed = lesson, options, seed

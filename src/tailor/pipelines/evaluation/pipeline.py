@@ -70,7 +70,14 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 registry.register,
-                ["recommender", "adapter", "fingerprint", "tracked_run", "params:model_name"],
+                [
+                    "recommender",
+                    "adapter",
+                    "item_embeddings_lora",
+                    "fingerprint",
+                    "tracked_run",
+                    "params:model_name",
+                ],
                 "registered_model",
                 name="register",
             ),

@@ -18,6 +18,7 @@ from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
 from tailor.errors import ConfigurationError
 from tailor.lm.adapter import Adapter
+from tailor.lm.embeddings import Embeddings
 from tailor.options import EvaluationOptions, parse
 from tailor.serving import pyfunc
 from tailor.serving.recommender import Recommender
@@ -66,12 +67,17 @@ def build_recommender(
 
 
 def register(
-    recommender: Recommender, adapter: Adapter, fingerprint: dict[str, str], tracked: dict[str, Any], model_name: str
+    recommender: Recommender,
+    adapter: Adapter,
+    embeddings: Embeddings,
+    fingerprint: dict[str, str],
+    tracked: dict[str, Any],
+    model_name: str,
 ) -> dict[str, Any]:
     """Log the model as code, register it, and give it the alias champion if it is the first, else challenger."""
     with tempfile.TemporaryDirectory() as folder:
         recommender.save(Path(folder) / pyfunc.ARTIFACT)
-        _log_adapter(adapter, Path(folder) / "adapter")
+        _log_language_model(adapter, embeddings, Path(folder) / "language_model")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=pyfunc.__file__,
@@ -146,11 +152,13 @@ def _code(folder: Path) -> list[str]:
     return [str(target)]
 
 
-def _log_adapter(adapter: Adapter, folder: Path) -> None:
-    from tailor.datasets import AdapterDataset  # noqa: PLC0415  (datasets import kedro; only this node writes one by hand)
+def _log_language_model(adapter: Adapter, embeddings: Embeddings, folder: Path) -> None:
+    # Datasets import kedro; only this node writes some by hand.
+    from tailor.datasets import AdapterDataset, EmbeddingsDataset  # noqa: PLC0415
 
-    AdapterDataset(filepath=str(folder)).save(adapter)
-    mlflow.log_artifacts(str(folder), "adapter")
+    AdapterDataset(filepath=str(folder / "adapter")).save(adapter)
+    EmbeddingsDataset(filepath=str(folder / "item_embeddings.safetensors")).save(embeddings)
+    mlflow.log_artifacts(str(folder), "language_model")
 
 
 def _give_alias(model_name: str, number: Any) -> str:

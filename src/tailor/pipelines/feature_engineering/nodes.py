@@ -18,6 +18,11 @@ def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
     return parse(FeatureEngineeringOptions, params, "feature_engineering")
 
 
+def keep_train(interactions: pd.DataFrame) -> pd.DataFrame:
+    """Keep the train rows: texts are written from these alone."""
+    return interactions[interactions[c.SPLIT] == c.TRAIN]
+
+
 def write_item_texts(
     items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

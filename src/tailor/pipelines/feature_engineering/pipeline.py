@@ -10,15 +10,16 @@ def create_pipeline(**_: object) -> Pipeline:
     """Wire ``feature_engineering``."""
     return Pipeline(
         [
+            Node(nodes.keep_train, "interactions", "train_interactions", name="keep_train"),
             Node(
                 nodes.write_item_texts,
-                ["items", "interactions", "params:feature_engineering"],
+                ["items", "train_interactions", "params:feature_engineering"],
                 ["item_text", "item_categories"],
                 name="write_item_texts",
             ),
             Node(
                 nodes.write_user_texts,
-                ["users", "items", "interactions", "params:feature_engineering"],
+                ["users", "items", "train_interactions", "params:feature_engineering"],
                 "user_text",
                 name="write_user_texts",
             ),

@@ -1,0 +1,193 @@
+"""`make bench-lm`: what tuning the language model is worth for cold items, and what it costs in time.
+
+Arms: the frozen encoder, LoRA, full tuning. Each arm's embeddings go into the same text-prior iALS, its ridge ρ and
+regularization λ chosen on pseudo-cold B with the same trials; then one fit on all of train and one look at test.
+"""
+
+import logging
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from catalogues import ROOT, Catalogue, prepare
+from cold_start import about, embed, fit, lm_options, parameters, per_user, tuned, write
+from lm_speed import encoding, training
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.lm.adapter import Adapter, attach
+from tailor.lm.embeddings import fit_user_tower
+from tailor.lm.encoder import load_base, tokenise
+from tailor.metrics.significance import paired_bootstrap
+
+RESULT = ROOT / "benchmarks" / "results" / "lm.json"
+PLAN = {"base": (0, 1, 2), "anime": (0, 1), "ml1m": (0, 1)}
+NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m"}
+ARMS: dict[str, dict[str, Any]] = {
+    "frozen": {"peft": {"method": "frozen"}},
+    "lora": {},
+    "full": {"peft": {"method": "full"}, "learning_rate": 1e-4},
+}
+RIDGES, REGULARIZATIONS = (3.0, 10.0, 30.0, 100.0), (0.003, 0.01)
+Values = dict[str, np.ndarray]
+
+
+def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
+    """Try every ridge at one regularization, then the other at the best ridge; pseudo-cold B decides."""
+    held_out = catalogue.pseudo_cold("B")
+    learnt = catalogue.warm & ~held_out
+    truth = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
+    tried: list[tuple[float, dict[str, Any]]] = []
+
+    def attempt(ridge: float, regularization: float) -> None:
+        settings = {"alpha": 0.1, "regularization": regularization, "lambda_item_feature": ridge}
+        engine, users = fit(catalogue, vectors, learnt, settings)
+        tried.append((float(np.nanmean(per_user(catalogue, engine, users, held_out, truth))), settings))
+
+    for ridge in RIDGES:
+        attempt(ridge, REGULARIZATIONS[0])
+    attempt(max(tried, key=lambda t: t[0])[1]["lambda_item_feature"], REGULARIZATIONS[1])
+    value, settings = max(tried, key=lambda t: t[0])
+    return settings | {"pseudo_cold_b": round(value, 4)}
+
+
+def look_at_test(catalogue: Catalogue, vectors: np.ndarray, settings: dict[str, Any]) -> Values:
+    """Fit on all of train; return per-user NDCG@20 of cold and warm lists."""
+    engine, users = fit(catalogue, vectors, catalogue.warm, {k: v for k, v in settings.items() if k != "pseudo_cold_b"})
+    cold, unused = catalogue.matrix(c.COLD), catalogue.matrix(c.COLD_UNUSED)
+    seen = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
+    every = sparse.csr_matrix(cold + unused)
+    return {
+        "cold": per_user(catalogue, engine, users, catalogue.cold, cold, unused),
+        "cold_all": per_user(catalogue, engine, users, catalogue.cold, every),
+        "warm": per_user(catalogue, engine, users, ~catalogue.cold, catalogue.matrix(c.TEST), seen),
+    }
+
+
+def arm(catalogue: Catalogue, changes: dict[str, Any]) -> tuple[Values, dict[str, Any], Adapter | None]:
+    """Tune, choose, look."""
+    options = lm_options(catalogue, changes)
+    adapter, told = (None, {}) if options.peft.method == "frozen" else tuned(catalogue, options)
+    vectors = embed(catalogue, adapter, options)
+    settings = choose(catalogue, vectors)
+    values = look_at_test(catalogue, vectors, settings)
+    means = {name: round(float(np.nanmean(v)), 4) for name, v in values.items()}
+    print(f"{catalogue.env} seed {catalogue.seed} {options.peft.method:8s} {means} {settings} {told}", flush=True)
+    return values, {"ndcg": means, "chosen": settings} | told, adapter
+
+
+def strangers(catalogue: Catalogue, adapter: Adapter) -> dict[str, Any]:
+    """Rank warm items for new users of whom nothing but the profile is known: user tower against popularity."""
+    options = lm_options(catalogue, {})
+    text, teacher = catalogue.data["user_text"], catalogue.data["teacher_factors"]
+    texts = {name: tokenise(text[name].tolist(), options.encoder) for name in ("stranger", "known")}
+    ids, learnt = catalogue.users[c.USER].to_numpy(dtype=object), np.asarray(catalogue.users[c.N_TRAIN] > 0)
+    encoder = attach(load_base(options.encoder), adapter, options.encoder)
+    tower = fit_user_tower(encoder, texts, ids, teacher["user_factors"], learnt, options, {})
+    engine, _ = fit(catalogue, embed(catalogue, adapter, options), catalogue.warm, {})
+    truth = sparse.csr_matrix(catalogue.matrix(c.NEW_USER) > 0, dtype=np.float32)
+    engine.item_factors = teacher["item_factors"]
+    profile = per_user(catalogue, engine, tower.factors(tower.profiles.vectors), catalogue.warm, truth)
+    engine.item_factors = catalogue.items[[c.N_TRAIN]].to_numpy(dtype=np.float64)
+    popular = per_user(catalogue, engine, np.ones((len(ids), 1)), catalogue.warm, truth)
+    return {"tower": float(np.nanmean(profile)), "popular": float(np.nanmean(popular))} | asdict(
+        paired_bootstrap(profile, popular)
+    )
+
+
+def shuffled(catalogue: Catalogue) -> Catalogue:
+    """Return the catalogue with every item's text given to another item."""
+    text = catalogue.data["item_text"]
+    order = np.random.default_rng(catalogue.seed).permutation(len(text))
+    mixed = text.assign(**{name: text[name].to_numpy()[order] for name in (c.TEXT, c.PIECES)})
+    return replace(catalogue, data=catalogue.data | {"item_text": mixed})
+
+
+def pooled(per_seed: list[Values], other: list[Values], which: str) -> dict[str, Any]:
+    """Compare two arms over users; a user's values are averaged over the seeds first."""
+    ours, theirs = (np.stack([v[which] for v in values]) for values in (per_seed, other))
+    known = ~np.isnan(ours).all(axis=0)
+    return asdict(paired_bootstrap(np.nanmean(ours[:, known], axis=0), np.nanmean(theirs[:, known], axis=0)))
+
+
+def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Run all arms of one catalogue."""
+    values: dict[str, list[Values]] = {name: [] for name in ARMS}
+    rows: list[dict[str, Any]] = []
+    extra: dict[str, Any] = {}
+    for seed in seeds:
+        catalogue = prepare(env, seed)
+        for name, changes in ARMS.items():
+            found, told, adapter = arm(catalogue, changes)
+            values[name].append(found)
+            rows.append({"arm": name, "seed": seed} | told)
+            if env == "base" and name == "lora" and adapter is not None:
+                extra.setdefault("strangers", {})[str(seed)] = strangers(catalogue, adapter)
+        if env == "base" and seed == 0:
+            control = {name: arm(shuffled(catalogue), ARMS[name])[0] for name in ("frozen", "lora")}
+            extra["shuffled_texts"] = {
+                "ndcg": {name: float(np.nanmean(v["cold_all"])) for name, v in control.items()},
+                "lora_against_frozen": asdict(
+                    paired_bootstrap(control["lora"]["cold_all"], control["frozen"]["cold_all"])
+                ),
+            }
+    pairs = (("lora", "frozen"), ("full", "frozen"), ("lora", "full"))
+    compared = {
+        f"{ours}_against_{theirs}": {which: pooled(values[ours], values[theirs], which) for which in values[ours][0]}
+        for ours, theirs in pairs
+    }
+    return {"rows": rows, "compared": compared} | extra
+
+
+def headline(results: dict[str, Any], speed: dict[str, Any]) -> dict[str, float]:
+    """Pick the figures that have targets."""
+    found: dict[str, float] = {}
+    for env, result in results.items():
+        for which in ("cold", "cold_all"):
+            lora = result["compared"]["lora_against_frozen"][which]
+            found[f"{env}_{which}_lora_over_frozen"] = lora["ratio"]
+            found[f"{env}_{which}_lora_over_frozen_low"] = lora["ratio_low"]
+        found[f"{env}_warm_lora_over_frozen"] = result["compared"]["lora_against_frozen"]["warm"]["ratio"]
+        found[f"{env}_cold_lora_minus_full_low"] = result["compared"]["lora_against_full"]["cold"]["low"]
+    return {k: round(v, 4) for k, v in (found | speed["headline"]).items()}
+
+
+TARGETS = {
+    "ml100k_cold_lora_over_frozen": ">= 1.10",
+    "anime_cold_lora_over_frozen": ">= 1.15",
+    "*_cold_lora_over_frozen_low": "> 1 (95 % paired bootstrap)",
+    "*_warm_lora_over_frozen": ">= 0.99",
+    "*_cold_lora_minus_full_low": ">= -0.005",
+    "tuned_share": "<= 0.05",
+    "encoding_over_sentence_transformers": ">= 2.5 where bf16 exists",
+    "training_over_padded_trainer": ">= 2.5",
+}
+
+
+def main() -> None:
+    """Run everything, or the catalogues named on the command line (written beside the whole result)."""
+    logging.disable(logging.INFO)
+    chosen = sys.argv[1:] or list(PLAN)
+    speed = {"encoding": encoding(), "training": training()}
+    speed["headline"] = {
+        "encoding_over_sentence_transformers": speed["encoding"]["ratio"],
+        "encoding_mean_cosine": speed["encoding"]["mean_cosine"],
+        "training_over_padded_trainer": speed["training"]["over_max_length"],
+        "training_over_dynamic_trainer": speed["training"]["over_longest"],
+    }
+    print(speed, flush=True)
+    results = {}
+    for env in chosen:
+        results[NAMES[env]] = measure(env, PLAN[env])
+    figures = headline(results, speed)
+    lora = next(row for row in next(iter(results.values()))["rows"] if row["arm"] == "lora")
+    figures["tuned_share"] = round(lora["tuned_parameters"] / parameters(lm_options(prepare("test", 0), {})), 4)
+    seeds = sorted({seed for env in chosen for seed in PLAN[env]})
+    path = RESULT if len(chosen) == len(PLAN) else RESULT.with_name(f"lm_{'_'.join(chosen)}.json")
+    report = {"headline": figures, "targets": TARGETS, "results": results, "speed": speed}
+    write(path, report | about("make bench-lm", seeds))
+
+
+if __name__ == "__main__":
+    main()
