@@ -274,6 +274,8 @@ class MixtureOptions(Options):
 
     step: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
     """Grid step on the simplex of warm weights."""
+    newcomer_history: list[Count] = [1, 3, 5, 10]
+    """History lengths that get weights of their own, each for histories up to that long."""
     shifts: list[float] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0]
     """Cold shifts tried, in standard deviations of a user's warm scores."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01

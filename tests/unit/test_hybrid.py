@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from tailor.errors import ConfigurationError
-from tailor.hybrid.gate import fit_shift, fit_weights, simplex
+from tailor.hybrid.gate import fit_newcomers, fit_shift, fit_weights, simplex
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions, mix
 from tailor.hybrid.selection import select_baselines
@@ -21,8 +21,15 @@ def test_mix_by_hand():
     z = [np.array([row], np.float32) for row in rows]
     warm = np.array([True, True, False])
     gate = GateOptions(warm=(0.5, 0.5, 0, 0), cold=(1.0, 0, 0, 0), shift=0.25)
-    assert mix(z, gate, warm, np.array([False])).tolist() == [[5.5, 11.0, 3.25]]
-    assert mix(z, gate, warm, np.array([True])).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
+    assert mix(z, gate, warm, np.array([5])).tolist() == [[5.5, 11.0, 3.25]]
+    assert mix(z, gate, warm, np.array([0])).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
+
+
+def test_short_histories_have_weights_of_their_own():
+    z = [np.array([[1.0], [1.0], [1.0], [1.0]], np.float32) * value for value in (1, 10, 100, 1000)]
+    gate = GateOptions(warm=(1, 0, 0, 0), newcomer=((1, (0, 0, 0, 1)), (3, (0, 0.5, 0.5, 0))))
+    found = mix(z, gate, np.array([True]), np.array([1, 2, 3, 4]))
+    assert found.ravel().tolist() == [1000.0, 55.0, 55.0, 1.0]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +49,30 @@ def scorer(holdout, tables):
 def test_the_holdout_hides_pseudo_cold_b(holdout, tables):
     b = (tables.items["pseudo_cold"] == "B").to_numpy()
     assert holdout.train[:, np.flatnonzero(b)].nnz == 0
+    assert holdout.history[:, np.flatnonzero(b)].nnz == 0
     assert holdout.seen[:, np.flatnonzero(b)].nnz > 0
     assert not (holdout.warm & b).any()
     assert not holdout.candidates[(tables.items["bucket"] == "cold").to_numpy()].any()
+
+
+def test_newcomers_are_in_no_fit_but_keep_their_history(holdout):
+    n_known = int((np.diff(holdout.seen.indptr) > 0).sum())
+    assert len(holdout.newcomers) == round(0.1 * n_known)
+    assert holdout.train[holdout.newcomers].nnz == 0
+    assert holdout.history[holdout.newcomers].nnz > 0
+    others = np.setdiff1d(np.arange(holdout.train.shape[0]), holdout.newcomers)
+    assert (holdout.train[others] != holdout.history[others]).nnz == 0
+
+
+def test_newcomers_weights_are_the_best_of_the_grid(scorer, holdout):
+    """Where text and behaviour share clusters, one item says more about a newcomer than popularity does."""
+    options = MixtureOptions(step=0.5, newcomer_history=[1, 5])
+    gate = fit_newcomers(scorer, GateOptions(), holdout, options, 10)
+    assert [longest for longest, _ in gate.newcomer] == [1, 5]
+    for _, weights in gate.newcomer:
+        assert sum(weights) == pytest.approx(1)
+        assert weights[3] < 1
+    assert gate.newcomer == fit_newcomers(scorer, GateOptions(), holdout, options, 10, block_users=3).newcomer
 
 
 def test_sources_are_standardised_over_warm_items(scorer, holdout):

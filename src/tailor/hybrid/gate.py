@@ -1,4 +1,4 @@
-"""Fitting the mixture on validation: weights for warm and for cold items, then the cold shift and its price list."""
+"""Fitting the mixture on validation: weights for warm and cold items and for newcomers, then the cold shift."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from tailor.cf.base import Floats, Mask
 from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import keep_items
+from tailor.data.matrices import first_of_each_row, keep_items
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import SOURCES, GateOptions, Hybrid, mix, weighted
 from tailor.metrics.ranking import hits, ndcg
@@ -84,6 +84,40 @@ def fit_weights(
     return GateOptions(warm=warm.best(), cold=cold.best())
 
 
+def fit_newcomers(
+    scorer: Hybrid, gate: GateOptions, holdout: Holdout, options: MixtureOptions, k: int, block_users: int = 256
+) -> GateOptions:
+    """Choose the weights for short histories: those that rank the rest of a newcomer's items best.
+
+    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of the
+    train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
+
+    Returns:
+        The gate with one entry per length of ``options.newcomer_history``.
+    """
+    every = sparse.csr_matrix(holdout.history + keep_items(holdout.validation, holdout.warm))[holdout.newcomers]
+    every.data = np.random.default_rng(0).permutation(every.nnz).astype(np.float32) + 1
+    columns = holdout.candidates & ~holdout.cold
+    grid, entries = simplex(options.step, len(SOURCES)), []
+    for n in sorted(options.newcomer_history):
+        trace = Trace(columns, k, holdout.tie_rank)
+        revealed = first_of_each_row(every, n)
+        hidden = sparse.csr_matrix((every > 0).astype(np.float32) - revealed)
+        hidden.eliminate_zeros()
+        for start in range(0, len(holdout.newcomers), block_users):
+            block = slice(start, start + block_users)
+            z = list(scorer.standardised(revealed[block]))
+            seen = revealed[block].nonzero()
+            for scores in z:
+                scores[seen] = EXCLUDED
+            sources, truth = [s[:, trace.columns] for s in z], hidden[block][:, trace.columns]
+            for weights in grid:
+                trace.add(weights, trace.list_best(weighted(sources, weights)), truth)
+        if trace.sums:
+            entries.append((n, trace.best()))
+    return gate.model_copy(update={"newcomer": tuple(entries)})
+
+
 def fit_shift(
     scorer: Hybrid, gate: GateOptions, holdout: Holdout, options: MixtureOptions, k: int, block_users: int = 256
 ) -> tuple[GateOptions, list[dict[str, float]]]:
@@ -95,10 +129,10 @@ def fit_shift(
     mixed = Trace(holdout.candidates, k, holdout.tie_rank)
     exposed = Trace(holdout.candidates, k, holdout.tie_rank)
     cold_rows = keep_items(holdout.validation, holdout.cold)
-    for block, z, no_history in _blocks(scorer, holdout, block_users, "gate: shift"):
+    for block, z, lengths in _blocks(scorer, holdout, block_users, "gate: shift"):
         truth, cold_truth = (m[block][:, mixed.columns] for m in (holdout.validation, cold_rows))
         for shift in options.shifts:
-            scores = mix(z, gate.model_copy(update={"shift": shift}), scorer.warm, no_history)
+            scores = mix(z, gate.model_copy(update={"shift": shift}), scorer.warm, lengths)
             lists = mixed.list_best(scores[:, mixed.columns])
             mixed.add(shift, lists, truth)
             exposed.add(shift, lists, cold_truth)
@@ -110,13 +144,13 @@ def fit_shift(
 
 def _blocks(
     scorer: Hybrid, holdout: Holdout, block_users: int, label: str
-) -> Iterator[tuple[NDArray[np.int64], list[Floats], NDArray[np.bool_]]]:
-    """Yield users, standardised sources (B, n_items) with -inf on what lists leave out, and who has no history."""
+) -> Iterator[tuple[NDArray[np.int64], list[Floats], NDArray[np.int64]]]:
+    """Yield users, standardised sources (B, n_items) with -inf on what lists leave out, and lengths of histories."""
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
     blocks = [users[start : start + block_users] for start in range(0, len(users), block_users)]
     for block in progress(blocks, label, "block"):
-        known, seen = holdout.train[block], holdout.seen[block].nonzero()
+        known, seen = holdout.history[block], holdout.seen[block].nonzero()
         z = list(scorer.standardised(known))
         for scores in z:
             scores[seen] = EXCLUDED
-        yield block, z, np.diff(known.indptr) == 0
+        yield block, z, np.diff(known.indptr).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What choices are made on: a fit that treats pseudo-cold B as cold, and the validation rows."""
+"""What choices are made on: a fit that treats pseudo-cold B as cold and some users as new, and the validation rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,9 @@ class Holdout:
     """The validation side of the split; no test row is among its fields."""
 
     train: sparse.csr_matrix
-    """Train interactions without B (U, n_items)."""
+    """What is fitted on: train interactions without B and without the newcomers' rows (U, n_items)."""
+    history: sparse.csr_matrix
+    """What lists are computed from: train interactions without B (U, n_items)."""
     seen: sparse.csr_matrix
     """What lists leave out: all train interactions (U, n_items)."""
     validation: sparse.csr_matrix
@@ -33,23 +35,40 @@ class Holdout:
     candidates: Mask
     """Everything but the held-out cold items (n_items,)."""
     tie_rank: NDArray[np.int64]
+    newcomers: NDArray[np.int64]
+    """Users that play new ones (their rows are in no fit), internal ids."""
 
     @classmethod
     def build(
-        cls, train: sparse.csr_matrix, validation: sparse.csr_matrix, items: pd.DataFrame, seed: int
+        cls,
+        train: sparse.csr_matrix,
+        validation: sparse.csr_matrix,
+        items: pd.DataFrame,
+        seed: int,
+        newcomers: float = 0.1,
     ) -> "Holdout":
-        """Derive the masks from the item table; no test row is among the inputs."""
+        """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
+
+        No test row is among the inputs.
+        """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
         candidates = ~bucket_items(items, c.COLD)
         ties = tie_ranks(seed, items[c.ITEM])
-        return cls(keep_items(train, warm), train, validation, warm, cold, candidates, ties)
+        history = keep_items(train, warm)
+        known = np.flatnonzero(np.diff(train.indptr) > 0)
+        new = np.sort(np.random.default_rng([seed, 1]).permutation(known)[: round(newcomers * len(known))])
+        stays = np.ones(train.shape[0], dtype=np.float32)
+        stays[new] = 0.0
+        fitted = sparse.csr_matrix(sparse.diags(stays) @ history)
+        fitted.eliminate_zeros()
+        return cls(fitted, history, train, validation, warm, cold, candidates, ties, new)
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
         """Return NDCG@k of warm positives over warm candidates, and of cold positives over B."""
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
         sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold}
-        found = recommend(engine, users, self.train[users], self.seen[users], sets, k, self.tie_rank)
+        found = recommend(engine, users, self.history[users], self.seen[users], sets, k, self.tie_rank)
         values = {}
         for name, mask in sets.items():
             positives = keep_items(self.validation[users], mask)

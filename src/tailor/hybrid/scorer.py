@@ -2,7 +2,7 @@
 
 Every source is standardised per user over the warm items. Warm items mix the sources with one set of weights, items
 without train interactions with another (the gate on n_item in its simplest form), plus a shift that says how readily
-they enter a mixed list. A user without history gets the popular items.
+they enter a mixed list. Short histories have weights of their own; a user without any gets the popular items.
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,29 @@ SOURCES = ("mf", "ease", "text", "popular")
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+Weights = tuple[Weight, Weight, Weight, Weight]
+
+
 class GateOptions(Options):
     """The mixture that validation chose: weights on the simplex over SOURCES, and the cold shift."""
 
-    warm: tuple[Weight, Weight, Weight, Weight] = (1.0, 0.0, 0.0, 0.0)
+    warm: Weights = (1.0, 0.0, 0.0, 0.0)
     """Weights for items with train interactions."""
-    cold: tuple[Weight, Weight, Weight, Weight] = (1.0, 0.0, 0.0, 0.0)
+    newcomer: tuple[tuple[int, Weights], ...] = ()
+    """(longest history, weights for items with train interactions) in rising order; longer ones take ``warm``."""
+    cold: Weights = (1.0, 0.0, 0.0, 0.0)
     """Weights for items without."""
     shift: float = 0.0
     """Added to the score of items without train interactions, in standard deviations of the user's warm scores."""
+
+    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[Weights, NDArray[np.int64]]]:
+        """Yield each set of warm weights with the rows it is for, from history lengths (B,)."""
+        bounds = np.array([longest for longest, _ in self.newcomer], dtype=np.int64)
+        which = np.searchsorted(bounds, lengths)
+        for at, weights in enumerate([*(weights for _, weights in self.newcomer), self.warm]):
+            rows = np.flatnonzero(which == at)
+            if len(rows):
+                yield weights, rows
 
 
 class HybridEngineOptions(Options):
@@ -79,7 +93,7 @@ class Hybrid(Engine[HybridEngineOptions]):
             yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return mix(list(self.standardised(history)), self.options.gate, self.warm, np.diff(history.indptr) == 0)
+        return mix(list(self.standardised(history)), self.options.gate, self.warm, np.diff(history.indptr))
 
     def _state(self) -> State:
         arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
@@ -92,12 +106,17 @@ class Hybrid(Engine[HybridEngineOptions]):
             self.sources[name] = type(source).from_state(own, source.options, self.seed)
 
 
-def mix(z: list[Floats], gate: GateOptions, warm: Mask, no_history: NDArray[np.bool_]) -> Floats:
-    """Mix standardised sources (each (B, n_items)); rows without history get the last source, popularity, alone."""
-    scores = weighted(z, gate.warm)
+def mix(z: list[Floats], gate: GateOptions, warm: Mask, lengths: NDArray[Any]) -> Floats:
+    """Mix standardised sources (each (B, n_items)) of users with histories of ``lengths`` (B,).
+
+    Rows without history get the last source, popularity, alone.
+    """
+    scores = np.empty_like(z[0])
+    for weights, rows in gate.by_history(lengths):
+        scores[rows] = weighted(z if len(rows) == len(scores) else [s[rows] for s in z], weights)
     if not warm.all():
         scores[:, ~warm] = weighted([s[:, ~warm] for s in z], gate.cold) + np.float32(gate.shift)
-    scores[no_history] = z[-1][no_history]
+    scores[lengths == 0] = z[-1][lengths == 0]
     return scores
 
 

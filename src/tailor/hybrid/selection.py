@@ -8,7 +8,7 @@ from tailor import columns as c
 from tailor.cf.base import Floats
 from tailor.cf.registry import LADDER, build
 from tailor.errors import ConfigurationError
-from tailor.hybrid.gate import fit_shift, fit_weights
+from tailor.hybrid.gate import fit_newcomers, fit_shift, fit_weights
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, HybridOptions, IALSOptions, parse
@@ -69,6 +69,7 @@ def fit_hybrid(
     """Fit the sources without B and the gate on validation; return the scorer and its price list."""
     scorer = fit_sources(holdout, features, settings, options, seed)
     weights = fit_weights(scorer, holdout, options.mixture, options.k)
+    weights = fit_newcomers(scorer, weights, holdout, options.mixture, options.k)
     gate, prices = fit_shift(scorer, weights, holdout, options.mixture, options.k)
     return scorer.with_gate(gate), prices
 
