@@ -110,6 +110,10 @@ def training() -> dict[str, Any]:
         return STEPS * options.batch_size / seconds
 
     padded, longest = peer("max_length"), peer("longest")
+    compiled = Tuning(catalogue.lesson(), options, 0)
+    compiled.model.encoder = torch.compile(compiled.model.encoder, dynamic=True)  # type: ignore[assignment]
+    compiling, _ = _seconds(compiled.epoch)
+    warm, _ = _seconds(compiled.epoch)
     return {
         "items_per_second": ours,
         "trainer_max_length_items_per_second": padded,
@@ -117,4 +121,6 @@ def training() -> dict[str, Any]:
         "over_max_length": ours / padded,
         "over_longest": ours / longest,
         "batch_size": options.batch_size,
+        "torch_compile_items_per_second": n / warm,
+        "torch_compile_first_epoch_seconds": compiling,
     }

@@ -89,8 +89,8 @@ def fit_newcomers(
 ) -> GateOptions:
     """Choose the weights for short histories: those that rank the rest of a newcomer's items best.
 
-    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of the
-    train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
+    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of
+    the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
 
     Returns:
         The gate with one entry per length of ``options.newcomer_history``.
