@@ -305,6 +305,50 @@ class HybridOptions(Options):
         return self
 
 
+class Choices(Options):
+    """A categorical dimension of a search space."""
+
+    choices: Annotated[list[Any], Field(min_length=1)]
+    """The values to choose from."""
+
+
+Interval = Annotated[tuple[Positive, Positive], Field(description="low, high; searched on a logarithmic scale")]
+Space = dict[str, Interval | Choices]
+
+
+class TuningOptions(Options):
+    """``parameters/tuning.yml``: the Optuna search, the same for our model and for every baseline."""
+
+    method: Literal["tpe", "nsga2", "random", "none"] = "tpe"
+    """Sampler; ``none`` searches nothing and leaves the option sets of hybrid_cf.trials in force."""
+    objectives: Annotated[
+        list[Literal["criterion", "warm", "tail", "cold", "mixed", "mixed_cold"]], Field(min_length=1)
+    ]
+    """What to maximise on validation, NDCG@k each; several make a Pareto front. ``criterion`` is hybrid_cf's own."""
+    n_trials: Count = 20
+    """Finished trials per model, resumed ones counted."""
+    prune: bool = True
+    """With one objective: give up a hybrid trial whose factorization alone ranks below the median of the others."""
+    storage: str = "sqlite:///data/06_models/optuna.db"
+    """Optuna storage (RDB): an interrupted search goes on from it, and several workers may share it."""
+    min_warm: Annotated[float, Field(ge=0.0, le=1.0)] = 0.99
+    """Of a Pareto front, the chosen point has the best sum of the other objectives among those whose warm NDCG is at
+    least this fraction of the front's best."""
+    space: dict[str, Space] = {}
+    """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices."""
+
+
+class TunedOptions(Options):
+    """``parameters/tuned.yml``: what a search chose; empty entries leave hybrid_cf.trials in force."""
+
+    baselines: dict[str, dict[str, Any]] = {}
+    """Per rung of the ladder its option set."""
+    hybrid_frozen: dict[str, Any] = {}
+    """Option set of the hybrid on frozen embeddings."""
+    hybrid_lora: dict[str, Any] = {}
+    """Option set of the hybrid on tuned embeddings."""
+
+
 class EvaluationOptions(Options):
     """``parameters/evaluation.yml``."""
 
@@ -338,6 +382,8 @@ class ProjectOptions(Options):
     feature_engineering: FeatureEngineeringOptions = FeatureEngineeringOptions()
     lm_finetuning: LMOptions = LMOptions()
     hybrid_cf: HybridOptions = HybridOptions()
+    tuning: TuningOptions = TuningOptions(objectives=["criterion"])
+    tuned: TunedOptions = TunedOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     inference: InferenceOptions = InferenceOptions()
 

@@ -15,6 +15,8 @@ from tailor.data.matrices import bucket_items, keep_items, pseudo_cold_items, wa
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
 
+MIXED_COLD = "mixed_cold"
+
 
 @dataclass(frozen=True)
 class Holdout:
@@ -35,6 +37,8 @@ class Holdout:
     candidates: Mask
     """Everything but the held-out cold items (n_items,)."""
     tie_rank: NDArray[np.int64]
+    tail: Mask
+    """Tail items (n_items,)."""
     newcomers: NDArray[np.int64]
     """Users that play new ones (their rows are in no fit), internal ids."""
 
@@ -62,16 +66,20 @@ class Holdout:
         stays[new] = 0.0
         fitted = sparse.csr_matrix(sparse.diags(stays) @ history)
         fitted.eliminate_zeros()
-        return cls(fitted, history, train, validation, warm, cold, candidates, ties, new)
+        return cls(
+            fitted, history, train, validation, warm, cold, candidates, ties, bucket_items(items, c.TAIL) & warm, new
+        )
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
-        """Return NDCG@k of warm positives over warm candidates, and of cold positives over B."""
+        """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
-        sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold}
+        sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
         found = recommend(engine, users, self.history[users], self.seen[users], sets, k, self.tie_rank)
+        counted = {name: (name, mask) for name, mask in sets.items()}
+        counted |= {c.TAIL: (c.WARM, self.tail), MIXED_COLD: (c.MIXED, self.cold)}
         values = {}
-        for name, mask in sets.items():
+        for name, (lists, mask) in counted.items():
             positives = keep_items(self.validation[users], mask)
-            per_user = ndcg(hits(found[name][0], positives), np.diff(positives.indptr), k)
+            per_user = ndcg(hits(found[lists][0], positives), np.diff(positives.indptr), k)
             values[name] = float(np.nanmean(per_user)) if np.isfinite(per_user).any() else 0.0
         return values

@@ -66,6 +66,7 @@ class Hybrid(Engine[HybridEngineOptions]):
 
     def __init__(self, options: HybridEngineOptions, seed: int = 0) -> None:
         super().__init__(options, seed)
+        self._fitted: tuple[str, ...] = ()
         self.sources: dict[str, Engine[Any]] = {
             "mf": IALS(options.ials, seed),
             "ease": EASE(options.ease, seed),
@@ -79,10 +80,19 @@ class Hybrid(Engine[HybridEngineOptions]):
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
         return other
 
+    def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
+        """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
+        if factors is not None:
+            self.sources["mf"] = factors
+            self._fitted = ("mf",)
+        return self.fit(train, warm, features)
+
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
         self.warm = warm
-        for source in self.sources.values():
-            source.fit(train, warm, features)
+        for name, source in self.sources.items():
+            if name not in self._fitted:
+                source.fit(train, warm, features)
+        self._fitted = ()
 
     def standardised(self, history: sparse.csr_matrix) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from tailor import columns as c
-from tailor.cf.base import Floats
+from tailor.cf.base import Engine, Floats
+from tailor.cf.ials import IALS
 from tailor.cf.registry import LADDER, build
 from tailor.errors import ConfigurationError
 from tailor.hybrid.gate import fit_newcomers, fit_shift, fit_weights
@@ -20,16 +21,24 @@ def criterion(values: dict[str, float], cold_weight: float) -> float:
 
 
 def select_baselines(
-    holdout: Holdout, features: Floats, options: HybridOptions, seed: int
+    holdout: Holdout,
+    features: Floats,
+    options: HybridOptions,
+    seed: int,
+    tuned: dict[str, dict[str, Any]] | None = None,
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
-    """Try every baseline's option sets; return the best set per rung of the ladder, and the table of all trials."""
+    """Try every baseline's option sets; return the best set per rung of the ladder, and the table of all trials.
+
+    Args:
+        tuned: per rung the option set that a search chose; it is taken as it is.
+    """
     unknown = set(options.trials) - set(LADDER) - {"hybrid"}
     if unknown:
         raise ConfigurationError(f"hybrid_cf.trials names {sorted(unknown)}; known: {', '.join([*LADDER, 'hybrid'])}.")
     chosen, rows = {}, []
     for name in LADDER:
         tried = []
-        for settings in options.trials.get(name, [{}]):
+        for settings in _sets((tuned or {}).get(name), options.trials.get(name)):
             values = holdout.measure(build(name, settings, seed).fit(holdout.train, holdout.warm, features), options.k)
             tried.append((criterion(values, options.cold_weight), settings))
             rows.append(_trial_row(name, settings, values, tried[-1][0]))
@@ -37,24 +46,61 @@ def select_baselines(
     return chosen, pd.DataFrame(rows)
 
 
-def fit_sources(
-    holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int
-) -> Hybrid:
-    """Fit the hybrid's arms without pseudo-cold B; ``settings`` (of one trial) win over the fixed options."""
+def measure(holdout: Holdout, engine: Engine[Any], options: HybridOptions) -> dict[str, float]:
+    """Return what ``holdout`` measures, and the selection criterion."""
+    values = holdout.measure(engine, options.k)
+    return values | {"criterion": criterion(values, options.cold_weight)}
+
+
+def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptions:
+    """Join the fixed options with ``settings`` (of one trial), which win."""
     where = "hybrid_cf.trials.hybrid"
-    arms = HybridEngineOptions(
+    return HybridEngineOptions(
         ials=parse(IALSOptions, options.ials | settings.get("ials", {}), f"{where}.ials"),
         ease=parse(EASEOptions, options.ease | settings.get("ease", {}), f"{where}.ease"),
     )
-    return Hybrid(arms, seed).fit(holdout.train, holdout.warm, features)
+
+
+def fit_factors(
+    holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int
+) -> IALS:
+    """Fit the hybrid's factorization alone."""
+    return IALS(_arms(settings, options).ials, seed).fit(holdout.train, holdout.warm, features)
+
+
+def fit_sources(
+    holdout: Holdout,
+    features: Floats,
+    settings: dict[str, Any],
+    options: HybridOptions,
+    seed: int,
+    factors: IALS | None = None,
+) -> Hybrid:
+    """Fit the hybrid's arms without pseudo-cold B; ``factors`` is a factorization that is fitted already."""
+    hybrid = Hybrid(_arms(settings, options), seed)
+    return hybrid.fit_around(factors, holdout.train, holdout.warm, features)
+
+
+def fit_scorer(
+    holdout: Holdout,
+    features: Floats,
+    settings: dict[str, Any],
+    options: HybridOptions,
+    seed: int,
+    factors: IALS | None = None,
+) -> Hybrid:
+    """Fit arms, weights and cold shift: what a trial of the search measures."""
+    scorer = fit_sources(holdout, features, settings, options, seed, factors)
+    weights = fit_weights(scorer, holdout, options.mixture, options.k)
+    return scorer.with_gate(fit_shift(scorer, weights, holdout, options.mixture, options.k)[0])
 
 
 def select_hybrid(
-    holdout: Holdout, features: Floats, options: HybridOptions, seed: int
+    holdout: Holdout, features: Floats, options: HybridOptions, seed: int, tuned: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Try the hybrid's option sets, each with the weights that validation gives it; return the best and the table."""
     tried, rows = [], []
-    for settings in options.trials.get("hybrid", [{}]):
+    for settings in _sets(tuned, options.trials.get("hybrid")):
         scorer = fit_sources(holdout, features, settings, options, seed)
         scorer = scorer.with_gate(fit_weights(scorer, holdout, options.mixture, options.k))
         values = holdout.measure(scorer, options.k)
@@ -72,6 +118,11 @@ def fit_hybrid(
     weights = fit_newcomers(scorer, weights, holdout, options.mixture, options.k)
     gate, prices = fit_shift(scorer, weights, holdout, options.mixture, options.k)
     return scorer.with_gate(gate), prices
+
+
+def _sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return what a search chose, else the option sets to try, else the defaults."""
+    return [tuned] if tuned else trials or [{}]
 
 
 def _trial_row(model: str, settings: dict[str, Any], values: dict[str, float], value: float) -> dict[str, Any]:

@@ -27,11 +27,12 @@ def select_baselines(
     items: pd.DataFrame,
     embeddings: Embeddings,
     params: dict[str, Any],
+    tuned: dict[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Choose every baseline's options on validation."""
+    """Choose every baseline's options on validation, or take those of a search."""
     holdout = Holdout.build(train, validation, items, seed)
-    return selection.select_baselines(holdout, embeddings.vectors, _options(params), seed)
+    return selection.select_baselines(holdout, embeddings.vectors, _options(params), seed, tuned)
 
 
 def fit_baselines(
@@ -56,11 +57,12 @@ def select_hybrid(
     items: pd.DataFrame,
     embeddings: Embeddings,
     params: dict[str, Any],
+    tuned: dict[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Choose the options of the hybrid's arms on validation."""
+    """Choose the options of the hybrid's arms on validation, or take those of a search."""
     holdout = Holdout.build(train, validation, items, seed)
-    return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed)
+    return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed, tuned)
 
 
 def fit_hybrid(

@@ -13,7 +13,7 @@ def _hybrid() -> Pipeline:
         [
             Node(
                 nodes.select_hybrid,
-                [*_DATA, "item_embeddings", "params:hybrid_cf", "params:seed"],
+                [*_DATA, "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
                 ["choice", "trials"],
                 name="select_hybrid",
             ),
@@ -33,7 +33,11 @@ def _on(encoder: str) -> Pipeline:
         namespace=encoder,
         inputs={name: name for name in _DATA} | {"item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
-        parameters={"params:hybrid_cf": "params:hybrid_cf", "params:seed": "params:seed"},
+        parameters={
+            "params:hybrid_cf": "params:hybrid_cf",
+            "params:tuned": f"params:tuned.hybrid_{encoder}",
+            "params:seed": "params:seed",
+        },
     )
 
 
@@ -43,7 +47,7 @@ def create_pipeline(**_: object) -> Pipeline:
         [
             Node(
                 nodes.select_baselines,
-                [*_DATA, "item_embeddings_frozen", "params:hybrid_cf", "params:seed"],
+                [*_DATA, "item_embeddings_frozen", "params:hybrid_cf", "params:tuned.baselines", "params:seed"],
                 ["baseline_choice", "baseline_trials"],
                 name="select_baselines",
             ),
