@@ -182,8 +182,9 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     run_here(project, monkeypatch, pipeline_names=["hybrid_cf"])
     chosen = json.loads((project / "data/test/06_models/hybrid_lora_choice.json").read_text())
     assert chosen == tuned["hybrid_lora"]
-    assert json.loads((project / "data/test/06_models/baseline_choice.json").read_text())["ease"] == (
-        tuned["baselines"]["ease"]
+    assert (
+        json.loads((project / "data/test/06_models/baseline_choice.json").read_text())["ease"]
+        == (tuned["baselines"]["ease"])
     )
 
 

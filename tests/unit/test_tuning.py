@@ -11,20 +11,28 @@ from tailor.pipelines.tuning.search import choose, nest, search
 SPACE = {"a.x": (0.01, 100.0), "y": Choices(choices=[1, 2, 3])}
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """An MLflow store of this module's own."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        mlflow.create_experiment("t", artifact_location=(folder / "artifacts").as_uri())
+        mlflow.set_experiment("t")
+        yield
+        mlflow.set_tracking_uri(None)
+
+
 @pytest.fixture
-def wanted(tmp_path, monkeypatch):
-    """Options whose storage and MLflow store are this test's own."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.create_experiment("t", artifact_location=(tmp_path / "artifacts").as_uri())
-    mlflow.set_experiment("t")
+def wanted(tmp_path, store):
+    """Options with a storage of the test's own."""
 
     def make(**changes):
         values = {"objectives": ["criterion"], "n_trials": 12, "storage": f"sqlite:///{tmp_path}/optuna.db"}
         return TuningOptions(**(values | changes))
 
-    yield make
-    mlflow.set_tracking_uri(None)
+    return make
 
 
 def hill(settings, report):
