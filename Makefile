@@ -64,5 +64,5 @@ serve: $(VENV)/requirements.lock
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
 clean:
-	rm -rf $(VENV) mlflow.db mlruns mlartifacts .viz
+	rm -rf $(VENV) mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete
