@@ -244,7 +244,7 @@ class LMOptions(Options):
     """Micro-batches a step is computed in; the same step for less memory (in-batch negatives: within a micro-batch)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
-    learning_rate: Positive = 5e-4
+    learning_rate: Positive = 1e-3
     """Peak AdamW learning rate of the adapter, linearly decayed after a 10 % warm-up."""
     head_learning_rate: Positive = 1e-3
     """Peak AdamW learning rate of the objective's heads."""
