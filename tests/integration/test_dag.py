@@ -79,8 +79,8 @@ def test_every_promised_figure_is_there(finished):
                 assert np.isfinite(figure(finished, "hybrid_lora", users=f"new_{n}", metric=metric, k=k))
     for metric in ("catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty"):
         assert np.isfinite(figure(finished, "hybrid_lora", "mixed", metric=metric))
-    ladder = "random constant popular text_knn implicit_als ease irspack irspack_features hybrid_frozen hybrid_lora"
-    assert list(dict.fromkeys(metrics["model"])) == ladder.split()
+    ladder = "random constant popular text_knn item_knn implicit_als ease text_ease irspack irspack_features"
+    assert list(dict.fromkeys(metrics["model"])) == [*ladder.split(), "hybrid_frozen", "hybrid_lora"]
 
 
 def test_contract_files_are_consistent(finished):
@@ -175,7 +175,7 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     shutil.copytree(finished.data, project / "data" / "test")
     run_here(project, monkeypatch, pipeline_names=["tuning"])
     tuned = yaml.safe_load((project / "conf/test/parameters_tuned.yml").read_text())["tuned"]
-    assert set(tuned["baselines"]) == {"implicit_als", "ease", "irspack", "irspack_features"}
+    assert set(tuned["baselines"]) == {"item_knn", "implicit_als", "ease", "text_ease", "irspack", "irspack_features"}
     trials = pd.read_parquet(project / "data/test/08_reporting/tuning_trials.parquet")
     assert trials.groupby("model")["number"].count().unique().tolist() == [3]
     assert trials.groupby("model")["chosen"].sum().unique().tolist() == [1]

@@ -11,6 +11,9 @@ from tailor.cf.base import Engine, Floats, Mask, NoOptions, State
 from tailor.data.hashing import splitmix64
 from tailor.options import Count, Options, Positive
 
+#: Items whose similarities are computed at a time; 4 bytes x n_items each.
+_BLOCK = 512
+
 
 class Constant(Engine[NoOptions]):
     """The same score for everything: what the tie-breaking alone is worth."""
@@ -75,6 +78,51 @@ class TextKNN(Engine[NoOptions]):
 
     def _load(self, state: State) -> None:
         self.features = state["features"]
+
+
+class ItemKNNOptions(Options):
+    """Options of item-to-item nearest neighbours."""
+
+    neighbours: Count = 100
+    """Most similar items kept per item."""
+    shrinkage: Annotated[float, Field(ge=0.0)] = 0.0
+    """Added to the denominator of the cosine: similarities of few common users shrink toward 0."""
+
+
+class ItemKNN(Engine[ItemKNNOptions]):
+    """Item-to-item cosine, Sarwar et al. 2001; with shrinkage as in Ferrari Dacrema et al. 2021, eq. 2.
+
+    Memory: n_items x neighbours; the similarities are computed for blocks of items.
+    """
+
+    options_class = ItemKNNOptions
+
+    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
+        o, by_item = self.options, sparse.csr_matrix(train.T)
+        norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).ravel()
+        kept = []
+        for start in range(0, self.n_items, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            common = np.asarray((by_item[block] @ train).toarray(), dtype=np.float32)
+            rows = np.arange(len(common))
+            common[rows, start + rows] = 0.0
+            common /= norms[block, None] * norms + o.shrinkage + 1e-9
+            if o.neighbours < self.n_items:
+                limit = np.partition(common, -o.neighbours, axis=1)[:, -o.neighbours, None]
+                common[common < limit] = 0.0
+            kept.append(sparse.csr_matrix(common))
+        self.similarity = sparse.csr_matrix(sparse.vstack(kept))
+
+    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
+        return np.asarray((history @ self.similarity).toarray(), dtype=np.float32)
+
+    def _state(self) -> State:
+        s = self.similarity
+        return {"data": s.data.astype(np.float32), "indices": s.indices, "indptr": s.indptr}
+
+    def _load(self, state: State) -> None:
+        parts = (state["data"], state["indices"], state["indptr"])
+        self.similarity = sparse.csr_matrix(parts, shape=(self.n_items, self.n_items))
 
 
 class ImplicitALSOptions(Options):

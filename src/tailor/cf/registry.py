@@ -3,7 +3,7 @@
 from typing import Any
 
 from tailor.cf.base import Engine
-from tailor.cf.baselines import Constant, ImplicitALS, Popular, Random, TextKNN
+from tailor.cf.baselines import Constant, ImplicitALS, ItemKNN, Popular, Random, TextKNN
 from tailor.cf.ease import EASE, PlainEASE
 from tailor.cf.ials import IALS, PlainIALS
 from tailor.errors import ConfigurationError, did_you_mean
@@ -15,12 +15,14 @@ LADDER: dict[str, type[Engine[Any]]] = {
     "constant": Constant,
     "popular": Popular,
     "text_knn": TextKNN,
+    "item_knn": ItemKNN,
     "implicit_als": ImplicitALS,
     "ease": PlainEASE,
+    "text_ease": EASE,
     "irspack": PlainIALS,
     "irspack_features": IALS,
 }
-_CLASSES: dict[str, type[Engine[Any]]] = {EASE.__name__: EASE} | {cls.__name__: cls for cls in LADDER.values()}
+_CLASSES: dict[str, type[Engine[Any]]] = {cls.__name__: cls for cls in LADDER.values()}
 
 
 def register(cls: type[Engine[Any]]) -> type[Engine[Any]]:
