@@ -15,6 +15,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.matrices import bucket_items, category_matrix, pseudo_cold_items, warm_items
+from tailor.lm.text import unpack_pieces
 from tailor.lm.train import Lesson
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +67,7 @@ class Catalogue:
         """What the language model is tuned on."""
         teacher = self.data["teacher_factors"]
         return Lesson(
-            pieces=[list(row) for row in self.data["item_text"][c.PIECES]],
+            pieces=unpack_pieces(self.data["item_text"][c.PIECES]),
             user_factors=teacher["user_factors"],
             item_factors=teacher["item_factors"],
             train=self.matrix(c.TRAIN),

@@ -54,7 +54,7 @@ class ItemText(pa.DataFrameModel):
 
     item_id: Series[str] = pa.Field(unique=True)
     text: Series[str]
-    pieces: Series[object]
+    pieces: Series[str]
 
 
 class ItemCategories(pa.DataFrameModel):

@@ -49,8 +49,10 @@ def viz(finished):
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     build = finished.project / "build"
+    # A preview that cannot be written stops the build before its pages, with exit status 0.
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (build / "index.html").is_file(), done.stdout + done.stderr
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(build))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -12,9 +12,10 @@ def test_misspelt_key_names_the_path_and_a_suggestion():
 
 def test_nested_and_top_level_keys():
     with pytest.raises(
-        ConfigurationError, match=r"'lm_finetuning.lora.rank' does not exist.*Known here: alpha, dropout, r"
+        ConfigurationError,
+        match=r"'lm_finetuning.peft.rank' does not exist.*Known here: alpha, dropout, feedforward_modules",
     ):
-        parse(ProjectOptions, {"lm_finetuning": {"lora": {"rank": 5}}}, "")
+        parse(ProjectOptions, {"lm_finetuning": {"peft": {"rank": 5}}}, "")
     with pytest.raises(ConfigurationError, match=r"'hybrid_fc' does not exist. Did you mean 'hybrid_cf'\?"):
         parse(ProjectOptions, {"hybrid_fc": {}}, "")
 

@@ -7,7 +7,15 @@ import pytest
 from tailor.data.matrices import category_matrix
 from tailor.errors import ConfigurationError
 from tailor.lm.augment import drop_pieces
-from tailor.lm.text import add_reviews, item_categories, join_pieces, user_pieces, write_pieces
+from tailor.lm.text import (
+    add_reviews,
+    item_categories,
+    join_pieces,
+    pack_pieces,
+    unpack_pieces,
+    user_pieces,
+    write_pieces,
+)
 from tailor.options import CategoryOptions, TextOptions
 
 MISSING = TextOptions().missing
@@ -23,6 +31,7 @@ def test_missing_pieces_are_left_out():
     )
     pieces = write_pieces(items, ["{title} ({year})", "{title}", "genres: {genres}"], MISSING, "template")
     assert pieces[0] == ["Amélie & co (2001)", "Amélie & co", "genres: Comedy"]
+    assert unpack_pieces(pack_pieces(pieces)) == pieces
     assert join_pieces(pieces).tolist() == ["Amélie & co (2001). Amélie & co. genres: Comedy", "Heat", ""]
 
 

@@ -1,6 +1,7 @@
 """The texts of items and users: pieces of a template, with missing fields left out and entities unescaped."""
 
 import html
+import json
 import re
 import string
 
@@ -47,6 +48,16 @@ def write_pieces(table: pd.DataFrame, template: list[str], missing: list[str], w
 def join_pieces(pieces: Pieces) -> pd.Series:
     """Join pieces by '. ', one text per row."""
     return pd.Series([". ".join(row) for row in pieces], dtype="str")
+
+
+def pack_pieces(pieces: Pieces) -> pd.Series:
+    """Write each row's pieces as one JSON list: plain strings, for tables that anything can read."""
+    return pd.Series([json.dumps(row, ensure_ascii=False) for row in pieces], dtype="str")
+
+
+def unpack_pieces(packed: pd.Series) -> Pieces:
+    """Undo :func:`pack_pieces`."""
+    return [json.loads(row) for row in packed]
 
 
 def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions) -> Pieces:

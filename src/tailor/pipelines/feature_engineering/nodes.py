@@ -10,7 +10,7 @@ from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
 from tailor.data.matrices import keep_items, warm_items
-from tailor.lm.text import add_reviews, item_categories, join_pieces, user_pieces, write_pieces
+from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
 from tailor.options import FeatureEngineeringOptions, parse
 
 
@@ -30,7 +30,7 @@ def write_item_texts(
     o = _options(params).text
     pieces = write_pieces(items, o.item_template, o.missing, "feature_engineering.text.item_template")
     pieces = add_reviews(pieces, items, interactions, o)
-    texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pieces})
+    texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pack_pieces(pieces)})
     return texts, item_categories(items, o.categories, o.missing)
 
 

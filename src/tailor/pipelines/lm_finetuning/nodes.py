@@ -12,6 +12,7 @@ from tailor.data.matrices import category_matrix, pseudo_cold_items, warm_items
 from tailor.lm.adapter import Adapter, attach, weights_hash
 from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
 from tailor.lm.encoder import load_base, tokenise
+from tailor.lm.text import unpack_pieces
 from tailor.lm.train import Lesson, tune
 from tailor.options import LMOptions, parse
 
@@ -35,7 +36,7 @@ def tune_adapter(
 ) -> tuple[Adapter, pd.DataFrame]:
     """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
     lesson = Lesson(
-        pieces=[list(row) for row in item_text[c.PIECES]],
+        pieces=unpack_pieces(item_text[c.PIECES]),
         user_factors=teacher["user_factors"],
         item_factors=teacher["item_factors"],
         train=train,
