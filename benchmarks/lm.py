@@ -177,16 +177,20 @@ def main() -> None:
         "training_over_dynamic_trainer": speed["training"]["over_longest"],
     }
     print(speed, flush=True)
-    results = {}
-    for env in chosen:
+    weights = parameters(lm_options(prepare("base", 0), {}))
+    results: dict[str, Any] = {}
+    for at, env in enumerate(chosen, start=1):
         results[NAMES[env]] = measure(env, PLAN[env])
-    figures = headline(results, speed)
-    lora = next(row for row in next(iter(results.values()))["rows"] if row["arm"] == "lora")
-    figures["tuned_share"] = round(lora["tuned_parameters"] / parameters(lm_options(prepare("test", 0), {})), 4)
-    seeds = sorted({seed for env in chosen for seed in PLAN[env]})
-    path = RESULT if len(chosen) == len(PLAN) else RESULT.with_name(f"lm_{'_'.join(chosen)}.json")
-    report = {"headline": figures, "targets": TARGETS, "results": results, "speed": speed}
-    write(path, report | about("make bench-lm", seeds))
+        figures = headline(results, speed)
+        lora = next(row for row in results[NAMES[env]]["rows"] if row["arm"] == "lora")
+        figures["tuned_share"] = round(lora["tuned_parameters"] / weights, 4)
+        done = chosen[:at]
+        RESULT.with_name(f"lm_{'_'.join(NAMES[e] for e in done[:-1])}.json").unlink(missing_ok=True)
+        # What is finished is kept, under the name of what it holds.
+        path = RESULT if set(done) == set(PLAN) else RESULT.with_name(f"lm_{'_'.join(NAMES[e] for e in done)}.json")
+        report = {"headline": figures, "targets": TARGETS, "results": results, "speed": speed}
+        command = "make bench-lm" if path == RESULT else f"python benchmarks/lm.py {' '.join(done)}"
+        write(path, report | about(command, sorted({seed for e in done for seed in PLAN[e]})))
 
 
 if __name__ == "__main__":
