@@ -14,7 +14,7 @@ from kedro.runner import SequentialRunner
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.matrices import bucket_items, category_matrix, pseudo_cold_items, warm_items
+from tailor.data.matrices import bucket_items, category_matrix, learnt_items, pseudo_cold_items, warm_items
 from tailor.lm.text import unpack_pieces
 from tailor.lm.train import Lesson
 
@@ -61,7 +61,7 @@ class Catalogue:
     @property
     def learnt(self) -> np.ndarray:
         """Items whose interactions the language model may learn from."""
-        return self.warm & ~self.pseudo_cold("A") & ~self.pseudo_cold("B")
+        return learnt_items(self.items)
 
     def lesson(self) -> Lesson:
         """What the language model is tuned on."""

@@ -19,6 +19,7 @@ from tailor.cf.ials import IALS
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.hashing import tie_ranks
 from tailor.data.matrices import keep_items
+from tailor.files import write_aside
 from tailor.lm.adapter import Adapter, attach
 from tailor.lm.embeddings import embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
@@ -77,15 +78,18 @@ def fit(catalogue: Catalogue, vectors: Vectors, learnt: Mask, settings: dict[str
 
 def per_user(
     catalogue: Catalogue,
-    engine: IALS,
+    item_factors: NDArray[Any],
     users: NDArray[Any],
     candidates: Mask,
     positives: sparse.csr_matrix,
     seen: sparse.csr_matrix | None = None,
 ) -> NDArray[np.float64]:
-    """Return NDCG@20 of every user (U,) for lists over ``candidates``, NaN without positives; ``seen`` is left out."""
+    """Return NDCG@20 of every user (U,) for lists over ``candidates``, NaN without positives; ``seen`` is left out.
+
+    Scores are products of ``users`` (U, d) and ``item_factors`` (n_items, d).
+    """
     columns = np.flatnonzero(candidates)
-    ties, items = tie_ranks(catalogue.seed, catalogue.items[c.ITEM])[columns], engine.item_factors[columns].T
+    ties, items = tie_ranks(catalogue.seed, catalogue.items[c.ITEM])[columns], item_factors[columns].T
     values = []
     for start in range(0, len(users), 512):
         block = slice(start, start + 512)
@@ -113,7 +117,5 @@ def about(command: str, seeds: list[int]) -> dict[str, Any]:
 
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write aside and rename."""
-    path.parent.mkdir(exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(result, indent=2) + "\n")
-    aside.replace(path)
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(result, indent=2) + "\n")

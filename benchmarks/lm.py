@@ -43,7 +43,7 @@ def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
     def attempt(ridge: float, regularization: float) -> None:
         settings = {"alpha": 0.1, "regularization": regularization, "lambda_item_feature": ridge}
         engine, users = fit(catalogue, vectors, learnt, settings)
-        tried.append((float(np.nanmean(per_user(catalogue, engine, users, held_out, truth))), settings))
+        tried.append((float(np.nanmean(per_user(catalogue, engine.item_factors, users, held_out, truth))), settings))
 
     for ridge in RIDGES:
         attempt(ridge, REGULARIZATIONS[0])
@@ -59,9 +59,9 @@ def look_at_test(catalogue: Catalogue, vectors: np.ndarray, settings: dict[str, 
     seen = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
     every = sparse.csr_matrix(cold + unused)
     return {
-        "cold": per_user(catalogue, engine, users, catalogue.cold, cold, unused),
-        "cold_all": per_user(catalogue, engine, users, catalogue.cold, every),
-        "warm": per_user(catalogue, engine, users, ~catalogue.cold, catalogue.matrix(c.TEST), seen),
+        "cold": per_user(catalogue, engine.item_factors, users, catalogue.cold, cold, unused),
+        "cold_all": per_user(catalogue, engine.item_factors, users, catalogue.cold, every),
+        "warm": per_user(catalogue, engine.item_factors, users, ~catalogue.cold, catalogue.matrix(c.TEST), seen),
     }
 
 
@@ -85,12 +85,10 @@ def strangers(catalogue: Catalogue, adapter: Adapter) -> dict[str, Any]:
     ids, learnt = catalogue.users[c.USER].to_numpy(dtype=object), np.asarray(catalogue.users[c.N_TRAIN] > 0)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
     tower = fit_user_tower(encoder, texts, ids, teacher["user_factors"], learnt, options, {})
-    engine, _ = fit(catalogue, embed(catalogue, adapter, options), catalogue.warm, {})
     truth = sparse.csr_matrix(catalogue.matrix(c.NEW_USER) > 0, dtype=np.float32)
-    engine.item_factors = teacher["item_factors"]
-    profile = per_user(catalogue, engine, tower.factors(tower.profiles.vectors), catalogue.warm, truth)
-    engine.item_factors = catalogue.items[[c.N_TRAIN]].to_numpy(dtype=np.float64)
-    popular = per_user(catalogue, engine, np.ones((len(ids), 1)), catalogue.warm, truth)
+    factors, counts = tower.factors(tower.profiles.vectors), catalogue.items[[c.N_TRAIN]].to_numpy(dtype=np.float64)
+    profile = per_user(catalogue, teacher["item_factors"], factors, catalogue.warm, truth)
+    popular = per_user(catalogue, counts, np.ones((len(ids), 1)), catalogue.warm, truth)
     return {"tower": float(np.nanmean(profile)), "popular": float(np.nanmean(popular))} | asdict(
         paired_bootstrap(profile, popular)
     )
@@ -127,10 +125,9 @@ def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         if env == "base" and seed == 0:
             control = {name: arm(shuffled(catalogue), ARMS[name])[0] for name in ("frozen", "lora")}
             extra["shuffled_texts"] = {
-                "ndcg": {name: float(np.nanmean(v["cold_all"])) for name, v in control.items()},
-                "lora_against_frozen": asdict(
-                    paired_bootstrap(control["lora"]["cold_all"], control["frozen"]["cold_all"])
-                ),
+                which: {name: float(np.nanmean(v[which])) for name, v in control.items()}
+                | asdict(paired_bootstrap(control["lora"][which], control["frozen"][which]))
+                for which in ("cold", "cold_all")
             }
     pairs = (("lora", "frozen"), ("full", "frozen"), ("lora", "full"))
     compared = {

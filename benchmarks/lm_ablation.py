@@ -64,7 +64,9 @@ def main() -> None:
         for ridge in RIDGES:
             settings = {"alpha": 0.1, "regularization": 0.01, "lambda_item_feature": ridge}
             engine, users = fit(catalogue, vectors, catalogue.learnt, settings)
-            a, b = (per_user(catalogue, engine, users, catalogue.pseudo_cold(s), truth) for s in ("A", "B"))
+            a, b = (
+                per_user(catalogue, engine.item_factors, users, catalogue.pseudo_cold(s), truth) for s in ("A", "B")
+            )
             tried.append((float(np.nanmean(a)), ridge, b))
         best_a, ridge, values[name] = max(tried, key=lambda trial: trial[0])
         rows[name] = {"b_ndcg": float(np.nanmean(values[name])), "a_ndcg": best_a, "ridge": ridge} | told

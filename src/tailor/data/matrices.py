@@ -20,6 +20,11 @@ def pseudo_cold_items(items: pd.DataFrame, sample: str) -> Mask:
     return np.asarray(items[c.PSEUDO_COLD] == sample)
 
 
+def learnt_items(items: pd.DataFrame) -> Mask:
+    """Mark warm items outside both pseudo-cold samples: what teacher and language model may learn from, (n_items,)."""
+    return warm_items(items) & ~pseudo_cold_items(items, "A") & ~pseudo_cold_items(items, "B")
+
+
 def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
     """Mark one popularity bucket, (n_items,)."""
     return np.asarray(items[c.BUCKET] == bucket)

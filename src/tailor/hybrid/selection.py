@@ -39,9 +39,10 @@ def select_baselines(
     for name in LADDER:
         tried = []
         for settings in _sets((tuned or {}).get(name), options.trials.get(name)):
-            values = holdout.measure(build(name, settings, seed).fit(holdout.train, holdout.warm, features), options.k)
-            tried.append((criterion(values, options.cold_weight), settings))
-            rows.append(_trial_row(name, settings, values, tried[-1][0]))
+            engine = build(name, settings, seed).fit(holdout.train, holdout.warm, features)
+            values = measure(holdout, engine, options)
+            tried.append((values["criterion"], settings))
+            rows.append(_trial_row(name, settings, values))
         chosen[name] = max(tried, key=lambda trial: trial[0])[1]
     return chosen, pd.DataFrame(rows)
 
@@ -103,9 +104,9 @@ def select_hybrid(
     for settings in _sets(tuned, options.trials.get("hybrid")):
         scorer = fit_sources(holdout, features, settings, options, seed)
         scorer = scorer.with_gate(fit_weights(scorer, holdout, options.mixture, options.k))
-        values = holdout.measure(scorer, options.k)
-        tried.append((criterion(values, options.cold_weight), settings))
-        rows.append(_trial_row("hybrid", settings, values, tried[-1][0]))
+        values = measure(holdout, scorer, options)
+        tried.append((values["criterion"], settings))
+        rows.append(_trial_row("hybrid", settings, values))
     return max(tried, key=lambda trial: trial[0])[1], pd.DataFrame(rows)
 
 
@@ -125,11 +126,11 @@ def _sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> 
     return [tuned] if tuned else trials or [{}]
 
 
-def _trial_row(model: str, settings: dict[str, Any], values: dict[str, float], value: float) -> dict[str, Any]:
+def _trial_row(model: str, settings: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
     return {
         "model": model,
         "options": str(settings),
         "warm_ndcg": values[c.WARM],
         "cold_ndcg": values[c.COLD],
-        "criterion": value,
+        "criterion": values["criterion"],
     }

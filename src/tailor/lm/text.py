@@ -70,9 +70,7 @@ def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame,
         return pieces
     cold = items.loc[items[c.PSEUDO_COLD] != "none", c.ITEM]
     rows = interactions[(interactions[c.SPLIT] == c.TRAIN) & ~interactions[c.ITEM].isin(cold)]
-    written = clean_cells(rows[c.TEXT], options.missing)
-    written = written.map(lambda text: " ".join(text.split(" ")[: options.review_words]))
-    rows = rows.assign(text=written, hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
+    rows = rows.assign(text=_reviews(rows, options), hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
     rows = rows[rows[c.TEXT] != ""].sort_values("hash").groupby(c.ITEM, sort=False).head(options.reviews_per_item)
     by_item = rows.groupby(c.ITEM)[c.TEXT].agg(list).to_dict()
     return [[*own, *by_item.get(item, [])] for own, item in zip(pieces, items[c.ITEM], strict=True)]
@@ -98,8 +96,7 @@ def user_pieces(
     titles = clean_cells(items.set_index(c.ITEM)[c.TITLE], options.missing)
     liked = rows[c.ITEM].map(titles)
     if c.TEXT in rows:
-        said = clean_cells(rows[c.TEXT], options.missing)
-        said = said.map(lambda text: " ".join(text.split(" ")[: options.review_words]))
+        said = _reviews(rows, options)
         liked = liked.mask(said != "", liked + ": " + said)
     by_user = liked.groupby(rows[c.USER]).agg(list).to_dict()
     return own, [[text for text in by_user.get(user, []) if text] for user in users[c.USER]]
@@ -122,6 +119,12 @@ def item_categories(items: pd.DataFrame, options: CategoryOptions, missing: list
     long = pd.DataFrame({c.ITEM: items[c.ITEM], c.CATEGORY: cells}).explode(c.CATEGORY, ignore_index=True)
     long[c.CATEGORY] = long[c.CATEGORY].fillna("").str.strip()
     return long[long[c.CATEGORY] != ""].drop_duplicates(ignore_index=True).astype("str")
+
+
+def _reviews(interactions: pd.DataFrame, options: TextOptions) -> pd.Series:
+    """Return the cleaned first words of what was written."""
+    written = clean_cells(interactions[c.TEXT], options.missing)
+    return written.map(lambda text: " ".join(text.split(" ")[: options.review_words]))
 
 
 def _piece(table: pd.DataFrame, template: str, missing: list[str], where: str) -> pd.Series:

@@ -22,6 +22,7 @@ from tailor.lm.augment import EmbeddingPerturbation, draw_items, drop_pieces, ma
 from tailor.lm.encoder import Batch, Tokens, device, encode, load_base, model_path, pool, tokenise
 from tailor.lm.masked_lm import adapt
 from tailor.lm.objective import Examples, Objective, PairSampler, build_objective
+from tailor.lm.text import join_pieces
 from tailor.metrics.ranking import hits, ndcg
 from tailor.options import LMOptions
 from tailor.progress import progress
@@ -173,9 +174,9 @@ class Tuning:
         self.best = self._snapshot()
 
     def _views(self) -> list[Tokens]:
-        """Tokenise every view once; the last entry is the whole text."""
-        o, texts = self.options, [". ".join(row) for row in self.lesson.pieces]
-        self.whole = tokenise(texts, o.encoder)
+        """Tokenise the whole texts, and every view of them, once; without attribute drop they are the only view."""
+        o = self.options
+        self.whole = tokenise(join_pieces(self.lesson.pieces).tolist(), o.encoder)
         if not o.augmentation.attribute_drop:
             return [self.whole]
         rng = np.random.default_rng([self.seed, 0])

@@ -9,7 +9,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
-from tailor.data.matrices import keep_items, warm_items
+from tailor.data.matrices import keep_items, learnt_items
 from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
 from tailor.options import FeatureEngineeringOptions, parse
 
@@ -54,7 +54,7 @@ def fit_teacher(
     train: sparse.csr_matrix, items: pd.DataFrame, params: dict[str, Any], seed: int
 ) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
-    learnt = warm_items(items) & (items[c.PSEUDO_COLD] == "none").to_numpy()
+    learnt = learnt_items(items)
     seen = keep_items(train, learnt)
     teacher = PlainIALS(_options(params).teacher, seed).fit(seen, learnt)
     return {

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.matrices import category_matrix, pseudo_cold_items, warm_items
+from tailor.data.matrices import category_matrix, learnt_items, pseudo_cold_items
 from tailor.lm.adapter import Adapter, attach, weights_hash
 from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
 from tailor.lm.encoder import load_base, tokenise
@@ -19,10 +19,6 @@ from tailor.options import LMOptions, parse
 
 def _options(params: dict[str, Any]) -> LMOptions:
     return parse(LMOptions, params, "lm_finetuning")
-
-
-def _learnt(items: pd.DataFrame) -> np.ndarray:
-    return warm_items(items) & ~pseudo_cold_items(items, "A") & ~pseudo_cold_items(items, "B")
 
 
 def tune_adapter(
@@ -40,7 +36,7 @@ def tune_adapter(
         user_factors=teacher["user_factors"],
         item_factors=teacher["item_factors"],
         train=train,
-        learnt=_learnt(items),
+        learnt=learnt_items(items),
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
@@ -53,7 +49,7 @@ def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str
     options, base = _options(params), load_base(_options(params).encoder)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     about = {"encoder": "frozen", "base_hash": weights_hash(base), "options": options.encoder.model_dump()}
-    return embed_catalogue(base, tokens, items, _learnt(items), options, about, "encode frozen")
+    return embed_catalogue(base, tokens, items, learnt_items(items), options, about, "encode frozen")
 
 
 def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: dict[str, Any]) -> Embeddings:
@@ -61,7 +57,7 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
-    return embed_catalogue(encoder, tokens, items, _learnt(items), options, adapter.provenance, "encode tuned")
+    return embed_catalogue(encoder, tokens, items, learnt_items(items), options, adapter.provenance, "encode tuned")
 
 
 def encode_users(
