@@ -27,7 +27,7 @@ NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m"}
 ARMS: dict[str, dict[str, Any]] = {
     "frozen": {"peft": {"method": "frozen"}},
     "lora": {},
-    "full": {"peft": {"method": "full"}, "learning_rate": 5e-5},
+    "full": {"peft": {"method": "full"}, "learning_rate": 5e-5, "masked_lm": {"learning_rate": 5e-5}},
 }
 RIDGES, REGULARIZATIONS = (3.0, 10.0, 30.0, 100.0), (0.003, 0.01)
 Values = dict[str, np.ndarray]

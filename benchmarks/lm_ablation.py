@@ -19,7 +19,13 @@ from tailor.metrics.significance import paired_bootstrap
 
 RESULT = ROOT / "benchmarks" / "results" / "lm_ablation.json"
 SHARE, SEED, RIDGES = 0.15, 0, (3.0, 10.0, 30.0, 100.0)
-REFERENCE: dict[str, Any] = {"epochs": 5, "patience": 2, "ema": 0.95, "learning_rate": 1e-3}
+REFERENCE: dict[str, Any] = {
+    "epochs": 5,
+    "patience": 2,
+    "ema": 0.95,
+    "learning_rate": 1e-3,
+    "masked_lm": {"epochs": 0},
+}
 SWITCHES: dict[str, dict[str, Any]] = {
     "frozen": {"peft": {"method": "frozen"}, "epochs": 1},
     "reference: lora": {},

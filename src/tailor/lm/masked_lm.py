@@ -52,12 +52,13 @@ def adapt(
         seed: of masks, order and the head's start.
 
     Returns:
-        Mean loss per epoch, in nats per masked token.
+        Mean loss per epoch, in nats per masked token; none when nothing of the model is trainable.
 
     Raises:
         ConfigurationError: the tokenizer has no mask token (decoders).
     """
-    if options.epochs == 0:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if options.epochs == 0 or not trained:
         return []
     if tokens.mask is None:
         raise ConfigurationError(
@@ -65,7 +66,6 @@ def adapt(
         )
     torch.manual_seed(seed)
     head = _Prediction(embeddings).to(device())
-    trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW([*trained, *head.parameters()], lr=options.learning_rate)
     generator, rng, losses = torch.Generator().manual_seed(seed), np.random.default_rng(seed), []
     model.train()
