@@ -118,6 +118,8 @@ class TextOptions(Options):
 class IALSOptions(Options):
     """Text-prior implicit ALS (DESIGN §4; Hu et al. 2008; Rendle et al. 2021)."""
 
+    engine: Literal["irspack", "torch"] = "irspack"
+    """irspack (C++, conjugate gradients) on a CPU; torch (exact solves) on CUDA, or on a CPU where time is no matter."""
     factors: Count = 64
     """Latent dimension d."""
     alpha: Positive = 0.1
@@ -131,7 +133,7 @@ class IALSOptions(Options):
     iterations: Count = 16
     """Alternating sweeps."""
     n_threads: Count = 1
-    """CPU threads of the engine; more than one is faster and no longer bit-identical between runs."""
+    """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
 
 
 class FeatureEngineeringOptions(Options):
@@ -261,6 +263,10 @@ class EASEOptions(Options):
 
     regularization: Positive = 200.0
     """λ on B."""
+    dropout: Fraction = 0.0
+    """Chance p of an item to be missing from the history it is predicted from (Steck 2020): adds p/(1-p) n_i to λ."""
+    user_weight_power: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """A user's row weighs (mean length / n_u)^this: 0 treats interactions alike, 1 treats users alike."""
     text_pull: Annotated[float, Field(ge=0.0)] = 0.0
     """κ on the distance between B and the text EASE; 0 is plain EASE."""
     text_regularization: Positive = 1.0

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
+from tailor.cf import ials_torch
 from tailor.cf.base import Engine
 from tailor.cf.baselines import ImplicitALSOptions, ItemKNN, ItemKNNOptions, NoOptions
-from tailor.cf.ease import ease_weights, pulled_ease_weights
+from tailor.cf.ease import EASE, ease_weights, penalty, pulled_ease_weights
 from tailor.cf.ials import IALS, PlainIALS, fold_in
 from tailor.cf.registry import LADDER, build
 from tailor.cf.store import load_engines, save_engines
@@ -31,7 +33,8 @@ FAST: dict[str, Any] = {
         gate=GateOptions(warm=(0.5, 0.25, 0.0, 0.25), cold=(0.5, 0.5, 0.0, 0.0), shift=0.5),
     ),
 }
-CLASSES = {**LADDER, "hybrid": Hybrid}
+FAST["torch_features"] = FAST["irspack_features"].model_copy(update={"engine": "torch"})
+CLASSES = {**LADDER, "hybrid": Hybrid, "torch_features": IALS}
 NAMES = list(CLASSES)
 LEARNERS = [name for name in NAMES if name not in ("random", "constant", "popular")]
 
@@ -178,6 +181,75 @@ def test_a_cold_item_is_its_text_times_w(fitted, tables):
     np.testing.assert_allclose(engine.item_factors[cold], (E @ engine.feature_weights)[cold], rtol=1e-12)
 
 
+def gradient_norms(X, E, U, V, W, o):
+    """Relative lengths of the objective's gradients (DESIGN §4) in U, V and W, each halved; written out densely."""
+    n_users, n_items = X.shape
+    f_u = (X.sum(axis=1) + o.alpha * n_items) ** o.nu
+    f_i = (X.sum(axis=0) + o.alpha * n_users) ** o.nu
+    observed = X * (U @ V.T - 1)
+    of_u = observed @ V + o.alpha * U @ V.T @ V + o.regularization * f_u[:, None] * U
+    of_v = observed.T @ U + o.alpha * V @ U.T @ U + o.regularization * f_i[:, None] * (V - E @ W)
+    of_w = -o.regularization * E.T @ (f_i[:, None] * (V - E @ W)) + o.lambda_item_feature * W
+    return [np.linalg.norm(g) / np.linalg.norm(X) for g in (of_u, of_v, of_w)]
+
+
+def test_the_torch_engine_finds_a_stationary_point_of_the_objective():
+    X, rng = random_history(60, 20), np.random.default_rng(1)
+    E = np.hstack([rng.normal(size=(20, 3)), np.ones((20, 1))])
+    o = IALSOptions(factors=4, alpha=0.2, regularization=0.05, lambda_item_feature=2.0, iterations=400)
+    found = ials_torch.fit(X, E, o, seed=0)
+    assert max(gradient_norms(X.toarray(), E, found.users, found.items, found.feature_weights, o)) < 1e-4
+
+
+def test_both_engines_reach_the_same_objective(tables):
+    """The factors may be turned against each other; what they predict, and the text map, may not."""
+    train, warm, E = tables.matrices["train"], tables.warm, tables.features
+    o = IALSOptions(factors=8, alpha=0.2, regularization=0.02, lambda_item_feature=1.0, iterations=60)
+    irspack, own = (IALS(o.model_copy(update={"engine": e})).fit(train, warm, E) for e in ("irspack", "torch"))
+    a, b = irspack.score(train[:50]), own.score(train[:50])
+    assert np.corrcoef(a[:, warm].ravel(), b[:, warm].ravel())[0, 1] > 0.99
+    assert np.corrcoef(a[:, ~warm].ravel(), b[:, ~warm].ravel())[0, 1] > 0.99
+
+
+def test_after_a_last_user_solve_fold_in_equals_the_training_factor():
+    X = random_history(60, 20)
+    o = IALSOptions(engine="torch", factors=4, alpha=0.2, regularization=0.05, iterations=12)
+    engine = PlainIALS(o).fit(X, np.ones(20, bool))
+    V = torch.from_numpy(engine.item_factors)
+    ridge = o.regularization * (torch.from_numpy(np.diff(X.indptr).astype(float)) + o.alpha * 20) ** o.nu
+    users = ials_torch.solve_rows(X, V, o.alpha * V.T @ V, ridge).numpy()
+    np.testing.assert_allclose(engine.fold_in(X), users, rtol=1e-4, atol=1e-12)
+
+
+def test_solving_in_small_blocks_changes_nothing(monkeypatch):
+    X, rng = random_history(60, 20), np.random.default_rng(0)
+    V, prior = torch.from_numpy(rng.normal(size=(20, 4))), torch.from_numpy(rng.normal(size=(60, 4)))
+    ridge = torch.from_numpy(rng.random(60) + 0.1)
+    whole = ials_torch.solve_rows(X, V, V.T @ V, ridge, prior)
+    monkeypatch.setattr(ials_torch, "_BUDGET", 100)
+    torch.testing.assert_close(ials_torch.solve_rows(X, V, V.T @ V, ridge, prior), whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["irspack", "torch"])
+def test_a_strong_prior_puts_every_item_on_its_text(tables, engine):
+    """With λ → ∞ what an item's own interactions say is drowned: v_i → W e_i."""
+    o = IALSOptions(engine=engine, factors=8, regularization=1e4, lambda_item_feature=1e-9, iterations=4)
+    found = IALS(o).fit(tables.matrices["train"], tables.warm, tables.features)
+    E = np.hstack([tables.features, np.ones((len(tables.features), 1))])
+    scale = np.abs(found.item_factors).max()
+    np.testing.assert_allclose(found.item_factors / scale, E @ found.feature_weights / scale, atol=0.02)
+
+
+@pytest.mark.parametrize("engine", ["irspack", "torch"])
+def test_a_silenced_text_map_is_plain_ials(tables, engine):
+    """With ρ → ∞ W vanishes, and what is left is iALS without features."""
+    train, warm = tables.matrices["train"], tables.warm
+    o = IALSOptions(engine=engine, factors=8, iterations=8, lambda_item_feature=1e12)
+    muted, plain = IALS(o).fit(train, warm, tables.features), PlainIALS(o).fit(train, warm)
+    assert np.abs(muted.item_factors[~warm]).max() < 1e-6
+    np.testing.assert_allclose(muted.score(train[:9]), plain.score(train[:9]), rtol=1e-3, atol=1e-4)
+
+
 def test_without_features_the_prior_is_off(tables):
     train = tables.matrices["train"]
     plain = IALS(FAST["irspack_features"]).fit(train, tables.warm, None)
@@ -208,32 +280,54 @@ def test_item_knn_keeps_the_nearest_and_shrinks():
 
 def test_ease_is_the_least_squares_solution_with_zero_diagonal():
     X = random_history(60, 8).toarray().astype(float)
-    lam = 3.0
-    B = ease_weights(X.T @ X, lam)
+    ridge = penalty(X.T @ X, 3.0, 0.2)
+    np.testing.assert_allclose(ridge, 3.0 + 0.2 / 0.8 * (X**2).sum(axis=0))
+    B = ease_weights(X.T @ X, ridge)
     for j in range(8):
         others = [i for i in range(8) if i != j]
         A = X[:, others]
-        expected = np.linalg.solve(A.T @ A + lam * np.eye(7), A.T @ X[:, j])
+        expected = np.linalg.solve(A.T @ A + np.diag(ridge[others]), A.T @ X[:, j])
         np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
         assert B[j, j] == 0
 
 
+def test_the_penalty_of_dropout_is_what_dropping_out_costs():
+    """Dropping entries of X with chance p, and scaling up the rest, adds p / (1 - p) Σ_u x² to the normal matrix."""
+    rng, p = np.random.default_rng(0), 0.3
+    X = random_history(60, 8).toarray().astype(float)
+    noisy = [(X * (rng.random(X.shape) >= p)) / (1 - p) for _ in range(20_000)]
+    mean = sum(z.T @ z for z in noisy) / len(noisy)
+    np.testing.assert_allclose(np.diag(mean), np.diag(X.T @ X) + penalty(X.T @ X, 0.0, p), rtol=0.01)
+
+
+def test_user_weights_make_users_alike():
+    """With power 1 a user counts once, whatever the length of the history."""
+    X = sparse.csr_matrix(np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.float32))
+    engine = EASE(EASEOptions(regularization=2.0, user_weight_power=1.0)).fit(X, np.ones(4, bool))
+    weights = np.array([3 / 4, 3 / 2])  # the mean length is 3
+    G = X.toarray().T @ np.diag(weights) @ X.toarray()
+    np.testing.assert_allclose(engine.weights, ease_weights(G, np.full(4, 2.0)), rtol=1e-5)
+
+
 def test_pulled_ease_minimises_its_objective():
     X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
-    lam, lam_text, kappa = 2.0, 0.7, 5.0
-    T = ease_weights(E @ E.T, lam_text)
-    B = pulled_ease_weights(X.T @ X, lam, E, lam_text, kappa)
+    lam_text, kappa, ridge = 0.7, 5.0, np.linspace(2.0, 3.0, 6)
+    T = ease_weights(E @ E.T, np.full(6, lam_text))
+    B = pulled_ease_weights(X.T @ X, ridge, E, lam_text, kappa)
     for j in range(6):
         others = [i for i in range(6) if i != j]
         A = X[:, others]
-        expected = np.linalg.solve(A.T @ A + (lam + kappa) * np.eye(5), A.T @ X[:, j] + kappa * T[others, j])
+        normal = A.T @ A + np.diag(ridge[others] + kappa)
+        expected = np.linalg.solve(normal, A.T @ X[:, j] + kappa * T[others, j])
         np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
 
 
 def test_pull_zero_is_ease_and_pull_infinite_is_text():
     X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
-    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, E, 0.7, 0.0), ease_weights(X.T @ X, 2.0), atol=1e-10)
-    np.testing.assert_allclose(pulled_ease_weights(X.T @ X, 2.0, E, 0.7, 1e9), ease_weights(E @ E.T, 0.7), atol=1e-6)
+    G, two = X.T @ X, np.full(6, 2.0)
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 0.0), ease_weights(G, two), atol=1e-10)
+    text = ease_weights(E @ E.T, np.full(6, 0.7))
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 1e9), text, atol=1e-6)
 
 
 def test_ease_refuses_a_large_catalogue_with_the_remedy():

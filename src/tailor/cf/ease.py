@@ -11,6 +11,13 @@ from tailor.errors import BadInputError
 from tailor.options import EASEOptions
 
 
+def plus_diagonal(matrix: NDArray[np.float64], diagonal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a copy of ``matrix`` (n, n) with ``diagonal`` (n,) added."""
+    out = matrix.copy()
+    np.einsum("ii->i", out)[:] += diagonal
+    return out
+
+
 def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Invert a symmetric positive definite matrix (n, n) by Cholesky, in place where LAPACK can."""
     factor, info = linalg.lapack.dpotrf(matrix, lower=True, overwrite_a=True)
@@ -23,9 +30,25 @@ def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-def ease_weights(gram: NDArray[np.float64], regularization: float) -> NDArray[np.float64]:
-    """Return B = I - P diag(1/P_ii), P = (G + λI)⁻¹: Steck 2019, "Embarrassingly shallow autoencoders", eq. 8."""
-    P = inverse_spd(gram + regularization * np.eye(len(gram)))
+def weighted_gram(train: sparse.csr_matrix, power: float) -> NDArray[np.float64]:
+    """Return G = Xᵀ diag(w) X (n, n) with w_u = (mean history length / n_u)^power: 0 treats interactions alike."""
+    lengths = np.diff(train.indptr).astype(np.float64)
+    mean = lengths[lengths > 0].mean() if len(train.data) else 1.0
+    rows = sparse.diags((mean / np.maximum(lengths, 1)) ** power) @ train
+    return np.asarray((train.T @ rows).toarray(), dtype=np.float64)
+
+
+def penalty(gram: NDArray[np.float64], regularization: float, dropout: float) -> NDArray[np.float64]:
+    """Return the diagonal Λ = λI + p / (1 - p) diag(G), (n,), of EASE trained on histories with dropout p.
+
+    Steck 2020, "Autoencoders that don't overfit towards the identity", eq. 5 and 9: frequent items are held back more.
+    """
+    return np.asarray(regularization + dropout / (1 - dropout) * np.diag(gram))
+
+
+def ease_weights(gram: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return B = I - P diag(1/P_ii), P = (G + diag(Λ))⁻¹: Steck 2019, "Embarrassingly shallow autoencoders", eq. 8."""
+    P = inverse_spd(plus_diagonal(gram, ridge))
     B = P / -np.diag(P)
     np.fill_diagonal(B, 0.0)
     return np.asarray(B)
@@ -33,27 +56,27 @@ def ease_weights(gram: NDArray[np.float64], regularization: float) -> NDArray[np
 
 def pulled_ease_weights(
     gram: NDArray[np.float64],
-    regularization: float,
+    ridge: NDArray[np.float64],
     features: NDArray[np.float64],
     text_regularization: float,
     pull: float,
 ) -> NDArray[np.float64]:
-    """Minimise |X - XB|² + λ|B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), B_text = EASE(EEᵀ, λ_t).
+    """Minimise |X - XB|² + |Λ^½ B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), B_text = EASE(EEᵀ, λ_t).
 
-    With P = (G + (λ+κ)I)⁻¹ and Π(C) = C - P diag(C_ii / P_ii), the minimum is Π(P(G + κ B_text)) (eq. 8). Π takes every
-    P diag(·) to 0, PG = I - (λ+κ)P, and by Woodbury B_text = I - (I - E K Eᵀ) diag(q), K = (EᵀE + λ_t I)⁻¹ and
+    With P = (G + Λ + κI)⁻¹ and Π(C) = C - P diag(C_ii / P_ii), the minimum is Π(P(G + κ B_text)) (eq. 8). Π takes every
+    P diag(·) to 0, PG = I - P(Λ + κI), and by Woodbury B_text = I - (I - E K Eᵀ) diag(q), K = (EᵀE + λ_t I)⁻¹ and
     q_i = 1 / (1 - e_iᵀ K e_i). What is left is plain EASE plus a correction of rank m, so B_text is never formed:
 
         B = Π(I) + κ Π(P E K Eᵀ diag(q))
 
     Args:
         gram: G = XᵀX (n, n).
-        regularization: λ.
+        ridge: the diagonal of Λ (n,).
         features: E (n, m).
         text_regularization: λ_t.
         pull: κ.
     """
-    P = inverse_spd(gram + (regularization + pull) * np.eye(len(gram)))
+    P = inverse_spd(plus_diagonal(gram, ridge + pull))
     K = inverse_spd(features.T @ features + text_regularization * np.eye(features.shape[1]))
     projected = features @ K
     q = 1.0 / (1.0 - np.einsum("im,im->i", projected, features))
@@ -77,12 +100,13 @@ class EASE(Engine[EASEOptions]):
                 f"EASE holds n_items² weights: {self.n_items} items are more than max_items = {o.max_items} "
                 f"({8 * self.n_items**2 / 2**30:.0f} GiB while fitting). Raise max_items, or leave EASE out."
             )
-        gram = np.asarray((train.T @ train).toarray(), dtype=np.float64)
+        gram = weighted_gram(train, o.user_weight_power)
+        ridge = penalty(gram, o.regularization, o.dropout)
         if features is None or o.text_pull == 0:
-            weights = ease_weights(gram, o.regularization)
+            weights = ease_weights(gram, ridge)
         else:
             weights = pulled_ease_weights(
-                gram, o.regularization, features.astype(np.float64), o.text_regularization, o.text_pull
+                gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull
             )
         self.weights: NDArray[Any] = weights.astype(np.float32)
 

@@ -4,8 +4,10 @@ r"""Text-prior implicit ALS (DESIGN §4).
              + λ Σ_u f_u |u|² + λ Σ_(i warm) f_i |v_i - W e_i|² + ρ|W|²,   f = (n + α N)^ν
 
 Hu, Koren & Volinsky 2008; frequency scaling from Rendle et al. 2021, "Revisiting the performance of iALS", eq. 3.
-The engine is irspack (C++). A cold item is v := W e by definition; a user is always one exact ridge solve.
+The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact ridge solve.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.options import IALSOptions
 from tailor.progress import progress
 
+#: Factors of the warm items (n, d), and W (m, d) where there are features.
+Learnt = tuple[NDArray[Any], NDArray[np.float64] | None]
 #: Floats gathered at a time by fold-in; 8 bytes each.
 _BUDGET = 4_000_000
 
@@ -66,12 +70,25 @@ class IALS(Engine[IALSOptions]):
     scores_cold_items = True
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
+        columns = np.flatnonzero(warm)
+        augmented = None if features is None else np.hstack([features, np.ones((len(features), 1), np.float32)])
+        learn = self._torch if self.options.engine == "torch" else self._irspack
+        learnt, weights = learn(
+            sparse.csr_matrix(train[:, columns]), None if augmented is None else augmented[columns]
+        )
+        self.item_factors = np.zeros((self.n_items, self.options.factors))
+        self.feature_weights = np.zeros((0, self.options.factors)) if weights is None else weights
+        if augmented is not None:
+            self.item_factors[~warm] = augmented[~warm] @ self.feature_weights
+        self.item_factors[columns] = learnt
+        self._remember(warm)
+
+    def _irspack(self, train: sparse.csr_matrix, features: Floats | None) -> Learnt:
         from irspack import IALSRecommender  # noqa: PLC0415  (training only: serving needs no irspack)
 
-        o, columns = self.options, np.flatnonzero(warm)
-        augmented = None if features is None else np.hstack([features, np.ones((len(features), 1), np.float32)])
+        o = self.options
         engine = IALSRecommender(
-            train[:, columns],
+            train,
             n_components=o.factors,
             alpha0=o.alpha,
             reg=o.regularization,
@@ -79,20 +96,22 @@ class IALS(Engine[IALSOptions]):
             train_epochs=o.iterations,
             n_threads=o.n_threads,
             random_seed=self.seed,
-            item_features=None if augmented is None else augmented[columns],
-            lambda_item_feature=0.0 if augmented is None else o.lambda_item_feature,
+            item_features=features,
+            lambda_item_feature=0.0 if features is None else o.lambda_item_feature,
         )
         engine.start_learning()
         for _ in progress(range(o.iterations), "iALS", "sweep"):
             engine.run_epoch()
-        self.item_factors = np.zeros((self.n_items, o.factors))
-        if augmented is None:
-            self.feature_weights = np.zeros((0, o.factors))
-        else:
-            self.feature_weights = np.asarray(engine.trainer_as_ials.core_trainer.item_feature_weight, np.float64)
-            self.item_factors[~warm] = augmented[~warm] @ self.feature_weights
-        self.item_factors[columns] = engine.get_item_embedding()
-        self._remember(warm)
+        if features is None:
+            return engine.get_item_embedding(), None
+        weights = engine.trainer_as_ials.core_trainer.item_feature_weight
+        return engine.get_item_embedding(), np.asarray(weights, np.float64)
+
+    def _torch(self, train: sparse.csr_matrix, features: Floats | None) -> Learnt:
+        from tailor.cf import ials_torch  # noqa: PLC0415  (training only: serving needs no torch)
+
+        found = ials_torch.fit(train, features, self.options, self.seed)
+        return found.items, found.feature_weights
 
     def _remember(self, warm: Mask) -> None:
         vectors = self.item_factors[warm]
