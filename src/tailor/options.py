@@ -119,7 +119,7 @@ class IALSOptions(Options):
     """Text-prior implicit ALS (DESIGN §4; Hu et al. 2008; Rendle et al. 2021)."""
 
     engine: Literal["irspack", "torch"] = "irspack"
-    """irspack (C++, conjugate gradients) on a CPU; torch (exact solves) on CUDA, or on a CPU where time is no matter."""
+    """irspack (C++, conjugate gradients) on a CPU; torch (exact solves) on CUDA, or on a CPU at leisure."""
     factors: Count = 64
     """Latent dimension d."""
     alpha: Positive = 0.1
@@ -275,17 +275,46 @@ class EASEOptions(Options):
     """Refuse larger catalogues: B holds n_items² floats."""
 
 
-class MixtureOptions(Options):
-    """The validated mixture of sources."""
+class Dials(Options):
+    """Where a hybrid scorer stands between accuracy and exposure. At 0 a dial touches no score."""
 
-    step: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
-    """Grid step on the simplex of warm weights."""
+    cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """How readily items without train interactions enter mixed lists."""
+    tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """How far tail items are lifted over the head's."""
+    cold_span: Positive = 2.0
+    """What ``cold_exposure`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
+    tail_span: Positive = 2.0
+    """What ``tail_weight`` = 1 adds to tail items, in the same unit."""
+    head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    """Share of the train interactions that the head items hold together; the other warm items are the tail."""
+
+
+FusionKind = Literal["linear", "gated", "bilinear", "deep"]
+
+
+class MixtureOptions(Options):
+    """The gate that mixes the sources, and the dials' price lists."""
+
+    fusions: Annotated[list[FusionKind], Field(min_length=1)] = ["linear", "gated"]
+    """Members of the family that are fitted, simplest first; a later one is taken if it is shown to be better on users
+    it was not fitted on (paired bootstrap, 95 %)."""
+    rank: Count = 8
+    """Width h of ``bilinear`` and ``deep``."""
+    l2: Annotated[float, Field(ge=0.0)] = 1e-4
+    """Weight of the squared weights in the loss."""
+    epochs: Count = 10
+    """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
+    max_cells: Count = 20_000_000
+    """Cells (users x items) that the gate is fitted on; 4 bytes each per source. More users are sampled down."""
     newcomer_history: list[Count] = [1, 3, 5, 10]
     """History lengths that get weights of their own, each for histories up to that long."""
-    shifts: list[float] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0]
-    """Cold shifts tried, in standard deviations of a user's warm scores."""
+    shifts: list[float] = [-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0]
+    """Cold shifts tried, in standard deviations of a user's warm scores; the one with the best mixed NDCG is taken."""
+    steps: Count = 10
+    """Settings per dial in the price lists, beside 0."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
-    """Take the largest shift whose mixed NDCG stays within this fraction of the best one."""
+    """``cold_exposure`` stands at the largest setting whose mixed NDCG stays within this fraction of its value at 0."""
 
 
 class HybridOptions(Options):

@@ -15,10 +15,11 @@ from tailor.cf.ials import IALS, PlainIALS, fold_in
 from tailor.cf.registry import LADDER, build
 from tailor.cf.store import load_engines, save_engines
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions
+from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
-from tailor.options import EASEOptions, IALSOptions
+from tailor.options import Dials, EASEOptions, IALSOptions
 
 FAST: dict[str, Any] = {
     "implicit_als": ImplicitALSOptions(factors=8, iterations=5),
@@ -30,7 +31,7 @@ FAST: dict[str, Any] = {
     "hybrid": HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
-        gate=GateOptions(warm=(0.5, 0.25, 0.0, 0.25), cold=(0.5, 0.5, 0.0, 0.0), shift=0.5),
+        dials=Dials(cold_exposure=0.1, tail_weight=0.1),
     ),
 }
 FAST["torch_features"] = FAST["irspack_features"].model_copy(update={"engine": "torch"})
@@ -39,7 +40,21 @@ NAMES = list(CLASSES)
 LEARNERS = [name for name in NAMES if name not in ("random", "constant", "popular")]
 
 
+def weights(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+GATE = Gate(
+    warm=Fusion(weights(0.5, 0.25, 0, 0.25), weights(0.1, 0, 0, 0), weights(0, 0.1, 0, 0), bias=0.1),
+    newcomer=((1, weights(0, 0, 0.5, 0.5)),),
+    cold=weights(0.5, 0.5, 0, 0),
+    shift=0.5,
+)
+
+
 def make(name: str, seed: int = 0) -> Engine:
+    if name == "hybrid":
+        return Hybrid(FAST[name], seed, GATE)
     return CLASSES[name](FAST.get(name, NoOptions()), seed)
 
 

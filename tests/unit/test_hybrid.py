@@ -1,35 +1,82 @@
+"""The hybrid scorer: arithmetic of the gate, its fitting on planted truth, the dials."""
+
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from tailor.errors import ConfigurationError
-from tailor.hybrid.gate import fit_newcomers, fit_shift, fit_weights, simplex
+from tailor.hybrid import fusion
+from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
+from tailor.hybrid.fusion import Cells
+from tailor.hybrid.gate import Fusion, Gate, Sides, mix
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions, mix
+from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import select_baselines
-from tailor.options import EASEOptions, HybridOptions, IALSOptions, MixtureOptions
+from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions
+
+OFF = Dials()
 
 
-def test_simplex_lists_every_weight_vector_once():
-    grid = simplex(0.5, 3)
-    assert sorted(grid) == sorted([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)])
-    assert len(simplex(0.25, 4)) == 35  # C(4 + 3, 3)
+def weights(*values):
+    return np.array(values, np.float32)
+
+
+def sides(lengths, n_items):
+    return Sides(np.log1p(np.array(lengths, np.float32)), np.zeros(n_items, np.float32))
 
 
 def test_mix_by_hand():
     rows = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [0.0, 0.0, 0.0], [7.0, 8.0, 9.0])
     z = [np.array([row], np.float32) for row in rows]
-    warm = np.array([True, True, False])
-    gate = GateOptions(warm=(0.5, 0.5, 0, 0), cold=(1.0, 0, 0, 0), shift=0.25)
-    assert mix(z, gate, warm, np.array([5])).tolist() == [[5.5, 11.0, 3.25]]
-    assert mix(z, gate, warm, np.array([0])).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
+    warm, tail = np.array([True, True, False]), np.array([False, True, False])
+    gate = Gate(warm=Fusion(weights(0.5, 0.5, 0, 0)), cold=weights(1, 0, 0, 0), shift=0.25)
+    assert mix(z, gate, OFF, warm, tail, sides([5], 3)).tolist() == [[5.5, 11.0, 3.25]]
+    assert mix(z, gate, OFF, warm, tail, sides([0], 3)).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
+    turned = Dials(cold_exposure=0.5, cold_span=3.0, tail_weight=0.25, tail_span=2.0)
+    lifted = mix(z, gate, turned, warm, tail, sides([5], 3))
+    assert lifted.tolist() == [[5.5, 11.0 + 0.25 * 2.0, 3.25 + 0.5 * 3.0]]
 
 
 def test_short_histories_have_weights_of_their_own():
     z = [np.array([[1.0], [1.0], [1.0], [1.0]], np.float32) * value for value in (1, 10, 100, 1000)]
-    gate = GateOptions(warm=(1, 0, 0, 0), newcomer=((1, (0, 0, 0, 1)), (3, (0, 0.5, 0.5, 0))))
-    found = mix(z, gate, np.array([True]), np.array([1, 2, 3, 4]))
+    gate = Gate(newcomer=((1, weights(0, 0, 0, 1)), (3, weights(0, 0.5, 0.5, 0))))
+    found = mix(z, gate, OFF, np.array([True]), np.array([False]), sides([1, 2, 3, 4], 1))
     assert found.ravel().tolist() == [1000.0, 55.0, 55.0, 1.0]
+
+
+def test_weights_follow_popularity_and_activity():
+    z = [np.full((1, 2), value, np.float32) for value in (1.0, 10.0, 0.0, 0.0)]
+    found = Fusion(
+        base=weights(1, 1, 0, 0),
+        by_popularity=weights(2, 0, 0, 0),
+        by_activity=weights(0, 3, 0, 0),
+        bias=0.5,
+        activity_centre=1.0,
+        activity_scale=2.0,
+    ).score(z, Sides(weights(5.0), weights(-1.0, 1.0)))
+    x_u = (5 - 1) / 2
+    assert found.tolist() == [[1 * (1 - 2) + 10 * (1 + 3 * x_u) - 0.5, 1 * (1 + 2) + 10 * (1 + 3 * x_u) + 0.5]]
+
+
+def test_bilinear_and_deep_by_hand():
+    z, rng = [np.zeros((2, 3), np.float32)] * 4, np.random.default_rng(0)
+    users, items = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    A, C = rng.normal(size=(5, 2)).astype(np.float32), rng.normal(size=(4, 2)).astype(np.float32)
+    told = Sides(np.ones(2, np.float32), np.zeros(3, np.float32), users, items)
+    bilinear = Fusion(weights(0, 0, 0, 0), user_map=A, item_map=C).score(z, told)
+    np.testing.assert_allclose(bilinear, users @ (A @ C.T) @ items.T, rtol=1e-5)
+    deep = Fusion(weights(0, 0, 0, 0), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
+    hidden = 1 / (1 + np.exp(-((users @ A)[:, None] + (items @ C)[None])))
+    np.testing.assert_allclose(deep, hidden @ weights(2.0, -1.0), rtol=1e-5)
+
+
+def test_the_head_holds_its_share_and_ties_stay_together():
+    assert head(np.array([50, 30, 10, 10, 0]), 0.8).tolist() == [True, True, False, False, False]
+    assert head(np.array([50, 29, 10, 10, 1]), 0.8).tolist() == [True, True, True, True, False]
+    assert not head(np.zeros(3, np.int64), 0.8).any()
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +111,14 @@ def test_newcomers_are_in_no_fit_but_keep_their_history(holdout):
     assert (holdout.train[others] != holdout.history[others]).nnz == 0
 
 
-def test_newcomers_weights_are_the_best_of_the_grid(scorer, holdout):
+def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     """Where text and behaviour share clusters, one item says more about a newcomer than popularity does."""
-    options = MixtureOptions(step=0.5, newcomer_history=[1, 5])
-    gate = fit_newcomers(scorer, GateOptions(), holdout, options, 10)
+    options = MixtureOptions(newcomer_history=[1, 5])
+    gate = fit_newcomers(scorer, Gate(), holdout, options, 0)
     assert [longest for longest, _ in gate.newcomer] == [1, 5]
-    for _, weights in gate.newcomer:
-        assert sum(weights) == pytest.approx(1)
-        assert weights[3] < 1
-    assert gate.newcomer == fit_newcomers(scorer, GateOptions(), holdout, options, 10, block_users=3).newcomer
+    for _, found in gate.newcomer:
+        assert np.abs(found).sum() == pytest.approx(1)
+        assert found[3] < found[:3].max()
 
 
 def test_sources_are_standardised_over_warm_items(scorer, holdout):
@@ -82,26 +128,134 @@ def test_sources_are_standardised_over_warm_items(scorer, holdout):
         np.testing.assert_allclose(z[:, scorer.warm].std(axis=1), 1, rtol=1e-3)
 
 
-def test_the_gate_takes_the_largest_shift_within_the_price(scorer, holdout):
-    options = MixtureOptions(step=0.5, shifts=[0.0, 1.0, 3.0, 50.0], max_price=0.05)
-    gate, prices = fit_shift(scorer, fit_weights(scorer, holdout, options, 10), holdout, options, 10)
-    best = max(row["mixed_ndcg"] for row in prices)
-    affordable = [row["shift"] for row in prices if row["mixed_ndcg"] >= 0.95 * best]
-    assert gate.shift == max(affordable)
-    assert gate.shift < 50.0  # fifty deviations would list nothing but cold items
-    assert prices[-1]["mixed_cold_ndcg"] > prices[0]["mixed_cold_ndcg"]
-    assert sum(gate.warm) == pytest.approx(1)
+@pytest.fixture(scope="module")
+def cells(scorer, holdout):
+    return known_cells(scorer, holdout, MixtureOptions(fusions=["deep"]), 0)
 
 
-def test_gate_choice_does_not_depend_on_block_size(scorer, holdout):
-    options = MixtureOptions(step=0.5, shifts=[0.0, 1.0])
-    small, large = (
-        fit_shift(scorer, fit_weights(scorer, holdout, options, 10, size), holdout, options, 10, size)
-        for size in (7, 1000)
-    )
-    assert small[0] == large[0]
-    for a, b in zip(small[1], large[1], strict=True):
-        assert a == pytest.approx(b, abs=1e-9)
+def planted_cells(rule, n_users=3000, n_items=60, seed=0):
+    """Cells whose positives are drawn by a softmax over ``rule(z, x_i, x_u)``."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(4, n_users, n_items)).astype(np.float32)
+    popularity = np.linspace(-1.5, 1.5, n_items).astype(np.float32)
+    activity = rng.normal(size=n_users).astype(np.float32)
+    users, items = rng.normal(size=(n_users, 3)), rng.normal(size=(n_items, 3))
+    told = Sides(activity, popularity, users.astype(np.float32), items.astype(np.float32))
+    scores = rule(z, told)
+    gumbel = -np.log(-np.log(rng.random((n_users, n_items))))
+    wanted = (np.arange(n_users), (scores + gumbel).argmax(axis=1))
+    positives = sparse.csr_matrix((np.ones(n_users, np.float32), wanted), shape=scores.shape)
+    return Cells(z, np.ones(scores.shape, bool), positives, told, np.arange(n_items))
+
+
+def test_softmax_finds_the_planted_weights():
+    cells = planted_cells(lambda z, told: 1.2 * z[0] + 0.6 * z[1] - 0.6 * z[3])
+    found = fusion.fit(cells, "linear", MixtureOptions(l2=0.0), 0)
+    np.testing.assert_allclose(found.base, np.array([1.2, 0.6, 0.0, -0.6]) / 2.4, atol=0.05)
+
+
+def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
+    def rule(z, told):
+        return (1 + 0.8 * told.popularity) * z[0] + (1 - 0.8 * told.popularity) * z[1] + 0.5 * told.popularity
+
+    options = MixtureOptions(l2=0.0)
+    found = fusion.fit(planted_cells(rule), "gated", options, 0)
+    np.testing.assert_allclose(found.by_popularity[:2] / found.base[:2], [0.8, -0.8], atol=0.15)
+    assert found.bias / found.base[0] == pytest.approx(0.5, abs=0.15)
+    kept, rows = choose_fusion(planted_cells(rule), options, 10, 0)
+    assert kept.by_popularity.any()
+    assert [row["kept"] for row in rows] == [False, True]
+    assert rows[1]["low"] > 0
+
+
+def test_the_simplest_member_stays_where_nothing_more_is_to_be_found():
+    cells = planted_cells(lambda z, told: z[0] + z[1])
+    kept, rows = choose_fusion(cells, MixtureOptions(), 10, 0)
+    assert not kept.by_popularity.any()
+    assert [row["kept"] for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["bilinear", "deep"])
+def test_members_that_read_sides_find_what_no_source_says(kind):
+    cells = planted_cells(lambda z, told: z[0] + 2.0 * told.users @ told.items.T)
+    options = MixtureOptions(rank=8, epochs=60, l2=1e-5)
+    plain, found = (fusion.fit(cells, k, options, 0) for k in ("linear", kind))
+    before, after = (np.nanmean(cells.measure(f.score(list(cells.z), cells.sides), 10)) for f in (plain, found))
+    assert after > 1.5 * before
+
+
+@pytest.mark.parametrize("kind", ["linear", "gated", "bilinear", "deep"])
+def test_what_is_learnt_is_what_is_served(kind, cells):
+    """The torch model and its numpy export score alike, up to the unit that the export divides by."""
+    model = fusion._Model(kind, cells, np.ones(4, bool), 3, 0)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
+        expected = model(torch.from_numpy(cells.z), slice(0, cells.z.shape[1])).numpy()
+        unit = float(model.base.abs().sum())
+    np.testing.assert_allclose(model.export().score(list(cells.z), cells.sides) * unit, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_source_that_must_not_speak_stays_silent(cells):
+    assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[3] == 0
+
+
+def test_without_positives_all_sources_weigh_alike(cells):
+    nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
+    assert fusion.fit(nothing, "linear", MixtureOptions(), 0).base.tolist() == [0.25] * 4
+
+
+def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
+    """Collected in blocks, mixed by the gate: the same as scoring the histories."""
+    users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0.2, 0.1)), cold=weights(0.5, 0.5, 0, 0), shift=0.3)
+    columns = np.flatnonzero(holdout.candidates)
+    ours = mix(list(cells.z), gate, OFF, scorer.warm[columns], scorer.tail[columns], cells.sides)
+    theirs = scorer.with_gate(gate).score(holdout.history[users])[:, columns]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_fewer_cells_are_fewer_users_and_the_same_ones(scorer, holdout):
+    options = MixtureOptions(max_cells=20 * int(holdout.candidates.sum()))
+    small, again = (known_cells(scorer, holdout, options, 0) for _ in range(2))
+    assert small.z.shape[1] == 20
+    np.testing.assert_array_equal(small.z, again.z)
+
+
+def test_the_price_lists_start_at_the_accuracy_ranking(scorer, holdout):
+    options = MixtureOptions(shifts=[0.0, 0.5], max_price=0.05, steps=4)
+    fitted = fit_gate(scorer, holdout, options, 10, 0)
+    prices = {dial: [r for r in fitted.prices if r["dial"] == dial] for dial in ("cold_exposure", "tail_weight")}
+    assert [row["value"] for row in prices["cold_exposure"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    limit = 0.95 * prices["cold_exposure"][0]["accuracy"]
+    afforded = [row["value"] for row in prices["cold_exposure"] if row["accuracy"] >= limit]
+    assert fitted.dials == Dials(cold_exposure=max(afforded))
+    for rows in prices.values():
+        assert rows[-1]["exposed"] >= rows[0]["exposed"]
+        assert rows[-1]["accuracy"] <= rows[0]["accuracy"]
+    at_zero = scorer.with_gate(fitted.gate)
+    users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+    measured = at_zero.with_dials(OFF).score(holdout.history[users])
+    np.testing.assert_array_equal(at_zero.score(holdout.history[users]), measured)
+
+
+def test_dials_lift_their_items_and_no_others(scorer, holdout):
+    history = holdout.history[np.flatnonzero(np.diff(holdout.history.indptr) > 0)[:5]]
+    base = scorer.score(history)
+    lifted = scorer.with_dials(Dials(tail_weight=0.5)).score(history) - base
+    assert (lifted[:, ~scorer.tail] == 0).all()
+    np.testing.assert_allclose(lifted[:, scorer.tail], 0.5 * Dials().tail_span, rtol=1e-4)
+    lifted = scorer.with_dials(Dials(cold_exposure=1.0)).score(history) - base
+    assert (lifted[:, scorer.warm] == 0).all()
+    np.testing.assert_allclose(lifted[:, ~scorer.warm], Dials().cold_span, rtol=1e-4)
+
+
+def test_the_shift_is_the_most_accurate_one(scorer, holdout):
+    options = MixtureOptions(shifts=[0.0, 50.0], steps=1)
+    cells = known_cells(scorer, holdout, options, 0)
+    gate, _ = fit_weights(cells, holdout, options, 10, 0)
+    # Fifty deviations would list nothing but cold items.
+    assert fit_shift(scorer, gate, cells, holdout, options, 10)[0].shift == 0.0
 
 
 def test_unequal_budgets_are_refused():

@@ -7,7 +7,8 @@ import pytest
 from tailor.cf.baselines import NoOptions, Popular
 from tailor.data.hashing import tie_ranks
 from tailor.errors import BadInputError
-from tailor.hybrid.scorer import GateOptions, Hybrid, HybridEngineOptions
+from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, IALSOptions
 from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
 from tailor.serving.recommender import Recommender, Request
@@ -18,11 +19,11 @@ def recommender(tables) -> Recommender:
     options = HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
-        gate=GateOptions(warm=(0.5, 0.25, 0.0, 0.25), cold=(1.0, 0.0, 0.0, 0.0), shift=0.5),
     )
+    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.25], np.float32)), shift=0.5)
     train = tables.matrices["train"]
     return Recommender(
-        engine=Hybrid(options).fit(train, tables.warm, tables.features),
+        engine=Hybrid(options, 0, gate).fit(train, tables.warm, tables.features),
         user_ids=tables.users["user_id"].to_numpy(dtype=object),
         item_ids=tables.items["item_id"].to_numpy(dtype=object),
         history=train,

@@ -105,9 +105,7 @@ class EASE(Engine[EASEOptions]):
         if features is None or o.text_pull == 0:
             weights = ease_weights(gram, ridge)
         else:
-            weights = pulled_ease_weights(
-                gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull
-            )
+            weights = pulled_ease_weights(gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull)
         self.weights: NDArray[Any] = weights.astype(np.float32)
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002

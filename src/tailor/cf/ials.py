@@ -4,7 +4,8 @@ r"""Text-prior implicit ALS (DESIGN §4).
              + λ Σ_u f_u |u|² + λ Σ_(i warm) f_i |v_i - W e_i|² + ρ|W|²,   f = (n + α N)^ν
 
 Hu, Koren & Volinsky 2008; frequency scaling from Rendle et al. 2021, "Revisiting the performance of iALS", eq. 3.
-The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact ridge solve.
+The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact
+ridge solve.
 """
 
 from typing import Any
@@ -73,9 +74,7 @@ class IALS(Engine[IALSOptions]):
         columns = np.flatnonzero(warm)
         augmented = None if features is None else np.hstack([features, np.ones((len(features), 1), np.float32)])
         learn = self._torch if self.options.engine == "torch" else self._irspack
-        learnt, weights = learn(
-            sparse.csr_matrix(train[:, columns]), None if augmented is None else augmented[columns]
-        )
+        learnt, weights = learn(sparse.csr_matrix(train[:, columns]), None if augmented is None else augmented[columns])
         self.item_factors = np.zeros((self.n_items, self.options.factors))
         self.feature_weights = np.zeros((0, self.options.factors)) if weights is None else weights
         if augmented is not None:

@@ -54,7 +54,7 @@ def solve_rows(
     d, device = other.shape[1], other.device
     lengths = torch.from_numpy(np.diff(matrix.indptr).astype(np.int64)).to(device)
     start_of = torch.from_numpy(matrix.indptr[:-1].astype(np.int64)).to(device)
-    indices = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
+    indices = torch.from_numpy(np.append(matrix.indices, 0).astype(np.int64)).to(device)
     padded = torch.vstack([other, torch.zeros(1, d, dtype=other.dtype, device=device)])
     right = torch.zeros(len(lengths), d, dtype=other.dtype, device=device) if prior is None else ridge[:, None] * prior
     out, order, at = torch.empty_like(right), torch.argsort(lengths, stable=True), 0
@@ -66,9 +66,11 @@ def solve_rows(
         rows = order[at:end]
         slots = torch.arange(int(sizes[end - 1]), device=device)
         valid = slots < lengths[rows, None]
-        places = (start_of[rows, None] + slots).clamp(max=max(len(indices) - 1, 0))
+        places = (start_of[rows, None] + slots).clamp(max=len(indices) - 1)
         # Empty places take the row of zeros at the end.
-        chosen = torch.where(valid, indices[places], len(other)) if len(indices) else torch.full_like(places, len(other))
+        chosen = (
+            torch.where(valid, indices[places], len(other)) if len(indices) else torch.full_like(places, len(other))
+        )
         vectors = padded[chosen]
         normal = vectors.transpose(1, 2) @ vectors + gram
         normal.diagonal(dim1=1, dim2=2).add_(ridge[rows, None])

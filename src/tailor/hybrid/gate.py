@@ -1,156 +1,180 @@
-"""Fitting the mixture on validation: weights for warm and cold items and for newcomers, then the cold shift."""
+"""How sources become one score: weights that depend on user and item, and the dials.
 
-import itertools
-from collections.abc import Iterator
-from typing import Any
+Shapes: ``B`` users, ``n`` items, ``S`` sources; ``p`` and ``q`` are the widths of what is known of users and items.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from tailor.cf.base import Floats, Mask
-from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import first_of_each_row, keep_items
-from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.scorer import SOURCES, GateOptions, Hybrid, mix, weighted
-from tailor.metrics.ranking import hits, ndcg
-from tailor.options import MixtureOptions
-from tailor.progress import progress
+from tailor.cf.base import Floats, Mask, State
+from tailor.options import Dials
+
+SOURCES = ("mf", "ease", "text", "popular")
+_NONE = np.zeros((0, 0), np.float32)
 
 
-def simplex(step: float, n: int) -> list[tuple[float, ...]]:
-    """List all weight vectors of length n on the simplex whose entries are multiples of ``step``."""
-    parts = round(1 / step)
-    return [
-        tuple(w / parts for w in weights)
-        for weights in itertools.product(range(parts + 1), repeat=n)
-        if sum(weights) == parts
-    ]
+@dataclass(frozen=True)
+class Sides:
+    """What weights may depend on."""
+
+    activity: Floats
+    """log(1 + length of the history), (B,)."""
+    popularity: Floats
+    """log(1 + train interactions), standardised over warm items, (n,)."""
+    users: Floats = field(default_factory=lambda: _NONE)
+    """Factors and text profiles (B, p); empty where no member of the family reads them."""
+    items: Floats = field(default_factory=lambda: _NONE)
+    """Factors and text embeddings (n, q)."""
+
+    def rows(self, rows: Any) -> "Sides":
+        """Return the same for some of the users."""
+        users = self.users[rows] if self.users.size else self.users
+        return replace(self, activity=self.activity[rows], users=users)
 
 
-class Trace:
-    """Mean NDCG@k per setting over some of the items, accumulated block by block."""
+@dataclass(frozen=True)
+class Fusion:
+    """One member of the family that scores items with train interactions:
 
-    def __init__(self, items: Mask, k: int, tie_rank: NDArray[np.int64]) -> None:
-        self.columns, self.k = np.flatnonzero(items), k
-        self.tie_rank = tie_rank[self.columns]
-        self.sums: dict[Any, float] = {}
-        self.users: dict[Any, int] = {}
+        Σ_s (base_s + by_popularity_s x_i + by_activity_s x_u) z_s + bias x_i + f(A users_u, C items_i)
 
-    def list_best(self, scores: Floats) -> NDArray[np.int64]:
-        """Return the k best of this trace's items for scores (B, n) of them."""
-        return top_k(scores, self.k, self.tie_rank)[0]
+    x_i is the item's popularity, x_u the user's activity (standardised). f is nothing (``linear``, ``gated``), the
+    inner product (``bilinear``: uᵀMv with M = ACᵀ of rank h), or outᵀ σ(a + c) (``deep``). What validation makes of
+    it: :mod:`tailor.hybrid.fusion`.
+    """
 
-    def add(self, setting: Any, lists: NDArray[np.int64], positives: sparse.csr_matrix) -> None:
-        """Measure one block's lists (B, k) under one setting; positives are of this trace's items (B, n)."""
-        values = ndcg(hits(lists, positives), np.diff(positives.indptr), self.k)
-        self.sums[setting] = self.sums.get(setting, 0.0) + float(np.nansum(values))
-        self.users[setting] = self.users.get(setting, 0) + int(np.isfinite(values).sum())
+    base: Floats
+    """(S,)."""
+    by_popularity: Floats = field(default_factory=lambda: np.zeros(len(SOURCES), np.float32))
+    by_activity: Floats = field(default_factory=lambda: np.zeros(len(SOURCES), np.float32))
+    bias: float = 0.0
+    activity_centre: float = 0.0
+    activity_scale: float = 1.0
+    user_map: Floats = field(default_factory=lambda: _NONE)
+    """A (p, h)."""
+    item_map: Floats = field(default_factory=lambda: _NONE)
+    """C (q, h)."""
+    out: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """(h,), empty for ``bilinear``."""
 
-    def mean(self, setting: Any) -> float:
-        """Return the mean over users with positives."""
-        return self.sums.get(setting, 0.0) / max(self.users.get(setting, 0), 1)
+    @property
+    def reads_sides(self) -> bool:
+        """Whether ``Sides.users`` and ``Sides.items`` are needed."""
+        return self.user_map.size > 0
 
-    def best(self) -> Any:
-        """Return the setting with the highest mean; the last in order among (nearly) equal ones."""
-        return max(self.sums, key=lambda setting: (round(self.mean(setting), 9), setting))
+    def score(self, z: Sequence[Floats], sides: Sides) -> Floats:
+        """Return scores (B, n) of standardised sources, each (B, n)."""
+        x_u = ((sides.activity - self.activity_centre) / self.activity_scale).astype(np.float32)
+        total = np.zeros_like(z[0])
+        for scores, base, by_item, by_user in zip(z, self.base, self.by_popularity, self.by_activity, strict=True):
+            if base or by_item or by_user:
+                total += scores * (base + by_item * sides.popularity + (by_user * x_u)[:, None])
+        if self.bias:
+            total += np.float32(self.bias) * sides.popularity
+        if self.reads_sides:
+            users, items = sides.users @ self.user_map, sides.items @ self.item_map
+            if not len(self.out):
+                return np.asarray(total + users @ items.T, dtype=np.float32)
+            for h, weight in enumerate(self.out):
+                total += weight / (1 + np.exp(-(users[:, h, None] + items[:, h])))
+        return total
 
 
-def fit_weights(
-    scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, block_users: int = 256
-) -> GateOptions:
-    """Choose the weights of the sources on a grid.
+def only(name: str) -> Floats:
+    """Return weights (S,) that take one source alone."""
+    return np.array([float(source == name) for source in SOURCES], np.float32)
 
-    Warm weights: best NDCG@k of validation rows over everything but pseudo-cold B. Cold weights: best NDCG@k of
-    validation rows on B over B.
+
+@dataclass(frozen=True)
+class Gate:
+    """What validation chose."""
+
+    warm: Fusion = field(default_factory=lambda: Fusion(only("mf")))
+    """For items with train interactions."""
+    newcomer: tuple[tuple[int, Floats], ...] = ()
+    """(longest history, weights (S,) for items with train interactions), rising; longer histories take ``warm``."""
+    cold: Floats = field(default_factory=lambda: only("mf"))
+    """Weights (S,) for items without train interactions."""
+    shift: float = 0.0
+    """Added to items without train interactions: where mixed lists are most accurate."""
+
+    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[Fusion, NDArray[np.int64]]]:
+        """Yield each set of weights with the rows it is for, from history lengths (B,)."""
+        bounds = np.array([longest for longest, _ in self.newcomer], dtype=np.int64)
+        which = np.searchsorted(bounds, lengths)
+        for at, fusion in enumerate([*(Fusion(weights) for _, weights in self.newcomer), self.warm]):
+            rows = np.flatnonzero(which == at)
+            if len(rows):
+                yield fusion, rows
+
+    def state(self) -> State:
+        """Return plain arrays."""
+        w = self.warm
+        return {
+            "base": w.base,
+            "by_popularity": w.by_popularity,
+            "by_activity": w.by_activity,
+            "scalars": np.array([w.bias, w.activity_centre, w.activity_scale, self.shift]),
+            "user_map": w.user_map,
+            "item_map": w.item_map,
+            "out": w.out,
+            "newcomer_lengths": np.array([longest for longest, _ in self.newcomer], dtype=np.int64),
+            "newcomer": np.array([weights for _, weights in self.newcomer], np.float32).reshape(-1, len(SOURCES)),
+            "cold": self.cold,
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Undo :meth:`state`."""
+        bias, centre, scale, shift = (float(value) for value in state["scalars"])
+        maps = (state["user_map"], state["item_map"], state["out"])
+        warm = Fusion(state["base"], state["by_popularity"], state["by_activity"], bias, centre, scale, *maps)
+        short = tuple(zip(state["newcomer_lengths"].tolist(), state["newcomer"], strict=True))
+        return cls(warm, short, state["cold"], shift)
+
+
+def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, sides: Sides) -> Floats:
+    """Return scores (B, n) of standardised sources, each (B, n).
+
+    Users without history get the last source, popularity, alone. A dial at 0 touches nothing.
 
     Args:
-        scorer: fitted without the interactions of B.
-        holdout: the validation side of the split.
-        options: grid step.
-        k: cut-off.
-        block_users: users scored at a time.
+        z: see :data:`SOURCES`.
+        gate: weights.
+        dials: how far tail and cold items are lifted, in standard deviations of a user's warm scores.
+        warm: items with train interactions (n,).
+        tail: warm items outside the head (n,).
+        sides: activity 0 marks an empty history.
     """
-    grid = simplex(options.step, len(SOURCES))
-    warm = Trace(holdout.candidates & ~holdout.cold, k, holdout.tie_rank)
-    cold = Trace(holdout.cold, k, holdout.tie_rank)
-    # Items without interactions have no popularity.
-    searches = ((warm, grid), (cold, [weights for weights in grid if weights[3] == 0]))
-    for block, z, _ in _blocks(scorer, holdout, block_users, "gate: weights"):
-        for trace, tried in searches:
-            sources, truth = [s[:, trace.columns] for s in z], holdout.validation[block][:, trace.columns]
-            for weights in tried:
-                trace.add(weights, trace.list_best(weighted(sources, weights)), truth)
-    return GateOptions(warm=warm.best(), cold=cold.best())
+    lengths = np.rint(np.expm1(sides.activity.astype(np.float64))).astype(np.int64)
+    scores = np.empty_like(z[0])
+    for fusion, rows in gate.by_history(lengths):
+        every = len(rows) == len(scores)
+        scores[rows] = fusion.score(z if every else [s[rows] for s in z], sides if every else sides.rows(rows))
+    if not warm.all():
+        cold = np.flatnonzero(~warm)
+        scores[:, cold] = weighted([s[:, cold] for s in z], gate.cold) + np.float32(gate.shift)
+    scores[lengths == 0] = z[-1][lengths == 0]
+    return turn(scores, dials, warm, tail)
 
 
-def fit_newcomers(
-    scorer: Hybrid, gate: GateOptions, holdout: Holdout, options: MixtureOptions, k: int, block_users: int = 256
-) -> GateOptions:
-    """Choose the weights for short histories: those that rank the rest of a newcomer's items best.
-
-    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of
-    the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
-
-    Returns:
-        The gate with one entry per length of ``options.newcomer_history``.
-    """
-    every = sparse.csr_matrix(holdout.history + keep_items(holdout.validation, holdout.warm))[holdout.newcomers]
-    every.data = np.random.default_rng(0).permutation(every.nnz).astype(np.float32) + 1
-    columns = holdout.candidates & ~holdout.cold
-    grid, entries = simplex(options.step, len(SOURCES)), []
-    for n in sorted(options.newcomer_history):
-        trace = Trace(columns, k, holdout.tie_rank)
-        revealed = first_of_each_row(every, n)
-        hidden = sparse.csr_matrix((every > 0).astype(np.float32) - revealed)
-        hidden.eliminate_zeros()
-        for start in range(0, len(holdout.newcomers), block_users):
-            block = slice(start, start + block_users)
-            z = list(scorer.standardised(revealed[block]))
-            seen = revealed[block].nonzero()
-            for scores in z:
-                scores[seen] = EXCLUDED
-            sources, truth = [s[:, trace.columns] for s in z], hidden[block][:, trace.columns]
-            for weights in grid:
-                trace.add(weights, trace.list_best(weighted(sources, weights)), truth)
-        if trace.sums:
-            entries.append((n, trace.best()))
-    return gate.model_copy(update={"newcomer": tuple(entries)})
+def turn(scores: Floats, dials: Dials, warm: Mask, tail: Mask) -> Floats:
+    """Lift cold and tail items by the dials, in place; bit for bit the same where both are 0."""
+    if dials.cold_exposure:
+        scores[:, ~warm] += np.float32(dials.cold_exposure * dials.cold_span)
+    if dials.tail_weight:
+        scores[:, tail] += np.float32(dials.tail_weight * dials.tail_span)
+    return scores
 
 
-def fit_shift(
-    scorer: Hybrid, gate: GateOptions, holdout: Holdout, options: MixtureOptions, k: int, block_users: int = 256
-) -> tuple[GateOptions, list[dict[str, float]]]:
-    """Choose the largest cold shift whose mixed NDCG@k stays within ``options.max_price`` of the best shift's.
-
-    Returns:
-        The gate with its shift, and the price list: per shift the NDCG@k of mixed lists, of all and of cold positives.
-    """
-    mixed = Trace(holdout.candidates, k, holdout.tie_rank)
-    exposed = Trace(holdout.candidates, k, holdout.tie_rank)
-    cold_rows = keep_items(holdout.validation, holdout.cold)
-    for block, z, lengths in _blocks(scorer, holdout, block_users, "gate: shift"):
-        truth, cold_truth = (m[block][:, mixed.columns] for m in (holdout.validation, cold_rows))
-        for shift in options.shifts:
-            scores = mix(z, gate.model_copy(update={"shift": shift}), scorer.warm, lengths)
-            lists = mixed.list_best(scores[:, mixed.columns])
-            mixed.add(shift, lists, truth)
-            exposed.add(shift, lists, cold_truth)
-    prices = [{"shift": s, "mixed_ndcg": mixed.mean(s), "mixed_cold_ndcg": exposed.mean(s)} for s in options.shifts]
-    limit = (1 - options.max_price) * max(row["mixed_ndcg"] for row in prices)
-    shift = max(row["shift"] for row in prices if row["mixed_ndcg"] >= limit)
-    return gate.model_copy(update={"shift": shift}), prices
-
-
-def _blocks(
-    scorer: Hybrid, holdout: Holdout, block_users: int, label: str
-) -> Iterator[tuple[NDArray[np.int64], list[Floats], NDArray[np.int64]]]:
-    """Yield users, standardised sources (B, n_items) with -inf on what lists leave out, and lengths of histories."""
-    users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
-    blocks = [users[start : start + block_users] for start in range(0, len(users), block_users)]
-    for block in progress(blocks, label, "block"):
-        known, seen = holdout.history[block], holdout.seen[block].nonzero()
-        z = list(scorer.standardised(known))
-        for scores in z:
-            scores[seen] = EXCLUDED
-        yield block, z, np.diff(known.indptr).astype(np.int64)
+def weighted(z: Sequence[Floats], weights: Sequence[float] | Floats) -> Floats:
+    """Return Σ_s w_s z_s; sources of weight 0 are not touched."""
+    total = np.zeros_like(z[0])
+    for scores, weight in zip(z, weights, strict=True):
+        if weight:
+            total += np.float32(weight) * scores
+    return total

@@ -1,16 +1,14 @@
-"""The hybrid scorer, first version: a validated mixture of sources with a cold shift (DESIGN §6).
+"""The hybrid scorer (DESIGN §6): sources standardised per user, mixed by a gate that validation fitted, under dials.
 
-Every source is standardised per user over the warm items. Warm items mix the sources with one set of weights, items
-without train interactions with another (the gate on n_item in its simplest form), plus a shift that says how readily
-they enter a mixed list. Short histories have weights of their own; a user without any gets the popular items.
+Items with train interactions, items without, and short histories have weights of their own; a user without any history
+gets the popular items.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
@@ -18,43 +16,16 @@ from tailor.cf.baselines import Popular, TextKNN
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS
 from tailor.cf.registry import register
-from tailor.options import EASEOptions, IALSOptions, Options
-
-SOURCES = ("mf", "ease", "text", "popular")
-Weight = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-Weights = tuple[Weight, Weight, Weight, Weight]
-
-
-class GateOptions(Options):
-    """The mixture that validation chose: weights on the simplex over SOURCES, and the cold shift."""
-
-    warm: Weights = (1.0, 0.0, 0.0, 0.0)
-    """Weights for items with train interactions."""
-    newcomer: tuple[tuple[int, Weights], ...] = ()
-    """(longest history, weights for items with train interactions) in rising order; longer ones take ``warm``."""
-    cold: Weights = (1.0, 0.0, 0.0, 0.0)
-    """Weights for items without."""
-    shift: float = 0.0
-    """Added to the score of items without train interactions, in standard deviations of the user's warm scores."""
-
-    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[Weights, NDArray[np.int64]]]:
-        """Yield each set of warm weights with the rows it is for, from history lengths (B,)."""
-        bounds = np.array([longest for longest, _ in self.newcomer], dtype=np.int64)
-        which = np.searchsorted(bounds, lengths)
-        for at, weights in enumerate([*(weights for _, weights in self.newcomer), self.warm]):
-            rows = np.flatnonzero(which == at)
-            if len(rows):
-                yield weights, rows
+from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
+from tailor.options import Dials, EASEOptions, IALSOptions, Options
 
 
 class HybridEngineOptions(Options):
-    """Options of the arms and the gate."""
+    """Options of the arms, and where the dials stand."""
 
     ials: IALSOptions = IALSOptions()
     ease: EASEOptions = EASEOptions()
-    gate: GateOptions = GateOptions()
+    dials: Dials = Dials()
 
 
 @register
@@ -64,21 +35,32 @@ class Hybrid(Engine[HybridEngineOptions]):
     options_class = HybridEngineOptions
     scores_cold_items = True
 
-    def __init__(self, options: HybridEngineOptions, seed: int = 0) -> None:
+    def __init__(self, options: HybridEngineOptions, seed: int = 0, gate: Gate | None = None) -> None:
         super().__init__(options, seed)
+        self.gate = gate or Gate()
         self._fitted: tuple[str, ...] = ()
-        self.sources: dict[str, Engine[Any]] = {
-            "mf": IALS(options.ials, seed),
-            "ease": EASE(options.ease, seed),
-            "text": TextKNN(TextKNN.options_class(), seed),
-            "popular": Popular(Popular.options_class(), seed),
-        }
+        arms = (
+            IALS(options.ials, seed),
+            EASE(options.ease, seed),
+            TextKNN(TextKNN.options_class(), seed),
+            Popular(Popular.options_class(), seed),
+        )
+        self.sources: dict[str, Engine[Any]] = dict(zip(SOURCES, arms, strict=True))
 
-    def with_gate(self, gate: GateOptions) -> Self:
-        """Return a scorer that shares the fitted sources and mixes them by ``gate``."""
-        other = type(self)(self.options.model_copy(update={"gate": gate}), self.seed)
+    def _twin(self, options: HybridEngineOptions, gate: Gate) -> Self:
+        """Return a scorer on the same fitted sources."""
+        other = type(self)(options, self.seed, gate)
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
+        other.tail, other.popularity = self.tail, self.popularity
         return other
+
+    def with_gate(self, gate: Gate) -> Self:
+        """Return a scorer that shares the fitted sources and mixes them by ``gate``."""
+        return self._twin(self.options, gate)
+
+    def with_dials(self, dials: Dials) -> Self:
+        """Return a scorer that shares everything but stands at other dials."""
+        return self._twin(self.options.model_copy(update={"dials": dials}), self.gate)
 
     def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
         """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
@@ -93,6 +75,12 @@ class Hybrid(Engine[HybridEngineOptions]):
             if name not in self._fitted:
                 source.fit(train, warm, features)
         self._fitted = ()
+        counts = np.asarray((train > 0).sum(axis=0), dtype=np.int64).ravel()
+        self.tail = warm & ~head(counts, self.options.dials.head_share)
+        logs = np.log1p(counts.astype(np.float64))
+        deviation = logs[warm].std() if warm.any() else 0.0
+        centred = logs - (logs[warm].mean() if warm.any() else 0.0)
+        self.popularity: Floats = (centred / (deviation or 1.0)).astype(np.float32)
 
     def standardised(self, history: sparse.csr_matrix) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
@@ -102,38 +90,47 @@ class Hybrid(Engine[HybridEngineOptions]):
             deviation = warm.std(axis=1, keepdims=True)
             yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
 
+    def sides(self, history: sparse.csr_matrix, whole: bool) -> Sides:
+        """Return what weights may depend on; ``whole``: factors and text profiles too, each of length 1."""
+        activity = np.log1p(np.diff(history.indptr)).astype(np.float32)
+        if not whole:
+            return Sides(activity, self.popularity)
+        mf, text = cast(IALS, self.sources["mf"]), cast(TextKNN, self.sources["text"])
+        items = (mf.item_factors, text.features)
+        users = (mf.fold_in(history), history @ text.features / np.maximum(np.diff(history.indptr), 1)[:, None])
+        return Sides(activity, self.popularity, _unit(users), _unit(items))
+
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return mix(list(self.standardised(history)), self.options.gate, self.warm, np.diff(history.indptr))
+        sides = self.sides(history, self.gate.warm.reads_sides)
+        return mix(list(self.standardised(history)), self.gate, self.options.dials, self.warm, self.tail, sides)
 
     def _state(self) -> State:
         arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
-        return {"warm": self.warm, **arrays}
+        gate = {f"gate/{key}": value for key, value in self.gate.state().items()}
+        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **gate}
 
     def _load(self, state: State) -> None:
-        self.warm = state["warm"].astype(bool)
+        self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
+        self.popularity = state["popularity"]
+        self.gate = Gate.from_state(_part(state, "gate"))
         for name, source in self.sources.items():
-            own = {key.split("/", 1)[1]: value for key, value in state.items() if key.startswith(f"{name}/")}
-            self.sources[name] = type(source).from_state(own, source.options, self.seed)
+            self.sources[name] = type(source).from_state(_part(state, name), source.options, self.seed)
 
 
-def mix(z: list[Floats], gate: GateOptions, warm: Mask, lengths: NDArray[Any]) -> Floats:
-    """Mix standardised sources (each (B, n_items)) of users with histories of ``lengths`` (B,).
-
-    Rows without history get the last source, popularity, alone.
-    """
-    scores = np.empty_like(z[0])
-    for weights, rows in gate.by_history(lengths):
-        scores[rows] = weighted(z if len(rows) == len(scores) else [s[rows] for s in z], weights)
-    if not warm.all():
-        scores[:, ~warm] = weighted([s[:, ~warm] for s in z], gate.cold) + np.float32(gate.shift)
-    scores[lengths == 0] = z[-1][lengths == 0]
-    return scores
+def head(counts: NDArray[np.int64], share: float) -> Mask:
+    """Mark the most popular items that together hold ``share`` of all interactions, ties at the border included."""
+    order = np.argsort(-counts, kind="stable")
+    held = np.cumsum(counts[order])
+    border = counts[order[np.searchsorted(held, share * held[-1])]] if len(counts) and held[-1] else 0
+    return np.asarray((counts >= border) & (counts > 0))
 
 
-def weighted(z: list[Floats], weights: tuple[float, ...]) -> Floats:
-    """Return Σ_s w_s z_s; sources of weight 0 are not touched."""
-    total = np.zeros_like(z[0])
-    for scores, weight in zip(z, weights, strict=True):
-        if weight:
-            total += np.float32(weight) * scores
-    return total
+def _unit(blocks: tuple[NDArray[Any], ...]) -> Floats:
+    """Put blocks (R, ·) side by side, the rows of each scaled to length 1 (zeros stay)."""
+    lengths = [np.sqrt((block**2).sum(axis=1, keepdims=True)) for block in blocks]
+    scaled = [block / np.where(length > 0, length, 1) for block, length in zip(blocks, lengths, strict=True)]
+    return np.hstack(scaled).astype(np.float32)
+
+
+def _part(state: State, name: str) -> State:
+    return {key.split("/", 1)[1]: value for key, value in state.items() if key.startswith(f"{name}/")}

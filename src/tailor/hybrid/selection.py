@@ -9,7 +9,7 @@ from tailor.cf.base import Engine, Floats
 from tailor.cf.ials import IALS
 from tailor.cf.registry import LADDER, build
 from tailor.errors import ConfigurationError
-from tailor.hybrid.gate import fit_newcomers, fit_shift, fit_weights
+from tailor.hybrid.fitting import Fitted, fit_gate, fit_shift, fit_weights, known_cells
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, HybridOptions, IALSOptions, parse
@@ -90,10 +90,12 @@ def fit_scorer(
     seed: int,
     factors: IALS | None = None,
 ) -> Hybrid:
-    """Fit arms, weights and cold shift: what a trial of the search measures."""
+    """Fit arms, weights (of the simplest fusion) and cold shift: what a trial of the search measures."""
     scorer = fit_sources(holdout, features, settings, options, seed, factors)
-    weights = fit_weights(scorer, holdout, options.mixture, options.k)
-    return scorer.with_gate(fit_shift(scorer, weights, holdout, options.mixture, options.k)[0])
+    mixture = options.mixture.model_copy(update={"fusions": options.mixture.fusions[:1], "steps": 1})
+    cells = known_cells(scorer, holdout, mixture, seed)
+    gate, _ = fit_weights(cells, holdout, mixture, options.k, seed)
+    return scorer.with_gate(fit_shift(scorer, gate, cells, holdout, mixture, options.k)[0])
 
 
 def select_hybrid(
@@ -102,9 +104,7 @@ def select_hybrid(
     """Try the hybrid's option sets, each with the weights that validation gives it; return the best and the table."""
     tried, rows = [], []
     for settings in _sets(tuned, options.trials.get("hybrid")):
-        scorer = fit_sources(holdout, features, settings, options, seed)
-        scorer = scorer.with_gate(fit_weights(scorer, holdout, options.mixture, options.k))
-        values = measure(holdout, scorer, options)
+        values = measure(holdout, fit_scorer(holdout, features, settings, options, seed), options)
         tried.append((values["criterion"], settings))
         rows.append(_trial_row("hybrid", settings, values))
     return max(tried, key=lambda trial: trial[0])[1], pd.DataFrame(rows)
@@ -112,13 +112,11 @@ def select_hybrid(
 
 def fit_hybrid(
     holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int
-) -> tuple[Hybrid, list[dict[str, float]]]:
-    """Fit the sources without B and the gate on validation; return the scorer and its price list."""
+) -> tuple[Hybrid, Fitted]:
+    """Fit the sources without B and the gate on validation; return the scorer, its dials set, and what led there."""
     scorer = fit_sources(holdout, features, settings, options, seed)
-    weights = fit_weights(scorer, holdout, options.mixture, options.k)
-    weights = fit_newcomers(scorer, weights, holdout, options.mixture, options.k)
-    gate, prices = fit_shift(scorer, weights, holdout, options.mixture, options.k)
-    return scorer.with_gate(gate), prices
+    fitted = fit_gate(scorer, holdout, options.mixture, options.k, seed)
+    return scorer.with_gate(fitted.gate).with_dials(fitted.dials), fitted
 
 
 def _sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> list[dict[str, Any]]:

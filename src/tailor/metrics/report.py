@@ -2,6 +2,8 @@
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import DEFAULT_PLOTLY_COLORS
+from plotly.subplots import make_subplots
 
 from tailor import columns as c
 
@@ -46,19 +48,29 @@ def comparison_plot(summary: pd.DataFrame, k: int) -> go.Figure:
     )
 
 
+_DIALS = {
+    "cold_exposure": ("Cold exposure", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
+    "tail_weight": ("Tail weight", "NDCG of tail items in warm lists", "NDCG of warm lists"),
+}
+
+
 def price_plot(prices: dict[str, pd.DataFrame]) -> go.Figure:
-    """Draw what exposing cold items costs: mixed NDCG against cold NDCG in mixed lists, by shift, on validation."""
-    figure = go.Figure()
-    for name, table in prices.items():
-        figure.add_scatter(
-            x=table["mixed_cold_ndcg"],
-            y=table["mixed_ndcg"],
-            text=[f"shift {shift:g}" for shift in table["shift"]],
-            mode="lines+markers",
-            name=name,
-        )
-    return figure.update_layout(
-        title="The price of cold exposure (validation, pseudo-cold B)",
-        xaxis={"title": "NDCG of cold items in mixed lists"},
-        yaxis={"title": "NDCG of mixed lists"},
-    )
+    """Draw what each dial costs: accuracy against the NDCG of the items it lifts, by setting, on validation."""
+    figure = make_subplots(cols=len(_DIALS), subplot_titles=[title for title, _, _ in _DIALS.values()])
+    for column, (dial, (_, exposed, accuracy)) in enumerate(_DIALS.items(), start=1):
+        for colour, (name, table) in zip(DEFAULT_PLOTLY_COLORS, prices.items(), strict=False):
+            rows = table[table["dial"] == dial]
+            figure.add_scatter(
+                x=rows["exposed"],
+                y=rows["accuracy"],
+                text=[f"{dial} = {value:g}" for value in rows["value"]],
+                mode="lines+markers",
+                name=name,
+                line={"color": colour},
+                showlegend=column == 1,
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(title=exposed, col=column)
+        figure.update_yaxes(title=accuracy, col=column)
+    return figure.update_layout(title="The price of the dials (validation, pseudo-cold B)", legend={"orientation": "h"})

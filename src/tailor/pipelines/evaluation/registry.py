@@ -36,7 +36,7 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
     wanted = test[test["user_bucket"].isin(["all"]) | test["user_bucket"].str.startswith("new_")]
     names = wanted[["model", "candidates", "item_bucket", "user_bucket", "metric"]].agg(".".join, axis=1)
     mlflow.log_metrics(dict(zip(names + "_at_" + wanted["k"].astype(str), wanted["value"].astype(float), strict=True)))
-    for name, figure in {"comparison": comparison, "price_of_cold_exposure": prices, "lm_training": lm_plot}.items():
+    for name, figure in {"comparison": comparison, "price_of_the_dials": prices, "lm_training": lm_plot}.items():
         mlflow.log_figure(figure, f"figures/{name}.html")
     run = mlflow.active_run()
     return {"run_id": run.info.run_id if run else None, "n_metrics": len(wanted)}

@@ -9,6 +9,7 @@ from tailor.cf.base import Engine
 from tailor.cf.registry import build
 from tailor.data.matrices import warm_items
 from tailor.hybrid import selection
+from tailor.hybrid.fitting import FUSION_COLUMNS
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
@@ -73,10 +74,11 @@ def fit_hybrid(
     choice: dict[str, Any],
     params: dict[str, Any],
     seed: int,
-) -> tuple[Engines, Engines, pd.DataFrame]:
+) -> tuple[Engines, Engines, pd.DataFrame, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
     options, features = _options(params), embeddings.vectors
     holdout = Holdout.build(train, validation, items, seed)
-    scorer, prices = selection.fit_hybrid(holdout, features, choice, options, seed)
-    final = Hybrid(scorer.options, seed).fit(train, warm_items(items), features)
-    return {"hybrid": scorer}, {"hybrid": final}, pd.DataFrame(prices)
+    scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
+    final = Hybrid(scorer.options, seed, scorer.gate).fit(train, warm_items(items), features)
+    prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=FUSION_COLUMNS)
+    return {"hybrid": scorer}, {"hybrid": final}, prices, fusions

@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from tailor.pipelines.hybrid_cf import nodes
 
 _DATA = ["train_matrix", "validation_matrix", "items"]
-_OUTPUTS = ["choice", "trials", "validation_model", "model", "price_list"]
+_OUTPUTS = ["choice", "trials", "validation_model", "model", "price_list", "fusions"]
 
 
 def _hybrid() -> Pipeline:
@@ -20,7 +20,7 @@ def _hybrid() -> Pipeline:
             Node(
                 nodes.fit_hybrid,
                 [*_DATA, "item_embeddings", "choice", "params:hybrid_cf", "params:seed"],
-                ["validation_model", "model", "price_list"],
+                ["validation_model", "model", "price_list", "fusions"],
                 name="fit_hybrid",
             ),
         ]

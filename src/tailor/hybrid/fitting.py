@@ -1,0 +1,172 @@
+"""Fitting the gate on validation: weights for warm and cold items and newcomers, the cold shift, the dials' prices."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor.cf.base import Mask
+from tailor.data.matrices import first_of_each_row, keep_items
+from tailor.hybrid import fusion
+from tailor.hybrid.fusion import Cells
+from tailor.hybrid.gate import Fusion, Gate, mix
+from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.scorer import Hybrid
+from tailor.metrics.significance import paired_bootstrap
+from tailor.options import Dials, MixtureOptions
+from tailor.progress import progress
+
+_BLOCK = 256
+Matrix = sparse.csr_matrix
+Row = dict[str, str | float]
+FUSION_COLUMNS = ["fusion", "ndcg", "against", "difference", "low", "high", "kept"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The gate, where the dials stand, and what led there."""
+
+    gate: Gate
+    dials: Dials
+    prices: list[Row]
+    """dial, value, accuracy, exposed: NDCG@k of mixed lists and of the cold items in them for ``cold_exposure``, of
+    warm lists and of the tail items in them for ``tail_weight``."""
+    fusions: list[Row]
+    """fusion, ndcg on users it was not fitted on, difference to the one kept so far with its interval."""
+
+
+def sample(users: NDArray[np.int64], n_items: int, options: MixtureOptions, seed: int) -> NDArray[np.int64]:
+    """Return as many of the users, drawn by seed, as ``options.max_cells`` allows."""
+    most = max(1, options.max_cells // max(n_items, 1))
+    return users if len(users) <= most else np.sort(np.random.default_rng([seed, 2]).permutation(users)[:most])
+
+
+def collect(
+    scorer: Hybrid, history: Matrix, seen: Matrix, positives: Matrix, items: Mask, holdout: Holdout, whole: bool
+) -> Cells:
+    """Score some users' histories (U, n_items) over the items of a mask, in blocks."""
+    columns = np.flatnonzero(items)
+    starts = progress(range(0, history.shape[0], _BLOCK), "gate: sources", "block")
+    blocks = (history[start : start + _BLOCK] for start in starts)
+    parts = [np.stack([z[:, columns] for z in scorer.standardised(block)]) for block in blocks]
+    shown = np.ones((history.shape[0], len(columns)), dtype=bool)
+    shown[sparse.csr_matrix(seen[:, columns]).nonzero()] = False
+    sides = scorer.sides(history, whole)
+    own = replace(sides, popularity=sides.popularity[items], items=sides.items[items] if whole else sides.items)
+    truth = sparse.csr_matrix(positives[:, columns])
+    return Cells(np.concatenate(parts, axis=1), shown, truth, own, holdout.tie_rank[columns])
+
+
+def known_cells(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, seed: int) -> Cells:
+    """Return the cells of (a sample of) the users with validation rows, over everything but the held-out cold items."""
+    users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+    users = sample(users, int(holdout.candidates.sum()), options, seed)
+    whole = bool({"bilinear", "deep"} & set(options.fusions))
+    history, seen, truth = (m[users] for m in (holdout.history, holdout.seen, holdout.validation))
+    return collect(scorer, history, seen, truth, holdout.candidates, holdout, whole)
+
+
+def fit_weights(cells: Cells, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> tuple[Gate, list[Row]]:
+    """Fit the weights for items with and without train interactions, each over its own candidates."""
+    cold = holdout.cold[holdout.candidates]
+    warm, rows = choose_fusion(cells.columns(~cold), options, k, seed)
+    # Items without interactions have no popularity.
+    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, without=("popular",))
+    return Gate(warm=warm, cold=of_cold.base), rows
+
+
+def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> tuple[Fusion, list[Row]]:
+    """Fit every member of ``options.fusions`` on each half of the users, judge it on the other, keep the simplest.
+
+    A later member replaces the one kept so far if its NDCG@k is higher with a 95 % paired-bootstrap interval above 0.
+    The one that is left is fitted on all users.
+    """
+    kinds = options.fusions
+    if len(kinds) == 1:
+        return fusion.fit(cells, kinds[0], options, seed), []
+    n = cells.z.shape[1]
+    order = np.random.default_rng([seed, 3]).permutation(n)
+    halves = [np.sort(order[: n // 2]), np.sort(order[n // 2 :])]
+    values, rows, kept = {}, [], kinds[0]
+    for kind in kinds:
+        values[kind] = np.full(n, np.nan)
+        for fitted_on, judged_on in (halves, halves[::-1]):
+            found, other = fusion.fit(cells.take(fitted_on), kind, options, seed), cells.take(judged_on)
+            values[kind][judged_on] = other.measure(found.score(list(other.z), other.sides), k)
+        against = paired_bootstrap(values[kind], values[kept], seed=seed)
+        row: Row = {"fusion": kind, "ndcg": float(np.nanmean(values[kind])), "against": kept}
+        rows.append(row | {"difference": against.difference, "low": against.low, "high": against.high})
+        kept = kind if against.low > 0 else kept
+    return fusion.fit(cells, kept, options, seed), [row | {"kept": row["fusion"] == kept} for row in rows]
+
+
+def fit_newcomers(scorer: Hybrid, gate: Gate, holdout: Holdout, options: MixtureOptions, seed: int) -> Gate:
+    """Fit the weights for short histories.
+
+    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of
+    the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
+
+    Returns:
+        The gate with one entry per length of ``options.newcomer_history``.
+    """
+    every = sparse.csr_matrix(holdout.history + keep_items(holdout.validation, holdout.warm))[holdout.newcomers]
+    every.data = np.random.default_rng(0).permutation(every.nnz).astype(np.float32) + 1
+    items, entries = holdout.candidates & ~holdout.cold, []
+    for n in sorted(options.newcomer_history):
+        revealed = first_of_each_row(every, n)
+        hidden = sparse.csr_matrix((every > 0).astype(np.float32) - revealed)
+        hidden.eliminate_zeros()
+        users = sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
+        if len(users):
+            cells = collect(scorer, revealed[users], revealed[users], hidden[users], items, holdout, whole=False)
+            entries.append((n, fusion.fit(cells, "linear", options, seed).base))
+    return replace(gate, newcomer=tuple(entries))
+
+
+def fit_shift(
+    scorer: Hybrid, gate: Gate, cells: Cells, holdout: Holdout, options: MixtureOptions, k: int
+) -> tuple[Gate, Dials, list[Row]]:
+    """Put the shift where mixed lists are most accurate; write the dials' price lists; take the cold exposure that
+    ``options.max_price`` affords.
+    """
+    columns = np.flatnonzero(holdout.candidates)
+    warm, tail, cold = scorer.warm[columns], scorer.tail[columns], holdout.cold[columns]
+    z, off = list(cells.z), Dials()
+
+    def mixed(of: Gate, dials: Dials, only: Mask | None = None) -> float:
+        return _mean(cells.measure(mix(z, of, dials, warm, tail, cells.sides), k, only))
+
+    shift = max(options.shifts, key=lambda s: mixed(replace(gate, shift=s), off))
+    gate = replace(gate, shift=shift)
+    settings = np.linspace(0, 1, options.steps + 1).round(6).tolist()
+    prices = []
+    for value in settings:
+        dials = Dials(cold_exposure=value)
+        prices.append(_price("cold_exposure", value, mixed(gate, dials), mixed(gate, dials, cold)))
+    limit = (1 - options.max_price) * float(prices[0]["accuracy"])
+    afforded = max(float(row["value"]) for row in prices if float(row["accuracy"]) >= limit)
+    part, tail_items = cells.columns(~cold), holdout.tail[columns][~cold]
+    for value in settings:
+        dials = Dials(tail_weight=value)
+        scores = mix(list(part.z), gate, dials, warm[~cold], tail[~cold], part.sides)
+        found = part.measure(scores, k), part.measure(scores, k, tail_items)
+        prices.append(_price("tail_weight", value, _mean(found[0]), _mean(found[1])))
+    return gate, Dials(cold_exposure=afforded), prices
+
+
+def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> Fitted:
+    """Fit everything that the hybrid takes from validation."""
+    cells = known_cells(scorer, holdout, options, seed)
+    gate, fusions = fit_weights(cells, holdout, options, k, seed)
+    gate = fit_newcomers(scorer, gate, holdout, options, seed)
+    gate, dials, prices = fit_shift(scorer, gate, cells, holdout, options, k)
+    return Fitted(gate, dials, prices, fusions)
+
+
+def _price(dial: str, value: float, accuracy: float, exposed: float) -> Row:
+    return {"dial": dial, "value": value, "accuracy": accuracy, "exposed": exposed}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0

@@ -1,0 +1,207 @@
+"""Learning how to mix: softmax over the whole catalogue, on validation rows, in blocks of users.
+
+    L = -1/U Σ_u 1/|P_u| Σ_(i∈P_u) log softmax_j s(u, j)[i]  +  l2 |θ|²       (j over all items that u may be shown)
+
+The listwise loss of Cao et al. 2007, "Learning to rank" (top-one probability). ``linear`` and ``gated`` are
+convex in θ.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor.cf.base import Floats, Mask
+from tailor.cf.topk import EXCLUDED, top_k
+from tailor.data.matrices import keep_items
+from tailor.hybrid.gate import SOURCES, Fusion, Sides
+from tailor.metrics.ranking import hits, ndcg
+from tailor.options import FusionKind, MixtureOptions
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Standardised scores of some users over some items, and what the users want of them."""
+
+    z: Floats
+    """(S, U, n)."""
+    shown: Mask
+    """What lists may hold (U, n)."""
+    positives: sparse.csr_matrix
+    """(U, n)."""
+    sides: Sides
+    tie_rank: NDArray[np.int64]
+    """(n,)."""
+
+    def take(self, rows: NDArray[np.int64]) -> "Cells":
+        """Return some of the users."""
+        positives, sides = sparse.csr_matrix(self.positives[rows]), self.sides.rows(rows)
+        return replace(self, z=self.z[:, rows], shown=self.shown[rows], positives=positives, sides=sides)
+
+    def columns(self, items: Mask) -> "Cells":
+        """Return some of the items, and the users who want one of them."""
+        positives = sparse.csr_matrix(self.positives[:, np.flatnonzero(items)])
+        users, s = np.flatnonzero(np.diff(positives.indptr) > 0), self.sides
+        sides = replace(s, popularity=s.popularity[items], items=s.items[items] if s.items.size else s.items)
+        part = replace(
+            self,
+            z=self.z[:, :, items],
+            shown=self.shown[:, items],
+            positives=positives,
+            sides=sides,
+            tie_rank=self.tie_rank[items],
+        )
+        return part if len(users) == self.z.shape[1] else part.take(users)
+
+    def measure(self, scores: Floats, k: int, items: Mask | None = None) -> NDArray[np.float64]:
+        """Return each user's NDCG@k (U,) of lists by ``scores`` (U, n); ``items``: only these positives count."""
+        truth = self.positives if items is None else keep_items(self.positives, items)
+        found = []
+        for start in range(0, len(scores), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            allowed = np.where(self.shown[block], scores[block], EXCLUDED)
+            found.append(hits(top_k(allowed, k, self.tie_rank)[0], sparse.csr_matrix(truth[block])))
+        listed = np.vstack(found) if found else np.zeros((0, k), bool)
+        return ndcg(listed, np.diff(truth.indptr), k)
+
+
+class _Loss:
+    """The loss of one set of cells, in blocks, with gradients."""
+
+    def __init__(self, cells: Cells, l2: float) -> None:
+        self.cells, self.l2 = cells, l2
+        self.z = torch.from_numpy(cells.z)
+        self.hidden = torch.from_numpy(~cells.shown)
+        counts = np.diff(cells.positives.indptr)
+        self.row = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
+        self.column = torch.from_numpy(cells.positives.indices.astype(np.int64))
+        self.weight = torch.from_numpy((1 / np.maximum(np.repeat(counts, counts), 1)).astype(np.float32))
+        self.bounds = cells.positives.indptr
+        self.n_users = len(counts)
+
+    def __call__(self, model: "_Model", users: slice) -> torch.Tensor:
+        """Return the sum over a block of users / all users."""
+        scores = model(self.z[:, users], users).masked_fill(self.hidden[users], -1e9)
+        cells = slice(int(self.bounds[users.start]), int(self.bounds[min(users.stop, self.n_users)]))
+        log_p = torch.log_softmax(scores, dim=1)[self.row[cells] - users.start, self.column[cells]]
+        return -(log_p * self.weight[cells]).sum() / self.n_users
+
+    def blocks(self) -> list[slice]:
+        return [slice(start, start + _BLOCK) for start in range(0, self.n_users, _BLOCK)]
+
+    def backward(self, model: "_Model") -> torch.Tensor:
+        """Add the gradients of the whole loss; return it."""
+        total = torch.zeros(())
+        for users in self.blocks():
+            loss = self(model, users)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        penalty = self.penalty(model)
+        penalty.backward()  # type: ignore[no-untyped-call]
+        return total + penalty.detach()
+
+    def penalty(self, model: "_Model") -> torch.Tensor:
+        return self.l2 * torch.stack([(p**2).sum() for p in model.parameters()]).sum()
+
+
+class _Model(torch.nn.Module):
+    """:class:`tailor.hybrid.gate.Fusion` with gradients."""
+
+    def __init__(self, kind: FusionKind, cells: Cells, free: NDArray[np.bool_], rank: int, seed: int) -> None:
+        super().__init__()
+        self.kind, sides = kind, cells.sides
+        self.free = torch.from_numpy(free.astype(np.float32))
+        self.centre, self.scale = float(sides.activity.mean()), float(sides.activity.std()) or 1.0
+        self.activity = torch.from_numpy((sides.activity - self.centre) / self.scale)
+        self.popularity = torch.from_numpy(sides.popularity)
+        n = len(free)
+        self.base = torch.nn.Parameter(torch.full((n,), 1.0 / n))
+        if kind != "linear":
+            self.by_popularity = torch.nn.Parameter(torch.zeros(n))
+            self.by_activity = torch.nn.Parameter(torch.zeros(n))
+            self.bias = torch.nn.Parameter(torch.zeros(1))
+        if kind in ("bilinear", "deep"):
+            generator = torch.Generator().manual_seed(seed)
+            self.users, self.items = torch.from_numpy(sides.users), torch.from_numpy(sides.items)
+
+            def start(width: int) -> torch.nn.Parameter:
+                return torch.nn.Parameter(torch.randn(width, rank, generator=generator) * 0.1)
+
+            self.user_map, self.item_map = start(self.users.shape[1]), start(self.items.shape[1])
+        if kind == "deep":
+            self.out = torch.nn.Parameter(torch.zeros(rank))
+
+    def forward(self, z: torch.Tensor, users: slice) -> torch.Tensor:
+        base = self.base * self.free
+        scores = torch.einsum("s,sun->un", base, z)
+        if self.kind == "linear":
+            return scores
+        by_item = torch.einsum("s,sun->un", self.by_popularity * self.free, z)
+        by_user = torch.einsum("s,sun->un", self.by_activity * self.free, z)
+        scores = scores + by_item * self.popularity + by_user * self.activity[users, None] + self.bias * self.popularity
+        if self.kind == "gated":
+            return scores
+        a, b = self.users[users] @ self.user_map, self.items @ self.item_map
+        if self.kind == "bilinear":
+            return scores + a @ b.T
+        return scores + torch.sigmoid(a[:, None] + b) @ self.out
+
+    def export(self) -> Fusion:
+        """Return plain arrays; scores are divided by Σ|base|, so that dials keep their unit."""
+        values = {name: p.detach().numpy().copy() for name, p in self.named_parameters()}
+        free = self.free.numpy()
+        base = values.pop("base") * free
+        unit = np.float32(np.abs(base).sum() or 1.0)
+        slopes = {name: values[name] * free / unit for name in ("by_popularity", "by_activity") if name in values}
+        bias = float(values["bias"][0] / unit) if "bias" in values else 0.0
+        maps = {name: values[name] for name in ("user_map", "item_map", "out") if name in values}
+        if "out" in maps:
+            maps["out"] = maps["out"] / unit
+        elif maps:
+            maps["user_map"] = maps["user_map"] / unit
+        return Fusion(base / unit, bias=bias, activity_centre=self.centre, activity_scale=self.scale, **slopes, **maps)
+
+
+def fit(cells: Cells, kind: FusionKind, options: MixtureOptions, seed: int, without: tuple[str, ...] = ()) -> Fusion:
+    """Fit one member of the family.
+
+    Args:
+        cells: what to rank, for whom.
+        kind: ``linear`` and ``gated`` are fitted by L-BFGS to the optimum, the others by Adam for ``options.epochs``.
+        options: l2, rank, epochs.
+        seed: of the start of ``bilinear`` and ``deep``.
+        without: sources whose weights stay 0.
+    """
+    free = np.array([name not in without for name in SOURCES])
+    model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2)
+    if not cells.positives.nnz:
+        return Fusion(np.array(free / free.sum(), np.float32))
+    if kind in ("linear", "gated"):
+        _to_the_optimum(model, loss)
+    else:
+        _for_some_epochs(model, loss, options.epochs)
+    return model.export()
+
+
+def _to_the_optimum(model: _Model, loss: _Loss) -> None:
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=40, line_search_fn="strong_wolfe", tolerance_grad=1e-5)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        return loss.backward(model)
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _for_some_epochs(model: _Model, loss: _Loss, epochs: int) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(epochs):
+        for users in loss.blocks():
+            optimizer.zero_grad()
+            share = (min(users.stop, loss.n_users) - users.start) / loss.n_users
+            (loss(model, users) / share + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
