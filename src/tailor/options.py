@@ -290,6 +290,19 @@ class Dials(Options):
     """Share of the train interactions that the head items hold together; the other warm items are the tail."""
 
 
+class ClickOptions(Options):
+    """The click-probability head. What is drawn or weighted is taken out of the log odds again."""
+
+    negatives: Count = 200
+    """Unobserved cells expected to be drawn per user (resampling)."""
+    popularity_power: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    """Negatives are drawn in proportion to exp(this x standardised log popularity); 0: uniformly (logQ correction)."""
+    positive_weight: Positive = 1.0
+    """Weight of a positive in the loss."""
+    l2: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Ridge on the coefficients."""
+
+
 FusionKind = Literal["linear", "gated", "bilinear", "deep"]
 
 
@@ -315,6 +328,7 @@ class MixtureOptions(Options):
     """Settings per dial in the price lists, beside 0."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
     """``cold_exposure`` stands at the largest setting whose mixed NDCG stays within this fraction of its value at 0."""
+    click: ClickOptions = ClickOptions()
 
 
 class HybridOptions(Options):

@@ -9,6 +9,7 @@ from scipy import sparse
 from tailor.cf.base import Mask
 from tailor.data.matrices import first_of_each_row, keep_items
 from tailor.hybrid import fusion
+from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import Fusion, Gate, mix
 from tailor.hybrid.holdout import Holdout
@@ -32,6 +33,7 @@ class Fitted:
     prices: list[Row]
     """dial, value, accuracy, exposed: NDCG@k of mixed lists and of the cold items in them for ``cold_exposure``, of
     warm lists and of the tail items in them for ``tail_weight``."""
+    click: ClickHead
     fusions: list[Row]
     """fusion, ndcg on users it was not fitted on, difference to the one kept so far with its interval."""
 
@@ -161,7 +163,11 @@ def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
     gate, fusions = fit_weights(cells, holdout, options, k, seed)
     gate = fit_newcomers(scorer, gate, holdout, options, seed)
     gate, dials, prices = fit_shift(scorer, gate, cells, holdout, options, k)
-    return Fitted(gate, dials, prices, fusions)
+    columns = np.flatnonzero(holdout.candidates)
+    warm = scorer.warm[columns]
+    scores = mix(list(cells.z), gate, Dials(), warm, scorer.tail[columns], cells.sides)
+    click = fit_click(scores, cells.shown, cells.positives, cells.sides, warm, options.click, seed)
+    return Fitted(gate, dials, prices, click, fusions)
 
 
 def _price(dial: str, value: float, accuracy: float, exposed: float) -> Row:

@@ -16,6 +16,8 @@ from tailor.cf.baselines import Popular, TextKNN
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS
 from tailor.cf.registry import register
+from tailor.errors import BadInputError
+from tailor.hybrid.click import ClickHead
 from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
 from tailor.options import Dials, EASEOptions, IALSOptions, Options
 
@@ -35,9 +37,11 @@ class Hybrid(Engine[HybridEngineOptions]):
     options_class = HybridEngineOptions
     scores_cold_items = True
 
-    def __init__(self, options: HybridEngineOptions, seed: int = 0, gate: Gate | None = None) -> None:
+    def __init__(
+        self, options: HybridEngineOptions, seed: int = 0, gate: Gate | None = None, click: ClickHead | None = None
+    ) -> None:
         super().__init__(options, seed)
-        self.gate = gate or Gate()
+        self.gate, self.click = gate or Gate(), click
         self._fitted: tuple[str, ...] = ()
         arms = (
             IALS(options.ials, seed),
@@ -49,7 +53,7 @@ class Hybrid(Engine[HybridEngineOptions]):
 
     def _twin(self, options: HybridEngineOptions, gate: Gate) -> Self:
         """Return a scorer on the same fitted sources."""
-        other = type(self)(options, self.seed, gate)
+        other = type(self)(options, self.seed, gate, self.click)
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
         other.tail, other.popularity = self.tail, self.popularity
         return other
@@ -61,6 +65,12 @@ class Hybrid(Engine[HybridEngineOptions]):
     def with_dials(self, dials: Dials) -> Self:
         """Return a scorer that shares everything but stands at other dials."""
         return self._twin(self.options.model_copy(update={"dials": dials}), self.gate)
+
+    def with_click(self, click: ClickHead) -> Self:
+        """Return a scorer that shares everything and has a head for click probabilities."""
+        other = self._twin(self.options, self.gate)
+        other.click = click
+        return other
 
     def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
         """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
@@ -104,15 +114,29 @@ class Hybrid(Engine[HybridEngineOptions]):
         sides = self.sides(history, self.gate.warm.reads_sides)
         return mix(list(self.standardised(history)), self.gate, self.options.dials, self.warm, self.tail, sides)
 
+    def click_probability(self, history: sparse.csr_matrix, horizon: float = 1.0) -> NDArray[np.float64]:
+        """Return the chance (B, n_items) that each item is taken up within ``horizon`` validation windows.
+
+        Raises:
+            BadInputError: the scorer has no click head.
+        """
+        if self.click is None:
+            raise BadInputError("this scorer was fitted without a click head")
+        history = sparse.csr_matrix(history, dtype=np.float32)
+        scores = self.with_dials(Dials()).score(history)
+        return self.click.probability(scores, self.sides(history, whole=False), self.warm, horizon)
+
     def _state(self) -> State:
+        head = {} if self.click is None else {"click/theta": self.click.theta}
         arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
         gate = {f"gate/{key}": value for key, value in self.gate.state().items()}
-        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **gate}
+        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **gate, **head}
 
     def _load(self, state: State) -> None:
         self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
         self.popularity = state["popularity"]
         self.gate = Gate.from_state(_part(state, "gate"))
+        self.click = ClickHead(state["click/theta"]) if "click/theta" in state else None
         for name, source in self.sources.items():
             self.sources[name] = type(source).from_state(_part(state, name), source.options, self.seed)
 

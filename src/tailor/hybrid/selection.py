@@ -116,7 +116,7 @@ def fit_hybrid(
     """Fit the sources without B and the gate on validation; return the scorer, its dials set, and what led there."""
     scorer = fit_sources(holdout, features, settings, options, seed)
     fitted = fit_gate(scorer, holdout, options.mixture, options.k, seed)
-    return scorer.with_gate(fitted.gate).with_dials(fitted.dials), fitted
+    return scorer.with_gate(fitted.gate).with_dials(fitted.dials).with_click(fitted.click), fitted
 
 
 def _sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> list[dict[str, Any]]:

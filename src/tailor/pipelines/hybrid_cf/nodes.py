@@ -79,6 +79,6 @@ def fit_hybrid(
     options, features = _options(params), embeddings.vectors
     holdout = Holdout.build(train, validation, items, seed)
     scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
-    final = Hybrid(scorer.options, seed, scorer.gate).fit(train, warm_items(items), features)
+    final = Hybrid(scorer.options, seed, scorer.gate, scorer.click).fit(train, warm_items(items), features)
     prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=FUSION_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, prices, fusions

@@ -1,0 +1,125 @@
+"""The second task head: the chance that a user takes up an item within the validation window, calibrated.
+
+    logit p(u, i) = θ · (1, s, s², x_u, x_i, cold_i)
+
+s is the ranking score, x_u the user's activity, x_i the item's popularity (:class:`tailor.hybrid.gate.Sides`), cold_i
+marks items without train interactions. θ is fitted on validation rows against *all* unobserved cells; options for the
+imbalance (fewer negatives, popular ones more often, heavier positives) change its variance and its cost, not what it
+estimates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from tailor.cf.base import Floats, Mask
+from tailor.errors import BadInputError
+from tailor.hybrid.gate import Sides
+from tailor.options import ClickOptions
+
+_BLOCK = 256
+Design = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClickHead:
+    """θ (6,)."""
+
+    theta: NDArray[np.float64]
+
+    def probability(self, scores: Floats, sides: Sides, warm: Mask, horizon: float = 1.0) -> NDArray[np.float64]:
+        """Return probabilities (B, n) of scores (B, n).
+
+        Args:
+            scores: of the ranking head, dials at 0.
+            sides: of the same users and items.
+            warm: items with train interactions (n,).
+            horizon: length of the window, in validation windows: 1 - (1 - p)^horizon.
+        """
+        p = expit(design(scores, sides, warm) @ self.theta)
+        return np.asarray(p if horizon == 1.0 else 1 - (1 - p) ** horizon)
+
+
+def design(scores: Floats, sides: Sides, warm: Mask) -> Design:
+    """Return what the head looks at, (B, n, 6)."""
+    s = scores.astype(np.float64)
+    shape = s.shape
+    x_u = np.broadcast_to(sides.activity.astype(np.float64)[:, None], shape)
+    x_i, cold = (np.broadcast_to(v.astype(np.float64), shape) for v in (sides.popularity, ~warm))
+    return np.stack([np.ones(shape), s, s**2, x_u, x_i * ~cold.astype(bool), cold], axis=-1)
+
+
+def rates(shown: Mask, sides: Sides, options: ClickOptions) -> NDArray[np.float64]:
+    """Return each shown cell's chance to be drawn if it is a negative (B, n): about ``negatives`` per user are."""
+    lean = np.exp(options.popularity_power * sides.popularity.astype(np.float64))
+    wanted = shown * lean
+    total = wanted.sum(axis=1, keepdims=True)
+    drawn = options.negatives * wanted / np.where(total > 0, total, 1)
+    return np.asarray(np.minimum(drawn, 1.0))
+
+
+def fit_click(
+    scores: Floats,
+    shown: Mask,
+    positives: sparse.csr_matrix,
+    sides: Sides,
+    warm: Mask,
+    options: ClickOptions,
+    seed: int,
+) -> ClickHead:
+    """Fit θ (convex; trust-region Newton) on all positives and drawn negatives.
+
+    A negative that was drawn with chance r, and a positive that weighs w, shift the log odds by -log r + log w; both
+    enter as offsets, so θ is that of the whole table (King & Zeng 2001, §4.1: prior correction; Yi et al. 2019: logQ).
+
+    Args:
+        scores: of the ranking head, dials at 0 (U, n).
+        shown: unobserved cells, those that count (U, n).
+        positives: validation rows (U, n).
+        sides: of these users and items.
+        warm: items with train interactions (n,).
+        options: negatives per user, popularity_power, positive_weight, l2.
+        seed: of the draw.
+
+    Raises:
+        BadInputError: there are no positives among the cells.
+    """
+    X, y, offset, weight = _cells(scores, shown, positives, sides, warm, options, seed)
+    if not y.any():
+        raise BadInputError("click head: validation holds no positive among the cells that lists may show")
+
+    def loss(theta: Design) -> tuple[float, Design]:
+        odds = X @ theta + offset
+        value = weight @ (np.logaddexp(0, odds) - y * odds) + options.l2 / 2 * theta @ theta
+        return value / len(y), (X.T @ (weight * (expit(odds) - y)) + options.l2 * theta) / len(y)
+
+    def hessian(theta: Design) -> Design:
+        p = expit(X @ theta + offset)
+        return ((X * (weight * p * (1 - p))[:, None]).T @ X + options.l2 * np.eye(len(theta))) / len(y)
+
+    found = minimize(loss, np.zeros(X.shape[1]), jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-9})
+    return ClickHead(np.asarray(found.x))
+
+
+def _cells(
+    scores: Floats, shown: Mask, positives: sparse.csr_matrix, sides: Sides, warm: Mask, o: ClickOptions, seed: int
+) -> tuple[Design, Design, Design, Design]:
+    """Return design, labels, offsets and weights of all positives and of the drawn negatives."""
+    parts: list[tuple[Design, ...]] = []
+    for start in range(0, len(scores), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        rows = sides.rows(block)
+        truth = np.zeros(shown[block].shape, dtype=bool)
+        truth[positives[block].nonzero()] = True
+        truth &= shown[block]
+        chance = rates(shown[block], rows, o)
+        picked = truth | (np.random.default_rng([seed, start]).random(chance.shape) < chance)
+        y = truth[picked].astype(np.float64)
+        offset = np.log(o.positive_weight) - np.log(chance[picked])
+        parts.append((design(scores[block], rows, warm)[picked], y, offset, np.where(y > 0, o.positive_weight, 1.0)))
+    X, y, offset, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return X, y, offset, weight
