@@ -14,7 +14,17 @@ from tests.conftest import kedro, make_project, run_here
 pytestmark = pytest.mark.slow
 
 TEST_ROWS = {"test_matrix", "cold_matrix", "interactions", "split", "clean_interactions", "raw_interactions"}
-MAY_SEE_THEM = {"clean", "split", "summarise_data", "fingerprint", "build_matrices", "keep_train", "measure"}
+MAY_SEE_THEM = {
+    "clean",
+    "split",
+    "summarise_data",
+    "fingerprint",
+    "build_matrices",
+    "keep_train",
+    "measure",
+    "measure_clicks",
+    "measure_variants",
+}
 
 
 def read(finished, path):
@@ -62,6 +72,16 @@ def test_dirt_is_counted_and_printed(finished):
     }
     assert "item_id not in the items table" in finished.output
     assert "Registered tailor-test version 1 as champion" in finished.output
+
+
+def test_click_probabilities_are_calibrated(finished):
+    table = read(finished, "08_reporting/click_metrics.parquet").set_index("model")
+    assert list(table.index) == ["hybrid_frozen", "hybrid_lora"]
+    rate = table["clicks"] / table["cells"]
+    assert (table["auc"] > 0.8).all()
+    entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    assert (table["log_loss"] < 0.95 * entropy).all()  # better than telling everybody the base rate
+    assert (table["ece"] < 0.5 * rate).all()
 
 
 def test_every_promised_figure_is_there(finished):
@@ -152,6 +172,19 @@ def test_what_the_language_model_leaves_behind(finished):
     tower = UserTowerDataset(filepath=str(finished.data / "04_feature/user_tower.safetensors")).load()
     assert len(tower.profiles.ids) == len(read(finished, "03_primary/users.parquet"))
     assert not (finished.data / "06_models/lm_checkpoint.safetensors").exists()
+
+
+def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
+    run_here(finished.project, monkeypatch, pipeline_names=["ablation"])
+    table = read(finished, "08_reporting/ablation.parquet").set_index("model")
+    whole = read(finished, "08_reporting/summary.parquet").set_index("model")
+    for encoder in ("frozen", "lora"):
+        # 4 sources, 6 pairs, equal weights, gate off, dials off, all
+        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 4 + 6 + 4
+        for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
+            assert table.loc[f"all | {encoder}", column] == whole.loc[f"hybrid_{encoder}", column]
+        assert table.loc[f"all | {encoder}", "warm NDCG"] > table.loc[f"popular | {encoder}", "warm NDCG"]
+        assert table.loc[f"all | {encoder}", "cold NDCG"] > table.loc[f"popular | {encoder}", "cold NDCG"]
 
 
 def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):

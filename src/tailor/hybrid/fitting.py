@@ -11,7 +11,7 @@ from tailor.data.matrices import first_of_each_row, keep_items
 from tailor.hybrid import fusion
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import Fusion, Gate, mix
+from tailor.hybrid.gate import SOURCES, Fusion, Gate, mix
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.significance import paired_bootstrap
@@ -103,11 +103,21 @@ def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> t
     return fusion.fit(cells, kept, options, seed), [row | {"kept": row["fusion"] == kept} for row in rows]
 
 
-def fit_newcomers(scorer: Hybrid, gate: Gate, holdout: Holdout, options: MixtureOptions, seed: int) -> Gate:
+def fit_newcomers(
+    scorer: Hybrid, gate: Gate, holdout: Holdout, options: MixtureOptions, seed: int, kept: tuple[str, ...] = SOURCES
+) -> Gate:
     """Fit the weights for short histories.
 
     Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of
     the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
+
+    Args:
+        scorer: fitted without those users.
+        gate: what is fitted already.
+        holdout: the validation side of the split.
+        options: newcomer_history, max_cells.
+        seed: of the sample of users.
+        kept: sources that may speak.
 
     Returns:
         The gate with one entry per length of ``options.newcomer_history``.
@@ -122,7 +132,7 @@ def fit_newcomers(scorer: Hybrid, gate: Gate, holdout: Holdout, options: Mixture
         users = sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
         if len(users):
             cells = collect(scorer, revealed[users], revealed[users], hidden[users], items, holdout, whole=False)
-            entries.append((n, fusion.fit(cells, "linear", options, seed).base))
+            entries.append((n, fusion.fit(cells, "linear", options, seed, tuple(set(SOURCES) - set(kept))).base))
     return replace(gate, newcomer=tuple(entries))
 
 

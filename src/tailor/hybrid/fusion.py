@@ -179,7 +179,7 @@ def fit(cells: Cells, kind: FusionKind, options: MixtureOptions, seed: int, with
     free = np.array([name not in without for name in SOURCES])
     model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2)
     if not cells.positives.nnz:
-        return Fusion(np.array(free / free.sum(), np.float32))
+        return Fusion(np.array(free / max(free.sum(), 1), np.float32))
     if kind in ("linear", "gated"):
         _to_the_optimum(model, loss)
     else:

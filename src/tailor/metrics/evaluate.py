@@ -1,6 +1,6 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,22 @@ from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
 from tailor.data.matrices import bucket_items, first_of_each_row, keep_items
 from tailor.metrics.lists import groups, recommend, to_frame, to_lists
+from tailor.metrics.probability import Tally
 from tailor.metrics.protocol import Stage, positives
 from tailor.metrics.table import accuracy_rows, exposure_rows
 from tailor.options import EvaluationOptions
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
+
+
+class ClickModel(Protocol):
+    """What predicts click probabilities."""
+
+    def click_probability(self, history: Matrix, horizon: float) -> NDArray[np.float64]:
+        """Return probabilities (B, n_items) for histories (B, n_items)."""
+        ...
+
 
 #: Lists are never shorter, so that the files serve later cut-offs too.
 MIN_LENGTH = 20
@@ -126,3 +136,39 @@ def measure_new_users(
         rows["user_bucket"] = f"new_{n}"
         frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def measure_clicks(
+    models: dict[str, ClickModel], stage: Stage, counted: Matrix, users: pd.DataFrame, horizon: float, block_users: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure click probabilities over every cell that a mixed list could show a user that is not new.
+
+    Args:
+        models: by name.
+        stage: histories, and what lists leave out.
+        counted: positives (U, n_items).
+        users: the user table.
+        horizon: the window of ``counted``, in windows of what the head was fitted on.
+        block_users: users at a time.
+
+    Returns:
+        Columns model, auc, log_loss, ece, cells, clicks; and the reliability curve: model, group, predicted, clicked.
+    """
+    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(counted.indptr) > 0))
+    rows, curves = [], []
+    for name, model in models.items():
+        tally = Tally()
+        for start in range(0, len(known), block_users):
+            block = known[start : start + block_users]
+            shown = np.ones((len(block), counted.shape[1]), dtype=bool)
+            shown[stage.seen[block].nonzero()] = False
+            label = np.zeros(shown.shape, dtype=bool)
+            label[counted[block].nonzero()] = True
+            tally.add(model.click_probability(stage.history[block], horizon)[shown], label[shown])
+        figures = {"auc": tally.auc(), "log_loss": tally.log_loss(), "ece": tally.ece()}
+        counts = {"cells": int(tally.cells.sum()), "clicks": int(tally.positives.sum())}
+        rows.append({c.MODEL: name} | figures | counts)
+        curve = tally.curve()
+        table = {"predicted": curve[:, 1] / curve[:, 0], "clicked": curve[:, 2] / curve[:, 0], "cells": curve[:, 0]}
+        curves.append(pd.DataFrame(table).assign(**{c.MODEL: name}).rename_axis("group").reset_index())
+    return pd.DataFrame(rows), pd.concat(curves, ignore_index=True)

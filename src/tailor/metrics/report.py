@@ -74,3 +74,18 @@ def price_plot(prices: dict[str, pd.DataFrame]) -> go.Figure:
         figure.update_xaxes(title=exposed, col=column)
         figure.update_yaxes(title=accuracy, col=column)
     return figure.update_layout(title="The price of the dials (validation, pseudo-cold B)", legend={"orientation": "h"})
+
+
+def calibration_plot(curve: pd.DataFrame) -> go.Figure:
+    """Draw the share of cells that were clicked against the mean predicted probability, by group of cells."""
+    figure = go.Figure()
+    for name, rows in curve.groupby(c.MODEL, sort=False):
+        figure.add_scatter(x=rows["predicted"], y=rows["clicked"], mode="lines+markers", name=str(name))
+    ends = [curve["predicted"].min(), curve["predicted"].max()]
+    figure.add_scatter(x=ends, y=ends, mode="lines", name="perfect", line={"dash": "dot", "color": "grey"})
+    return figure.update_layout(
+        title="Click probabilities on test: groups with equal numbers of clicks",
+        xaxis={"title": "predicted", "type": "log"},
+        yaxis={"title": "clicked", "type": "log"},
+        legend={"orientation": "h"},
+    )

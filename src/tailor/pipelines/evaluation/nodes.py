@@ -10,7 +10,7 @@ from tailor import columns as c
 from tailor.cf.base import Engine
 from tailor.metrics import evaluate, report
 from tailor.metrics.protocol import test_stage, validation_stage
-from tailor.options import EvaluationOptions, parse
+from tailor.options import EvaluationOptions, SplitOptions, parse
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
@@ -97,6 +97,27 @@ def measure(
     known = evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
     new = evaluate.measure_new_users(new_user_recommendations, new_user, users, items, _options(params))
     return pd.concat([known, new], ignore_index=True).assign(seed=seed)
+
+
+def measure_clicks(
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    split: dict[str, Any],
+    params: dict[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
+    """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
+    o, stage = parse(SplitOptions, split, "data_processing.split"), test_stage(items, train, validation, cold_unused)
+    horizon = (1 - o.train - o.validation) / o.validation
+    models, clicks = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}, sparse.csr_matrix(test + cold)
+    table, curve = evaluate.measure_clicks(models, stage, clicks, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
+    return table, curve, report.calibration_plot(curve)
 
 
 def summarise(

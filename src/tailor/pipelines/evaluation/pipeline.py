@@ -51,6 +51,23 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="measure",
             ),
             Node(
+                nodes.measure_clicks,
+                [
+                    *_FINAL[1:],
+                    "users",
+                    "items",
+                    "train_matrix",
+                    "validation_matrix",
+                    "cold_unused_matrix",
+                    "test_matrix",
+                    "cold_matrix",
+                    "params:data_processing.split",
+                    "params:evaluation",
+                ],
+                ["click_metrics", "click_calibration", "calibration_plot"],
+                name="measure_clicks",
+            ),
+            Node(
                 nodes.summarise,
                 ["metrics", "hybrid_frozen_price_list", "hybrid_lora_price_list", "params:evaluation"],
                 ["summary", "comparison_plot", "price_plot"],

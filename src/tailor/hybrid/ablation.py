@@ -1,0 +1,57 @@
+"""What each part of the hybrid is worth: gates with parts left out, each fitted on validation like the whole."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from tailor.hybrid import fusion
+from tailor.hybrid.fitting import fit_newcomers, fit_shift, known_cells
+from tailor.hybrid.fusion import Cells
+from tailor.hybrid.gate import SOURCES, Fusion, Gate
+from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.scorer import Hybrid
+from tailor.options import Dials, MixtureOptions
+
+
+def variants(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> dict[str, Hybrid]:
+    """Return scorers on the same fitted sources: each source alone, each pair, all, and all with one part off.
+
+    * ``all``: the scorer as it is.
+    * ``dials off``: the accuracy ranking.
+    * ``gate off``: weights that depend on neither popularity, activity nor history length.
+    * ``equal weights``: nothing is fitted but the shift.
+
+    Args:
+        scorer: fitted without pseudo-cold B, gate and dials set.
+        holdout: the validation side of the split.
+        options: as the gate was fitted with.
+        k: cut-off that the shift is chosen at.
+        seed: of everything drawn.
+    """
+    plain = options.model_copy(update={"fusions": ["linear"], "steps": 1})
+    cells = known_cells(scorer, holdout, plain, seed)
+
+    def shifted(gate: Gate) -> Hybrid:
+        found, _, _ = fit_shift(scorer, gate, cells, holdout, plain, k)
+        return scorer.with_gate(found).with_dials(Dials())
+
+    def of(kept: tuple[str, ...]) -> Hybrid:
+        gate = fit_without(cells, holdout, tuple(set(SOURCES) - set(kept)), plain, seed)
+        return shifted(fit_newcomers(scorer, gate, holdout, plain, seed, kept))
+
+    even = np.full(len(SOURCES), 1 / len(SOURCES), np.float32)
+    found = {" + ".join(kept): of(kept) for n in (1, 2) for kept in combinations(SOURCES, n)}
+    found["equal weights"] = shifted(Gate(warm=Fusion(even), cold=even))
+    found["gate off"] = shifted(fit_without(cells, holdout, (), plain, seed))
+    found["dials off"] = scorer.with_dials(Dials())
+    found["all"] = scorer
+    return found
+
+
+def fit_without(cells: Cells, holdout: Holdout, without: tuple[str, ...], options: MixtureOptions, seed: int) -> Gate:
+    """Fit linear weights of the sources that are left; cold items never take popularity."""
+    cold = holdout.cold[holdout.candidates]
+    warm = fusion.fit(cells.columns(~cold), "linear", options, seed, without)
+    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, (*without, "popular"))
+    return replace(Gate(), warm=warm, cold=of_cold.base)

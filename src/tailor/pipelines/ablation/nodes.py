@@ -1,0 +1,70 @@
+"""Nodes of ``ablation``. Only ``measure_variants`` sees test positives."""
+
+from typing import Any
+
+import pandas as pd
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.hybrid import ablation
+from tailor.hybrid.holdout import Holdout
+from tailor.metrics import evaluate, report
+from tailor.metrics.protocol import test_stage
+from tailor.options import EvaluationOptions, HybridOptions, parse
+
+Engines = dict[str, Engine[Any]]
+Matrix = sparse.csr_matrix
+
+
+def fit_variants(
+    held_out: Engines,
+    final: Engines,
+    train: Matrix,
+    validation: Matrix,
+    items: pd.DataFrame,
+    params: dict[str, Any],
+    seed: int,
+) -> Engines:
+    """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
+    o, holdout = parse(HybridOptions, params, "hybrid_cf"), Holdout.build(train, validation, items, seed)
+    found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
+    whole: Any = final["hybrid"]
+    return {name: whole.with_gate(scorer.gate).with_dials(scorer.options.dials) for name, scorer in found.items()}
+
+
+def recommend_by_variants(
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """List for every known user with every variant."""
+    stage, o = test_stage(items, train, validation, cold_unused), parse(EvaluationOptions, params, "evaluation")
+    models = {
+        f"{name} | {encoder}": m for encoder, found in (("frozen", frozen), ("lora", lora)) for name, m in found.items()
+    }
+    return evaluate.list_known_users(models, stage, c.TEST, users, items, o, seed)
+
+
+def measure_variants(
+    lists: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    params: dict[str, Any],
+) -> pd.DataFrame:
+    """Measure the lists: one row per variant, the headline figures of the summary."""
+    o = parse(EvaluationOptions, params, "evaluation")
+    stages = {c.TEST: (test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold))}
+    metrics = evaluate.measure_known_users(lists, stages, users, items, o)
+    return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")
