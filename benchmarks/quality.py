@@ -1,0 +1,335 @@
+"""`make bench-quality`: the hybrid against every baseline, same splits, same number of trials, one look at test.
+
+Options are searched on seed 0's validation side (Optuna TPE, the pipeline's own search, the same number of trials for
+every model) and kept for the other seeds, which fit anew: language model, gate, dials, all models. What is judged on
+test is fitted on train + validation, for every model alike. Searches are kept in data/bench/quality.db and go on.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import mlflow
+import numpy as np
+from catalogues import ROOT, Catalogue, prepare
+from cold_start import about, embed, lm_options, tuned, write
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.cf.registry import build
+from tailor.data.hashing import tie_ranks
+from tailor.data.matrices import first_of_each_row, keep_items
+from tailor.hybrid import selection
+from tailor.hybrid.fitting import fit_shift, known_cells
+from tailor.hybrid.gate import Fusion, Gate, only
+from tailor.hybrid.holdout import MIXED_COLD, Holdout
+from tailor.hybrid.scorer import Hybrid
+from tailor.metrics.exposure import exposure
+from tailor.metrics.lists import recommend
+from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.significance import paired_bootstrap
+from tailor.options import Dials, HybridOptions, TuningOptions, parse
+from tailor.pipelines.tuning.search import search
+
+K, N_TRIALS, NEWCOMERS = 20, 12, (1, 3, 5)
+RESULT = ROOT / "benchmarks" / "results" / "quality.json"
+PLAN = {"base": (0, 1, 2), "ml1m": (0, 1, 2), "anime": (0, 1, 2)}
+NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m"}
+BASELINES = ("popular", "item_knn", "implicit_als", "ease", "text_ease", "irspack", "irspack_features")
+HYBRIDS = ("hybrid_frozen", "hybrid_lora")
+Matrix = sparse.csr_matrix
+Values = dict[str, np.ndarray]
+Scorer = Engine[Any]
+
+
+@dataclass
+class Trial:
+    """One catalogue under one seed: data, both embeddings, and the two sides that models are fitted on."""
+
+    catalogue: Catalogue
+    vectors: dict[str, np.ndarray]
+
+    @cached_property
+    def holdout(self) -> Holdout:
+        """The validation side."""
+        d = self.catalogue
+        return Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed)
+
+    @cached_property
+    def known(self) -> Matrix:
+        """Train and validation rows."""
+        return sparse.csr_matrix(self.catalogue.matrix(c.TRAIN) + self.catalogue.matrix(c.VALIDATION))
+
+    @cached_property
+    def warm(self) -> np.ndarray:
+        """Items that the final fits learn from."""
+        return np.asarray(self.known.sum(axis=0)).ravel() > 0
+
+    @property
+    def options(self) -> HybridOptions:
+        """The catalogue's own."""
+        return parse(HybridOptions, self.catalogue.params["hybrid_cf"], "hybrid_cf")
+
+    def features(self, model: str) -> np.ndarray:
+        """Tuned embeddings for the hybrid on them, frozen ones for everybody else."""
+        return self.vectors["lora" if model == "hybrid_lora" else "frozen"]
+
+    def final(self, engine: Scorer, model: str) -> Scorer:
+        """Fit on train and validation."""
+        return engine.fit(self.known, self.warm, self.features(model))
+
+
+def make_trial(env: str, seed: int, **params: Any) -> Trial:
+    """Prepare a catalogue, encode it frozen and tuned."""
+    catalogue = prepare(env, seed, **params)
+    options = lm_options(catalogue, {})
+    adapter, told = tuned(catalogue, options)
+    print(f"{env} seed {seed} LoRA {told}", flush=True)
+    frozen = embed(catalogue, None, lm_options(catalogue, {"peft": {"method": "frozen"}}))
+    return Trial(catalogue, {"frozen": frozen, "lora": embed(catalogue, adapter, options)})
+
+
+def choose(trial: Trial, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Search every model's options with the same number of trials."""
+    h, o, d = trial.holdout, trial.options, trial.catalogue
+    (ROOT / "data" / "bench").mkdir(parents=True, exist_ok=True)
+    store = f"sqlite:///{ROOT / 'data' / 'bench' / 'quality.db'}"
+    fixed = {"method": "tpe", "objectives": ["criterion"], "n_trials": N_TRIALS, "prune": False, "storage": store}
+    tuning = parse(TuningOptions, d.params["tuning"] | fixed, "tuning")
+
+    def evaluate(model: str) -> Callable[..., dict[str, float]]:
+        def fit(settings: dict[str, Any], _: Any) -> dict[str, float]:
+            features = trial.features(model)
+            if model in HYBRIDS:
+                return selection.measure(h, selection.fit_scorer(h, features, settings, o, d.seed), o)
+            return selection.measure(h, build(model, settings, d.seed).fit(h.train, h.warm, features), o)
+
+        return fit
+
+    found: dict[str, dict[str, Any]] = {}
+    for model in models:
+        space = tuning.space.get("hybrid" if model in HYBRIDS else model, {})
+        outcome = search(model, space, evaluate(model), tuning, d.seed, f"{d.env} {d.seed}", [])
+        found[model] = outcome.chosen
+        best = outcome.trials["criterion"].max() if len(outcome.trials) else float("nan")
+        print(f"{d.env} {model:17s} {best:.4f} {outcome.chosen}", flush=True)
+    return found
+
+
+def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Scorer], dict[str, Any]]:
+    """Fit every model on train + validation; the hybrids' gate and dials come from validation. Also: what was chosen
+    there.
+    """
+    h, o, seed = trial.holdout, trial.options, trial.catalogue.seed
+    final: dict[str, Scorer] = {}
+    on_validation = {}
+    for model, settings in chosen.items():
+        if model in HYBRIDS:
+            scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
+            accurate = Hybrid(scorer.options.model_copy(update={"dials": Dials()}), seed, scorer.gate)
+            final[model] = trial.final(accurate, model)
+            on_validation[model] = h.measure(scorer.with_dials(Dials()), K) | {"prices": fitted.prices}
+            on_validation[model]["fusions"] = fitted.fusions
+        else:
+            engine = build(model, settings, seed).fit(h.train, h.warm, trial.features(model))
+            on_validation[model] = h.measure(engine, K)
+            final[model] = trial.final(build(model, settings, seed), model)
+    return final, on_validation
+
+
+def own_shift(trial: Trial, engine: Scorer, features: np.ndarray) -> Hybrid:
+    """Return the frozen baseline's own scores under our dials: text-prior iALS alone, its shift fitted as ours is."""
+    h, o, seed = trial.holdout, trial.options, trial.catalogue.seed
+    plain = o.mixture.model_copy(update={"fusions": ["linear"]})
+    scorer = selection.fit_sources(h, features, {"ials": engine.options.model_dump()}, o, seed)
+    cells = known_cells(scorer, h, plain, seed)
+    gate, _, _ = fit_shift(scorer, Gate(warm=Fusion(only("mf")), cold=only("mf")), cells, h, plain, K)
+    return Hybrid(scorer.options, seed, gate).fit(trial.known, trial.warm, features)
+
+
+def spread(values: np.ndarray, users: np.ndarray, n_users: int) -> np.ndarray:
+    """Return values of some users as values of all (n_users,), NaN for the rest."""
+    out = np.full(n_users, np.nan)
+    out[users] = values
+    return out
+
+
+def look(trial: Trial, engine: Scorer, k: int = K) -> tuple[Values, dict[str, float]]:
+    """Return per-user NDCG@k on test (NaN without positives), and what mixed and warm lists expose."""
+    d = trial.catalogue
+    cold, seed = d.cold, d.seed
+    seen = sparse.csr_matrix(trial.known + d.matrix(c.COLD_UNUSED))
+    counted = sparse.csr_matrix(d.matrix(c.TEST) + d.matrix(c.COLD))
+    users = np.flatnonzero(d.users[c.BUCKET] != "new")
+    sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(cold), bool)}
+    ties = tie_ranks(seed, d.items[c.ITEM])
+    found = recommend(engine, users, trial.known[users], seen[users], sets, k, ties)
+    tail = np.asarray(d.items[c.BUCKET] == c.TAIL)
+    wanted = {c.WARM: (c.WARM, ~cold), c.TAIL: (c.WARM, tail), c.COLD: (c.COLD, cold)}
+    wanted |= {c.MIXED: (c.MIXED, sets[c.MIXED]), MIXED_COLD: (c.MIXED, cold)}
+    values = {}
+    for name, (lists, mask) in wanted.items():
+        truth = keep_items(counted[users], mask)
+        values[name] = spread(ndcg(hits(found[lists][0], truth), np.diff(truth.indptr), k), users, len(d.users))
+    n_train = d.items[c.N_TRAIN].to_numpy()
+    shown = exposure(found[c.WARM][0], n_train, tail, ~cold, int((n_train > 0).sum()))
+    return values, {"coverage": shown["catalog_coverage"], "tail_coverage": shown["tail_coverage"]}
+
+
+def newcomers(trial: Trial, engine: Scorer) -> Values:
+    """Return per-user NDCG@20 of warm lists for new users, by how many of their items are known."""
+    d = trial.catalogue
+    users = np.flatnonzero(d.users[c.BUCKET] == "new")
+    places = keep_items(d.matrix(c.NEW_USER), ~d.cold)[users]
+    ties, values = tie_ranks(d.seed, d.items[c.ITEM]), {}
+    for n in NEWCOMERS:
+        history = first_of_each_row(places, n)
+        hidden = sparse.csr_matrix((places > 0).astype(np.float32) - history)
+        hidden.eliminate_zeros()
+        lists = recommend(engine, users, history, history, {c.WARM: ~d.cold}, K, ties)[c.WARM][0]
+        values[f"new_{n}"] = spread(ndcg(hits(lists, hidden), np.diff(hidden.indptr), K), users, len(d.users))
+    return values
+
+
+def dial_curves(trial: Trial, model: str, scorer: Hybrid, on_validation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the dials' prices on test, beside those on validation."""
+    rows = []
+    for price in on_validation[model]["prices"]:
+        values, shown = look(trial, scorer.with_dials(Dials(**{price["dial"]: price["value"]})))
+        names = (c.MIXED, MIXED_COLD) if price["dial"] == "cold_exposure" else (c.WARM, c.TAIL)
+        accuracy, exposed = (float(np.nanmean(values[name])) for name in names)
+        rows.append(price | {"test_accuracy": accuracy, "test_exposed": exposed} | shown)
+    return rows
+
+
+def tail_setting(on_validation: dict[str, Any], model: str, best_warm: float) -> float:
+    """Return the largest tail weight that keeps warm NDCG at 0.99 x the best baseline's, both on validation."""
+    rows = [r for r in on_validation[model]["prices"] if r["dial"] == "tail_weight"]
+    return max((r["value"] for r in rows if r["accuracy"] >= 0.99 * best_warm), default=0.0)
+
+
+def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Values], dict[str, Any]]:
+    """Fit and look once; per model its values, and what else is worth telling."""
+    models, on_validation = fit_all(trial, chosen)
+    values, told = {}, {"seed": trial.catalogue.seed, "dials": {}, "exposure": {}}
+    for name, engine in models.items():
+        found, told["exposure"][name] = look(trial, engine)
+        values[name] = found | newcomers(trial, engine)
+        means = {k: round(float(np.nanmean(v)), 4) for k, v in values[name].items()}
+        print(f"{trial.catalogue.env} seed {trial.catalogue.seed} {name:17s} {means}", flush=True)
+    best_warm = max(on_validation[name][c.WARM] for name in BASELINES if name in on_validation)
+    for name in HYBRIDS:
+        scorer: Any = models[name]
+        weight = tail_setting(on_validation, name, best_warm)
+        values[f"{name} on the tail dial"], _ = look(trial, scorer.with_dials(Dials(tail_weight=weight)))
+        told["dials"][name] = {"tail_weight": weight, "curves": dial_curves(trial, name, scorer, on_validation)}
+        told["dials"][name]["fusions"] = on_validation[name]["fusions"]
+    own = own_shift(trial, models["irspack_features"], trial.vectors["frozen"])
+    prices = [{"dial": "cold_exposure", "value": v} for v in np.linspace(0, 1, 11).round(6).tolist()]
+    told["dials"]["irspack_features"] = {
+        "curves": dial_curves(trial, "irspack_features", own, {"irspack_features": {"prices": prices}})
+    }
+    return values, told
+
+
+def mean_over_seeds(per_seed: list[dict[str, Values]], model: str, which: str) -> np.ndarray:
+    """Return each user's value (U,), averaged over the seeds in which there is one; NaN where there is none."""
+    stacked = np.stack([values[model][which] for values in per_seed])
+    known = ~np.isnan(stacked)
+    sums, counts = np.where(known, stacked, 0).sum(axis=0), known.sum(axis=0)
+    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def against(per_seed: list[dict[str, Values]], ours: str, theirs: list[str], which: str) -> dict[str, Any]:
+    """Compare with the best of the others by its mean; users are resampled, their values averaged over seeds first."""
+    best = max(theirs, key=lambda name: float(np.nanmean(mean_over_seeds(per_seed, name, which))))
+    pair = [mean_over_seeds(per_seed, name, which) for name in (ours, best)]
+    return {"against": best} | asdict(paired_bootstrap(*pair))
+
+
+def frontier(per_seed: list[dict[str, Any]], model: str) -> dict[str, Any]:
+    """Return mixed-cold NDCG at mixed >= 0.99 x the best ungated model's, averaged over seeds, from the test curves."""
+    found = []
+    for told in per_seed:
+        curves = {name: [r for r in d["curves"] if r["dial"] == "cold_exposure"] for name, d in told["dials"].items()}
+        limit = 0.99 * max(curve[0]["test_accuracy"] for curve in curves.values())
+        afforded = [r["test_exposed"] for r in curves[model] if r["test_accuracy"] >= limit]
+        found.append(max(afforded, default=0.0))
+    return {"mixed_cold": float(np.mean(found)), "per_seed": found}
+
+
+def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Run one catalogue."""
+    per_seed, told, chosen = [], [], {}
+    for seed in seeds:
+        trial = make_trial(env, seed)
+        chosen = chosen or choose(trial, (*BASELINES, *HYBRIDS))
+        values, rest = one_seed(trial, chosen)
+        per_seed.append(values)
+        told.append(rest)
+    names = list(per_seed[0])
+    table = {
+        name: {which: float(np.nanmean(mean_over_seeds(per_seed, name, which))) for which in per_seed[0][name]}
+        for name in names
+    }
+    strong, fold_in = ["irspack_features", "ease"], ["popular", "item_knn", "irspack"]
+    compared: dict[str, Any] = {}
+    for ours in HYBRIDS:
+        compared[ours] = {
+            "warm": against(per_seed, ours, strong, c.WARM),
+            "warm_text_ease": against(per_seed, ours, ["text_ease"], c.WARM),
+            "cold": against(per_seed, ours, ["irspack_features"], c.COLD),
+            "tail_on_dial": against(per_seed, f"{ours} on the tail dial", strong, c.TAIL),
+            "warm_on_dial": against(per_seed, f"{ours} on the tail dial", strong, c.WARM),
+        } | {f"new_{n}": against(per_seed, ours, fold_in, f"new_{n}") for n in NEWCOMERS}
+    fronts = {name: frontier(told, name) for name in (*HYBRIDS, "irspack_features")}
+    return {"chosen": chosen, "table": table, "compared": compared, "frontier": fronts, "seeds": told}
+
+
+def headline(results: dict[str, Any]) -> dict[str, float]:
+    """Pick the figures that have targets, for the hybrid on tuned embeddings."""
+    found = {}
+    for env, result in results.items():
+        for name, comparison in result["compared"]["hybrid_lora"].items():
+            found[f"{env}_{name}_ratio"] = comparison["ratio"]
+            found[f"{env}_{name}_ratio_low"] = comparison["ratio_low"]
+        own = result["frontier"]["irspack_features"]["mixed_cold"]
+        found[f"{env}_frontier_mixed_cold_ratio"] = result["frontier"]["hybrid_lora"]["mixed_cold"] / max(own, 1e-9)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+TARGETS = {
+    "anime, ml1m: warm_ratio": ">= 1.03 of the better of irspack-with-features and EASE, low > 1",
+    "anime, ml1m: warm_text_ease_ratio": ">= 1.01, low > 1",
+    "anime, ml1m: tail_on_dial_ratio": ">= 1.5 at warm_on_dial_ratio >= 0.99",
+    "anime, ml1m: cold_ratio": ">= 1.15",
+    "frontier_mixed_cold_ratio": ">= 2 at mixed >= 0.99 x the best ungated model",
+    "new_1_ratio, new_3_ratio, new_5_ratio": ">= 1.05 of the better of popular, item kNN and irspack's fold-in",
+}
+
+
+def main() -> None:
+    """Run everything, or the catalogues named on the command line (written beside the whole result)."""
+    logging.disable(logging.INFO)
+    chosen = sys.argv[1:] or list(PLAN)
+    (ROOT / "data" / "bench").mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(f"sqlite:///{ROOT / 'data' / 'bench' / 'mlflow.db'}")
+    results: dict[str, Any] = {}
+    for at, env in enumerate(chosen, start=1):
+        results[NAMES[env]] = measure(env, PLAN[env])
+        done = chosen[:at]
+        RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in done[:-1])}.json").unlink(missing_ok=True)
+        path = (
+            RESULT if set(done) == set(PLAN) else RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in done)}.json")
+        )
+        report = {"headline": headline(results), "targets": TARGETS, "trials": N_TRIALS, "results": results}
+        command = "make bench-quality" if path == RESULT else f"python benchmarks/quality.py {' '.join(done)}"
+        write(path, report | about(command, sorted({seed for e in done for seed in PLAN[e]})))
+
+
+if __name__ == "__main__":
+    main()
