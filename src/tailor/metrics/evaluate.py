@@ -14,7 +14,7 @@ from tailor.data.matrices import bucket_items, first_of_each_row, keep_items
 from tailor.metrics.lists import groups, recommend, to_frame, to_lists
 from tailor.metrics.probability import Tally
 from tailor.metrics.protocol import Stage, positives
-from tailor.metrics.table import accuracy_rows, exposure_rows
+from tailor.metrics.table import Content, accuracy_rows, beyond_accuracy_rows, exposure_rows
 from tailor.options import EvaluationOptions
 
 Engines = dict[str, Engine[Any]]
@@ -100,6 +100,9 @@ def measure_known_users(
     Args:
         recommendations: as written by :func:`list_known_users`.
         stages: per split its rules and its positives (U, n_items).
+        users: the user table.
+        items: the item table.
+        options: cut-offs.
     """
     n_train, tail = items[c.N_TRAIN].to_numpy(), bucket_items(items, c.TAIL)
     user_bucket = users[c.BUCKET].to_numpy(dtype=str)
@@ -113,6 +116,37 @@ def measure_known_users(
         shown = exposure_rows(lists, n_train, tail, stage.candidates[candidates], n_train_users, options.k)
         labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
         frames += [accuracy.assign(**labels), shown.assign(**labels)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def measure_beyond_accuracy(
+    recommendations: pd.DataFrame,
+    stage: Stage,
+    counted: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    content: Content,
+    k: int,
+) -> pd.DataFrame:
+    """Measure diversity, surprise, calibration and parity of every model's mixed test lists.
+
+    Args:
+        recommendations: as written by :func:`list_known_users`.
+        stage: the rules of test lists.
+        counted: positives (U, n_items).
+        users: the user table.
+        items: the item table.
+        content: embeddings, categories and popularity of items.
+        k: cut-off.
+    """
+    user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
+    mixed = recommendations[(recommendations[c.SPLIT] == c.TEST) & (recommendations[c.CANDIDATES] == c.MIXED)]
+    for model, frame in groups(mixed, [c.MODEL]):
+        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], k)
+        wanted = positives(counted, stage, c.MIXED)[who]
+        past, seen, allowed = stage.history[who], stage.seen[who], stage.candidates[c.MIXED]
+        rows = beyond_accuracy_rows(lists, wanted, past, seen, allowed, user_bucket[who], content, k)
+        frames.append(rows.assign(**{c.MODEL: model[0], c.SPLIT: c.TEST, c.CANDIDATES: c.MIXED}))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -1,14 +1,16 @@
 """The metrics table: every list set measured by item bucket and user bucket, in long form."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.metrics.exposure import exposure
-from tailor.metrics.ranking import RANKING_METRICS, hits
+from tailor.metrics import diversity
+from tailor.metrics.exposure import exposure, parity
+from tailor.metrics.ranking import RANKING_METRICS, hits, propensities, propensity_recall
 
 ALL = "all"
 
@@ -66,6 +68,63 @@ def exposure_rows(
         for name, value in exposure(lists[:, :k], n_train, tail, candidates, n_train_users).items()
     ]
     return pd.DataFrame(rows, columns=["item_bucket", "user_bucket", "metric", "k", "value", "n_users"])
+
+
+@dataclass(frozen=True)
+class Content:
+    """What metrics beyond accuracy look at, besides lists."""
+
+    vectors: NDArray[np.float32]
+    """L2-normalised item embeddings (n_items, m); the same for every model that is compared."""
+    categories: sparse.csr_matrix
+    """0/1 (n_items, n_categories)."""
+    n_train: NDArray[np.int64]
+    """(n_items,)."""
+    group: NDArray[np.int64]
+    """Popularity group per item (n_items,): 0 head, 1 tail, 2 without train interactions."""
+
+
+def beyond_accuracy_rows(
+    lists: NDArray[np.int64],
+    positives: sparse.csr_matrix,
+    history: sparse.csr_matrix,
+    seen: sparse.csr_matrix,
+    candidates: NDArray[np.bool_],
+    user_bucket: NDArray[np.str_],
+    content: Content,
+    k: int,
+) -> pd.DataFrame:
+    """Measure diversity, surprise, calibration and parity of lists at one cut-off, in the same columns.
+
+    Args:
+        lists: internal item ids (U, K), -1 for an empty place.
+        positives: (U, n_items).
+        history: what the users are known for (U, n_items).
+        seen: what lists leave out (U, n_items).
+        candidates: items that could be listed (n_items,).
+        user_bucket: bucket per user (U,).
+        content: embeddings, categories, popularity.
+        k: cut-off.
+    """
+    top, has = lists[:, :k], np.diff(positives.indptr) > 0
+    hit = hits(top, positives)
+    weighted = propensity_recall(top, positives, propensities(content.n_train), k)
+    per_user = {
+        ("propensity_recall", k): weighted,
+        ("intra_list_diversity", k): diversity.intra_list_diversity(top, content.vectors),
+        ("unexpectedness", k): diversity.mean_unexpectedness(top, history, content.vectors),
+        ("serendipity", k): np.where(has, diversity.serendipity(top, hit, history, content.vectors), np.nan),
+        ("popularity_calibration", k): diversity.popularity_calibration(top, history, content.group, 3),
+    }
+    if content.categories.shape[1]:
+        per_user[("category_diversity", k)] = diversity.category_diversity(top, content.categories)
+        per_user[("category_calibration", k)] = diversity.category_calibration(top, history, content.categories)
+    shown = (len(lists) - np.diff(sparse.csc_matrix(seen).indptr)) * candidates
+    wanted = np.diff(sparse.csc_matrix(positives).indptr)
+    even = parity(top, hit, shown, wanted, content.group, 3)
+    over_lists = [(ALL, ALL, name, k, value, len(lists)) for name, value in even.items()]
+    frame = pd.DataFrame(over_lists, columns=["item_bucket", "user_bucket", "metric", "k", "value", "n_users"])
+    return pd.concat([_means(pd.DataFrame(per_user), user_bucket, ALL), frame], ignore_index=True)
 
 
 def _means(per_user: pd.DataFrame, user_bucket: NDArray[np.str_], item_bucket: str) -> pd.DataFrame:

@@ -2,14 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
 from tailor.cf.base import Engine
+from tailor.data.matrices import bucket_items, category_matrix
+from tailor.lm.embeddings import Embeddings
 from tailor.metrics import evaluate, report
 from tailor.metrics.protocol import test_stage, validation_stage
+from tailor.metrics.table import Content
 from tailor.options import EvaluationOptions, SplitOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -75,9 +79,8 @@ def join_lists(validation_lists: pd.DataFrame, test_lists: pd.DataFrame) -> pd.D
     return pd.concat([validation_lists, test_lists], ignore_index=True)
 
 
-def measure(
+def measure_known_users(
     recommendations: pd.DataFrame,
-    new_user_recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     train: Matrix,
@@ -85,18 +88,48 @@ def measure(
     cold_unused: Matrix,
     test: Matrix,
     cold: Matrix,
-    new_user: Matrix,
     params: dict[str, Any],
-    seed: int,
 ) -> pd.DataFrame:
-    """Measure the saved lists."""
+    """Measure accuracy and exposure of the saved lists."""
     stages = {
         c.VALIDATION: (validation_stage(items, train), validation),
         c.TEST: (test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold)),
     }
-    known = evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
-    new = evaluate.measure_new_users(new_user_recommendations, new_user, users, items, _options(params))
-    return pd.concat([known, new], ignore_index=True).assign(seed=seed)
+    return evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
+
+
+def measure_new_users(
+    recommendations: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, params: dict[str, Any]
+) -> pd.DataFrame:
+    """Measure the saved lists of new users."""
+    return evaluate.measure_new_users(recommendations, new_user, users, items, _options(params))
+
+
+def measure_beyond_accuracy(
+    recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    embeddings: Embeddings,
+    categories: pd.DataFrame,
+    params: dict[str, Any],
+) -> pd.DataFrame:
+    """Measure diversity, surprise and calibration; distances are the frozen encoder's, for every model alike."""
+    stage, counted = test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold)
+    group = np.select([bucket_items(items, c.HEAD), bucket_items(items, c.TAIL)], [0, 1], default=2)
+    of_items = category_matrix(items, categories)
+    content = Content(embeddings.vectors, of_items, items[c.N_TRAIN].to_numpy(dtype=np.int64), group)
+    k = max(_options(params).k)
+    return evaluate.measure_beyond_accuracy(recommendations, stage, counted, users, items, content, k)
+
+
+def join_metrics(known: pd.DataFrame, new: pd.DataFrame, beyond: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Put all figures into one table."""
+    return pd.concat([known, new, beyond], ignore_index=True).assign(seed=seed)
 
 
 def measure_clicks(

@@ -7,6 +7,7 @@ from tailor.pipelines.evaluation import nodes, registry
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
+_STAGE = ["users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix", "test_matrix", "cold_matrix"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -33,37 +34,32 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(nodes.join_lists, ["validation_lists", "test_lists"], "recommendations", name="join_lists"),
             Node(
-                nodes.measure,
-                [
-                    "recommendations",
-                    "new_user_recommendations",
-                    "users",
-                    "items",
-                    "train_matrix",
-                    "validation_matrix",
-                    "cold_unused_matrix",
-                    "test_matrix",
-                    "cold_matrix",
-                    "new_user_matrix",
-                    *_PARAMS,
-                ],
+                nodes.measure_known_users,
+                ["recommendations", *_STAGE, "params:evaluation"],
+                "known_user_metrics",
+                name="measure_known_users",
+            ),
+            Node(
+                nodes.measure_new_users,
+                ["new_user_recommendations", "users", "items", "new_user_matrix", "params:evaluation"],
+                "new_user_metrics",
+                name="measure_new_users",
+            ),
+            Node(
+                nodes.measure_beyond_accuracy,
+                ["recommendations", *_STAGE, "item_embeddings_frozen", "item_categories", "params:evaluation"],
+                "beyond_accuracy_metrics",
+                name="measure_beyond_accuracy",
+            ),
+            Node(
+                nodes.join_metrics,
+                ["known_user_metrics", "new_user_metrics", "beyond_accuracy_metrics", "params:seed"],
                 "metrics",
-                name="measure",
+                name="join_metrics",
             ),
             Node(
                 nodes.measure_clicks,
-                [
-                    *_FINAL[1:],
-                    "users",
-                    "items",
-                    "train_matrix",
-                    "validation_matrix",
-                    "cold_unused_matrix",
-                    "test_matrix",
-                    "cold_matrix",
-                    "params:data_processing.split",
-                    "params:evaluation",
-                ],
+                [*_FINAL[1:], *_STAGE, "params:data_processing.split", "params:evaluation"],
                 ["click_metrics", "click_calibration", "calibration_plot"],
                 name="measure_clicks",
             ),
