@@ -29,12 +29,12 @@ ARMS: dict[str, dict[str, Any]] = {
     "lora": {},
     "full": {"peft": {"method": "full"}, "learning_rate": 5e-5, "masked_lm": {"learning_rate": 5e-5}},
 }
-RIDGES, REGULARIZATIONS = (3.0, 10.0, 30.0, 100.0), (0.003, 0.01)
+RIDGES, REGULARIZATIONS = (0.3, 1.0, 5.0, 30.0), (0.01, 0.003, 0.03)
 Values = dict[str, np.ndarray]
 
 
 def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
-    """Try every ridge at one regularization, then the other at the best ridge; pseudo-cold B decides."""
+    """Try every ridge at one regularization, then the others at the best ridge; pseudo-cold B decides."""
     held_out = catalogue.pseudo_cold("B")
     learnt = catalogue.warm & ~held_out
     truth = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
@@ -47,7 +47,9 @@ def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
 
     for ridge in RIDGES:
         attempt(ridge, REGULARIZATIONS[0])
-    attempt(max(tried, key=lambda t: t[0])[1]["lambda_item_feature"], REGULARIZATIONS[1])
+    best = max(tried, key=lambda t: t[0])[1]["lambda_item_feature"]
+    for regularization in REGULARIZATIONS[1:]:
+        attempt(best, regularization)
     value, settings = max(tried, key=lambda t: t[0])
     return settings | {"pseudo_cold_b": round(value, 4)}
 

@@ -23,6 +23,7 @@ MAY_SEE_THEM = {
     "keep_train",
     "measure_known_users",
     "measure_beyond_accuracy",
+    "compare_models",
     "measure_clicks",
     "measure_variants",
 }
@@ -83,6 +84,18 @@ def test_click_probabilities_are_calibrated(finished):
     entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
     assert (table["log_loss"] < 0.95 * entropy).all()  # better than telling everybody the base rate
     assert (table["ece"] < 0.5 * rate).all()
+
+
+def test_the_registered_model_is_compared_with_the_whole_ladder(finished):
+    table = read(finished, "08_reporting/comparisons.parquet").set_index(["headline", "against"])
+    assert len(table) == 5 * 11
+    assert table.loc[("warm", "popular"), "verdict"] == "better"
+    assert table.loc[("warm", "popular"), "low"] > 0
+    assert (table["adjusted_p"] >= table["p"]).all()
+    for headline, (candidates, bucket) in {"warm": ("warm", "all"), "mixed_cold": ("mixed", "cold")}.items():
+        for other in ("ease", "hybrid_frozen"):
+            expected = figure(finished, "hybrid_lora", candidates, bucket) - figure(finished, other, candidates, bucket)
+            assert table.loc[(headline, other), "difference"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_every_promised_figure_is_there(finished):

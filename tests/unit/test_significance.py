@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tailor.metrics.significance import paired_bootstrap
+from tailor.metrics.significance import holm, paired_bootstrap, verdict
 
 
 def test_difference_and_ratio_by_hand():
@@ -39,3 +39,31 @@ def test_blocks_do_not_change_the_result(monkeypatch):
 def test_pairs_are_needed():
     with pytest.raises(ValueError, match="paired values are needed"):
         paired_bootstrap(np.array([0.1, np.nan]), np.array([0.1, 0.2]))
+
+
+def test_p_is_small_where_the_interval_excludes_zero():
+    rng = np.random.default_rng(0)
+    baseline = rng.random(400)
+    clear = paired_bootstrap(baseline + rng.normal(0.05, 0.1, 400), baseline, seed=1)
+    assert clear.low > 0
+    assert clear.p == pytest.approx(2 / 2001)  # no resample on the other side
+    assert paired_bootstrap(baseline, baseline).p == 1.0
+
+
+def test_holm_by_hand():
+    # Sorted: .01, .02, .04 times 3, 2, 1 is .03, .04, .04.
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.02])), [0.04, 0.03, 0.04])
+    np.testing.assert_allclose(holm(np.array([0.6, 0.5])), [1.0, 1.0])
+
+
+def test_without_users_nothing_is_shown():
+    found = paired_bootstrap(np.full(3, np.nan), np.full(3, np.nan))
+    assert found.n_users == 0
+    assert np.isnan([found.difference, found.low, found.ratio, found.p]).all()
+
+
+def test_verdicts_in_words():
+    assert verdict(0.01, 0.01) == "better"
+    assert verdict(-0.01, 0.01) == "worse"
+    assert verdict(0.01, 0.2) == "no difference shown"
+    assert verdict(0.01, float("nan")) == "no difference shown"

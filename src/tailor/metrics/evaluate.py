@@ -1,5 +1,6 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from tailor.data.matrices import bucket_items, first_of_each_row, keep_items
 from tailor.metrics.lists import groups, recommend, to_frame, to_lists
 from tailor.metrics.probability import Tally
 from tailor.metrics.protocol import Stage, positives
+from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.significance import holm, paired_bootstrap, verdict
 from tailor.metrics.table import Content, accuracy_rows, beyond_accuracy_rows, exposure_rows
 from tailor.options import EvaluationOptions
 
@@ -117,6 +120,59 @@ def measure_known_users(
         labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
         frames += [accuracy.assign(**labels), shown.assign(**labels)]
     return pd.concat(frames, ignore_index=True)
+
+
+#: Headline -> (candidates, bucket of the positives that count).
+COMPARED = {
+    "warm": (c.WARM, "all"),
+    "tail": (c.WARM, c.TAIL),
+    "cold": (c.COLD, "all"),
+    "mixed": (c.MIXED, "all"),
+    "mixed_cold": (c.MIXED, c.COLD),
+}
+
+
+def per_user_ndcg(
+    recommendations: pd.DataFrame, stage: Stage, counted: Matrix, users: pd.DataFrame, items: pd.DataFrame, k: int
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Return NDCG@k of every user (U,) on test, NaN without positives, by headline of :data:`COMPARED` and by model."""
+    found: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in COMPARED}
+    of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
+    for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
+        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], k)
+        truth = positives(counted, stage, candidates)
+        for name, (of, bucket) in COMPARED.items():
+            if of == candidates:
+                wanted = truth if bucket == "all" else keep_items(truth, stage.item_bucket == bucket)
+                values = np.full(len(users), np.nan)
+                values[who] = ndcg(hits(lists, sparse.csr_matrix(wanted[who])), np.diff(wanted[who].indptr), k)
+                found[name][model] = values
+    return found
+
+
+def compare(values: dict[str, dict[str, NDArray[np.float64]]], judged: str, seed: int) -> pd.DataFrame:
+    """Compare one model with every other: paired bootstrap over users, Holm's correction over the ladder.
+
+    Args:
+        values: per headline and model one value per user (U,), as of :func:`per_user_ndcg`.
+        judged: the model.
+        seed: of the resampling.
+
+    Returns:
+        Columns model, against, headline, difference, low, high, ratio, ratio_low, ratio_high, p, n_users, adjusted_p,
+        verdict.
+    """
+    frames = []
+    for headline, by_model in values.items():
+        others = [name for name in by_model if name != judged]
+        rows = pd.DataFrame([asdict(paired_bootstrap(by_model[judged], by_model[name], seed=seed)) for name in others])
+        adjusted = holm(rows["p"].to_numpy())
+        told = [verdict(d, p) for d, p in zip(rows["difference"], adjusted, strict=True)]
+        labels = {c.MODEL: judged, "against": others, "headline": headline}
+        frames.append(rows.assign(**labels, adjusted_p=adjusted, verdict=told))
+    table = pd.concat(frames, ignore_index=True)
+    first = [c.MODEL, "against", "headline"]
+    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def measure_beyond_accuracy(

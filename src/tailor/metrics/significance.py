@@ -1,4 +1,4 @@
-"""Are two models different? Paired bootstrap over users."""
+"""Are two models different? Paired bootstrap over users, Holm's correction over a ladder of them."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ class Comparison:
     ratio_low: float
     ratio_high: float
     """95 % percentile interval of the ratio."""
+    p: float
+    """Two-sided bootstrap p-value of no difference: twice the smaller share of resamples on one side of 0."""
     n_users: int
 
 
@@ -45,13 +47,19 @@ def paired_bootstrap(
     known = ~np.isnan(model)
     pairs = np.stack([model[known], baseline[known]], axis=1)
     n, rng = len(pairs), np.random.default_rng(seed)
+    if not n:
+        nothing = float("nan")
+        return Comparison(nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0)
     means = np.empty((resamples, 2))
-    block = max(1, _BUDGET // max(n, 1))
+    block = max(1, _BUDGET // n)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         means[start : start + size] = pairs[rng.integers(0, n, (size, n))].mean(axis=1)
     ours, theirs = pairs.mean(axis=0)
-    low, high = np.quantile(means[:, 0] - means[:, 1], [0.025, 0.975])
+    differences = means[:, 0] - means[:, 1]
+    low, high = np.quantile(differences, [0.025, 0.975])
+    # One resample is granted to either side, so p is never 0 (Davison & Hinkley 1997, eq. 4.11).
+    sides = (differences <= 0).sum(), (differences >= 0).sum()
     ratio_low, ratio_high = np.quantile(means[:, 0] / means[:, 1], [0.025, 0.975])
     return Comparison(
         difference=float(ours - theirs),
@@ -60,5 +68,22 @@ def paired_bootstrap(
         ratio=float(ours / theirs),
         ratio_low=float(ratio_low),
         ratio_high=float(ratio_high),
+        p=min(1.0, 2 * (int(min(sides)) + 1) / (resamples + 1)),
         n_users=n,
     )
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values adjusted for their number (n,): Holm 1979, max over smaller ones of (n - rank) p, at most 1."""
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+def verdict(difference: float, adjusted_p: float, level: float = 0.05) -> str:
+    """Say in words what a comparison showed."""
+    if not adjusted_p <= level:
+        return "no difference shown"
+    return "better" if difference > 0 else "worse"

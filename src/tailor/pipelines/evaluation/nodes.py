@@ -127,6 +127,25 @@ def measure_beyond_accuracy(
     return evaluate.measure_beyond_accuracy(recommendations, stage, counted, users, items, content, k)
 
 
+def compare_models(
+    recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """Compare the registered model with the whole ladder, user by user."""
+    o, stage = _options(params), test_stage(items, train, validation, cold_unused)
+    counted = sparse.csr_matrix(test + cold)
+    values = evaluate.per_user_ndcg(recommendations, stage, counted, users, items, max(o.k))
+    return evaluate.compare(values, o.registered, seed)
+
+
 def join_metrics(known: pd.DataFrame, new: pd.DataFrame, beyond: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Put all figures into one table."""
     return pd.concat([known, new, beyond], ignore_index=True).assign(seed=seed)

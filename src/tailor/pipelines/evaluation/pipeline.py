@@ -52,6 +52,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="measure_beyond_accuracy",
             ),
             Node(
+                nodes.compare_models,
+                ["recommendations", *_STAGE, *_PARAMS],
+                "comparisons",
+                name="compare_models",
+            ),
+            Node(
                 nodes.join_metrics,
                 ["known_user_metrics", "new_user_metrics", "beyond_accuracy_metrics", "params:seed"],
                 "metrics",
