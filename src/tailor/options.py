@@ -398,6 +398,20 @@ class TunedOptions(Options):
     """Option set of the hybrid on tuned embeddings."""
 
 
+class RerankOptions(Options):
+    """How a pool of candidates becomes a list."""
+
+    method: Literal["none", "mmr", "dpp", "calibrated", "tail", "caps"] = "none"
+    """Maximal marginal relevance (Carbonell & Goldstein 1998), greedy MAP of a determinantal point process (Chen et al.
+    2018), calibration to the history's categories (Steck 2018), a lift for tail items, caps per category."""
+    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """0: the list as it is, bit for bit; 1: relevance no longer counts (``caps``: one item per category)."""
+    pool: Count = 200
+    """Candidates that a list is chosen from, the best by score."""
+    min_score: float | None = None
+    """Threshold mode: items below this score are not listed; null lists k items."""
+
+
 class EvaluationOptions(Options):
     """``parameters/evaluation.yml``."""
 
