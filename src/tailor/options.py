@@ -282,9 +282,9 @@ class Dials(Options):
     """How readily items without train interactions enter mixed lists."""
     tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """How far tail items are lifted over the head's."""
-    cold_span: Positive = 2.0
+    cold_span: Positive = 1.0
     """What ``cold_exposure`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
-    tail_span: Positive = 2.0
+    tail_span: Positive = 1.0
     """What ``tail_weight`` = 1 adds to tail items, in the same unit."""
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together; the other warm items are the tail."""
@@ -322,8 +322,9 @@ class MixtureOptions(Options):
     """Cells (users x items) that the gate is fitted on; 4 bytes each per source. More users are sampled down."""
     newcomer_history: list[Count] = [1, 3, 5, 10]
     """History lengths that get weights of their own, each for histories up to that long."""
-    shifts: list[float] = [-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0]
-    """Cold shifts tried, in standard deviations of a user's warm scores; the one with the best mixed NDCG is taken."""
+    shifts: list[float] = [-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+    """Cold shifts tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is taken, of
+    equally good ones the largest."""
     steps: Count = 10
     """Settings per dial in the price lists, beside 0."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01

@@ -256,6 +256,9 @@ def test_the_shift_is_the_most_accurate_one(scorer, holdout):
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
     # Fifty deviations would list nothing but cold items.
     assert fit_shift(scorer, gate, cells, holdout, options, 10)[0].shift == 0.0
+    # Far below the warm items nothing changes any more: of equally accurate shifts the largest is taken.
+    options = MixtureOptions(shifts=[-1000.0, -900.0], steps=1)
+    assert fit_shift(scorer, gate, cells, holdout, options, 10)[0].shift == -900.0
 
 
 def test_unequal_budgets_are_refused():

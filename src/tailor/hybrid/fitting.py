@@ -149,7 +149,7 @@ def fit_shift(
     def mixed(of: Gate, dials: Dials, only: Mask | None = None) -> float:
         return _mean(cells.measure(mix(z, of, dials, warm, tail, cells.sides), k, only))
 
-    shift = max(options.shifts, key=lambda s: mixed(replace(gate, shift=s), off))
+    shift = max(options.shifts, key=lambda s: (round(mixed(replace(gate, shift=s), off), 6), s))
     gate = replace(gate, shift=shift)
     settings = np.linspace(0, 1, options.steps + 1).round(6).tolist()
     prices = []
