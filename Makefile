@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation viz serve clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality viz serve clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -50,6 +50,9 @@ bench: $(VENV)/requirements.lock
 
 bench-lm: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm.py
+
+bench-quality: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/quality.py
 
 bench-lm-ablation: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm_ablation.py
