@@ -24,6 +24,7 @@ help:
 	@echo "make test   all tests        make check  ruff, types, import contracts"
 	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
 	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
+	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)"
 	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock

@@ -24,6 +24,7 @@ MAY_SEE_THEM = {
     "measure_known_users",
     "measure_beyond_accuracy",
     "compare_models",
+    "frontier_on_test",
     "measure_clicks",
     "measure_variants",
 }
@@ -96,6 +97,21 @@ def test_the_registered_model_is_compared_with_the_whole_ladder(finished):
         for other in ("ease", "hybrid_frozen"):
             expected = figure(finished, "hybrid_lora", candidates, bucket) - figure(finished, other, candidates, bucket)
             assert table.loc[(headline, other), "difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_frontiers_start_at_the_lists_that_were_measured(finished):
+    table = read(finished, "08_reporting/frontier.parquet")
+    plain = table[table["method"] == "none"].set_index("split")
+    # The same lists, the same figures (users without positives are left out of both).
+    assert plain.loc["test", "ndcg"] == pytest.approx(figure(finished, "hybrid_lora", "mixed"), abs=1e-9)
+    assert plain.loc["test", "tail_ndcg"] == pytest.approx(figure(finished, "hybrid_lora", "mixed", "tail"), abs=1e-9)
+    preset = json.loads((finished.data / "06_models/balance_preset.json").read_text())
+    chosen = table[table["balance"] & (table["split"] == "validation")]
+    assert chosen["method"].tolist() == [preset["method"]]
+    assert chosen["ndcg"].iloc[0] >= 0.98 * plain.loc["validation", "ndcg"]
+    assert table[(table["split"] == "test") & (table["method"] == "mmr")][
+        "intra_list_diversity"
+    ].is_monotonic_increasing
 
 
 def test_every_promised_figure_is_there(finished):

@@ -10,9 +10,11 @@ from scipy import sparse
 
 from tailor.errors import BadInputError
 from tailor.hybrid import rerank as module
+from tailor.hybrid.frontier import Pool, balance, trace
 from tailor.hybrid.rerank import ItemFacts, relevance, rerank
 from tailor.metrics import diversity
-from tailor.options import RerankOptions
+from tailor.metrics.ranking import hits, ndcg
+from tailor.options import FrontierOptions, RerankOptions
 
 METHODS = ["mmr", "dpp", "calibrated", "tail", "caps"]
 
@@ -166,3 +168,25 @@ def test_more_strength_means_more_diversity_and_less_relevance(seed, method):
 def test_relevance_is_scaled_per_user():
     found = relevance(np.array([[3.0, 2.0, -np.inf], [1.0, 1.0, 1.0]], np.float32))
     assert found.tolist() == [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+
+
+def test_the_frontier_starts_at_the_list_as_it_is_and_balance_keeps_its_price():
+    pool, scores, history, facts = world(n_users=60, size=20)
+    rng = np.random.default_rng(0)
+    # What is wanted is likelier the better its place.
+    wanted = rng.random(pool.shape) < np.linspace(0.5, 0.1, 20)
+    rows = np.repeat(np.arange(60), wanted.sum(axis=1))
+    positives = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, pool[wanted])), shape=history.shape)
+    options = FrontierOptions(strengths=[0.2, 0.6], pool=20, max_price=0.1)
+    table = trace(Pool(pool, scores, history, positives, 30), facts, options, 5)
+    assert len(table) == 1 + 5 * 2
+    plain = table.iloc[0]
+    hit = hits(pool[:, :5], positives)
+    assert plain["ndcg"] == pytest.approx(np.nanmean(ndcg(hit, np.diff(positives.indptr), 5)))
+    assert plain["aplt"] == pytest.approx(facts.tail[pool[:, :5]].mean())
+    assert plain["catalog_coverage"] == len(np.unique(pool[:, :5])) / 30
+    preset = balance(table, 0.1, 20)
+    chosen = table[(table["method"] == preset.method) & (table["strength"] == preset.strength)].iloc[0]
+    assert chosen["ndcg"] >= 0.9 * plain["ndcg"]
+    assert preset.method != "none"
+    assert balance(table[table["method"].isin(["none", "mmr"])].assign(ndcg=[1, 0.5, 0.4]), 0.1, 20).method == "none"

@@ -7,7 +7,6 @@ Shapes: ``B`` users, ``P`` places of the pool, ``k`` places of the list, ``m`` e
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from tailor.options import RerankOptions
 Lists = NDArray[np.int64]
 Scores = NDArray[np.float32]
 Floats = NDArray[np.float64]
-Method = Literal["mmr", "dpp", "calibrated", "tail", "caps"]
 _BLOCK, _SMOOTHING, _SMALL = 64, 0.01, 1e-10
 
 

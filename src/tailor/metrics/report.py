@@ -89,3 +89,35 @@ def calibration_plot(curve: pd.DataFrame) -> go.Figure:
         yaxis={"title": "clicked", "type": "log"},
         legend={"orientation": "h"},
     )
+
+
+_GAINS = {
+    "intra_list_diversity": "intra-list diversity",
+    "catalog_coverage": "catalog coverage",
+    "tail_ndcg": "NDCG of tail items",
+}
+
+
+def frontier_plot(table: pd.DataFrame) -> go.Figure:
+    """Draw NDCG against what re-ranking wins, a line per method; the star is the balance preset."""
+    figure = make_subplots(cols=len(_GAINS))
+    plain = table[table["method"] == "none"]
+    for column, (name, title) in enumerate(_GAINS.items(), start=1):
+        methods = table[table["method"] != "none"].groupby("method", sort=False)
+        for colour, (method, rows) in zip(DEFAULT_PLOTLY_COLORS, methods, strict=False):
+            line = pd.concat([plain, rows])
+            figure.add_scatter(
+                x=line[name],
+                y=line["ndcg"],
+                text=[f"{method} {strength:g}" for strength in line["strength"]],
+                marker={"symbol": ["star" if chosen else "circle" for chosen in line["balance"]], "size": 9},
+                mode="lines+markers",
+                name=str(method),
+                line={"color": colour},
+                showlegend=column == 1,
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(title=title, col=column)
+    figure.update_yaxes(title="NDCG", col=1)
+    return figure.update_layout(title="Re-ranking mixed lists (test)", legend={"orientation": "h"})

@@ -2,11 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation import nodes, registry
+from tailor.pipelines.evaluation import frontiers, nodes, registry
 
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
+_CONTENT = ["item_embeddings_frozen", "item_categories"]
 _STAGE = ["users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix", "test_matrix", "cold_matrix"]
 
 
@@ -47,7 +48,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.measure_beyond_accuracy,
-                ["recommendations", *_STAGE, "item_embeddings_frozen", "item_categories", "params:evaluation"],
+                ["recommendations", *_STAGE, *_CONTENT, "params:evaluation"],
                 "beyond_accuracy_metrics",
                 name="measure_beyond_accuracy",
             ),
@@ -68,6 +69,25 @@ def create_pipeline(**_: object) -> Pipeline:
                 [*_FINAL[1:], *_STAGE, "params:data_processing.split", "params:evaluation"],
                 ["click_metrics", "click_calibration", "calibration_plot"],
                 name="measure_clicks",
+            ),
+            Node(frontiers.describe_items, ["items", *_CONTENT], "item_facts", name="describe_items"),
+            Node(
+                frontiers.frontier_on_validation,
+                [*_VALIDATION[1:], "users", "items", "train_matrix", "validation_matrix", "item_facts", *_PARAMS],
+                ["validation_frontier", "balance_preset"],
+                name="frontier_on_validation",
+            ),
+            Node(
+                frontiers.frontier_on_test,
+                [*_FINAL[1:], *_STAGE, "item_facts", *_PARAMS],
+                "test_frontier",
+                name="frontier_on_test",
+            ),
+            Node(
+                frontiers.join_frontiers,
+                ["validation_frontier", "test_frontier", "balance_preset"],
+                ["frontier", "frontier_plot"],
+                name="join_frontiers",
             ),
             Node(
                 nodes.summarise,

@@ -1,0 +1,96 @@
+"""Nodes that re-rank the registered model's lists. Only ``frontier_on_test`` sees test positives."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.data.hashing import tie_ranks
+from tailor.data.matrices import bucket_items, category_matrix
+from tailor.hybrid.frontier import Pool, balance, trace
+from tailor.hybrid.rerank import ItemFacts
+from tailor.lm.embeddings import Embeddings
+from tailor.metrics import report
+from tailor.metrics.lists import recommend
+from tailor.metrics.protocol import Stage, positives, test_stage, validation_stage
+from tailor.options import EvaluationOptions, parse
+
+Engines = dict[str, Engine[Any]]
+Matrix = sparse.csr_matrix
+
+
+def describe_items(items: pd.DataFrame, embeddings: Embeddings, categories: pd.DataFrame) -> ItemFacts:
+    """Put together what re-ranking looks at; distances are the frozen encoder's."""
+    return ItemFacts(embeddings.vectors, category_matrix(items, categories), bucket_items(items, c.TAIL))
+
+
+def _trace(
+    models: Engines,
+    stage: Stage,
+    counted: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    facts: ItemFacts,
+    o: EvaluationOptions,
+    seed: int,
+) -> pd.DataFrame:
+    """List the candidates of every user with positives, re-rank them in every way, measure."""
+    wanted = positives(counted, stage, c.MIXED)
+    who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
+    mixed, ties = {c.MIXED: stage.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    size, block = min(o.frontier.pool, len(items)), o.block_users
+    lists = recommend(models["hybrid"], who, stage.history[who], stage.seen[who], mixed, size, ties, block)[c.MIXED]
+    pool = Pool(*lists, stage.history[who], wanted[who], int(mixed[c.MIXED].sum()))
+    return trace(pool, facts, o.frontier, min(max(o.k), size))
+
+
+def frontier_on_validation(
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    facts: ItemFacts,
+    params: dict[str, Any],
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Re-rank validation lists; choose the balance preset."""
+    o = parse(EvaluationOptions, params, "evaluation")
+    models, stage = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_stage(items, train)
+    table = _trace(models, stage, validation, users, items, facts, o, seed)
+    return table, balance(table, o.frontier.max_price, o.frontier.pool).model_dump()
+
+
+def frontier_on_test(
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    validation: Matrix,
+    cold_unused: Matrix,
+    test: Matrix,
+    cold: Matrix,
+    facts: ItemFacts,
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """Re-rank test lists."""
+    o, stage = parse(EvaluationOptions, params, "evaluation"), test_stage(items, train, validation, cold_unused)
+    models, counted = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], sparse.csr_matrix(test + cold)
+    return _trace(models, stage, counted, users, items, facts, o, seed)
+
+
+def join_frontiers(
+    on_validation: pd.DataFrame, on_test: pd.DataFrame, preset: dict[str, Any]
+) -> tuple[pd.DataFrame, go.Figure]:
+    """Put both tables into one, mark the balance preset, draw."""
+    tables = [on_validation.assign(**{c.SPLIT: c.VALIDATION}), on_test.assign(**{c.SPLIT: c.TEST})]
+    table = pd.concat(tables, ignore_index=True)
+    table["balance"] = (table["method"] == preset["method"]) & (table["strength"] == preset["strength"])
+    return table, report.frontier_plot(table[table[c.SPLIT] == c.TEST])
