@@ -439,7 +439,7 @@ class EvaluationOptions(Options):
     """How many items of a new user are revealed."""
     block_users: Count = 512
     """Users scored at a time; memory grows with block_users x n_items x 4 bytes per source."""
-    registered: str = "hybrid_lora"
+    registered: Literal["hybrid_frozen", "hybrid_lora"] = "hybrid_lora"
     """The model that is logged and registered."""
     frontier: FrontierOptions = FrontierOptions()
     """Re-ranking of the registered model's lists."""

@@ -9,6 +9,7 @@ import threading
 from functools import partial
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -33,7 +34,44 @@ def test_the_notebook_runs(finished, monkeypatch):
     text = str([cell.get("outputs", "") for cell in notebook.cells])
     assert "hybrid_lora" in text
     assert "known_user" in text
-    assert "'shift'" in text
+    assert "'cold_exposure'" in text
+
+
+CHROME = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+CHROME += ["--disable-component-update", "--disable-sync", "--disable-quic"]
+
+
+def test_the_report_is_one_self_contained_page(finished):
+    page = (finished.data / "08_reporting" / "report.html").read_text()
+    assert "hybrid_lora" in page
+    assert "src=" not in page.split("<body>")[1]  # nothing is fetched
+    assert 'name="viewport"' in page
+    for words in (
+        "Is it better?",
+        "best other model by its mean",
+        "What three users get",
+        "User A",
+        "balance",
+        "git_commit",
+    ):
+        assert words in page, words
+    assert "no difference shown" in page or "better" in page
+    users = pd.read_parquet(finished.data / "03_primary" / "users.parquet")["user_id"]
+    assert not any(f">{user}<" in page for user in users)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
+def test_the_report_draws_in_a_browser(finished, tmp_path, width):
+    url = (finished.data / "08_reporting" / "report.html").as_uri()
+    common = [CHROMIUM, *CHROME, f"--user-data-dir={tempfile.mkdtemp()}", "--virtual-time-budget=20000"]
+    common.append(f"--window-size={width},1400")
+    page = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True).stdout
+    # Comparison, heat map, prices, frontier, calibration, training: each is drawn.
+    assert page.count('class="main-svg"') >= 6
+    shot = tmp_path / "report.png"
+    subprocess.run([*common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
+    assert shot.stat().st_size > 20_000
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +113,7 @@ def test_viz_knows_layers_and_previews(viz):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_viz_draws_the_layers_in_a_browser(viz, tmp_path):
     _, url = viz
-    common = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    common += [
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-quic",
-        f"--user-data-dir={tempfile.mkdtemp()}",
-    ]
+    common = [*CHROME, f"--user-data-dir={tempfile.mkdtemp()}"]
     shot = tmp_path / "flowchart.png"
     common += ["--window-size=1800,1200", "--virtual-time-budget=20000"]
     page = subprocess.run(

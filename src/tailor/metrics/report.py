@@ -48,6 +48,8 @@ def comparison_plot(summary: pd.DataFrame, k: int) -> go.Figure:
     )
 
 
+#: A legend that leaves room for the titles of the x-axes.
+_BELOW = {"orientation": "h", "y": -0.25}
 _DIALS = {
     "cold_exposure": ("Cold exposure", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
     "tail_weight": ("Tail weight", "NDCG of tail items in warm lists", "NDCG of warm lists"),
@@ -73,7 +75,7 @@ def price_plot(prices: dict[str, pd.DataFrame]) -> go.Figure:
             )
         figure.update_xaxes(title=exposed, col=column)
         figure.update_yaxes(title=accuracy, col=column)
-    return figure.update_layout(title="The price of the dials (validation, pseudo-cold B)", legend={"orientation": "h"})
+    return figure.update_layout(title="The price of the dials (validation, pseudo-cold B)", legend=_BELOW)
 
 
 def calibration_plot(curve: pd.DataFrame) -> go.Figure:
@@ -120,4 +122,4 @@ def frontier_plot(table: pd.DataFrame) -> go.Figure:
             )
         figure.update_xaxes(title=title, col=column)
     figure.update_yaxes(title="NDCG", col=1)
-    return figure.update_layout(title="Re-ranking mixed lists (test)", legend={"orientation": "h"})
+    return figure.update_layout(title="Re-ranking mixed lists (test)", legend=_BELOW)

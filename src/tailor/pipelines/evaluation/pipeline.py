@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation import frontiers, nodes, registry
+from tailor.pipelines.evaluation import frontiers, nodes, registry, reporting
 
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
@@ -119,6 +119,36 @@ def create_pipeline(**_: object) -> Pipeline:
                 ],
                 "registered_model",
                 name="register",
+            ),
+            Node(
+                reporting.tell_people,
+                [*_FINAL[1:], "users", "items", "train_matrix", "recommendations", *_PARAMS],
+                "people",
+                name="tell_people",
+            ),
+            Node(
+                reporting.collect_figures,
+                ["comparison_plot", "price_plot", "frontier_plot", "calibration_plot", "lm_training_plot"],
+                "report_figures",
+                name="collect_figures",
+            ),
+            Node(
+                reporting.write_report,
+                [
+                    "summary",
+                    "comparisons",
+                    "metrics",
+                    "click_metrics",
+                    "data_quality",
+                    "data_summary",
+                    "people",
+                    "balance_preset",
+                    "report_figures",
+                    "registered_model",
+                    "params:evaluation",
+                ],
+                "report",
+                name="write_report",
             ),
             Node(
                 registry.check,

@@ -16,7 +16,6 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
-from tailor.errors import ConfigurationError
 from tailor.lm.adapter import Adapter
 from tailor.lm.embeddings import Embeddings
 from tailor.options import EvaluationOptions, parse
@@ -54,8 +53,6 @@ def build_recommender(
     """Join the chosen scorer with ids and known histories: what will be served."""
     options = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    if options.registered not in models:
-        raise ConfigurationError(f"evaluation.registered = '{options.registered}'; known: {', '.join(models)}.")
     return Recommender(
         engine=models[options.registered],
         user_ids=users[c.USER].to_numpy(dtype=object),
