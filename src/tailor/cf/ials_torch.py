@@ -5,6 +5,7 @@ sweeps here. Memory: ``_BUDGET`` gathered floats at a time, beside the factors.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ def solve_rows(
     return out
 
 
-def fit(train: sparse.csr_matrix, features: Factors | None, options: IALSOptions, seed: int) -> Solution:
+def fit(train: sparse.csr_matrix, features: NDArray[Any] | None, options: IALSOptions, seed: int) -> Solution:
     """Minimise the objective of :mod:`tailor.cf.ials` by alternating exact solves: users, W, items.
 
     Args:

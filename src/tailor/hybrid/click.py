@@ -95,7 +95,7 @@ def fit_click(
     def loss(theta: Design) -> tuple[float, Design]:
         odds = X @ theta + offset
         value = weight @ (np.logaddexp(0, odds) - y * odds) + options.l2 / 2 * theta @ theta
-        return value / len(y), (X.T @ (weight * (expit(odds) - y)) + options.l2 * theta) / len(y)
+        return float(value) / len(y), (X.T @ (weight * (expit(odds) - y)) + options.l2 * theta) / len(y)
 
     def hessian(theta: Design) -> Design:
         p = expit(X @ theta + offset)

@@ -48,7 +48,7 @@ def explain(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]
     scores = scorer.score(history)[0, items].astype(np.float64)
     z = np.stack([source[0, items] for source in scorer.standardised(history)], axis=1).astype(np.float64)
     own = weights(scorer, history, items) * z
-    known = np.sort(history.indices)
+    known = np.sort(history.indices).astype(np.int64)
     return Explanation(items, own, scores - own.sum(axis=1), known, factor_shares(scorer, known, items))
 
 

@@ -93,10 +93,10 @@ def parity(
     """
     listed = np.bincount(group[lists[lists >= 0]], minlength=n_groups)
     found = np.bincount(group[lists[hit]], minlength=n_groups)
-    cells, positives = (np.bincount(group, weights=v, minlength=n_groups) for v in (shown, wanted))
+    cells, positives = (np.bincount(group, weights=v, minlength=n_groups).astype(np.int64) for v in (shown, wanted))
     return {"poprsp": _spread(listed, cells), "popreo": _spread(found, positives)}
 
 
-def _spread(counts: Counts, of: NDArray[np.float64]) -> float:
+def _spread(counts: Counts, of: Counts) -> float:
     chance = counts[of > 0] / of[of > 0]
     return float(chance.std() / chance.mean()) if len(chance) and chance.mean() > 0 else float("nan")
