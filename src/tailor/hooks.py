@@ -78,12 +78,14 @@ class ProjectHooks:
         for name, title in (("data_quality", "Repaired or dropped"), ("summary", "Test figures, full ranking")):
             if name in outputs:
                 console.print(_table(catalog.load(name), title))
-        if "registered_model" in outputs:
-            model = catalog.load("registered_model")
+        if "promotion" in outputs:
+            model = catalog.load("promotion")
             console.print(
                 f"Registered [bold]{model['name']}[/] version {model['version']} as [bold]{model['alias']}[/]: "
                 f'mlflow.pyfunc.load_model("models:/{model["name"]}@{model["alias"]}")'
             )
+            for reason in model["reasons"]:
+                console.print(f"  {model['decision']}: {reason}", markup=False)
 
 
 def _path(catalog: DataCatalog, name: str) -> str | None:

@@ -430,6 +430,19 @@ class FrontierOptions(Options):
     with the highest mean gain in intra-list diversity, catalog coverage and tail NDCG, each relative to the largest."""
 
 
+class PromotionOptions(Options):
+    """When a challenger becomes champion: every rule must hold."""
+
+    max_mixed_loss: Annotated[float, Field(ge=0.0)] = 0.002
+    """The 95 % lower bound of the difference in mixed NDCG must not lie further below 0."""
+    min_tail_gain: float = 0.0
+    """The difference in tail NDCG must be larger."""
+    max_coverage_loss: Annotated[float, Field(ge=0.0)] = 0.0
+    """Catalog coverage may fall by this much."""
+    max_p99_ms: Positive = 250.0
+    """Budget for the 99th percentile of single requests, in process, in milliseconds."""
+
+
 class EvaluationOptions(Options):
     """``parameters/evaluation.yml``."""
 
@@ -443,6 +456,8 @@ class EvaluationOptions(Options):
     """The model that is logged and registered."""
     frontier: FrontierOptions = FrontierOptions()
     """Re-ranking of the registered model's lists."""
+    promotion: PromotionOptions = PromotionOptions()
+    """Rules by which a challenger replaces the champion."""
 
 
 class InferenceOptions(Options):

@@ -25,6 +25,7 @@ MAY_SEE_THEM = {
     "measure_beyond_accuracy",
     "compare_models",
     "frontier_on_test",
+    "judge",
     "measure_clicks",
     "measure_variants",
 }

@@ -13,7 +13,7 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from tests.conftest import BIN, environment, kedro
+from tests.conftest import BIN, environment, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -126,10 +126,95 @@ def test_the_models_requirements_never_name_tailor(finished):
     assert all("==" in line for line in lines)
 
 
-def test_a_second_registration_is_the_challenger(finished):
-    kedro(finished.project, "run", "--env=test", "--pipelines=evaluation")
-    registered = json.loads((finished.data / "06_models/registered_model.json").read_text())
-    assert (registered["version"], registered["alias"]) == ("2", "challenger")
+def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
+    """Another model is promoted by easy rules, the next is refused by strict ones, a rollback undoes the promotion."""
+    import mlflow
+
+    from tailor.pipelines.evaluation import promotion
+
+    client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
+
+    def outcome():
+        return json.loads((finished.data / "06_models/promotion.json").read_text())
+
+    def champion():
+        return str(client.get_model_version_by_alias("tailor-test", "champion").version)
+
+    assert outcome()["decision"] == "first"
+    rules = {"max_mixed_loss": 1.0, "min_tail_gain": -1.0, "max_coverage_loss": 1.0, "max_p99_ms": 60_000.0}
+    easy = {"evaluation": {"registered": "hybrid_frozen", "promotion": rules}}
+    run_here(finished.project, monkeypatch, params=easy, pipeline_names=["evaluation"])
+    assert (outcome()["version"], outcome()["alias"], outcome()["decision"]) == ("2", "champion", "promoted")
+    assert champion() == "2"
+    tags = client.get_model_version("tailor-test", "2").tags
+    assert (tags["decision"], tags["replaced_version"], tags["earlier_looks"]) == ("promoted", "1", "1")
+    assert "holds: mixed NDCG" in tags["reasons"]
+    strict = {"evaluation": {"promotion": {"min_tail_gain": 0.9}}}
+    run_here(finished.project, monkeypatch, params=strict, pipeline_names=["evaluation"])
+    assert (outcome()["version"], outcome()["alias"], outcome()["decision"]) == ("3", "challenger", "refused")
+    assert any(reason.startswith("fails: tail NDCG") for reason in outcome()["reasons"])
+    assert champion() == "2"
+    log = pd.read_parquet(finished.data / "08_reporting/promotion_log.parquet")
+    assert log[["version", "decision"]].to_numpy().tolist() == [["1", "first"], ["2", "promoted"], ["3", "refused"]]
+    # An interruption between decision and alias leaves the old champion.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            promotion.move_alias(outcome(), {"decision": "promoted", "reasons": [], "earlier_looks": 0})
+    assert champion() == "2"
+    run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
+    assert champion() == "1"
+    with pytest.raises(Exception, match="replaced no other: nothing to roll back to"):
+        run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def judge(finished, monkeypatch):
+    """``judge`` on what the run left, with the challenger's lists changed."""
+    import mlflow
+    from scipy import sparse
+
+    from tailor.pipelines.evaluation.promotion import judge
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.tracking_uri)
+    mlflow.set_tracking_uri(finished.tracking_uri)
+    monkeypatch.chdir(finished.project)
+    registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
+    model = mlflow.pyfunc.load_model(f"models:/tailor-test/{registered['version']}")
+    lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
+    tables = [pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items")]
+    names = ("train", "validation", "cold_unused", "test", "cold")
+    matrices = [sparse.load_npz(finished.data / f"04_feature/{name}_matrix.npz") for name in names]
+    checked = {"equal_places": 1, "places": 1}
+
+    def call(change=lambda frame: frame, **told):
+        recommender = model.unwrap_python_model().recommender
+        params = {"promotion": {"max_p99_ms": 60_000.0}}
+        return judge(registered | told, checked, recommender, change(lists.copy()), *tables, *matrices, params)
+
+    return call
+
+
+def test_a_worse_model_is_refused(judge):
+    def give_to_the_wrong_users(lists):
+        users = lists["user_id"].unique()
+        return lists.assign(user_id=lists["user_id"].map(dict(zip(users, [*users[1:], users[0]], strict=True))))
+
+    decision = judge(give_to_the_wrong_users)
+    assert decision["decision"] == "refused"
+    assert decision["reasons"][0].startswith("fails: mixed NDCG: lower bound of the difference -")
+    assert decision["reasons"][-1] == "champion: version 1, fitted under the same split"
+
+
+def test_under_another_split_the_champions_recipe_is_fitted_anew(judge):
+    assert judge(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
+    refused = judge(split_hash="another", model="hybrid_frozen")
+    assert refused["decision"] == "refused"
+    assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
 
 
 @pytest.fixture(scope="module")

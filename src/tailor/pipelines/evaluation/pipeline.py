@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation import frontiers, nodes, registry, reporting
+from tailor.pipelines.evaluation import frontiers, nodes, promotion, registry, reporting
 
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
@@ -133,6 +133,24 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="collect_figures",
             ),
             Node(
+                registry.check,
+                ["registered_model", "recommendations", "users", "items", "validation_matrix", "cold_unused_matrix"],
+                "registration_check",
+                name="check_registered",
+            ),
+            Node(
+                promotion.judge,
+                ["registered_model", "registration_check", "recommender", "recommendations", *_STAGE, _PARAMS[0]],
+                "judged",
+                name="judge",
+            ),
+            Node(
+                promotion.move_alias,
+                ["registered_model", "judged"],
+                ["promotion", "promotion_log"],
+                name="move_alias",
+            ),
+            Node(
                 reporting.write_report,
                 [
                     "summary",
@@ -144,17 +162,11 @@ def create_pipeline(**_: object) -> Pipeline:
                     "people",
                     "balance_preset",
                     "report_figures",
-                    "registered_model",
+                    "promotion",
                     "params:evaluation",
                 ],
                 "report",
                 name="write_report",
-            ),
-            Node(
-                registry.check,
-                ["registered_model", "recommendations", "users", "items", "validation_matrix", "cold_unused_matrix"],
-                "registration_check",
-                name="check_registered",
             ),
         ]
     )

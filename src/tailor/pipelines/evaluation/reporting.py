@@ -56,12 +56,12 @@ def write_report(
     told: list[dict[str, Any]],
     balance: dict[str, Any],
     figures: dict[str, go.Figure],
-    registered: dict[str, Any],
+    promotion: dict[str, Any],
     params: dict[str, Any],
 ) -> str:
     """Build the page and log it to the run."""
     o = parse(EvaluationOptions, params, "evaluation")
-    provenance = {name: str(value) for name, value in registered.items()}
+    provenance = {name: str(value) for name, value in promotion.items()}
     tables = (summary, comparisons, metrics, clicks, quality, data_summary)
     html = page.build(page.Material(o.registered, max(o.k), *tables, told, balance, figures, provenance))
     mlflow.log_text(html, "report.html")

@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 
 
 def recommend_to_everybody(
-    champion: PyFuncModel, users: pd.DataFrame, registered: dict[str, Any], params: dict[str, Any]
+    champion: PyFuncModel, users: pd.DataFrame, promotion: dict[str, Any], params: dict[str, Any]
 ) -> pd.DataFrame:
-    """Ask the champion for the top k of every user, block by block; the registered version orders this node last."""
+    """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
     options = parse(InferenceOptions, params, "inference")
-    log.info("The champion of '%s' answers for %d users", registered["name"], len(users))
+    log.info("The champion of '%s' answers for %d users", promotion["name"], len(users))
     blocks = []
     for start in progress(range(0, len(users), options.block_users), "inference", "block"):
         asked = users[[c.USER]].iloc[start : start + options.block_users].reset_index(drop=True)

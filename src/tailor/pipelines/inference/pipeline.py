@@ -11,7 +11,7 @@ def create_pipeline(**_: object) -> Pipeline:
         [
             Node(
                 nodes.recommend_to_everybody,
-                ["champion", "users", "registered_model", "params:inference"],
+                ["champion", "users", "promotion", "params:inference"],
                 "batch_recommendations",
                 name="recommend_to_everybody",
             )

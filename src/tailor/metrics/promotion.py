@@ -1,0 +1,53 @@
+"""May a challenger replace the champion? Rules over paired differences on the same rows, each with its reason."""
+
+from dataclasses import dataclass
+
+from tailor.metrics.significance import Comparison
+from tailor.options import PromotionOptions
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What both models did on rows that neither was fitted on."""
+
+    mixed: Comparison
+    """NDCG of mixed lists, challenger against champion."""
+    tail: Comparison
+    """NDCG of tail items in warm lists."""
+    coverage: tuple[float, float]
+    """Catalog coverage of mixed lists: challenger's, champion's."""
+    p99_ms: float
+    """99th percentile of the challenger's answers to single requests, in process, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Promoted or not, and why."""
+
+    promoted: bool
+    reasons: list[str]
+    """One line per rule: what was asked, what was found."""
+
+
+def decide(evidence: Evidence, options: PromotionOptions) -> Decision:
+    """Apply every rule; the challenger is promoted if all hold."""
+    e, o = evidence, options
+    rules = [
+        (
+            e.mixed.low >= -o.max_mixed_loss,
+            f"mixed NDCG: lower bound of the difference {e.mixed.low:+.4f}, asked for >= {-o.max_mixed_loss:+.4f}",
+        ),
+        (
+            e.tail.difference > o.min_tail_gain,
+            f"tail NDCG: difference {e.tail.difference:+.4f} [{e.tail.low:+.4f}, {e.tail.high:+.4f}], "
+            f"asked for > {o.min_tail_gain:+.4f}",
+        ),
+        (
+            e.coverage[0] >= e.coverage[1] - o.max_coverage_loss,
+            f"catalog coverage: {e.coverage[0]:.3f} after {e.coverage[1]:.3f}, "
+            f"a loss of {o.max_coverage_loss:.3f} is allowed",
+        ),
+        (e.p99_ms <= o.max_p99_ms, f"latency: p99 {e.p99_ms:.1f} ms, budget {o.max_p99_ms:.1f} ms"),
+    ]
+    reasons = [("holds: " if holds else "fails: ") + text for holds, text in rules]
+    return Decision(all(holds for holds, _ in rules), reasons)
