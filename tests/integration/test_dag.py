@@ -13,7 +13,15 @@ from tests.conftest import kedro, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
-TEST_ROWS = {"test_matrix", "cold_matrix", "interactions", "split", "clean_interactions", "raw_interactions"}
+TEST_ROWS = {
+    "test_matrix",
+    "cold_matrix",
+    "test_positives",
+    "interactions",
+    "split",
+    "clean_interactions",
+    "raw_interactions",
+}
 MAY_SEE_THEM = {
     "clean",
     "split",
@@ -21,6 +29,7 @@ MAY_SEE_THEM = {
     "fingerprint",
     "build_matrices",
     "keep_train",
+    "reveal_test",
     "measure_known_users",
     "measure_beyond_accuracy",
     "compare_models",

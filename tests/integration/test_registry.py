@@ -178,6 +178,7 @@ def judge(finished, monkeypatch):
     import mlflow
     from scipy import sparse
 
+    from tailor.metrics.protocol import test_stage
     from tailor.pipelines.evaluation.promotion import judge
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.tracking_uri)
@@ -188,13 +189,17 @@ def judge(finished, monkeypatch):
     lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
     tables = [pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items")]
     names = ("train", "validation", "cold_unused", "test", "cold")
-    matrices = [sparse.load_npz(finished.data / f"04_feature/{name}_matrix.npz") for name in names]
+    matrix = {
+        name: sparse.csr_matrix(sparse.load_npz(finished.data / f"04_feature/{name}_matrix.npz")) for name in names
+    }
+    stage = test_stage(tables[1], matrix["train"], matrix["validation"], matrix["cold_unused"])
+    rest = matrix["train"], stage, sparse.csr_matrix(matrix["test"] + matrix["cold"])
     checked = {"equal_places": 1, "places": 1}
 
     def call(change=lambda frame: frame, **told):
         recommender = model.unwrap_python_model().recommender
         params = {"promotion": {"max_p99_ms": 60_000.0}}
-        return judge(registered | told, checked, recommender, change(lists.copy()), *tables, *matrices, params)
+        return judge(registered | told, checked, recommender, change(lists.copy()), *tables, *rest, params)
 
     return call
 

@@ -10,7 +10,7 @@ from tailor.cf.base import Engine
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
 from tailor.metrics import evaluate, report
-from tailor.metrics.protocol import test_stage
+from tailor.metrics.protocol import Stage
 from tailor.options import EvaluationOptions, HybridOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -38,14 +38,12 @@ def recommend_by_variants(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
+    stage: Stage,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """List for every known user with every variant."""
-    stage, o = test_stage(items, train, validation, cold_unused), parse(EvaluationOptions, params, "evaluation")
+    o = parse(EvaluationOptions, params, "evaluation")
     models = {
         f"{name} | {encoder}": m for encoder, found in (("frozen", frozen), ("lora", lora)) for name, m in found.items()
     }
@@ -56,15 +54,11 @@ def measure_variants(
     lists: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     params: dict[str, Any],
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     o = parse(EvaluationOptions, params, "evaluation")
-    stages = {c.TEST: (test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold))}
-    metrics = evaluate.measure_known_users(lists, stages, users, items, o)
+    metrics = evaluate.measure_known_users(lists, {c.TEST: (stage, truth)}, users, items, o)
     return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")

@@ -3,8 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.ablation import nodes
-
-_SEEN = ["users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix"]
+from tailor.pipelines.evaluation.pipeline import TEST_SIDE
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -28,14 +27,14 @@ def create_pipeline(**_: object) -> Pipeline:
     ]
     recommend = Node(
         nodes.recommend_by_variants,
-        ["variants_frozen", "variants_lora", *_SEEN, "params:evaluation", "params:seed"],
+        ["variants_frozen", "variants_lora", "users", "items", "test_stage", "params:evaluation", "params:seed"],
         "variant_lists",
         name="recommend_by_variants",
     )
     measure = Node(
         nodes.measure_variants,
-        ["variant_lists", *_SEEN, "test_matrix", "cold_matrix", "params:evaluation"],
+        ["variant_lists", "users", "items", "test_stage", "test_positives", "params:evaluation"],
         "ablation",
         name="measure_variants",
     )
-    return Pipeline([*fit, recommend, measure])
+    return Pipeline([*TEST_SIDE, *fit, recommend, measure])

@@ -16,7 +16,7 @@ from tailor.hybrid.rerank import ItemFacts
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics import report
 from tailor.metrics.lists import recommend
-from tailor.metrics.protocol import Stage, positives, test_stage, validation_stage
+from tailor.metrics.protocol import Stage, positives, validation_stage
 from tailor.options import EvaluationOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -71,19 +71,16 @@ def frontier_on_test(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     facts: ItemFacts,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """Re-rank test lists."""
-    o, stage = parse(EvaluationOptions, params, "evaluation"), test_stage(items, train, validation, cold_unused)
-    models, counted = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], sparse.csr_matrix(test + cold)
-    return _trace(models, stage, counted, users, items, facts, o, seed)
+    o = parse(EvaluationOptions, params, "evaluation")
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
+    return _trace(models, stage, truth, users, items, facts, o, seed)
 
 
 def join_frontiers(

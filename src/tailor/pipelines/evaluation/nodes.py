@@ -12,7 +12,7 @@ from tailor.cf.base import Engine
 from tailor.data.matrices import bucket_items, category_matrix
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics import evaluate, report
-from tailor.metrics.protocol import test_stage, validation_stage
+from tailor.metrics.protocol import Stage, test_stage, validation_stage
 from tailor.metrics.table import Content
 from tailor.options import EvaluationOptions, SplitOptions, parse
 
@@ -26,6 +26,16 @@ def _options(params: dict[str, Any]) -> EvaluationOptions:
 
 def _ladder(baselines: Engines, frozen: Engines, lora: Engines) -> Engines:
     return {**baselines, "hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+
+
+def lay_out_test(items: pd.DataFrame, train: Matrix, validation: Matrix, cold_unused: Matrix) -> Stage:
+    """Lay down the rules of test lists; no test positive is among the inputs."""
+    return test_stage(items, train, validation, cold_unused)
+
+
+def reveal_test(test: Matrix, cold: Matrix) -> Matrix:
+    """Return what counts on test, warm and cold, for the nodes that measure."""
+    return sparse.csr_matrix(test + cold)
 
 
 def recommend_on_validation(
@@ -49,14 +59,12 @@ def recommend_on_test(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
+    stage: Stage,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """List for every known user with the final models; no test positive is among the inputs."""
-    stage, models = test_stage(items, train, validation, cold_unused), _ladder(baselines, frozen, lora)
+    models = _ladder(baselines, frozen, lora)
     return evaluate.list_known_users(models, stage, c.TEST, users, items, _options(params), seed)
 
 
@@ -85,16 +93,12 @@ def measure_known_users(
     items: pd.DataFrame,
     train: Matrix,
     validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     params: dict[str, Any],
 ) -> pd.DataFrame:
     """Measure accuracy and exposure of the saved lists."""
-    stages = {
-        c.VALIDATION: (validation_stage(items, train), validation),
-        c.TEST: (test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold)),
-    }
+    stages = {c.VALIDATION: (validation_stage(items, train), validation), c.TEST: (stage, truth)}
     return evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
 
 
@@ -109,40 +113,32 @@ def measure_beyond_accuracy(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     embeddings: Embeddings,
     categories: pd.DataFrame,
     params: dict[str, Any],
 ) -> pd.DataFrame:
     """Measure diversity, surprise and calibration; distances are the frozen encoder's, for every model alike."""
-    stage, counted = test_stage(items, train, validation, cold_unused), sparse.csr_matrix(test + cold)
     group = np.select([bucket_items(items, c.HEAD), bucket_items(items, c.TAIL)], [0, 1], default=2)
     of_items = category_matrix(items, categories)
     content = Content(embeddings.vectors, of_items, items[c.N_TRAIN].to_numpy(dtype=np.int64), group)
     k = max(_options(params).k)
-    return evaluate.measure_beyond_accuracy(recommendations, stage, counted, users, items, content, k)
+    return evaluate.measure_beyond_accuracy(recommendations, stage, truth, users, items, content, k)
 
 
 def compare_models(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """Compare the registered model with the whole ladder, user by user."""
-    o, stage = _options(params), test_stage(items, train, validation, cold_unused)
-    counted = sparse.csr_matrix(test + cold)
-    values = evaluate.per_user_ndcg(recommendations, stage, counted, users, items, max(o.k))
+    o = _options(params)
+    values = evaluate.per_user_ndcg(recommendations, stage, truth, users, items, max(o.k))
     return evaluate.compare(values, o.registered, seed)
 
 
@@ -155,20 +151,16 @@ def measure_clicks(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
-    items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     split: dict[str, Any],
     params: dict[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
-    o, stage = parse(SplitOptions, split, "data_processing.split"), test_stage(items, train, validation, cold_unused)
+    o = parse(SplitOptions, split, "data_processing.split")
     horizon = (1 - o.train - o.validation) / o.validation
-    models, clicks = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}, sparse.csr_matrix(test + cold)
-    table, curve = evaluate.measure_clicks(models, stage, clicks, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
+    models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    table, curve = evaluate.measure_clicks(models, stage, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
     return table, curve, report.calibration_plot(curve)
 
 

@@ -8,13 +8,24 @@ _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
 _CONTENT = ["item_embeddings_frozen", "item_categories"]
-_STAGE = ["users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix", "test_matrix", "cold_matrix"]
+_TEST = ["users", "items", "test_stage", "test_positives"]
+#: The rules of test lists, and what counts; both are passed on in memory.
+TEST_SIDE = [
+    Node(
+        nodes.lay_out_test,
+        ["items", "train_matrix", "validation_matrix", "cold_unused_matrix"],
+        "test_stage",
+        name="lay_out_test",
+    ),
+    Node(nodes.reveal_test, ["test_matrix", "cold_matrix"], "test_positives", name="reveal_test"),
+]
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``evaluation``."""
     return Pipeline(
         [
+            *TEST_SIDE,
             Node(
                 nodes.recommend_on_validation,
                 [*_VALIDATION, "users", "items", "train_matrix", *_PARAMS],
@@ -23,7 +34,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.recommend_on_test,
-                [*_FINAL, "users", "items", "train_matrix", "validation_matrix", "cold_unused_matrix", *_PARAMS],
+                [*_FINAL, "users", "items", "test_stage", *_PARAMS],
                 "test_lists",
                 name="recommend_on_test",
             ),
@@ -36,7 +47,7 @@ def create_pipeline(**_: object) -> Pipeline:
             Node(nodes.join_lists, ["validation_lists", "test_lists"], "recommendations", name="join_lists"),
             Node(
                 nodes.measure_known_users,
-                ["recommendations", *_STAGE, "params:evaluation"],
+                ["recommendations", "users", "items", "train_matrix", "validation_matrix", *_TEST[2:], _PARAMS[0]],
                 "known_user_metrics",
                 name="measure_known_users",
             ),
@@ -48,13 +59,13 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.measure_beyond_accuracy,
-                ["recommendations", *_STAGE, *_CONTENT, "params:evaluation"],
+                ["recommendations", *_TEST, *_CONTENT, "params:evaluation"],
                 "beyond_accuracy_metrics",
                 name="measure_beyond_accuracy",
             ),
             Node(
                 nodes.compare_models,
-                ["recommendations", *_STAGE, *_PARAMS],
+                ["recommendations", *_TEST, *_PARAMS],
                 "comparisons",
                 name="compare_models",
             ),
@@ -66,7 +77,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.measure_clicks,
-                [*_FINAL[1:], *_STAGE, "params:data_processing.split", "params:evaluation"],
+                [*_FINAL[1:], "users", *_TEST[2:], "params:data_processing.split", "params:evaluation"],
                 ["click_metrics", "click_calibration", "calibration_plot"],
                 name="measure_clicks",
             ),
@@ -79,7 +90,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 frontiers.frontier_on_test,
-                [*_FINAL[1:], *_STAGE, "item_facts", *_PARAMS],
+                [*_FINAL[1:], *_TEST, "item_facts", *_PARAMS],
                 "test_frontier",
                 name="frontier_on_test",
             ),
@@ -140,7 +151,17 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 promotion.judge,
-                ["registered_model", "registration_check", "recommender", "recommendations", *_STAGE, _PARAMS[0]],
+                [
+                    "registered_model",
+                    "registration_check",
+                    "recommender",
+                    "recommendations",
+                    "users",
+                    "items",
+                    "train_matrix",
+                    *_TEST[2:],
+                    _PARAMS[0],
+                ],
                 "judged",
                 name="judge",
             ),

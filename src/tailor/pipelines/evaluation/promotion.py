@@ -15,7 +15,7 @@ from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid.scorer import Hybrid
 from tailor.metrics import evaluate
 from tailor.metrics.promotion import Evidence, decide
-from tailor.metrics.protocol import Stage, test_stage
+from tailor.metrics.protocol import Stage
 from tailor.metrics.significance import paired_bootstrap
 from tailor.options import EvaluationOptions, parse
 from tailor.pipelines.evaluation.registry import CHALLENGER, CHAMPION
@@ -36,10 +36,8 @@ def judge(
     users: pd.DataFrame,
     items: pd.DataFrame,
     train: Matrix,
-    validation: Matrix,
-    cold_unused: Matrix,
-    test: Matrix,
-    cold: Matrix,
+    stage: Stage,
+    truth: Matrix,
     params: dict[str, Any],
 ) -> dict[str, Any]:
     """Compare the registered challenger with the champion on the same test rows and apply the rules of promotion.
@@ -50,17 +48,17 @@ def judge(
     log.info("%d of %d places of the registered model checked", checked["equal_places"], checked["places"])
     if registered["alias"] == CHAMPION:
         return {"decision": "first", "reasons": ["there was no champion"], "earlier_looks": 0}
-    o, stage = parse(EvaluationOptions, params, "evaluation"), test_stage(items, train, validation, cold_unused)
+    o = parse(EvaluationOptions, params, "evaluation")
     looks = _earlier_looks(registered)
     try:
         champion, how = _champion(registered, recommender, train, items)
     except (BadInputError, ConfigurationError) as reason:
         return {"decision": "refused", "reasons": [str(reason)], "earlier_looks": looks}
-    seed, counted = int(recommender.about["seed"]), sparse.csr_matrix(test + cold)
+    seed = int(recommender.about["seed"])
     theirs = evaluate.list_known_users({CHAMPION: champion}, stage, c.TEST, users, items, o, seed)
     mine = recommendations[(recommendations[c.MODEL] == registered["model"]) & (recommendations[c.SPLIT] == c.TEST)]
     lists = pd.concat([mine.assign(**{c.MODEL: CHALLENGER}), theirs], ignore_index=True)
-    evidence = _evidence(lists, stage, counted, users, items, max(o.k), _p99(recommender), seed)
+    evidence = _evidence(lists, stage, truth, users, items, max(o.k), _p99(recommender), seed)
     decision = decide(evidence, o.promotion)
     told = {"decision": "promoted" if decision.promoted else "refused", "reasons": [*decision.reasons, how]}
     return told | {"earlier_looks": looks}
