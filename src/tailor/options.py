@@ -425,6 +425,8 @@ class FrontierOptions(Options):
     """Strengths tried of each, beside 0."""
     pool: Count = 200
     """Candidates that a list is chosen from."""
+    max_users: Count = 2000
+    """Users (drawn by seed) that are traced; coverage is of their lists."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     """Of the settings whose NDCG stays within this fraction of the list as it is (validation), ``balance`` is the one
     with the highest mean gain in intra-list diversity, catalog coverage and tail NDCG, each relative to the largest."""

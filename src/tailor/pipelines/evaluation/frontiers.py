@@ -41,6 +41,8 @@ def _trace(
     """List the candidates of every user with positives, re-rank them in every way, measure."""
     wanted = positives(counted, stage, c.MIXED)
     who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
+    drawn = np.random.default_rng([seed, 4]).permutation(who)[: o.frontier.max_users]
+    who = np.sort(drawn)
     mixed, ties = {c.MIXED: stage.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
     size, block = min(o.frontier.pool, len(items)), o.block_users
     lists = recommend(models["hybrid"], who, stage.history[who], stage.seen[who], mixed, size, ties, block)[c.MIXED]
