@@ -329,6 +329,8 @@ class MixtureOptions(Options):
     """Settings per dial in the price lists, beside 0."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
     """``cold_exposure`` stands at the largest setting whose mixed NDCG stays within this fraction of its value at 0."""
+    max_tail_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.005
+    """``tail_weight`` stands at the largest setting whose warm NDCG stays within this fraction of its value at 0."""
     click: ClickOptions = ClickOptions()
 
 

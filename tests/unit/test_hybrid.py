@@ -223,13 +223,15 @@ def test_fewer_cells_are_fewer_users_and_the_same_ones(scorer, holdout):
 
 
 def test_the_price_lists_start_at_the_accuracy_ranking(scorer, holdout):
-    options = MixtureOptions(shifts=[0.0, 0.5], max_price=0.05, steps=4)
+    options = MixtureOptions(shifts=[0.0, 0.5], max_price=0.05, max_tail_price=0.02, steps=4)
     fitted = fit_gate(scorer, holdout, options, 10, 0)
     prices = {dial: [r for r in fitted.prices if r["dial"] == dial] for dial in ("cold_exposure", "tail_weight")}
     assert [row["value"] for row in prices["cold_exposure"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
-    limit = 0.95 * prices["cold_exposure"][0]["accuracy"]
-    afforded = [row["value"] for row in prices["cold_exposure"] if row["accuracy"] >= limit]
-    assert fitted.dials == Dials(cold_exposure=max(afforded))
+    afforded = {
+        dial: max(row["value"] for row in rows if row["accuracy"] >= (1 - share) * rows[0]["accuracy"])
+        for (dial, rows), share in zip(prices.items(), (0.05, 0.02), strict=True)
+    }
+    assert fitted.dials == Dials(**afforded)
     for rows in prices.values():
         assert rows[-1]["exposed"] >= rows[0]["exposed"]
         assert rows[-1]["accuracy"] <= rows[0]["accuracy"]

@@ -139,8 +139,8 @@ def fit_newcomers(
 def fit_shift(
     scorer: Hybrid, gate: Gate, cells: Cells, holdout: Holdout, options: MixtureOptions, k: int
 ) -> tuple[Gate, Dials, list[Row]]:
-    """Put the shift where mixed lists are most accurate; write the dials' price lists; take the cold exposure that
-    ``options.max_price`` affords.
+    """Put the shift where mixed lists are most accurate; write the dials' price lists; set the dials to what
+    ``options.max_price`` and ``options.max_tail_price`` afford.
     """
     columns = np.flatnonzero(holdout.candidates)
     warm, tail, cold = scorer.warm[columns], scorer.tail[columns], holdout.cold[columns]
@@ -156,15 +156,15 @@ def fit_shift(
     for value in settings:
         dials = Dials(cold_exposure=value)
         prices.append(_price("cold_exposure", value, mixed(gate, dials), mixed(gate, dials, cold)))
-    limit = (1 - options.max_price) * float(prices[0]["accuracy"])
-    afforded = max(float(row["value"]) for row in prices if float(row["accuracy"]) >= limit)
+    exposure = _afforded(prices, options.max_price)
     part, tail_items = cells.columns(~cold), holdout.tail[columns][~cold]
     for value in settings:
         dials = Dials(tail_weight=value)
         scores = mix(list(part.z), gate, dials, warm[~cold], tail[~cold], part.sides)
         found = part.measure(scores, k), part.measure(scores, k, tail_items)
         prices.append(_price("tail_weight", value, _mean(found[0]), _mean(found[1])))
-    return gate, Dials(cold_exposure=afforded), prices
+    weight = _afforded(prices[len(settings) :], options.max_tail_price)
+    return gate, Dials(cold_exposure=exposure, tail_weight=weight), prices
 
 
 def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> Fitted:
@@ -178,6 +178,12 @@ def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
     scores = mix(list(cells.z), gate, Dials(), warm, scorer.tail[columns], cells.sides)
     click = fit_click(scores, cells.shown, cells.positives, cells.sides, warm, options.click, seed)
     return Fitted(gate, dials, prices, click, fusions)
+
+
+def _afforded(prices: list[Row], price: float) -> float:
+    """Return the largest setting whose accuracy stays within ``price`` of the first one's."""
+    limit = (1 - price) * float(prices[0]["accuracy"])
+    return max(float(row["value"]) for row in prices if float(row["accuracy"]) >= limit)
 
 
 def _price(dial: str, value: float, accuracy: float, exposed: float) -> Row:
