@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -93,15 +94,16 @@ def against_rectools() -> dict[str, Any]:
     n_train = np.bincount(tables["train"].ravel(), minlength=N_ITEMS)
     lists = long(tables["top"]).assign(rank=np.tile(np.arange(1, K + 1), N_USERS))
     positives = matrix(tables["test"], N_ITEMS)
-    before = peak_mib()
     seconds, values = timed(lambda: ours(lists, positives, n_train))
-    memory = peak_mib() - before
+    tracemalloc.start()
+    ours(lists, positives, n_train)
+    memory = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
     with tempfile.TemporaryDirectory() as folder:
-        lists.to_parquet(Path(folder) / "lists.parquet")
+        lists.to_csv(Path(folder) / "lists.csv", index=False)
         for name in ("train", "test"):
-            long(tables[name]).assign(weight=1.0, datetime=pd.Timestamp("2026-01-01")).to_parquet(
-                Path(folder) / f"{name}.parquet"
-            )
+            rows = long(tables[name]).assign(weight=1.0, datetime="2026-01-01")
+            rows.to_csv(Path(folder) / f"{name}.csv", index=False)
         script = ROOT / "benchmarks" / "peers" / "rectools_metrics.py"
         subprocess.run([str(PEER), str(script), folder, str(K), str(N_ITEMS)], check=True)
         peer = json.loads((Path(folder) / "peer.json").read_text())

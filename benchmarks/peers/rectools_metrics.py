@@ -12,7 +12,7 @@ from rectools.metrics import MAP, MRR, NDCG, AvgRecPopularity, CatalogCoverage, 
 def main() -> None:
     """Measure three times; the first run warms up."""
     folder, k = Path(sys.argv[1]), int(sys.argv[2])
-    lists, test, train = (pd.read_parquet(folder / f"{name}.parquet") for name in ("lists", "test", "train"))
+    lists, test, train = (pd.read_csv(folder / f"{name}.csv") for name in ("lists", "test", "train"))
     catalog = list(range(int(sys.argv[3])))
     metrics = {
         "ndcg": NDCG(k=k, divide_by_achievable=True),
