@@ -464,6 +464,19 @@ class EvaluationOptions(Options):
     """Rules by which a challenger replaces the champion."""
 
 
+class OffPolicyOptions(Options):
+    """``parameters/offpolicy.yml``."""
+
+    temperature: Positive = 1.0
+    """Of the softmax over scores."""
+    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+    """Share of the policy's actions that are drawn evenly."""
+    max_weight: Annotated[float, Field(ge=1.0)] = 100.0
+    """Importance weights are cut there: less variance for some bias."""
+    block_users: Count = 512
+    """Users scored at a time."""
+
+
 class InferenceOptions(Options):
     """``parameters/inference.yml``."""
 
@@ -488,6 +501,7 @@ class ProjectOptions(Options):
     tuned: TunedOptions = TunedOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     inference: InferenceOptions = InferenceOptions()
+    offpolicy: OffPolicyOptions = OffPolicyOptions()
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

@@ -36,6 +36,7 @@ MAY_SEE_THEM = {
     "frontier_on_test",
     "judge",
     "measure_clicks",
+    "measure_ratings",
     "measure_variants",
 }
 

@@ -1,6 +1,7 @@
 """Kedro datasets that the catalog needs and no library has."""
 
 from tailor.datasets.local import (
+    AccumulatedDataset,
     AdapterDataset,
     ArraysDataset,
     EmbeddingsDataset,
@@ -14,6 +15,7 @@ from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDatase
 
 __all__ = [
     "AbsentDataset",
+    "AccumulatedDataset",
     "AdapterDataset",
     "ArraysDataset",
     "EmbeddingsDataset",

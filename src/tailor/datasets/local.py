@@ -36,6 +36,29 @@ class ParquetDataset(KedroParquetDataset):
         self._invalidate_cache()
 
 
+class AccumulatedDataset(ParquetDataset):
+    """A table that grows: saving replaces the rows that agree with the new ones in ``keys``, and keeps all others."""
+
+    def __init__(self, *, keys: list[str], **kwargs: Any) -> None:
+        """Remember the keys.
+
+        Args:
+            keys: columns that say which rows are the same.
+            kwargs: as of ``pandas.ParquetDataset``.
+        """
+        super().__init__(**kwargs)
+        self._keys = keys
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Merge, write aside and rename."""
+        if self._exists():
+            old = pd.read_parquet(str(self._get_load_path()))
+            if set(old) == set(data):
+                new = pd.MultiIndex.from_frame(data[self._keys])
+                data = pd.concat([old[~pd.MultiIndex.from_frame(old[self._keys]).isin(new)], data], ignore_index=True)
+        super().save(data)
+
+
 class LocalFileDataset(AbstractDataset[T, T], Generic[T]):
     """Base: one local path, written aside; subclasses say how to read and write it."""
 

@@ -33,6 +33,10 @@ class Material:
     comparisons: pd.DataFrame
     metrics: pd.DataFrame
     clicks: pd.DataFrame
+    ratings: pd.DataFrame
+    """Empty where the catalogue has no ratings."""
+    seeds: pd.DataFrame
+    """As of :func:`tailor.reporting.seeds.spread`."""
     quality: pd.DataFrame
     data_summary: pd.DataFrame
     people: list[dict[str, Any]]
@@ -61,6 +65,8 @@ def build(material: Material) -> str:
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
         people=m.people,
         clicks=_table(m.clicks, 4),
+        ratings=_table(m.ratings, 4),
+        seeds=_table(m.seeds, 4),
         data_tables=[_table(m.quality, 0), _table(m.data_summary, 0)],
         provenance=m.provenance,
     )

@@ -11,7 +11,7 @@ from tailor import columns as c
 from tailor.cf.base import Engine
 from tailor.data.matrices import bucket_items, category_matrix
 from tailor.lm.embeddings import Embeddings
-from tailor.metrics import evaluate, report
+from tailor.metrics import evaluate, ratings, report
 from tailor.metrics.protocol import Stage, test_stage, validation_stage
 from tailor.metrics.table import Content
 from tailor.options import EvaluationOptions, SplitOptions, parse
@@ -162,6 +162,20 @@ def measure_clicks(
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     table, curve = evaluate.measure_clicks(models, stage, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
     return table, curve, report.calibration_plot(curve)
+
+
+def measure_ratings(
+    frozen: Engines,
+    lora: Engines,
+    interactions: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: Matrix,
+    params: dict[str, Any],
+) -> pd.DataFrame:
+    """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings."""
+    models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    return ratings.measure(models, interactions, users, items, train, _options(params).block_users)
 
 
 def summarise(

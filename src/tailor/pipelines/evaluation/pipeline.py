@@ -81,6 +81,18 @@ def create_pipeline(**_: object) -> Pipeline:
                 ["click_metrics", "click_calibration", "calibration_plot"],
                 name="measure_clicks",
             ),
+            Node(
+                nodes.measure_ratings,
+                [*_FINAL[1:], "interactions", "users", "items", "train_matrix", "params:evaluation"],
+                "rating_metrics",
+                name="measure_ratings",
+            ),
+            Node(
+                reporting.note_seed,
+                ["summary", "fingerprint", "tracked_run", "parameters"],
+                "seed_summaries",
+                name="note_seed",
+            ),
             Node(frontiers.describe_items, ["items", *_CONTENT], "item_facts", name="describe_items"),
             Node(
                 frontiers.frontier_on_validation,
@@ -144,6 +156,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="collect_figures",
             ),
             Node(
+                reporting.collect_tables,
+                ["click_metrics", "rating_metrics", "data_quality", "data_summary"],
+                "report_tables",
+                name="collect_tables",
+            ),
+            Node(
                 registry.check,
                 ["registered_model", "recommendations", "users", "items", "validation_matrix", "cold_unused_matrix"],
                 "registration_check",
@@ -177,9 +195,8 @@ def create_pipeline(**_: object) -> Pipeline:
                     "summary",
                     "comparisons",
                     "metrics",
-                    "click_metrics",
-                    "data_quality",
-                    "data_summary",
+                    "seed_summaries",
+                    "report_tables",
                     "people",
                     "balance_preset",
                     "report_figures",

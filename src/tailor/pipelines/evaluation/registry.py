@@ -38,7 +38,8 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
     for name, figure in {"comparison": comparison, "price_of_the_dials": prices, "lm_training": lm_plot}.items():
         mlflow.log_figure(figure, f"figures/{name}.html")
     run = mlflow.active_run()
-    return {"run_id": run.info.run_id if run else None, "n_metrics": len(wanted)}
+    run_id = run.info.run_id if run else None
+    return {"run_id": run_id, "n_metrics": len(wanted), "git_commit": _git_commit()}
 
 
 def build_recommender(
@@ -85,7 +86,7 @@ def register(
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,
         )
-    tags = fingerprint | recommender.about | {"git_commit": _git_commit(), "run_id": tracked["run_id"]}
+    tags = fingerprint | recommender.about | {name: tracked[name] for name in ("git_commit", "run_id")}
     number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
     client = mlflow.MlflowClient()
     for key, value in tags.items():

@@ -10,7 +10,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.cf.base import Engine
 from tailor.options import EvaluationOptions, parse
-from tailor.reporting import page, people
+from tailor.reporting import page, people, seeds
 
 Engines = dict[str, Engine[Any]]
 
@@ -46,13 +46,27 @@ def collect_figures(
     }
 
 
+def note_seed(
+    summary: pd.DataFrame, fingerprint: dict[str, str], tracked: dict[str, Any], parameters: dict[str, Any]
+) -> pd.DataFrame:
+    """Keep this seed's summary beside those of other seeds with the same recipe on the same data."""
+    same = fingerprint["data_hash"] + str(tracked["git_commit"])
+    return summary.assign(**{seeds.SEED: parameters["seed"], seeds.RECIPE: seeds.recipe(parameters, same)})
+
+
+def collect_tables(
+    clicks: pd.DataFrame, ratings: pd.DataFrame, quality: pd.DataFrame, data_summary: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Put the smaller tables side by side."""
+    return {"clicks": clicks, "ratings": ratings, "quality": quality, "data_summary": data_summary}
+
+
 def write_report(
     summary: pd.DataFrame,
     comparisons: pd.DataFrame,
     metrics: pd.DataFrame,
-    clicks: pd.DataFrame,
-    quality: pd.DataFrame,
-    data_summary: pd.DataFrame,
+    seed_summaries: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
     told: list[dict[str, Any]],
     balance: dict[str, Any],
     figures: dict[str, go.Figure],
@@ -62,7 +76,20 @@ def write_report(
     """Build the page and log it to the run."""
     o = parse(EvaluationOptions, params, "evaluation")
     provenance = {name: str(value) for name, value in promotion.items()}
-    tables = (summary, comparisons, metrics, clicks, quality, data_summary)
-    html = page.build(page.Material(o.registered, max(o.k), *tables, told, balance, figures, provenance))
+    html = page.build(
+        page.Material(
+            registered=o.registered,
+            k=max(o.k),
+            summary=summary,
+            comparisons=comparisons,
+            metrics=metrics,
+            seeds=seeds.spread(seed_summaries),
+            people=told,
+            balance=balance,
+            figures=figures,
+            provenance=provenance,
+            **tables,
+        )
+    )
     mlflow.log_text(html, "report.html")
     return html

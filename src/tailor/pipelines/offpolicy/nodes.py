@@ -1,0 +1,37 @@
+"""Nodes of ``offpolicy``."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.cf.base import Engine
+from tailor.metrics import policy
+from tailor.options import EvaluationOptions, OffPolicyOptions, parse
+
+log = logging.getLogger(__name__)
+Engines = dict[str, Engine[Any]]
+
+
+def value_policy(
+    policy_log: pd.DataFrame,
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    train: sparse.csr_matrix,
+    evaluation: dict[str, Any],
+    params: dict[str, Any],
+    seed: int,
+) -> pd.DataFrame:
+    """Value the registered model's softmax policy; rows of unknown users or items are counted and left out."""
+    name = parse(EvaluationOptions, evaluation, "evaluation").registered
+    rows, unknown = policy.read_log(policy_log, users, items)
+    if unknown:
+        log.warning("policy_log: %d of %d rows name an unknown user or item", unknown, len(policy_log))
+    scorer = {"hybrid_frozen": frozen, "hybrid_lora": lora}[name]["hybrid"]
+    options = parse(OffPolicyOptions, params, "offpolicy")
+    table = policy.value(scorer, train, rows, items[c.N_TRAIN].to_numpy(), options, seed)
+    return table.assign(unknown_rows=unknown, **{c.MODEL: name})
