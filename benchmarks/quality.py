@@ -1,8 +1,9 @@
 """`make bench-quality`: the hybrid against every baseline, same splits, same number of trials, one look at test.
 
 Options are searched on seed 0's validation side (Optuna TPE, the pipeline's own search, the same number of trials for
-every model) and kept for the other seeds, which fit anew: language model, gate, dials, all models. What is judged on
-test is fitted on train + validation, for every model alike. Searches are kept in data/bench/quality.db and go on.
+every model; the parameters file's own option sets come first) and kept for the other seeds, which fit anew: language
+model, gate, dials, all models. What is judged on test is fitted on train + validation, for every model alike. Searches
+are kept in data/bench/quality.db and go on.
 """
 
 import logging
@@ -33,7 +34,7 @@ from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
 from tailor.options import Dials, HybridOptions, TuningOptions, parse
-from tailor.pipelines.tuning.search import search
+from tailor.pipelines.tuning.search import flat, search
 
 K, N_TRIALS, NEWCOMERS = 20, 12, (1, 3, 5)
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"
@@ -113,7 +114,11 @@ def choose(trial: Trial, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for model in models:
         space = tuning.space.get("hybrid" if model in HYBRIDS else model, {})
-        outcome = search(model, space, evaluate(model), tuning, d.seed, f"{d.env} {d.seed}", [])
+        tried_first = [
+            {key: v for key, v in flat(settings).items() if key in space}
+            for settings in o.trials.get("hybrid" if model in HYBRIDS else model, [])
+        ]
+        outcome = search(model, space, evaluate(model), tuning, d.seed, f"{d.env} {d.seed}", tried_first)
         found[model] = outcome.chosen
         best = outcome.trials["criterion"].max() if len(outcome.trials) else float("nan")
         print(f"{d.env} {model:17s} {best:.4f} {outcome.chosen}", flush=True)

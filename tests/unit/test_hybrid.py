@@ -11,7 +11,7 @@ from tailor.errors import ConfigurationError
 from tailor.hybrid import fusion
 from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
 from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import Fusion, Gate, Sides, mix
+from tailor.hybrid.gate import Fusion, Gate, Sides, mix, only
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import select_baselines
@@ -114,7 +114,7 @@ def test_newcomers_are_in_no_fit_but_keep_their_history(holdout):
 def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     """Where text and behaviour share clusters, one item says more about a newcomer than popularity does."""
     options = MixtureOptions(newcomer_history=[1, 5])
-    gate = fit_newcomers(scorer, Gate(), holdout, options, 0)
+    gate = fit_newcomers(scorer, Gate(), holdout, options, 10, 0)
     assert [longest for longest, _ in gate.newcomer] == [1, 5]
     for _, found in gate.newcomer:
         assert np.abs(found).sum() == pytest.approx(1)
@@ -200,9 +200,31 @@ def test_a_source_that_must_not_speak_stays_silent(cells):
     assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[3] == 0
 
 
+def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
+    """Half of the users want the top of source 0, nearly half its bottom: the loss must give it a small weight."""
+    rng, n = np.random.default_rng(0), 3000
+    cells = planted_cells(lambda z, told: z[0])
+    wanted = np.where(rng.random(n) < 0.55, cells.z[0].argmax(axis=1), cells.z[0].argmin(axis=1))
+    cells.z[1][np.arange(n), wanted] += 1.0
+    positives = sparse.csr_matrix((np.ones(n, np.float32), (np.arange(n), wanted)), shape=cells.shown.shape)
+    cells = replace(cells, positives=positives)
+
+    def measured(base):
+        return float(np.nanmean(cells.measure(Fusion(base).score(list(cells.z), cells.sides), 10)))
+
+    start = fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",))
+    found = fusion.climb(cells, start, 10, np.array([True, True, True, False]))
+    again = fusion.climb(cells, start, 10, np.array([True, True, True, False]))
+    alone = [measured(only(name)) for name in ("mf", "ease", "text")]
+    assert measured(found.base) > max(measured(start.base) + 0.02, *(value - 2e-3 for value in alone))
+    assert found.base[3] == 0
+    assert np.abs(found.base).sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(found.base, again.base)
+
+
 def test_without_positives_all_sources_weigh_alike(cells):
     nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
-    assert fusion.fit(nothing, "linear", MixtureOptions(), 0).base.tolist() == [0.25] * 4
+    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == [0.25] * 4
 
 
 def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):

@@ -37,21 +37,23 @@ def variants(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
         return scorer.with_gate(found).with_dials(Dials())
 
     def of(kept: tuple[str, ...]) -> Hybrid:
-        gate = fit_without(cells, holdout, tuple(set(SOURCES) - set(kept)), plain, seed)
-        return shifted(fit_newcomers(scorer, gate, holdout, plain, seed, kept))
+        gate = fit_without(cells, holdout, tuple(set(SOURCES) - set(kept)), plain, k, seed)
+        return shifted(fit_newcomers(scorer, gate, holdout, plain, k, seed, kept))
 
     even = np.full(len(SOURCES), 1 / len(SOURCES), np.float32)
     found = {" + ".join(kept): of(kept) for n in (1, 2) for kept in combinations(SOURCES, n)}
     found["equal weights"] = shifted(Gate(warm=Fusion(even), cold=even))
-    found["gate off"] = shifted(fit_without(cells, holdout, (), plain, seed))
+    found["gate off"] = shifted(fit_without(cells, holdout, (), plain, k, seed))
     found["dials off"] = scorer.with_dials(Dials())
     found["all"] = scorer
     return found
 
 
-def fit_without(cells: Cells, holdout: Holdout, without: tuple[str, ...], options: MixtureOptions, seed: int) -> Gate:
+def fit_without(
+    cells: Cells, holdout: Holdout, without: tuple[str, ...], options: MixtureOptions, k: int, seed: int
+) -> Gate:
     """Fit linear weights of the sources that are left; cold items never take popularity."""
     cold = holdout.cold[holdout.candidates]
-    warm = fusion.fit(cells.columns(~cold), "linear", options, seed, without)
+    warm = fusion.fit(cells.columns(~cold), "linear", options, seed, without, climb_to=k)
     of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, (*without, "popular"))
     return replace(Gate(), warm=warm, cold=of_cold.base)

@@ -86,7 +86,7 @@ def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> t
     """
     kinds = options.fusions
     if len(kinds) == 1:
-        return fusion.fit(cells, kinds[0], options, seed), []
+        return fusion.fit(cells, kinds[0], options, seed, climb_to=k), []
     n = cells.z.shape[1]
     order = np.random.default_rng([seed, 3]).permutation(n)
     halves = [np.sort(order[: n // 2]), np.sort(order[n // 2 :])]
@@ -94,17 +94,24 @@ def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> t
     for kind in kinds:
         values[kind] = np.full(n, np.nan)
         for fitted_on, judged_on in (halves, halves[::-1]):
-            found, other = fusion.fit(cells.take(fitted_on), kind, options, seed), cells.take(judged_on)
+            found = fusion.fit(cells.take(fitted_on), kind, options, seed, climb_to=k)
+            other = cells.take(judged_on)
             values[kind][judged_on] = other.measure(found.score(list(other.z), other.sides), k)
         against = paired_bootstrap(values[kind], values[kept], seed=seed)
         row: Row = {"fusion": kind, "ndcg": float(np.nanmean(values[kind])), "against": kept}
         rows.append(row | {"difference": against.difference, "low": against.low, "high": against.high})
         kept = kind if against.low > 0 else kept
-    return fusion.fit(cells, kept, options, seed), [row | {"kept": row["fusion"] == kept} for row in rows]
+    return fusion.fit(cells, kept, options, seed, climb_to=k), [row | {"kept": row["fusion"] == kept} for row in rows]
 
 
 def fit_newcomers(
-    scorer: Hybrid, gate: Gate, holdout: Holdout, options: MixtureOptions, seed: int, kept: tuple[str, ...] = SOURCES
+    scorer: Hybrid,
+    gate: Gate,
+    holdout: Holdout,
+    options: MixtureOptions,
+    k: int,
+    seed: int,
+    kept: tuple[str, ...] = SOURCES,
 ) -> Gate:
     """Fit the weights for short histories.
 
@@ -116,6 +123,7 @@ def fit_newcomers(
         gate: what is fitted already.
         holdout: the validation side of the split.
         options: newcomer_history, max_cells.
+        k: of the NDCG@k that the weights climb.
         seed: of the sample of users.
         kept: sources that may speak.
 
@@ -132,7 +140,8 @@ def fit_newcomers(
         users = sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
         if len(users):
             cells = collect(scorer, revealed[users], revealed[users], hidden[users], items, holdout, whole=False)
-            entries.append((n, fusion.fit(cells, "linear", options, seed, tuple(set(SOURCES) - set(kept))).base))
+            without = tuple(set(SOURCES) - set(kept))
+            entries.append((n, fusion.fit(cells, "linear", options, seed, without, climb_to=k).base))
     return replace(gate, newcomer=tuple(entries))
 
 
@@ -171,7 +180,7 @@ def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
     """Fit everything that the hybrid takes from validation."""
     cells = known_cells(scorer, holdout, options, seed)
     gate, fusions = fit_weights(cells, holdout, options, k, seed)
-    gate = fit_newcomers(scorer, gate, holdout, options, seed)
+    gate = fit_newcomers(scorer, gate, holdout, options, k, seed)
     gate, dials, prices = fit_shift(scorer, gate, cells, holdout, options, k)
     columns = np.flatnonzero(holdout.candidates)
     warm = scorer.warm[columns]

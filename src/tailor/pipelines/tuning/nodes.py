@@ -15,7 +15,7 @@ from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
 from tailor.options import HybridOptions, TuningOptions, parse
-from tailor.pipelines.tuning.search import Evaluate, Outcome, search
+from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
 
 
 def _options(params: dict[str, Any], hybrid: dict[str, Any]) -> tuple[TuningOptions, HybridOptions]:
@@ -30,13 +30,6 @@ def _identity(holdout: Holdout, features: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in settings.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return out
-
-
 def _search(
     model: str,
     rung: str,
@@ -49,7 +42,7 @@ def _search(
 ) -> Outcome:
     """Search one model; what hybrid_cf.trials lists is tried first, as far as the space has its dimensions."""
     space = o.space.get(rung, {})
-    known = [{k: v for k, v in _flat(s).items() if k in space} for s in h.trials.get(rung, [])]
+    known = [{k: v for k, v in flat(s).items() if k in space} for s in h.trials.get(rung, [])]
     return search(model, space, evaluate, o, seed, _identity(holdout, features), known)
 
 

@@ -45,6 +45,14 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Undo :func:`nest`."""
+    out: dict[str, Any] = {}
+    for key, value in settings.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return out
+
+
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
     """Draw one option set; intervals on a logarithmic scale."""
     return {
@@ -107,8 +115,8 @@ def _study(model: str, options: TuningOptions, identity: str, defaults: list[dic
     except (OSError, optuna.exceptions.StorageInternalError, ImportError) as exc:
         raise ConfigurationError(f"tuning.storage = '{options.storage}' cannot be opened: {exc}") from exc
     known = study.get_trials(deepcopy=False)
-    for flat in defaults if not known else []:
-        study.enqueue_trial(flat)
+    for settings in defaults if not known else []:
+        study.enqueue_trial(settings)
     return study
 
 
