@@ -81,7 +81,12 @@ def test_the_served_lists_are_the_batch_lists(finished, known):
 REFUSALS = [
     ({"user_id": ["u1"], "histroy": [["i1"]]}, {}, "Unknown column 'histroy'. Did you mean 'history'?"),
     ({"usr": ["u1"]}, {}, "Unknown column 'usr'"),
-    ({"user_id": ["u1"]}, {"top_k": 3}, "Unknown param 'top_k'. Known: k, exclude_seen."),
+    (
+        {"user_id": ["u1"]},
+        {"top_k": 3},
+        "Unknown param 'top_k'. Known: k, exclude_seen, tail_weight, cold_exposure, min_score.",
+    ),
+    ({"user_id": ["u1"]}, {"tail_weight": 2.0}, "tail_weight = 2.0 is out of bounds: 0 to 1"),
     ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),
     ({"history": ["i1"]}, {}, "history in row 0: 'i1' is not a list"),
 ]
@@ -284,6 +289,21 @@ def test_http_takes_partial_rows(server, body, path):
     status, answer = post(server, body)
     assert status == 200, answer
     assert answer["predictions"][0]["path"] == path
+
+
+def test_http_takes_candidates_exclusions_and_dials(server, known):
+    asked = {"user_id": known, "candidates": ["i1", "i2", "i3", "i4", "ghost"], "exclude": ["i2"]}
+    params = {"k": 5, "exclude_seen": False, "tail_weight": 0.0, "cold_exposure": 0.5}
+    status, body = post(server, {"dataframe_records": [asked], "params": params})
+    assert status == 200, body
+    answer = body["predictions"][0]
+    assert sorted(answer["item_ids"]) == ["i1", "i3", "i4"]
+    assert answer["unknown_candidates"] == 1
+    cut = params | {"min_score": answer["scores"][1]}
+    assert (
+        post(server, {"dataframe_records": [asked], "params": cut})[1]["predictions"][0]["item_ids"]
+        == (answer["item_ids"][:2])
+    )
 
 
 @pytest.mark.parametrize(

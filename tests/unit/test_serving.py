@@ -11,7 +11,7 @@ from tailor.hybrid.gate import Fusion, Gate
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, IALSOptions
 from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
-from tailor.serving.recommender import Recommender, Request
+from tailor.serving.recommender import Recommender, Request, Settings
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def history_of(tables, user):
 
 
 def test_the_three_paths(recommender, known, tables):
-    answers = recommender.recommend([Request(known), Request("nobody", ["i1", "i5"]), Request()], k=5)
+    answers = recommender.recommend([Request(known), Request("nobody", ["i1", "i5"]), Request()], Settings(k=5))
     assert [a.path for a in answers] == ["known_user", "fold_in", "popular"]
     assert all(len(a.item_ids) == len(a.scores) == 5 for a in answers)
     assert all(a.scores == sorted(a.scores, reverse=True) for a in answers)
@@ -52,7 +52,9 @@ def test_the_three_paths(recommender, known, tables):
 
 
 def test_a_known_user_equals_the_own_history(recommender, known, tables):
-    by_id, by_history = recommender.recommend([Request(known), Request(None, history_of(tables, known))], k=10)
+    by_id, by_history = recommender.recommend(
+        [Request(known), Request(None, history_of(tables, known))], Settings(k=10)
+    )
     assert by_id.item_ids == by_history.item_ids
     np.testing.assert_allclose(by_id.scores, by_history.scores, rtol=1e-4)
 
@@ -60,7 +62,7 @@ def test_a_known_user_equals_the_own_history(recommender, known, tables):
 def test_exclude_seen(recommender, known, tables):
     seen = set(history_of(tables, known))
     with_seen, without = (
-        recommender.recommend([Request(known)], k=160, exclude_seen=flag)[0] for flag in (False, True)
+        recommender.recommend([Request(known)], Settings(k=160, exclude_seen=flag))[0] for flag in (False, True)
     )
     assert seen <= set(with_seen.item_ids)
     assert not seen & set(without.item_ids)
@@ -69,35 +71,89 @@ def test_exclude_seen(recommender, known, tables):
 
 def test_a_session_adds_to_what_is_known(recommender, known, tables):
     new = next(i for i in tables.items["item_id"] if i not in history_of(tables, known))
-    answer = recommender.recommend([Request(known, [new])], k=160)[0]
+    answer = recommender.recommend([Request(known, [new])], Settings(k=160))[0]
     assert answer.path == "fold_in"
     assert new not in answer.item_ids
 
 
 def test_unknown_items_are_counted(recommender):
-    answers = recommender.recommend([Request(None, ["i1", "ghost", "ghost2"]), Request(None, ["ghost"])], k=3)
+    answers = recommender.recommend([Request(None, ["i1", "ghost", "ghost2"]), Request(None, ["ghost"])], Settings(k=3))
     assert [a.unknown_history for a in answers] == [2, 1]
     assert [a.path for a in answers] == ["fold_in", "popular"]
 
 
 def test_repeated_history_counts_once(recommender):
-    once, twice = recommender.recommend([Request(None, ["i1", "i2"]), Request(None, ["i1", "i1", "i2"])], k=5)
+    once, twice = recommender.recommend([Request(None, ["i1", "i2"]), Request(None, ["i1", "i1", "i2"])], Settings(k=5))
     assert once.item_ids == twice.item_ids
     np.testing.assert_allclose(once.scores, twice.scores, rtol=1e-5)
 
 
 def test_batch_equals_single(recommender, tables):
     requests = [Request(user) for user in tables.users["user_id"].head(30)] + [Request(None, ["i3"]), Request()]
-    batch = recommender.recommend(requests, k=7, block_users=16)
+    batch = recommender.recommend(requests, Settings(k=7), block_users=16)
     for request, answer in zip(requests, batch, strict=True):
-        single = recommender.recommend([request], k=7)[0]
+        single = recommender.recommend([request], Settings(k=7))[0]
         assert single.item_ids == answer.item_ids
         np.testing.assert_allclose(single.scores, answer.scores, rtol=1e-4, atol=1e-5)
 
 
+def test_lists_come_from_the_candidates_and_leave_out_what_is_excluded(recommender, known, tables):
+    every = recommender.recommend([Request(known)], Settings(k=160))[0].item_ids
+    wanted = every[10:20]
+    asked = Request(known, candidates=[*wanted, "ghost"], exclude=wanted[:3])
+    answer, rest = recommender.recommend([asked, Request(known)], Settings(k=160))
+    assert answer.item_ids == wanted[3:]
+    assert answer.unknown_candidates == 1
+    assert rest.item_ids == every  # the other request of the call is not touched
+    nothing = recommender.recommend([Request(known, candidates=["ghost"])], Settings(k=5))[0]
+    assert nothing.item_ids == []
+
+
+def test_min_score_ends_the_list(recommender, known):
+    full = recommender.recommend([Request(known)], Settings(k=20))[0]
+    cut = recommender.recommend([Request(known)], Settings(k=20, min_score=full.scores[7]))[0]
+    assert cut.item_ids == full.item_ids[:8]
+
+
+def test_dials_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, known, tables):
+    def share(bucket, **dials):
+        listed = recommender.recommend([Request(known)], Settings(k=10, **dials))[0].item_ids
+        return (tables.items.set_index("item_id")["bucket"][listed] == bucket).mean()
+
+    assert share("tail", tail_weight=1.0) > share("tail", tail_weight=0.0)
+    assert share("cold", cold_exposure=1.0) >= share("cold", cold_exposure=0.0)
+    plain, zero = (recommender.recommend([Request(known)], s)[0] for s in (Settings(), Settings(tail_weight=0.0)))
+    assert plain.scores == zero.scores  # this model stands at 0
+
+
+def test_a_model_without_dials_says_so(tables):
+    ids = tables.items["item_id"].to_numpy(dtype=object)
+    train = tables.matrices["train"]
+    served = Recommender(
+        Popular(NoOptions()).fit(train, tables.warm), np.array(["u"], dtype=object), ids, train[:1], np.arange(len(ids))
+    )
+    with pytest.raises(BadInputError, match="tail_weight: a Popular has no dials"):
+        served.recommend([Request()], Settings(tail_weight=0.5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"k": 10_001}, "k = 10001 is out of bounds: 1 to 10000"),
+        ({"tail_weight": 1.5}, "tail_weight = 1.5 is out of bounds: 0 to 1"),
+        ({"cold_exposure": -0.1}, "cold_exposure = -0.1 is out of bounds"),
+        ({"cold_exposure": float("nan")}, "cold_exposure = nan is out of bounds"),
+        ({"min_score": float("nan")}, "min_score = nan is not a number"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(settings, words):
+    with pytest.raises(BadInputError, match=words):
+        Settings(**settings)
+
+
 def test_bounds(recommender):
     with pytest.raises(BadInputError, match="k = 0 is out of bounds"):
-        recommender.recommend([Request()], k=0)
+        Settings(k=0)
     with pytest.raises(BadInputError, match="10001 items in one request"):
         recommender.recommend([Request(None, ["i1"] * 10_001)])
     with pytest.raises(BadInputError, match="send at most 100000"):
@@ -112,7 +168,9 @@ def test_saved_and_loaded_without_pickle(recommender, known, tmp_path):
         np.load(tmp_path / name, allow_pickle=False)
     loaded = Recommender.load(tmp_path)
     assert loaded.about == {"fit_on": "train"}
-    a, b = (r.recommend([Request(known), Request(None, ["i1"]), Request()], k=9) for r in (recommender, loaded))
+    a, b = (
+        r.recommend([Request(known), Request(None, ["i1"]), Request()], Settings(k=9)) for r in (recommender, loaded)
+    )
     assert [x.item_ids for x in a] == [x.item_ids for x in b]
 
 
@@ -121,7 +179,7 @@ def test_any_engine_can_be_served(tables):
     popular = Popular(NoOptions()).fit(train, tables.warm)
     ids = tables.items["item_id"].to_numpy(dtype=object)
     served = Recommender(popular, np.array(["u"], dtype=object), ids, train[:1], np.arange(len(ids)))
-    assert served.recommend([Request()], k=1)[0].item_ids == [ids[popular.counts.argmax()]]
+    assert served.recommend([Request()], Settings(k=1))[0].item_ids == [ids[popular.counts.argmax()]]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +221,7 @@ def test_histories_of_any_kind(history, expected):
         ({"user_id": ["1"], "colour": ["red"]}, "Unknown column 'colour'"),
         ({"history": ["i1,i2"]}, "history in row 0: 'i1,i2' is not a list of item ids"),
         ({"history": [3]}, "history in row 0: 3 is not a list"),
+        ({"exclude": ["i1"]}, "exclude in row 0: 'i1' is not a list of item ids"),
         ({"user_id": [["1"]]}, "user_id in row 0: .* is not an id"),
         ({"user_id": [1.5]}, "1.5 is not an id"),
         ({"user_id": [True]}, "True is not an id"),

@@ -8,6 +8,7 @@ refuses what it does not know (docs/adr/0005).
 import inspect
 import math
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from mlflow.pyfunc import PyFuncModel, PythonModel, PythonModelContext
 from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.serving.recommender import Recommender, Request
+from tailor.serving.recommender import Answer, Recommender, Request, Settings
 
-COLUMNS = ("user_id", "history")
-PARAMS: dict[str, Any] = {"k": 20, "exclude_seen": True}
+COLUMNS = ("user_id", "history", "candidates", "exclude")
+PARAMS: dict[str, Any] = asdict(Settings())
+_PARAM_TYPES = {"k": DataType.long, "exclude_seen": DataType.boolean}
 ARTIFACT = "recommender"
 
 
@@ -36,13 +38,11 @@ def signature() -> ModelSignature:
                 ColSpec(Array(DataType.double), "scores"),
                 ColSpec(DataType.string, "path"),
                 ColSpec(DataType.long, "unknown_history"),
+                ColSpec(DataType.long, "unknown_candidates"),
             ]
         ),
         params=ParamSchema(
-            [
-                ParamSpec("k", DataType.long, PARAMS["k"]),
-                ParamSpec("exclude_seen", DataType.boolean, PARAMS["exclude_seen"]),
-            ]
+            [ParamSpec(name, _PARAM_TYPES.get(name, DataType.double), default) for name, default in PARAMS.items()]
         ),
     )
 
@@ -56,12 +56,13 @@ def read_requests(frame: pd.DataFrame) -> list[Request]:
     _refuse_unknown(frame.columns, COLUMNS, "column")
     if not len(frame.columns):
         raise BadInputError(f"The input has no column; give at least one of {', '.join(COLUMNS)}")
-    blank = [None] * len(frame)
-    users = frame.get("user_id", blank)
-    histories = frame.get("history", blank)
+    given = (frame.get(name, [None] * len(frame)) for name in COLUMNS)
     return [
-        Request(_id(user, "user_id", row), _history(history, row))
-        for row, (user, history) in enumerate(zip(users, histories, strict=True))
+        Request(
+            _id(user, "user_id", row),
+            *(_ids(cell, name, row) for cell, name in zip(lists, COLUMNS[1:], strict=True)),
+        )
+        for row, (user, *lists) in enumerate(zip(*given, strict=True))
     ]
 
 
@@ -79,12 +80,12 @@ def _id(value: Any, name: str, row: int) -> str | None:
     return str(value).strip() or None
 
 
-def _history(value: Any, row: int) -> tuple[str, ...]:
+def _ids(value: Any, name: str, row: int) -> tuple[str, ...]:
     if _missing(value):
         return ()
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise BadInputError(f"history in row {row}: {value!r} is not a list of item ids; write it as [...]")
-    ids = (_id(item, "history", row) for item in value)
+        raise BadInputError(f"{name} in row {row}: {value!r} is not a list of item ids; write it as [...]")
+    ids = (_id(item, name, row) for item in value)
     return tuple(item for item in ids if item is not None)
 
 
@@ -122,11 +123,12 @@ class TailorModel(PythonModel):
 
         Args:
             context: unused.
-            model_input: columns user_id and/or history (list of item ids).
-            params: k (list length), exclude_seen.
+            model_input: columns user_id, history, candidates, exclude (the last three lists of item ids); any of them.
+            params: see :class:`tailor.serving.recommender.Settings`.
 
         Returns:
-            Columns item_ids, scores, path (known_user, fold_in, popular), unknown_history; one row per input row.
+            Columns item_ids, scores, path (known_user, fold_in, popular), unknown_history, unknown_candidates; one row
+            per input row.
 
         Raises:
             BadInputError: a column or param is unknown or out of bounds.
@@ -135,11 +137,9 @@ class TailorModel(PythonModel):
         _refuse_unknown(passed_params, PARAMS, "param")
         if isinstance(passed, (pd.DataFrame, dict)):
             _refuse_unknown(passed, COLUMNS, "column")
-        settings = PARAMS | (params or {})
-        requests = read_requests(model_input)
-        answers = self.recommender.recommend(requests, int(settings["k"]), bool(settings["exclude_seen"]))
-        rows = [(a.item_ids, a.scores, a.path, a.unknown_history) for a in answers]
-        return pd.DataFrame(rows, columns=["item_ids", "scores", "path", "unknown_history"])
+        settings = Settings(**(PARAMS | (params or {})))
+        answers = self.recommender.recommend(read_requests(model_input), settings)
+        return pd.DataFrame([asdict(answer) for answer in answers], columns=[f.name for f in fields(Answer)])
 
 
 def code_paths() -> list[str]:

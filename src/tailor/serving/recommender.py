@@ -15,11 +15,11 @@ from tailor.cf.base import Engine
 from tailor.cf.store import load_engines, save_engines
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.errors import BadInputError
-from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
+from tailor.hybrid.scorer import Hybrid
 
 MAX_K = 10_000
 MAX_REQUESTS = 100_000
-MAX_HISTORY = 10_000
+MAX_ITEMS = 10_000
 _MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.npz", "ids.npz", "about.json"
 
 
@@ -31,6 +31,45 @@ class Request:
     """External id; an unknown one is treated like none."""
     history: Sequence[str] = ()
     """External item ids, added to what is known of the user; unknown items are counted and left out."""
+    candidates: Sequence[str] = ()
+    """External item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted."""
+    exclude: Sequence[str] = ()
+    """External item ids that must not be listed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to answer, the same for all requests of a call."""
+
+    k: int = 20
+    """Longest list."""
+    exclude_seen: bool = True
+    """Leave out what is known of the user and the request's history."""
+    tail_weight: float | None = None
+    """Lift of tail items in [0, 1]; None: where the model stands."""
+    cold_exposure: float | None = None
+    """Lift of items without train interactions in [0, 1]; None: where the model stands."""
+    min_score: float | None = None
+    """List nothing that scores less."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of bounds.
+
+        Raises:
+            BadInputError: names the setting, its value and the bounds.
+        """
+        if not 1 <= self.k <= MAX_K:
+            raise BadInputError(f"k = {self.k} is out of bounds: 1 to {MAX_K}")
+        for name, value in self.dials().items():
+            if not 0 <= value <= 1:
+                raise BadInputError(f"{name} = {value} is out of bounds: 0 to 1")
+        if self.min_score is not None and np.isnan(self.min_score):
+            raise BadInputError("min_score = nan is not a number; leave it out to list whatever comes")
+
+    def dials(self) -> dict[str, float]:
+        """Return the dials that were set."""
+        given = {"tail_weight": self.tail_weight, "cold_exposure": self.cold_exposure}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -43,6 +82,8 @@ class Answer:
     """known_user, fold_in (from the request's history) or popular (nothing known)."""
     unknown_history: int = 0
     """Items of the request's history that the catalogue does not have."""
+    unknown_candidates: int = 0
+    """Items of the request's candidates that the catalogue does not have."""
 
 
 @dataclass
@@ -63,52 +104,70 @@ class Recommender:
         self._user_index, self._item_index = pd.Index(self.user_ids), pd.Index(self.item_ids)
 
     def recommend(
-        self, requests: Sequence[Request], k: int = 20, exclude_seen: bool = True, block_users: int = 512
+        self, requests: Sequence[Request], settings: Settings | None = None, block_users: int = 512
     ) -> list[Answer]:
-        """Answer requests, each with at most k items of the whole catalogue, cold ones included.
+        """Answer requests, each with at most k items, cold ones included.
 
         Raises:
-            BadInputError: k, the number of requests or a history is out of bounds.
+            BadInputError: the number of requests or a list of ids is out of bounds, or dials are set that the model
+                does not have.
         """
-        if not 1 <= k <= MAX_K:
-            raise BadInputError(f"k = {k} is out of bounds: 1 to {MAX_K}")
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        answers: list[Answer] = []
+        settings = settings or Settings()
+        engine, answers = self._turned(settings.dials()), list[Answer]()
         for start in range(0, len(requests), block_users):
-            answers += self._block(requests[start : start + block_users], k, exclude_seen)
+            answers += self._block(engine, requests[start : start + block_users], settings)
         return answers
 
-    def _block(self, requests: Sequence[Request], k: int, exclude_seen: bool) -> list[Answer]:
+    def _turned(self, dials: dict[str, float]) -> Engine[Any]:
+        if not dials:
+            return self.engine
+        if not isinstance(self.engine, Hybrid):
+            raise BadInputError(
+                f"{', '.join(dials)}: a {type(self.engine).__name__} has no dials, only the hybrid does"
+            )
+        return self.engine.with_dials(self.engine.options.dials.model_copy(update=dials))
+
+    def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = self._user_index.get_indexer(pd.Index([r.user_id for r in requests], dtype=object))
-        given, unknown = self._given(requests)
+        given, unknown = self._named([r.history for r in requests], "history")
+        allowed, strange = self._named([r.candidates for r in requests], "candidates")
         known = self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None])
         past = sparse.csr_matrix(known + given, dtype=np.float32)
         past.eliminate_zeros()
         past.data[:] = 1.0
-        scores = self.engine.score(past, users)
-        if exclude_seen:
+        scores = engine.score(past, users)
+        if settings.exclude_seen:
             scores[past.nonzero()] = EXCLUDED
-        items, values = top_k(scores, k, self.tie_rank)
+        for at in np.flatnonzero([len(r.candidates) > 0 for r in requests]):
+            others = np.ones(scores.shape[1], dtype=bool)
+            others[allowed[[at]].indices] = False
+            scores[at, others] = EXCLUDED
+        scores[self._named([r.exclude for r in requests], "exclude")[0].nonzero()] = EXCLUDED
+        if settings.min_score is not None:
+            scores[scores < settings.min_score] = EXCLUDED
+        items, values = top_k(scores, settings.k, self.tie_rank)
         n_given, n_past = np.diff(given.indptr), np.diff(past.indptr)
         answers = []
         for row, user in enumerate(users):
             path = "popular" if not n_past[row] else "known_user" if user >= 0 and not n_given[row] else "fold_in"
             filled = items[row] >= 0
-            listed = self.item_ids[items[row][filled]].tolist()
-            answers.append(Answer(listed, values[row][filled].astype(float).tolist(), path, int(unknown[row])))
+            listed, scored = self.item_ids[items[row][filled]].tolist(), values[row][filled].astype(float).tolist()
+            answers.append(Answer(listed, scored, path, int(unknown[row]), int(strange[row])))
         return answers
 
-    def _given(self, requests: Sequence[Request]) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
-        lengths = np.array([len(r.history) for r in requests])
-        if lengths.max(initial=0) > MAX_HISTORY:
-            raise BadInputError(f"history: {lengths.max()} items in one request; send at most {MAX_HISTORY}")
-        rows = np.repeat(np.arange(len(requests)), lengths)
-        items = self._item_index.get_indexer(pd.Index([item for r in requests for item in r.history], dtype=object))
+    def _named(self, lists: Sequence[Sequence[str]], name: str) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
+        """Return lists of external ids as 0/1 rows (B, n_items), and how many ids of each are unknown (B,)."""
+        lengths = np.array([len(ids) for ids in lists])
+        if lengths.max(initial=0) > MAX_ITEMS:
+            raise BadInputError(f"{name}: {lengths.max()} items in one request; send at most {MAX_ITEMS}")
+        rows = np.repeat(np.arange(len(lists)), lengths)
+        items = self._item_index.get_indexer(pd.Index([item for ids in lists for item in ids], dtype=object))
         found = items >= 0
-        shape = (len(requests), len(self.item_ids))
-        given = sparse.csr_matrix((np.ones(int(found.sum()), np.float32), (rows[found], items[found])), shape=shape)
-        return given, np.bincount(rows[~found], minlength=len(requests))
+        shape = (len(lists), len(self.item_ids))
+        matrix = sparse.csr_matrix((np.ones(int(found.sum()), np.float32), (rows[found], items[found])), shape=shape)
+        return matrix, np.bincount(rows[~found], minlength=len(lists))
 
     def save(self, folder: Path) -> None:
         """Write everything to ``folder``: safetensors, npz without pickle, JSON."""
