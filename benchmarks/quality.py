@@ -302,8 +302,8 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
         for name, comparison in result["compared"]["hybrid_lora"].items():
             found[f"{env}_{name}_ratio"] = comparison["ratio"]
             found[f"{env}_{name}_ratio_low"] = comparison["ratio_low"]
-        own = result["frontier"]["irspack_features"]["mixed_cold"]
-        found[f"{env}_frontier_mixed_cold_ratio"] = result["frontier"]["hybrid_lora"]["mixed_cold"] / max(own, 1e-9)
+        ours, own = (result["frontier"][name]["mixed_cold"] for name in ("hybrid_lora", "irspack_features"))
+        found |= {f"{env}_frontier_mixed_cold": ours, f"{env}_frontier_mixed_cold_baseline": own}
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -312,7 +312,7 @@ TARGETS = {
     "anime, ml1m: warm_text_ease_ratio": ">= 1.01, low > 1",
     "anime, ml1m: tail_on_dial_ratio": ">= 1.5 at warm_on_dial_ratio >= 0.99",
     "anime, ml1m: cold_ratio": ">= 1.15",
-    "frontier_mixed_cold_ratio": ">= 2 at mixed >= 0.99 x the best ungated model",
+    "frontier_mixed_cold": ">= 2 x the baseline's, both at mixed >= 0.99 x the best ungated model",
     "new_1_ratio, new_3_ratio, new_5_ratio": ">= 1.05 of the better of popular, item kNN and irspack's fold-in",
 }
 
