@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval viz serve clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank viz serve clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -25,6 +25,7 @@ help:
 	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
 	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
+	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
 	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock
@@ -59,6 +60,12 @@ bench-eval: $(VENV)/requirements.lock .venv-peers/built
 .venv-peers/built: benchmarks/requirements-peers.txt
 	$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
+bench-rerank: $(VENV)/requirements.lock .venv-lenskit/built
+	$(BIN)/python benchmarks/rerankers.py $(ENV)
+
+.venv-lenskit/built: benchmarks/requirements-lenskit.txt
+	$(PYTHON) -m venv .venv-lenskit && .venv-lenskit/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
 bench-quality: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/quality.py
 
@@ -75,5 +82,5 @@ serve: $(VENV)/requirements.lock
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
 clean:
-	rm -rf $(VENV) .venv-peers mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -33,7 +33,7 @@ class Pool:
 
 
 def trace(pool: Pool, facts: ItemFacts, options: FrontierOptions, k: int) -> pd.DataFrame:
-    """Measure every method at every strength.
+    """Measure every method at every strength, with lists of k, or of the whole pool where that is smaller.
 
     Returns:
         Columns method, strength, ndcg, tail_ndcg, intra_list_diversity, category_diversity, catalog_coverage, aplt.
@@ -43,14 +43,15 @@ def trace(pool: Pool, facts: ItemFacts, options: FrontierOptions, k: int) -> pd.
         for method in options.methods
         for strength in options.strengths
     ]
-    rows = []
+    k, rows = min(k, pool.items.shape[1]), []
     for setting in progress(settings, "re-ranking", "setting"):
         lists, _ = rerank(pool.items, pool.scores, pool.history, facts, setting, k)
-        rows.append({"method": setting.method, "strength": setting.strength} | _measure(lists, pool, facts, k))
+        rows.append({"method": setting.method, "strength": setting.strength} | measure(lists, pool, facts, k))
     return pd.DataFrame(rows)
 
 
-def _measure(lists: Lists, pool: Pool, facts: ItemFacts, k: int) -> dict[str, float]:
+def measure(lists: Lists, pool: Pool, facts: ItemFacts, k: int) -> dict[str, float]:
+    """Return means over users of lists (U, k), and their coverage: the columns of :func:`trace` after strength."""
     hit, filled = hits(lists, pool.positives), lists >= 0
     tail_hit = hit & facts.tail[lists]
     n_tail = np.asarray(pool.positives @ facts.tail.astype(np.float32), dtype=np.int64)

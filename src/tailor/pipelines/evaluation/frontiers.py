@@ -28,17 +28,16 @@ def describe_items(items: pd.DataFrame, embeddings: Embeddings, categories: pd.D
     return ItemFacts(embeddings.vectors, category_matrix(items, categories), bucket_items(items, c.TAIL))
 
 
-def _trace(
+def candidates(
     models: Engines,
     stage: Stage,
     counted: Matrix,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    facts: ItemFacts,
     o: EvaluationOptions,
     seed: int,
-) -> pd.DataFrame:
-    """List the candidates of every user with positives, re-rank them in every way, measure."""
+) -> Pool:
+    """List the candidates of (a sample of) the users with positives."""
     wanted = positives(counted, stage, c.MIXED)
     who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
     drawn = np.random.default_rng([seed, 4]).permutation(who)[: o.frontier.max_users]
@@ -46,8 +45,7 @@ def _trace(
     mixed, ties = {c.MIXED: stage.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
     size, block = min(o.frontier.pool, len(items)), o.block_users
     lists = recommend(models["hybrid"], who, stage.history[who], stage.seen[who], mixed, size, ties, block)[c.MIXED]
-    pool = Pool(*lists, stage.history[who], wanted[who], int(mixed[c.MIXED].sum()))
-    return trace(pool, facts, o.frontier, min(max(o.k), size))
+    return Pool(*lists, stage.history[who], wanted[who], int(mixed[c.MIXED].sum()))
 
 
 def frontier_on_validation(
@@ -64,7 +62,7 @@ def frontier_on_validation(
     """Re-rank validation lists; choose the balance preset."""
     o = parse(EvaluationOptions, params, "evaluation")
     models, stage = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_stage(items, train)
-    table = _trace(models, stage, validation, users, items, facts, o, seed)
+    table = trace(candidates(models, stage, validation, users, items, o, seed), facts, o.frontier, max(o.k))
     return table, balance(table, o.frontier.max_price, o.frontier.pool).model_dump()
 
 
@@ -82,7 +80,7 @@ def frontier_on_test(
     """Re-rank test lists."""
     o = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    return _trace(models, stage, truth, users, items, facts, o, seed)
+    return trace(candidates(models, stage, truth, users, items, o, seed), facts, o.frontier, max(o.k))
 
 
 def join_frontiers(

@@ -1,0 +1,97 @@
+"""`make bench-rerank ENV=…`: our `tail` re-ranking against LensKit's FA*IR, on the pools of a finished run.
+
+FA*IR (Zehlike et al. 2017) is the one re-ranker for exposure that LensKit has; RecTools has learnt ones only. Protected
+items are the tail. Both choose from the registered model's 200 best candidates of the same test users.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from catalogues import ROOT
+from cold_start import about, write
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from tailor.hybrid.frontier import Pool, measure
+from tailor.hybrid.rerank import ItemFacts, rerank
+from tailor.options import EvaluationOptions, RerankOptions, parse
+from tailor.pipelines.evaluation.frontiers import candidates, describe_items
+from tailor.pipelines.evaluation.nodes import lay_out_test, reveal_test
+
+PEER = ROOT / ".venv-lenskit" / "bin" / "python"
+SHARES, STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+
+
+def finished_run(env: str) -> tuple[Pool, ItemFacts, int, int]:
+    """Return the pools of a run's test users, what items are, k and the seed."""
+    bootstrap_project(ROOT)
+    with KedroSession.create(project_path=ROOT, env=None if env == "base" else env) as session:
+        context = session.load_context()
+        load, params = context.catalog.load, context.params
+        o = parse(EvaluationOptions, params["evaluation"], "evaluation")
+        items, users, seed = load("items"), load("users"), int(params["seed"])
+        stage = lay_out_test(items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused")))
+        truth = reveal_test(load("test_matrix"), load("cold_matrix"))
+        facts = describe_items(items, load("item_embeddings_frozen"), load("item_categories"))
+        pool = candidates(load(f"{o.registered}_model"), stage, truth, users, items, o, seed)
+    return pool, facts, max(o.k), seed
+
+
+def fair(pool: Pool, tail: np.ndarray, k: int) -> dict[float, np.ndarray]:
+    """Return LensKit's lists by target share of tail items."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "pools.npz", pools=pool.items, tail=tail, shares=np.array(SHARES))
+        script = ROOT / "benchmarks" / "peers" / "lenskit_fair.py"
+        subprocess.run([str(PEER), str(script), folder, str(k)], check=True)
+        with np.load(Path(folder) / "lists.npz", allow_pickle=False) as file:
+            return {float(share): file[share] for share in file.files}
+
+
+def at_equal_tail(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Return, at each of the others' settings that our frontier spans, NDCG of both at the same tail NDCG."""
+    curve = ours.sort_values("tail_ndcg")
+    within = theirs[theirs["tail_ndcg"].between(curve["tail_ndcg"].iloc[0], curve["tail_ndcg"].iloc[-1])]
+    own = np.interp(within["tail_ndcg"], curve["tail_ndcg"], curve["ndcg"])
+    return within[["strength", "tail_ndcg", "ndcg"]].assign(ours=own, ratio=own / within["ndcg"])
+
+
+def compare(env: str) -> tuple[dict[str, float], dict[str, Any], int]:
+    """Return headline figures, both frontiers, and the seed."""
+    pool, facts, k, seed = finished_run(env)
+    rows = []
+    for strength in (0.0, *STRENGTHS):
+        setting = RerankOptions(method="tail", strength=strength)
+        lists, _ = rerank(pool.items, pool.scores, pool.history, facts, setting, k)
+        rows.append({"strength": strength} | measure(lists, pool, facts, k))
+    ours = pd.DataFrame(rows)
+    theirs = pd.DataFrame(
+        [{"strength": share} | measure(lists, pool, facts, k) for share, lists in fair(pool, facts.tail, k).items()]
+    )
+    matched = at_equal_tail(ours, theirs)
+    print(f"{env}\n{ours.round(4).to_string()}\n{theirs.round(4).to_string()}\n{matched.round(4).to_string()}")
+    name = "ml100k" if env == "base" else env
+    headline = {
+        f"{name}_ndcg_over_fair_at_equal_tail_{which}": float(matched["ratio"].agg(which)) for which in ("min", "max")
+    }
+    tables = {"ours": ours, "fair": theirs, "at_equal_tail_ndcg": matched}
+    return headline, {key: table.to_dict("records") for key, table in tables.items()}, seed
+
+
+def main() -> None:
+    """Compare on the environments named on the command line; their runs must be finished."""
+    if not PEER.is_file():
+        raise SystemExit(f"{PEER} is missing: run `make bench-rerank`, which builds it")
+    for env in sys.argv[1:] or ["base"]:
+        headline, results, seed = compare(env)
+        report = {"headline": headline, "targets": {"ndcg_over_fair_at_equal_tail": ">= 1.0"}, "results": results}
+        path = ROOT / "benchmarks" / "results" / f"rerank_{'ml100k' if env == 'base' else env}.json"
+        write(path, report | about(f"make run ENV={env} && make bench-rerank ENV={env}", [seed]))
+
+
+if __name__ == "__main__":
+    main()
