@@ -1,5 +1,6 @@
 """The encoder, its embeddings, and the invariants of every PEFT method."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from tailor.datasets import AdapterDataset, EmbeddingsDataset, EncoderDataset, UserTowerDataset
 from tailor.errors import BadInputError, ConfigurationError
+from tailor.lm import encoder
 from tailor.lm.adapter import Adapter, attach, export, extract, prepare, weights_hash
 from tailor.lm.embeddings import Embeddings, fit_user_tower, join_vectors
 from tailor.lm.encoder import Tokens, encode, load_base, model_path, pool, tokenise
@@ -21,6 +23,14 @@ ENCODER = EncoderOptions(max_length=16, batch_size=4)
 TEXTS = ["a slow space opera", "romance in paris", "a", "ghost ghost ghost in the haunted house on the hill", "cowboys"]
 METHODS = ["lora", "dora", "adalora", "ia3", "prompt", "prefix", "full"]
 STEPS = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fp32():
+    """Invariants are exact up to fp32's rounding; bf16, where the hardware has it, is measured by a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "autocast", contextlib.nullcontext)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +162,15 @@ def test_pooling_of_encoders_and_decoders(pooling, kind):
     alone = [model(input_ids=torch.tensor([ids])).last_hidden_state[0].detach().numpy() for ids in tokens.ids]
     expected = by_hand(alone, tokens.lengths(), pooling)
     np.testing.assert_allclose(encode(model, tokens, 3, pooling=pooling), expected, atol=1e-5)
+
+
+def test_bf16_points_where_fp32_does(tokens, frozen, monkeypatch):
+    monkeypatch.setattr(encoder, "autocast", lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+    half = encode(load_base(ENCODER), tokens, 4)
+    assert half.dtype == np.float32
+    assert np.abs(half - frozen).max() > 0
+    cosine = (half * frozen).sum(axis=1) / np.linalg.norm(half, axis=1) / np.linalg.norm(frozen, axis=1)
+    assert cosine.min() > 0.999
 
 
 def test_a_text_without_tokens_has_an_embedding():
