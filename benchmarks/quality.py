@@ -58,7 +58,7 @@ class Trial:
     def holdout(self) -> Holdout:
         """The validation side."""
         d = self.catalogue
-        return Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed)
+        return Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
 
     @cached_property
     def known(self) -> Matrix:

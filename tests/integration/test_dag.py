@@ -28,6 +28,7 @@ MAY_SEE_THEM = {
     "summarise_data",
     "fingerprint",
     "build_matrices",
+    "order_histories",
     "keep_train",
     "reveal_test",
     "measure_known_users",

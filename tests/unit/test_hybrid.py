@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from tailor.data.matrices import keep_items
 from tailor.errors import ConfigurationError
 from tailor.hybrid import fusion
 from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
@@ -16,6 +17,7 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import select_baselines
 from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions
+from tailor.pipelines.feature_engineering.nodes import order_histories
 
 OFF = Dials()
 
@@ -109,6 +111,22 @@ def test_newcomers_are_in_no_fit_but_keep_their_history(holdout):
     assert holdout.history[holdout.newcomers].nnz > 0
     others = np.setdiff1d(np.arange(holdout.train.shape[0]), holdout.newcomers)
     assert (holdout.train[others] != holdout.history[others]).nnz == 0
+
+
+def test_newcomers_reveal_their_first_items_in_time(tables):
+    """Places come from train and validation rows alone, in the order of the timestamps, and reach the gate's fit."""
+    places = order_histories(tables.interactions, tables.users, tables.items)
+    known = tables.matrices["train"] + tables.matrices["validation"]
+    assert ((places > 0) != (known > 0)).nnz == 0
+    user = tables.users["user_id"].iloc[int(np.diff(places.indptr).argmax())]
+    rows = tables.interactions.query("user_id == @user and split in ['train', 'validation']")
+    earliest = rows.loc[rows["timestamp"].idxmin(), "item_id"]
+    row = places[[tables.users["user_id"].tolist().index(user)]]
+    assert tables.items["item_id"].iloc[row.indices[row.data.argmin()]] == earliest
+    built = Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0, places)
+    assert (built.order != keep_items(places, built.warm)).nnz == 0
+    without = Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0)
+    assert ((without.order > 0) != (built.order > 0)).nnz == 0
 
 
 def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.cf.base import Mask
-from tailor.data.matrices import first_of_each_row, keep_items
+from tailor.data.matrices import first_of_each_row
 from tailor.hybrid import fusion
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.fusion import Cells
@@ -115,8 +115,9 @@ def fit_newcomers(
 ) -> Gate:
     """Fit the weights for short histories.
 
-    Of each user that ``holdout`` keeps out of the fits, the first n items of a seeded order are revealed; the rest of
-    the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new users.
+    Of each user that ``holdout`` keeps out of the fits, the first n items are revealed, in time where that is known;
+    the rest of the train and validation rows is to be found, over everything but pseudo-cold B, as in the test of new
+    users.
 
     Args:
         scorer: fitted without those users.
@@ -130,8 +131,7 @@ def fit_newcomers(
     Returns:
         The gate with one entry per length of ``options.newcomer_history``.
     """
-    every = sparse.csr_matrix(holdout.history + keep_items(holdout.validation, holdout.warm))[holdout.newcomers]
-    every.data = np.random.default_rng(0).permutation(every.nnz).astype(np.float32) + 1
+    every = sparse.csr_matrix(holdout.order[holdout.newcomers])
     items, entries = holdout.candidates & ~holdout.cold, []
     for n in sorted(options.newcomer_history):
         revealed = first_of_each_row(every, n)

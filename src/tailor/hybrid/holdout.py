@@ -41,6 +41,8 @@ class Holdout:
     """Tail items (n_items,)."""
     newcomers: NDArray[np.int64]
     """Users that play new ones (their rows are in no fit), internal ids."""
+    order: sparse.csr_matrix
+    """Train and validation rows without B; values order a user's items (U, n_items)."""
 
     @classmethod
     def build(
@@ -49,11 +51,20 @@ class Holdout:
         validation: sparse.csr_matrix,
         items: pd.DataFrame,
         seed: int,
+        order: sparse.csr_matrix | None = None,
         newcomers: float = 0.1,
     ) -> "Holdout":
         """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
 
         No test row is among the inputs.
+
+        Args:
+            train: (U, n_items).
+            validation: (U, n_items).
+            items: the item table.
+            seed: of the draw.
+            order: train and validation rows, values order a user's items; None: a seeded order.
+            newcomers: fraction of users.
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
@@ -66,9 +77,12 @@ class Holdout:
         stays[new] = 0.0
         fitted = sparse.csr_matrix(sparse.diags(stays) @ history)
         fitted.eliminate_zeros()
-        return cls(
-            fitted, history, train, validation, warm, cold, candidates, ties, bucket_items(items, c.TAIL) & warm, new
-        )
+        if order is None:
+            order = sparse.csr_matrix(train + validation)
+            order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1
+        tail = bucket_items(items, c.TAIL) & warm
+        places = keep_items(order, warm)
+        return cls(fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places)
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""

@@ -22,12 +22,13 @@ def fit_variants(
     final: Engines,
     train: Matrix,
     validation: Matrix,
+    order: Matrix,
     items: pd.DataFrame,
     params: dict[str, Any],
     seed: int,
 ) -> Engines:
     """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
-    o, holdout = parse(HybridOptions, params, "hybrid_cf"), Holdout.build(train, validation, items, seed)
+    o, holdout = parse(HybridOptions, params, "hybrid_cf"), Holdout.build(train, validation, items, seed, order)
     found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
     whole: Any = final["hybrid"]
     return {name: whole.with_gate(scorer.gate).with_dials(scorer.options.dials) for name, scorer in found.items()}

@@ -16,6 +16,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 f"hybrid_{encoder}_model",
                 "train_matrix",
                 "validation_matrix",
+                "order_matrix",
                 "items",
                 "params:hybrid_cf",
                 "params:seed",

@@ -50,6 +50,12 @@ def build_matrices(
     return tuple(split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS)
 
 
+def order_histories(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
+    """Number each user's train and validation rows in their order, from 1."""
+    known = interactions[interactions[c.SPLIT].isin([c.TRAIN, c.VALIDATION])]
+    return split_matrix(known.assign(**{c.SPLIT: c.TRAIN}), users, items, c.TRAIN, positions=True)
+
+
 def fit_teacher(
     train: sparse.csr_matrix, items: pd.DataFrame, params: dict[str, Any], seed: int
 ) -> dict[str, np.ndarray]:

@@ -30,6 +30,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="build_matrices",
             ),
             Node(
+                nodes.order_histories,
+                ["interactions", "users", "items"],
+                "order_matrix",
+                name="order_histories",
+            ),
+            Node(
                 nodes.fit_teacher,
                 ["train_matrix", "items", "params:feature_engineering", "params:seed"],
                 "teacher_factors",

@@ -69,6 +69,7 @@ def select_hybrid(
 def fit_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
+    order: sparse.csr_matrix,
     items: pd.DataFrame,
     embeddings: Embeddings,
     choice: dict[str, Any],
@@ -77,7 +78,7 @@ def fit_hybrid(
 ) -> tuple[Engines, Engines, pd.DataFrame, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
     options, features = _options(params), embeddings.vectors
-    holdout = Holdout.build(train, validation, items, seed)
+    holdout = Holdout.build(train, validation, items, seed, order)
     scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
     final = Hybrid(scorer.options, seed, scorer.gate, scorer.click).fit(train, warm_items(items), features)
     prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=FUSION_COLUMNS)
