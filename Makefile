@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank viz serve clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols viz serve clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -25,6 +25,7 @@ help:
 	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
 	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
+	@echo "make bench-protocols  MovieLens-1M under published protocols"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
 	@echo "make clean  remove .venv and everything a run wrote"
 
@@ -68,6 +69,9 @@ bench-rerank: $(VENV)/requirements.lock .venv-lenskit/built
 
 bench-quality: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/quality.py
+
+bench-protocols: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/protocols.py
 
 bench-lm-ablation: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm_ablation.py

@@ -94,8 +94,8 @@ def make_trial(env: str, seed: int, **params: Any) -> Trial:
     return Trial(catalogue, {"frozen": frozen, "lora": embed(catalogue, adapter, options)})
 
 
-def choose(trial: Trial, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Search every model's options with the same number of trials."""
+def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[str, dict[str, Any]]:
+    """Search every model's options with the same number of trials; other protocols have studies of their own."""
     h, o, d = trial.holdout, trial.options, trial.catalogue
     (ROOT / "data" / "bench").mkdir(parents=True, exist_ok=True)
     store = f"sqlite:///{ROOT / 'data' / 'bench' / 'quality.db'}"
@@ -118,7 +118,7 @@ def choose(trial: Trial, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             {key: v for key, v in flat(settings).items() if key in space}
             for settings in o.trials.get("hybrid" if model in HYBRIDS else model, [])
         ]
-        outcome = search(model, space, evaluate(model), tuning, d.seed, f"{d.env} {d.seed}", tried_first)
+        outcome = search(model, space, evaluate(model), tuning, d.seed, f"{d.env} {d.seed}{protocol}", tried_first)
         found[model] = outcome.chosen
         best = outcome.trials["criterion"].max() if len(outcome.trials) else float("nan")
         print(f"{d.env} {model:17s} {best:.4f} {outcome.chosen}", flush=True)

@@ -54,8 +54,9 @@ class CleaningOptions(Options):
 class SplitOptions(Options):
     """The split of DESIGN: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
 
-    strategy: Literal["per_user", "global_time"] = "per_user"
-    """per_user: each user's own order; global_time: two dates for everybody (needs timestamps)."""
+    strategy: Literal["per_user", "global_time", "random"] = "per_user"
+    """per_user: each user's own order; global_time: two dates for everybody (needs timestamps); random: each user's
+    rows in a seeded order, for comparison with figures published so (it lets models look into the future)."""
     train: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
     """Fraction of each user's interactions, the earliest, that models learn from."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1

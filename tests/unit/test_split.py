@@ -101,6 +101,19 @@ def test_global_time_is_one_border_for_all():
     assert borders[1].max() <= borders[2].min()
 
 
+def test_random_windows_ignore_time():
+    data, options = interactions(), SplitOptions(strategy="random", train=0.8, validation=0.1, new_users=0.0)
+    labels = split_interactions(data, options, 0)
+    timeless = split_interactions(data.assign(timestamp=0.0), options, 0)
+    assert labels.tolist() == timeless.tolist()
+    assert labels.tolist() != split_interactions(data, options, 1).tolist()
+    one = one_user(10)
+    counts = split_interactions(
+        one, SplitOptions(strategy="random", train=0.8, validation=0.1, cold_items=0.0, new_users=0.0), 0
+    )
+    assert sorted(counts) == [c.TEST, *[c.TRAIN] * 8, c.VALIDATION]
+
+
 @pytest.mark.parametrize("options", [SplitOptions(strategy="global_time"), SplitOptions(cold_strategy="latest")])
 def test_time_is_needed_where_it_is_used(options):
     with pytest.raises(BadInputError, match="no column is mapped to 'timestamp'"):

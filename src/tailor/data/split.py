@@ -76,7 +76,9 @@ def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd
             "data_processing.split.strategy is global_time, but no column is mapped to 'timestamp'. "
             "Map one in data_processing.columns.interactions, or use per_user."
         )
-    time = interactions.get(c.TIMESTAMP, pd.Series(0.0, index=interactions.index))
+    time = pd.Series(0.0, index=interactions.index)
+    if c.TIMESTAMP in interactions and options.strategy != "random":
+        time = interactions[c.TIMESTAMP]
     order = pd.DataFrame({"user": interactions[c.USER], "time": time, "hash": hashes}).sort_values(["time", "hash"])
     if options.strategy == "global_time":
         rank, size = pd.Series(np.arange(len(order)), index=order.index), pd.Series(len(order), index=order.index)
