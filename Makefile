@@ -17,12 +17,13 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols viz serve clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols viz serve serve-mlflow clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
 	@echo "make test   all tests        make check  ruff, types, import contracts"
-	@echo "make viz    kedro-viz        make serve  MLflow's scoring server on http://127.0.0.1:5071"
+	@echo "make viz    kedro-viz        make serve  the champion and a page to try it on http://127.0.0.1:5071"
+	@echo "make serve-mlflow  the same model behind MLflow's scoring server"
 	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
 	@echo "make bench-protocols  MovieLens-1M under published protocols"
@@ -79,10 +80,15 @@ bench-lm-ablation: $(VENV)/requirements.lock
 viz: $(VENV)/requirements.lock
 	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
 
-# MLflow's own scoring server on loopback; it finds uvicorn on the PATH and the model by its alias.
+# Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
+STORE = MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 serve: $(VENV)/requirements.lock
-	MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" PATH="$(CURDIR)/$(BIN):$$PATH" \
+	$(STORE) $(BIN)/python -m tailor.serving.server --model $(MODEL)
+
+# MLflow's own scoring server; it finds uvicorn on the PATH.
+serve-mlflow: $(VENV)/requirements.lock
+	$(STORE) PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
 clean:

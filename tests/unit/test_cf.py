@@ -328,7 +328,7 @@ def test_pulled_ease_minimises_its_objective():
     X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
     lam_text, kappa, ridge = 0.7, 5.0, np.linspace(2.0, 3.0, 6)
     T = ease_weights(E @ E.T, np.full(6, lam_text))
-    B = pulled_ease_weights(X.T @ X, ridge, E, lam_text, kappa)
+    B, _ = pulled_ease_weights(X.T @ X, ridge, E, lam_text, kappa)
     for j in range(6):
         others = [i for i in range(6) if i != j]
         A = X[:, others]
@@ -340,9 +340,9 @@ def test_pulled_ease_minimises_its_objective():
 def test_pull_zero_is_ease_and_pull_infinite_is_text():
     X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
     G, two = X.T @ X, np.full(6, 2.0)
-    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 0.0), ease_weights(G, two), atol=1e-10)
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 0.0)[0], ease_weights(G, two), atol=1e-10)
     text = ease_weights(E @ E.T, np.full(6, 0.7))
-    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 1e9), text, atol=1e-6)
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 1e9)[0], text, atol=1e-6)
 
 
 def test_ease_refuses_a_large_catalogue_with_the_remedy():
@@ -363,3 +363,34 @@ def test_a_file_without_engines_is_refused(tmp_path):
     save_file({"x": np.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(BadInputError, match="holds no engines"):
         load_engines(tmp_path / "x.safetensors")
+
+
+def test_an_item_that_joins_ease_is_what_a_cold_item_of_the_fit_is(tables):
+    """Column M e / (1 - e'Ke), row κ/(λ + κ) e'K E' diag(q): of a cold item that the fit knew, they are its own."""
+    ease = EASE(EASEOptions(regularization=20.0, text_pull=10.0))
+    ease.fit(tables.matrices["train"], tables.warm, tables.features)
+    cold = int(np.flatnonzero(~tables.warm)[0])
+    others = np.arange(len(tables.warm)) != cold
+    grown = ease.extended(tables.features[[cold]])
+    np.testing.assert_allclose(grown.new_columns[others, 0], ease.weights[others, cold], atol=1e-5)
+    np.testing.assert_allclose(grown.new_rows[0, others], ease.weights[cold, others], atol=1e-5)
+    history = tables.matrices["train"][:5]
+    wide = sparse.csr_matrix((history.data, history.indices, history.indptr), shape=(5, len(others) + 1))
+    scores = grown.score(wide)
+    np.testing.assert_array_equal(scores[:, :-1], ease.score(history))
+    np.testing.assert_allclose(scores[:, -1], ease.score(history)[:, cold], atol=1e-4)
+
+
+def test_an_item_that_joins_ials_is_w_e(tables):
+    model = IALS(IALSOptions(factors=8, iterations=3, lambda_item_feature=1.0))
+    model.fit(tables.matrices["train"], tables.warm, tables.features)
+    cold = int(np.flatnonzero(~tables.warm)[0])
+    grown = model.extended(tables.features[[cold]])
+    np.testing.assert_allclose(grown.item_factors[-1], model.item_factors[cold], rtol=1e-9)
+    assert len(model.item_factors) == len(grown.item_factors) - 1  # the original is not touched
+
+
+def test_an_engine_without_texts_takes_nothing_in(tables):
+    model = build("item_knn", {}, 0).fit(tables.matrices["train"], tables.warm)
+    with pytest.raises(BadInputError, match="ItemKNN cannot take items in without being fitted again"):
+        model.extended(tables.features[:1])

@@ -11,7 +11,8 @@ from tailor.hybrid.gate import Fusion, Gate
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, IALSOptions
 from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
-from tailor.serving.recommender import Recommender, Request, Settings
+from tailor.serving.recommender import Recommender
+from tailor.serving.request import Request, Settings
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,13 @@ def test_bounds(recommender):
 
 def test_saved_and_loaded_without_pickle(recommender, known, tmp_path):
     recommender.save(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["about.json", "history.npz", "ids.npz", "model.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "about.json",
+        "history.npz",
+        "ids.npz",
+        "manifest.json",
+        "model.safetensors",
+    ]
     for name in ("history.npz", "ids.npz"):
         np.load(tmp_path / name, allow_pickle=False)
     loaded = Recommender.load(tmp_path)

@@ -4,6 +4,7 @@ Shapes, used on every line: ``U`` users, ``n_items`` items of the whole catalogu
 of a block, ``d`` factors, ``m`` embedding dimensions. Engines never see a user × item table: scores exist per block.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -77,6 +78,20 @@ class Engine(ABC, Generic[OptionsT]):
         if users is None:
             users = np.full(history.shape[0], -1, dtype=np.int64)
         return self._score(sparse.csr_matrix(history, dtype=np.float32), users)
+
+    def extended(self, features: Floats) -> Self:
+        """Return an engine that also scores items without interactions, behind its own; all other scores stay.
+
+        Args:
+            features: text embeddings (a, m) of the items that come.
+        """
+        twin = copy.copy(self)
+        twin.n_items = self.n_items + len(features)
+        twin._append(features)
+        return twin
+
+    def _append(self, features: Floats) -> None:  # noqa: ARG002
+        raise BadInputError(f"A {type(self).__name__} cannot take items in without being fitted again")
 
     def state(self) -> State:
         """Return everything ``from_state`` needs, as plain arrays (for safetensors or npz, never pickle)."""

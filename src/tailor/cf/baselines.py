@@ -59,6 +59,9 @@ class Popular(Engine[NoOptions]):
     def _load(self, state: State) -> None:
         self.counts = state["counts"]
 
+    def _append(self, features: Floats) -> None:
+        self.counts = np.append(self.counts, np.zeros(len(features), np.float32))
+
 
 class TextKNN(Engine[NoOptions]):
     """Mean cosine similarity between an item's text and the texts of the history."""
@@ -78,6 +81,9 @@ class TextKNN(Engine[NoOptions]):
 
     def _load(self, state: State) -> None:
         self.features = state["features"]
+
+    def _append(self, features: Floats) -> None:
+        self.features = np.vstack([self.features, features])
 
 
 class ItemKNNOptions(Options):

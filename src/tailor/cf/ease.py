@@ -1,5 +1,6 @@
 """EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def pulled_ease_weights(
     features: NDArray[np.float64],
     text_regularization: float,
     pull: float,
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], "TextPart"]:
     """Minimise |X - XB|² + |Λ^½ B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), B_text = EASE(EEᵀ, λ_t).
 
     With P = (G + Λ + κI)⁻¹ and Π(C) = C - P diag(C_ii / P_ii), the minimum is Π(P(G + κ B_text)) (eq. 8). Π takes every
@@ -75,16 +76,43 @@ def pulled_ease_weights(
         features: E (n, m).
         text_regularization: λ_t.
         pull: κ.
+
+    Returns:
+        B (n, n), and what an item without interactions needs to join.
     """
     P = inverse_spd(plus_diagonal(gram, ridge + pull))
     K = inverse_spd(features.T @ features + text_regularization * np.eye(features.shape[1]))
     projected = features @ K
     q = 1.0 / (1.0 - np.einsum("im,im->i", projected, features))
-    B = (P @ projected) @ (features * (pull * q)[:, None]).T
+    M = pull * (P @ projected)
+    B = M @ (features * q[:, None]).T
     P *= (1.0 + np.diag(B)) / np.diag(P)
     B -= P
     np.fill_diagonal(B, 0.0)
-    return np.asarray(B)
+    return np.asarray(B), TextPart(M, K, features * q[:, None])
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """The text part of B, in factors. An item e without interactions has P_ei = 0 for every other i, so its column is
+    M e / (1 - eᵀKe) and its row κ / (λ + κ) eᵀK Eᵀ diag(q); K is kept, so that no other weight moves.
+    """
+
+    columns: NDArray[Any]
+    """M = κ P E K (n, m)."""
+    inverse: NDArray[Any]
+    """K (m, m)."""
+    rows: NDArray[Any]
+    """diag(q) E (n, m)."""
+
+    def column(self, e: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the weights of all items for items e (a, m): (n, a)."""
+        q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
+        return np.asarray((self.columns @ e.T) * q, dtype=np.float32)
+
+    def row(self, e: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the weights of items e (a, m) for all items, times (λ + κ) / κ: (a, n)."""
+        return np.asarray((e @ self.inverse) @ self.rows.T, dtype=np.float32)
 
 
 class EASE(Engine[EASEOptions]):
@@ -92,6 +120,12 @@ class EASE(Engine[EASEOptions]):
 
     options_class = EASEOptions
     scores_cold_items = True
+    text: TextPart | None = None
+    #: Embeddings (a, m) of items that joined after the fit, with their columns, rows and weights among themselves.
+    newcomers: Floats = np.zeros((0, 0), np.float32)
+    new_columns: Floats
+    new_rows: Floats
+    new_block: Floats
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
         o = self.options
@@ -105,17 +139,43 @@ class EASE(Engine[EASEOptions]):
         if features is None or o.text_pull == 0:
             weights = ease_weights(gram, ridge)
         else:
-            weights = pulled_ease_weights(gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull)
+            weights, self.text = pulled_ease_weights(
+                gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull
+            )
         self.weights: NDArray[Any] = weights.astype(np.float32)
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return np.asarray(history @ self.weights, dtype=np.float32)
+        n = len(self.weights)
+        if n == self.n_items:
+            return np.asarray(history @ self.weights, dtype=np.float32)
+        old, new = sparse.csr_matrix(history[:, :n]), sparse.csr_matrix(history[:, n:])
+        return np.hstack([old @ self.weights + new @ self.new_rows, old @ self.new_columns + new @ self.new_block])
+
+    def _append(self, features: Floats) -> None:
+        n, before = len(self.weights), self.newcomers
+        self.newcomers = np.vstack([before, features]) if before.size else np.asarray(features)
+        e, a = self.newcomers, len(self.newcomers)
+        if self.text is None:
+            self.new_columns, self.new_rows = np.zeros((n, a), np.float32), np.zeros((a, n), np.float32)
+            self.new_block = np.zeros((a, a), np.float32)
+            return
+        q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.text.inverse, e))
+        share = self.options.text_pull / (self.options.text_pull + self.options.regularization)
+        self.new_columns, self.new_rows = self.text.column(e), np.float32(share) * self.text.row(e)
+        self.new_block = np.asarray(share * (e @ self.text.inverse @ e.T) * q, dtype=np.float32)
+        np.fill_diagonal(self.new_block, 0.0)
 
     def _state(self) -> State:
-        return {"weights": self.weights}
+        found = {"weights": self.weights}
+        if self.text is not None:
+            parts = {"columns": self.text.columns, "inverse": self.text.inverse, "rows": self.text.rows}
+            found |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
+        return found
 
     def _load(self, state: State) -> None:
         self.weights = state["weights"]
+        names = ("columns", "inverse", "rows")
+        self.text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
 
 
 class PlainEASE(EASE):

@@ -140,6 +140,10 @@ class IALS(Engine[IALSOptions]):
         self.n_warm = int(state["n_warm"][0])
         self.feature_weights = state["feature_weights"].astype(np.float64)
 
+    def _append(self, features: Floats) -> None:
+        bias = np.ones((len(features), 1))
+        self.item_factors = np.vstack([self.item_factors, np.hstack([features, bias]) @ self.feature_weights])
+
 
 class PlainIALS(IALS):
     """Implicit ALS without features: the irspack baseline. Items without interactions score 0."""

@@ -54,14 +54,21 @@ def explain(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]
 
 def weights(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]) -> Floats:
     """Return the weight of each source for one user and each of some items (k, S)."""
-    gate, sides = scorer.gate, scorer.sides(history, whole=False)
-    if not history.nnz:
-        return np.tile([float(name == SOURCES[-1]) for name in SOURCES], (len(items), 1))
-    fusion: Fusion = next(found for found, _ in gate.by_history(np.array([history.nnz])))
-    x_u = (float(sides.activity[0]) - fusion.activity_centre) / fusion.activity_scale
-    x_i = sides.popularity[items, None]
-    warm = fusion.base + fusion.by_popularity * x_i + fusion.by_activity * x_u
-    return np.asarray(np.where(scorer.warm[items, None], warm, gate.cold), dtype=np.float64)
+    return weights_of_lists(scorer, history, items[None])[0]
+
+
+def weights_of_lists(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]) -> Floats:
+    """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
+    gate, lengths = scorer.gate, np.diff(history.indptr)
+    x_u, x_i = np.log1p(lengths), scorer.popularity[items][..., None]
+    out = np.zeros((*items.shape, len(SOURCES)))
+    for fusion, rows in gate.by_history(lengths):
+        f: Fusion = fusion
+        by_user = f.by_activity * ((x_u[rows] - f.activity_centre) / f.activity_scale)[:, None, None]
+        out[rows] = f.base + f.by_popularity * x_i[rows] + by_user
+    out = np.where(scorer.warm[items][..., None], out, gate.cold)
+    out[lengths == 0] = np.array([float(name == SOURCES[-1]) for name in SOURCES])
+    return out
 
 
 def factor_shares(scorer: Hybrid, history: NDArray[np.int64], items: NDArray[np.int64]) -> Floats:

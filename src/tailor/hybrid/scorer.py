@@ -4,6 +4,7 @@ Items with train interactions, items without, and short histories have weights o
 gets the popular items.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any, Self, cast
 
@@ -111,8 +112,30 @@ class Hybrid(Engine[HybridEngineOptions]):
         return Sides(activity, self.popularity, _unit(users), _unit(items))
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        sides = self.sides(history, self.gate.warm.reads_sides)
-        return mix(list(self.standardised(history)), self.gate, self.options.dials, self.warm, self.tail, sides)
+        return self.scored(history)[0]
+
+    def scored(self, history: sparse.csr_matrix) -> tuple[Floats, list[Floats]]:
+        """Return scores (B, n_items) and the standardised scores of the sources behind them."""
+        z, sides = list(self.standardised(history)), self.sides(history, self.gate.warm.reads_sides)
+        return mix(z, self.gate, self.options.dials, self.warm, self.tail, sides), z
+
+    def _append(self, features: Floats) -> None:
+        popular = cast(Popular, self.sources["popular"]).counts
+        logs = np.log1p(popular.astype(np.float64))[self.warm] if self.warm.any() else np.zeros(1)
+        none = np.full(len(features), -logs.mean() / (logs.std() or 1.0), np.float32)
+        self.sources = {name: source.extended(features) for name, source in self.sources.items()}
+        self.popularity = np.append(self.popularity, none)
+        no = np.zeros(len(features), dtype=bool)
+        self.warm, self.tail = np.append(self.warm, no), np.append(self.tail, no)
+
+    def with_texts(self, rows: NDArray[np.int64], features: Floats) -> Self:
+        """Return a scorer that knows other texts (r, m) of items with interactions; their factors stay."""
+        other = self._twin(self.options, self.gate)
+        text = copy.copy(cast(TextKNN, self.sources["text"]))
+        text.features = text.features.copy()
+        text.features[rows] = features
+        other.sources = self.sources | {"text": text}
+        return other
 
     def click_probability(self, history: sparse.csr_matrix, horizon: float = 1.0) -> NDArray[np.float64]:
         """Return the chance (B, n_items) that each item is taken up within ``horizon`` validation windows.

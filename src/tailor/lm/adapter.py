@@ -136,13 +136,18 @@ def attach(base: torch.nn.Module, adapter: Adapter, options: EncoderOptions) -> 
     return model.eval()
 
 
+def mergeable(adapter: Adapter) -> bool:
+    """Whether the tuned encoder is plain weights: virtual tokens are not."""
+    return adapter.config["peft_type"] not in _PROMPTS
+
+
 def export(adapter: Adapter, options: EncoderOptions, folder: Path) -> None:
     """Write the merged encoder and its tokenizer as a plain transformers folder, usable as ``encoder.base_model``.
 
     Raises:
         ConfigurationError: prompt and prefix tuning have no weights to merge into.
     """
-    if adapter.config["peft_type"] in _PROMPTS:
+    if not mergeable(adapter):
         raise ConfigurationError(
             f"{adapter.config['peft_type']} cannot be merged: its virtual tokens are no weights of the encoder. "
             "Deploy the adapter folder with PEFT, or tune with lora, dora, adalora, ia3 or full."

@@ -6,6 +6,7 @@ refuses what it does not know (docs/adr/0005).
 """
 
 import inspect
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, fields
@@ -20,11 +21,12 @@ from mlflow.pyfunc import PyFuncModel, PythonModel, PythonModelContext
 from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.serving.recommender import Answer, Recommender, Request, Settings
+from tailor.serving.recommender import Recommender
+from tailor.serving.request import Answer, Request, Settings
 
-COLUMNS = ("user_id", "history", "candidates", "exclude")
+COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "filters")
 PARAMS: dict[str, Any] = asdict(Settings())
-_PARAM_TYPES = {"k": DataType.long, "exclude_seen": DataType.boolean}
+_PARAM_TYPES = {"k": DataType.long, "exclude_seen": DataType.boolean, "explain": DataType.boolean}
 ARTIFACT = "recommender"
 
 
@@ -39,6 +41,8 @@ def signature() -> ModelSignature:
                 ColSpec(DataType.string, "path"),
                 ColSpec(DataType.long, "unknown_history"),
                 ColSpec(DataType.long, "unknown_candidates"),
+                ColSpec(Array(DataType.string), "reasons"),
+                ColSpec(Array(DataType.string), "explanations"),
             ]
         ),
         params=ParamSchema(
@@ -56,13 +60,18 @@ def read_requests(frame: pd.DataFrame) -> list[Request]:
     _refuse_unknown(frame.columns, COLUMNS, "column")
     if not len(frame.columns):
         raise BadInputError(f"The input has no column; give at least one of {', '.join(COLUMNS)}")
-    given = (frame.get(name, [None] * len(frame)) for name in COLUMNS)
+    given = {name: frame.get(name, pd.Series([None] * len(frame), dtype=object)).tolist() for name in COLUMNS}
     return [
         Request(
-            _id(user, "user_id", row),
-            *(_ids(cell, name, row) for cell, name in zip(lists, COLUMNS[1:], strict=True)),
+            user_id=_id(given["user_id"][row], "user_id", row),
+            history=_ids(given["history"][row], "history", row),
+            candidates=_ids(given["candidates"][row], "candidates", row),
+            exclude=_ids(given["exclude"][row], "exclude", row),
+            weights=_numbers(given["weights"][row], row),
+            query=_words(given["query"][row], row),
+            filters=_filters(given["filters"][row], row),
         )
-        for row, (user, *lists) in enumerate(zip(*given, strict=True))
+        for row in range(len(frame))
     ]
 
 
@@ -87,6 +96,31 @@ def _ids(value: Any, name: str, row: int) -> tuple[str, ...]:
         raise BadInputError(f"{name} in row {row}: {value!r} is not a list of item ids; write it as [...]")
     ids = (_id(item, name, row) for item in value)
     return tuple(item for item in ids if item is not None)
+
+
+def _numbers(value: Any, row: int) -> tuple[float, ...]:
+    if _missing(value):
+        return ()
+    try:
+        return tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        raise BadInputError(f"weights in row {row}: {value!r} is not a list of numbers") from None
+
+
+def _words(value: Any, row: int) -> str:
+    if _missing(value):
+        return ""
+    if not isinstance(value, str):
+        raise BadInputError(f"query in row {row}: {value!r} is not text")
+    return value
+
+
+def _filters(value: Any, row: int) -> dict[str, Any]:
+    if _missing(value):
+        return {}
+    if not isinstance(value, dict):
+        raise BadInputError(f"filters in row {row}: {value!r} is not a mapping from filter to what must hold")
+    return value
 
 
 def _refuse_unknown(given: Iterable[Any], known: Iterable[str], what: str) -> None:
@@ -123,12 +157,11 @@ class TailorModel(PythonModel):
 
         Args:
             context: unused.
-            model_input: columns user_id, history, candidates, exclude (the last three lists of item ids); any of them.
-            params: see :class:`tailor.serving.recommender.Settings`.
+            model_input: any of the columns of :class:`tailor.serving.request.Request`.
+            params: see :class:`tailor.serving.request.Settings`.
 
         Returns:
-            Columns item_ids, scores, path (known_user, fold_in, popular), unknown_history, unknown_candidates; one row
-            per input row.
+            The fields of :class:`tailor.serving.request.Answer`, one row per input row; each explanation as JSON.
 
         Raises:
             BadInputError: a column or param is unknown or out of bounds.
@@ -139,7 +172,9 @@ class TailorModel(PythonModel):
             _refuse_unknown(passed, COLUMNS, "column")
         settings = Settings(**(PARAMS | (params or {})))
         answers = self.recommender.recommend(read_requests(model_input), settings)
-        return pd.DataFrame([asdict(answer) for answer in answers], columns=[f.name for f in fields(Answer)])
+        table = pd.DataFrame([asdict(answer) for answer in answers], columns=[f.name for f in fields(Answer)])
+        table["explanations"] = table["explanations"].map(lambda told: [json.dumps(entry) for entry in told])
+        return table
 
 
 def code_paths() -> list[str]:

@@ -1,89 +1,58 @@
-"""What is deployed: a fitted scorer, the id maps and the known histories, answering requests without training code."""
+"""What is deployed: a fitted scorer, ids, known histories, and what is known of items; no training code."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.base import Engine
+from tailor.cf.base import Engine, Floats
 from tailor.cf.store import load_engines, save_engines
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.errors import BadInputError
+from tailor.hybrid.explain import weights_of_lists
+from tailor.hybrid.gate import SOURCES
+from tailor.hybrid.rerank import ItemFacts, rerank
 from tailor.hybrid.scorer import Hybrid
+from tailor.options import RerankOptions
+from tailor.serving import manifest
+from tailor.serving.explain import explain_list
+from tailor.serving.facts import Facts
+from tailor.serving.query import Wish
+from tailor.serving.request import Answer, Request, Settings
 
-MAX_K = 10_000
 MAX_REQUESTS = 100_000
-MAX_ITEMS = 10_000
+#: Candidates that diversity chooses from.
+POOL = 200
+#: Standard deviations that an item gains by having all categories a query names; what a history of n items weighs
+#: beside a query is n / (n + _EVIDENCE); what popularity weighs where there is a query and no history.
+_CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
+_REASONS = dict(zip(SOURCES, ("taken_together", "taken_together", "similar_text", "popular"), strict=True))
 _MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.npz", "ids.npz", "about.json"
+_FACTS, _ENCODER = "facts.parquet", "encoder"
 
 
-@dataclass(frozen=True)
-class Request:
-    """Who asks: a known user, a list of consumed items, both, or neither."""
+class Encoder(Protocol):
+    """From texts to rows of the catalogue's embedding space."""
 
-    user_id: str | None = None
-    """External id; an unknown one is treated like none."""
-    history: Sequence[str] = ()
-    """External item ids, added to what is known of the user; unknown items are counted and left out."""
-    candidates: Sequence[str] = ()
-    """External item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted."""
-    exclude: Sequence[str] = ()
-    """External item ids that must not be listed."""
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return L2-normalised rows (n, m)."""
+
+    def save(self, folder: Path) -> None:
+        """Write a folder."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to answer, the same for all requests of a call."""
+def load_encoder(folder: Path) -> Encoder:
+    """Load the packaged encoder; torch and transformers are imported here, when words first come in."""
+    from tailor.lm.text_encoder import TextEncoder  # noqa: PLC0415
 
-    k: int = 20
-    """Longest list."""
-    exclude_seen: bool = True
-    """Leave out what is known of the user and the request's history."""
-    tail_weight: float | None = None
-    """Lift of tail items in [0, 1]; None: where the model stands."""
-    cold_exposure: float | None = None
-    """Lift of items without train interactions in [0, 1]; None: where the model stands."""
-    min_score: float | None = None
-    """List nothing that scores less."""
-
-    def __post_init__(self) -> None:
-        """Refuse what is out of bounds.
-
-        Raises:
-            BadInputError: names the setting, its value and the bounds.
-        """
-        if not 1 <= self.k <= MAX_K:
-            raise BadInputError(f"k = {self.k} is out of bounds: 1 to {MAX_K}")
-        for name, value in self.dials().items():
-            if not 0 <= value <= 1:
-                raise BadInputError(f"{name} = {value} is out of bounds: 0 to 1")
-        if self.min_score is not None and np.isnan(self.min_score):
-            raise BadInputError("min_score = nan is not a number; leave it out to list whatever comes")
-
-    def dials(self) -> dict[str, float]:
-        """Return the dials that were set."""
-        given = {"tail_weight": self.tail_weight, "cold_exposure": self.cold_exposure}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A ranked list and how it came about."""
-
-    item_ids: list[str]
-    scores: list[float]
-    path: str
-    """known_user, fold_in (from the request's history) or popular (nothing known)."""
-    unknown_history: int = 0
-    """Items of the request's history that the catalogue does not have."""
-    unknown_candidates: int = 0
-    """Items of the request's candidates that the catalogue does not have."""
+    return TextEncoder.load(folder)
 
 
 @dataclass
@@ -98,10 +67,34 @@ class Recommender:
     tie_rank: NDArray[np.int64]
     about: dict[str, Any] = field(default_factory=dict)
     """Tags: seed, fit_on, hashes."""
+    facts: Facts | None = None
+    """Titles, categories, texts, numbers; None: no words, filters or diversity."""
+    encoder_of: Callable[[], Encoder] | None = None
+    """Makes the encoder when it is first needed."""
+    removed: NDArray[np.bool_] | None = None
+    """Items that must not be listed any more (n_items,)."""
 
     def __post_init__(self) -> None:
         """Build the look-ups."""
         self._user_index, self._item_index = pd.Index(self.user_ids), pd.Index(self.item_ids)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The query and item encoder.
+
+        Raises:
+            BadInputError: this model was packaged without one.
+        """
+        if self.encoder_of is None or self.facts is None or not isinstance(self.engine, Hybrid):
+            raise BadInputError("This model holds no text encoder: it cannot take words")
+        return self.encoder_of()
+
+    @property
+    def features(self) -> Floats:
+        """Embeddings of the items (n_items, m)."""
+        engine: Any = self.engine
+        found: Floats = engine.sources["text"].features
+        return found
 
     def recommend(
         self, requests: Sequence[Request], settings: Settings | None = None, block_users: int = 512
@@ -109,8 +102,8 @@ class Recommender:
         """Answer requests, each with at most k items, cold ones included.
 
         Raises:
-            BadInputError: the number of requests or a list of ids is out of bounds, or dials are set that the model
-                does not have.
+            BadInputError: too many requests, a filter that the catalogue does not have, or dials, words or diversity
+                that the model does not have.
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
@@ -119,6 +112,30 @@ class Recommender:
         for start in range(0, len(requests), block_users):
             answers += self._block(engine, requests[start : start + block_users], settings)
         return answers
+
+    def places(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the internal ids of external ones, -1 where unknown."""
+        return np.asarray(self._item_index.get_indexer(pd.Index(item_ids, dtype=object)), dtype=np.int64)
+
+    def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
+        """Return the k items closest to one: the mean cosine of factors and of texts.
+
+        Raises:
+            BadInputError: the item is unknown, or the model is not a hybrid.
+        """
+        at = int(self.places([item_id])[0])
+        if at < 0:
+            raise BadInputError(f"Unknown item '{item_id}'")
+        if not isinstance(self.engine, Hybrid):
+            raise BadInputError(f"A {type(self.engine).__name__} has no factors and texts to compare items by")
+        rows = self.engine.sides(sparse.csr_matrix(np.zeros((1, len(self.item_ids)), np.float32)), whole=True).items
+        scores = ((rows @ rows[at]) / np.float32(2.0))[None]
+        scores[0, at] = EXCLUDED
+        if self.removed is not None:
+            scores[0, self.removed] = EXCLUDED
+        items, values = top_k(scores, k, self.tie_rank)
+        filled = items[0] >= 0
+        return self.item_ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()
 
     def _turned(self, dials: dict[str, float]) -> Engine[Any]:
         if not dials:
@@ -131,56 +148,221 @@ class Recommender:
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = self._user_index.get_indexer(pd.Index([r.user_id for r in requests], dtype=object))
-        given, unknown = self._named([r.history for r in requests], "history")
-        allowed, strange = self._named([r.candidates for r in requests], "candidates")
+        given, unknown = self._named([r.history for r in requests], [_weights(r, settings) for r in requests])
+        allowed, strange = self._named([r.candidates for r in requests])
         known = self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None])
-        past = sparse.csr_matrix(known + given, dtype=np.float32)
+        past = sparse.csr_matrix(sparse.csr_matrix(known).maximum(given), dtype=np.float32)
         past.eliminate_zeros()
-        past.data[:] = 1.0
-        scores = engine.score(past, users)
+        scores, z = engine.scored(past) if isinstance(engine, Hybrid) else (engine.score(past, users), [])
+        wishes = {at: self._ask(scores, past, at, r.query) for at, r in enumerate(requests) if r.query.strip()}
         if settings.exclude_seen:
             scores[past.nonzero()] = EXCLUDED
         for at in np.flatnonzero([len(r.candidates) > 0 for r in requests]):
             others = np.ones(scores.shape[1], dtype=bool)
             others[allowed[[at]].indices] = False
             scores[at, others] = EXCLUDED
-        scores[self._named([r.exclude for r in requests], "exclude")[0].nonzero()] = EXCLUDED
+        scores[self._named([r.exclude for r in requests])[0].nonzero()] = EXCLUDED
+        for row, request in enumerate(requests):
+            if request.filters:
+                scores[row, ~self.known_facts.passing(request.filters)] = EXCLUDED
+        if self.removed is not None:
+            scores[:, self.removed] = EXCLUDED
         if settings.min_score is not None:
             scores[scores < settings.min_score] = EXCLUDED
-        items, values = top_k(scores, settings.k, self.tie_rank)
+        items, values = self._list(scores, past, settings)
+        codes = self._codes(engine, past, items, z, wishes)
         n_given, n_past = np.diff(given.indptr), np.diff(past.indptr)
         answers = []
         for row, user in enumerate(users):
             path = "popular" if not n_past[row] else "known_user" if user >= 0 and not n_given[row] else "fold_in"
             filled = items[row] >= 0
-            listed, scored = self.item_ids[items[row][filled]].tolist(), values[row][filled].astype(float).tolist()
-            answers.append(Answer(listed, scored, path, int(unknown[row]), int(strange[row])))
+            listed, scored = items[row][filled], values[row][filled].astype(float).tolist()
+            told = []
+            if settings.explain:
+                told = explain_list(self, engine, past[[row]], listed, requests[row].query)
+            answers.append(
+                Answer(
+                    self.item_ids[listed].tolist(),
+                    scored,
+                    "query" if row in wishes else path,
+                    int(unknown[row]),
+                    int(strange[row]),
+                    codes[row][: len(listed)],
+                    told,
+                )
+            )
         return answers
 
-    def _named(self, lists: Sequence[Sequence[str]], name: str) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
-        """Return lists of external ids as 0/1 rows (B, n_items), and how many ids of each are unknown (B,)."""
-        lengths = np.array([len(ids) for ids in lists])
-        if lengths.max(initial=0) > MAX_ITEMS:
-            raise BadInputError(f"{name}: {lengths.max()} items in one request; send at most {MAX_ITEMS}")
-        rows = np.repeat(np.arange(len(lists)), lengths)
+    @property
+    def known_facts(self) -> Facts:
+        """The facts.
+
+        Raises:
+            BadInputError: this model was packaged without any.
+        """
+        if self.facts is None:
+            raise BadInputError("This model holds no item facts: it cannot filter")
+        return self.facts
+
+    def _ask(self, scores: Floats, past: sparse.csr_matrix, at: int, query: str) -> tuple[Wish, Floats]:
+        """Blend words into one row of scores, in place; return the wish and what it was worth to every item."""
+        wish = self.known_facts.vocabulary.parse(query)
+        spans = [wish.text or " ".join(wish.ruled_out), *wish.ruled_out]
+        texts = self.encoder.encode(spans)
+        close = self.features[:, : texts.shape[1]] @ texts.T
+        close = (close - close.mean(axis=0)) / np.maximum(close.std(axis=0), 1e-6)
+        worth = close[:, 0] if wish.text else np.zeros(len(close), np.float32)
+        if wish.categories:
+            share = np.asarray(self.known_facts.member[:, list(wish.categories)].mean(axis=1)).ravel()
+            worth = worth + np.float32(_CATEGORY_GAIN) * share.astype(np.float32)
+        if wish.ruled_out:
+            worth = worth - np.maximum(close[:, 1:], 0).max(axis=1)
+        own, n = scores[at], int(past.indptr[at + 1] - past.indptr[at])
+        own = (own - own.mean()) / max(float(own.std()), 1e-6)
+        scores[at] = worth + np.float32(n / (n + _EVIDENCE) if n else _PRIOR) * own
+        if wish.without:
+            barred = np.asarray(self.known_facts.member[:, list(wish.without)].sum(axis=1)).ravel() > 0
+            scores[at, barred] = EXCLUDED
+        return wish, worth
+
+    def _list(self, scores: Floats, past: sparse.csr_matrix, settings: Settings) -> tuple[NDArray[np.int64], Floats]:
+        if not settings.diversity:
+            return top_k(scores, settings.k, self.tie_rank)
+        if self.facts is None or not isinstance(self.engine, Hybrid):
+            raise BadInputError("diversity: this model holds no embeddings to tell items apart by")
+        items, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
+        about = ItemFacts(self.features, self.facts.member, self.engine.tail)
+        options = RerankOptions(method="mmr", strength=settings.diversity)
+        return rerank(items, values, past, about, options, min(settings.k, items.shape[1]))
+
+    def _codes(
+        self,
+        engine: Engine[Any],
+        past: sparse.csr_matrix,
+        items: NDArray[np.int64],
+        z: list[Floats],
+        wishes: dict[int, tuple[Wish, Floats]],
+    ) -> list[list[str]]:
+        """Name what carried each listed score most, per row."""
+        if not isinstance(engine, Hybrid):
+            return [[] for _ in items]
+        listed = np.maximum(items, 0)
+        parts = weights_of_lists(engine, past, listed) * np.stack([np.take_along_axis(s, listed, 1) for s in z], 2)
+        names = np.array([_REASONS[name] for name in SOURCES], dtype=object)[parts.argmax(axis=2)]
+        for row, (wish, worth) in wishes.items():
+            asked = worth[listed[row]] >= parts[row].max(axis=1)
+            named = wish.categories and np.asarray(
+                self.known_facts.member[listed[row]][:, list(wish.categories)].sum(1)
+            )
+            category = np.asarray(named).ravel() > 0 if wish.categories else np.zeros(len(asked), dtype=bool)
+            names[row] = np.where(asked, np.where(category, "category", "query"), names[row])
+        return [row.tolist() for row in names]
+
+    def _named(
+        self, lists: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None
+    ) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
+        """Return lists of external ids as rows (B, n_items), 1 or the latest value each, and how many are unknown."""
+        rows = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
         items = self._item_index.get_indexer(pd.Index([item for ids in lists for item in ids], dtype=object))
-        found = items >= 0
-        shape = (len(lists), len(self.item_ids))
-        matrix = sparse.csr_matrix((np.ones(int(found.sum()), np.float32), (rows[found], items[found])), shape=shape)
-        return matrix, np.bincount(rows[~found], minlength=len(lists))
+        found, shape = items >= 0, (len(lists), len(self.item_ids))
+        strange = np.bincount(rows[~found], minlength=len(lists))
+        data = np.ones(len(rows)) if values is None else np.array([value for row in values for value in row])
+        rows, items, data = rows[found][::-1], items[found][::-1], data[found][::-1]
+        _, latest = np.unique(rows * shape[1] + items, return_index=True)
+        cells = (data[latest].astype(np.float32), (rows[latest], items[latest]))
+        return sparse.csr_matrix(cells, shape=shape), strange
+
+    def with_items(self, facts: Facts, features: Floats) -> "Recommender":
+        """Return a recommender with more items, of which only their text is known; no other item's factors move.
+
+        Args:
+            facts: of the items; their ids must be new.
+            features: embeddings (a, m).
+        """
+        n, ids = len(facts.table), facts.table["item_id"].to_numpy(dtype=object)
+        wide = np.zeros((n, self.features.shape[1]), np.float32)
+        wide[:, : features.shape[1]] = features
+        grown = replace(
+            self,
+            engine=self.engine.extended(wide),
+            item_ids=np.concatenate([self.item_ids, ids]),
+            history=sparse.csr_matrix(
+                (self.history.data, self.history.indices, self.history.indptr),
+                shape=(self.history.shape[0], len(self.item_ids) + n),
+            ),
+            tie_rank=np.append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n)),
+            facts=self.known_facts.joined(facts),
+            removed=None if self.removed is None else np.append(self.removed, np.zeros(n, dtype=bool)),
+        )
+        grown.__dict__["encoder"] = self.encoder
+        return grown
+
+    def without_items(self, item_ids: Sequence[str]) -> "Recommender":
+        """Return a recommender that lists some items no more; histories may still name them.
+
+        Raises:
+            BadInputError: an id is unknown.
+        """
+        at = self._item_index.get_indexer(pd.Index(item_ids, dtype=object))
+        if (at < 0).any():
+            raise BadInputError(f"Unknown items: {', '.join(np.array(item_ids, dtype=object)[at < 0][:5])}")
+        removed = np.zeros(len(self.item_ids), dtype=bool) if self.removed is None else self.removed.copy()
+        removed[at] = True
+        return self._keeping_the_encoder(replace(self, removed=removed))
+
+    def with_texts(self, facts: Facts, features: Floats) -> "Recommender":
+        """Return a recommender that knows other texts of items it has; the factors of warm items stay.
+
+        An item without interactions is what its text says: the old one goes, and comes anew.
+        """
+        at = self._item_index.get_indexer(pd.Index(facts.table["item_id"], dtype=object))
+        engine: Any = self.engine
+        warm = engine.warm[at]
+        ids, table = self.item_ids.copy(), self.known_facts.table.copy()
+        gone = at[~warm]
+        ids[gone] = [f"\x00{row}" for row in gone]
+        for name in facts.table:
+            column = table[name].to_numpy(copy=True)
+            column[at[warm]] = facts.table[name].to_numpy()[warm]
+            table[name] = column
+        table.loc[gone, "item_id"] = ids[gone]
+        wide = self.features[at[warm]].copy()
+        wide[:, : features.shape[1]] = features[warm]
+        removed = np.zeros(len(ids), dtype=bool) if self.removed is None else self.removed.copy()
+        removed[gone] = True
+        changed = replace(
+            self, engine=engine.with_texts(at[warm], wide), item_ids=ids, facts=Facts(table), removed=removed
+        )
+        changed = self._keeping_the_encoder(changed)
+        return changed.with_items(facts.take(np.flatnonzero(~warm)), features[~warm]) if len(gone) else changed
+
+    def _keeping_the_encoder(self, other: "Recommender") -> "Recommender":
+        if "encoder" in self.__dict__:
+            other.__dict__["encoder"] = self.__dict__["encoder"]
+        return other
 
     def save(self, folder: Path) -> None:
-        """Write everything to ``folder``: safetensors, npz without pickle, JSON."""
+        """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
         save_engines(folder / _MODEL, {"model": self.engine})
         sparse.save_npz(folder / _HISTORY, self.history)
         users, items = self.user_ids.astype(str), self.item_ids.astype(str)
         np.savez(folder / _IDS, users=users, items=items, tie_rank=self.tie_rank)
         (folder / _ABOUT).write_text(json.dumps(self.about, indent=2))
+        if self.facts is not None:
+            self.facts.save(folder / _FACTS)
+        if self.encoder_of is not None:
+            self.encoder.save(folder / _ENCODER)
+        manifest.write(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            BadInputError: a file is missing or is not what was written.
+        """
+        manifest.check(folder)
         with np.load(folder / _IDS, allow_pickle=False) as ids:
             return cls(
                 engine=load_engines(folder / _MODEL)["model"],
@@ -189,4 +371,15 @@ class Recommender:
                 history=sparse.csr_matrix(sparse.load_npz(folder / _HISTORY)),
                 tie_rank=ids["tie_rank"],
                 about=json.loads((folder / _ABOUT).read_text()),
+                facts=Facts.load(folder / _FACTS) if (folder / _FACTS).is_file() else None,
+                encoder_of=(lambda: load_encoder(folder / _ENCODER)) if (folder / _ENCODER).is_dir() else None,
             )
+
+
+def _weights(request: Request, settings: Settings) -> Sequence[float]:
+    """Return what each item of a history weighs: what the request says, halved every ``half_life`` items back."""
+    n = len(request.history)
+    given = np.array(request.weights or [1.0] * n, dtype=np.float64)
+    if settings.half_life is None:
+        return given.tolist()
+    return (given * 0.5 ** ((n - 1 - np.arange(n)) / settings.half_life)).tolist()

@@ -8,6 +8,7 @@ _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
 _CONTENT = ["item_embeddings_frozen", "item_categories"]
+_TEXTS = ["items", "item_text", "item_categories"]
 _TEST = ["users", "items", "test_stage", "test_positives"]
 #: The rules of test lists, and what counts; both are passed on in memory.
 TEST_SIDE = [
@@ -125,8 +126,26 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="track",
             ),
             Node(
+                registry.gather_facts,
+                ["items", "item_text", "item_categories", "params:feature_engineering"],
+                "serving_facts",
+                name="gather_facts",
+            ),
+            Node(
                 registry.build_recommender,
-                ["hybrid_frozen_model", "hybrid_lora_model", "users", "items", "train_matrix", *_PARAMS],
+                [
+                    *_FINAL[1:],
+                    "users",
+                    "items",
+                    "train_matrix",
+                    "serving_facts",
+                    "item_embeddings_frozen",
+                    "item_embeddings_lora",
+                    "adapter",
+                    _PARAMS[0],
+                    "params:lm_finetuning",
+                    _PARAMS[1],
+                ],
                 "recommender",
                 name="build_recommender",
             ),

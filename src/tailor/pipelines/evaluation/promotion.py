@@ -19,7 +19,8 @@ from tailor.metrics.protocol import Stage
 from tailor.metrics.significance import paired_bootstrap
 from tailor.options import EvaluationOptions, parse
 from tailor.pipelines.evaluation.registry import CHALLENGER, CHAMPION
-from tailor.serving.recommender import Recommender, Request
+from tailor.serving.recommender import Recommender
+from tailor.serving.request import Request
 
 log = logging.getLogger(__name__)
 Matrix = sparse.csr_matrix

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,30 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
-from tailor.lm.adapter import Adapter
+from tailor.lm.adapter import Adapter, mergeable
 from tailor.lm.embeddings import Embeddings
-from tailor.options import EvaluationOptions, parse
+from tailor.lm.text_encoder import TextEncoder
+from tailor.options import EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
 from tailor.serving import pyfunc
+from tailor.serving.facts import Facts
 from tailor.serving.recommender import Recommender
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
 CHAMPION, CHALLENGER = "champion", "challenger"
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "scipy")
+#: torch and transformers are imported when words first come in; a model that never sees any runs without.
+_REQUIREMENTS = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "scipy",
+    "torch",
+    "tqdm",
+    "transformers",
+)
 _LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
 
 
@@ -42,17 +58,31 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
     return {"run_id": run_id, "n_metrics": len(wanted), "git_commit": _git_commit()}
 
 
+def gather_facts(items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]) -> Facts:
+    """Gather what serving tells and filters by, and how texts of items to come are written."""
+    text = parse(FeatureEngineeringOptions, params, "feature_engineering").text
+    return replace(Facts.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
+
+
 def build_recommender(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
     train: Matrix,
+    facts: Facts,
+    embeddings_frozen: Embeddings,
+    embeddings_lora: Embeddings,
+    adapter: Adapter,
     params: dict[str, Any],
+    lm: dict[str, Any],
     seed: int,
 ) -> Recommender:
-    """Join the chosen scorer with ids and known histories: what will be served."""
-    options = parse(EvaluationOptions, params, "evaluation")
+    """Join the chosen scorer with ids, histories, item facts and its encoder: what will be served."""
+    options, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
+    tuned = options.registered == "hybrid_lora"
+    whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
+    merge = partial(TextEncoder.merge, adapter if tuned else None, whitening, encoder)
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     return Recommender(
         engine=models[options.registered],
@@ -60,7 +90,9 @@ def build_recommender(
         item_ids=items[c.ITEM].to_numpy(dtype=object),
         history=train,
         tie_rank=tie_ranks(seed, items[c.ITEM]),
-        about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed},
+        about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed, "text": facts.text},
+        facts=facts,
+        encoder_of=merge if not tuned or mergeable(adapter) else None,
     )
 
 
@@ -86,7 +118,8 @@ def register(
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,
         )
-    tags = fingerprint | recommender.about | {name: tracked[name] for name in ("git_commit", "run_id")}
+    about = {key: value for key, value in recommender.about.items() if key != "text"}
+    tags = fingerprint | about | {name: tracked[name] for name in ("git_commit", "run_id")}
     number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
     client = mlflow.MlflowClient()
     for key, value in tags.items():

@@ -1,0 +1,84 @@
+"""A tuned encoder as one folder that serving loads: merged weights, tokenizer, whitening; no adapter, no pickle."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
+from tailor.lm.whitening import Whitening
+from tailor.options import EncoderOptions
+
+if TYPE_CHECKING:
+    from tailor.lm.adapter import Adapter
+
+_ABOUT, _WHITENING = "tailor.json", "whitening.safetensors"
+
+
+@dataclass
+class TextEncoder:
+    """From texts to rows e, as the catalogue's own."""
+
+    model: torch.nn.Module
+    tokenizer: Any
+    whitening: Whitening
+    options: EncoderOptions
+
+    @classmethod
+    def merge(cls, adapter: "Adapter | None", whitening: Whitening, options: EncoderOptions) -> Self:
+        """Merge an adapter into its base model; None: the base model as it is."""
+        from tailor.lm.adapter import attach  # noqa: PLC0415  (what is served needs no PEFT)
+
+        base = load_base(options)
+        model = base if adapter is None else attach(base, adapter, options)
+        return cls(model, AutoTokenizer.from_pretrained(model_path(options.base_model)), whitening, options)
+
+    @cached_property
+    def _special(self) -> tuple[int, ...]:
+        return tuple(sorted(set(self.tokenizer.all_special_ids)))
+
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return L2-normalised rows (n, m) of texts (n,)."""
+        ids = self.tokenizer(texts, truncation=True, max_length=self.options.max_length)["input_ids"]
+        tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)
+        size, pooling = self.options.batch_size, self.options.pooling
+        return self.whitening.apply(encode(self.model, tokens, size, "encode texts", pooling))
+
+    def save(self, folder: Path) -> None:
+        """Write weights in bf16 (half the size; cosines with fp32 above .999), tokenizer, whitening and options."""
+        folder.mkdir(parents=True)
+        dtype = next(self.model.parameters()).dtype
+        self.model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[operator]
+        self.model.to(dtype)
+        self.tokenizer.save_pretrained(folder)
+        arrays = {"centre": self.whitening.centre, "projection": self.whitening.projection}
+        kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
+        save_file(kept, folder / _WHITENING)
+        own = self.options.model_dump(include={"pooling", "max_length", "batch_size"})
+        (folder / _ABOUT).write_text(json.dumps(own))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote."""
+        transformers_logging.disable_progress_bar()
+        # The pooling layer was left out on purpose; its absence is reported below the level of errors.
+        before = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity_error()
+        model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
+        transformers_logging.set_verbosity(before)
+        if isinstance(getattr(model, "pooler", None), torch.nn.Module):
+            model.pooler = None
+        with safe_open(folder / _WHITENING, framework="np") as file:
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
+        options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return cls(model.to(device()).eval(), tokenizer, Whitening(arrays["centre"], arrays.get("projection")), options)

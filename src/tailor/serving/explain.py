@@ -1,0 +1,106 @@
+"""Explanations of a served list: shares by source, by history item, and by what is written about the item."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor.cf.base import Engine
+from tailor.cf.baselines import TextKNN
+from tailor.cf.ials import IALS
+from tailor.errors import BadInputError
+from tailor.hybrid.explain import explain, weights
+from tailor.hybrid.gate import SOURCES
+from tailor.hybrid.scorer import Hybrid
+
+if TYPE_CHECKING:
+    from tailor.serving.recommender import Recommender
+
+#: Items of a list that are explained, history items named per item.
+MAX_EXPLAINED, _TOP = 20, 5
+
+
+def explain_list(
+    served: "Recommender", engine: Engine[Any], past: sparse.csr_matrix, listed: NDArray[np.int64], query: str
+) -> list[dict[str, Any]]:
+    """Explain the first ``MAX_EXPLAINED`` items of one list.
+
+    Per item: ``sources`` (weighted standardised scores by source; with ``other`` they sum to the score before words),
+    ``history`` (the items with the largest shares of the factor score, which is their exact sum), ``words`` (how much
+    of the text-dependent score goes with each piece of the item's text: the piece left out, encoded anew) and
+    ``query`` (what each word of the query adds: the word left out).
+
+    Raises:
+        BadInputError: the model is not a hybrid.
+    """
+    if not isinstance(engine, Hybrid):
+        raise BadInputError(f"explain: a {type(engine).__name__} cannot be taken apart, only the hybrid can")
+    items = listed[:MAX_EXPLAINED]
+    if not len(items):
+        return []
+    found = explain(engine, past, items)
+    told: list[dict[str, Any]] = []
+    for at in range(len(items)):
+        shares = found.by_history[at]
+        top = np.argsort(-np.abs(shares), kind="stable")[:_TOP]
+        told.append(
+            {
+                "sources": dict(zip(SOURCES, found.sources[at].round(4).tolist(), strict=True)),
+                "other": round(float(found.other[at]), 4),
+                "history": {
+                    str(served.item_ids[found.history[h]]): round(float(shares[h]), 4) for h in top if len(shares)
+                },
+            }
+        )
+    if served.encoder_of is not None and served.facts is not None:
+        for entry, by_piece in zip(told, _pieces(served, engine, past, items), strict=True):
+            entry["words"] = by_piece
+        if query.strip():
+            for entry, by_word in zip(told, _query(served, items, query), strict=True):
+                entry["query"] = by_word
+    return told
+
+
+def _pieces(
+    served: "Recommender", engine: Hybrid, past: sparse.csr_matrix, items: NDArray[np.int64]
+) -> list[dict[str, float]]:
+    """Leave each piece of each item's text out: what its text-dependent score loses.
+
+    That score is linear in e: w_text p·e / σ_text, and for items without interactions also w_mf (W u)·e / σ_mf.
+    """
+    pieces = [served.known_facts.pieces[item] for item in items]
+    texts = [". ".join(row) for row in pieces]
+    less = [". ".join(row[:at] + row[at + 1 :]) for row in pieces for at in range(len(row))]
+    vectors = served.encoder.encode([*texts, *less])
+    whole, rest, m = vectors[: len(texts)], iter(vectors[len(texts) :]), vectors.shape[1]
+    gradient = _gradient(engine, past, items)[:, :m]
+    return [
+        {piece: round(float(gradient[at] @ (whole[at] - next(rest))), 4) for piece in row}
+        for at, row in enumerate(pieces)
+    ]
+
+
+def _gradient(engine: Hybrid, past: sparse.csr_matrix, items: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the derivative of each item's score by its embedding (k, m)."""
+    mf, text = cast(IALS, engine.sources["mf"]), cast(TextKNN, engine.sources["text"])
+    profile = np.asarray(past @ text.features).ravel() / max(past.nnz, 1)
+    user = mf.fold_in(past)[0]
+    scale = [float(source.score(past)[0, engine.warm].std()) or 1.0 for source in (mf, text)]
+    w = weights(engine, past, items)
+    by_text = w[:, SOURCES.index("text"), None] * profile / scale[1]
+    if not mf.feature_weights.size:
+        return np.asarray(by_text)
+    cold = ~engine.warm[items, None]
+    return np.asarray(by_text + cold * w[:, SOURCES.index("mf"), None] * (mf.feature_weights[:-1] @ user) / scale[0])
+
+
+def _query(served: "Recommender", items: NDArray[np.int64], query: str) -> list[dict[str, float]]:
+    """Leave each word of the query out: what its cosine with each item loses."""
+    tokens = served.known_facts.vocabulary.parse(query).text.split()
+    if not tokens:
+        return [{} for _ in items]
+    less = [" ".join(tokens[:at] + tokens[at + 1 :]) or "." for at in range(len(tokens))]
+    vectors = served.encoder.encode([" ".join(tokens), *less])
+    lost = served.features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
+    return [dict(zip(tokens, row.round(4).tolist(), strict=True)) for row in lost.astype(float)]

@@ -1,0 +1,37 @@
+"""`python -m tailor.serving.server`: the FastAPI app on loopback."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+import uvicorn
+
+from tailor.serving.app import create_app
+from tailor.serving.registry import open_champion
+
+
+def main() -> None:
+    """Parse the command line, load the champion, serve until stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="tailor", help="name in the MLflow registry")
+    parser.add_argument("--alias", default="champion", help="alias to follow")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback unless told otherwise")
+    parser.add_argument("--port", type=int, default=5071)
+    parser.add_argument("--items", type=Path, help="file that added items are kept in (data/serving/<model>.json)")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds before an answer is given up")
+    parser.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at the alias")
+    parser.add_argument("--concurrency", type=int, default=64, help="open requests before 503")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    token = os.environ.get("TAILOR_TOKEN", "")
+    if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
+        parser.error(f"--host {args.host} is reachable from elsewhere: set TAILOR_TOKEN first")
+    champion = open_champion(args.model, args.alias, args.items or Path("data/serving") / f"{args.model}.json")
+    app = create_app(champion, token, args.timeout, args.poll)
+    # Paths of requests carry ids: no access log.
+    uvicorn.run(app, host=args.host, port=args.port, access_log=False, limit_concurrency=args.concurrency)
+
+
+if __name__ == "__main__":
+    main()
