@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols viz serve serve-mlflow clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve viz serve serve-mlflow clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
 	@echo "make bench-protocols  MovieLens-1M under published protocols"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
+	@echo "make bench-serve  what words return and what a request costs, after make run   (ENV=...)"
 	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock
@@ -73,6 +74,9 @@ bench-quality: $(VENV)/requirements.lock
 
 bench-protocols: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/protocols.py
+
+bench-serve: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/serve.py $(filter-out base,$(ENV))
 
 bench-lm-ablation: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm_ablation.py

@@ -69,6 +69,7 @@ class IALS(Engine[IALSOptions]):
 
     options_class = IALSOptions
     scores_cold_items = True
+    _cast: tuple[NDArray[Any] | None, Floats] = (None, np.zeros((0, 0), np.float32))
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
         columns = np.flatnonzero(warm)
@@ -124,7 +125,15 @@ class IALS(Engine[IALSOptions]):
         return fold_in(history, self.item_factors, self.gram, ridge)
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return (self.fold_in(history) @ self.item_factors.T).astype(np.float32)
+        return self.fold_in(history).astype(np.float32) @ self._single().T
+
+    def _single(self) -> Floats:
+        """Return the item factors in single precision: what scoring reads of memory, halved."""
+        kept, single = self._cast
+        if kept is not self.item_factors:
+            single = self.item_factors.astype(np.float32)
+            self._cast = (self.item_factors, single)
+        return single
 
     def _state(self) -> State:
         return {
