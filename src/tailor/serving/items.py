@@ -69,7 +69,7 @@ def read_items(served: Recommender, rows: Sequence[Row]) -> Facts:
 def put(served: Recommender, facts: Facts) -> Recommender:
     """Return a recommender that has these items: new ones join, known ones take the new text."""
     features = served.encoder.encode([". ".join(row) for row in facts.pieces])
-    at = pd.Index(served.item_ids).get_indexer(pd.Index(facts.table[c.ITEM], dtype=object))
+    at = served.places(facts.table[c.ITEM].tolist())
     old, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
     if len(old):
         served = served.with_texts(facts.take(old), features[old])
@@ -126,8 +126,7 @@ class ItemStore:
             raise BadInputError(f"{len(kept)} items added in all; at most {MAX_ADDED}: fit a model that knows them")
         self._write(kept, self.removed - set(ids))
         if grown.removed is not None:
-            at = pd.Index(grown.item_ids).get_indexer(pd.Index(ids, dtype=object))
-            grown.removed[at] = False
+            grown.removed[grown.places(ids)] = False
         return grown
 
     def remove(self, served: Recommender, item_ids: Sequence[str]) -> Recommender:

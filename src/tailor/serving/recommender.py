@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -76,7 +75,8 @@ class Recommender:
 
     def __post_init__(self) -> None:
         """Build the look-ups."""
-        self._user_index, self._item_index = pd.Index(self.user_ids), pd.Index(self.item_ids)
+        self._user_at = {user: at for at, user in enumerate(self.user_ids.tolist())}
+        self._item_at = {item: at for at, item in enumerate(self.item_ids.tolist())}
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -115,7 +115,7 @@ class Recommender:
 
     def places(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the internal ids of external ones, -1 where unknown."""
-        return np.asarray(self._item_index.get_indexer(pd.Index(item_ids, dtype=object)), dtype=np.int64)
+        return np.array([self._item_at.get(item, -1) for item in item_ids], dtype=np.int64)
 
     def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
         """Return the k items closest to one: the mean cosine of factors and of texts.
@@ -147,7 +147,7 @@ class Recommender:
         return self.engine.with_dials(self.engine.options.dials.model_copy(update=dials))
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
-        users = self._user_index.get_indexer(pd.Index([r.user_id for r in requests], dtype=object))
+        users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
         given, unknown = self._named([r.history for r in requests], [_weights(r, settings) for r in requests])
         allowed, strange = self._named([r.candidates for r in requests])
         known = self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None])
@@ -263,7 +263,7 @@ class Recommender:
     ) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
         """Return lists of external ids as rows (B, n_items), 1 or the latest value each, and how many are unknown."""
         rows = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
-        items = self._item_index.get_indexer(pd.Index([item for ids in lists for item in ids], dtype=object))
+        items = self.places([item for ids in lists for item in ids])
         found, shape = items >= 0, (len(lists), len(self.item_ids))
         strange = np.bincount(rows[~found], minlength=len(lists))
         data = np.ones(len(rows)) if values is None else np.array([value for row in values for value in row])
@@ -303,7 +303,7 @@ class Recommender:
         Raises:
             BadInputError: an id is unknown.
         """
-        at = self._item_index.get_indexer(pd.Index(item_ids, dtype=object))
+        at = self.places(item_ids)
         if (at < 0).any():
             raise BadInputError(f"Unknown items: {', '.join(np.array(item_ids, dtype=object)[at < 0][:5])}")
         removed = np.zeros(len(self.item_ids), dtype=bool) if self.removed is None else self.removed.copy()
@@ -315,7 +315,7 @@ class Recommender:
 
         An item without interactions is what its text says: the old one goes, and comes anew.
         """
-        at = self._item_index.get_indexer(pd.Index(facts.table["item_id"], dtype=object))
+        at = self.places(facts.table["item_id"].tolist())
         engine: Any = self.engine
         warm = engine.warm[at]
         ids, table = self.item_ids.copy(), self.known_facts.table.copy()
