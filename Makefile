@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve viz serve serve-mlflow clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-cf viz serve serve-mlflow clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
 	@echo "make bench-protocols  MovieLens-1M under published protocols"
+	@echo "make bench-cf  the CF engine beside irspack, its growth, what the hybrid adds"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
 	@echo "make bench-serve  what words return and what a request costs, after make run   (ENV=...)"
 	@echo "make clean  remove .venv and everything a run wrote"
@@ -74,6 +75,9 @@ bench-quality: $(VENV)/requirements.lock
 
 bench-protocols: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/protocols.py
+
+bench-cf: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/cf.py
 
 bench-serve: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/serve.py $(filter-out base,$(ENV))
