@@ -1,5 +1,7 @@
 import hashlib
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -12,7 +14,9 @@ from tailor.datasets import (
     AbsentDataset,
     ArraysDataset,
     ParquetDataset,
+    Parts,
     PlantedDataset,
+    ResumableParquetDataset,
     SparseMatrixDataset,
     WheelMemberDataset,
 )
@@ -133,3 +137,56 @@ def test_a_folder_is_replaced_whole(tmp_path):
         aside.mkdir()
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
+
+
+PARTS = """
+import sys, time
+import pandas as pd
+from tailor.datasets import Parts, ResumableParquetDataset
+
+def make(at):
+    print("made", at, flush=True)
+    time.sleep(float(sys.argv[2]))
+    return pd.DataFrame({"user_id": [f"u{at}"], "rank": [at]})
+
+ResumableParquetDataset(filepath=sys.argv[1]).save(Parts({"model": sys.argv[3]}, 6, make))
+"""
+
+
+def part_run(path, pause, model="a"):
+    return subprocess.Popen(
+        [sys.executable, "-c", PARTS, str(path), str(pause), model], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_table_keeps_the_old_file_and_is_taken_up_again(tmp_path):
+    path = tmp_path / "lists.parquet"
+    pd.DataFrame({"user_id": ["old"], "rank": [9]}).to_parquet(path)
+    process = part_run(path, 0.3)
+    for _ in range(3):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    assert pd.read_parquet(path)["user_id"].tolist() == ["old"]
+    done = len(list(tmp_path.glob(".lists.parquet.*.parts/[0-9]*.parquet")))
+    assert done in (2, 3)
+    made = part_run(path, 0).communicate()[0].splitlines()
+    assert made == [f"made {at}" for at in range(done, 6)]
+    assert ResumableParquetDataset(filepath=str(path)).load()["user_id"].tolist() == [f"u{at}" for at in range(6)]
+    assert [found.name for found in tmp_path.iterdir()] == ["lists.parquet"]
+
+
+def test_parts_of_another_model_are_thrown_away(tmp_path):
+    path = tmp_path / "lists.parquet"
+    process = part_run(path, 0.3)
+    for _ in range(3):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    assert len(part_run(path, 0, "b").communicate()[0].splitlines()) == 6
+    assert [found.name for found in tmp_path.iterdir()] == ["lists.parquet"]
+
+
+def test_no_parts_are_refused(tmp_path):
+    with pytest.raises(DatasetError, match="a table of no parts cannot be written"):
+        ResumableParquetDataset(filepath=str(tmp_path / "t.parquet")).save(Parts({}, 0, lambda _: pd.DataFrame()))

@@ -11,6 +11,7 @@ from tailor.datasets.local import (
     SparseMatrixDataset,
     UserTowerDataset,
 )
+from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "EncoderDataset",
     "EnginesDataset",
     "ParquetDataset",
+    "Parts",
     "PlantedDataset",
+    "ResumableParquetDataset",
     "SparseMatrixDataset",
     "UserTowerDataset",
     "WheelMemberDataset",

@@ -7,25 +7,35 @@ import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
+from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions, parse
-from tailor.progress import progress
 
 log = logging.getLogger(__name__)
+_DTYPES = {c.USER: "str", c.ITEM: "str", c.RANK: "int64", c.SCORE: "float64", "path": "str"}
 
 
 def recommend_to_everybody(
     champion: PyFuncModel, users: pd.DataFrame, promotion: dict[str, Any], params: dict[str, Any]
-) -> pd.DataFrame:
+) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
-    options = parse(InferenceOptions, params, "inference")
+    o = parse(InferenceOptions, params, "inference")
     log.info("The champion of '%s' answers for %d users", promotion["name"], len(users))
-    blocks = []
-    for start in progress(range(0, len(users), options.block_users), "inference", "block"):
-        asked = users[[c.USER]].iloc[start : start + options.block_users].reset_index(drop=True)
-        answers = asked.join(pd.DataFrame(champion.predict(asked, params={"k": options.k})))
-        blocks.append(answers.explode(["item_ids", "scores"], ignore_index=True))
-    table = pd.concat(blocks, ignore_index=True).dropna(subset=["item_ids"])
+    key = {
+        "model": str(champion.metadata.model_uuid),
+        "users": int(pd.util.hash_pandas_object(users[c.USER], index=False).sum()),
+        "options": o.model_dump(mode="json"),
+    }
+
+    def block(at: int) -> pd.DataFrame:
+        asked = users[[c.USER]].iloc[at * o.block_users : (at + 1) * o.block_users].reset_index(drop=True)
+        return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": o.k}))))
+
+    return Parts(key, -(-len(users) // o.block_users), block)
+
+
+def _long(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per place: user_id, item_id, rank, score, path."""
+    table = answers.explode(["item_ids", "scores"], ignore_index=True).dropna(subset=["item_ids"])
     table[c.RANK] = table.groupby(c.USER, sort=False).cumcount() + 1
-    return table.rename(columns={"item_ids": c.ITEM, "scores": c.SCORE}).astype({c.ITEM: "str", c.SCORE: "float64"})[
-        [c.USER, c.ITEM, c.RANK, c.SCORE, "path"]
-    ]
+    named = table.rename(columns={"item_ids": c.ITEM, "scores": c.SCORE})
+    return named[list(_DTYPES)].astype(_DTYPES)

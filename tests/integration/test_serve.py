@@ -1,0 +1,253 @@
+"""The server of `make serve`: a real process, a real registry, a real browser; what it does when it is killed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import mlflow
+import pandas as pd
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tailor.serving.app import create_app
+from tailor.serving.items import ItemStore
+from tailor.serving.registry import Champion, open_champion
+from tests.conftest import environment
+from tests.integration.test_look import CHROME, CHROMIUM
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def package(finished):
+    """The first version of the run's model, under a name of its own whose alias can be moved at will."""
+    mlflow.set_tracking_uri(finished.tracking_uri)
+    mlflow.set_registry_uri(finished.tracking_uri)
+    client = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
+    for _ in range(2):
+        client.copy_model_version("models:/tailor-test/1", "tailor-reload")
+    client.set_registered_model_alias("tailor-reload", "champion", "1")
+    return client
+
+
+@pytest.fixture(scope="module")
+def champion(finished, package, tmp_path_factory):
+    os.chdir(finished.project)
+    return open_champion("tailor-reload", "champion", tmp_path_factory.mktemp("store") / "items.json")
+
+
+def start(finished, store, *args):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tailor.serving.server", "--model", "tailor-test", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--items", str(store), *args],
+        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri},
+        cwd=finished.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=2)
+            return process, url
+        except OSError:
+            assert process.poll() is None, "the server stopped"
+            time.sleep(0.25)
+    raise AssertionError("the server did not start")
+
+
+@pytest.fixture(scope="module")
+def server(finished, tmp_path_factory):
+    process, url = start(finished, tmp_path_factory.mktemp("items") / "items.json")
+    yield url
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) in (0, -signal.SIGTERM)
+
+
+def send(url, method="GET", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def told(url, **body):
+    status, text = send(f"{url}/recommend", "POST", body)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def test_the_server_answers_as_the_batch_does(server, finished):
+    batch = pd.read_parquet(finished.data / "07_model_output/batch_recommendations.parquet")
+    user = batch["user_id"].iloc[0]
+    answer = told(server, user_id=user)
+    expected = batch[batch["user_id"] == user].sort_values("rank")["item_id"].tolist()
+    assert [item["item_id"] for item in answer["items"]] == expected
+    assert answer["path"] == "known_user"
+    assert told(server, query="spaceship")["path"] == "query"
+    assert told(server, history=["i1", "i5"])["path"] == "fold_in"
+
+
+def test_an_item_put_survives_kill_9(finished, tmp_path):
+    process, url = start(finished, tmp_path / "items.json")
+    item = {"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}
+    assert send(f"{url}/items", "PUT", {"items": [item]})[0] == 200
+    process.kill()
+    process.wait()
+    process, url = start(finished, tmp_path / "items.json")
+    try:
+        listed = told(url, query="galaxy of robots", candidates=["late"])["items"]
+        assert [found["title"] for found in listed] == ["Galaxy of robots"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+PUTTING = """
+import sys
+from pathlib import Path
+from tailor.serving.items import ItemStore
+store = ItemStore.open(Path(sys.argv[1]))
+at = len(store.rows)
+while True:
+    rows = store.rows | {str(at + n): {"item_id": str(at + n), "title": "t" * 2000} for n in range(50)}
+    store._write(rows, set())
+    at += 50
+    print(at, flush=True)
+"""
+
+
+def test_a_store_killed_while_writing_holds_all_that_was_told(tmp_path):
+    path, most = tmp_path / "items.json", 0
+    for pause in (0.3, 0.37, 0.41):
+        process = subprocess.Popen([sys.executable, "-c", PUTTING, str(path)], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        time.sleep(pause)
+        process.kill()
+        lines = process.communicate()[0].splitlines()
+        most = max([most, *(int(line) for line in lines)])
+        assert 0 < most <= len(ItemStore.open(path).rows)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
+def test_the_page_answers_in_a_browser(server, width, tmp_path):
+    common = [CHROMIUM, *CHROME, f"--user-data-dir={tempfile.mkdtemp()}", "--virtual-time-budget=8000"]
+    common += [f"--window-size={width},1400"]
+    url = f"{server}/?q=wizard+dragon,+no+comedy"
+    page = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert 'data-path="query"' in page
+    assert page.count('class="title"') == 20
+    assert "words: " in page
+    assert 'id="error" role="alert"></p>' in page
+    shot = tmp_path / "page.png"
+    subprocess.run([*common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
+    assert shot.stat().st_size > 20_000
+
+
+def test_the_server_follows_the_alias(champion, package):
+    assert champion.version == "1"
+    assert not champion.refresh()
+    before = champion.current()
+    package.set_registered_model_alias("tailor-reload", "champion", "2")
+    assert champion.refresh()
+    assert (champion.version, champion.trouble) == ("2", "")
+    assert champion.current() is not before
+    package.delete_registered_model_alias("tailor-reload", "champion")
+    answering = champion.current()
+    assert not champion.refresh()
+    assert "champion" in champion.trouble
+    assert champion.current() is answering
+    package.set_registered_model_alias("tailor-reload", "champion", "1")
+    assert champion.refresh()
+
+
+def test_a_damaged_version_is_refused_and_the_old_one_goes_on(champion, package, monkeypatch, tmp_path):
+    """A flipped byte in any file of the new version's package."""
+    load = mlflow.pyfunc.load_model
+
+    def damaged(uri):
+        folder = shutil.copytree(mlflow.artifacts.download_artifacts(uri), tmp_path / "damaged")
+        file = next(folder.rglob("model.safetensors"))
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+        return load(str(folder))
+
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", damaged)
+    package.set_registered_model_alias("tailor-reload", "champion", "2")
+    old = champion.current()
+    assert not champion.refresh()
+    assert "Damaged package: model.safetensors" in champion.trouble
+    assert champion.current() is old
+    monkeypatch.undo()
+    package.set_registered_model_alias("tailor-reload", "champion", "1")
+
+
+def test_no_request_breaks_the_server(champion: Champion, finished, caplog):
+    """Requests made from the OpenAPI description, valid and not: none ends in 5xx, none is logged with an id."""
+    app = create_app(champion)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    refused, answered = [], []
+    for operation in (found.ok() for found in schema.get_all_operations()):
+
+        @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        def ask(case):
+            response = case.call()
+            answered.append(response.status_code)
+            if response.status_code >= 500 and case.path != "/health":
+                refused.append((case.method, case.path, case.body, response.text[:300]))
+
+        given(case=operation.as_strategy())(ask)()
+    assert not refused, refused[:3]
+    assert {200, 422} <= set(answered)
+    users = pd.read_parquet(finished.data / "03_primary" / "users.parquet")["user_id"]
+    assert not any(f"'{user}'" in caplog.text for user in users)
+
+
+KILLED = """
+from pathlib import Path
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+bootstrap_project(Path.cwd())
+with KedroSession.create(project_path=Path.cwd(), env="test") as session:
+    print("GO", flush=True)
+    session.run(pipeline_names=["evaluation"])
+"""
+
+
+@pytest.mark.parametrize("place", ["log_model", "set_registered_model_alias"])
+def test_a_registration_that_is_killed_leaves_the_champion(finished, place):
+    client = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
+    before = client.get_registered_model("tailor-test").aliases["champion"]
+    where = "sys.modules['mlflow.pyfunc']" if place == "log_model" else "mlflow.MlflowClient"
+    killed = "lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)"
+    dying = f"import mlflow.pyfunc, os, signal, sys\n{where}.{place} = {killed}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", dying + KILLED],
+        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri},
+        cwd=finished.project,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert client.get_registered_model("tailor-test").aliases["champion"] == before
+    model = mlflow.pyfunc.load_model("models:/tailor-test@champion")
+    assert len(model.predict(pd.DataFrame({"user_id": [None]}), params={"k": 3}).item_ids[0]) == 3
