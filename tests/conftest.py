@@ -12,11 +12,12 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.catalogue import item_table, split_matrix, user_table
+from tailor.data.catalogue import item_table, user_table
 from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
 from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
 from tailor.data.split import split_interactions
 from tailor.options import CleaningOptions, ColumnOptions, SplitOptions
+from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -51,9 +52,8 @@ def tables(planted: PlantedCatalogue) -> Tables:
     options = SplitOptions()
     interactions[c.SPLIT] = split_interactions(interactions, options, 0)
     items, users = item_table(items, interactions, options, 0.8, 0), user_table(users, interactions)
-    matrices = {
-        label: split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS
-    }
+    order = order_histories(interactions, users, items)
+    matrices = dict(zip(c.SPLITS, build_matrices(interactions, users, items, order, {}), strict=True))
     # Features that tell the cluster, with noise: what a perfect text encoder would see.
     rng = np.random.default_rng(1)
     clusters = planted.item_cluster[items[c.ITEM]].to_numpy()

@@ -276,6 +276,21 @@ class EASEOptions(Options):
     """Refuse larger catalogues: B holds n_items² floats."""
 
 
+class SequenceOptions(Options):
+    """What follows on the latest items (SLIT, Choi et al. 2021); nothing where the catalogue has no time order."""
+
+    regularization: Positive = 1000.0
+    """λ on B."""
+    half_life: Positive = 5.0
+    """Items of a history after which a weight has halved, in scoring."""
+    fit_half_life: Positive = 20.0
+    """The same in the fit."""
+    window: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Items before the one to predict that the fit looks at."""
+    max_items: Count = 20_000
+    """Refuse larger catalogues: B holds n_items² floats."""
+
+
 class Dials(Options):
     """Where a hybrid scorer stands between accuracy and exposure. At 0 a dial touches no score."""
 
@@ -346,6 +361,8 @@ class HybridOptions(Options):
     """Options of the iALS arm that are not searched."""
     ease: dict[str, Any] = {}
     """Options of the EASE arm that are not searched."""
+    sequence: dict[str, Any] = {}
+    """Options of the arm that reads the order, likewise."""
     trials: dict[str, list[dict[str, Any]]] = {}
     """Per engine the option sets tried on validation; every entry has the same number of them."""
     mixture: MixtureOptions = MixtureOptions()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from tailor.cf.registry import LADDER
 from tailor.data.fabricate import planted_catalogue
 from tests.conftest import kedro, make_project, run_here
 
@@ -144,7 +145,7 @@ def test_every_promised_figure_is_there(finished):
     beyond += ("popularity_calibration", "category_calibration", "poprsp", "popreo")
     for metric in exposure + beyond:
         assert np.isfinite(figure(finished, "hybrid_lora", "mixed", metric=metric))
-    ladder = "random constant popular text_knn item_knn implicit_als ease text_ease irspack irspack_features"
+    ladder = "random constant popular text_knn item_knn implicit_als ease sequence text_ease irspack irspack_features"
     assert list(dict.fromkeys(metrics["model"])) == [*ladder.split(), "hybrid_frozen", "hybrid_lora"]
 
 
@@ -224,8 +225,8 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
     table = read(finished, "08_reporting/ablation.parquet").set_index("model")
     whole = read(finished, "08_reporting/summary.parquet").set_index("model")
     for encoder in ("frozen", "lora"):
-        # 4 sources, 6 pairs, equal weights, gate off, dials off, all
-        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 4 + 6 + 4
+        # 5 sources, 10 pairs, equal weights, gate off, dials off, all
+        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 5 + 10 + 4
         for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
             assert table.loc[f"all | {encoder}", column] == whole.loc[f"hybrid_{encoder}", column]
         assert table.loc[f"all | {encoder}", "warm NDCG"] > table.loc[f"popular | {encoder}", "warm NDCG"]
@@ -253,7 +254,7 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     shutil.copytree(finished.data, project / "data" / "test")
     run_here(project, monkeypatch, pipeline_names=["tuning"])
     tuned = yaml.safe_load((project / "conf/test/parameters_tuned.yml").read_text())["tuned"]
-    assert set(tuned["baselines"]) == {"item_knn", "implicit_als", "ease", "text_ease", "irspack", "irspack_features"}
+    assert set(tuned["baselines"]) == {*LADDER} - {"random", "constant", "popular", "text_knn"}
     trials = pd.read_parquet(project / "data/test/08_reporting/tuning_trials.parquet")
     assert trials.groupby("model")["number"].count().unique().tolist() == [3]
     assert trials.groupby("model")["chosen"].sum().unique().tolist() == [1]

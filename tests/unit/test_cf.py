@@ -13,13 +13,14 @@ from tailor.cf.baselines import ImplicitALSOptions, ItemKNN, ItemKNNOptions, NoO
 from tailor.cf.ease import EASE, ease_weights, penalty, pulled_ease_weights
 from tailor.cf.ials import IALS, PlainIALS, fold_in
 from tailor.cf.registry import LADDER, build
+from tailor.cf.sequence import Sequence
 from tailor.cf.store import load_engines, save_engines
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid.gate import Fusion, Gate
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
-from tailor.options import Dials, EASEOptions, IALSOptions
+from tailor.options import Dials, EASEOptions, IALSOptions, SequenceOptions
 
 FAST: dict[str, Any] = {
     "implicit_als": ImplicitALSOptions(factors=8, iterations=5),
@@ -28,6 +29,7 @@ FAST: dict[str, Any] = {
     "item_knn": ItemKNNOptions(neighbours=20),
     "ease": EASEOptions(regularization=20.0),
     "text_ease": EASEOptions(regularization=20.0, text_pull=20.0),
+    "sequence": SequenceOptions(regularization=20.0, half_life=20.0),
     "hybrid": HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
@@ -45,9 +47,9 @@ def weights(*values: float) -> np.ndarray:
 
 
 GATE = Gate(
-    warm=Fusion(weights(0.5, 0.25, 0, 0.25), weights(0.1, 0, 0, 0), weights(0, 0.1, 0, 0), bias=0.1),
-    newcomer=((1, weights(0, 0, 0.5, 0.5)),),
-    cold=weights(0.5, 0.5, 0, 0),
+    warm=Fusion(weights(0.5, 0.25, 0.1, 0, 0.15), weights(0.1, 0, 0, 0, 0), weights(0, 0.1, 0, 0, 0), bias=0.1),
+    newcomer=((1, weights(0, 0, 0, 0.5, 0.5)),),
+    cold=weights(0.5, 0.5, 0, 0, 0),
     shift=0.5,
 )
 
@@ -394,3 +396,77 @@ def test_an_engine_without_texts_takes_nothing_in(tables):
     model = build("item_knn", {}, 0).fit(tables.matrices["train"], tables.warm)
     with pytest.raises(BadInputError, match="ItemKNN cannot take items in without being fitted again"):
         model.extended(tables.features[:1])
+
+
+CHAIN = ((0, 1, 2, 3), (1, 2, 3, 0), (2, 3, 0, 1))
+
+
+def histories(*rows: tuple[int, ...], n_items: int = 4) -> sparse.csr_matrix:
+    """Items of each row in their order, as a matrix of places from 1."""
+    user = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    places = np.concatenate([np.arange(1, len(row) + 1) for row in rows]).astype(np.float32)
+    return sparse.csr_matrix((places, (user, np.concatenate(rows).astype(int))), shape=(len(rows), n_items))
+
+
+def test_sequence_is_the_ridge_from_decayed_pasts_to_what_followed():
+    o = SequenceOptions(regularization=2.0, half_life=1.0, fit_half_life=1.0, window=2)
+    S, T = [], []
+    for row in CHAIN:
+        for at in range(len(row)):
+            past = np.zeros(4)
+            for lag in (1, 2):
+                if at - lag >= 0:
+                    past[row[at - lag]] += 0.5 ** (lag - 1)
+            S.append(past)
+            T.append(np.eye(4)[row[at]])
+    S, T = np.array(S), np.array(T)
+    expected = np.linalg.solve(S.T @ S + 2.0 * np.eye(4), S.T @ T)
+    found = Sequence(o).fit(histories(*CHAIN), np.ones(4, bool))
+    np.testing.assert_allclose(found.weights, expected, rtol=1e-5, atol=1e-7)
+    scores = found.score(histories((2, 0), n_items=4))
+    np.testing.assert_allclose(scores[0], 0.5 * expected[2] + expected[0], rtol=1e-5)
+
+
+def test_sequence_blocks_are_the_whole(monkeypatch):
+    rng = np.random.default_rng(0)
+    train = histories(*(tuple(rng.permutation(12)[: rng.integers(1, 12)]) for _ in range(50)), n_items=12)
+    whole = Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights
+    monkeypatch.setattr("tailor.cf.sequence._BLOCK", 5 * 7)
+    np.testing.assert_allclose(
+        Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6
+    )
+
+
+def test_sequence_finds_a_planted_chain_that_co_occurrence_cannot_see():
+    """Everybody walks a circle of 40 items from a random start; what comes next depends on the latest item alone."""
+    rng, n = np.random.default_rng(0), 40
+    train = histories(*(tuple((start + np.arange(20)) % n) for start in rng.integers(0, n, 300)), n_items=n)
+    asked = histories(*(tuple((start + np.arange(8)) % n) for start in range(n)), n_items=n)
+    following = (np.arange(n) + 8) % n
+
+    def right(engine: Engine) -> float:
+        scores = engine.fit(train, np.ones(n, bool)).score(asked)
+        scores[asked.nonzero()] = -np.inf
+        return float((scores.argmax(axis=1) == following).mean())
+
+    assert right(Sequence(SequenceOptions(regularization=1.0))) == 1.0
+    assert right(EASE(EASEOptions(regularization=1.0))) < 0.8
+
+
+def test_where_no_order_is_known_sequence_says_nothing(tables):
+    train = tables.matrices["train"]
+    plain = sparse.csr_matrix((train > 0).astype(np.float32))
+    assert not Sequence(SequenceOptions()).fit(plain, tables.warm).score(train[:5]).any()
+
+
+def test_only_engines_that_read_order_see_it(fitted, tables):
+    train = tables.matrices["train"][:9]
+    plain = sparse.csr_matrix((train > 0).astype(np.float32))
+    for name, engine in fitted.items():
+        same = np.array_equal(engine.score(train), engine.score(plain))
+        assert same == (name not in ("sequence", "hybrid")), name
+
+
+def test_a_catalogue_too_large_for_sequence_is_refused():
+    with pytest.raises(BadInputError, match="4 items are more than max_items = 3"):
+        Sequence(SequenceOptions(max_items=3)).fit(histories(*CHAIN), np.ones(4, bool))

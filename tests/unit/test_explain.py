@@ -45,6 +45,6 @@ def test_what_no_source_says_is_named(scorer, tables):
 def test_a_stranger_is_told_that_it_is_popularity(scorer, tables):
     nobody = sparse.csr_matrix((1, len(tables.warm)), dtype=np.float32)
     found = explain(scorer.with_dials(Dials()), nobody, np.flatnonzero(tables.warm)[:3])
-    assert (found.sources[:, :3] == 0).all()
+    assert (found.sources[:, :-1] == 0).all()
     np.testing.assert_allclose(found.other, 0, atol=1e-6)
     assert found.by_history.shape == (3, 0)

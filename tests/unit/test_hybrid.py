@@ -12,7 +12,7 @@ from tailor.errors import ConfigurationError
 from tailor.hybrid import fusion
 from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
 from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import Fusion, Gate, Sides, mix, only
+from tailor.hybrid.gate import SOURCES, Fusion, Gate, Sides, mix, only
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import select_baselines
@@ -31,10 +31,10 @@ def sides(lengths, n_items):
 
 
 def test_mix_by_hand():
-    rows = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [0.0, 0.0, 0.0], [7.0, 8.0, 9.0])
+    rows = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [7.0, 8.0, 9.0])
     z = [np.array([row], np.float32) for row in rows]
     warm, tail = np.array([True, True, False]), np.array([False, True, False])
-    gate = Gate(warm=Fusion(weights(0.5, 0.5, 0, 0)), cold=weights(1, 0, 0, 0), shift=0.25)
+    gate = Gate(warm=Fusion(weights(0.5, 0.5, 0, 0, 0)), cold=weights(1, 0, 0, 0, 0), shift=0.25)
     assert mix(z, gate, OFF, warm, tail, sides([5], 3)).tolist() == [[5.5, 11.0, 3.25]]
     assert mix(z, gate, OFF, warm, tail, sides([0], 3)).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
     turned = Dials(cold_exposure=0.5, cold_span=3.0, tail_weight=0.25, tail_span=2.0)
@@ -43,18 +43,18 @@ def test_mix_by_hand():
 
 
 def test_short_histories_have_weights_of_their_own():
-    z = [np.array([[1.0], [1.0], [1.0], [1.0]], np.float32) * value for value in (1, 10, 100, 1000)]
-    gate = Gate(newcomer=((1, weights(0, 0, 0, 1)), (3, weights(0, 0.5, 0.5, 0))))
+    z = [np.array([[1.0], [1.0], [1.0], [1.0]], np.float32) * value for value in (1, 10, 5, 100, 1000)]
+    gate = Gate(newcomer=((1, weights(0, 0, 0, 0, 1)), (3, weights(0, 0.5, 0, 0.5, 0))))
     found = mix(z, gate, OFF, np.array([True]), np.array([False]), sides([1, 2, 3, 4], 1))
     assert found.ravel().tolist() == [1000.0, 55.0, 55.0, 1.0]
 
 
 def test_weights_follow_popularity_and_activity():
-    z = [np.full((1, 2), value, np.float32) for value in (1.0, 10.0, 0.0, 0.0)]
+    z = [np.full((1, 2), value, np.float32) for value in (1.0, 10.0, 0.0, 0.0, 0.0)]
     found = Fusion(
-        base=weights(1, 1, 0, 0),
-        by_popularity=weights(2, 0, 0, 0),
-        by_activity=weights(0, 3, 0, 0),
+        base=weights(1, 1, 0, 0, 0),
+        by_popularity=weights(2, 0, 0, 0, 0),
+        by_activity=weights(0, 3, 0, 0, 0),
         bias=0.5,
         activity_centre=1.0,
         activity_scale=2.0,
@@ -64,13 +64,13 @@ def test_weights_follow_popularity_and_activity():
 
 
 def test_bilinear_and_deep_by_hand():
-    z, rng = [np.zeros((2, 3), np.float32)] * 4, np.random.default_rng(0)
+    z, rng = [np.zeros((2, 3), np.float32)] * 5, np.random.default_rng(0)
     users, items = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
     A, C = rng.normal(size=(5, 2)).astype(np.float32), rng.normal(size=(4, 2)).astype(np.float32)
     told = Sides(np.ones(2, np.float32), np.zeros(3, np.float32), users, items)
-    bilinear = Fusion(weights(0, 0, 0, 0), user_map=A, item_map=C).score(z, told)
+    bilinear = Fusion(weights(0, 0, 0, 0, 0), user_map=A, item_map=C).score(z, told)
     np.testing.assert_allclose(bilinear, users @ (A @ C.T) @ items.T, rtol=1e-5)
-    deep = Fusion(weights(0, 0, 0, 0), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
+    deep = Fusion(weights(0, 0, 0, 0, 0), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
     hidden = 1 / (1 + np.exp(-((users @ A)[:, None] + (items @ C)[None])))
     np.testing.assert_allclose(deep, hidden @ weights(2.0, -1.0), rtol=1e-5)
 
@@ -136,7 +136,7 @@ def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     assert [longest for longest, _ in gate.newcomer] == [1, 5]
     for _, found in gate.newcomer:
         assert np.abs(found).sum() == pytest.approx(1)
-        assert found[3] < found[:3].max()
+        assert found[-1] < found[:-1].max()
 
 
 def test_sources_are_standardised_over_warm_items(scorer, holdout):
@@ -154,7 +154,7 @@ def cells(scorer, holdout):
 def planted_cells(rule, n_users=3000, n_items=60, seed=0):
     """Cells whose positives are drawn by a softmax over ``rule(z, x_i, x_u)``."""
     rng = np.random.default_rng(seed)
-    z = rng.normal(size=(4, n_users, n_items)).astype(np.float32)
+    z = rng.normal(size=(5, n_users, n_items)).astype(np.float32)
     popularity = np.linspace(-1.5, 1.5, n_items).astype(np.float32)
     activity = rng.normal(size=n_users).astype(np.float32)
     users, items = rng.normal(size=(n_users, 3)), rng.normal(size=(n_items, 3))
@@ -167,9 +167,9 @@ def planted_cells(rule, n_users=3000, n_items=60, seed=0):
 
 
 def test_softmax_finds_the_planted_weights():
-    cells = planted_cells(lambda z, told: 1.2 * z[0] + 0.6 * z[1] - 0.6 * z[3])
+    cells = planted_cells(lambda z, told: 1.2 * z[0] + 0.6 * z[1] - 0.6 * z[-1])
     found = fusion.fit(cells, "linear", MixtureOptions(l2=0.0), 0)
-    np.testing.assert_allclose(found.base, np.array([1.2, 0.6, 0.0, -0.6]) / 2.4, atol=0.05)
+    np.testing.assert_allclose(found.base, np.array([1.2, 0.6, 0.0, 0.0, -0.6]) / 2.4, atol=0.05)
 
 
 def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
@@ -187,7 +187,7 @@ def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
 
 
 def test_the_simplest_member_stays_where_nothing_more_is_to_be_found():
-    cells = planted_cells(lambda z, told: z[0] + z[1])
+    cells = planted_cells(lambda z, told: z[0] + z[1], seed=1)
     kept, rows = choose_fusion(cells, MixtureOptions(), 10, 0)
     assert not kept.by_popularity.any()
     assert [row["kept"] for row in rows] == [True, False]
@@ -205,7 +205,7 @@ def test_members_that_read_sides_find_what_no_source_says(kind):
 @pytest.mark.parametrize("kind", ["linear", "gated", "bilinear", "deep"])
 def test_what_is_learnt_is_what_is_served(kind, cells):
     """The torch model and its numpy export score alike, up to the unit that the export divides by."""
-    model = fusion._Model(kind, cells, np.ones(4, bool), 3, 0)
+    model = fusion._Model(kind, cells, np.ones(5, bool), 3, 0)
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
@@ -215,7 +215,7 @@ def test_what_is_learnt_is_what_is_served(kind, cells):
 
 
 def test_a_source_that_must_not_speak_stays_silent(cells):
-    assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[3] == 0
+    assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[-1] == 0
 
 
 def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
@@ -231,24 +231,24 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
         return float(np.nanmean(cells.measure(Fusion(base).score(list(cells.z), cells.sides), 10)))
 
     start = fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",))
-    found = fusion.climb(cells, start, 10, np.array([True, True, True, False]))
-    again = fusion.climb(cells, start, 10, np.array([True, True, True, False]))
-    alone = [measured(only(name)) for name in ("mf", "ease", "text")]
+    found = fusion.climb(cells, start, 10, np.array([True, True, True, True, False]))
+    again = fusion.climb(cells, start, 10, np.array([True, True, True, True, False]))
+    alone = [measured(only(name)) for name in SOURCES[:-1]]
     assert measured(found.base) > max(measured(start.base) + 0.02, *(value - 2e-3 for value in alone))
-    assert found.base[3] == 0
+    assert found.base[-1] == 0
     assert np.abs(found.base).sum() == pytest.approx(1.0)
     np.testing.assert_array_equal(found.base, again.base)
 
 
 def test_without_positives_all_sources_weigh_alike(cells):
     nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
-    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == [0.25] * 4
+    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == pytest.approx([0.2] * 5)
 
 
 def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
     """Collected in blocks, mixed by the gate: the same as scoring the histories."""
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
-    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0.2, 0.1)), cold=weights(0.5, 0.5, 0, 0), shift=0.3)
+    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0, 0.2, 0.1)), cold=weights(0.5, 0.5, 0, 0, 0), shift=0.3)
     columns = np.flatnonzero(holdout.candidates)
     ours = mix(list(cells.z), gate, OFF, scorer.warm[columns], scorer.tail[columns], cells.sides)
     theirs = scorer.with_gate(gate).score(holdout.history[users])[:, columns]

@@ -21,7 +21,7 @@ def recommender(tables) -> Recommender:
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
     )
-    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.25], np.float32)), shift=0.5)
+    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.0, 0.25], np.float32)), shift=0.5)
     train = tables.matrices["train"]
     return Recommender(
         engine=Hybrid(options, 0, gate).fit(train, tables.warm, tables.features),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tailor import columns as c
 from tailor.data.catalogue import head_items, item_table, split_matrix, user_table
-from tailor.data.matrices import first_of_each_row
+from tailor.data.matrices import binary, first_of_each_row, recency
 from tailor.data.split import pseudo_cold, split_interactions
 from tailor.errors import BadInputError
 from tailor.options import SplitOptions
@@ -175,5 +175,7 @@ def test_matrices_and_revealed_history():
     users, items = pd.DataFrame({"user_id": ["u"]}), pd.DataFrame({"item_id": list("abcd")})
     places = split_matrix(data, users, items, "new_user", positions=True)
     assert places.toarray().tolist() == [[4.0, 2.0, 3.0, 1.0]]
-    assert first_of_each_row(places, 2).toarray().tolist() == [[0.0, 1.0, 0.0, 1.0]]
+    assert first_of_each_row(places, 2).toarray().tolist() == [[0.0, 2.0, 0.0, 1.0]]
+    assert recency(places, 1.0).toarray().tolist() == [[1.0, 0.25, 0.5, 0.125]]
+    assert binary(places).toarray().tolist() == [[1.0] * 4]
     assert first_of_each_row(places, 0).nnz == 0

@@ -45,7 +45,7 @@ def served(tables, planted) -> Recommender:
     options = HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEOptions(text_pull=20.0)
     )
-    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.15, 0.1], np.float32)), shift=0.5)
+    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.15, 0.1], np.float32)), shift=0.5)
     ids, train = tables.items["item_id"], tables.matrices["train"]
     genre = tables.items["genre"].str.lower()
     centres = {g: tables.features[(genre == g).to_numpy()].mean(axis=0) for g in sorted(set(genre))}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.options import Options
 
@@ -34,6 +35,8 @@ class Engine(ABC, Generic[OptionsT]):
     options_class: ClassVar[type[Options]]
     #: Whether items without train interactions get a meaningful score.
     scores_cold_items: ClassVar[bool] = False
+    #: Whether ``_fit`` and ``_score`` are handed the places of a history; the others get ones, or weights.
+    reads_order: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT, seed: int = 0) -> None:
         self.options = options
@@ -44,7 +47,8 @@ class Engine(ABC, Generic[OptionsT]):
         """Learn from train interactions.
 
         Args:
-            train: positives (U, n_items), values are confidences (1 where plain).
+            train: positives (U, n_items); values order a user's items, later ones are larger, all equal where the
+                order is not known.
             warm: items that may be learnt from, shape (n_items,); interactions of the others must not be in ``train``.
             features: text embeddings (n_items, m), L2-normalised rows, for engines that use them.
 
@@ -60,15 +64,22 @@ class Engine(ABC, Generic[OptionsT]):
         if leaked:
             raise BadInputError(f"{leaked} train interactions belong to items that must be treated as cold")
         self.n_items = len(warm)
-        self._fit(train.astype(np.float32), warm, features)
+        train = sparse.csr_matrix(train, dtype=np.float32)
+        self._fit(train if self.reads_order else binary(train), warm, features)
         return self
 
-    def score(self, history: sparse.csr_matrix, users: NDArray[np.int64] | None = None) -> Floats:
+    def score(
+        self,
+        history: sparse.csr_matrix,
+        users: NDArray[np.int64] | None = None,
+        weights: sparse.csr_matrix | None = None,
+    ) -> Floats:
         """Score the whole catalogue for a block of histories.
 
         Args:
-            history: what each user is known to have consumed, (B, n_items).
+            history: what each user is known to have consumed, (B, n_items); values order a user's items as in ``fit``.
             users: internal ids (B,), -1 where unknown; only the random baseline looks at them.
+            weights: confidence of each item of the history (B, n_items), the same cells; None: 1 each.
 
         Returns:
             Scores (B, n_items), higher is better; comparable within a row only.
@@ -77,7 +88,11 @@ class Engine(ABC, Generic[OptionsT]):
             raise BadInputError(f"history has {history.shape[1]} items, the engine was fitted on {self.n_items}")
         if users is None:
             users = np.full(history.shape[0], -1, dtype=np.int64)
-        return self._score(sparse.csr_matrix(history, dtype=np.float32), users)
+        return self._score(self._weighed(sparse.csr_matrix(history, dtype=np.float32), weights), users)
+
+    def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:
+        """Return what ``_score`` is handed for a history: its weights, 1 where none are given."""
+        return binary(history) if weights is None else sparse.csr_matrix(weights, dtype=np.float32)
 
     def extended(self, features: Floats) -> Self:
         """Return an engine that also scores items without interactions, behind its own; all other scores stay.

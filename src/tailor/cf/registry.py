@@ -6,6 +6,7 @@ from tailor.cf.base import Engine
 from tailor.cf.baselines import Constant, ImplicitALS, ItemKNN, Popular, Random, TextKNN
 from tailor.cf.ease import EASE, PlainEASE
 from tailor.cf.ials import IALS, PlainIALS
+from tailor.cf.sequence import Sequence
 from tailor.errors import ConfigurationError, did_you_mean
 from tailor.options import parse
 
@@ -18,6 +19,7 @@ LADDER: dict[str, type[Engine[Any]]] = {
     "item_knn": ItemKNN,
     "implicit_als": ImplicitALS,
     "ease": PlainEASE,
+    "sequence": Sequence,
     "text_ease": EASE,
     "irspack": PlainIALS,
     "irspack_features": IALS,

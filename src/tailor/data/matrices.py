@@ -30,6 +30,26 @@ def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
     return np.asarray(items[c.BUCKET] == bucket)
 
 
+def binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the matrix with a one in every stored cell."""
+    return sparse.csr_matrix((np.ones(matrix.nnz, np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def recency(history: sparse.csr_matrix, half_life: float) -> sparse.csr_matrix:
+    """Return what each item of a history weighs: 1 for the latest, halved every ``half_life`` items before it.
+
+    Args:
+        history: (B, n_items); values order a row's items, later ones are larger. Equal values stand side by side in
+            the order of the columns.
+        half_life: in items.
+    """
+    row = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
+    order = np.lexsort((-history.data, row))
+    weights = np.empty(history.nnz, np.float32)
+    weights[order] = 0.5 ** ((np.arange(history.nnz) - history.indptr[row[order]]) / half_life)
+    return sparse.csr_matrix((weights, history.indices, history.indptr), shape=history.shape)
+
+
 def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:
     """Return the 0/1 matrix (n_items, n_categories) of a long table item_id, category; categories in sorted order."""
     names = pd.Index(np.sort(categories[c.CATEGORY].unique()))
@@ -48,7 +68,7 @@ def keep_items(matrix: sparse.csr_matrix, keep: Mask) -> sparse.csr_matrix:
 
 
 def first_of_each_row(places: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
-    """Return the n entries with the smallest values of each row, as ones: a history revealed in order.
+    """Return the n entries with the smallest values of each row, with their values: a history revealed in order.
 
     Args:
         places: (U, n_items), values order a row's items.
@@ -57,5 +77,5 @@ def first_of_each_row(places: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     order = np.lexsort((places.data, row))
     rank = np.arange(len(row)) - places.indptr[row[order]]
     chosen = order[rank < n]
-    ones = np.ones(len(chosen), dtype=np.float32)
-    return sparse.csr_matrix((ones, (row[chosen], places.indices[chosen])), shape=places.shape)
+    values = places.data[chosen].astype(np.float32)
+    return sparse.csr_matrix((values, (row[chosen], places.indices[chosen])), shape=places.shape)

@@ -35,21 +35,29 @@ class Explanation:
         return np.asarray(self.sources.sum(axis=1) + self.other)
 
 
-def explain(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]) -> Explanation:
+def explain(
+    scorer: Hybrid,
+    history: sparse.csr_matrix,
+    items: NDArray[np.int64],
+    confidence: sparse.csr_matrix | None = None,
+) -> Explanation:
     """Take the scores of one user apart.
 
-    The factor part is exact: u = A⁻¹ Σ_h v_h with A = Σ_h v_h v_hᵀ + αG + λ f I, so u·v_i = Σ_h v_hᵀ A⁻¹ v_i.
+    The factor part is exact: u = A⁻¹ Σ_h c_h v_h, A = Σ_h c_h v_h v_hᵀ + αG + λ f I, so u·v_i = Σ_h c_h v_hᵀ A⁻¹ v_i.
 
     Args:
         scorer: a fitted hybrid.
         history: one user's items (1, n_items).
         items: internal ids of what to explain (k,).
+        confidence: c of each item of the history, the same cells; None: 1 each.
     """
-    scores = scorer.score(history)[0, items].astype(np.float64)
-    z = np.stack([source[0, items] for source in scorer.standardised(history)], axis=1).astype(np.float64)
+    found, sources = scorer.scored(history, confidence)
+    scores = found[0, items].astype(np.float64)
+    z = np.stack([source[0, items] for source in sources], axis=1).astype(np.float64)
     own = weights(scorer, history, items) * z
     known = np.sort(history.indices).astype(np.int64)
-    return Explanation(items, own, scores - own.sum(axis=1), known, factor_shares(scorer, known, items))
+    c = np.ones(len(known)) if confidence is None else np.asarray(confidence[0, known].todense()).ravel()
+    return Explanation(items, own, scores - own.sum(axis=1), known, factor_shares(scorer, known, items, c))
 
 
 def weights(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[np.int64]) -> Floats:
@@ -71,10 +79,11 @@ def weights_of_lists(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[
     return out
 
 
-def factor_shares(scorer: Hybrid, history: NDArray[np.int64], items: NDArray[np.int64]) -> Floats:
-    """Return v_hᵀ A⁻¹ v_i for every item and history item (k, h)."""
+def factor_shares(scorer: Hybrid, history: NDArray[np.int64], items: NDArray[np.int64], c: Floats) -> Floats:
+    """Return c_h v_hᵀ A⁻¹ v_i for every item and history item (k, h) of confidence c (h,)."""
     mf = cast(IALS, scorer.sources["mf"])
     o, V, n = mf.options, mf.item_factors, len(history)
     ridge = o.regularization * (n + o.alpha * mf.n_warm) ** o.nu
-    normal = V[history].T @ V[history] + mf.gram + ridge * np.eye(V.shape[1])
-    return np.asarray(V[items] @ np.linalg.solve(normal, V[history].T))
+    weighted = V[history].T * c
+    normal = weighted @ V[history] + mf.gram + ridge * np.eye(V.shape[1])
+    return np.asarray(V[items] @ np.linalg.solve(normal, weighted))

@@ -135,7 +135,7 @@ def fit_newcomers(
     items, entries = holdout.candidates & ~holdout.cold, []
     for n in sorted(options.newcomer_history):
         revealed = first_of_each_row(every, n)
-        hidden = sparse.csr_matrix((every > 0).astype(np.float32) - revealed)
+        hidden = sparse.csr_matrix(every - revealed)
         hidden.eliminate_zeros()
         users = sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
         if len(users):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tailor.cf.base import Floats, Mask, State
 from tailor.options import Dials
 
-SOURCES = ("mf", "ease", "text", "popular")
+SOURCES = ("mf", "ease", "sequence", "text", "popular")
 _NONE = np.zeros((0, 0), np.float32)
 
 

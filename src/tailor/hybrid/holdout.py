@@ -25,7 +25,8 @@ class Holdout:
     train: sparse.csr_matrix
     """What is fitted on: train interactions without B and without the newcomers' rows (U, n_items)."""
     history: sparse.csr_matrix
-    """What lists are computed from: train interactions without B (U, n_items)."""
+    """What lists are computed from: train interactions without B (U, n_items); values order a user's items where time
+    is known."""
     seen: sparse.csr_matrix
     """What lists leave out: all train interactions (U, n_items)."""
     validation: sparse.csr_matrix

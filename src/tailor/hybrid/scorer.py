@@ -17,10 +17,12 @@ from tailor.cf.baselines import Popular, TextKNN
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS
 from tailor.cf.registry import register
+from tailor.cf.sequence import Sequence
+from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
-from tailor.options import Dials, EASEOptions, IALSOptions, Options
+from tailor.options import Dials, EASEOptions, IALSOptions, Options, SequenceOptions
 
 
 class HybridEngineOptions(Options):
@@ -28,14 +30,16 @@ class HybridEngineOptions(Options):
 
     ials: IALSOptions = IALSOptions()
     ease: EASEOptions = EASEOptions()
+    sequence: SequenceOptions = SequenceOptions()
     dials: Dials = Dials()
 
 
 @register
 class Hybrid(Engine[HybridEngineOptions]):
-    """Text-prior iALS, text EASE, text similarity and popularity in one score."""
+    """Text-prior iALS, text EASE, what follows on the latest items, text similarity and popularity in one score."""
 
     options_class = HybridEngineOptions
+    reads_order = True
     scores_cold_items = True
 
     def __init__(
@@ -47,6 +51,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         arms = (
             IALS(options.ials, seed),
             EASE(options.ease, seed),
+            Sequence(options.sequence, seed),
             TextKNN(TextKNN.options_class(), seed),
             Popular(Popular.options_class(), seed),
         )
@@ -93,10 +98,10 @@ class Hybrid(Engine[HybridEngineOptions]):
         centred = logs - (logs[warm].mean() if warm.any() else 0.0)
         self.popularity: Floats = (centred / (deviation or 1.0)).astype(np.float32)
 
-    def standardised(self, history: sparse.csr_matrix) -> Iterator[Floats]:
+    def standardised(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None = None) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
         for source in self.sources.values():
-            scores = source.score(history)
+            scores = source.score(history, weights=weights)
             warm = scores[:, self.warm]
             deviation = warm.std(axis=1, keepdims=True)
             yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
@@ -108,15 +113,30 @@ class Hybrid(Engine[HybridEngineOptions]):
             return Sides(activity, self.popularity)
         mf, text = cast(IALS, self.sources["mf"]), cast(TextKNN, self.sources["text"])
         items = (mf.item_factors, text.features)
-        users = (mf.fold_in(history), history @ text.features / np.maximum(np.diff(history.indptr), 1)[:, None])
+        plain = binary(history)
+        users = (mf.fold_in(plain), plain @ text.features / np.maximum(np.diff(history.indptr), 1)[:, None])
         return Sides(activity, self.popularity, _unit(users), _unit(items))
+
+    def score(
+        self,
+        history: sparse.csr_matrix,
+        users: NDArray[np.int64] | None = None,
+        weights: sparse.csr_matrix | None = None,
+    ) -> Floats:
+        """See :meth:`Engine.score`; each source takes of the history what it reads."""
+        return super().score(history, users) if weights is None else self.scored(history, weights)[0]
+
+    def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:  # noqa: ARG002
+        return history
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
         return self.scored(history)[0]
 
-    def scored(self, history: sparse.csr_matrix) -> tuple[Floats, list[Floats]]:
+    def scored(
+        self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None = None
+    ) -> tuple[Floats, list[Floats]]:
         """Return scores (B, n_items) and the standardised scores of the sources behind them."""
-        z, sides = list(self.standardised(history)), self.sides(history, self.gate.warm.reads_sides)
+        z, sides = list(self.standardised(history, weights)), self.sides(history, self.gate.warm.reads_sides)
         return mix(z, self.gate, self.options.dials, self.warm, self.tail, sides), z
 
     def _append(self, features: Floats) -> None:

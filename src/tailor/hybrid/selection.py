@@ -12,7 +12,7 @@ from tailor.errors import ConfigurationError
 from tailor.hybrid.fitting import Fitted, fit_gate, fit_shift, fit_weights, known_cells
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.options import EASEOptions, HybridOptions, IALSOptions, parse
+from tailor.options import EASEOptions, HybridOptions, IALSOptions, SequenceOptions, parse
 
 
 def criterion(values: dict[str, float], cold_weight: float) -> float:
@@ -59,6 +59,7 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
     return HybridEngineOptions(
         ials=parse(IALSOptions, options.ials | settings.get("ials", {}), f"{where}.ials"),
         ease=parse(EASEOptions, options.ease | settings.get("ease", {}), f"{where}.ease"),
+        sequence=parse(SequenceOptions, options.sequence | settings.get("sequence", {}), f"{where}.sequence"),
     )
 
 

@@ -219,7 +219,7 @@ def measure_new_users(
     frames = []
     for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
         who, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
-        hidden = sparse.csr_matrix((places > 0).astype(np.float32) - first_of_each_row(places, int(n)))
+        hidden = sparse.csr_matrix(places - first_of_each_row(places, int(n)))
         hidden.eliminate_zeros()
         one_bucket: NDArray[np.str_] = np.full(len(who), f"new_{n}")
         rows = accuracy_rows(lists, hidden[who], item_bucket, one_bucket, options.k)

@@ -1,9 +1,12 @@
 """Which items may be listed, what is left out and what counts, for each split and candidate set (DESIGN §8).
 
-| split      | fit on          | left out of lists              | warm candidates    | cold | mixed        |
-|------------|-----------------|--------------------------------|--------------------|------|--------------|
-| validation | train without B | train                          | all but cold and B | B    | all but cold |
-| test       | train           | train, validation, cold_unused | all but cold       | cold | all          |
+| split      | left out of lists              | warm candidates    | cold | mixed        |
+|------------|--------------------------------|--------------------|------|--------------|
+| validation | train                          | all but cold and B | B    | all but cold |
+| test       | train, validation, cold_unused | all but cold       | cold | all          |
+
+Models are fitted on train (validation: without B), and so are the histories; on test these hold the validation rows
+too, for all models alike: what users did before the test window is known when it begins.
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ class Stage:
     """One split's rules; matrices are (U, n_items)."""
 
     history: sparse.csr_matrix
-    """What scores are computed from."""
+    """What scores are computed from; values order a user's items where time is known."""
     seen: sparse.csr_matrix
     """What lists leave out."""
     candidates: dict[str, Mask]
@@ -48,7 +51,8 @@ def test_stage(
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
     seen = sparse.csr_matrix(train + validation + cold_unused)
-    return Stage(train, seen, sets, items[c.BUCKET].to_numpy(dtype=str))
+    history = keep_items(sparse.csr_matrix(train + validation), warm_items(items))
+    return Stage(history, seen, sets, items[c.BUCKET].to_numpy(dtype=str))
 
 
 def positives(matrix: sparse.csr_matrix, stage: Stage, candidates: str) -> sparse.csr_matrix:

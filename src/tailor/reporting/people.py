@@ -13,7 +13,7 @@ from tailor.hybrid.explain import Explanation, explain
 from tailor.hybrid.gate import SOURCES
 from tailor.hybrid.scorer import Hybrid
 
-_WORDS = {"mf": "factors", "ease": "co-consumption", "text": "text", "popular": "popularity"}
+_WORDS = dict(zip(SOURCES, ("factors", "co-consumption", "order", "text", "popularity"), strict=True))
 _SHOWN = 8
 
 
@@ -63,7 +63,7 @@ def tell(
             | {"why": why(told, place, names)}
             for place, i in enumerate(listed)
         ]
-        name = f"User {letter}: {len(told.history)} items in train"
+        name = f"User {letter}: {len(told.history)} known items"
         found.append({"name": name, "history": "; ".join(taken), "rows": entries})
     return found
 

@@ -9,6 +9,7 @@ from scipy import sparse
 from tailor.cf.base import Engine
 from tailor.cf.baselines import TextKNN
 from tailor.cf.ials import IALS
+from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.explain import explain, weights
 from tailor.hybrid.gate import SOURCES
@@ -22,7 +23,12 @@ MAX_EXPLAINED, _TOP = 20, 5
 
 
 def explain_list(
-    served: "Recommender", engine: Engine[Any], past: sparse.csr_matrix, listed: NDArray[np.int64], query: str
+    served: "Recommender",
+    engine: Engine[Any],
+    past: sparse.csr_matrix,
+    confidence: sparse.csr_matrix | None,
+    listed: NDArray[np.int64],
+    query: str,
 ) -> list[dict[str, Any]]:
     """Explain the first ``MAX_EXPLAINED`` items of one list.
 
@@ -39,7 +45,7 @@ def explain_list(
     items = listed[:MAX_EXPLAINED]
     if not len(items):
         return []
-    found = explain(engine, past, items)
+    found = explain(engine, past, items, confidence)
     told: list[dict[str, Any]] = []
     for at in range(len(items)):
         shares = found.by_history[at]
@@ -54,7 +60,7 @@ def explain_list(
             }
         )
     if served.encoder_of is not None and served.facts is not None:
-        for entry, by_piece in zip(told, _pieces(served, engine, past, items), strict=True):
+        for entry, by_piece in zip(told, _pieces(served, engine, past, confidence, items), strict=True):
             entry["words"] = by_piece
         if query.strip():
             for entry, by_word in zip(told, _query(served, items, query), strict=True):
@@ -63,7 +69,11 @@ def explain_list(
 
 
 def _pieces(
-    served: "Recommender", engine: Hybrid, past: sparse.csr_matrix, items: NDArray[np.int64]
+    served: "Recommender",
+    engine: Hybrid,
+    past: sparse.csr_matrix,
+    confidence: sparse.csr_matrix | None,
+    items: NDArray[np.int64],
 ) -> list[dict[str, float]]:
     """Leave each piece of each item's text out: what its text-dependent score loses.
 
@@ -74,19 +84,22 @@ def _pieces(
     less = [". ".join(row[:at] + row[at + 1 :]) for row in pieces for at in range(len(row))]
     vectors = served.encoder.encode([*texts, *less])
     whole, rest, m = vectors[: len(texts)], iter(vectors[len(texts) :]), vectors.shape[1]
-    gradient = _gradient(engine, past, items)[:, :m]
+    gradient = _gradient(engine, past, confidence, items)[:, :m]
     return [
         {piece: round(float(gradient[at] @ (whole[at] - next(rest))), 4) for piece in row}
         for at, row in enumerate(pieces)
     ]
 
 
-def _gradient(engine: Hybrid, past: sparse.csr_matrix, items: NDArray[np.int64]) -> NDArray[np.float64]:
+def _gradient(
+    engine: Hybrid, past: sparse.csr_matrix, confidence: sparse.csr_matrix | None, items: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return the derivative of each item's score by its embedding (k, m)."""
     mf, text = cast(IALS, engine.sources["mf"]), cast(TextKNN, engine.sources["text"])
-    profile = np.asarray(past @ text.features).ravel() / max(past.nnz, 1)
-    user = mf.fold_in(past)[0]
-    scale = [float(source.score(past)[0, engine.warm].std()) or 1.0 for source in (mf, text)]
+    plain = binary(past) if confidence is None else confidence
+    profile = np.asarray(plain @ text.features).ravel() / max(past.nnz, 1)
+    user = mf.fold_in(plain)[0]
+    scale = [float(source.score(past, weights=confidence)[0, engine.warm].std()) or 1.0 for source in (mf, text)]
     w = weights(engine, past, items)
     by_text = w[:, SOURCES.index("text"), None] * profile / scale[1]
     if not mf.feature_weights.size:

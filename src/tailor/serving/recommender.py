@@ -14,6 +14,7 @@ from scipy import sparse
 from tailor.cf.base import Engine, Floats
 from tailor.cf.store import load_engines, save_engines
 from tailor.cf.topk import EXCLUDED, top_k
+from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.gate import SOURCES
@@ -32,7 +33,9 @@ POOL = 200
 #: Standard deviations that an item gains by having all categories a query names; what a history of n items weighs
 #: beside a query is n / (n + _EVIDENCE); what popularity weighs where there is a query and no history.
 _CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
-_REASONS = dict(zip(SOURCES, ("taken_together", "taken_together", "similar_text", "popular"), strict=True))
+_REASONS = dict(
+    zip(SOURCES, ("taken_together", "taken_together", "taken_next", "similar_text", "popular"), strict=True)
+)
 _MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.npz", "ids.npz", "about.json"
 _FACTS, _ENCODER = "facts.parquet", "encoder"
 
@@ -62,7 +65,7 @@ class Recommender:
     user_ids: NDArray[np.object_]
     item_ids: NDArray[np.object_]
     history: sparse.csr_matrix
-    """Known interactions (U, n_items)."""
+    """Known interactions (U, n_items); values order a user's items where time is known."""
     tie_rank: NDArray[np.int64]
     about: dict[str, Any] = field(default_factory=dict)
     """Tags: seed, fit_on, hashes."""
@@ -148,12 +151,12 @@ class Recommender:
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
-        given, unknown = self._named([r.history for r in requests], [_weights(r, settings) for r in requests])
+        past, weights, unknown, n_given = self._past(users, requests, settings)
         allowed, strange = self._named([r.candidates for r in requests])
-        known = self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None])
-        past = sparse.csr_matrix(sparse.csr_matrix(known).maximum(given), dtype=np.float32)
-        past.eliminate_zeros()
-        scores, z = engine.scored(past) if isinstance(engine, Hybrid) else (engine.score(past, users), [])
+        if isinstance(engine, Hybrid):
+            scores, z = engine.scored(past, weights)
+        else:
+            scores, z = engine.score(past, users, weights), []
         wishes = {at: self._ask(scores, past, at, r.query) for at, r in enumerate(requests) if r.query.strip()}
         if settings.exclude_seen:
             scores[past.nonzero()] = EXCLUDED
@@ -168,10 +171,10 @@ class Recommender:
         if self.removed is not None:
             scores[:, self.removed] = EXCLUDED
         if settings.min_score is not None:
-            scores[scores < settings.min_score] = EXCLUDED
+            scores[scores < np.float64(settings.min_score)] = EXCLUDED
         items, values = self._list(scores, past, settings)
         codes = self._codes(engine, past, items, z, wishes)
-        n_given, n_past = np.diff(given.indptr), np.diff(past.indptr)
+        n_past = np.diff(past.indptr)
         answers = []
         for row, user in enumerate(users):
             path = "popular" if not n_past[row] else "known_user" if user >= 0 and not n_given[row] else "fold_in"
@@ -179,7 +182,8 @@ class Recommender:
             listed, scored = items[row][filled], values[row][filled].astype(float).tolist()
             told = []
             if settings.explain:
-                told = explain_list(self, engine, past[[row]], listed, requests[row].query)
+                sure = None if weights is None else weights[[row]]
+                told = explain_list(self, engine, past[[row]], sure, listed, requests[row].query)
             answers.append(
                 Answer(
                     self.item_ids[listed].tolist(),
@@ -192,6 +196,28 @@ class Recommender:
                 )
             )
         return answers
+
+    def _past(
+        self, users: NDArray[np.int64], requests: Sequence[Request], settings: Settings
+    ) -> tuple[sparse.csr_matrix, sparse.csr_matrix | None, NDArray[np.int64], NDArray[np.int64]]:
+        """Join what is known of users (B,) with what requests tell, which comes later.
+
+        Returns:
+            The histories (B, n_items), values in order; confidences of the same cells, None: 1 each; how many items of
+            each request the catalogue does not have; how many it has.
+        """
+        lists = [r.history for r in requests]
+        known = sparse.csr_matrix(self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None]))
+        known.eliminate_zeros()
+        latest = np.zeros(len(users)) if not known.nnz else known.max(axis=1).toarray().ravel()
+        given, unknown = self._named(lists, [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)])
+        n_given = np.diff(given.indptr)
+        past = sparse.csr_matrix(known.maximum(given), dtype=np.float32)
+        if settings.half_life is None and not any(len(r.weights) for r in requests):
+            return past, None, unknown, n_given
+        told, _ = self._named(lists, [_weights(r, settings) for r in requests])
+        untold = sparse.csr_matrix(binary(past) - binary(told))
+        return past, sparse.csr_matrix(untold + told, dtype=np.float32), unknown, n_given
 
     @property
     def known_facts(self) -> Facts:

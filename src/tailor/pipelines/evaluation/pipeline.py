@@ -137,7 +137,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     *_FINAL[1:],
                     "users",
                     "items",
-                    "train_matrix",
+                    "test_stage",
                     "serving_facts",
                     "item_embeddings_frozen",
                     "item_embeddings_lora",
@@ -164,7 +164,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 reporting.tell_people,
-                [*_FINAL[1:], "users", "items", "train_matrix", "recommendations", *_PARAMS],
+                [*_FINAL[1:], "users", "items", "test_stage", "recommendations", *_PARAMS],
                 "people",
                 name="tell_people",
             ),
@@ -182,7 +182,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 registry.check,
-                ["registered_model", "recommendations", "users", "items", "validation_matrix", "cold_unused_matrix"],
+                ["registered_model", "recommendations", "users", "items", "test_stage"],
                 "registration_check",
                 name="check_registered",
             ),

@@ -21,6 +21,7 @@ from tailor.data.hashing import tie_ranks
 from tailor.lm.adapter import Adapter, mergeable
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.text_encoder import TextEncoder
+from tailor.metrics.protocol import Stage
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
 from tailor.serving import pyfunc
 from tailor.serving.facts import Facts
@@ -69,7 +70,7 @@ def build_recommender(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
+    stage: Stage,
     facts: Facts,
     embeddings_frozen: Embeddings,
     embeddings_lora: Embeddings,
@@ -88,7 +89,7 @@ def build_recommender(
         engine=models[options.registered],
         user_ids=users[c.USER].to_numpy(dtype=object),
         item_ids=items[c.ITEM].to_numpy(dtype=object),
-        history=train,
+        history=stage.history,
         tie_rank=tie_ranks(seed, items[c.ITEM]),
         about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed, "text": facts.text},
         facts=facts,
@@ -132,8 +133,7 @@ def check(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    validation: Matrix,
-    cold_unused: Matrix,
+    stage: Stage,
 ) -> dict[str, Any]:
     """Load the registered version and assert that it reproduces the run's mixed test lists."""
     client = mlflow.MlflowClient()
@@ -144,7 +144,8 @@ def check(
         )
     model = mlflow.pyfunc.load_model(f"models:/{registered['name']}/{registered['version']}")
     of_run = recommendations.query("model == @registered['model'] and split == 'test' and candidates == 'mixed'")
-    left_out = sparse.csr_matrix(validation + cold_unused)
+    left_out = sparse.csr_matrix(stage.seen - stage.history)
+    left_out.eliminate_zeros()
     return _compare(model, of_run, users[c.USER], items[c.ITEM], left_out)
 
 

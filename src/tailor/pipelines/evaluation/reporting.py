@@ -5,10 +5,10 @@ from typing import Any
 import mlflow
 import pandas as pd
 import plotly.graph_objects as go
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.cf.base import Engine
+from tailor.metrics.protocol import Stage
 from tailor.options import EvaluationOptions, parse
 from tailor.reporting import page, people, seeds
 
@@ -20,7 +20,7 @@ def tell_people(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: sparse.csr_matrix,
+    stage: Stage,
     recommendations: pd.DataFrame,
     params: dict[str, Any],
     seed: int,
@@ -30,7 +30,7 @@ def tell_people(
     scorer: Any = {"hybrid_frozen": frozen, "hybrid_lora": lora}[name]["hybrid"]
     mine = recommendations.query("model == @name and split == 'test' and candidates == 'mixed'")
     titles = items[c.TITLE] if c.TITLE in items else items[c.ITEM]
-    return people.tell(scorer, users, items, titles, train, mine, seed)
+    return people.tell(scorer, users, items, titles, stage.history, mine, seed)
 
 
 def collect_figures(

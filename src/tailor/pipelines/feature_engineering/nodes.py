@@ -9,9 +9,9 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
-from tailor.data.matrices import keep_items, learnt_items
+from tailor.data.matrices import binary, keep_items, learnt_items
 from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
-from tailor.options import FeatureEngineeringOptions, parse
+from tailor.options import FeatureEngineeringOptions, SplitOptions, parse
 
 
 def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
@@ -44,10 +44,21 @@ def write_user_texts(
 
 
 def build_matrices(
-    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame
+    interactions: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    order: sparse.csr_matrix,
+    split: dict[str, Any],
 ) -> tuple[sparse.csr_matrix, ...]:
-    """Turn each split into a sparse matrix, in the order of ``columns.SPLITS``."""
-    return tuple(split_matrix(interactions, users, items, label, positions=label == c.NEW_USER) for label in c.SPLITS)
+    """Turn each split into a sparse matrix, in the order of ``columns.SPLITS``.
+
+    Values of train and validation rows are places in the user's order where the catalogue has times and the split
+    keeps to them, else 1.
+    """
+    found = {label: split_matrix(interactions, users, items, label, label == c.NEW_USER) for label in c.SPLITS}
+    if c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random":
+        found |= {label: sparse.csr_matrix(order.multiply(found[label])) for label in (c.TRAIN, c.VALIDATION)}
+    return tuple(found[label] for label in c.SPLITS)
 
 
 def order_histories(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
@@ -61,7 +72,7 @@ def fit_teacher(
 ) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
     learnt = learnt_items(items)
-    seen = keep_items(train, learnt)
+    seen = binary(keep_items(train, learnt))
     teacher = PlainIALS(_options(params).teacher, seed).fit(seen, learnt)
     return {
         "user_factors": teacher.fold_in(seen).astype(np.float32),

@@ -24,16 +24,16 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="write_user_texts",
             ),
             Node(
-                nodes.build_matrices,
-                ["interactions", "users", "items"],
-                [f"{label}_matrix" for label in c.SPLITS],
-                name="build_matrices",
-            ),
-            Node(
                 nodes.order_histories,
                 ["interactions", "users", "items"],
                 "order_matrix",
                 name="order_histories",
+            ),
+            Node(
+                nodes.build_matrices,
+                ["interactions", "users", "items", "order_matrix", "params:data_processing.split"],
+                [f"{label}_matrix" for label in c.SPLITS],
+                name="build_matrices",
             ),
             Node(
                 nodes.fit_teacher,
