@@ -8,7 +8,7 @@ The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by defin
 ridge solve.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from scipy import sparse
 from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.options import IALSOptions
 from tailor.progress import progress
+
+if TYPE_CHECKING:
+    from tailor.cf.scan import Scan
 
 #: Factors of the warm items (n, d), and W (m, d) where there are features.
 Learnt = tuple[NDArray[Any], NDArray[np.float64] | None]
@@ -69,6 +72,7 @@ class IALS(Engine[IALSOptions]):
 
     options_class = IALSOptions
     scores_cold_items = True
+    _scan: "tuple[NDArray[Any] | None, Scan | None]" = (None, None)
     _cast: tuple[NDArray[Any] | None, Floats] = (None, np.zeros((0, 0), np.float32))
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
@@ -134,6 +138,17 @@ class IALS(Engine[IALSOptions]):
             single = self.item_factors.astype(np.float32)
             self._cast = (self.item_factors, single)
         return single
+
+    @property
+    def scan(self) -> "Scan":
+        """Codes of the item factors, for lists over a large catalogue; made when they are first asked for."""
+        from tailor.cf.scan import Scan  # noqa: PLC0415  (few catalogues are large enough)
+
+        kept, scan = self._scan
+        if scan is None or kept is not self.item_factors:
+            scan = Scan(self._single())
+            self._scan = (self.item_factors, scan)
+        return scan
 
     def _state(self) -> State:
         return {

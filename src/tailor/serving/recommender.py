@@ -5,31 +5,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.cf.base import Engine, Floats
+from tailor.cf.ials import IALS
 from tailor.cf.store import load_engines, save_engines
 from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import binary
+from tailor.data.matrices import binary, cells
 from tailor.errors import BadInputError
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.gate import SOURCES
 from tailor.hybrid.rerank import ItemFacts, rerank
 from tailor.hybrid.scorer import Hybrid
 from tailor.options import RerankOptions
-from tailor.serving import manifest
+from tailor.serving import histories, manifest
 from tailor.serving.explain import explain_list
 from tailor.serving.facts import Facts
+from tailor.serving.histories import Past
 from tailor.serving.query import Wish
 from tailor.serving.request import Answer, Request, Settings
 
 MAX_REQUESTS = 100_000
 #: Candidates that diversity chooses from.
 POOL = 200
+#: Items from which a catalogue is scanned by codes, and requests of a block up to which that pays.
+SCAN_FROM, SCAN_UP_TO = 50_000, 8
 #: Standard deviations that an item gains by having all categories a query names; what a history of n items weighs
 #: beside a query is n / (n + _EVIDENCE); what popularity weighs where there is a query and no history.
 _CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
@@ -151,45 +155,38 @@ class Recommender:
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
-        past, weights, unknown, n_given = self._past(users, requests, settings)
-        allowed, strange = self._named([r.candidates for r in requests])
-        if isinstance(engine, Hybrid):
-            scores, z = engine.scored(past, weights)
+        past = histories.join(self.history, users, requests, settings, self._item_at)
+        wishes: dict[int, tuple[Wish, Floats]] = {}
+        if self._may_scan(engine, requests, settings):
+            items, values = self._scanned(engine, past, requests, settings)
+            strange, codes = np.zeros(len(requests), dtype=np.int64), [list[str]() for _ in requests]
         else:
-            scores, z = engine.score(past, users, weights), []
-        wishes = {at: self._ask(scores, past, at, r.query) for at, r in enumerate(requests) if r.query.strip()}
-        if settings.exclude_seen:
-            scores[past.nonzero()] = EXCLUDED
-        for at in np.flatnonzero([len(r.candidates) > 0 for r in requests]):
-            others = np.ones(scores.shape[1], dtype=bool)
-            others[allowed[[at]].indices] = False
-            scores[at, others] = EXCLUDED
-        scores[self._named([r.exclude for r in requests])[0].nonzero()] = EXCLUDED
-        for row, request in enumerate(requests):
-            if request.filters:
-                scores[row, ~self.known_facts.passing(request.filters)] = EXCLUDED
-        if self.removed is not None:
-            scores[:, self.removed] = EXCLUDED
-        if settings.min_score is not None:
-            scores[scores < np.float64(settings.min_score)] = EXCLUDED
-        items, values = self._list(scores, past, settings)
-        codes = self._codes(engine, past, items, z, wishes)
-        n_past = np.diff(past.indptr)
+            if isinstance(engine, Hybrid):
+                scores, z = engine.scored(past.items, past.weights)
+            else:
+                scores, z = engine.score(past.items, users, past.weights), []
+            wishes = {
+                at: self._ask(scores, past.items, at, r.query) for at, r in enumerate(requests) if r.query.strip()
+            }
+            strange = self._bar(scores, past.items, requests, settings)
+            items, values = self._list(scores, past.items, settings)
+            codes = self._codes(engine, past.items, items, z, wishes)
         answers = []
         for row, user in enumerate(users):
-            path = "popular" if not n_past[row] else "known_user" if user >= 0 and not n_given[row] else "fold_in"
+            path = "popular" if not past.lengths[row] else "fold_in"
+            path = "known_user" if user >= 0 and past.lengths[row] and not past.given[row] else path
             filled = items[row] >= 0
             listed, scored = items[row][filled], values[row][filled].astype(float).tolist()
             told = []
             if settings.explain:
-                sure = None if weights is None else weights[[row]]
-                told = explain_list(self, engine, past[[row]], sure, listed, requests[row].query)
+                sure = None if past.weights is None else past.weights[[row]]
+                told = explain_list(self, engine, past.items[[row]], sure, listed, requests[row].query)
             answers.append(
                 Answer(
                     self.item_ids[listed].tolist(),
                     scored,
                     "query" if row in wishes else path,
-                    int(unknown[row]),
+                    int(past.unknown[row]),
                     int(strange[row]),
                     codes[row][: len(listed)],
                     told,
@@ -197,27 +194,44 @@ class Recommender:
             )
         return answers
 
-    def _past(
-        self, users: NDArray[np.int64], requests: Sequence[Request], settings: Settings
-    ) -> tuple[sparse.csr_matrix, sparse.csr_matrix | None, NDArray[np.int64], NDArray[np.int64]]:
-        """Join what is known of users (B,) with what requests tell, which comes later.
+    def _may_scan(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> bool:
+        """Whether a few users' factors are all that the lists depend on, and the catalogue is large."""
+        if not isinstance(engine, IALS) or len(self.item_ids) < SCAN_FROM or len(requests) > SCAN_UP_TO:
+            return False
+        if settings.min_score is not None or settings.diversity or settings.explain or self.removed is not None:
+            return False
+        return not any(r.query.strip() or r.candidates or r.filters for r in requests)
 
-        Returns:
-            The histories (B, n_items), values in order; confidences of the same cells, None: 1 each; how many items of
-            each request the catalogue does not have; how many it has.
-        """
-        lists = [r.history for r in requests]
-        known = sparse.csr_matrix(self.history[np.maximum(users, 0)].multiply((users >= 0)[:, None]))
-        known.eliminate_zeros()
-        latest = np.zeros(len(users)) if not known.nnz else known.max(axis=1).toarray().ravel()
-        given, unknown = self._named(lists, [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)])
-        n_given = np.diff(given.indptr)
-        past = sparse.csr_matrix(known.maximum(given), dtype=np.float32)
-        if settings.half_life is None and not any(len(r.weights) for r in requests):
-            return past, None, unknown, n_given
-        told, _ = self._named(lists, [_weights(r, settings) for r in requests])
-        untold = sparse.csr_matrix(binary(past) - binary(told))
-        return past, sparse.csr_matrix(untold + told, dtype=np.float32), unknown, n_given
+    def _scanned(
+        self, engine: Engine[Any], past: Past, requests: Sequence[Request], settings: Settings
+    ) -> tuple[NDArray[np.int64], Floats]:
+        ials = cast(IALS, engine)
+        users = ials.fold_in(binary(past.items) if past.weights is None else past.weights).astype(np.float32)
+        barred, _ = histories.named([r.exclude for r in requests], self._item_at, len(self.item_ids))
+        if settings.exclude_seen:
+            barred = sparse.csr_matrix(barred + past.items) if barred.nnz else past.items
+        return ials.scan.top_k(users, barred, settings.k, self.tie_rank)
+
+    def _bar(
+        self, scores: Floats, past: sparse.csr_matrix, requests: Sequence[Request], settings: Settings
+    ) -> NDArray[np.int64]:
+        """Bar from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
+        if settings.exclude_seen:
+            scores[cells(past)] = EXCLUDED
+        allowed, strange = histories.named([r.candidates for r in requests], self._item_at, len(self.item_ids))
+        for at in np.flatnonzero([len(r.candidates) > 0 for r in requests]):
+            others = np.ones(scores.shape[1], dtype=bool)
+            others[allowed[[at]].indices] = False
+            scores[at, others] = EXCLUDED
+        scores[cells(histories.named([r.exclude for r in requests], self._item_at, len(self.item_ids))[0])] = EXCLUDED
+        for row, request in enumerate(requests):
+            if request.filters:
+                scores[row, ~self.known_facts.passing(request.filters)] = EXCLUDED
+        if self.removed is not None:
+            scores[:, self.removed] = EXCLUDED
+        if settings.min_score is not None:
+            scores[scores < np.float64(settings.min_score)] = EXCLUDED
+        return strange
 
     @property
     def known_facts(self) -> Facts:
@@ -283,20 +297,6 @@ class Recommender:
             category = np.asarray(named).ravel() > 0 if wish.categories else np.zeros(len(asked), dtype=bool)
             names[row] = np.where(asked, np.where(category, "category", "query"), names[row])
         return [row.tolist() for row in names]
-
-    def _named(
-        self, lists: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None
-    ) -> tuple[sparse.csr_matrix, NDArray[np.int64]]:
-        """Return lists of external ids as rows (B, n_items), 1 or the latest value each, and how many are unknown."""
-        rows = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
-        items = self.places([item for ids in lists for item in ids])
-        found, shape = items >= 0, (len(lists), len(self.item_ids))
-        strange = np.bincount(rows[~found], minlength=len(lists))
-        data = np.ones(len(rows)) if values is None else np.array([value for row in values for value in row])
-        rows, items, data = rows[found][::-1], items[found][::-1], data[found][::-1]
-        _, latest = np.unique(rows * shape[1] + items, return_index=True)
-        cells = (data[latest].astype(np.float32), (rows[latest], items[latest]))
-        return sparse.csr_matrix(cells, shape=shape), strange
 
     def with_items(self, facts: Facts, features: Floats) -> "Recommender":
         """Return a recommender with more items, of which only their text is known; no other item's factors move.
@@ -400,12 +400,3 @@ class Recommender:
                 facts=Facts.load(folder / _FACTS) if (folder / _FACTS).is_file() else None,
                 encoder_of=(lambda: load_encoder(folder / _ENCODER)) if (folder / _ENCODER).is_dir() else None,
             )
-
-
-def _weights(request: Request, settings: Settings) -> Sequence[float]:
-    """Return what each item of a history weighs: what the request says, halved every ``half_life`` items back."""
-    n = len(request.history)
-    given = np.array(request.weights or [1.0] * n, dtype=np.float64)
-    if settings.half_life is None:
-        return given.tolist()
-    return (given * 0.5 ** ((n - 1 - np.arange(n)) / settings.half_life)).tolist()

@@ -33,6 +33,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 #: torch and transformers are imported when words first come in; a model that never sees any runs without.
 _REQUIREMENTS = (
     "mlflow",
+    "numkong",
     "numpy",
     "pandas",
     "pyarrow",
