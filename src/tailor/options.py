@@ -350,6 +350,9 @@ class MixtureOptions(Options):
     click: ClickOptions = ClickOptions()
 
 
+Quadratic = Literal["ease", "sequence"]
+
+
 class HybridOptions(Options):
     """``parameters/hybrid_cf.yml``: our model's search space, the mixture, and the baselines' search spaces."""
 
@@ -363,6 +366,9 @@ class HybridOptions(Options):
     """Options of the EASE arm that are not searched."""
     sequence: dict[str, Any] = {}
     """Options of the arm that reads the order, likewise."""
+    without: list[Quadratic] = []
+    """Models of n_items² weights that a large catalogue does without, in the hybrid and (ease: text_ease too) on the
+    ladder."""
     trials: dict[str, list[dict[str, Any]]] = {}
     """Per engine the option sets tried on validation; every entry has the same number of them."""
     mixture: MixtureOptions = MixtureOptions()

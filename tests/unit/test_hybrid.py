@@ -7,16 +7,17 @@ import pytest
 import torch
 from scipy import sparse
 
+from tailor.cf.registry import LADDER
 from tailor.data.matrices import keep_items
-from tailor.errors import ConfigurationError
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import fusion
 from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
 from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import SOURCES, Fusion, Gate, Sides, mix, only
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
-from tailor.hybrid.selection import select_baselines
-from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions
+from tailor.hybrid.selection import ladder, select_baselines
+from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions
 from tailor.pipelines.feature_engineering.nodes import order_histories
 
 OFF = Dials()
@@ -317,3 +318,25 @@ def test_strangers_get_the_popular_items(scorer, holdout):
     nobody = sparse.csr_matrix((1, holdout.train.shape[1]), dtype=np.float32)
     counts = np.asarray(holdout.train.sum(axis=0)).ravel()
     assert scorer.score(nobody)[0].argmax() == counts.argmax()
+
+
+def test_a_large_catalogue_does_without_quadratic_arms(tables, holdout):
+    ials = IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0)
+    small = {"ease": EASEOptions(max_items=10), "sequence": SequenceOptions(max_items=10)}
+    with pytest.raises(BadInputError, match=r"set hybrid_cf.without: \[ease\]"):
+        Hybrid(HybridEngineOptions(ials=ials, **small)).fit(holdout.train, holdout.warm, tables.features)
+    with pytest.raises(BadInputError, match=r"set hybrid_cf.without: \[sequence\]"):
+        Hybrid(HybridEngineOptions(ials=ials, without=("ease",), **small)).fit(
+            holdout.train, holdout.warm, tables.features
+        )
+    options = HybridEngineOptions(ials=ials, without=("ease", "sequence"), **small)
+    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0.1, 0.1, 0.1)))
+    found = Hybrid(options, 0, gate).fit(holdout.train, holdout.warm, tables.features)
+    z = list(found.standardised(holdout.history[:5]))
+    assert not z[1].any()
+    assert not z[2].any()
+    again = Hybrid.from_state(found.state(), options)
+    np.testing.assert_allclose(again.score(holdout.history[:5]), found.score(holdout.history[:5]), rtol=1e-4, atol=1e-5)
+    assert found.extended(tables.features[:2]).n_items == found.n_items + 2
+    plain = HybridOptions(without=["ease"])
+    assert set(LADDER) - set(ladder(plain)) == {"ease", "text_ease"}

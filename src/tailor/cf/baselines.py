@@ -32,6 +32,9 @@ class Constant(Engine[NoOptions]):
     def _load(self, state: State) -> None:
         """Nothing is kept."""
 
+    def _append(self, features: Floats) -> None:
+        """Items that join score the same."""
+
 
 class Random(Constant):
     """A seeded hash of (user, item): uniform, and the same in any block."""

@@ -132,7 +132,8 @@ class EASE(Engine[EASEOptions]):
         if self.n_items > o.max_items:
             raise BadInputError(
                 f"EASE holds n_items² weights: {self.n_items} items are more than max_items = {o.max_items} "
-                f"({8 * self.n_items**2 / 2**30:.0f} GiB while fitting). Raise max_items, or leave EASE out."
+                f"({8 * self.n_items**2 / 2**30:.0f} GiB while fitting). "
+                "Raise max_items, or set hybrid_cf.without: [ease]."
             )
         gram = weighted_gram(train, o.user_weight_power)
         ridge = penalty(gram, o.regularization, o.dropout)

@@ -33,7 +33,7 @@ class Sequence(Engine[SequenceOptions]):
         if n > o.max_items:
             raise BadInputError(
                 f"Sequence holds n_items² weights: {n} items are more than max_items = {o.max_items} "
-                f"({16 * n**2 / 2**30:.0f} GiB while fitting). Raise max_items."
+                f"({16 * n**2 / 2**30:.0f} GiB while fitting). Raise max_items, or set hybrid_cf.without: [sequence]."
             )
         self.weights: Floats = np.zeros((0, 0), np.float32)
         if train.nnz and np.ptp(train.data) > 0:

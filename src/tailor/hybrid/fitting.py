@@ -21,6 +21,8 @@ from tailor.progress import progress
 _BLOCK = 256
 Matrix = sparse.csr_matrix
 Row = dict[str, str | float]
+#: Sources that say the same of all items without interactions.
+SILENT_ON_COLD = ("popular", "sequence")
 FUSION_COLUMNS = ["fusion", "ndcg", "against", "difference", "low", "high", "kept"]
 
 
@@ -73,8 +75,7 @@ def fit_weights(cells: Cells, holdout: Holdout, options: MixtureOptions, k: int,
     """Fit the weights for items with and without train interactions, each over its own candidates."""
     cold = holdout.cold[holdout.candidates]
     warm, rows = choose_fusion(cells.columns(~cold), options, k, seed)
-    # Items without interactions have no popularity.
-    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, without=("popular",))
+    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, without=SILENT_ON_COLD)
     return Gate(warm=warm, cold=of_cold.base), rows
 
 

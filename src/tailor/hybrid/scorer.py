@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
-from tailor.cf.baselines import Popular, TextKNN
+from tailor.cf.baselines import Constant, Popular, TextKNN
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS
 from tailor.cf.registry import register
@@ -22,7 +22,7 @@ from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
-from tailor.options import Dials, EASEOptions, IALSOptions, Options, SequenceOptions
+from tailor.options import Dials, EASEOptions, IALSOptions, Options, Quadratic, SequenceOptions
 
 
 class HybridEngineOptions(Options):
@@ -32,6 +32,8 @@ class HybridEngineOptions(Options):
     ease: EASEOptions = EASEOptions()
     sequence: SequenceOptions = SequenceOptions()
     dials: Dials = Dials()
+    without: tuple[Quadratic, ...] = ()
+    """Arms that stay silent."""
 
 
 @register
@@ -56,6 +58,8 @@ class Hybrid(Engine[HybridEngineOptions]):
             Popular(Popular.options_class(), seed),
         )
         self.sources: dict[str, Engine[Any]] = dict(zip(SOURCES, arms, strict=True))
+        for name in options.without:
+            self.sources[name] = Constant(Constant.options_class(), seed)
 
     def _twin(self, options: HybridEngineOptions, gate: Gate) -> Self:
         """Return a scorer on the same fitted sources."""

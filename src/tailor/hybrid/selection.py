@@ -15,6 +15,12 @@ from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, HybridOptions, IALSOptions, SequenceOptions, parse
 
 
+def ladder(options: HybridOptions) -> list[str]:
+    """Return the baselines of a catalogue, lowest rung first."""
+    left_out = {*options.without, *(["text_ease"] if "ease" in options.without else [])}
+    return [name for name in LADDER if name not in left_out]
+
+
 def criterion(values: dict[str, float], cold_weight: float) -> float:
     """Return (1 - w) warm + w cold."""
     return (1 - cold_weight) * values[c.WARM] + cold_weight * values[c.COLD]
@@ -36,7 +42,7 @@ def select_baselines(
     if unknown:
         raise ConfigurationError(f"hybrid_cf.trials names {sorted(unknown)}; known: {', '.join([*LADDER, 'hybrid'])}.")
     chosen, rows = {}, []
-    for name in LADDER:
+    for name in ladder(options):
         tried = []
         for settings in _sets((tuned or {}).get(name), options.trials.get(name)):
             engine = build(name, settings, seed).fit(holdout.train, holdout.warm, features)
@@ -60,6 +66,7 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
         ials=parse(IALSOptions, options.ials | settings.get("ials", {}), f"{where}.ials"),
         ease=parse(EASEOptions, options.ease | settings.get("ease", {}), f"{where}.ease"),
         sequence=parse(SequenceOptions, options.sequence | settings.get("sequence", {}), f"{where}.sequence"),
+        without=tuple(options.without),
     )
 
 

@@ -10,7 +10,7 @@ import plotly.express as px
 import plotly.graph_objects as go
 from scipy import sparse
 
-from tailor.cf.registry import LADDER, build
+from tailor.cf.registry import build
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
@@ -66,7 +66,11 @@ def tune_baselines(
 
         return fit
 
-    return [_search(name, name, evaluate(name), holdout, features, o, h, seed) for name in LADDER if name in o.space]
+    return [
+        _search(name, name, evaluate(name), holdout, features, o, h, seed)
+        for name in selection.ladder(h)
+        if name in o.space
+    ]
 
 
 def _tune_hybrid(
