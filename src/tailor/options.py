@@ -510,6 +510,19 @@ class InferenceOptions(Options):
     """Users scored at a time."""
 
 
+class UpdateOptions(Options):
+    """``parameters/update.yml``."""
+
+    sweeps: Count = 1
+    """Sweeps of the factorization, from where it stands."""
+    sample_users: Count = 1000
+    """Users whose lists are compared before and after."""
+    k: Count = 20
+    """Length of these lists."""
+    max_psi: Positive = 0.25
+    """The alias moves if the scores of lists moved by less (population stability index)."""
+
+
 class ProjectOptions(Options):
     """All parameters of the project; the keys are the names of the pipelines, plus the seed."""
 
@@ -526,6 +539,7 @@ class ProjectOptions(Options):
     evaluation: EvaluationOptions = EvaluationOptions()
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
+    update: UpdateOptions = UpdateOptions()
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

@@ -317,3 +317,35 @@ def test_http_refuses_by_name(server, body, words):
     status, answer = post(server, body)
     assert status >= 400
     assert words in str(answer)
+
+
+def test_new_interactions_join_the_champion(finished, monkeypatch):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
+    before = str(client.get_registered_model("tailor-test").aliases["champion"])
+    items = pd.read_parquet(finished.data / "03_primary/items.parquet")["item_id"]
+    rows = pd.DataFrame({"user_id": ["u1", "u1", "newcomer", "u2", None], "item_id": [*items[:3], "ghost", "i1"]})
+    rows["timestamp"] = 2e9
+    (finished.data / "01_raw").mkdir(exist_ok=True)
+    rows.to_csv(finished.data / "01_raw/new_interactions.csv", index=False)
+    run_here(finished.project, monkeypatch, pipeline_names=["update"])
+    told = json.loads((finished.data / "08_reporting/registered_update.json").read_text())
+    assert told["interactions"] == 3
+    assert told["users that are new"] == 1
+    assert told["alias"] == "champion"
+    assert str(client.get_registered_model("tailor-test").aliases["champion"]) == told["version"] != before
+    assert client.get_model_version("tailor-test", told["version"]).tags["fit_on"] == "update"
+    dropped = pd.read_parquet(finished.data / "08_reporting/update_quality.parquet").set_index("problem")["rows"]
+    assert dropped.to_dict() == {"missing user_id": 1, "item_id not in the items table": 1}
+    drift = pd.read_parquet(finished.data / "08_reporting/drift.parquet")
+    assert set(drift["reading"]) <= {"stable", "moved", "shifted"}
+    (answer,) = answers(ask_fresh(finished, {"user_id": ["newcomer"]}, {"k": 160}))
+    assert answer["path"] == "known_user"
+    assert items[2] not in answer["item_ids"]
+    run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
+    aliases = client.get_registered_model("tailor-test").aliases
+    assert str(aliases["champion"]) == told["version"]
+    assert int(aliases["challenger"]) > int(told["version"])
+    run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
+    assert str(client.get_registered_model("tailor-test").aliases["champion"]) == before

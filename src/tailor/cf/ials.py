@@ -8,13 +8,15 @@ The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by defin
 ridge solve.
 """
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
+from tailor.data.matrices import binary
 from tailor.options import IALSOptions
 from tailor.progress import progress
 
@@ -28,9 +30,13 @@ _BUDGET = 4_000_000
 
 
 def fold_in(
-    history: sparse.csr_matrix, item_factors: NDArray[np.float64], gram: NDArray[np.float64], ridge: NDArray[np.float64]
+    history: sparse.csr_matrix,
+    item_factors: NDArray[np.float64],
+    gram: NDArray[np.float64],
+    ridge: NDArray[np.float64],
+    prior: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Solve each user's exact ridge problem (Σ_S c v vᵀ + gram + ridge_u I) u = Σ_S c v.
+    """Solve each user's exact ridge problem (Σ_S c v vᵀ + gram + ridge_u I) u = Σ_S c v + ridge_u prior_u.
 
     Users of similar history length are solved together, at most ``_BUDGET`` gathered floats at a time.
 
@@ -39,6 +45,7 @@ def fold_in(
         item_factors: V (n_items, d).
         gram: α Σ_(i warm) v vᵀ, (d, d).
         ridge: per user (B,), positive.
+        prior: what the ridge pulls toward (B, d); None: 0.
 
     Returns:
         User factors (B, d); zero for an empty history.
@@ -62,7 +69,10 @@ def fold_in(
         weighted = vectors * weights[..., None]
         normal = weighted.transpose(0, 2, 1) @ vectors + gram
         normal[:, np.arange(d), np.arange(d)] += ridge[rows, None]
-        out[rows] = np.linalg.solve(normal, weighted.sum(axis=1)[..., None])[..., 0]
+        wanted = weighted.sum(axis=1)
+        if prior is not None:
+            wanted = wanted + ridge[rows, None] * prior[rows]
+        out[rows] = np.linalg.solve(normal, wanted[..., None])[..., 0]
         start = end
     return out
 
@@ -127,6 +137,35 @@ class IALS(Engine[IALSOptions]):
         o, lengths = self.options, np.diff(history.indptr)
         ridge = o.regularization * (lengths + o.alpha * self.n_warm) ** o.nu
         return fold_in(history, self.item_factors, self.gram, ridge)
+
+    def updated(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None, sweeps: int = 1) -> Self:
+        """Return an engine that has gone on from where its factors stand, toward the optimum for ``train``.
+
+        Args:
+            train: all interactions, old and new (U, n_items).
+            warm: items with any (n_items,).
+            features: text embeddings (n_items, m), where the fit had them.
+            sweeps: exact steps of users, W and items.
+        """
+        o, other, plain, columns = self.options, copy.copy(self), binary(train), np.flatnonzero(warm)
+        by_item = sparse.csr_matrix(plain[:, columns].T)
+        ridge = o.regularization * (np.diff(by_item.indptr) + o.alpha * train.shape[0]) ** o.nu
+        E = np.zeros((len(warm), 0)) if features is None else np.hstack([features, np.ones((len(features), 1))])
+        other.item_factors = self.item_factors.copy()
+        other._remember(warm)
+        for _ in progress(range(sweeps), "iALS", "sweep"):
+            users = other.fold_in(plain)
+            prior = None
+            if self.feature_weights.size and features is not None:
+                weighted = E[columns] * ridge[:, None]
+                normal = weighted.T @ E[columns] + o.lambda_item_feature * np.eye(E.shape[1])
+                solved = np.linalg.solve(normal, weighted.T @ other.item_factors[columns])
+                other.feature_weights = np.asarray(solved, np.float64)
+                prior = E[columns] @ other.feature_weights
+                other.item_factors[~warm] = E[~warm] @ other.feature_weights
+            other.item_factors[columns] = fold_in(by_item, users, o.alpha * users.T @ users, ridge, prior)
+            other._remember(warm)
+        return other
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
         return self.fold_in(history).astype(np.float32) @ self._single().T

@@ -89,6 +89,20 @@ class Hybrid(Engine[HybridEngineOptions]):
             self._fitted = ("mf",)
         return self.fit(train, warm, features)
 
+    def updated(self, train: sparse.csr_matrix, features: Floats, sweeps: int) -> Self:
+        """Return a scorer that knows more interactions, under the same gate and dials.
+
+        Closed forms are computed anew, factors go on from where they stand (:meth:`IALS.updated`).
+
+        Args:
+            train: all interactions (U, n_items), values in order.
+            features: text embeddings (n_items, m).
+            sweeps: of the factorization.
+        """
+        warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
+        factors = cast(IALS, self.sources["mf"]).updated(train, warm, features, sweeps)
+        return type(self)(self.options, self.seed, self.gate, self.click).fit_around(factors, train, warm, features)
+
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
         self.warm = warm
         for name, source in self.sources.items():

@@ -334,7 +334,7 @@ class Recommender:
             raise BadInputError(f"Unknown items: {', '.join(np.array(item_ids, dtype=object)[at < 0][:5])}")
         removed = np.zeros(len(self.item_ids), dtype=bool) if self.removed is None else self.removed.copy()
         removed[at] = True
-        return self._keeping_the_encoder(replace(self, removed=removed))
+        return self.keeping_the_encoder(replace(self, removed=removed))
 
     def with_texts(self, facts: Facts, features: Floats) -> "Recommender":
         """Return a recommender that knows other texts of items it has; the factors of warm items stay.
@@ -359,10 +359,11 @@ class Recommender:
         changed = replace(
             self, engine=engine.with_texts(at[warm], wide), item_ids=ids, facts=Facts(table), removed=removed
         )
-        changed = self._keeping_the_encoder(changed)
+        changed = self.keeping_the_encoder(changed)
         return changed.with_items(facts.take(np.flatnonzero(~warm)), features[~warm]) if len(gone) else changed
 
-    def _keeping_the_encoder(self, other: "Recommender") -> "Recommender":
+    def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
+        """Hand an encoder that is loaded already to another recommender; return that."""
         if "encoder" in self.__dict__:
             other.__dict__["encoder"] = self.__dict__["encoder"]
         return other

@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from mlflow.models.model import ModelInfo
 from scipy import sparse
 
 from tailor import columns as c
@@ -57,7 +58,7 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
         mlflow.log_figure(figure, f"figures/{name}.html")
     run = mlflow.active_run()
     run_id = run.info.run_id if run else None
-    return {"run_id": run_id, "n_metrics": len(wanted), "git_commit": _git_commit()}
+    return {"run_id": run_id, "n_metrics": len(wanted), "git_commit": git_commit()}
 
 
 def gather_facts(items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]) -> Facts:
@@ -108,9 +109,20 @@ def register(
 ) -> dict[str, Any]:
     """Log the model as code, register it, and give it the alias champion if it is the first, else challenger."""
     with tempfile.TemporaryDirectory() as folder:
-        recommender.save(Path(folder) / pyfunc.ARTIFACT)
         _log_language_model(adapter, embeddings, Path(folder) / "language_model")
-        info = mlflow.pyfunc.log_model(
+    info = log_package(recommender, model_name)
+    about = {key: value for key, value in recommender.about.items() if key != "text"}
+    tags = fingerprint | about | {name: tracked[name] for name in ("git_commit", "run_id")}
+    number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
+    tag(model_name, number, tags)
+    return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
+
+
+def log_package(recommender: Recommender, model_name: str) -> ModelInfo:
+    """Log a recommender as code and register it; the new version has no alias yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        recommender.save(Path(folder) / pyfunc.ARTIFACT)
+        return mlflow.pyfunc.log_model(
             name="model",
             python_model=pyfunc.__file__,
             artifacts={pyfunc.ARTIFACT: str(Path(folder) / pyfunc.ARTIFACT)},
@@ -120,13 +132,13 @@ def register(
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,
         )
-    about = {key: value for key, value in recommender.about.items() if key != "text"}
-    tags = fingerprint | about | {name: tracked[name] for name in ("git_commit", "run_id")}
-    number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
+
+
+def tag(model_name: str, number: Any, tags: dict[str, Any]) -> None:
+    """Write tags to a version."""
     client = mlflow.MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(model_name, str(number), key, str(value))
-    return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
 
 
 def check(
@@ -201,7 +213,8 @@ def _give_alias(model_name: str, number: Any) -> str:
     return alias
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
+    """Return the commit of the working tree, "unknown" without one."""
     command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
