@@ -486,6 +486,9 @@ class EvaluationOptions(Options):
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()
     """Rules by which a challenger replaces the champion."""
+    student_tokens: Annotated[int, Field(ge=0)] = 30_000
+    """Tokens, the most frequent first, that the packaged table for machines without torch knows beside those of the
+    catalogue's texts."""
 
 
 class OffPolicyOptions(Options):

@@ -166,12 +166,12 @@ def test_saved_and_loaded_without_pickle(recommender, known, tmp_path):
     recommender.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "about.json",
-        "history.npz",
+        "history.safetensors",
         "ids.npz",
         "manifest.json",
         "model.safetensors",
     ]
-    for name in ("history.npz", "ids.npz"):
+    for name in ("history.safetensors", "ids.npz"):
         np.load(tmp_path / name, allow_pickle=False)
     loaded = Recommender.load(tmp_path)
     assert loaded.about == {"fit_on": "train"}

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.catalogue import head_items, item_table, split_matrix, user_table
@@ -179,3 +180,11 @@ def test_matrices_and_revealed_history():
     assert recency(places, 1.0).toarray().tolist() == [[1.0, 0.25, 0.5, 0.125]]
     assert binary(places).toarray().tolist() == [[1.0] * 4]
     assert first_of_each_row(places, 0).nnz == 0
+
+
+@pytest.mark.parametrize("derive", [binary, lambda matrix: recency(matrix, 1.0)])
+def test_what_is_derived_from_a_matrix_shares_nothing_with_it(derive):
+    """scipy sorts indices in place: shared ones would be sorted from under the values of the matrix."""
+    matrix = sparse.csr_matrix((np.array([2.0, 1.0], np.float32), np.array([1, 0]), np.array([0, 2])), shape=(1, 2))
+    derive(matrix).sort_indices()
+    assert matrix.toarray().tolist() == [[1.0, 2.0]]

@@ -65,7 +65,7 @@ def fold_in(
         valid = slots < lengths[rows, None]
         at = np.where(valid, history.indptr[rows, None] + slots, 0)
         weights = history.data[at].astype(np.float64) * valid
-        vectors = item_factors[history.indices[at]]
+        vectors = item_factors[history.indices[at]].astype(np.float64, copy=False)
         weighted = vectors * weights[..., None]
         normal = weighted.transpose(0, 2, 1) @ vectors + gram
         normal[:, np.arange(d), np.arange(d)] += ridge[rows, None]
@@ -128,7 +128,7 @@ class IALS(Engine[IALSOptions]):
         return found.items, found.feature_weights
 
     def _remember(self, warm: Mask) -> None:
-        vectors = self.item_factors[warm]
+        vectors = self.item_factors[warm].astype(np.float64, copy=False)
         self.n_warm = len(vectors)
         self.gram = self.options.alpha * vectors.T @ vectors
 
@@ -151,7 +151,7 @@ class IALS(Engine[IALSOptions]):
         by_item = sparse.csr_matrix(plain[:, columns].T)
         ridge = o.regularization * (np.diff(by_item.indptr) + o.alpha * train.shape[0]) ** o.nu
         E = np.zeros((len(warm), 0)) if features is None else np.hstack([features, np.ones((len(features), 1))])
-        other.item_factors = self.item_factors.copy()
+        other.item_factors = self.item_factors.astype(np.float64)
         other._remember(warm)
         for _ in progress(range(sweeps), "iALS", "sweep"):
             users = other.fold_in(plain)
@@ -174,7 +174,7 @@ class IALS(Engine[IALSOptions]):
         """Return the item factors in single precision: what scoring reads of memory, halved."""
         kept, single = self._cast
         if kept is not self.item_factors:
-            single = self.item_factors.astype(np.float32)
+            single = self.item_factors.astype(np.float32, copy=False)
             self._cast = (self.item_factors, single)
         return single
 
@@ -198,7 +198,7 @@ class IALS(Engine[IALSOptions]):
         }
 
     def _load(self, state: State) -> None:
-        self.item_factors = state["item_factors"].astype(np.float64)
+        self.item_factors = state["item_factors"]
         self.gram = state["gram"]
         self.n_warm = int(state["n_warm"][0])
         self.feature_weights = state["feature_weights"].astype(np.float64)

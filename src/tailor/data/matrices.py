@@ -32,7 +32,12 @@ def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
 
 def binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return the matrix with a one in every stored cell."""
-    return sparse.csr_matrix((np.ones(matrix.nnz, np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+    return _with_values(matrix, np.ones(matrix.nnz, np.float32))
+
+
+def _with_values(matrix: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.csr_matrix:
+    # Copied: scipy sorts indices in place, and would sort those of ``matrix`` from under its values.
+    return sparse.csr_matrix((values, matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape)
 
 
 def cells(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -53,7 +58,7 @@ def recency(history: sparse.csr_matrix, half_life: float) -> sparse.csr_matrix:
     order = np.lexsort((-history.data, row))
     weights = np.empty(history.nnz, np.float32)
     weights[order] = 0.5 ** ((np.arange(history.nnz) - history.indptr[row[order]]) / half_life)
-    return sparse.csr_matrix((weights, history.indices, history.indptr), shape=history.shape)
+    return _with_values(history, weights)
 
 
 def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:

@@ -78,6 +78,7 @@ class Holdout:
         stays[new] = 0.0
         fitted = sparse.csr_matrix(sparse.diags(stays) @ history)
         fitted.eliminate_zeros()
+        fitted.sort_indices()
         if order is None:
             order = sparse.csr_matrix(train + validation)
             order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1

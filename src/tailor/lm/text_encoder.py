@@ -49,9 +49,18 @@ class TextEncoder:
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return L2-normalised rows (n, m) of texts (n,)."""
         ids = self.tokenizer(texts, truncation=True, max_length=self.options.max_length)["input_ids"]
+        return self._encode(ids, self.options.batch_size)
+
+    def encode_tokens(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return L2-normalised rows (n, m) of single tokens (n,), each as a text of its own."""
+        framed, bare = (self.tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
+        at = framed.index(bare[0])
+        alone = [[*framed[:at], token, *framed[at + len(bare) :]] for token in ids.tolist()]
+        return self._encode(alone, 16 * self.options.batch_size)
+
+    def _encode(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
         tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)
-        size, pooling = self.options.batch_size, self.options.pooling
-        return self.whitening.apply(encode(self.model, tokens, size, "encode texts", pooling))
+        return self.whitening.apply(encode(self.model, tokens, size, "encode texts", self.options.pooling))
 
     def save(self, folder: Path) -> None:
         """Write weights in bf16 (half the size; cosines with fp32 above .999), tokenizer, whitening and options."""

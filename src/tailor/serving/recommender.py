@@ -1,6 +1,7 @@
 """What is deployed: a fitted scorer, ids, known histories, and what is known of items; no training code."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from tailor.cf.base import Engine, Floats
 from tailor.cf.ials import IALS
-from tailor.cf.store import load_engines, save_engines
+from tailor.cf.store import load_engines, load_sparse, save_engines, save_sparse
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.matrices import binary, cells
 from tailor.errors import BadInputError
@@ -28,6 +29,7 @@ from tailor.serving.facts import Facts
 from tailor.serving.histories import Past
 from tailor.serving.query import Wish
 from tailor.serving.request import Answer, Request, Settings
+from tailor.serving.static_encoder import StaticEncoder
 
 MAX_REQUESTS = 100_000
 #: Candidates that diversity chooses from.
@@ -40,8 +42,10 @@ _CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
 _REASONS = dict(
     zip(SOURCES, ("taken_together", "taken_together", "taken_next", "similar_text", "popular"), strict=True)
 )
-_MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.npz", "ids.npz", "about.json"
-_FACTS, _ENCODER = "facts.parquet", "encoder"
+_MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.safetensors", "ids.npz", "about.json"
+_FACTS, _ENCODER, _STUDENT = "facts.parquet", "encoder", "student"
+#: "static": words are encoded by the packaged token table, and torch is never imported.
+ENCODER_VARIABLE = "TAILOR_ENCODER"
 
 
 class Encoder(Protocol):
@@ -77,6 +81,8 @@ class Recommender:
     """Titles, categories, texts, numbers; None: no words, filters or diversity."""
     encoder_of: Callable[[], Encoder] | None = None
     """Makes the encoder when it is first needed."""
+    student: StaticEncoder | None = None
+    """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
 
@@ -372,7 +378,7 @@ class Recommender:
         """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
         save_engines(folder / _MODEL, {"model": self.engine})
-        sparse.save_npz(folder / _HISTORY, self.history)
+        save_sparse(folder / _HISTORY, self.history)
         users, items = self.user_ids.astype(str), self.item_ids.astype(str)
         np.savez(folder / _IDS, users=users, items=items, tie_rank=self.tie_rank)
         (folder / _ABOUT).write_text(json.dumps(self.about, indent=2))
@@ -380,24 +386,40 @@ class Recommender:
             self.facts.save(folder / _FACTS)
         if self.encoder_of is not None:
             self.encoder.save(folder / _ENCODER)
+        if self.student is not None:
+            self.student.save(folder / _STUDENT)
         manifest.write(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; large arrays stay on disk until they are read.
 
         Raises:
-            BadInputError: a file is missing or is not what was written.
+            BadInputError: a file is missing or is not what was written; or $TAILOR_ENCODER asks for what is not there.
         """
         manifest.check(folder)
+        student = StaticEncoder.load(folder / _STUDENT) if (folder / _STUDENT).is_dir() else None
         with np.load(folder / _IDS, allow_pickle=False) as ids:
             return cls(
-                engine=load_engines(folder / _MODEL)["model"],
+                engine=load_engines(folder / _MODEL, mapped=True)["model"],
                 user_ids=ids["users"].astype(object),
                 item_ids=ids["items"].astype(object),
-                history=sparse.csr_matrix(sparse.load_npz(folder / _HISTORY)),
+                history=load_sparse(folder / _HISTORY),
                 tie_rank=ids["tie_rank"],
                 about=json.loads((folder / _ABOUT).read_text()),
                 facts=Facts.load(folder / _FACTS) if (folder / _FACTS).is_file() else None,
-                encoder_of=(lambda: load_encoder(folder / _ENCODER)) if (folder / _ENCODER).is_dir() else None,
+                encoder_of=_encoder_of(folder, student),
+                student=student,
             )
+
+
+def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Encoder] | None:
+    wanted = os.environ.get(ENCODER_VARIABLE, "tuned")
+    if wanted == "static" and student is not None:
+        return lambda: student
+    if wanted != "tuned":
+        raise BadInputError(
+            f"{ENCODER_VARIABLE}={wanted}: known are tuned and static"
+            + ("; this model was packaged without a token table" if wanted == "static" else "")
+        )
+    return (lambda: load_encoder(folder / _ENCODER)) if (folder / _ENCODER).is_dir() else None

@@ -8,6 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from tailor.serving.app import create_app
+from tailor.serving.recommender import ENCODER_VARIABLE
 from tailor.serving.registry import open_champion
 
 
@@ -22,7 +23,11 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds before an answer is given up")
     parser.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at the alias")
     parser.add_argument("--concurrency", type=int, default=64, help="open requests before 503")
+    known = ["tuned", "static"]
+    parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
     args = parser.parse_args()
+    if args.encoder:
+        os.environ[ENCODER_VARIABLE] = args.encoder
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     token = os.environ.get("TAILOR_TOKEN", "")
     if args.host not in ("127.0.0.1", "localhost", "::1") and not token:

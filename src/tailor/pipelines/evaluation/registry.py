@@ -3,7 +3,8 @@
 import shutil
 import subprocess
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +22,14 @@ from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
 from tailor.lm.adapter import Adapter, mergeable
 from tailor.lm.embeddings import Embeddings
+from tailor.lm.student import distil
 from tailor.lm.text_encoder import TextEncoder
 from tailor.metrics.protocol import Stage
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
 from tailor.serving import pyfunc
 from tailor.serving.facts import Facts
 from tailor.serving.recommender import Recommender
+from tailor.serving.static_encoder import StaticEncoder
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
@@ -41,6 +44,7 @@ _REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "scipy",
+    "tokenizers",
     "torch",
     "tqdm",
     "transformers",
@@ -67,12 +71,15 @@ def gather_facts(items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFr
     return replace(Facts.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
 
 
-def build_recommender(
-    frozen: Engines,
-    lora: Engines,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    stage: Stage,
+@dataclass(frozen=True)
+class Encoders:
+    """What turns words into embeddings where the model is served; none where an adapter cannot be merged."""
+
+    encoder_of: Callable[[], TextEncoder] | None = None
+    student: StaticEncoder | None = None
+
+
+def package_encoders(
     facts: Facts,
     embeddings_frozen: Embeddings,
     embeddings_lora: Embeddings,
@@ -80,12 +87,32 @@ def build_recommender(
     params: dict[str, Any],
     lm: dict[str, Any],
     seed: int,
-) -> Recommender:
-    """Join the chosen scorer with ids, histories, item facts and its encoder: what will be served."""
-    options, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
-    tuned = options.registered == "hybrid_lora"
+) -> Encoders:
+    """Merge the adapter of the chosen scorer's encoder, and distil its token table."""
+    o, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
+    tuned = o.registered == "hybrid_lora"
+    if tuned and not mergeable(adapter):
+        return Encoders()
     whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
     merge = partial(TextEncoder.merge, adapter if tuned else None, whitening, encoder)
+    texts = [". ".join(row) for row in facts.pieces] + [piece for row in facts.pieces for piece in row]
+    texts += [" ".join(row).lower() for row in facts.categories] + [name.lower() for name in facts.vocabulary.names]
+    return Encoders(merge, distil(merge(), texts, o.student_tokens, seed))
+
+
+def build_recommender(
+    frozen: Engines,
+    lora: Engines,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    stage: Stage,
+    facts: Facts,
+    encoders: Encoders,
+    params: dict[str, Any],
+    seed: int,
+) -> Recommender:
+    """Join the chosen scorer with ids, histories, item facts and its encoders: what will be served."""
+    options = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     return Recommender(
         engine=models[options.registered],
@@ -95,7 +122,8 @@ def build_recommender(
         tie_rank=tie_ranks(seed, items[c.ITEM]),
         about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed, "text": facts.text},
         facts=facts,
-        encoder_of=merge if not tuned or mergeable(adapter) else None,
+        encoder_of=encoders.encoder_of,
+        student=encoders.student,
     )
 
 
