@@ -37,6 +37,7 @@ def distil(teacher: TextEncoder, texts: list[str], n_tokens: int, seed: int) -> 
     tokens = teacher.tokenizer.backend_tokenizer.to_str()
     A, Y = shares(tokens, chosen, size), teacher.encode(chosen)
     known = np.union1d(np.arange(min(n_tokens, size)), A.indices)
+    known = np.setdiff1d(known, teacher.tokenizer.all_special_ids)
     table = np.zeros((size, Y.shape[1]), np.float32)
     table[known] = teacher.encode_tokens(known)
     kernel = (A @ A.T).toarray() + _RIDGE * np.eye(len(chosen))
