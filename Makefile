@@ -29,7 +29,7 @@ help:
 	@echo "make bench-protocols  MovieLens-1M under published protocols"
 	@echo "make bench-cf  the CF engine beside irspack, its growth, what the hybrid adds"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
-	@echo "make bench-serve  what words return and what a request costs, after make run   (ENV=...)"
+	@echo "make bench-serve  what words return, what a request costs in process and over HTTP, after make run"
 	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock
@@ -80,7 +80,7 @@ bench-cf: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/cf.py
 
 bench-serve: $(VENV)/requirements.lock
-	$(BIN)/python benchmarks/serve.py $(filter-out base,$(ENV))
+	$(BIN)/python benchmarks/serve.py
 
 bench-lm-ablation: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm_ablation.py

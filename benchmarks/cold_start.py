@@ -21,7 +21,7 @@ from tailor.data.hashing import tie_ranks
 from tailor.data.matrices import keep_items
 from tailor.files import write_aside
 from tailor.lm.adapter import Adapter, attach
-from tailor.lm.embeddings import embed_catalogue
+from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.train import tune
 from tailor.metrics.ranking import hits, ndcg
@@ -46,10 +46,15 @@ def lm_options(catalogue: Catalogue, changes: dict[str, Any]) -> LMOptions:
 
 def embed(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions) -> Vectors:
     """Encode the catalogue with an adapter, or frozen."""
+    return embeddings(catalogue, adapter, options).vectors
+
+
+def embeddings(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions) -> Embeddings:
+    """Encode the catalogue; return the whitening too."""
     base = load_base(options.encoder)
     encoder = base if adapter is None else attach(base, adapter, options.encoder)
     tokens = tokenise(catalogue.data["item_text"][c.TEXT].tolist(), options.encoder)
-    return embed_catalogue(encoder, tokens, catalogue.items, catalogue.learnt, options, {}, "encode").vectors
+    return embed_catalogue(encoder, tokens, catalogue.items, catalogue.learnt, options, {}, "encode")
 
 
 def tuned(catalogue: Catalogue, options: LMOptions) -> tuple[Adapter, dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from catalogues import ROOT, Catalogue, prepare
-from cold_start import about, embed, lm_options, tuned, write
+from cold_start import about, embed, embeddings, lm_options, tuned, write
 from scipy import sparse
 
 from tailor import columns as c
@@ -30,6 +30,8 @@ from tailor.hybrid.fitting import fit_shift, known_cells
 from tailor.hybrid.gate import Fusion, Gate, only, turn
 from tailor.hybrid.holdout import MIXED_COLD, Holdout
 from tailor.hybrid.scorer import Hybrid
+from tailor.lm.adapter import Adapter
+from tailor.lm.whitening import Whitening
 from tailor.metrics.exposure import exposure
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
@@ -54,6 +56,9 @@ class Trial:
 
     catalogue: Catalogue
     vectors: dict[str, np.ndarray]
+    adapter: Adapter
+    whitening: Whitening
+    """Of the tuned embeddings."""
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -92,7 +97,8 @@ def make_trial(env: str, seed: int, **params: Any) -> Trial:
     adapter, told = tuned(catalogue, options)
     print(f"{env} seed {seed} LoRA {told}", flush=True)
     frozen = embed(catalogue, None, lm_options(catalogue, {"peft": {"method": "frozen"}}))
-    return Trial(catalogue, {"frozen": frozen, "lora": embed(catalogue, adapter, options)})
+    lora = embeddings(catalogue, adapter, options)
+    return Trial(catalogue, {"frozen": frozen, "lora": lora.vectors}, adapter, lora.whitening)
 
 
 def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[str, dict[str, Any]]:

@@ -13,14 +13,12 @@ from typing import Any
 import numkong
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import cells
 
 Floats = NDArray[np.float32]
-#: Candidates of the shortlist, per place of the list.
-_POOL = 8
+#: Candidates of the shortlist per place of the list, and stretches per candidate that bound their scores.
+_POOL, _STRETCHES = 4, 4
 
 
 class Scan:
@@ -36,42 +34,47 @@ class Scan:
         self.full, self.rows = 0, 0
 
     def top_k(
-        self, users: Floats, barred: sparse.csr_matrix, k: int, tie_rank: NDArray[np.int64]
+        self, user: Floats, barred: NDArray[np.int64], k: int, tie_rank: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Floats]:
-        """Return what :func:`tailor.cf.topk.top_k` returns for ``users @ vectors.T``.
+        """Return one row of what :func:`tailor.cf.topk.top_k` returns for ``user @ vectors.T``.
 
         Args:
-            users: (B, d).
-            barred: non-zero where an item must not be listed (B, n).
+            user: (d,).
+            barred: items that must not be listed.
             k: list length.
             tie_rank: (n,).
         """
-        n = len(self.vectors)
-        size = _POOL * k
-        codes, scale = _code(users)
-        coded = np.multiply(np.asarray(numkong.dots_packed(codes, self.packed)), self.scale, dtype=np.float32)
-        coded[cells(barred)] = EXCLUDED
-        if size >= n:
-            return self._all(users, barred, k, tie_rank)
-        pool = np.argpartition(coded, n - size, axis=1)[:, n - size :]
-        reached = np.take_along_axis(coded, pool, axis=1)
-        exact = np.einsum("bpd,bd->bp", self.vectors[pool], users)
-        exact[np.isneginf(reached)] = EXCLUDED
-        items, values = _ordered(pool, exact, k, tie_rank)
-        off = self.error * np.linalg.norm(users, axis=1)
-        off += self.longest * np.linalg.norm(users - codes * scale[:, None], axis=1)
-        short = np.flatnonzero(values[:, -1] <= reached.min(axis=1) * scale + off)
-        self.full, self.rows = self.full + len(short), self.rows + len(users)
-        if len(short):
-            items[short], values[short] = self._all(users[short], barred[short], k, tie_rank)
-        return items, values
+        self.rows += 1
+        if _POOL * k < len(self.vectors):
+            (code,), (scale,) = _code(user[None])
+            coded = np.multiply(
+                np.asarray(numkong.dots_packed(code[None], self.packed))[0], self.scale, dtype=np.float32
+            )
+            coded[barred] = EXCLUDED
+            bound = _bound(coded, _POOL * k)
+            pool = np.flatnonzero(coded >= bound)
+            exact = self.vectors[pool] @ user
+            order = np.lexsort((tie_rank[pool], -exact))[:k]
+            off = self.error * np.linalg.norm(user) + self.longest * np.linalg.norm(user - code * scale)
+            if len(order) == k and exact[order[-1]] > bound * scale + off:
+                return pool[order], exact[order]
+        self.full += 1
+        scores = self.vectors @ user
+        scores[barred] = EXCLUDED
+        items, values = top_k(scores[None], k, tie_rank)
+        return items[0], values[0]
 
-    def _all(
-        self, users: Floats, barred: sparse.csr_matrix, k: int, tie_rank: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], Floats]:
-        scores = users @ self.vectors.T
-        scores[cells(barred)] = EXCLUDED
-        return top_k(scores, k, tie_rank)
+
+def _bound(scores: Floats, size: int) -> np.float32:
+    """Return a finite score that at least ``size`` of ``scores`` (n,) reach, or all that are not excluded.
+
+    The ``size``-th largest of the maxima of stretches is one.
+    """
+    width = max(1, len(scores) // (_STRETCHES * size))
+    best = scores[: len(scores) - len(scores) % width].reshape(-1, width).max(axis=1)
+    at = len(best) - size
+    found = np.partition(best, at)[at] if at >= 0 else EXCLUDED
+    return np.float32(max(found, np.finfo(np.float32).min))
 
 
 def _code(rows: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -82,12 +85,3 @@ def _code(rows: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 def _longest(rows: Floats) -> float:
     return float(np.sqrt(np.einsum("nd,nd->n", rows, rows).max(initial=0)))
-
-
-def _ordered(
-    pool: NDArray[np.int64], scores: Floats, k: int, tie_rank: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Floats]:
-    order = np.lexsort((tie_rank[pool], -scores), axis=1)[:, :k]
-    items, values = np.take_along_axis(pool, order, axis=1), np.take_along_axis(scores, order, axis=1)
-    items[np.isneginf(values)] = -1
-    return items, values

@@ -78,9 +78,8 @@ def join(
         latest = known.max(axis=1).toarray().ravel() if known.nnz else np.zeros(len(users))
     else:
         known, latest = None, np.zeros(len(users))
-    given, unknown = named(
-        lists, place_of, n_items, [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)]
-    )
+    places = [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)]
+    given, unknown = named(lists, place_of, n_items, places)
     past = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
     n_given = np.asarray(np.diff(given.indptr), dtype=np.int64)
     if settings.half_life is None and not any(len(r.weights) for r in requests):

@@ -213,10 +213,16 @@ class Recommender:
     ) -> tuple[NDArray[np.int64], Floats]:
         ials = cast(IALS, engine)
         users = ials.fold_in(binary(past.items) if past.weights is None else past.weights).astype(np.float32)
-        barred, _ = histories.named([r.exclude for r in requests], self._item_at, len(self.item_ids))
-        if settings.exclude_seen:
-            barred = sparse.csr_matrix(barred + past.items) if barred.nnz else past.items
-        return ials.scan.top_k(users, barred, settings.k, self.tie_rank)
+        items = np.full((len(requests), min(settings.k, len(self.item_ids))), -1, dtype=np.int64)
+        values = np.full(items.shape, EXCLUDED)
+        for row, request in enumerate(requests):
+            barred = self.places(request.exclude)
+            barred = barred[barred >= 0]
+            if settings.exclude_seen:
+                known = past.items.indices[past.items.indptr[row] : past.items.indptr[row + 1]]
+                barred = np.append(barred, known)
+            items[row], values[row] = ials.scan.top_k(users[row], barred, settings.k, self.tie_rank)
+        return items, values
 
     def _bar(
         self, scores: Floats, past: sparse.csr_matrix, requests: Sequence[Request], settings: Settings

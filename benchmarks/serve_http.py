@@ -1,0 +1,183 @@
+"""The HTTP half of `make bench-serve`: the champion of `make run` behind the FastAPI app and behind MLflow's server."""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import schemathesis
+from catalogues import ROOT
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tailor.serving.app import RecommendBody, _recommend, create_app
+from tailor.serving.recommender import Recommender
+from tailor.serving.registry import Champion, open_champion
+
+RATE, SECONDS = 50, 60
+FLAT, FUZZED = 100_000, 10_000
+STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
+
+
+def bodies(served: Recommender, n: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Draw requests: known users, sessions, words, words with a session, strangers, in equal parts."""
+    rng, made = np.random.default_rng(seed), []
+    names = served.known_facts.vocabulary.names
+    for at in range(n):
+        history = rng.choice(served.item_ids, 20, replace=False).tolist()
+        words = " and ".join(rng.choice(names, 2, replace=False)).lower()
+        kinds = (
+            {"user_id": str(rng.choice(served.user_ids))},
+            {"history": history},
+            {"query": words},
+            {"query": words, "history": history},
+            {},
+        )
+        made.append(kinds[at % len(kinds)] | {"k": 20})
+    return made
+
+
+def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
+    """Return p50 and p99 in milliseconds."""
+    return {f"{name}_p{q}_ms": float(np.percentile(seconds, q) * 1000) for q in (50, 99)}
+
+
+def in_process(champion: Champion, asked: list[dict[str, Any]]) -> dict[str, float]:
+    """Time the same requests without HTTP."""
+    seconds = []
+    for body in asked:
+        started = time.perf_counter()
+        _recommend(champion, RecommendBody(**body))
+        seconds.append(time.perf_counter() - started)
+    return percentiles("http_in_process", seconds)
+
+
+@contextlib.contextmanager
+def running(command: list[str], ready: str) -> Iterator[str]:
+    """Start a server on a free port of loopback; yield its address, stop it in the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"MLFLOW_TRACKING_URI": STORE, "PATH": path}
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([*command, str(port)], cwd=ROOT, env=env, stdout=quiet, stderr=quiet)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{url}{ready}", timeout=2).status_code == 200:
+                    break
+            time.sleep(0.25)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+async def steadily(url: str, asked: list[dict[str, Any]]) -> tuple[list[float], int]:
+    """Send ``RATE`` requests a second whether or not the former ones are answered; return seconds and errors."""
+    seconds, errors = list[float](), 0
+    async with httpx.AsyncClient(timeout=30) as client:
+
+        async def one(body: dict[str, Any], due: float) -> None:
+            nonlocal errors
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            try:
+                response = await client.post(f"{url}/recommend", json=body)
+                errors += response.status_code != 200
+            except httpx.HTTPError:
+                errors += 1
+            seconds.append(time.perf_counter() - due)
+
+        start = time.perf_counter() + 1
+        await asyncio.gather(*(one(body, start + at / RATE) for at, body in enumerate(asked)))
+    return seconds, errors
+
+
+def behind_fastapi(served: Recommender, items: Path) -> dict[str, float]:
+    """Return latencies at ``RATE`` requests/s for ``SECONDS``, counted from when each was due, and errors."""
+    command = [sys.executable, "-m", "tailor.serving.server", "--model", "tailor", "--items", str(items), "--port"]
+    with running(command, "/health") as url:
+        asyncio.run(steadily(url, bodies(served, 100, 1)))
+        seconds, errors = asyncio.run(steadily(url, bodies(served, RATE * SECONDS)))
+    return percentiles("http", seconds) | {"http_requests": float(len(seconds)), "http_errors": float(errors)}
+
+
+def behind_mlflow(served: Recommender) -> dict[str, float]:
+    """Return latencies of MLflow's scoring server, one request after the other."""
+    command = ["mlflow", "models", "serve", "-m", "models:/tailor@champion", "--env-manager", "local", "-h"]
+    seconds = []
+    with running([*command, "127.0.0.1", "-p"], "/ping") as url, httpx.Client(timeout=30) as client:
+        for at, body in enumerate(bodies(served, 220)):
+            row = {"history": [], **{key: value for key, value in body.items() if key != "k"}}
+            started = time.perf_counter()
+            done = client.post(f"{url}/invocations", json={"dataframe_records": [row], "params": {"k": 20}})
+            done.raise_for_status()
+            if at >= 20:
+                seconds.append(time.perf_counter() - started)
+    return percentiles("mlflow_server", seconds)
+
+
+def memory(champion: Champion, served: Recommender) -> dict[str, float]:
+    """Return by how many MiB the process grows from the 10,000th to the 100,000th request."""
+    asked, resident = bodies(served, 5000), []
+    for at in range(FLAT):
+        _recommend(champion, RecommendBody(**asked[at % len(asked)]))
+        if at + 1 in (FLAT // 10, FLAT):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            resident.append(pages * resource.getpagesize() / 2**20)
+    return {"memory_mib_at_10k": resident[0], "memory_growth_mib_10k_to_100k": resident[1] - resident[0]}
+
+
+def fuzz(champion: Champion) -> dict[str, float]:
+    """Send requests made from the OpenAPI description, valid and not; count 5xx and answers that name a user."""
+    schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(champion))
+    operations = [found.ok() for found in schema.get_all_operations()]
+    users = [f'"{user}"' for user in champion.current().user_ids]
+    told = {"fuzz_requests": 0.0, "fuzz_5xx": 0.0, "fuzz_leaks": 0.0}
+    for operation in operations:
+
+        @settings(
+            max_examples=-(-FUZZED // len(operations)),
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            database=None,
+        )
+        def ask(case: Any) -> None:
+            response = case.call()
+            told["fuzz_requests"] += 1
+            told["fuzz_5xx"] += response.status_code >= 500
+            told["fuzz_leaks"] += '"user' in response.text and any(user in response.text for user in users)
+
+        given(case=operation.as_strategy())(ask)()
+    return told
+
+
+def figures() -> dict[str, float]:
+    """Measure everything of this half."""
+    os.environ["MLFLOW_TRACKING_URI"] = STORE
+    with tempfile.TemporaryDirectory() as folder:
+        champion = open_champion("tailor", "champion", Path(folder) / "items.json")
+        served = champion.current()
+        _recommend(champion, RecommendBody(query="warm up"))
+        told = in_process(champion, bodies(served, 1000)) | behind_fastapi(served, Path(folder) / "served.json")
+        told["http_p99_over_in_process_ms"] = told["http_p99_ms"] - told["http_in_process_p99_ms"]
+        told |= behind_mlflow(served) | memory(champion, served) | fuzz(champion)
+    return told
+
+
+if __name__ == "__main__":
+    print(json.dumps(figures(), indent=2))
