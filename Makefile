@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-cf viz serve serve-mlflow clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-cf bench-update viz serve serve-mlflow clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
 	@echo "make bench-protocols  MovieLens-1M under published protocols"
 	@echo "make bench-cf  the CF engine beside irspack, its growth, what the hybrid adds"
+	@echo "make bench-update  new interactions in a served model, beside a fit of everything"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
 	@echo "make bench-serve  what words return, what a request costs in process and over HTTP, after make run"
 	@echo "make clean  remove .venv and everything a run wrote"
@@ -78,6 +79,9 @@ bench-protocols: $(VENV)/requirements.lock
 
 bench-cf: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/cf.py
+
+bench-update: $(VENV)/requirements.lock
+	$(BIN)/python benchmarks/update.py
 
 bench-serve: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/serve.py
