@@ -5,7 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from tailor.errors import BadInputError
 from tailor.lm.encoder import load_base
 from tailor.lm.student import distil, shares
 from tailor.lm.text_encoder import TextEncoder
@@ -81,7 +83,6 @@ def test_it_needs_no_torch(student, tmp_path):
 
 def test_the_variable_chooses(student, tables, tmp_path, monkeypatch):
     from tailor.cf.baselines import NoOptions, Popular
-    from tailor.errors import BadInputError
 
     ids, train = tables.items["item_id"].to_numpy(dtype=object), tables.matrices["train"]
     popular = Popular(NoOptions()).fit(train, tables.warm)
@@ -96,3 +97,22 @@ def test_the_variable_chooses(student, tables, tmp_path, monkeypatch):
     monkeypatch.setenv(ENCODER_VARIABLE, "statc")
     with pytest.raises(BadInputError, match="TAILOR_ENCODER=statc: known are tuned and static"):
         Recommender.load(tmp_path / "with")
+
+
+def test_int8_weights_are_half_the_size_and_say_nearly_the_same(teacher, tmp_path):
+    sizes = {}
+    for weights in ("bf16", "int8"):
+        teacher.save(tmp_path / weights, weights)
+        sizes[weights] = sum(f.stat().st_size for f in (tmp_path / weights).glob("*.safetensors"))
+        found = TextEncoder.load(tmp_path / weights)
+        assert (found.encode(TEXTS) * teacher.encode(TEXTS)).sum(axis=1).min() > 0.99
+    assert sizes["int8"] < 0.55 * sizes["bf16"]
+    whole = save_file_without(tmp_path / "int8" / "int8.safetensors", "embeddings.word_embeddings.weight")
+    with pytest.raises(BadInputError, match=r"lacks embeddings\.word_embeddings\.weight"):
+        TextEncoder.load(whole)
+
+
+def save_file_without(path, name):
+    arrays = load_file(path)
+    save_file({key: value for key, value in arrays.items() if key != name}, path)
+    return path.parent

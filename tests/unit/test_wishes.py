@@ -35,7 +35,7 @@ class Planted:
         rows = [sum((v for g, v in self.centres.items() if g in t.lower()), np.zeros(size)) for t in texts]
         return np.array([r / (np.linalg.norm(r) or 1) for r in rows], np.float32)
 
-    def save(self, folder):
+    def save(self, folder, weights="bf16"):  # noqa: ARG002
         folder.mkdir()
         (folder / "kept.txt").write_text("x")
 
@@ -377,3 +377,21 @@ def test_metrics_tell_no_ids(client, served):
     assert 'tailor_requests_total{route="/recommend",status="200"} 1.0' in text
     assert 'route="/similar/{item_id:path}"' in text
     assert "tailor_model_version 7.0" in text
+
+
+def test_a_scenario_fills_in_what_a_request_leaves_open(served):
+    scenarios = {"drama": {"filters": {"categories": [served.facts.vocabulary.names[0]]}, "diversity": 0.5}}
+    model = replace(served, about=served.about | {"scenarios": scenarios})
+    asked, name = Request(history=["i1", "i2"]), served.facts.vocabulary.names[0]
+    found = model.recommend([asked], Settings(k=8, scenario="drama"))[0]
+    by_hand = replace(asked, filters={"categories": [name]})
+    assert found == model.recommend([by_hand], Settings(k=8, diversity=0.5))[0]
+    assert found != model.recommend([by_hand], Settings(k=8))[0]
+    plain = model.recommend([asked], Settings(k=8, scenario="drama", diversity=0.0))[0]
+    assert plain == model.recommend([by_hand], Settings(k=8))[0]
+    other = replace(asked, filters={"categories": [served.facts.vocabulary.names[1]]})
+    assert model.recommend([other], Settings(k=8, scenario="drama", diversity=0.0)) == model.recommend(
+        [other], Settings(k=8)
+    )
+    with pytest.raises(BadInputError, match=r"Unknown scenario 'drma'. Did you mean 'drama'\? This model has: drama"):
+        model.recommend([asked], Settings(scenario="drma"))

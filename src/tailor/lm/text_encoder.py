@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
-from transformers import AutoModel, AutoTokenizer
+from safetensors.numpy import load_file, save_file
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from tailor.errors import BadInputError
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
 from tailor.lm.whitening import Whitening
-from tailor.options import EncoderOptions
+from tailor.options import EncoderOptions, EncoderWeights
 
 if TYPE_CHECKING:
     from tailor.lm.adapter import Adapter
 
-_ABOUT, _WHITENING = "tailor.json", "whitening.safetensors"
+_ABOUT, _WHITENING, _INT8 = "tailor.json", "whitening.safetensors", "int8.safetensors"
+_SCALE = "/scale"
 
 
 @dataclass
@@ -62,12 +64,20 @@ class TextEncoder:
         tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)
         return self.whitening.apply(encode(self.model, tokens, size, "encode texts", self.options.pooling))
 
-    def save(self, folder: Path) -> None:
-        """Write weights in bf16 (half the size; cosines with fp32 above .999), tokenizer, whitening and options."""
+    def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
+        """Write weights, tokenizer, whitening and options.
+
+        ``bf16`` halves the weights (cosines with fp32 above .999); ``int8`` quarters them: rows of matrices are whole
+        numbers times a scale of their own. Either is computed with as it was read: in fp32, or bf16 where that pays.
+        """
         folder.mkdir(parents=True)
-        dtype = next(self.model.parameters()).dtype
-        self.model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[operator]
-        self.model.to(dtype)
+        if weights == "int8":
+            self.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
+            save_file(_quantised(self.model.state_dict()), folder / _INT8)
+        else:
+            dtype = next(self.model.parameters()).dtype
+            self.model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[operator]
+            self.model.to(dtype)
         self.tokenizer.save_pretrained(folder)
         arrays = {"centre": self.whitening.centre, "projection": self.whitening.projection}
         kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
@@ -82,7 +92,13 @@ class TextEncoder:
         # The pooling layer was left out on purpose; its absence is reported below the level of errors.
         before = transformers_logging.get_verbosity()
         transformers_logging.set_verbosity_error()
-        model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
+        if (folder / _INT8).is_file():
+            model = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True)).float()
+            missing = model.load_state_dict(_restored(load_file(folder / _INT8)), strict=False).missing_keys
+            if any(not name.startswith("pooler.") for name in missing):
+                raise BadInputError(f"{_INT8} lacks {', '.join(missing)}. Register the model anew.")
+        else:
+            model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
         transformers_logging.set_verbosity(before)
         if isinstance(getattr(model, "pooler", None), torch.nn.Module):
             model.pooler = None
@@ -91,3 +107,27 @@ class TextEncoder:
         options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(model.to(device()).eval(), tokenizer, Whitening(arrays["centre"], arrays.get("projection")), options)
+
+
+def _quantised(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+    """Return matrices as int8 rows with a scale each, everything else as it is."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, value in state.items():
+        array = value.cpu().numpy()
+        if array.ndim != 2 or array.dtype.kind != "f":
+            found[name] = np.ascontiguousarray(array)
+            continue
+        scale = np.abs(array).max(axis=1, keepdims=True) / 127
+        found[name + _SCALE] = scale
+        found[name] = np.round(array / np.where(scale > 0, scale, 1)).astype(np.int8)
+    return found
+
+
+def _restored(arrays: dict[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
+    """Undo :func:`_quantised`."""
+    state = {}
+    for name, value in arrays.items():
+        if not name.endswith(_SCALE):
+            scale = arrays.get(name + _SCALE)
+            state[name] = torch.from_numpy(value if scale is None else value.astype(np.float32) * scale)
+    return state

@@ -52,6 +52,7 @@ class RecommendBody(Body):
     diversity: Share | None = None
     half_life: Annotated[float, Field(gt=0)] | None = None
     min_score: float | None = None
+    scenario: Annotated[str, Field(max_length=100)] | None = None
     explain: bool = False
 
 

@@ -26,7 +26,12 @@ from tailor.serving.request import Answer, Request, Settings
 
 COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "filters")
 PARAMS: dict[str, Any] = asdict(Settings())
-_PARAM_TYPES = {"k": DataType.long, "exclude_seen": DataType.boolean, "explain": DataType.boolean}
+_PARAM_TYPES = {
+    "k": DataType.long,
+    "exclude_seen": DataType.boolean,
+    "explain": DataType.boolean,
+    "scenario": DataType.string,
+}
 ARTIFACT = "recommender"
 
 

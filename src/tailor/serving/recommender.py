@@ -17,12 +17,12 @@ from tailor.cf.ials import IALS
 from tailor.cf.store import load_engines, load_sparse, save_engines, save_sparse
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.matrices import binary, cells
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.gate import SOURCES
 from tailor.hybrid.rerank import ItemFacts, rerank
 from tailor.hybrid.scorer import Hybrid
-from tailor.options import RerankOptions
+from tailor.options import EncoderWeights, RerankOptions
 from tailor.serving import histories, manifest
 from tailor.serving.explain import explain_list
 from tailor.serving.facts import Facts
@@ -54,7 +54,7 @@ class Encoder(Protocol):
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return L2-normalised rows (n, m)."""
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write a folder."""
 
 
@@ -120,7 +120,7 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        settings = settings or Settings()
+        requests, settings = self._in_scenario(requests, settings or Settings())
         engine, answers = self._turned(settings.dials()), list[Answer]()
         for start in range(0, len(requests), block_users):
             answers += self._block(engine, requests[start : start + block_users], settings)
@@ -149,6 +149,23 @@ class Recommender:
         items, values = top_k(scores, k, self.tie_rank)
         filled = items[0] >= 0
         return self.item_ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()
+
+    def _in_scenario(self, requests: Sequence[Request], settings: Settings) -> tuple[Sequence[Request], Settings]:
+        """Fill in from the scenario what is not set; its filters join those of each request."""
+        if settings.scenario is None:
+            return requests, settings
+        known = self.about.get("scenarios", {})
+        if settings.scenario not in known:
+            raise BadInputError(
+                f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, known)} "
+                f"This model has: {', '.join(known) or 'none'}."
+            )
+        named = dict(known[settings.scenario])
+        filters = named.pop("filters", {})
+        unset = {key: value for key, value in named.items() if getattr(settings, key) is None}
+        if filters:
+            requests = [replace(request, filters={**filters, **request.filters}) for request in requests]
+        return requests, replace(settings, **unset)
 
     def _turned(self, dials: dict[str, float]) -> Engine[Any]:
         if not dials:
@@ -380,7 +397,7 @@ class Recommender:
             other.__dict__["encoder"] = self.__dict__["encoder"]
         return other
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
         save_engines(folder / _MODEL, {"model": self.engine})
@@ -391,7 +408,7 @@ class Recommender:
         if self.facts is not None:
             self.facts.save(folder / _FACTS)
         if self.encoder_of is not None:
-            self.encoder.save(folder / _ENCODER)
+            self.encoder.save(folder / _ENCODER, weights)
         if self.student is not None:
             self.student.save(folder / _STUDENT)
         manifest.write(folder)

@@ -71,6 +71,8 @@ class Settings:
     """Strength in [0, 1] of re-ranking by maximal marginal relevance; 0 or None: the list as it is."""
     half_life: float | None = None
     """Items of a request's history after which a weight has halved, counted from the latest; None: no decay."""
+    scenario: str | None = None
+    """One of the model's named settings; what is set here comes before it."""
     explain: bool = False
     """Say which items of the history and which words carried each score."""
 

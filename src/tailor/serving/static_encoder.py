@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from tailor.options import EncoderWeights
+
 _TABLE, _TOKENS = "table.safetensors", "tokenizer.json"
 
 
@@ -48,7 +50,7 @@ class StaticEncoder:
                 out[at] = row / (float(np.linalg.norm(row)) or 1.0)
         return out
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:  # noqa: ARG002
         """Write the table (fp16) and the tokenizer."""
         folder.mkdir(parents=True)
         save_file({"table": np.ascontiguousarray(self.table)}, folder / _TABLE)

@@ -168,6 +168,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "fingerprint",
                     "tracked_run",
                     "params:model_name",
+                    _PARAMS[0],
                 ],
                 "registered_model",
                 name="register",

@@ -25,7 +25,7 @@ from tailor.lm.embeddings import Embeddings
 from tailor.lm.student import distil
 from tailor.lm.text_encoder import TextEncoder
 from tailor.metrics.protocol import Stage
-from tailor.options import EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
+from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
 from tailor.serving import pyfunc
 from tailor.serving.facts import Facts
 from tailor.serving.recommender import Recommender
@@ -114,13 +114,20 @@ def build_recommender(
     """Join the chosen scorer with ids, histories, item facts and its encoders: what will be served."""
     options = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    scenarios = {name: scenario.model_dump(mode="json") for name, scenario in options.scenarios.items()}
     return Recommender(
         engine=models[options.registered],
         user_ids=users[c.USER].to_numpy(dtype=object),
         item_ids=items[c.ITEM].to_numpy(dtype=object),
         history=stage.history,
         tie_rank=tie_ranks(seed, items[c.ITEM]),
-        about={"model": options.registered, "fit_on": c.TRAIN, "seed": seed, "text": facts.text},
+        about={
+            "model": options.registered,
+            "fit_on": c.TRAIN,
+            "seed": seed,
+            "text": facts.text,
+            "scenarios": scenarios,
+        },
         facts=facts,
         encoder_of=encoders.encoder_of,
         student=encoders.student,
@@ -134,22 +141,24 @@ def register(
     fingerprint: dict[str, str],
     tracked: dict[str, Any],
     model_name: str,
+    params: dict[str, Any],
 ) -> dict[str, Any]:
     """Log the model as code, register it, and give it the alias champion if it is the first, else challenger."""
     with tempfile.TemporaryDirectory() as folder:
         _log_language_model(adapter, embeddings, Path(folder) / "language_model")
-    info = log_package(recommender, model_name)
-    about = {key: value for key, value in recommender.about.items() if key != "text"}
+    o = parse(EvaluationOptions, params, "evaluation")
+    info = log_package(recommender, model_name, o.encoder_weights)
+    about = {key: value for key, value in recommender.about.items() if key not in ("text", "scenarios")}
     tags = fingerprint | about | {name: tracked[name] for name in ("git_commit", "run_id")}
     number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
     tag(model_name, number, tags)
     return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
 
 
-def log_package(recommender: Recommender, model_name: str) -> ModelInfo:
+def log_package(recommender: Recommender, model_name: str, weights: EncoderWeights = "bf16") -> ModelInfo:
     """Log a recommender as code and register it; the new version has no alias yet."""
     with tempfile.TemporaryDirectory() as folder:
-        recommender.save(Path(folder) / pyfunc.ARTIFACT)
+        recommender.save(Path(folder) / pyfunc.ARTIFACT, weights)
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=pyfunc.__file__,
