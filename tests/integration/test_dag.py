@@ -102,7 +102,7 @@ def test_click_probabilities_are_calibrated(finished):
 
 def test_the_registered_model_is_compared_with_the_whole_ladder(finished):
     table = read(finished, "08_reporting/comparisons.parquet").set_index(["headline", "against"])
-    assert len(table) == 5 * 11
+    assert len(table) == 5 * (len(LADDER) + 1)
     assert table.loc[("warm", "popular"), "verdict"] == "better"
     assert table.loc[("warm", "popular"), "low"] > 0
     assert (table["adjusted_p"] >= table["p"]).all()

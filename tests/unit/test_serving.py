@@ -162,6 +162,16 @@ def test_bounds(recommender):
     assert recommender.recommend([]) == []
 
 
+def test_a_package_of_another_version_is_refused(recommender, tmp_path):
+    from tailor.serving import manifest
+
+    recommender.save(tmp_path)
+    (tmp_path / "history.safetensors").rename(tmp_path / "history.npz")
+    manifest.write(tmp_path)
+    with pytest.raises(BadInputError, match=r"has no history\.safetensors: another version of Tailor wrote it"):
+        Recommender.load(tmp_path)
+
+
 def is_mapped(array) -> bool:
     return isinstance(array, np.memmap) or (array is not None and is_mapped(array.base))
 

@@ -421,6 +421,9 @@ class Recommender:
             BadInputError: a file is missing or is not what was written; or $TAILOR_ENCODER asks for what is not there.
         """
         manifest.check(folder)
+        for name in (_MODEL, _HISTORY, _IDS, _ABOUT):
+            if not (folder / name).is_file():
+                raise BadInputError(f"The package has no {name}: another version of Tailor wrote it. Register it anew.")
         student = StaticEncoder.load(folder / _STUDENT) if (folder / _STUDENT).is_dir() else None
         with np.load(folder / _IDS, allow_pickle=False) as ids:
             return cls(
