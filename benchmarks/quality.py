@@ -296,19 +296,25 @@ def frontier(per_seed: list[dict[str, Any]], model: str) -> dict[str, Any]:
     return {"mixed_cold": float(np.mean(found)), "per_seed": found}
 
 
-def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Run one catalogue."""
-    per_seed, told, chosen = [], [], {}
+def measure(env: str, seeds: tuple[int, ...], keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Run one catalogue; ``keep`` is handed what there is after every seed, so that an interruption loses one."""
+    per_seed, told, chosen, found = [], [], {}, dict[str, Any]()
     for seed in seeds:
         trial = make_trial(env, seed)
         chosen = chosen or choose(trial, (*BASELINES, *HYBRIDS))
         values, rest = one_seed(trial, chosen)
         per_seed.append(values)
         told.append(rest)
-    names = list(per_seed[0])
+        found = {"chosen": chosen} | joined(per_seed, told)
+        keep(found)
+    return found
+
+
+def joined(per_seed: list[dict[str, Values]], told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the seeds of one catalogue together: means, comparisons, frontiers."""
     table = {
         name: {which: float(np.nanmean(mean_over_seeds(per_seed, name, which))) for which in per_seed[0][name]}
-        for name in names
+        for name in per_seed[0]
     }
     strong, fold_in = ["irspack_features", "ease"], ["popular", "item_knn", "irspack"]
     single = [*strong, "sequence"]
@@ -323,7 +329,7 @@ def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
             "warm_on_dial": against(per_seed, f"{ours} on the tail dial", single, c.WARM),
         } | {f"new_{n}": against(per_seed, ours, fold_in, f"new_{n}") for n in NEWCOMERS}
     fronts = {name: frontier(told, name) for name in (*HYBRIDS, "irspack_features")}
-    return {"chosen": chosen, "table": table, "compared": compared, "frontier": fronts, "seeds": told}
+    return {"table": table, "compared": compared, "frontier": fronts, "seeds": told}
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
@@ -356,15 +362,18 @@ def main() -> None:
     mlflow.set_tracking_uri(f"sqlite:///{ROOT / 'data' / 'bench' / 'mlflow.db'}")
     results: dict[str, Any] = {}
     for at, env in enumerate(chosen, start=1):
-        results[NAMES[env]] = measure(env, PLAN[env])
-        done = chosen[:at]
-        RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in done[:-1])}.json").unlink(missing_ok=True)
-        path = (
-            RESULT if set(done) == set(PLAN) else RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in done)}.json")
-        )
-        report = {"headline": headline(results), "targets": TARGETS, "trials": N_TRIALS, "results": results}
-        command = "make bench-quality" if path == RESULT else f"python benchmarks/quality.py {' '.join(done)}"
-        write(path, report | about(command, sorted({seed for e in done for seed in PLAN[e]})))
+
+        def keep(found: dict[str, Any], env: str = env, done: list[str] = chosen[:at]) -> None:
+            results[NAMES[env]] = found
+            seeds = sorted({told["seed"] for result in results.values() for told in result["seeds"]})
+            whole = set(done) == set(PLAN)
+            path = RESULT if whole else RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in done)}.json")
+            command = "make bench-quality" if whole else f"python benchmarks/quality.py {' '.join(done)}"
+            report = {"headline": headline(results), "targets": TARGETS, "trials": N_TRIALS, "results": results}
+            write(path, report | about(command, seeds))
+
+        measure(env, PLAN[env], keep)
+        RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in chosen[: at - 1])}.json").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
