@@ -28,6 +28,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.encoder:
         os.environ[ENCODER_VARIABLE] = args.encoder
+    # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     token = os.environ.get("TAILOR_TOKEN", "")
     if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
