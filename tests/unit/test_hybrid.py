@@ -188,10 +188,14 @@ def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
 
 
 def test_the_simplest_member_stays_where_nothing_more_is_to_be_found():
-    cells = planted_cells(lambda z, told: z[0] + z[1], seed=1)
-    kept, rows = choose_fusion(cells, MixtureOptions(), 10, 0)
-    assert not kept.by_popularity.any()
-    assert [row["kept"] for row in rows] == [True, False]
+    """The rule is a 95 % interval: of five catalogues without slopes, one may look as if it had some."""
+    stayed = 0
+    for seed in range(5):
+        cells = planted_cells(lambda z, told: z[0] + z[1], n_users=1000, seed=seed)
+        kept, rows = choose_fusion(cells, MixtureOptions(), 10, 0)
+        assert [row["kept"] for row in rows] == [not kept.by_popularity.any(), bool(kept.by_popularity.any())]
+        stayed += not kept.by_popularity.any()
+    assert stayed >= 4
 
 
 @pytest.mark.parametrize("kind", ["bilinear", "deep"])
