@@ -2,9 +2,7 @@
 
 import http.server
 import json
-import shutil
 import subprocess
-import tempfile
 import threading
 from functools import partial
 
@@ -13,12 +11,10 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
+from tests.browser import CHROMIUM, opened
 from tests.conftest import BIN, environment
 
 pytestmark = pytest.mark.slow
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 LAYERS = ["raw", "intermediate", "primary", "feature", "language_model", "embeddings", "models", "model_output"]
 LAYERS += ["reporting", "registry", "inference"]
 
@@ -35,10 +31,6 @@ def test_the_notebook_runs(finished, monkeypatch):
     assert "hybrid_lora" in text
     assert "known_user" in text
     assert "'cold_exposure'" in text
-
-
-CHROME = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-CHROME += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 
 
 def test_the_report_is_one_self_contained_page(finished):
@@ -64,13 +56,12 @@ def test_the_report_is_one_self_contained_page(finished):
 @pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
 def test_the_report_draws_in_a_browser(finished, tmp_path, width):
     url = (finished.data / "08_reporting" / "report.html").as_uri()
-    common = [CHROMIUM, *CHROME, f"--user-data-dir={tempfile.mkdtemp()}", "--virtual-time-budget=20000"]
-    common.append(f"--window-size={width},1400")
-    page = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True).stdout
-    # Comparison, heat map, prices, frontier, calibration, training: each is drawn.
-    assert page.count('class="main-svg"') >= 6
     shot = tmp_path / "report.png"
-    subprocess.run([*common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
+    with opened(url, width) as page:
+        # Comparison, heat map, prices, frontier, calibration, training: each is drawn.
+        drawn = page.wait('document.querySelectorAll(".main-svg").length >= 6')
+        page.screenshot(shot)
+    assert drawn
     assert shot.stat().st_size > 20_000
 
 
@@ -113,13 +104,10 @@ def test_viz_knows_layers_and_previews(viz):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_viz_draws_the_layers_in_a_browser(viz, tmp_path):
     _, url = viz
-    common = [*CHROME, f"--user-data-dir={tempfile.mkdtemp()}"]
     shot = tmp_path / "flowchart.png"
-    common += ["--window-size=1800,1200", "--virtual-time-budget=20000"]
-    page = subprocess.run(
-        [CHROMIUM, *common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True
-    )
-    subprocess.run([CHROMIUM, *common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
-    missing = [layer for layer in LAYERS if f">{layer}<" not in page.stdout]
+    with opened(url, 1800, 1200) as page:
+        html = page.html(*(f">{layer}<" for layer in LAYERS))
+        page.screenshot(shot)
+    missing = [layer for layer in LAYERS if f">{layer}<" not in html]
     assert not missing, f"layers not drawn: {missing}"
     assert shot.stat().st_size > 20_000

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,8 +20,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tailor.serving.app import create_app
 from tailor.serving.items import ItemStore
 from tailor.serving.registry import Champion, open_champion
+from tests.browser import CHROMIUM, opened
 from tests.conftest import environment
-from tests.integration.test_look import CHROME, CHROMIUM
 
 pytestmark = pytest.mark.slow
 
@@ -147,16 +146,14 @@ def test_a_store_killed_while_writing_holds_all_that_was_told(tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
 def test_the_page_answers_in_a_browser(server, width, tmp_path):
-    common = [CHROMIUM, *CHROME, f"--user-data-dir={tempfile.mkdtemp()}", "--virtual-time-budget=8000"]
-    common += [f"--window-size={width},1400"]
-    url = f"{server}/?q=wizard+dragon,+no+comedy"
-    page = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True, timeout=120, check=True).stdout
-    assert 'data-path="query"' in page
-    assert page.count('class="title"') == 20
-    assert "words: " in page
-    assert 'id="error" role="alert"></p>' in page
     shot = tmp_path / "page.png"
-    subprocess.run([*common, f"--screenshot={shot}", url], capture_output=True, timeout=120, check=True)
+    with opened(f"{server}/?q=wizard+dragon,+no+comedy", width) as page:
+        html = page.html('data-path="query"', 'class="title"', "words: ")
+        page.screenshot(shot)
+    assert 'data-path="query"' in html
+    assert html.count('class="title"') == 20
+    assert "words: " in html
+    assert 'id="error" role="alert"></p>' in html
     assert shot.stat().st_size > 20_000
 
 
