@@ -15,6 +15,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.matrices import bucket_items, category_matrix, learnt_items, pseudo_cold_items, warm_items
+from tailor.data.profiles import rows
 from tailor.lm.text import unpack_pieces
 from tailor.lm.train import Lesson
 
@@ -39,6 +40,11 @@ class Catalogue:
     def users(self) -> pd.DataFrame:
         """The user table."""
         return self.data["users"]
+
+    @property
+    def profiles(self) -> np.ndarray:
+        """What users tell of themselves (U, q)."""
+        return rows(self.data["user_profiles"])
 
     def matrix(self, split: str) -> sparse.csr_matrix:
         """One split."""

@@ -35,7 +35,11 @@ def holdout(env: str) -> tuple[Holdout, np.ndarray, dict[str, Any]]:
     """Return the validation side of a catalogue, the frozen embeddings, and the parameters."""
     d = prepare(env, 0)
     vectors = embed(d, None, lm_options(d, {"peft": {"method": "frozen"}}))
-    return Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, 0, d.matrix("order")), vectors, d.params
+    return (
+        Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, 0, d.matrix("order"), profiles=d.profiles),
+        vectors,
+        d.params,
+    )
 
 
 def by_irspack(h: Holdout, features: np.ndarray, o: IALSOptions) -> np.ndarray:

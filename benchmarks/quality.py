@@ -64,7 +64,8 @@ class Trial:
     def holdout(self) -> Holdout:
         """The validation side."""
         d = self.catalogue
-        return Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
+        sides = (d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
+        return Holdout.build(*sides, profiles=d.profiles)
 
     @cached_property
     def known(self) -> Matrix:
@@ -142,7 +143,8 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
     for model, settings in chosen.items():
         if model in HYBRIDS:
             scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
-            accurate = Hybrid(scorer.options.model_copy(update={"dials": Dials()}), seed, scorer.gate)
+            options = scorer.options.model_copy(update={"dials": Dials()})
+            accurate = Hybrid(options, seed, scorer.gate, profiles=h.profiles)
             final[model] = trial.final(accurate, model)
             on_validation[model] = h.measure(scorer.with_dials(Dials()), K) | {"prices": fitted.prices}
             on_validation[model]["fusions"] = fitted.fusions
@@ -213,7 +215,8 @@ class Turned:
     def __init__(self, trial: Trial, scorer: Hybrid) -> None:
         known, size = trial.known, 512
         plain = scorer.with_dials(Dials())
-        blocks = [plain.score(known[start : start + size]) for start in range(0, known.shape[0], size)]
+        rows = [np.arange(start, min(start + size, known.shape[0])) for start in range(0, known.shape[0], size)]
+        blocks = [plain.score(known[at], at) for at in rows]
         self.scores, self.scorer, self.dials = np.vstack(blocks), scorer, Dials()
 
     def at(self, dials: Dials) -> "Turned":

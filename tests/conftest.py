@@ -16,6 +16,7 @@ from tailor.data.catalogue import item_table, user_table
 from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
 from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
 from tailor.data.split import split_interactions
+from tailor.hybrid.gate import SOURCES
 from tailor.options import CleaningOptions, ColumnOptions, SplitOptions
 from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 
@@ -61,6 +62,12 @@ def tables(planted: PlantedCatalogue) -> Tables:
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     warm = items[c.N_TRAIN].to_numpy() > 0
     return Tables(interactions, items, users, matrices, warm, features.astype(np.float32))
+
+
+def by_source(**weights: float) -> np.ndarray:
+    """Weights (S,) of the hybrid's sources by name, 0 for the others."""
+    assert not set(weights) - set(SOURCES)
+    return np.array([weights.get(name, 0.0) for name in SOURCES], np.float32)
 
 
 def environment() -> dict[str, str]:

@@ -137,10 +137,22 @@ class IALSOptions(Options):
     """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
 
 
+class ProfileOptions(Options):
+    """What users tell of themselves, as evidence for newcomers."""
+
+    columns: list[str] = []
+    """Columns of the users."""
+    bins: Annotated[int, Field(ge=2, le=100)] = 8
+    """Intervals of equal share that a number of more distinct values is cut into."""
+    min_users: Count = 5
+    """A value that fewer train users have counts as missing."""
+
+
 class FeatureEngineeringOptions(Options):
     """``parameters/feature_engineering.yml``."""
 
     text: TextOptions = TextOptions()
+    profile: ProfileOptions = ProfileOptions()
     teacher: IALSOptions = IALSOptions()
 
 
@@ -339,7 +351,7 @@ class MixtureOptions(Options):
     """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
     max_cells: Count = 20_000_000
     """Cells (users x items) that the gate is fitted on; 4 bytes each per source. More users are sampled down."""
-    newcomer_history: list[Count] = [1, 3, 5, 10]
+    newcomer_history: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
     """History lengths that get weights of their own, each for histories up to that long."""
     shifts: list[float] = [-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
     """Cold shifts tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is taken, of
@@ -356,6 +368,24 @@ class MixtureOptions(Options):
 Quadratic = Literal["ease", "sequence"]
 
 
+class ProfileRidgeOptions(Options):
+    """Ridge regression from profiles to items."""
+
+    regularization: Positive = 100.0
+    """λ."""
+
+
+class KernelOptions(Options):
+    """How items without interactions take after items with a similar text (kernel ridge regression)."""
+
+    width: Positive = 1.0
+    """γ of exp(-γ|e - e'|²); embeddings have length 1, so squared distances lie between 0 and 4."""
+    ridge: Positive = 0.3
+    """ρ: how much what is known of single items is smoothed."""
+    max_items: Count = 10_000
+    """Of more items than this, those with most interactions speak for all: memory 8 n² bytes, time n³/3."""
+
+
 class HybridOptions(Options):
     """``parameters/hybrid_cf.yml``: our model's search space, the mixture, and the baselines' search spaces."""
 
@@ -369,6 +399,10 @@ class HybridOptions(Options):
     """Options of the EASE arm that are not searched."""
     sequence: dict[str, Any] = {}
     """Options of the arm that reads the order, likewise."""
+    profile: dict[str, Any] = {}
+    """Options of the arm that reads profiles, likewise."""
+    kernel: dict[str, Any] = {}
+    """Options of how cold items take after warm ones, likewise."""
     without: list[Quadratic] = []
     """Models of n_items² weights that a large catalogue does without, in the hybrid and (ease: text_ease too) on the
     ladder."""

@@ -21,6 +21,7 @@ from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
 from tailor.options import Dials, EASEOptions, IALSOptions, SequenceOptions
+from tests.conftest import by_source
 
 FAST: dict[str, Any] = {
     "implicit_als": ImplicitALSOptions(factors=8, iterations=5),
@@ -47,9 +48,11 @@ def weights(*values: float) -> np.ndarray:
 
 
 GATE = Gate(
-    warm=Fusion(weights(0.5, 0.25, 0.1, 0, 0.15), weights(0.1, 0, 0, 0, 0), weights(0, 0.1, 0, 0, 0), bias=0.1),
-    newcomer=((1, weights(0, 0, 0, 0.5, 0.5)),),
-    cold=weights(0.5, 0.5, 0, 0, 0),
+    warm=Fusion(
+        by_source(mf=0.5, ease=0.25, sequence=0.1, popular=0.15), by_source(mf=0.1), by_source(ease=0.1), bias=0.1
+    ),
+    newcomer=((1, by_source(text=0.5, popular=0.5)),),
+    cold=by_source(mf=0.5, ease=0.5),
     shift=0.5,
 )
 

@@ -19,6 +19,7 @@ from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import ladder, select_baselines
 from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions
 from tailor.pipelines.feature_engineering.nodes import order_histories
+from tests.conftest import by_source
 
 OFF = Dials()
 
@@ -32,10 +33,10 @@ def sides(lengths, n_items):
 
 
 def test_mix_by_hand():
-    rows = ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [7.0, 8.0, 9.0])
-    z = [np.array([row], np.float32) for row in rows]
+    rows = {"mf": [1.0, 2.0, 3.0], "ease": [10.0, 20.0, 30.0], "popular": [7.0, 8.0, 9.0]}
+    z = [np.array([rows.get(name, [0.0] * 3)], np.float32) for name in SOURCES]
     warm, tail = np.array([True, True, False]), np.array([False, True, False])
-    gate = Gate(warm=Fusion(weights(0.5, 0.5, 0, 0, 0)), cold=weights(1, 0, 0, 0, 0), shift=0.25)
+    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.5)), cold=by_source(mf=1), shift=0.25)
     assert mix(z, gate, OFF, warm, tail, sides([5], 3)).tolist() == [[5.5, 11.0, 3.25]]
     assert mix(z, gate, OFF, warm, tail, sides([0], 3)).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
     turned = Dials(cold_exposure=0.5, cold_span=3.0, tail_weight=0.25, tail_span=2.0)
@@ -44,18 +45,28 @@ def test_mix_by_hand():
 
 
 def test_short_histories_have_weights_of_their_own():
-    z = [np.array([[1.0], [1.0], [1.0], [1.0]], np.float32) * value for value in (1, 10, 5, 100, 1000)]
-    gate = Gate(newcomer=((1, weights(0, 0, 0, 0, 1)), (3, weights(0, 0.5, 0, 0.5, 0))))
+    values = {"mf": 1, "ease": 10, "text": 100, "popular": 1000}
+    z = [np.full((4, 1), values.get(name, 5), np.float32) for name in SOURCES]
+    gate = Gate(newcomer=((1, by_source(popular=1)), (3, by_source(ease=0.5, text=0.5))))
     found = mix(z, gate, OFF, np.array([True]), np.array([False]), sides([1, 2, 3, 4], 1))
     assert found.ravel().tolist() == [1000.0, 55.0, 55.0, 1.0]
 
 
+def test_users_without_history_have_weights_of_their_own():
+    z = [np.full((2, 2), float(at), np.float32) for at in range(len(SOURCES))]
+    warm, none = np.array([True, False]), np.zeros(2, dtype=bool)
+    gate = Gate(newcomer=((0, by_source(profile=0.75, popular=0.25)),), shift=0.5)
+    found = mix(z, gate, OFF, warm, none, sides([0, 1], 2))
+    own = 0.75 * SOURCES.index("profile") + 0.25 * SOURCES.index("popular")
+    assert found.tolist() == [[own, own], [0.0, 0.5]]  # cold items too; else mf and the shift
+
+
 def test_weights_follow_popularity_and_activity():
-    z = [np.full((1, 2), value, np.float32) for value in (1.0, 10.0, 0.0, 0.0, 0.0)]
+    z = [np.full((1, 2), {"mf": 1.0, "ease": 10.0}.get(name, 0.0), np.float32) for name in SOURCES]
     found = Fusion(
-        base=weights(1, 1, 0, 0, 0),
-        by_popularity=weights(2, 0, 0, 0, 0),
-        by_activity=weights(0, 3, 0, 0, 0),
+        base=by_source(mf=1, ease=1),
+        by_popularity=by_source(mf=2),
+        by_activity=by_source(ease=3),
         bias=0.5,
         activity_centre=1.0,
         activity_scale=2.0,
@@ -65,13 +76,13 @@ def test_weights_follow_popularity_and_activity():
 
 
 def test_bilinear_and_deep_by_hand():
-    z, rng = [np.zeros((2, 3), np.float32)] * 5, np.random.default_rng(0)
+    z, rng = [np.zeros((2, 3), np.float32)] * len(SOURCES), np.random.default_rng(0)
     users, items = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
     A, C = rng.normal(size=(5, 2)).astype(np.float32), rng.normal(size=(4, 2)).astype(np.float32)
     told = Sides(np.ones(2, np.float32), np.zeros(3, np.float32), users, items)
-    bilinear = Fusion(weights(0, 0, 0, 0, 0), user_map=A, item_map=C).score(z, told)
+    bilinear = Fusion(by_source(), user_map=A, item_map=C).score(z, told)
     np.testing.assert_allclose(bilinear, users @ (A @ C.T) @ items.T, rtol=1e-5)
-    deep = Fusion(weights(0, 0, 0, 0, 0), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
+    deep = Fusion(by_source(), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
     hidden = 1 / (1 + np.exp(-((users @ A)[:, None] + (items @ C)[None])))
     np.testing.assert_allclose(deep, hidden @ weights(2.0, -1.0), rtol=1e-5)
 
@@ -142,7 +153,10 @@ def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
 
 def test_sources_are_standardised_over_warm_items(scorer, holdout):
     known = np.flatnonzero(np.diff(holdout.train.indptr) > 0)[:20]
-    for z in scorer.standardised(holdout.train[known]):
+    for name, z in zip(SOURCES, scorer.standardised(holdout.train[known]), strict=True):
+        if name == "profile":  # nobody tells any
+            assert not z.any()
+            continue
         np.testing.assert_allclose(z[:, scorer.warm].mean(axis=1), 0, atol=1e-4)
         np.testing.assert_allclose(z[:, scorer.warm].std(axis=1), 1, rtol=1e-3)
 
@@ -155,7 +169,7 @@ def cells(scorer, holdout):
 def planted_cells(rule, n_users=3000, n_items=60, seed=0):
     """Cells whose positives are drawn by a softmax over ``rule(z, x_i, x_u)``."""
     rng = np.random.default_rng(seed)
-    z = rng.normal(size=(5, n_users, n_items)).astype(np.float32)
+    z = rng.normal(size=(len(SOURCES), n_users, n_items)).astype(np.float32)
     popularity = np.linspace(-1.5, 1.5, n_items).astype(np.float32)
     activity = rng.normal(size=n_users).astype(np.float32)
     users, items = rng.normal(size=(n_users, 3)), rng.normal(size=(n_items, 3))
@@ -170,7 +184,7 @@ def planted_cells(rule, n_users=3000, n_items=60, seed=0):
 def test_softmax_finds_the_planted_weights():
     cells = planted_cells(lambda z, told: 1.2 * z[0] + 0.6 * z[1] - 0.6 * z[-1])
     found = fusion.fit(cells, "linear", MixtureOptions(l2=0.0), 0)
-    np.testing.assert_allclose(found.base, np.array([1.2, 0.6, 0.0, 0.0, -0.6]) / 2.4, atol=0.05)
+    np.testing.assert_allclose(found.base, by_source(mf=0.5, text_mf=0.25, popular=-0.25), atol=0.05)
 
 
 def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
@@ -210,7 +224,7 @@ def test_members_that_read_sides_find_what_no_source_says(kind):
 @pytest.mark.parametrize("kind", ["linear", "gated", "bilinear", "deep"])
 def test_what_is_learnt_is_what_is_served(kind, cells):
     """The torch model and its numpy export score alike, up to the unit that the export divides by."""
-    model = fusion._Model(kind, cells, np.ones(5, bool), 3, 0)
+    model = fusion._Model(kind, cells, np.ones(len(SOURCES), bool), 3, 0)
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
@@ -221,6 +235,12 @@ def test_what_is_learnt_is_what_is_served(kind, cells):
 
 def test_a_source_that_must_not_speak_stays_silent(cells):
     assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[-1] == 0
+
+
+def test_a_source_that_tells_no_items_apart_has_no_weight(cells):
+    assert cells.silent() == ("profile",)
+    found = fusion.fit(cells, "linear", MixtureOptions(), 0, climb_to=10).base
+    assert found[SOURCES.index("profile")] == 0
 
 
 def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
@@ -236,8 +256,8 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
         return float(np.nanmean(cells.measure(Fusion(base).score(list(cells.z), cells.sides), 10)))
 
     start = fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",))
-    found = fusion.climb(cells, start, 10, np.array([True, True, True, True, False]))
-    again = fusion.climb(cells, start, 10, np.array([True, True, True, True, False]))
+    free = np.array([name != "popular" for name in SOURCES])
+    found, again = (fusion.climb(cells, start, 10, free) for _ in range(2))
     alone = [measured(only(name)) for name in SOURCES[:-1]]
     assert measured(found.base) > max(measured(start.base) + 0.02, *(value - 2e-3 for value in alone))
     assert found.base[-1] == 0
@@ -245,15 +265,18 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
     np.testing.assert_array_equal(found.base, again.base)
 
 
-def test_without_positives_all_sources_weigh_alike(cells):
+def test_without_positives_all_that_speak_weigh_alike(cells):
     nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
-    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == pytest.approx([0.2] * 5)
+    even = [(name != "profile") / 6 for name in SOURCES]
+    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == pytest.approx(even)
 
 
 def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
     """Collected in blocks, mixed by the gate: the same as scoring the histories."""
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
-    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0, 0.2, 0.1)), cold=weights(0.5, 0.5, 0, 0, 0), shift=0.3)
+    gate = Gate(
+        warm=Fusion(by_source(mf=0.5, ease=0.2, text=0.2, popular=0.1)), cold=by_source(mf=0.5, ease=0.5), shift=0.3
+    )
     columns = np.flatnonzero(holdout.candidates)
     ours = mix(list(cells.z), gate, OFF, scorer.warm[columns], scorer.tail[columns], cells.sides)
     theirs = scorer.with_gate(gate).score(holdout.history[users])[:, columns]
@@ -334,11 +357,11 @@ def test_a_large_catalogue_does_without_quadratic_arms(tables, holdout):
             holdout.train, holdout.warm, tables.features
         )
     options = HybridEngineOptions(ials=ials, without=("ease", "sequence"), **small)
-    gate = Gate(warm=Fusion(weights(0.5, 0.2, 0.1, 0.1, 0.1)))
+    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.2, sequence=0.1, text=0.1, popular=0.1)))
     found = Hybrid(options, 0, gate).fit(holdout.train, holdout.warm, tables.features)
-    z = list(found.standardised(holdout.history[:5]))
-    assert not z[1].any()
-    assert not z[2].any()
+    z = dict(zip(SOURCES, found.standardised(holdout.history[:5]), strict=True))
+    assert not z["ease"].any()
+    assert not z["sequence"].any()
     again = Hybrid.from_state(found.state(), options)
     np.testing.assert_allclose(again.score(holdout.history[:5]), found.score(holdout.history[:5]), rtol=1e-4, atol=1e-5)
     assert found.extended(tables.features[:2]).n_items == found.n_items + 2

@@ -13,6 +13,7 @@ from tailor.options import EASEOptions, IALSOptions
 from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
 from tailor.serving.recommender import Recommender
 from tailor.serving.request import Request, Settings
+from tests.conftest import by_source
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def recommender(tables) -> Recommender:
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
     )
-    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.0, 0.25], np.float32)), shift=0.5)
+    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.25, popular=0.25)), shift=0.5)
     train = tables.matrices["train"]
     return Recommender(
         engine=Hybrid(options, 0, gate).fit(train, tables.warm, tables.features),

@@ -17,13 +17,14 @@ from tailor.options import EASEOptions, IALSOptions, SequenceOptions
 from tailor.serving.recommender import Recommender
 from tailor.serving.request import Request, Settings
 from tailor.serving.update import drift, with_interactions
+from tests.conftest import by_source
 
 OPTIONS = HybridEngineOptions(
     ials=IALSOptions(factors=8, iterations=16, lambda_item_feature=1.0),
     ease=EASEOptions(regularization=20.0, text_pull=20.0),
     sequence=SequenceOptions(regularization=20.0),
 )
-GATE = Gate(warm=Fusion(np.array([0.4, 0.2, 0.2, 0.1, 0.1], np.float32)), cold=np.array([1, 0, 0, 0, 0], np.float32))
+GATE = Gate(warm=Fusion(by_source(mf=0.4, ease=0.2, sequence=0.2, text=0.1, popular=0.1)), cold=by_source(mf=1))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from tailor.serving.items import ItemStore, put, read_items
 from tailor.serving.recommender import Recommender
 from tailor.serving.registry import Champion
 from tailor.serving.request import Request, Settings
+from tests.conftest import by_source
 
 TEXT = {"item_template": ["{title}", "{genre}"], "categories": {"column": "genre", "separator": "|"}}
 
@@ -45,7 +46,7 @@ def served(tables, planted) -> Recommender:
     options = HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEOptions(text_pull=20.0)
     )
-    gate = Gate(warm=Fusion(np.array([0.5, 0.25, 0.0, 0.15, 0.1], np.float32)), shift=0.5)
+    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.25, text=0.15, popular=0.1)), shift=0.5)
     ids, train = tables.items["item_id"], tables.matrices["train"]
     genre = tables.items["genre"].str.lower()
     centres = {g: tables.features[(genre == g).to_numpy()].mean(axis=0) for g in sorted(set(genre))}
@@ -380,12 +381,12 @@ def test_metrics_tell_no_ids(client, served):
 
 
 def test_a_scenario_fills_in_what_a_request_leaves_open(served):
-    scenarios = {"drama": {"filters": {"categories": [served.facts.vocabulary.names[0]]}, "diversity": 0.5}}
+    scenarios = {"drama": {"filters": {"categories": [served.facts.vocabulary.names[0]]}, "diversity": 1.0}}
     model = replace(served, about=served.about | {"scenarios": scenarios})
     asked, name = Request(history=["i1", "i2"]), served.facts.vocabulary.names[0]
     found = model.recommend([asked], Settings(k=8, scenario="drama"))[0]
     by_hand = replace(asked, filters={"categories": [name]})
-    assert found == model.recommend([by_hand], Settings(k=8, diversity=0.5))[0]
+    assert found == model.recommend([by_hand], Settings(k=8, diversity=1.0))[0]
     assert found != model.recommend([by_hand], Settings(k=8))[0]
     plain = model.recommend([asked], Settings(k=8, scenario="drama", diversity=0.0))[0]
     assert plain == model.recommend([by_hand], Settings(k=8))[0]

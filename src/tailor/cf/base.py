@@ -6,7 +6,7 @@ of a block, ``d`` factors, ``m`` embedding dimensions. Engines never see a user 
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from scipy import sparse
 from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.options import Options
+
+if TYPE_CHECKING:
+    from tailor.cf.kernel import TextKernel
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -107,6 +110,13 @@ class Engine(ABC, Generic[OptionsT]):
 
     def _append(self, features: Floats) -> None:  # noqa: ARG002
         raise BadInputError(f"A {type(self).__name__} cannot take items in without being fitted again")
+
+    def with_cold(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:  # noqa: ARG002
+        """Return an engine whose items ``cold`` (a,) take after those with texts like theirs (a, m).
+
+        Engines that have nothing of their own to say about such items stay as they are.
+        """
+        return self
 
     def state(self) -> State:
         """Return everything ``from_state`` needs, as plain arrays (for safetensors or npz, never pickle)."""

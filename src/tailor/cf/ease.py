@@ -1,34 +1,20 @@
 """EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
 
+import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
+from tailor.cf.linear_algebra import inverse_spd, plus_diagonal
 from tailor.errors import BadInputError
 from tailor.options import EASEOptions
 
-
-def plus_diagonal(matrix: NDArray[np.float64], diagonal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a copy of ``matrix`` (n, n) with ``diagonal`` (n,) added."""
-    out = matrix.copy()
-    np.einsum("ii->i", out)[:] += diagonal
-    return out
-
-
-def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Invert a symmetric positive definite matrix (n, n) by Cholesky, in place where LAPACK can."""
-    factor, info = linalg.lapack.dpotrf(matrix, lower=True, overwrite_a=True)
-    if info:
-        raise BadInputError(
-            f"EASE: the Gram matrix is not positive definite (LAPACK potrf {info}); raise regularization"
-        )
-    inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
-    lower = np.tril(inverse)
-    return np.asarray(lower + np.tril(lower, -1).T)
+if TYPE_CHECKING:
+    from tailor.cf.kernel import TextKernel
 
 
 def weighted_gram(train: sparse.csr_matrix, power: float) -> NDArray[np.float64]:
@@ -90,6 +76,16 @@ def pulled_ease_weights(
     B -= P
     np.fill_diagonal(B, 0.0)
     return np.asarray(B), TextPart(M, K, features * q[:, None])
+
+
+def mixed_columns(
+    weights: NDArray[Any], known: NDArray[Any], places: NDArray[np.int64], texts: Floats, kernel: "TextKernel"
+) -> NDArray[Any]:
+    """Return a copy of ``weights`` (r, n) in which some columns are mixtures of the landmarks' (r, l) by ``kernel``."""
+    found = weights.copy()
+    for rows, shares in kernel.blocks(texts):
+        found[:, places[rows]] = known @ shares.T
+    return found
 
 
 @dataclass(frozen=True)
@@ -165,6 +161,19 @@ class EASE(Engine[EASEOptions]):
         self.new_columns, self.new_rows = self.text.column(e), np.float32(share) * self.text.row(e)
         self.new_block = np.asarray(share * (e @ self.text.inverse @ e.T) * q, dtype=np.float32)
         np.fill_diagonal(self.new_block, 0.0)
+
+    def with_cold(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
+        """See :meth:`Engine.with_cold`: the weights toward these items are mixed, those from them stay."""
+        twin, n = copy.copy(self), len(self.weights)
+        fitted, known = cold < n, self.weights[:, kernel.landmarks]
+        if fitted.any():
+            twin.weights = mixed_columns(self.weights, known, cold[fitted], texts[fitted], kernel)
+        if not fitted.all():
+            at, new = cold[~fitted] - n, texts[~fitted]
+            twin.new_columns = mixed_columns(self.new_columns, known, at, new, kernel)
+            twin.new_block = mixed_columns(self.new_block, self.new_rows[:, kernel.landmarks], at, new, kernel)
+            np.fill_diagonal(twin.new_block, 0.0)
+        return twin
 
     def _state(self) -> State:
         found = {"weights": self.weights}

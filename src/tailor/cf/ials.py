@@ -21,6 +21,7 @@ from tailor.options import IALSOptions
 from tailor.progress import progress
 
 if TYPE_CHECKING:
+    from tailor.cf.kernel import TextKernel
     from tailor.cf.scan import Scan
 
 #: Factors of the warm items (n, d), and W (m, d) where there are features.
@@ -167,8 +168,19 @@ class IALS(Engine[IALSOptions]):
             other._remember(warm)
         return other
 
+    def with_cold(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
+        """See :meth:`Engine.with_cold`: factors are mixed."""
+        twin = copy.copy(self)
+        twin.item_factors = self.item_factors.copy()
+        twin.item_factors[cold] = kernel.predict(texts, self.item_factors[kernel.landmarks])
+        return twin
+
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return self.fold_in(history).astype(np.float32) @ self._single().T
+        return self.of_users(self.fold_in(history))
+
+    def of_users(self, users: NDArray[np.float64]) -> Floats:
+        """Return scores (B, n_items) for user factors (B, d)."""
+        return np.asarray(users.astype(np.float32) @ self._single().T)
 
     def _single(self) -> Floats:
         """Return the item factors in single precision: what scoring reads of memory, halved."""

@@ -7,16 +7,23 @@ rows of T: the transition model SLIT of Choi et al. 2021, "Session-aware linear 
 recommendation", §3.3. A user's scores are x B, x the whole history under a decay of its own, ``half_life``.
 """
 
+import copy
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
-from tailor.cf.ease import inverse_spd, plus_diagonal
+from tailor.cf.ease import mixed_columns
+from tailor.cf.linear_algebra import inverse_spd, plus_diagonal
 from tailor.data.matrices import recency
 from tailor.errors import BadInputError
 from tailor.options import SequenceOptions
 from tailor.progress import progress
+
+if TYPE_CHECKING:
+    from tailor.cf.kernel import TextKernel
 
 #: Cells of S that are laid out at a time.
 _BLOCK = 10_000_000
@@ -27,6 +34,8 @@ class Sequence(Engine[SequenceOptions]):
 
     options_class = SequenceOptions
     reads_order = True
+    new_columns: Floats
+    """Weights toward items that joined after the fit (n, a)."""
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
         o, n = self.options, self.n_items
@@ -38,9 +47,9 @@ class Sequence(Engine[SequenceOptions]):
         self.weights: Floats = np.zeros((0, 0), np.float32)
         if train.nnz and np.ptp(train.data) > 0:
             past, following = self._transitions(train)
-            self.weights = (inverse_spd(plus_diagonal(past, np.full(n, o.regularization))) @ following).astype(
-                np.float32
-            )
+            inverse = inverse_spd(plus_diagonal(past, np.full(n, o.regularization)))
+            self.weights = (inverse @ following).astype(np.float32)
+        self.new_columns = np.zeros((len(self.weights), 0), np.float32)
 
     def _transitions(self, train: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
@@ -70,14 +79,32 @@ class Sequence(Engine[SequenceOptions]):
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
         scores = np.zeros((history.shape[0], self.n_items), np.float32)
         n = len(self.weights)
-        scores[:, :n] = history[:, :n] @ self.weights
+        old = sparse.csr_matrix(history[:, :n])
+        scores[:, :n] = old @ self.weights
+        if n:
+            scores[:, n:] = old @ self.new_columns
         return scores
 
     def _append(self, features: Floats) -> None:
         """Items that join have followed on nothing: they score 0."""
+        if len(self.weights):
+            self.new_columns = np.hstack([self.new_columns, np.zeros((len(self.weights), len(features)), np.float32)])
+
+    def with_cold(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
+        """See :meth:`Engine.with_cold`: they follow on what their likes follow on."""
+        n = len(self.weights)
+        if not n:
+            return self
+        twin, fitted, known = copy.copy(self), cold < n, self.weights[:, kernel.landmarks]
+        if fitted.any():
+            twin.weights = mixed_columns(self.weights, known, cold[fitted], texts[fitted], kernel)
+        if not fitted.all():
+            twin.new_columns = mixed_columns(self.new_columns, known, cold[~fitted] - n, texts[~fitted], kernel)
+        return twin
 
     def _state(self) -> State:
         return {"weights": self.weights}
 
     def _load(self, state: State) -> None:
         self.weights = state["weights"]
+        self.new_columns = np.zeros((len(self.weights), 0), np.float32)

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from tailor.hybrid import fusion
-from tailor.hybrid.fitting import SILENT_ON_COLD, fit_newcomers, fit_shift, known_cells
+from tailor.hybrid.fitting import fit_cold, fit_newcomers, fit_shift, known_cells
 from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import SOURCES, Fusion, Gate
 from tailor.hybrid.holdout import Holdout
@@ -52,8 +52,8 @@ def variants(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
 def fit_without(
     cells: Cells, holdout: Holdout, without: tuple[str, ...], options: MixtureOptions, k: int, seed: int
 ) -> Gate:
-    """Fit linear weights of the sources that are left; cold items never take popularity or order."""
+    """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
     cold = holdout.cold[holdout.candidates]
     warm = fusion.fit(cells.columns(~cold), "linear", options, seed, without, climb_to=k)
-    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, (*without, *SILENT_ON_COLD))
+    of_cold = fit_cold(cells.columns(cold), options, k, seed, without)
     return replace(Gate(), warm=warm, cold=of_cold.base)

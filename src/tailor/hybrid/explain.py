@@ -40,6 +40,7 @@ def explain(
     history: sparse.csr_matrix,
     items: NDArray[np.int64],
     confidence: sparse.csr_matrix | None = None,
+    user: int = -1,
 ) -> Explanation:
     """Take the scores of one user apart.
 
@@ -50,8 +51,9 @@ def explain(
         history: one user's items (1, n_items).
         items: internal ids of what to explain (k,).
         confidence: c of each item of the history, the same cells; None: 1 each.
+        user: internal id.
     """
-    found, sources = scorer.scored(history, confidence)
+    found, sources = scorer.scored(history, np.array([user]), confidence)
     scores = found[0, items].astype(np.float64)
     z = np.stack([source[0, items] for source in sources], axis=1).astype(np.float64)
     own = weights(scorer, history, items) * z
@@ -75,7 +77,7 @@ def weights_of_lists(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[
         by_user = f.by_activity * ((x_u[rows] - f.activity_centre) / f.activity_scale)[:, None, None]
         out[rows] = f.base + f.by_popularity * x_i[rows] + by_user
     out = np.where(scorer.warm[items][..., None], out, gate.cold)
-    out[lengths == 0] = np.array([float(name == SOURCES[-1]) for name in SOURCES])
+    out[lengths == 0] = gate.of_nobody()
     return out
 
 

@@ -21,8 +21,6 @@ from tailor.progress import progress
 _BLOCK = 256
 Matrix = sparse.csr_matrix
 Row = dict[str, str | float]
-#: Sources that say the same of all items without interactions.
-SILENT_ON_COLD = ("popular", "sequence")
 FUSION_COLUMNS = ["fusion", "ndcg", "against", "difference", "low", "high", "kept"]
 
 
@@ -47,13 +45,20 @@ def sample(users: NDArray[np.int64], n_items: int, options: MixtureOptions, seed
 
 
 def collect(
-    scorer: Hybrid, history: Matrix, seen: Matrix, positives: Matrix, items: Mask, holdout: Holdout, whole: bool
+    scorer: Hybrid,
+    users: NDArray[np.int64],
+    history: Matrix,
+    seen: Matrix,
+    positives: Matrix,
+    items: Mask,
+    holdout: Holdout,
+    whole: bool,
 ) -> Cells:
     """Score some users' histories (U, n_items) over the items of a mask, in blocks."""
     columns = np.flatnonzero(items)
     starts = progress(range(0, history.shape[0], _BLOCK), "gate: sources", "block")
-    blocks = (history[start : start + _BLOCK] for start in starts)
-    parts = [np.stack([z[:, columns] for z in scorer.standardised(block)]) for block in blocks]
+    blocks = ((history[start : start + _BLOCK], users[start : start + _BLOCK]) for start in starts)
+    parts = [np.stack([z[:, columns] for z in scorer.standardised(rows, who)]) for rows, who in blocks]
     shown = np.ones((history.shape[0], len(columns)), dtype=bool)
     shown[sparse.csr_matrix(seen[:, columns]).nonzero()] = False
     sides = scorer.sides(history, whole)
@@ -68,15 +73,19 @@ def known_cells(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, seed:
     users = sample(users, int(holdout.candidates.sum()), options, seed)
     whole = bool({"bilinear", "deep"} & set(options.fusions))
     history, seen, truth = (m[users] for m in (holdout.history, holdout.seen, holdout.validation))
-    return collect(scorer, history, seen, truth, holdout.candidates, holdout, whole)
+    return collect(scorer, users, history, seen, truth, holdout.candidates, holdout, whole)
 
 
 def fit_weights(cells: Cells, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> tuple[Gate, list[Row]]:
     """Fit the weights for items with and without train interactions, each over its own candidates."""
     cold = holdout.cold[holdout.candidates]
     warm, rows = choose_fusion(cells.columns(~cold), options, k, seed)
-    of_cold = fusion.fit(cells.columns(cold), "linear", options, seed, without=SILENT_ON_COLD)
-    return Gate(warm=warm, cold=of_cold.base), rows
+    return Gate(warm=warm, cold=fit_cold(cells.columns(cold), options, k, seed).base), rows
+
+
+def fit_cold(cells: Cells, options: MixtureOptions, k: int, seed: int, without: tuple[str, ...] = ()) -> Fusion:
+    """Fit the weights for items without train interactions."""
+    return fusion.fit(cells, "linear", options, seed, without, climb_to=k)
 
 
 def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> tuple[Fusion, list[Row]]:
@@ -140,7 +149,9 @@ def fit_newcomers(
         hidden.eliminate_zeros()
         users = sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
         if len(users):
-            cells = collect(scorer, revealed[users], revealed[users], hidden[users], items, holdout, whole=False)
+            who = holdout.newcomers[users]
+            known, wanted = revealed[users], hidden[users]
+            cells = collect(scorer, who, known, known, wanted, items, holdout, whole=False)
             without = tuple(set(SOURCES) - set(kept))
             entries.append((n, fusion.fit(cells, "linear", options, seed, without, climb_to=k).base))
     return replace(gate, newcomer=tuple(entries))

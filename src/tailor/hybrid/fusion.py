@@ -23,6 +23,8 @@ from tailor.metrics.ranking import hits, ndcg
 from tailor.options import FusionKind, MixtureOptions
 
 _BLOCK = 256
+#: Standardised scores no further apart than this are equal.
+_SAME = 1e-5
 #: Users that the climb looks at, its steps (weights sum to 1 in absolute value) and its passes per step.
 _CLIMBERS, _STEPS, _PASSES = 2000, (0.4, 0.2, 0.1, 0.05), 4
 
@@ -60,6 +62,14 @@ class Cells:
             tie_rank=self.tie_rank[items],
         )
         return part if len(users) == self.z.shape[1] else part.take(users)
+
+    def silent(self) -> tuple[str, ...]:
+        """Return the sources that tell no two of these items apart, for any of these users."""
+        return tuple(
+            name
+            for name, scores in zip(SOURCES, self.z, strict=True)
+            if not scores.size or np.ptp(scores, axis=1).max() < _SAME
+        )
 
     def measure(self, scores: Floats, k: int, items: Mask | None = None) -> NDArray[np.float64]:
         """Return each user's NDCG@k (U,) of lists by ``scores`` (U, n); ``items``: only these positives count."""
@@ -185,10 +195,10 @@ def fit(
         kind: ``linear`` and ``gated`` are fitted by L-BFGS to the optimum, the others by Adam for ``options.epochs``.
         options: l2, rank, epochs.
         seed: of the start of ``bilinear`` and ``deep``.
-        without: sources whose weights stay 0.
+        without: sources whose weights stay 0, as those do that tell no two items apart.
         climb_to: k of the NDCG@k that the weights of ``linear`` climb in the end; None: they stay at the loss' optimum.
     """
-    free = np.array([name not in without for name in SOURCES])
+    free = np.array([name not in (*without, *cells.silent()) for name in SOURCES])
     model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2)
     if not cells.positives.nnz:
         return Fusion(np.array(free / max(free.sum(), 1), np.float32))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tailor.cf.base import Floats, Mask, State
 from tailor.options import Dials
 
-SOURCES = ("mf", "ease", "sequence", "text", "popular")
+SOURCES = ("mf", "text_mf", "ease", "sequence", "text", "profile", "popular")
 _NONE = np.zeros((0, 0), np.float32)
 
 
@@ -111,6 +111,10 @@ class Gate:
             if len(rows):
                 yield fusion, rows
 
+    def of_nobody(self) -> Floats:
+        """Return the weights (S,) for users without history: of all their items, cold ones too."""
+        return self.newcomer[0][1] if self.newcomer and self.newcomer[0][0] == 0 else only("popular")
+
     def state(self) -> State:
         """Return plain arrays."""
         w = self.warm
@@ -140,7 +144,7 @@ class Gate:
 def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, sides: Sides) -> Floats:
     """Return scores (B, n) of standardised sources, each (B, n).
 
-    Users without history get the last source, popularity, alone. A dial at 0 touches nothing.
+    Users without history get :meth:`Gate.of_nobody`. A dial at 0 touches nothing.
 
     Args:
         z: see :data:`SOURCES`.
@@ -158,7 +162,9 @@ def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, s
     if not warm.all():
         cold = np.flatnonzero(~warm)
         scores[:, cold] = weighted([s[:, cold] for s in z], gate.cold) + np.float32(gate.shift)
-    scores[lengths == 0] = z[-1][lengths == 0]
+    nobody = np.flatnonzero(lengths == 0)
+    if len(nobody):
+        scores[nobody] = weighted([s[nobody] for s in z], gate.of_nobody())
     return turn(scores, dials, warm, tail)
 
 

@@ -44,6 +44,8 @@ class Holdout:
     """Users that play new ones (their rows are in no fit), internal ids."""
     order: sparse.csr_matrix
     """Train and validation rows without B; values order a user's items (U, n_items)."""
+    profiles: NDArray[np.float32] | None = None
+    """What users tell of themselves (U, q)."""
 
     @classmethod
     def build(
@@ -54,6 +56,7 @@ class Holdout:
         seed: int,
         order: sparse.csr_matrix | None = None,
         newcomers: float = 0.1,
+        profiles: NDArray[np.float32] | None = None,
     ) -> "Holdout":
         """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
 
@@ -66,6 +69,7 @@ class Holdout:
             seed: of the draw.
             order: train and validation rows, values order a user's items; None: a seeded order.
             newcomers: fraction of users.
+            profiles: what users tell of themselves (U, q).
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
@@ -84,7 +88,7 @@ class Holdout:
             order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1
         tail = bucket_items(items, c.TAIL) & warm
         places = keep_items(order, warm)
-        return cls(fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places)
+        return cls(fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places, profiles)
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""

@@ -16,13 +16,24 @@ from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.cf.baselines import Constant, Popular, TextKNN
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS
+from tailor.cf.kernel import TextKernel
+from tailor.cf.profile import Profile
 from tailor.cf.registry import register
 from tailor.cf.sequence import Sequence
 from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
-from tailor.options import Dials, EASEOptions, IALSOptions, Options, Quadratic, SequenceOptions
+from tailor.options import (
+    Dials,
+    EASEOptions,
+    IALSOptions,
+    KernelOptions,
+    Options,
+    ProfileRidgeOptions,
+    Quadratic,
+    SequenceOptions,
+)
 
 
 class HybridEngineOptions(Options):
@@ -31,6 +42,8 @@ class HybridEngineOptions(Options):
     ials: IALSOptions = IALSOptions()
     ease: EASEOptions = EASEOptions()
     sequence: SequenceOptions = SequenceOptions()
+    profile: ProfileRidgeOptions = ProfileRidgeOptions()
+    kernel: KernelOptions = KernelOptions()
     dials: Dials = Dials()
     without: tuple[Quadratic, ...] = ()
     """Arms that stay silent."""
@@ -38,26 +51,39 @@ class HybridEngineOptions(Options):
 
 @register
 class Hybrid(Engine[HybridEngineOptions]):
-    """Text-prior iALS, text EASE, what follows on the latest items, text similarity and popularity in one score."""
+    """Text-prior iALS, the factors that texts predict, text EASE, what follows on the latest items, text similarity,
+    profiles and popularity in one score.
+
+    Items without interactions take after those with similar texts, in every source: :mod:`tailor.cf.kernel`.
+    """
 
     options_class = HybridEngineOptions
     reads_order = True
     scores_cold_items = True
+    kernel: TextKernel
+    text_factors: Floats
+    """Item factors that the texts predict (n_items, d), each item's without itself."""
 
     def __init__(
-        self, options: HybridEngineOptions, seed: int = 0, gate: Gate | None = None, click: ClickHead | None = None
+        self,
+        options: HybridEngineOptions,
+        seed: int = 0,
+        gate: Gate | None = None,
+        click: ClickHead | None = None,
+        profiles: Floats | None = None,
     ) -> None:
+        """Put the arms together; ``profiles``: what the users who will be fitted on tell of themselves (U, q)."""
         super().__init__(options, seed)
         self.gate, self.click = gate or Gate(), click
         self._fitted: tuple[str, ...] = ()
-        arms = (
-            IALS(options.ials, seed),
-            EASE(options.ease, seed),
-            Sequence(options.sequence, seed),
-            TextKNN(TextKNN.options_class(), seed),
-            Popular(Popular.options_class(), seed),
-        )
-        self.sources: dict[str, Engine[Any]] = dict(zip(SOURCES, arms, strict=True))
+        self.sources: dict[str, Engine[Any]] = {
+            "mf": IALS(options.ials, seed),
+            "ease": EASE(options.ease, seed),
+            "sequence": Sequence(options.sequence, seed),
+            "text": TextKNN(TextKNN.options_class(), seed),
+            "profile": Profile(options.profile, seed, profiles),
+            "popular": Popular(Popular.options_class(), seed),
+        }
         for name in options.without:
             self.sources[name] = Constant(Constant.options_class(), seed)
 
@@ -66,6 +92,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         other = type(self)(options, self.seed, gate, self.click)
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
         other.tail, other.popularity = self.tail, self.popularity
+        other.kernel, other.text_factors = self.kernel, self.text_factors
         return other
 
     def with_gate(self, gate: Gate) -> Self:
@@ -80,6 +107,17 @@ class Hybrid(Engine[HybridEngineOptions]):
         """Return a scorer that shares everything and has a head for click probabilities."""
         other = self._twin(self.options, self.gate)
         other.click = click
+        return other
+
+    @property
+    def profiles(self) -> Floats:
+        """What the fitted users tell of themselves (U, q)."""
+        return cast(Profile, self.sources["profile"]).profiles
+
+    def meeting(self, strangers: Floats) -> Self:
+        """Return a scorer that also knows the profiles (s, q) of users -2, -3, …"""
+        other = self._twin(self.options, self.gate)
+        other.sources = self.sources | {"profile": cast(Profile, self.sources["profile"]).meeting(strangers)}
         return other
 
     def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
@@ -101,7 +139,8 @@ class Hybrid(Engine[HybridEngineOptions]):
         """
         warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
         factors = cast(IALS, self.sources["mf"]).updated(train, warm, features, sweeps)
-        return type(self)(self.options, self.seed, self.gate, self.click).fit_around(factors, train, warm, features)
+        fresh = type(self)(self.options, self.seed, self.gate, self.click, self.profiles)
+        return fresh.fit_around(factors, train, warm, features)
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
         self.warm = warm
@@ -110,16 +149,42 @@ class Hybrid(Engine[HybridEngineOptions]):
                 source.fit(train, warm, features)
         self._fitted = ()
         counts = np.asarray((train > 0).sum(axis=0), dtype=np.int64).ravel()
+        texts = cast(TextKNN, self.sources["text"]).features
+        self.kernel = TextKernel.on(self.options.kernel, texts, np.where(warm, counts, 0))
+        self._take_after(np.flatnonzero(~warm))
+        self.text_factors = self.kernel.text_factors(cast(IALS, self.sources["mf"]).item_factors)
         self.tail = warm & ~head(counts, self.options.dials.head_share)
         logs = np.log1p(counts.astype(np.float64))
         deviation = logs[warm].std() if warm.any() else 0.0
         centred = logs - (logs[warm].mean() if warm.any() else 0.0)
         self.popularity: Floats = (centred / (deviation or 1.0)).astype(np.float32)
 
-    def standardised(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None = None) -> Iterator[Floats]:
+    def _take_after(self, cold: NDArray[np.int64]) -> None:
+        texts = cast(TextKNN, self.sources["text"]).features[cold]
+        self.sources = {name: source.with_cold(cold, texts, self.kernel) for name, source in self.sources.items()}
+
+    def raw(
+        self,
+        history: sparse.csr_matrix,
+        users: NDArray[np.int64] | None = None,
+        weights: sparse.csr_matrix | None = None,
+    ) -> Iterator[Floats]:
+        """Yield each source's scores (B, n_items), in the order of ``SOURCES``."""
+        mf = cast(IALS, self.sources["mf"])
+        factors = mf.fold_in(binary(history) if weights is None else weights)
+        of_factors = {"mf": mf.of_users, "text_mf": lambda u: u.astype(np.float32) @ self.text_factors.T}
+        for name in SOURCES:
+            own = of_factors.get(name)
+            yield own(factors) if own else self.sources[name].score(history, users, weights)
+
+    def standardised(
+        self,
+        history: sparse.csr_matrix,
+        users: NDArray[np.int64] | None = None,
+        weights: sparse.csr_matrix | None = None,
+    ) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
-        for source in self.sources.values():
-            scores = source.score(history, weights=weights)
+        for scores in self.raw(history, users, weights):
             warm = scores[:, self.warm]
             deviation = warm.std(axis=1, keepdims=True)
             yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
@@ -142,19 +207,22 @@ class Hybrid(Engine[HybridEngineOptions]):
         weights: sparse.csr_matrix | None = None,
     ) -> Floats:
         """See :meth:`Engine.score`; each source takes of the history what it reads."""
-        return super().score(history, users) if weights is None else self.scored(history, weights)[0]
+        return super().score(history, users) if weights is None else self.scored(history, users, weights)[0]
 
     def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:  # noqa: ARG002
         return history
 
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return self.scored(history)[0]
+    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:
+        return self.scored(history, users)[0]
 
     def scored(
-        self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None = None
+        self,
+        history: sparse.csr_matrix,
+        users: NDArray[np.int64] | None = None,
+        weights: sparse.csr_matrix | None = None,
     ) -> tuple[Floats, list[Floats]]:
         """Return scores (B, n_items) and the standardised scores of the sources behind them."""
-        z, sides = list(self.standardised(history, weights)), self.sides(history, self.gate.warm.reads_sides)
+        z, sides = list(self.standardised(history, users, weights)), self.sides(history, self.gate.warm.reads_sides)
         return mix(z, self.gate, self.options.dials, self.warm, self.tail, sides), z
 
     def _append(self, features: Floats) -> None:
@@ -165,6 +233,10 @@ class Hybrid(Engine[HybridEngineOptions]):
         self.popularity = np.append(self.popularity, none)
         no = np.zeros(len(features), dtype=bool)
         self.warm, self.tail = np.append(self.warm, no), np.append(self.tail, no)
+        new = np.arange(len(self.kernel.features), self.n_items)
+        self._take_after(new)
+        joined = cast(IALS, self.sources["mf"]).item_factors[new].astype(np.float32)
+        self.text_factors = np.vstack([self.text_factors[: len(self.kernel.features)], joined])
 
     def with_texts(self, rows: NDArray[np.int64], features: Floats) -> Self:
         """Return a scorer that knows other texts (r, m) of items with interactions; their factors stay."""
@@ -175,7 +247,9 @@ class Hybrid(Engine[HybridEngineOptions]):
         other.sources = self.sources | {"text": text}
         return other
 
-    def click_probability(self, history: sparse.csr_matrix, horizon: float = 1.0) -> NDArray[np.float64]:
+    def click_probability(
+        self, history: sparse.csr_matrix, horizon: float = 1.0, users: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Return the chance (B, n_items) that each item is taken up within ``horizon`` validation windows.
 
         Raises:
@@ -184,14 +258,15 @@ class Hybrid(Engine[HybridEngineOptions]):
         if self.click is None:
             raise BadInputError("this scorer was fitted without a click head")
         history = sparse.csr_matrix(history, dtype=np.float32)
-        scores = self.with_dials(Dials()).score(history)
+        scores = self.with_dials(Dials()).score(history, users)
         return self.click.probability(scores, self.sides(history, whole=False), self.warm, horizon)
 
     def _state(self) -> State:
         head = {} if self.click is None else {"click/theta": self.click.theta}
         arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
         gate = {f"gate/{key}": value for key, value in self.gate.state().items()}
-        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **gate, **head}
+        kernel: State = {"kernel/landmarks": self.kernel.landmarks, "kernel/text_factors": self.text_factors}
+        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **kernel, **gate, **head}
 
     def _load(self, state: State) -> None:
         self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
@@ -200,6 +275,9 @@ class Hybrid(Engine[HybridEngineOptions]):
         self.click = ClickHead(state["click/theta"]) if "click/theta" in state else None
         for name, source in self.sources.items():
             self.sources[name] = type(source).from_state(_part(state, name), source.options, self.seed)
+        texts = cast(TextKNN, self.sources["text"]).features
+        self.kernel = TextKernel(self.options.kernel, texts, state["kernel/landmarks"])
+        self.text_factors = state["kernel/text_factors"]
 
 
 def head(counts: NDArray[np.int64], share: float) -> Mask:

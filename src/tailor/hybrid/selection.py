@@ -12,7 +12,15 @@ from tailor.errors import ConfigurationError
 from tailor.hybrid.fitting import Fitted, fit_gate, fit_shift, fit_weights, known_cells
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.options import EASEOptions, HybridOptions, IALSOptions, SequenceOptions, parse
+from tailor.options import (
+    EASEOptions,
+    HybridOptions,
+    IALSOptions,
+    KernelOptions,
+    ProfileRidgeOptions,
+    SequenceOptions,
+    parse,
+)
 
 
 def ladder(options: HybridOptions) -> list[str]:
@@ -66,6 +74,8 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
         ials=parse(IALSOptions, options.ials | settings.get("ials", {}), f"{where}.ials"),
         ease=parse(EASEOptions, options.ease | settings.get("ease", {}), f"{where}.ease"),
         sequence=parse(SequenceOptions, options.sequence | settings.get("sequence", {}), f"{where}.sequence"),
+        profile=parse(ProfileRidgeOptions, options.profile | settings.get("profile", {}), f"{where}.profile"),
+        kernel=parse(KernelOptions, options.kernel | settings.get("kernel", {}), f"{where}.kernel"),
         without=tuple(options.without),
     )
 
@@ -86,7 +96,7 @@ def fit_sources(
     factors: IALS | None = None,
 ) -> Hybrid:
     """Fit the hybrid's arms without pseudo-cold B; ``factors`` is a factorization that is fitted already."""
-    hybrid = Hybrid(_arms(settings, options), seed)
+    hybrid = Hybrid(_arms(settings, options), seed, profiles=holdout.profiles)
     return hybrid.fit_around(factors, holdout.train, holdout.warm, features)
 
 

@@ -27,8 +27,8 @@ Matrix = sparse.csr_matrix
 class ClickModel(Protocol):
     """What predicts click probabilities."""
 
-    def click_probability(self, history: Matrix, horizon: float) -> NDArray[np.float64]:
-        """Return probabilities (B, n_items) for histories (B, n_items)."""
+    def click_probability(self, history: Matrix, horizon: float, users: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return probabilities (B, n_items) for histories (B, n_items) of users (B,)."""
         ...
 
 
@@ -254,7 +254,7 @@ def measure_clicks(
             shown[stage.seen[block].nonzero()] = False
             label = np.zeros(shown.shape, dtype=bool)
             label[counted[block].nonzero()] = True
-            tally.add(model.click_probability(stage.history[block], horizon)[shown], label[shown])
+            tally.add(model.click_probability(stage.history[block], horizon, block)[shown], label[shown])
         figures = {"auc": tally.auc(), "log_loss": tally.log_loss(), "ece": tally.ece()}
         counts = {"cells": int(tally.cells.sum()), "clicks": int(tally.positives.sum())}
         rows.append({c.MODEL: name} | figures | counts)

@@ -13,7 +13,13 @@ from tailor.hybrid.explain import Explanation, explain
 from tailor.hybrid.gate import SOURCES
 from tailor.hybrid.scorer import Hybrid
 
-_WORDS = dict(zip(SOURCES, ("factors", "co-consumption", "order", "text", "popularity"), strict=True))
+_WORDS = dict(
+    zip(
+        SOURCES,
+        ("factors", "factors of similar texts", "co-consumption", "order", "text", "profile", "popularity"),
+        strict=True,
+    )
+)
 _SHOWN = 8
 
 
@@ -51,7 +57,7 @@ def tell(
     for letter, user in zip("ABC", choose(users, seed), strict=False):
         rows = lists[(lists[c.USER] == users[c.USER].iloc[user]) & (lists[c.RANK] <= top)].sort_values(c.RANK)
         listed = pd.Index(items[c.ITEM]).get_indexer(pd.Index(rows[c.ITEM]))
-        told = explain(scorer, history[[user]], listed)
+        told = explain(scorer, history[[user]], listed, user=int(user))
         taken = [names[i] for i in told.history[:_SHOWN]]
         entries = [
             {

@@ -8,7 +8,6 @@ from scipy import sparse
 
 from tailor.cf.base import Engine
 from tailor.cf.baselines import TextKNN
-from tailor.cf.ials import IALS
 from tailor.data.matrices import binary
 from tailor.errors import BadInputError
 from tailor.hybrid.explain import explain, weights
@@ -27,6 +26,7 @@ def explain_list(
     engine: Engine[Any],
     past: sparse.csr_matrix,
     confidence: sparse.csr_matrix | None,
+    user: int,
     listed: NDArray[np.int64],
     query: str,
 ) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def explain_list(
     items = listed[:MAX_EXPLAINED]
     if not len(items):
         return []
-    found = explain(engine, past, items, confidence)
+    found = explain(engine, past, items, confidence, user)
     told: list[dict[str, Any]] = []
     for at in range(len(items)):
         shares = found.by_history[at]
@@ -77,35 +77,42 @@ def _pieces(
 ) -> list[dict[str, float]]:
     """Leave each piece of each item's text out: what its text-dependent score loses.
 
-    That score is linear in e: w_text p·e / σ_text, and for items without interactions also w_mf (W u)·e / σ_mf.
+    That score is w_text p·e / σ_text, for items without interactions also what they take after others: a(e)·s, s the
+    landmarks' weighted scores.
     """
     pieces = [served.known_facts.pieces[item] for item in items]
     texts = [". ".join(row) for row in pieces]
     less = [". ".join(row[:at] + row[at + 1 :]) for row in pieces for at in range(len(row))]
     vectors = served.encoder.encode([*texts, *less])
-    whole, rest, m = vectors[: len(texts)], iter(vectors[len(texts) :]), vectors.shape[1]
-    gradient = _gradient(engine, past, confidence, items)[:, :m]
-    return [
-        {piece: round(float(gradient[at] @ (whole[at] - next(rest))), 4) for piece in row}
-        for at, row in enumerate(pieces)
-    ]
+    owner = np.concatenate([np.arange(len(texts)), np.repeat(np.arange(len(texts)), [len(row) for row in pieces])])
+    worth = _worth(engine, past, confidence, items[owner], vectors)
+    rest = iter(worth[len(texts) :])
+    return [{piece: round(float(worth[at] - next(rest)), 4) for piece in row} for at, row in enumerate(pieces)]
 
 
-def _gradient(
-    engine: Hybrid, past: sparse.csr_matrix, confidence: sparse.csr_matrix | None, items: NDArray[np.int64]
+def _worth(
+    engine: Hybrid,
+    past: sparse.csr_matrix,
+    confidence: sparse.csr_matrix | None,
+    items: NDArray[np.int64],
+    vectors: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Return the derivative of each item's score by its embedding (k, m)."""
-    mf, text = cast(IALS, engine.sources["mf"]), cast(TextKNN, engine.sources["text"])
+    """Return the text-dependent part of the scores (r,) that items (r,) would have with texts (r, m)."""
+    text = cast(TextKNN, engine.sources["text"])
     plain = binary(past) if confidence is None else confidence
-    profile = np.asarray(plain @ text.features).ravel() / max(past.nnz, 1)
-    user = mf.fold_in(plain)[0]
-    scale = [float(source.score(past, weights=confidence)[0, engine.warm].std()) or 1.0 for source in (mf, text)]
-    w = weights(engine, past, items)
-    by_text = w[:, SOURCES.index("text"), None] * profile / scale[1]
-    if not mf.feature_weights.size:
-        return np.asarray(by_text)
-    cold = ~engine.warm[items, None]
-    return np.asarray(by_text + cold * w[:, SOURCES.index("mf"), None] * (mf.feature_weights[:-1] @ user) / scale[0])
+    profile = np.asarray(plain @ text.features).ravel()[: vectors.shape[1]] / max(past.nnz, 1)
+    scores = np.vstack(list(engine.raw(past, weights=confidence)))
+    deviation = scores[:, engine.warm].std(axis=1)
+    w = weights(engine, past, items) / np.where(deviation > 0, deviation, 1)
+    found = w[:, SOURCES.index("text")] * (vectors @ profile)
+    cold = np.flatnonzero(~engine.warm[items])
+    if len(cold):
+        known = scores[:, engine.kernel.landmarks]
+        known[SOURCES.index("text_mf")] = known[SOURCES.index("mf")]
+        known[[SOURCES.index(name) for name in ("text", "profile", "popular")]] = 0
+        taken = engine.kernel.predict(vectors[cold], known.T)
+        found[cold] += (taken * w[cold]).sum(axis=1)
+    return np.asarray(found)
 
 
 def _query(served: "Recommender", items: NDArray[np.int64], query: str) -> list[dict[str, float]]:

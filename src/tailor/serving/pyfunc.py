@@ -24,7 +24,7 @@ from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.recommender import Recommender
 from tailor.serving.request import Answer, Request, Settings
 
-COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "filters")
+COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "profile", "filters")
 PARAMS: dict[str, Any] = asdict(Settings())
 _PARAM_TYPES = {
     "k": DataType.long,
@@ -74,7 +74,8 @@ def read_requests(frame: pd.DataFrame) -> list[Request]:
             exclude=_ids(given["exclude"][row], "exclude", row),
             weights=_numbers(given["weights"][row], row),
             query=_words(given["query"][row], row),
-            filters=_filters(given["filters"][row], row),
+            profile=_mapping(given["profile"][row], "profile", row),
+            filters=_mapping(given["filters"][row], "filters", row),
         )
         for row in range(len(frame))
     ]
@@ -120,11 +121,11 @@ def _words(value: Any, row: int) -> str:
     return value
 
 
-def _filters(value: Any, row: int) -> dict[str, Any]:
+def _mapping(value: Any, name: str, row: int) -> dict[str, Any]:
     if _missing(value):
         return {}
     if not isinstance(value, dict):
-        raise BadInputError(f"filters in row {row}: {value!r} is not a mapping from filter to what must hold")
+        raise BadInputError(f"{name} in row {row}: {value!r} is not a mapping from names to values")
     return value
 
 

@@ -14,9 +14,11 @@ from scipy import sparse
 
 from tailor.cf.base import Engine, Floats
 from tailor.cf.ials import IALS
+from tailor.cf.profile import Profile
 from tailor.cf.store import load_engines, load_sparse, save_engines, save_sparse
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.matrices import binary, cells
+from tailor.data.profiles import ProfileSpace
 from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.gate import SOURCES
@@ -40,7 +42,11 @@ SCAN_FROM, SCAN_UP_TO = 50_000, 8
 #: beside a query is n / (n + _EVIDENCE); what popularity weighs where there is a query and no history.
 _CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
 _REASONS = dict(
-    zip(SOURCES, ("taken_together", "taken_together", "taken_next", "similar_text", "popular"), strict=True)
+    zip(
+        SOURCES,
+        ("taken_together", "similar_text", "taken_together", "taken_next", "similar_text", "profile", "popular"),
+        strict=True,
+    )
 )
 _MODEL, _HISTORY, _IDS, _ABOUT = "model.safetensors", "history.safetensors", "ids.npz", "about.json"
 _FACTS, _ENCODER, _STUDENT = "facts.parquet", "encoder", "student"
@@ -180,12 +186,14 @@ class Recommender:
         users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
         past = histories.join(self.history, users, requests, settings, self._item_at)
         wishes: dict[int, tuple[Wish, Floats]] = {}
+        who = users
         if self._may_scan(engine, requests, settings):
             items, values = self._scanned(engine, past, requests, settings)
             strange, codes = np.zeros(len(requests), dtype=np.int64), [list[str]() for _ in requests]
         else:
+            engine, who = self._introduced(engine, users, requests)
             if isinstance(engine, Hybrid):
-                scores, z = engine.scored(past.items, past.weights)
+                scores, z = engine.scored(past.items, who, past.weights)
             else:
                 scores, z = engine.score(past.items, users, past.weights), []
             wishes = {
@@ -194,16 +202,17 @@ class Recommender:
             strange = self._bar(scores, past.items, requests, settings)
             items, values = self._list(scores, past.items, settings)
             codes = self._codes(engine, past.items, items, z, wishes)
+        told_of = self._told(engine, who)
         answers = []
         for row, user in enumerate(users):
-            path = "popular" if not past.lengths[row] else "fold_in"
+            path = "fold_in" if past.lengths[row] else "profile" if told_of[row] else "popular"
             path = "known_user" if user >= 0 and past.lengths[row] and not past.given[row] else path
             filled = items[row] >= 0
             listed, scored = items[row][filled], values[row][filled].astype(float).tolist()
             told = []
             if settings.explain:
                 sure = None if past.weights is None else past.weights[[row]]
-                told = explain_list(self, engine, past.items[[row]], sure, listed, requests[row].query)
+                told = explain_list(self, engine, past.items[[row]], sure, int(who[row]), listed, requests[row].query)
             answers.append(
                 Answer(
                     self.item_ids[listed].tolist(),
@@ -216,6 +225,26 @@ class Recommender:
                 )
             )
         return answers
+
+    def _introduced(
+        self, engine: Engine[Any], users: NDArray[np.int64], requests: Sequence[Request]
+    ) -> tuple[Engine[Any], NDArray[np.int64]]:
+        """Return an engine that knows what requests tell of their users, and whom it takes each row for."""
+        told = [r.profile for r in requests if r.profile]
+        if not told:
+            return engine, users
+        if not isinstance(engine, Hybrid):
+            raise BadInputError(f"profile: a {type(engine).__name__} reads none, only the hybrid does")
+        strangers = ProfileSpace.from_state(self.about.get("profile_space", {"columns": []})).encode_told(told)
+        who = users.copy()
+        who[[at for at, r in enumerate(requests) if r.profile]] = -2 - np.arange(len(told))
+        return engine.meeting(strangers), who
+
+    def _told(self, engine: Engine[Any], who: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Mark the rows whose users have a profile."""
+        if not isinstance(engine, Hybrid):
+            return np.zeros(len(who), dtype=bool)
+        return cast(Profile, engine.sources["profile"]).tells(who)
 
     def _may_scan(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> bool:
         """Whether a few users' factors are all that the lists depend on, and the catalogue is large."""

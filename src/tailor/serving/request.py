@@ -12,6 +12,7 @@ from tailor.serving.query import MAX_QUERY
 MAX_K = 10_000
 MAX_ITEMS = 10_000
 MAX_WEIGHT = 100.0
+MAX_VALUE = 200
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Request:
     """Confidence of each item of the history, in its order; none: 1 each."""
     query: str = ""
     """Plain words: "slow space opera, no romance". Categories and negations in it are understood."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    """What the user tells: {"age": 31, "gender": "F"}, by the model's profile columns; in place of what is known.
+    Values that no train user has say nothing."""
     filters: Mapping[str, Any] = field(default_factory=dict)
     """``categories``: any of a list; a numeric column of the catalogue: {"min": number, "max": number}."""
 
@@ -44,6 +48,9 @@ class Request:
                 raise BadInputError(
                     f"{name}: {len(getattr(self, name))} items in one request; send at most {MAX_ITEMS}"
                 )
+        for name, value in self.profile.items():
+            if not isinstance(value, str | int | float) or len(str(value)) > MAX_VALUE:
+                raise BadInputError(f"profile: {name} is neither a number nor a text of at most {MAX_VALUE} characters")
         if len(self.query) > MAX_QUERY:
             raise BadInputError(f"query: {len(self.query)} characters; send at most {MAX_QUERY}")
         if len(self.weights) and len(self.weights) != len(self.history):
@@ -105,12 +112,14 @@ class Answer:
     item_ids: list[str]
     scores: list[float]
     path: str
-    """known_user, fold_in (from the request's history), query (words), or popular (nothing known)."""
+    """known_user, fold_in (from the request's history), query (words), profile (nothing else known), or
+    popular (nothing known)."""
     unknown_history: int = 0
     """Items of the request's history that the catalogue does not have."""
     unknown_candidates: int = 0
     """Items of the request's candidates that the catalogue does not have."""
     reasons: list[str] = field(default_factory=list)
-    """Per item what carried its score most: taken_together, similar_text, popular, query, category."""
+    """Per item what carried its score most: taken_together, taken_next, similar_text, profile, popular, query,
+    category."""
     explanations: list[dict[str, Any]] = field(default_factory=list)
     """Per item, on request: see :mod:`tailor.serving.explain`."""

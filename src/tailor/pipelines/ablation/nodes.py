@@ -7,6 +7,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.cf.base import Engine
+from tailor.data.profiles import rows
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
 from tailor.metrics import evaluate, report
@@ -24,11 +25,13 @@ def fit_variants(
     validation: Matrix,
     order: Matrix,
     items: pd.DataFrame,
+    profiles: pd.DataFrame,
     params: dict[str, Any],
     seed: int,
 ) -> Engines:
     """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
-    o, holdout = parse(HybridOptions, params, "hybrid_cf"), Holdout.build(train, validation, items, seed, order)
+    o = parse(HybridOptions, params, "hybrid_cf")
+    holdout = Holdout.build(train, validation, items, seed, order, profiles=rows(profiles))
     found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
     whole: Any = final["hybrid"]
     return {name: whole.with_gate(scorer.gate).with_dials(scorer.options.dials) for name, scorer in found.items()}

@@ -10,6 +10,7 @@ from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
 from tailor.data.matrices import binary, keep_items, learnt_items
+from tailor.data.profiles import ProfileSpace
 from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
 from tailor.options import FeatureEngineeringOptions, SplitOptions, parse
 
@@ -41,6 +42,15 @@ def write_user_texts(
     own, liked = user_pieces(users, items, interactions, _options(params).text)
     known = [[*first, *then] for first, then in zip(own, liked, strict=True)]
     return pd.DataFrame({c.USER: users[c.USER], "stranger": join_pieces(own), "known": join_pieces(known)})
+
+
+def encode_profiles(users: pd.DataFrame, params: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Turn what users tell of themselves into numbers; return them and how to do it again."""
+    o = _options(params)
+    space = ProfileSpace.learn(users, o.profile, o.text.missing)
+    table = pd.DataFrame(space.encode(users), columns=space.names)
+    table.insert(0, c.USER, users[c.USER].to_numpy())
+    return table, space.state()
 
 
 def build_matrices(

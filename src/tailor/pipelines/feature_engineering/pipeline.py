@@ -24,6 +24,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="write_user_texts",
             ),
             Node(
+                nodes.encode_profiles,
+                ["users", "params:feature_engineering"],
+                ["user_profiles", "profile_space"],
+                name="encode_profiles",
+            ),
+            Node(
                 nodes.order_histories,
                 ["interactions", "users", "items"],
                 "order_matrix",

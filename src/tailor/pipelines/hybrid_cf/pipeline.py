@@ -13,13 +13,22 @@ def _hybrid() -> Pipeline:
         [
             Node(
                 nodes.select_hybrid,
-                [*_DATA, "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
+                [*_DATA, "user_profiles", "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
                 ["choice", "trials"],
                 name="select_hybrid",
             ),
             Node(
                 nodes.fit_hybrid,
-                [*_DATA[:2], "order_matrix", _DATA[2], "item_embeddings", "choice", "params:hybrid_cf", "params:seed"],
+                [
+                    *_DATA[:2],
+                    "order_matrix",
+                    _DATA[2],
+                    "user_profiles",
+                    "item_embeddings",
+                    "choice",
+                    "params:hybrid_cf",
+                    "params:seed",
+                ],
                 ["validation_model", "model", "price_list", "fusions"],
                 name="fit_hybrid",
             ),
@@ -31,7 +40,8 @@ def _on(encoder: str) -> Pipeline:
     return Pipeline(
         _hybrid(),
         namespace=encoder,
-        inputs={name: name for name in (*_DATA, "order_matrix")} | {"item_embeddings": f"item_embeddings_{encoder}"},
+        inputs={name: name for name in (*_DATA, "order_matrix", "user_profiles")}
+        | {"item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
         parameters={
             "params:hybrid_cf": "params:hybrid_cf",

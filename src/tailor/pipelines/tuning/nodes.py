@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor.cf.registry import build
+from tailor.data.profiles import rows
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
@@ -78,6 +79,7 @@ def _tune_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
+    profiles: pd.DataFrame,
     embeddings: Embeddings,
     params: dict[str, Any],
     hybrid: dict[str, Any],
@@ -85,7 +87,8 @@ def _tune_hybrid(
 ) -> Outcome:
     """Search the hybrid's arms; a trial may be given up after its factorization."""
     o, h = _options(params, hybrid)
-    holdout, features = Holdout.build(train, validation, items, seed), embeddings.vectors
+    holdout = Holdout.build(train, validation, items, seed, profiles=rows(profiles))
+    features = embeddings.vectors
 
     def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:
         mf = selection.fit_factors(holdout, features, settings, h, seed)

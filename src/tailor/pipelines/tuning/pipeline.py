@@ -13,14 +13,14 @@ _PARAMS = ["params:tuning", "params:hybrid_cf", "params:seed"]
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``tuning``."""
-    searches: dict[str, tuple[Callable[..., Any], str]] = {
-        "baseline_search": (nodes.tune_baselines, "item_embeddings_frozen"),
-        "frozen_search": (nodes.tune_frozen, "item_embeddings_frozen"),
-        "lora_search": (nodes.tune_lora, "item_embeddings_lora"),
+    searches: dict[str, tuple[Callable[..., Any], list[str]]] = {
+        "baseline_search": (nodes.tune_baselines, ["item_embeddings_frozen"]),
+        "frozen_search": (nodes.tune_frozen, ["user_profiles", "item_embeddings_frozen"]),
+        "lora_search": (nodes.tune_lora, ["user_profiles", "item_embeddings_lora"]),
     }
     tune = [
-        Node(function, [*_DATA, embeddings, *_PARAMS], output, name=function.__name__)
-        for output, (function, embeddings) in searches.items()
+        Node(function, [*_DATA, *evidence, *_PARAMS], output, name=function.__name__)
+        for output, (function, evidence) in searches.items()
     ]
     after = [
         Node(nodes.choose, list(searches), ["tuned_parameters", "tuning_trials", "tuning_importances"], name="choose"),

@@ -1,0 +1,129 @@
+"""What users tell of themselves: how it becomes numbers, what it predicts, and who is served by it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from tailor.cf.profile import Profile
+from tailor.data.profiles import ProfileSpace, rows
+from tailor.errors import BadInputError, ConfigurationError
+from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.scorer import Hybrid
+from tailor.options import ProfileOptions, ProfileRidgeOptions
+from tailor.pipelines.feature_engineering.nodes import encode_profiles
+from tailor.schemas import UserProfiles
+from tests.conftest import by_source
+from tests.unit.test_cf import FAST
+
+USERS = pd.DataFrame(
+    {
+        "user_id": [f"u{at}" for at in range(40)],
+        "n_train": [5] * 39 + [0],
+        "gender": ["F", "M", "F", "unknown"] * 9 + ["F", "x", None, "M"],
+        "age": np.arange(40) + 15.0,
+    }
+)
+OPTIONS = ProfileOptions(columns=["gender", "age"], bins=4, min_users=5)
+SPACE = ProfileSpace.learn(USERS, OPTIONS, ["unknown"])
+
+
+def test_values_and_intervals():
+    gender, age = SPACE.columns
+    assert gender.values == ("F", "M")  # noqa: PD011  ("x" is too rare, "unknown" missing)
+    assert gender.shares == (19 / 28, 9 / 28)  # of those who tell; the user without train rows is not asked
+    ages = USERS["age"][:39]
+    assert age.edges == tuple(np.quantile(ages, [0.25, 0.5, 0.75]))
+    assert len(age.values) == 4
+    assert SPACE.names[:2] == ["gender=F", "gender=M"]
+
+
+def test_rows_are_centred_and_nothing_told_is_zero():
+    table = SPACE.encode(USERS)
+    assert table.shape == (40, 6)
+    np.testing.assert_allclose(table[0, :2], [1 - 19 / 28, -9 / 28], rtol=1e-6)
+    assert not table[3, :2].any()  # unknown
+    assert not table[37, :2].any()  # too rare
+    np.testing.assert_allclose(table[:39, 2:].mean(axis=0), 0, atol=1e-6)
+    assert not SPACE.encode(pd.DataFrame({"other": [1, 2]})).any()
+
+
+def test_what_requests_tell_is_read_as_the_table_is():
+    told = SPACE.encode_told([{"gender": "M", "age": 33}, {"age": "16"}, {}])
+    asked = pd.DataFrame({"gender": ["M", None, None], "age": [33.0, 16.0, np.nan]})
+    np.testing.assert_array_equal(told, SPACE.encode(asked))
+    assert not told[2].any()
+    with pytest.raises(BadInputError, match=r"Unknown profile field 'gendre'. Did you mean 'gender'\?"):
+        SPACE.encode_told([{"gendre": "F"}])
+
+
+def test_a_space_is_plain_json():
+    again = ProfileSpace.from_state(json.loads(json.dumps(SPACE.state())))
+    assert again == SPACE
+
+
+def test_a_column_that_is_not_there():
+    with pytest.raises(ConfigurationError, match=r"names 'gendre'. Did you mean 'gender'\?"):
+        ProfileSpace.learn(USERS, ProfileOptions(columns=["gendre"]), [])
+
+
+def test_the_node_writes_what_the_schema_demands():
+    table, state = encode_profiles(USERS, {"profile": {"columns": ["gender", "age"], "bins": 4}})
+    UserProfiles.validate(table)
+    assert rows(table).shape == (40, len(ProfileSpace.from_state(state).names))
+    nothing, _ = encode_profiles(USERS, {})
+    UserProfiles.validate(nothing)
+    assert rows(nothing).shape == (40, 0)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just("unknown")), min_size=1, max_size=60))
+def test_any_column_gives_finite_numbers(values):
+    users = pd.DataFrame({"user_id": range(len(values)), "n_train": 1, "age": values})
+    table = ProfileSpace.learn(users, ProfileOptions(columns=["age"], min_users=1), ["unknown"]).encode(users)
+    assert np.isfinite(table).all()
+    assert (np.abs(table) <= 1).all()
+
+
+def test_profile_is_ridge_regression_around_the_mean():
+    rng = np.random.default_rng(0)
+    R = sparse.csr_matrix((rng.random((30, 7)) < 0.4).astype(np.float32))
+    X = rng.normal(size=(30, 3)).astype(np.float32)
+    X[:5] = 0
+    found = Profile(ProfileRidgeOptions(regularization=2.0), 0, X).fit(R, np.ones(7, bool))
+    known = np.diff(R.indptr) > 0
+    p = R[known].toarray().mean(axis=0)
+    B = np.linalg.solve(X[known].T @ X[known] + 2 * np.eye(3), X[known].T @ (R[known].toarray() - p))
+    scores = found.score(R[:9], np.array([0, 5, 6, -1, 7, 8, 9, 10, 11]))
+    np.testing.assert_allclose(scores[1], p + X[5] @ B, rtol=1e-4)
+    np.testing.assert_allclose(scores[0], p, rtol=1e-6)  # tells nothing
+    np.testing.assert_array_equal(scores[3], scores[0])  # nobody
+    met = found.meeting(np.array([[1.0, 0, 0], [0, 2.0, 0]], np.float32))
+    np.testing.assert_allclose(met.score(R[:2], np.array([-3, -2])), p + np.array([2 * B[1], B[0]]), rtol=1e-4)
+    assert met.tells(np.array([-1, -2, 0, 5])).tolist() == [False, True, False, True]
+
+
+def test_without_profiles_it_says_nothing(tables):
+    train = tables.matrices["train"]
+    assert not Profile(ProfileRidgeOptions()).fit(train, tables.warm).score(train[:3]).any()
+    with pytest.raises(BadInputError, match="there are 500 profiles of"):
+        Profile(ProfileRidgeOptions(), 0, np.zeros((500, 1), np.float32)).fit(train[:100], tables.warm)
+
+
+def test_a_planted_profile_serves_strangers(tables, planted):
+    """Users' clusters as profiles: who tells the cluster, and nothing else, gets its items."""
+    train = tables.matrices["train"]
+    cluster = planted.user_cluster[tables.users["user_id"]].to_numpy()
+    told = np.eye(cluster.max() + 1, dtype=np.float32)[cluster] - np.float32(1 / (cluster.max() + 1))
+    gate = Gate(warm=Fusion(by_source(mf=1)), newcomer=((0, by_source(profile=1)),))
+    scorer = Hybrid(FAST["hybrid"], 0, gate, profiles=told).fit(train, tables.warm, tables.features)
+    nobody = sparse.csr_matrix((len(told), train.shape[1]), dtype=np.float32)
+    best = scorer.score(nobody, np.arange(len(told))).argmax(axis=1)
+    assert (planted.item_cluster.to_numpy()[best] == cluster).mean() > 0.95
+    again = Hybrid.from_state(scorer.state(), scorer.options)
+    np.testing.assert_allclose(
+        again.score(nobody[:5], np.arange(5)), scorer.score(nobody[:5], np.arange(5)), rtol=1e-4, atol=1e-5
+    )
