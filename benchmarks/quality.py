@@ -147,7 +147,7 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
             accurate = Hybrid(options, seed, scorer.gate, profiles=h.profiles)
             final[model] = trial.final(accurate, model)
             on_validation[model] = h.measure(scorer.with_dials(Dials()), K) | {"prices": fitted.prices}
-            on_validation[model]["fusions"] = fitted.fusions
+            on_validation[model] |= {"fusions": fitted.fusions, "tail_weight": fitted.dials.tail_weight}
         else:
             engine = build(model, settings, seed).fit(h.train, h.warm, trial.features(model))
             on_validation[model] = h.measure(engine, K)
@@ -241,15 +241,6 @@ def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> lis
     return rows
 
 
-def tail_setting(on_validation: dict[str, Any], model: str, best_warm: float) -> float:
-    """Return the largest tail weight that keeps warm NDCG at the best baseline's, both on validation.
-
-    What is to be kept on test is 0.99 of it: the rest is for what prices on test are above those on validation.
-    """
-    rows = [r for r in on_validation[model]["prices"] if r["dial"] == "tail_weight"]
-    return max((r["value"] for r in rows if r["accuracy"] >= best_warm), default=0.0)
-
-
 def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Values], dict[str, Any]]:
     """Fit and look once; per model its values, and what else is worth telling."""
     models, on_validation = fit_all(trial, chosen)
@@ -259,10 +250,9 @@ def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str,
         values[name] = found | newcomers(trial, engine)
         means = {k: round(float(np.nanmean(v)), 4) for k, v in values[name].items()}
         print(f"{trial.catalogue.env} seed {trial.catalogue.seed} {name:17s} {means}", flush=True)
-    best_warm = max(on_validation[name][c.WARM] for name in BASELINES if name in on_validation)
     for name in HYBRIDS:
         kept = Turned(trial, models[name])
-        weight = tail_setting(on_validation, name, best_warm)
+        weight = on_validation[name]["tail_weight"]  # what mixture.max_tail_price affords on validation
         values[f"{name} on the tail dial"], _ = look(trial, kept.at(Dials(tail_weight=weight)))
         curves = dial_curves(trial, kept, on_validation[name]["prices"])
         told["dials"][name] = {"tail_weight": weight, "curves": curves}
