@@ -11,6 +11,7 @@ import mlflow
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, Trial, TrialState
+from pydantic import TypeAdapter
 
 from tailor.errors import ConfigurationError
 from tailor.options import Choices, Space, TuningOptions
@@ -89,7 +90,7 @@ def search(
     """
     if options.method == "none" or not space:
         return Outcome(model, {}, pd.DataFrame(), {})
-    study = _study(model, options, identity, defaults)
+    study = _study(model, space, options, identity, defaults)
     while _finished(study) < options.n_trials:
         study.sampler = _sampler(options.method, seed + len(study.get_trials(deepcopy=False)))
         _run(study, model, space, evaluate, options)
@@ -98,8 +99,12 @@ def search(
     return Outcome(model, nest(chosen.params), _table(model, study, options, chosen.number), _importances(study))
 
 
-def _study(model: str, options: TuningOptions, identity: str, defaults: list[dict[str, Any]]) -> optuna.Study:
-    told = f"{identity}|{options.model_dump_json(exclude={'n_trials', 'storage', 'min_warm'})}"
+def _study(
+    model: str, space: Space, options: TuningOptions, identity: str, defaults: list[dict[str, Any]]
+) -> optuna.Study:
+    """Open the study of one model: other data, another sampler or another space of its own make it another one."""
+    how = options.model_dump_json(exclude={"n_trials", "storage", "min_warm", "space"})
+    told = f"{identity}|{how}|{TypeAdapter(Space).dump_json(space).decode()}"
     name = f"{model}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
