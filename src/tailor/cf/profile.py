@@ -1,10 +1,11 @@
-"""What people with such a profile take: ridge regression of the interactions on what users tell of themselves.
+"""What people with such a profile take more than others: ridge regression on what users tell of themselves.
 
-    score(u) = p + x_u B,   B = (XᵀX + λI)⁻¹ Xᵀ(R - 1pᵀ),   p = mean row of R
+    score(u) = x_u B,   B = (XᵀX + λI)⁻¹ Xᵀ(R - 1pᵀ),   p = mean row of R
 
-with R the 0/1 interactions of the users with any, X their centred profiles (:mod:`tailor.data.profiles`). A user who
-tells nothing has x = 0 and gets p, the popular items. The linear map from user attributes of Gantner et al. 2010,
-"Learning attribute-to-feature mappings for cold-start recommendations", §4.3, straight to the items.
+with R the 0/1 interactions of the users with any, X their centred profiles (:mod:`tailor.data.profiles`). What is
+popular with everybody, p, is another source's; a user who tells nothing has x = 0. The linear map from user attributes
+of Gantner et al. 2010, "Learning attribute-to-feature mappings for cold-start recommendations", §4.3, straight to the
+items.
 """
 
 import copy
@@ -41,7 +42,7 @@ class Profile(Engine[ProfileRidgeOptions]):
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
         width, n = self.profiles.shape[1], train.shape[1]
-        self.mean, self.weights = np.zeros(n, np.float32), np.zeros((width, n), np.float32)
+        self.weights = np.zeros((width, n), np.float32)
         if not width:
             return
         if len(self.profiles) > train.shape[0]:
@@ -51,7 +52,6 @@ class Profile(Engine[ProfileRidgeOptions]):
         mean = np.asarray(R.mean(axis=0), dtype=np.float64).ravel()
         target = (R.T @ X).T - np.outer(X.sum(axis=0), mean)
         self.weights = np.linalg.solve(X.T @ X + self.options.regularization * np.eye(width), target).astype(np.float32)
-        self.mean = mean.astype(np.float32)
 
     def _told(self, users: NDArray[np.int64]) -> Floats:
         out = np.zeros((len(users), self.profiles.shape[1]), np.float32)
@@ -60,20 +60,19 @@ class Profile(Engine[ProfileRidgeOptions]):
         return out
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return np.asarray(self.mean + self._told(users) @ self.weights, dtype=np.float32)
+        return np.asarray(self._told(users) @ self.weights, dtype=np.float32)
 
     def tells(self, users: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark the users (B,) of whom a profile is known."""
         return np.asarray(self._told(users).any(axis=1))
 
     def _append(self, features: Floats) -> None:
-        none = len(features)
-        self.mean = np.append(self.mean, np.zeros(none, np.float32))
-        self.weights = np.hstack([self.weights, np.zeros((len(self.weights), none), np.float32)])
+        none = np.zeros((len(self.weights), len(features)), np.float32)
+        self.weights = np.hstack([self.weights, none])
 
     def _state(self) -> State:
-        return {"profiles": self.profiles, "mean": self.mean, "weights": self.weights}
+        return {"profiles": self.profiles, "weights": self.weights}
 
     def _load(self, state: State) -> None:
-        self.profiles, self.mean, self.weights = state["profiles"], state["mean"], state["weights"]
+        self.profiles, self.weights = state["profiles"], state["weights"]
         self.strangers = np.zeros((0, self.profiles.shape[1]), np.float32)

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from tailor.hybrid import fusion
-from tailor.hybrid.fitting import fit_cold, fit_newcomers, fit_shift, known_cells
+from tailor.hybrid.fitting import choose_weights, fit_newcomers, fit_shift, known_cells
 from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import SOURCES, Fusion, Gate
 from tailor.hybrid.holdout import Holdout
@@ -55,5 +55,4 @@ def fit_without(
     """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
     cold = holdout.cold[holdout.candidates]
     warm = fusion.fit(cells.columns(~cold), "linear", options, seed, without, climb_to=k)
-    of_cold = fit_cold(cells.columns(cold), options, k, seed, without)
-    return replace(Gate(), warm=warm, cold=of_cold.base)
+    return replace(Gate(), warm=warm, cold=choose_weights(cells.columns(cold), options, k, seed, without))

@@ -1,17 +1,18 @@
 """Fitting the gate on validation: weights for warm and cold items and newcomers, the cold shift, the dials' prices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.base import Mask
+from tailor.cf.base import Floats, Mask
 from tailor.data.matrices import first_of_each_row
 from tailor.hybrid import fusion
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import SOURCES, Fusion, Gate, mix
+from tailor.hybrid.gate import SOURCES, Fusion, Gate, mix, only
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.significance import paired_bootstrap
@@ -80,12 +81,7 @@ def fit_weights(cells: Cells, holdout: Holdout, options: MixtureOptions, k: int,
     """Fit the weights for items with and without train interactions, each over its own candidates."""
     cold = holdout.cold[holdout.candidates]
     warm, rows = choose_fusion(cells.columns(~cold), options, k, seed)
-    return Gate(warm=warm, cold=fit_cold(cells.columns(cold), options, k, seed).base), rows
-
-
-def fit_cold(cells: Cells, options: MixtureOptions, k: int, seed: int, without: tuple[str, ...] = ()) -> Fusion:
-    """Fit the weights for items without train interactions."""
-    return fusion.fit(cells, "linear", options, seed, without, climb_to=k)
+    return Gate(warm=warm, cold=choose_weights(cells.columns(cold), options, k, seed)), rows
 
 
 def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> tuple[Fusion, list[Row]]:
@@ -98,8 +94,7 @@ def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> t
     if len(kinds) == 1:
         return fusion.fit(cells, kinds[0], options, seed, climb_to=k), []
     n = cells.z.shape[1]
-    order = np.random.default_rng([seed, 3]).permutation(n)
-    halves = [np.sort(order[: n // 2]), np.sort(order[n // 2 :])]
+    halves = _halves(n, seed)
     values, rows, kept = {}, [], kinds[0]
     for kind in kinds:
         values[kind] = np.full(n, np.nan)
@@ -152,9 +147,37 @@ def fit_newcomers(
             who = holdout.newcomers[users]
             known, wanted = revealed[users], hidden[users]
             cells = collect(scorer, who, known, known, wanted, items, holdout, whole=False)
-            without = tuple(set(SOURCES) - set(kept))
-            entries.append((n, fusion.fit(cells, "linear", options, seed, without, climb_to=k).base))
+            entries.append((n, choose_weights(cells, options, k, seed, tuple(set(SOURCES) - set(kept)))))
     return replace(gate, newcomer=tuple(entries))
+
+
+def choose_weights(cells: Cells, options: MixtureOptions, k: int, seed: int, without: tuple[str, ...] = ()) -> Floats:
+    """Return weights (S,) from few users: popularity alone, the loss' optimum, or where the climb from it ends.
+
+    Each is fitted on one half of the users and judged on the other; the simplest of the best by mean NDCG@k is fitted
+    on all. Popularity is left out where it must not speak or has nothing to say.
+    """
+
+    def optimum(of: Cells) -> Fusion:
+        return fusion.fit(of, "linear", options, seed, without)
+
+    def climbed(of: Cells) -> Fusion:
+        return fusion.fit(of, "linear", options, seed, without, climb_to=k)
+
+    ways: list[Callable[[Cells], Fusion]] = [optimum, climbed]
+    if "popular" not in (*without, *cells.silent()):
+        ways.insert(0, lambda _: Fusion(only("popular")))
+    halves, means = _halves(cells.z.shape[1], seed), []
+    for way in ways:
+        found = [(way(cells.take(fitted)), cells.take(judged)) for fitted, judged in (halves, halves[::-1])]
+        values = np.concatenate([of.measure(rule.score(list(of.z), of.sides), k) for rule, of in found])
+        means.append(round(float(np.nanmean(values)), 6) if np.isfinite(values).any() else 0.0)
+    return ways[int(np.argmax(means))](cells).base
+
+
+def _halves(n: int, seed: int) -> list[NDArray[np.int64]]:
+    order = np.random.default_rng([seed, 3]).permutation(n)
+    return [np.sort(order[: n // 2]), np.sort(order[n // 2 :])]
 
 
 def fit_shift(
