@@ -15,7 +15,7 @@ from scipy import sparse
 from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.cf.baselines import Constant, Popular, TextKNN
 from tailor.cf.ease import EASE
-from tailor.cf.ials import IALS
+from tailor.cf.ials import IALS, products
 from tailor.cf.kernel import TextKernel
 from tailor.cf.profile import Profile
 from tailor.cf.registry import register
@@ -172,7 +172,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         """Yield each source's scores (B, n_items), in the order of ``SOURCES``."""
         mf = cast(IALS, self.sources["mf"])
         factors = mf.fold_in(binary(history) if weights is None else weights)
-        of_factors = {"mf": mf.of_users, "text_mf": lambda u: u.astype(np.float32) @ self.text_factors.T}
+        of_factors = {"mf": mf.of_users, "text_mf": lambda u: products(u.astype(np.float32), self.text_factors)}
         for name in SOURCES:
             own = of_factors.get(name)
             yield own(factors) if own else self.sources[name].score(history, users, weights)

@@ -276,13 +276,16 @@ class Recommender:
         """Bar from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
         if settings.exclude_seen:
             scores[cells(past)] = EXCLUDED
-        allowed, strange = histories.named([r.candidates for r in requests], self._item_at, len(self.item_ids))
-        for at in np.flatnonzero([len(r.candidates) > 0 for r in requests]):
-            others = np.ones(scores.shape[1], dtype=bool)
-            others[allowed[[at]].indices] = False
-            scores[at, others] = EXCLUDED
-        scores[cells(histories.named([r.exclude for r in requests], self._item_at, len(self.item_ids))[0])] = EXCLUDED
+        strange = np.zeros(len(requests), dtype=np.int64)
         for row, request in enumerate(requests):
+            if request.candidates:
+                allowed, others = self.places(request.candidates), np.ones(scores.shape[1], dtype=bool)
+                others[allowed[allowed >= 0]] = False
+                strange[row] = int((allowed < 0).sum())
+                scores[row, others] = EXCLUDED
+            if request.exclude:
+                barred = self.places(request.exclude)
+                scores[row, barred[barred >= 0]] = EXCLUDED
             if request.filters:
                 scores[row, ~self.known_facts.passing(request.filters)] = EXCLUDED
         if self.removed is not None:
