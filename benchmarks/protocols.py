@@ -3,7 +3,8 @@
 random: 8:1:1 per user at random, ratings of 3 and more (published: LightGCN .2538, XSimGCL .2750). by_date: the last
 20 % of all rows are test (published there: ALS .265 with coverage .133). Options are searched on validation as in
 `make bench-quality`; what is judged is fitted on train + validation; one look at test. Users who come first in the test
-window have no history and get popular items; they count.
+window have no history, all that is known of them is their profile; they count. The hybrid is looked at along its tail
+dial too; where the product would put it comes from validation.
 """
 
 import logging
@@ -19,6 +20,7 @@ from cold_start import about, write
 
 from tailor import columns as c
 from tailor.metrics.significance import paired_bootstrap
+from tailor.options import Dials
 
 K, SEED = 10, 0
 RESULT = ROOT / "benchmarks" / "results" / "protocols.json"
@@ -49,10 +51,21 @@ def measure(protocol: str) -> dict[str, Any]:
         name: {"ndcg": float(np.nanmean(values[name])), "n_users": int(np.isfinite(values[name]).sum())} | shown
         for name, (_, shown) in found.items()
     }
-    print(protocol, table, flush=True)
+    kept, curve = quality.Turned(trial, models["hybrid_lora"]), []
+    for weight in (0.0, 0.25, 0.5, 0.75, 1.0, on_validation["hybrid_lora"]["tail_weight"]):
+        per_user, shown = quality.look(trial, kept.at(Dials(tail_weight=weight)), K)
+        curve.append({"tail_weight": weight, "ndcg": float(np.nanmean(per_user[c.WARM]))} | shown)
+    table["hybrid_lora_on_the_tail_dial"] = curve.pop()
+    print(protocol, table, curve, flush=True)
     against = asdict(paired_bootstrap(values["hybrid_lora"], values["ease"], seed=SEED))
     fusions = on_validation["hybrid_lora"]["fusions"]
-    return {"table": table, "hybrid_lora_against_ease": against, "chosen": chosen, "fusions": fusions}
+    return {
+        "table": table,
+        "tail_dial": curve,
+        "hybrid_lora_against_ease": against,
+        "chosen": chosen,
+        "fusions": fusions,
+    }
 
 
 def main() -> None:
