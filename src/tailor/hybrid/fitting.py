@@ -12,7 +12,7 @@ from tailor.data.matrices import first_of_each_row
 from tailor.hybrid import fusion
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import SOURCES, Fusion, Gate, mix, only
+from tailor.hybrid.gate import SOURCES, Fusion, Gate, mix, only, turn
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.significance import paired_bootstrap
@@ -188,23 +188,29 @@ def fit_shift(
     """
     columns = np.flatnonzero(holdout.candidates)
     warm, tail, cold = scorer.warm[columns], scorer.tail[columns], holdout.cold[columns]
-    z, off = list(cells.z), Dials()
+    unshifted = mix(list(cells.z), replace(gate, shift=0.0), Dials(), warm, tail, cells.sides)
+    has_history = (cells.sides.activity > 0)[:, None]
 
-    def mixed(of: Gate, dials: Dials, only: Mask | None = None) -> float:
-        return _mean(cells.measure(mix(z, of, dials, warm, tail, cells.sides), k, only))
+    def at(shift: float, dials: Dials) -> Floats:
+        scores = unshifted.copy()
+        scores[:, ~warm] += np.float32(shift) * has_history
+        return turn(scores, dials, warm, tail)
 
-    shift = max(options.shifts, key=lambda s: (round(mixed(replace(gate, shift=s), off), 6), s))
-    gate = replace(gate, shift=shift)
+    def mixed(shift: float) -> float:
+        return _mean(cells.measure(at(shift, Dials()), k))
+
+    gate = replace(gate, shift=max(options.shifts, key=lambda shift: (round(mixed(shift), 6), shift)))
     settings = np.linspace(0, 1, options.steps + 1).round(6).tolist()
     prices = []
     for value in settings:
-        dials = Dials(cold_exposure=value)
-        prices.append(_price("cold_exposure", value, mixed(gate, dials), mixed(gate, dials, cold)))
+        scores = at(gate.shift, Dials(cold_exposure=value))
+        found = cells.measure(scores, k), cells.measure(scores, k, cold)
+        prices.append(_price("cold_exposure", value, _mean(found[0]), _mean(found[1])))
     exposure = _afforded(prices, options.max_price)
     part, tail_items = cells.columns(~cold), holdout.tail[columns][~cold]
+    accurate = mix(list(part.z), gate, Dials(), warm[~cold], tail[~cold], part.sides)
     for value in settings:
-        dials = Dials(tail_weight=value)
-        scores = mix(list(part.z), gate, dials, warm[~cold], tail[~cold], part.sides)
+        scores = turn(accurate.copy(), Dials(tail_weight=value), warm[~cold], tail[~cold])
         found = part.measure(scores, k), part.measure(scores, k, tail_items)
         prices.append(_price("tail_weight", value, _mean(found[0]), _mean(found[1])))
     weight = _afforded(prices[len(settings) :], options.max_tail_price)

@@ -211,31 +211,35 @@ def fit(
 
 
 def climb(cells: Cells, fusion: Fusion, k: int, free: NDArray[np.bool_]) -> Fusion:
-    """Return ``fusion`` with ``base`` (S,) at a local maximum of mean NDCG@k; only ``free`` sources move.
+    """Return a ``linear`` fusion with ``base`` (S,) at a local maximum of mean NDCG@k; only ``free`` sources move.
 
-    Looks at ``_CLIMBERS`` evenly spaced users at most.
+    Looks at ``_CLIMBERS`` evenly spaced users at most. A step reads the scores so far and one source, not all.
     """
     n = cells.z.shape[1]
     part = cells if n <= _CLIMBERS else cells.take(np.linspace(0, n - 1, _CLIMBERS).astype(np.int64))
-    z = list(part.z)
+    z, places = list(part.z), np.flatnonzero(free)
 
-    def measured(base: Floats) -> float:
-        return float(np.nanmean(part.measure(replace(fusion, base=base).score(z, part.sides), k)))
+    def scored(base: Floats) -> Floats:
+        return Fusion(base).score(z, part.sides)
 
-    places = np.flatnonzero(free)
-    starts = [(measured(base), base) for base in (fusion.base, *(only(SOURCES[s]) for s in places))]
+    def measured(scores: Floats) -> float:
+        return float(np.nanmean(part.measure(scores, k)))
+
+    starts = [(measured(scored(base)), base) for base in (fusion.base, *(only(SOURCES[s]) for s in places))]
     best, base = max(starts, key=lambda start: start[0])
+    scores = scored(base)
     moves = [(s, sign) for s in places for sign in (1, -1)]
     for step in _STEPS:
         for _ in range(_PASSES):
             before = best
             for s, sign in moves:
-                moved = base.copy()
-                moved[s] += sign * step
-                moved /= np.abs(moved).sum() or 1.0
+                moved = scores + np.float32(sign * step) * z[s]
                 value = measured(moved)
                 if value > best:
-                    best, base = value, moved
+                    base = base.copy()
+                    base[s] += sign * step
+                    length = np.float32(np.abs(base).sum() or 1.0)
+                    best, base, scores = value, base / length, moved / length
             if best == before:
                 break
     return replace(fusion, base=base)
