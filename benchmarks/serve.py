@@ -33,7 +33,7 @@ from tailor.options import IALSOptions
 from tailor.pipelines.evaluation.registry import package_encoders
 from tailor.serving import recommender as serving
 from tailor.serving.facts import Facts
-from tailor.serving.recommender import Recommender
+from tailor.serving.recommender import Recommender, load_encoder
 from tailor.serving.request import Request, Settings
 from tailor.serving.static_encoder import StaticEncoder
 
@@ -120,8 +120,14 @@ def words(served: Recommender, name: str, seed: int = 0) -> dict[str, float]:
     return {f"{name}_{key}": value for key, value in (told | percentiles("query", seconds)).items()}
 
 
-def meaning(tuned: Recommender, static: Recommender) -> dict[str, float]:
-    """Compare the token table with the encoder where no category is named: titles of cold items that are asked for.
+def in_int8(tuned: Recommender, folder: Path) -> Recommender:
+    """Return the same with an encoder that was packaged with int8 weights."""
+    tuned.encoder.save(folder, "int8")
+    return replace(tuned, encoder_of=lambda: load_encoder(folder))
+
+
+def meaning(tuned: Recommender, others: dict[str, Recommender]) -> dict[str, float]:
+    """Compare other encoders with the tuned one where no category is named: titles of cold items that are asked for.
 
     Categories are taken out of the texts; a title is found where its item is among the 20 closest of all.
     """
@@ -130,12 +136,13 @@ def meaning(tuned: Recommender, static: Recommender) -> dict[str, float]:
     cold = np.flatnonzero(~engine.warm)
     titles = [tuned.known_facts.titles[at] for at in cold]
     told = {}
-    for name, served in (("tuned", tuned), ("static", static)):
+    own = tuned.encoder.encode(titles)
+    for name, served in {"tuned": tuned, **others}.items():
         rows = served.encoder.encode(titles)
+        told[f"{name}_cosine_to_tuned"] = float((own * rows).sum(axis=1).mean())
         near = np.argsort(-(rows @ served.features[:, : rows.shape[1]].T), axis=1)[:, :K]
         told[f"{name}_title_found_in_top_20"] = float((near == cold[:, None]).any(axis=1).mean())
-    both = [served.encoder.encode(titles) for served in (tuned, static)]
-    return told | {"static_cosine_to_tuned": float((both[0] * both[1]).sum(axis=1).mean())}
+    return told
 
 
 def sessions(served: Recommender, seed: int = 0) -> dict[str, float]:
@@ -221,7 +228,11 @@ def catalogue(env: str) -> dict[str, float]:
         static = replace(tuned, encoder_of=lambda: cast(StaticEncoder, tuned.student))
         with threadpool_limits(1):
             torch.set_num_threads(1)
-            told |= words(tuned, "tuned") | words(static, "static") | meaning(tuned, static) | sessions(tuned)
+            told |= words(tuned, "tuned") | words(static, "static") | sessions(tuned)
+            small = in_int8(tuned, Path(folder) / "int8")
+            told |= meaning(tuned, {"static": static, "int8": small}) | words(small, "int8")
+            weight = sum(file.stat().st_size for file in (Path(folder) / "int8").iterdir())
+            told["package_encoder_int8_mib"] = weight / 2**20
     return {f"{NAMES[env]}_{name}": value for name, value in told.items()}
 
 
