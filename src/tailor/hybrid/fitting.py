@@ -1,6 +1,5 @@
 """Fitting the gate on validation: weights for warm and cold items and newcomers, the cold shift, the dials' prices."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -158,21 +157,23 @@ def choose_weights(cells: Cells, options: MixtureOptions, k: int, seed: int, wit
     on all. Popularity is left out where it must not speak or has nothing to say.
     """
 
-    def optimum(of: Cells) -> Fusion:
-        return fusion.fit(of, "linear", options, seed, without)
+    free = fusion.may_speak(cells, without)
 
-    def climbed(of: Cells) -> Fusion:
-        return fusion.fit(of, "linear", options, seed, without, climb_to=k)
+    def ways(of: Cells) -> list[Fusion]:
+        start = fusion.fit(of, "linear", options, seed, without)
+        alone = [Fusion(only("popular"))] if free[SOURCES.index("popular")] else []
+        return [*alone, start, fusion.climb(of, start, k, free)]
 
-    ways: list[Callable[[Cells], Fusion]] = [optimum, climbed]
-    if "popular" not in (*without, *cells.silent()):
-        ways.insert(0, lambda _: Fusion(only("popular")))
-    halves, means = _halves(cells.z.shape[1], seed), []
-    for way in ways:
-        found = [(way(cells.take(fitted)), cells.take(judged)) for fitted, judged in (halves, halves[::-1])]
-        values = np.concatenate([of.measure(rule.score(list(of.z), of.sides), k) for rule, of in found])
-        means.append(round(float(np.nanmean(values)), 6) if np.isfinite(values).any() else 0.0)
-    return ways[int(np.argmax(means))](cells).base
+    first, second = _halves(cells.z.shape[1], seed)
+    judged: list[NDArray[np.float64]] = []
+    for fitted_on, judged_on in ((first, second), (second, first)):
+        other = cells.take(judged_on)
+        judged.append(
+            np.stack([other.measure(f.score(list(other.z), other.sides), k) for f in ways(cells.take(fitted_on))])
+        )
+    values = np.hstack(judged)
+    means = np.round(np.nanmean(values, axis=1), 6) if np.isfinite(values).any() else np.zeros(len(values))
+    return ways(cells)[int(np.argmax(means))].base
 
 
 def _halves(n: int, seed: int) -> list[NDArray[np.int64]]:

@@ -198,7 +198,7 @@ def fit(
         without: sources whose weights stay 0, as those do that tell no two items apart.
         climb_to: k of the NDCG@k that the weights of ``linear`` climb in the end; None: they stay at the loss' optimum.
     """
-    free = np.array([name not in (*without, *cells.silent()) for name in SOURCES])
+    free = may_speak(cells, without)
     model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2)
     if not cells.positives.nnz:
         return Fusion(np.array(free / max(free.sum(), 1), np.float32))
@@ -208,6 +208,11 @@ def fit(
         _for_some_epochs(model, loss, options.epochs)
     found = model.export()
     return climb(cells, found, climb_to, free) if kind == "linear" and climb_to else found
+
+
+def may_speak(cells: Cells, without: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Mark the sources (S,) that may have a weight: not left out, and telling items apart."""
+    return np.array([name not in (*without, *cells.silent()) for name in SOURCES])
 
 
 def climb(cells: Cells, fusion: Fusion, k: int, free: NDArray[np.bool_]) -> Fusion:
