@@ -15,7 +15,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.matrices import bucket_items, category_matrix, learnt_items, pseudo_cold_items, warm_items
-from tailor.data.profiles import rows
+from tailor.data.told import Told
 from tailor.lm.text import unpack_pieces
 from tailor.lm.train import Lesson
 
@@ -42,9 +42,9 @@ class Catalogue:
         return self.data["users"]
 
     @property
-    def profiles(self) -> np.ndarray:
-        """What users tell of themselves (U, q)."""
-        return rows(self.data["user_profiles"])
+    def told(self) -> Told:
+        """What is told of users and moments."""
+        return Told(**self.data["told"])
 
     def matrix(self, split: str) -> sparse.csr_matrix:
         """One split."""

@@ -36,7 +36,7 @@ def holdout(env: str) -> tuple[Holdout, np.ndarray, dict[str, Any]]:
     d = prepare(env, 0)
     vectors = embed(d, None, lm_options(d, {"peft": {"method": "frozen"}}))
     return (
-        Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, 0, d.matrix("order"), profiles=d.profiles),
+        Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, 0, d.matrix("order"), told=d.told),
         vectors,
         d.params,
     )

@@ -65,7 +65,7 @@ class Trial:
         """The validation side."""
         d = self.catalogue
         sides = (d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
-        return Holdout.build(*sides, profiles=d.profiles)
+        return Holdout.build(*sides, told=d.told)
 
     @cached_property
     def known(self) -> Matrix:
@@ -144,7 +144,7 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
         if model in HYBRIDS:
             scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
             options = scorer.options.model_copy(update={"dials": Dials()})
-            accurate = Hybrid(options, seed, scorer.gate, profiles=h.profiles)
+            accurate = Hybrid(options, seed, scorer.gate, told=h.told)
             final[model] = trial.final(accurate, model)
             on_validation[model] = h.measure(scorer.with_dials(Dials()), K) | {"prices": fitted.prices}
             on_validation[model] |= {"fusions": fitted.fusions, "tail_weight": fitted.dials.tail_weight}

@@ -46,7 +46,7 @@ def packaged(env: str, folder: Path) -> dict[str, float]:
     d, o = trial.catalogue, trial.options
     settings = o.trials["hybrid"][0]
     scorer, _ = selection.fit_hybrid(trial.holdout, trial.features("hybrid_lora"), settings, o, 0)
-    engine = Hybrid(scorer.options, 0, scorer.gate, scorer.click, trial.catalogue.profiles)
+    engine = Hybrid(scorer.options, 0, scorer.gate, scorer.click, trial.catalogue.told)
     engine.fit(trial.known, trial.warm, trial.vectors["lora"])
     lm = lm_options(d, {})
     text = d.params["feature_engineering"]["text"]

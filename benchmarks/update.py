@@ -46,11 +46,11 @@ def main() -> None:
     logging.disable(logging.INFO)
     d = prepare("ml1m", SEED, data_processing=PROTOCOLS["by_date"])
     features = embed(d, None, lm_options(d, {"peft": {"method": "frozen"}}))
-    h = Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, SEED, d.matrix("order"), profiles=d.profiles)
+    h = Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, SEED, d.matrix("order"), told=d.told)
     o = parse(HybridOptions, d.params["hybrid_cf"], "hybrid_cf")
     scorer, _ = selection.fit_hybrid(h, features, o.trials["hybrid"][0], o, SEED)
     ties, test = tie_ranks(SEED, d.items[c.ITEM]), d.matrix(c.TEST)
-    before = Hybrid(scorer.options, SEED, scorer.gate, profiles=d.profiles).fit(d.matrix(c.TRAIN), d.warm, features)
+    before = Hybrid(scorer.options, SEED, scorer.gate, told=d.told).fit(d.matrix(c.TRAIN), d.warm, features)
     ids = d.items[c.ITEM].to_numpy(dtype=object)
     served = Recommender(before, d.users[c.USER].to_numpy(dtype=object), ids, d.matrix(c.TRAIN), ties)
     came = d.data["interactions"].query("split == 'validation'")[[c.USER, c.ITEM, c.TIMESTAMP]]
@@ -62,7 +62,7 @@ def main() -> None:
     known = updates[1].served.history
     warm = d.warm | (np.bincount(known.indices, minlength=known.shape[1]) > 0)
     started = time.perf_counter()
-    refit = Hybrid(scorer.options, SEED, scorer.gate, profiles=d.profiles).fit(known, warm, features)
+    refit = Hybrid(scorer.options, SEED, scorer.gate, told=d.told).fit(known, warm, features)
     refit_seconds = time.perf_counter() - started
     of_refit, of_before = (values(engine, known, test, ties) for engine in (refit, before))
     told: dict[str, float] = {

@@ -137,22 +137,23 @@ class IALSOptions(Options):
     """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
 
 
-class ProfileOptions(Options):
-    """What users tell of themselves, as evidence for newcomers."""
+class ToldOptions(Options):
+    """What is told of users (evidence for newcomers), or of the moment of an interaction."""
 
     columns: list[str] = []
-    """Columns of the users."""
+    """Columns of the users; of the interactions (``context_*``)."""
     bins: Annotated[int, Field(ge=2, le=100)] = 8
     """Intervals of equal share that a number of more distinct values is cut into."""
-    min_users: Count = 5
-    """A value that fewer train users have counts as missing."""
+    min_rows: Count = 5
+    """A value that fewer train rows (users, interactions) have counts as missing."""
 
 
 class FeatureEngineeringOptions(Options):
     """``parameters/feature_engineering.yml``."""
 
     text: TextOptions = TextOptions()
-    profile: ProfileOptions = ProfileOptions()
+    profile: ToldOptions = ToldOptions()
+    context: ToldOptions = ToldOptions()
     teacher: IALSOptions = IALSOptions()
 
 
@@ -375,6 +376,13 @@ class ProfileRidgeOptions(Options):
     """λ."""
 
 
+class ContextRidgeOptions(Options):
+    """Ridge regression from contexts to items."""
+
+    regularization: Positive = 100.0
+    """λ, in interactions."""
+
+
 class KernelOptions(Options):
     """How items without interactions take after items with a similar text (kernel ridge regression)."""
 
@@ -401,6 +409,8 @@ class HybridOptions(Options):
     """Options of the arm that reads the order, likewise."""
     profile: dict[str, Any] = {}
     """Options of the arm that reads profiles, likewise."""
+    context: dict[str, Any] = {}
+    """Options of the arm that reads contexts, likewise."""
     kernel: dict[str, Any] = {}
     """Options of how cold items take after warm ones, likewise."""
     without: list[Quadratic] = []

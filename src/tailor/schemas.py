@@ -72,13 +72,6 @@ class UserText(pa.DataFrameModel):
     known: Series[str]
 
 
-class UserProfiles(pa.DataFrameModel):
-    """Centred indicators of what users tell of themselves, in the order of the users: user_id, name=value, …"""
-
-    user_id: Series[str] = pa.Field(unique=True)
-    told: Series[float] = pa.Field(alias=r"^.+=.+$", regex=True, coerce=True, required=False, ge=-1, le=1)
-
-
 class Recommendations(pa.DataFrameModel):
     """The lists the metrics are computed from."""
 

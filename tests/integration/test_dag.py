@@ -220,8 +220,8 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
     table = read(finished, "08_reporting/ablation.parquet").set_index("model")
     whole = read(finished, "08_reporting/summary.parquet").set_index("model")
     for encoder in ("frozen", "lora"):
-        # 5 sources, 10 pairs, equal weights, gate off, dials off, all
-        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 5 + 10 + 4
+        # 7 sources (no context is known here), 21 pairs, equal weights, gate off, dials off, all
+        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 7 + 21 + 4
         for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
             assert table.loc[f"all | {encoder}", column] == whole.loc[f"hybrid_{encoder}", column]
         assert table.loc[f"all | {encoder}", "warm NDCG"] > table.loc[f"popular | {encoder}", "warm NDCG"]
@@ -303,4 +303,4 @@ def test_batch_recommendations_are_for_everybody(finished):
     assert batch.groupby("user_id")["rank"].max().eq(20).all()
     path = batch.drop_duplicates("user_id").set_index("user_id")["path"]
     new = users.set_index("user_id")["bucket"] == "new"
-    assert (path[new[new].index] == "popular").all()
+    assert (path[new[new].index] == "profile").all()  # they tell their age

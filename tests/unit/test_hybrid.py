@@ -154,7 +154,7 @@ def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
 def test_sources_are_standardised_over_warm_items(scorer, holdout):
     known = np.flatnonzero(np.diff(holdout.train.indptr) > 0)[:20]
     for name, z in zip(SOURCES, scorer.standardised(holdout.train[known]), strict=True):
-        if name == "profile":  # nobody tells any
+        if name in ("context", "profile"):  # nobody tells any
             assert not z.any()
             continue
         np.testing.assert_allclose(z[:, scorer.warm].mean(axis=1), 0, atol=1e-4)
@@ -238,9 +238,9 @@ def test_a_source_that_must_not_speak_stays_silent(cells):
 
 
 def test_a_source_that_tells_no_items_apart_has_no_weight(cells):
-    assert cells.silent() == ("profile",)
+    assert cells.silent() == ("context", "profile")
     found = fusion.fit(cells, "linear", MixtureOptions(), 0, climb_to=10).base
-    assert found[SOURCES.index("profile")] == 0
+    assert found[[SOURCES.index(name) for name in cells.silent()]].tolist() == [0, 0]
 
 
 def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
@@ -267,7 +267,7 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
 
 def test_without_positives_all_that_speak_weigh_alike(cells):
     nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
-    even = [(name != "profile") / 6 for name in SOURCES]
+    even = [(name not in cells.silent()) / 6 for name in SOURCES]
     assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == pytest.approx(even)
 
 

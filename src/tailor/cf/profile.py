@@ -2,7 +2,7 @@
 
     score(u) = x_u B,   B = (XᵀX + λI)⁻¹ Xᵀ(R - 1pᵀ),   p = mean row of R
 
-with R the 0/1 interactions of the users with any, X their centred profiles (:mod:`tailor.data.profiles`). What is
+with R the 0/1 interactions of the users with any, X their centred profiles (:mod:`tailor.data.told`). What is
 popular with everybody, p, is another source's; a user who tells nothing has x = 0. The linear map from user attributes
 of Gantner et al. 2010, "Learning attribute-to-feature mappings for cold-start recommendations", §4.3, straight to the
 items.
@@ -53,18 +53,19 @@ class Profile(Engine[ProfileRidgeOptions]):
         target = (R.T @ X).T - np.outer(X.sum(axis=0), mean)
         self.weights = np.linalg.solve(X.T @ X + self.options.regularization * np.eye(width), target).astype(np.float32)
 
-    def _told(self, users: NDArray[np.int64]) -> Floats:
+    def of(self, users: NDArray[np.int64]) -> Floats:
+        """Return the profiles (B, q) of users, 0 where nothing is told."""
         out = np.zeros((len(users), self.profiles.shape[1]), np.float32)
         known, strange = (users >= 0) & (users < len(self.profiles)), (users < -1) & (-2 - users < len(self.strangers))
         out[known], out[strange] = self.profiles[users[known]], self.strangers[-2 - users[strange]]
         return out
 
     def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return np.asarray(self._told(users) @ self.weights, dtype=np.float32)
+        return np.asarray(self.of(users) @ self.weights, dtype=np.float32)
 
     def tells(self, users: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark the users (B,) of whom a profile is known."""
-        return np.asarray(self._told(users).any(axis=1))
+        return np.asarray(self.of(users).any(axis=1))
 
     def _append(self, features: Floats) -> None:
         none = np.zeros((len(self.weights), len(features)), np.float32)

@@ -17,6 +17,9 @@ from tailor.options import Dials, MixtureOptions
 def variants(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> dict[str, Hybrid]:
     """Return scorers on the same fitted sources: each source alone, each pair, all, and all with one part off.
 
+    Sources that say nothing in this catalogue are left out.
+
+
     * ``all``: the scorer as it is.
     * ``dials off``: the accuracy ranking.
     * ``gate off``: weights that depend on neither popularity, activity nor history length.
@@ -40,8 +43,9 @@ def variants(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
         gate = fit_without(cells, holdout, tuple(set(SOURCES) - set(kept)), plain, k, seed)
         return shifted(fit_newcomers(scorer, gate, holdout, plain, k, seed, kept))
 
-    even = np.full(len(SOURCES), 1 / len(SOURCES), np.float32)
-    found = {" + ".join(kept): of(kept) for n in (1, 2) for kept in combinations(SOURCES, n)}
+    speaking = [name for name in SOURCES if name not in cells.silent()]
+    even = np.array([name in speaking for name in SOURCES], np.float32) / np.float32(len(speaking))
+    found = {" + ".join(kept): of(kept) for n in (1, 2) for kept in combinations(speaking, n)}
     found["equal weights"] = shifted(Gate(warm=Fusion(even), cold=even))
     found["gate off"] = shifted(fit_without(cells, holdout, (), plain, k, seed))
     found["dials off"] = scorer.with_dials(Dials())

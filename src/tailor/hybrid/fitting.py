@@ -54,9 +54,12 @@ def collect(
     holdout: Holdout,
     whole: bool,
 ) -> Cells:
-    """Score some users' histories (U, n_items) over the items of a mask, in blocks."""
+    """Score some users' histories (U, n_items) over the items of a mask, in blocks, in the moments they acted in."""
     columns = np.flatnonzero(items)
     starts = progress(range(0, history.shape[0], _BLOCK), "gate: sources", "block")
+    if holdout.told.asked.size:
+        scorer = scorer.meeting(scorer.profiles_of(users), holdout.told.asked[users])
+        users = -2 - np.arange(len(users))
     blocks = ((history[start : start + _BLOCK], users[start : start + _BLOCK]) for start in starts)
     parts = [np.stack([z[:, columns] for z in scorer.standardised(rows, who)]) for rows, who in blocks]
     shown = np.ones((history.shape[0], len(columns)), dtype=bool)

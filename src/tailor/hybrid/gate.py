@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tailor.cf.base import Floats, Mask, State
 from tailor.options import Dials
 
-SOURCES = ("mf", "text_mf", "ease", "sequence", "text", "profile", "popular")
+SOURCES = ("mf", "text_mf", "ease", "sequence", "text", "context", "profile", "popular")
 _NONE = np.zeros((0, 0), np.float32)
 
 

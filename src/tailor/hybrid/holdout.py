@@ -1,6 +1,6 @@
 """What choices are made on: a fit that treats pseudo-cold B as cold and some users as new, and the validation rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from tailor import columns as c
 from tailor.cf.base import Engine, Mask
 from tailor.data.hashing import tie_ranks
 from tailor.data.matrices import bucket_items, keep_items, pseudo_cold_items, warm_items
+from tailor.data.told import Told
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
 
@@ -44,8 +45,8 @@ class Holdout:
     """Users that play new ones (their rows are in no fit), internal ids."""
     order: sparse.csr_matrix
     """Train and validation rows without B; values order a user's items (U, n_items)."""
-    profiles: NDArray[np.float32] | None = None
-    """What users tell of themselves (U, q)."""
+    told: Told = field(default_factory=Told.nothing)
+    """What is told of users and of the moments they acted in."""
 
     @classmethod
     def build(
@@ -56,7 +57,7 @@ class Holdout:
         seed: int,
         order: sparse.csr_matrix | None = None,
         newcomers: float = 0.1,
-        profiles: NDArray[np.float32] | None = None,
+        told: Told | None = None,
     ) -> "Holdout":
         """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
 
@@ -69,7 +70,7 @@ class Holdout:
             seed: of the draw.
             order: train and validation rows, values order a user's items; None: a seeded order.
             newcomers: fraction of users.
-            profiles: what users tell of themselves (U, q).
+            told: of users, and of the moments they acted in.
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
@@ -88,7 +89,9 @@ class Holdout:
             order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1
         tail = bucket_items(items, c.TAIL) & warm
         places = keep_items(order, warm)
-        return cls(fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places, profiles)
+        return cls(
+            fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places, told or Told.nothing()
+        )
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""

@@ -6,6 +6,7 @@ gets the popular items.
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import sparse
 
 from tailor.cf.base import Engine, Floats, Mask, State
 from tailor.cf.baselines import Constant, Popular, TextKNN
+from tailor.cf.context import Context
 from tailor.cf.ease import EASE
 from tailor.cf.ials import IALS, products
 from tailor.cf.kernel import TextKernel
@@ -21,10 +23,12 @@ from tailor.cf.profile import Profile
 from tailor.cf.registry import register
 from tailor.cf.sequence import Sequence
 from tailor.data.matrices import binary
+from tailor.data.told import Told
 from tailor.errors import BadInputError
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
 from tailor.options import (
+    ContextRidgeOptions,
     Dials,
     EASEOptions,
     IALSOptions,
@@ -42,6 +46,7 @@ class HybridEngineOptions(Options):
     ials: IALSOptions = IALSOptions()
     ease: EASEOptions = EASEOptions()
     sequence: SequenceOptions = SequenceOptions()
+    context: ContextRidgeOptions = ContextRidgeOptions()
     profile: ProfileRidgeOptions = ProfileRidgeOptions()
     kernel: KernelOptions = KernelOptions()
     dials: Dials = Dials()
@@ -52,7 +57,7 @@ class HybridEngineOptions(Options):
 @register
 class Hybrid(Engine[HybridEngineOptions]):
     """Text-prior iALS, the factors that texts predict, text EASE, what follows on the latest items, text similarity,
-    profiles and popularity in one score.
+    contexts, profiles and popularity in one score.
 
     Items without interactions take after those with similar texts, in every source: :mod:`tailor.cf.kernel`.
     """
@@ -70,9 +75,9 @@ class Hybrid(Engine[HybridEngineOptions]):
         seed: int = 0,
         gate: Gate | None = None,
         click: ClickHead | None = None,
-        profiles: Floats | None = None,
+        told: Told | None = None,
     ) -> None:
-        """Put the arms together; ``profiles``: what the users who will be fitted on tell of themselves (U, q)."""
+        """Put the arms together; ``told``: of the users who will be fitted on, and of their interactions."""
         super().__init__(options, seed)
         self.gate, self.click = gate or Gate(), click
         self._fitted: tuple[str, ...] = ()
@@ -81,7 +86,8 @@ class Hybrid(Engine[HybridEngineOptions]):
             "ease": EASE(options.ease, seed),
             "sequence": Sequence(options.sequence, seed),
             "text": TextKNN(TextKNN.options_class(), seed),
-            "profile": Profile(options.profile, seed, profiles),
+            "context": Context(options.context, seed, told),
+            "profile": Profile(options.profile, seed, None if told is None else told.profiles),
             "popular": Popular(Popular.options_class(), seed),
         }
         for name in options.without:
@@ -110,15 +116,24 @@ class Hybrid(Engine[HybridEngineOptions]):
         return other
 
     @property
-    def profiles(self) -> Floats:
-        """What the fitted users tell of themselves (U, q)."""
-        return cast(Profile, self.sources["profile"]).profiles
+    def told(self) -> Told:
+        """What was told of the fitted users and of their interactions; of a loaded scorer, of the users alone."""
+        of_moments = cast(Context, self.sources["context"]).told
+        return replace(of_moments, profiles=cast(Profile, self.sources["profile"]).profiles)
 
-    def meeting(self, strangers: Floats) -> Self:
-        """Return a scorer that also knows the profiles (s, q) of users -2, -3, …"""
-        other = self._twin(self.options, self.gate)
-        other.sources = self.sources | {"profile": cast(Profile, self.sources["profile"]).meeting(strangers)}
+    def meeting(self, profiles: Floats, moments: Floats) -> Self:
+        """Return a scorer for users -2, -3, … of whom profiles (s, q) and contexts (s, r) are told."""
+        other, sources = self._twin(self.options, self.gate), self.sources
+        met: dict[str, Engine[Any]] = {
+            "context": cast(Context, sources["context"]).meeting(moments),
+            "profile": cast(Profile, sources["profile"]).meeting(profiles),
+        }
+        other.sources = sources | met
         return other
+
+    def profiles_of(self, users: NDArray[np.int64]) -> Floats:
+        """Return what is known of users (B,) by their internal ids: (B, q), 0 of those nobody knows."""
+        return cast(Profile, self.sources["profile"]).of(users)
 
     def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
         """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
@@ -139,7 +154,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         """
         warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
         factors = cast(IALS, self.sources["mf"]).updated(train, warm, features, sweeps)
-        fresh = type(self)(self.options, self.seed, self.gate, self.click, self.profiles)
+        fresh = type(self)(self.options, self.seed, self.gate, self.click, self.told)
         return fresh.fit_around(factors, train, warm, features)
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:

@@ -13,6 +13,7 @@ from tailor.hybrid.fitting import Fitted, fit_gate, fit_shift, fit_weights, know
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import (
+    ContextRidgeOptions,
     EASEOptions,
     HybridOptions,
     IALSOptions,
@@ -75,6 +76,7 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
         ease=parse(EASEOptions, options.ease | settings.get("ease", {}), f"{where}.ease"),
         sequence=parse(SequenceOptions, options.sequence | settings.get("sequence", {}), f"{where}.sequence"),
         profile=parse(ProfileRidgeOptions, options.profile | settings.get("profile", {}), f"{where}.profile"),
+        context=parse(ContextRidgeOptions, options.context | settings.get("context", {}), f"{where}.context"),
         kernel=parse(KernelOptions, options.kernel | settings.get("kernel", {}), f"{where}.kernel"),
         without=tuple(options.without),
     )
@@ -96,7 +98,7 @@ def fit_sources(
     factors: IALS | None = None,
 ) -> Hybrid:
     """Fit the hybrid's arms without pseudo-cold B; ``factors`` is a factorization that is fitted already."""
-    hybrid = Hybrid(_arms(settings, options), seed, profiles=holdout.profiles)
+    hybrid = Hybrid(_arms(settings, options), seed, told=holdout.told)
     return hybrid.fit_around(factors, holdout.train, holdout.warm, features)
 
 

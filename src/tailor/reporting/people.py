@@ -16,7 +16,7 @@ from tailor.hybrid.scorer import Hybrid
 _WORDS = dict(
     zip(
         SOURCES,
-        ("factors", "factors of similar texts", "co-consumption", "order", "text", "profile", "popularity"),
+        ("factors", "factors of similar texts", "co-consumption", "order", "text", "context", "profile", "popularity"),
         strict=True,
     )
 )

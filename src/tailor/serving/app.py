@@ -43,6 +43,7 @@ class RecommendBody(Body):
     weights: Annotated[list[Annotated[float, Field(gt=0, le=asked.MAX_WEIGHT)]], Field(max_length=MAX_IDS)] = []
     query: Annotated[str, Field(max_length=MAX_QUERY)] = ""
     profile: Annotated[dict[str, str | int | float], Field(max_length=20)] = {}
+    context: Annotated[dict[str, str | int | float], Field(max_length=20)] = {}
     filters: Annotated[dict[str, Any], Field(max_length=20)] = {}
     candidates: Ids = []
     exclude: Ids = []

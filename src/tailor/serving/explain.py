@@ -109,7 +109,7 @@ def _worth(
     if len(cold):
         known = scores[:, engine.kernel.landmarks]
         known[SOURCES.index("text_mf")] = known[SOURCES.index("mf")]
-        known[[SOURCES.index(name) for name in ("text", "profile", "popular")]] = 0
+        known[[SOURCES.index(name) for name in ("text", "context", "profile", "popular")]] = 0
         taken = engine.kernel.predict(vectors[cold], known.T)
         found[cold] += (taken * w[cold]).sum(axis=1)
     return np.asarray(found)

@@ -24,7 +24,7 @@ from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.recommender import Recommender
 from tailor.serving.request import Answer, Request, Settings
 
-COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "profile", "filters")
+COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "profile", "context", "filters")
 PARAMS: dict[str, Any] = asdict(Settings())
 _PARAM_TYPES = {
     "k": DataType.long,
@@ -75,6 +75,7 @@ def read_requests(frame: pd.DataFrame) -> list[Request]:
             weights=_numbers(given["weights"][row], row),
             query=_words(given["query"][row], row),
             profile=_mapping(given["profile"][row], "profile", row),
+            context=_mapping(given["context"][row], "context", row),
             filters=_mapping(given["filters"][row], "filters", row),
         )
         for row in range(len(frame))

@@ -14,11 +14,10 @@ from scipy import sparse
 
 from tailor.cf.base import Engine, Floats
 from tailor.cf.ials import IALS
-from tailor.cf.profile import Profile
 from tailor.cf.store import load_engines, load_sparse, save_engines, save_sparse
 from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.matrices import binary, cells
-from tailor.data.profiles import ProfileSpace
+from tailor.data.told import ToldSpace
 from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.gate import SOURCES
@@ -44,7 +43,16 @@ _CATEGORY_GAIN, _EVIDENCE, _PRIOR = 4.0, 5.0, 0.15
 _REASONS = dict(
     zip(
         SOURCES,
-        ("taken_together", "similar_text", "taken_together", "taken_next", "similar_text", "profile", "popular"),
+        (
+            "taken_together",
+            "similar_text",
+            "taken_together",
+            "taken_next",
+            "similar_text",
+            "context",
+            "profile",
+            "popular",
+        ),
         strict=True,
     )
 )
@@ -229,22 +237,28 @@ class Recommender:
     def _introduced(
         self, engine: Engine[Any], users: NDArray[np.int64], requests: Sequence[Request]
     ) -> tuple[Engine[Any], NDArray[np.int64]]:
-        """Return an engine that knows what requests tell of their users, and whom it takes each row for."""
-        told = [r.profile for r in requests if r.profile]
-        if not told:
+        """Return an engine that knows what requests tell of users and moments, and whom it takes each row for."""
+        telling = [at for at, r in enumerate(requests) if r.profile or r.context]
+        if not telling:
             return engine, users
         if not isinstance(engine, Hybrid):
-            raise BadInputError(f"profile: a {type(engine).__name__} reads none, only the hybrid does")
-        strangers = ProfileSpace.from_state(self.about.get("profile_space", {"columns": []})).encode_told(told)
+            raise BadInputError(f"profile, context: a {type(engine).__name__} reads none, only the hybrid does")
+        nothing: dict[str, Any] = {"columns": []}
+        spaces = self.about.get("told_space", {"profile": nothing, "context": nothing})
+        read = {name: ToldSpace.from_state(space) for name, space in spaces.items()}
+        profiles = read["profile"].encode_told([requests[at].profile for at in telling], "profile")
+        stored = [row for row, at in enumerate(telling) if not requests[at].profile]
+        profiles[stored] = engine.profiles_of(users[[telling[row] for row in stored]])
+        moments = read["context"].encode_told([requests[at].context for at in telling], "context")
         who = users.copy()
-        who[[at for at, r in enumerate(requests) if r.profile]] = -2 - np.arange(len(told))
-        return engine.meeting(strangers), who
+        who[telling] = -2 - np.arange(len(telling))
+        return engine.meeting(profiles, moments), who
 
     def _told(self, engine: Engine[Any], who: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark the rows whose users have a profile."""
         if not isinstance(engine, Hybrid):
             return np.zeros(len(who), dtype=bool)
-        return cast(Profile, engine.sources["profile"]).tells(who)
+        return np.asarray(engine.profiles_of(who).any(axis=1))
 
     def _may_scan(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> bool:
         """Whether a few users' factors are all that the lists depend on, and the catalogue is large."""

@@ -34,6 +34,8 @@ class Request:
     profile: Mapping[str, Any] = field(default_factory=dict)
     """What the user tells: {"age": 31, "gender": "F"}, by the model's profile columns; in place of what is known.
     Values that no train user has say nothing."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """Of the moment: {"context_device": "tv"}, by the model's context columns."""
     filters: Mapping[str, Any] = field(default_factory=dict)
     """``categories``: any of a list; a numeric column of the catalogue: {"min": number, "max": number}."""
 
@@ -48,9 +50,12 @@ class Request:
                 raise BadInputError(
                     f"{name}: {len(getattr(self, name))} items in one request; send at most {MAX_ITEMS}"
                 )
-        for name, value in self.profile.items():
-            if not isinstance(value, str | int | float) or len(str(value)) > MAX_VALUE:
-                raise BadInputError(f"profile: {name} is neither a number nor a text of at most {MAX_VALUE} characters")
+        for what, told in (("profile", self.profile), ("context", self.context)):
+            for name, value in told.items():
+                if not isinstance(value, str | int | float) or len(str(value)) > MAX_VALUE:
+                    raise BadInputError(
+                        f"{what}: {name} is neither a number nor a text of at most {MAX_VALUE} characters"
+                    )
         if len(self.query) > MAX_QUERY:
             raise BadInputError(f"query: {len(self.query)} characters; send at most {MAX_QUERY}")
         if len(self.weights) and len(self.weights) != len(self.history):
@@ -119,7 +124,7 @@ class Answer:
     unknown_candidates: int = 0
     """Items of the request's candidates that the catalogue does not have."""
     reasons: list[str] = field(default_factory=list)
-    """Per item what carried its score most: taken_together, taken_next, similar_text, profile, popular, query,
-    category."""
+    """Per item what carried its score most: taken_together, taken_next, similar_text, context, profile, popular,
+    query, category."""
     explanations: list[dict[str, Any]] = field(default_factory=list)
     """Per item, on request: see :mod:`tailor.serving.explain`."""

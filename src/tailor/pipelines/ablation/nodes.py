@@ -7,7 +7,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.cf.base import Engine
-from tailor.data.profiles import rows
+from tailor.data.told import Told
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
 from tailor.metrics import evaluate, report
@@ -25,13 +25,13 @@ def fit_variants(
     validation: Matrix,
     order: Matrix,
     items: pd.DataFrame,
-    profiles: pd.DataFrame,
+    told: dict[str, Any],
     params: dict[str, Any],
     seed: int,
 ) -> Engines:
     """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
     o = parse(HybridOptions, params, "hybrid_cf")
-    holdout = Holdout.build(train, validation, items, seed, order, profiles=rows(profiles))
+    holdout = Holdout.build(train, validation, items, seed, order, told=Told(**told))
     found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
     whole: Any = final["hybrid"]
     return {name: whole.with_gate(scorer.gate).with_dials(scorer.options.dials) for name, scorer in found.items()}

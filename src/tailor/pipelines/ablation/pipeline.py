@@ -18,7 +18,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "validation_matrix",
                 "order_matrix",
                 "items",
-                "user_profiles",
+                "told",
                 "params:hybrid_cf",
                 "params:seed",
             ],

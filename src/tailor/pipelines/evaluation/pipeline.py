@@ -154,7 +154,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "test_stage",
                     "serving_facts",
                     "serving_encoders",
-                    "profile_space",
+                    "told_space",
                     *_PARAMS,
                 ],
                 "recommender",

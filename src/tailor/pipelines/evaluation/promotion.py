@@ -82,7 +82,7 @@ def _champion(
             f"its recipe '{version.tags.get('model')}' is not the challenger's '{registered['model']}', so it cannot "
             "be fitted anew here: set evaluation.registered to the champion's model, or move the alias by hand"
         )
-    refitted = Hybrid(engine.options, engine.seed, engine.gate, profiles=own.profiles)
+    refitted = Hybrid(engine.options, engine.seed, engine.gate, told=own.told)
     features = own.sources["text"].features
     return refitted.fit(train, warm_items(items), features), f"champion: recipe of version {version.version} refitted"
 

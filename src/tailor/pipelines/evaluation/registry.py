@@ -108,7 +108,7 @@ def build_recommender(
     stage: Stage,
     facts: Facts,
     encoders: Encoders,
-    profile_space: dict[str, Any],
+    told_space: dict[str, Any],
     params: dict[str, Any],
     seed: int,
 ) -> Recommender:
@@ -128,7 +128,7 @@ def build_recommender(
             "seed": seed,
             "text": facts.text,
             "scenarios": scenarios,
-            "profile_space": profile_space,
+            "told_space": told_space,
         },
         facts=facts,
         encoder_of=encoders.encoder_of,
@@ -150,9 +150,7 @@ def register(
         _log_language_model(adapter, embeddings, Path(folder) / "language_model")
     o = parse(EvaluationOptions, params, "evaluation")
     info = log_package(recommender, model_name, o.encoder_weights)
-    about = {
-        key: value for key, value in recommender.about.items() if key not in ("text", "scenarios", "profile_space")
-    }
+    about = {key: value for key, value in recommender.about.items() if key not in ("text", "scenarios", "told_space")}
     tags = fingerprint | about | {name: tracked[name] for name in ("git_commit", "run_id")}
     number, alias = info.registered_model_version, _give_alias(model_name, info.registered_model_version)
     tag(model_name, number, tags)

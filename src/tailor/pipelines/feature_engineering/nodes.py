@@ -10,7 +10,7 @@ from tailor import columns as c
 from tailor.cf.ials import PlainIALS
 from tailor.data.catalogue import split_matrix
 from tailor.data.matrices import binary, keep_items, learnt_items
-from tailor.data.profiles import ProfileSpace
+from tailor.data.told import Told, ToldSpace
 from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
 from tailor.options import FeatureEngineeringOptions, SplitOptions, parse
 
@@ -44,13 +44,16 @@ def write_user_texts(
     return pd.DataFrame({c.USER: users[c.USER], "stranger": join_pieces(own), "known": join_pieces(known)})
 
 
-def encode_profiles(users: pd.DataFrame, params: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Turn what users tell of themselves into numbers; return them and how to do it again."""
-    o = _options(params)
-    space = ProfileSpace.learn(users, o.profile, o.text.missing)
-    table = pd.DataFrame(space.encode(users), columns=space.names)
-    table.insert(0, c.USER, users[c.USER].to_numpy())
-    return table, space.state()
+def encode_told(
+    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Turn what is told of users and moments into numbers; return them and how to do it again."""
+    o, train = _options(params), keep_train(interactions)
+    missing, where = o.text.missing, "feature_engineering"
+    of_users = ToldSpace.learn(users[users[c.N_TRAIN] > 0], o.profile, missing, f"{where}.profile")
+    of_moments = ToldSpace.learn(train, o.context, missing, f"{where}.context")
+    told = Told.gather((of_users, of_moments), users, items, interactions)
+    return told.arrays(), {"profile": of_users.state(), "context": of_moments.state()}
 
 
 def build_matrices(

@@ -24,10 +24,10 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="write_user_texts",
             ),
             Node(
-                nodes.encode_profiles,
-                ["users", "params:feature_engineering"],
-                ["user_profiles", "profile_space"],
-                name="encode_profiles",
+                nodes.encode_told,
+                ["users", "items", "interactions", "params:feature_engineering"],
+                ["told", "told_space"],
+                name="encode_told",
             ),
             Node(
                 nodes.order_histories,

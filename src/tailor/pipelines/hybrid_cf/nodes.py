@@ -8,7 +8,7 @@ from scipy import sparse
 from tailor.cf.base import Engine
 from tailor.cf.registry import build
 from tailor.data.matrices import warm_items
-from tailor.data.profiles import rows
+from tailor.data.told import Told
 from tailor.hybrid import selection
 from tailor.hybrid.fitting import FUSION_COLUMNS
 from tailor.hybrid.holdout import Holdout
@@ -57,14 +57,14 @@ def select_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    profiles: pd.DataFrame,
+    told: dict[str, Any],
     embeddings: Embeddings,
     params: dict[str, Any],
     tuned: dict[str, Any],
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose the options of the hybrid's arms on validation, or take those of a search."""
-    holdout = Holdout.build(train, validation, items, seed, profiles=rows(profiles))
+    holdout = Holdout.build(train, validation, items, seed, told=Told(**told))
     return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed, tuned)
 
 
@@ -73,7 +73,7 @@ def fit_hybrid(
     validation: sparse.csr_matrix,
     order: sparse.csr_matrix,
     items: pd.DataFrame,
-    profiles: pd.DataFrame,
+    told: dict[str, Any],
     embeddings: Embeddings,
     choice: dict[str, Any],
     params: dict[str, Any],
@@ -81,9 +81,9 @@ def fit_hybrid(
 ) -> tuple[Engines, Engines, pd.DataFrame, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
     options, features = _options(params), embeddings.vectors
-    holdout = Holdout.build(train, validation, items, seed, order, profiles=rows(profiles))
+    holdout = Holdout.build(train, validation, items, seed, order, told=Told(**told))
     scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
-    final = Hybrid(scorer.options, seed, scorer.gate, scorer.click, holdout.profiles)
+    final = Hybrid(scorer.options, seed, scorer.gate, scorer.click, holdout.told)
     final.fit(train, warm_items(items), features)
     prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=FUSION_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, prices, fusions

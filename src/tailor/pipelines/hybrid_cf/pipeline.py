@@ -13,7 +13,7 @@ def _hybrid() -> Pipeline:
         [
             Node(
                 nodes.select_hybrid,
-                [*_DATA, "user_profiles", "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
+                [*_DATA, "told", "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
                 ["choice", "trials"],
                 name="select_hybrid",
             ),
@@ -23,7 +23,7 @@ def _hybrid() -> Pipeline:
                     *_DATA[:2],
                     "order_matrix",
                     _DATA[2],
-                    "user_profiles",
+                    "told",
                     "item_embeddings",
                     "choice",
                     "params:hybrid_cf",
@@ -40,7 +40,7 @@ def _on(encoder: str) -> Pipeline:
     return Pipeline(
         _hybrid(),
         namespace=encoder,
-        inputs={name: name for name in (*_DATA, "order_matrix", "user_profiles")}
+        inputs={name: name for name in (*_DATA, "order_matrix", "told")}
         | {"item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
         parameters={

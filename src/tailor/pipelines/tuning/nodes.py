@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor.cf.registry import build
-from tailor.data.profiles import rows
+from tailor.data.told import Told
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
@@ -79,7 +79,7 @@ def _tune_hybrid(
     train: sparse.csr_matrix,
     validation: sparse.csr_matrix,
     items: pd.DataFrame,
-    profiles: pd.DataFrame,
+    told: dict[str, Any],
     embeddings: Embeddings,
     params: dict[str, Any],
     hybrid: dict[str, Any],
@@ -87,7 +87,7 @@ def _tune_hybrid(
 ) -> Outcome:
     """Search the hybrid's arms; a trial may be given up after its factorization."""
     o, h = _options(params, hybrid)
-    holdout = Holdout.build(train, validation, items, seed, profiles=rows(profiles))
+    holdout = Holdout.build(train, validation, items, seed, told=Told(**told))
     features = embeddings.vectors
 
     def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:

@@ -15,8 +15,8 @@ def create_pipeline(**_: object) -> Pipeline:
     """Wire ``tuning``."""
     searches: dict[str, tuple[Callable[..., Any], list[str]]] = {
         "baseline_search": (nodes.tune_baselines, ["item_embeddings_frozen"]),
-        "frozen_search": (nodes.tune_frozen, ["user_profiles", "item_embeddings_frozen"]),
-        "lora_search": (nodes.tune_lora, ["user_profiles", "item_embeddings_lora"]),
+        "frozen_search": (nodes.tune_frozen, ["told", "item_embeddings_frozen"]),
+        "lora_search": (nodes.tune_lora, ["told", "item_embeddings_lora"]),
     }
     tune = [
         Node(function, [*_DATA, *evidence, *_PARAMS], output, name=function.__name__)

@@ -1,4 +1,4 @@
-"""What users tell of themselves: how it becomes numbers, what it predicts, and who is served by it."""
+"""What users and moments tell: how it becomes numbers, what it predicts, and who is served by it."""
 
 import json
 from dataclasses import replace
@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from tailor.cf.context import Context
 from tailor.cf.profile import Profile
 from tailor.data.hashing import tie_ranks
-from tailor.data.profiles import ProfileSpace, rows
+from tailor.data.told import Told, ToldSpace
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.fitting import fit_weights, known_cells
+from tailor.hybrid.gate import SOURCES, Fusion, Gate
+from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
-from tailor.options import ProfileOptions, ProfileRidgeOptions
-from tailor.pipelines.feature_engineering.nodes import encode_profiles
-from tailor.schemas import UserProfiles
+from tailor.options import ContextRidgeOptions, MixtureOptions, ProfileRidgeOptions, ToldOptions
+from tailor.pipelines.feature_engineering.nodes import encode_told
 from tailor.serving.pyfunc import read_requests
 from tailor.serving.recommender import Recommender
 from tailor.serving.request import Request, Settings
@@ -33,8 +35,8 @@ USERS = pd.DataFrame(
         "age": np.arange(40) + 15.0,
     }
 )
-OPTIONS = ProfileOptions(columns=["gender", "age"], bins=4, min_users=5)
-SPACE = ProfileSpace.learn(USERS, OPTIONS, ["unknown"])
+OPTIONS = ToldOptions(columns=["gender", "age"], bins=4, min_rows=5)
+SPACE = ToldSpace.learn(USERS[USERS["n_train"] > 0], OPTIONS, ["unknown"], "here")
 
 
 def test_values_and_intervals():
@@ -58,37 +60,61 @@ def test_rows_are_centred_and_nothing_told_is_zero():
 
 
 def test_what_requests_tell_is_read_as_the_table_is():
-    told = SPACE.encode_told([{"gender": "M", "age": 33}, {"age": "16"}, {}])
+    told = SPACE.encode_told([{"gender": "M", "age": 33}, {"age": "16"}, {}], "profile")
     asked = pd.DataFrame({"gender": ["M", None, None], "age": [33.0, 16.0, np.nan]})
     np.testing.assert_array_equal(told, SPACE.encode(asked))
     assert not told[2].any()
     with pytest.raises(BadInputError, match=r"Unknown profile field 'gendre'. Did you mean 'gender'\?"):
-        SPACE.encode_told([{"gendre": "F"}])
+        SPACE.encode_told([{"gendre": "F"}], "profile")
 
 
 def test_a_space_is_plain_json():
-    again = ProfileSpace.from_state(json.loads(json.dumps(SPACE.state())))
+    again = ToldSpace.from_state(json.loads(json.dumps(SPACE.state())))
     assert again == SPACE
 
 
 def test_a_column_that_is_not_there():
-    with pytest.raises(ConfigurationError, match=r"names 'gendre'. Did you mean 'gender'\?"):
-        ProfileSpace.learn(USERS, ProfileOptions(columns=["gendre"]), [])
+    with pytest.raises(ConfigurationError, match=r"here.columns names 'gendre'. Did you mean 'gender'\?"):
+        ToldSpace.learn(USERS, ToldOptions(columns=["gendre"]), [], "here")
 
 
-def test_the_node_writes_what_the_schema_demands():
-    table, state = encode_profiles(USERS, {"profile": {"columns": ["gender", "age"], "bins": 4}})
-    UserProfiles.validate(table)
-    assert rows(table).shape == (40, len(ProfileSpace.from_state(state).names))
-    nothing, _ = encode_profiles(USERS, {})
-    UserProfiles.validate(nothing)
-    assert rows(nothing).shape == (40, 0)
+NOTHING = pd.DataFrame({"user_id": [], "item_id": [], "split": []}, dtype=str)
+ITEMS = pd.DataFrame({"item_id": ["a", "b", "c"]})
+
+
+def test_what_the_node_writes_is_read_again():
+    arrays, state = encode_told(USERS, ITEMS, NOTHING, {"profile": {"columns": ["gender", "age"], "bins": 4}})
+    told = Told(**arrays)
+    np.testing.assert_array_equal(told.profiles, ToldSpace.from_state(state["profile"]).encode(USERS))
+    assert told.moments.shape == (0, 0)
+    assert told.asked.shape == (40, 0)
+    nothing = Told(**encode_told(USERS, ITEMS, NOTHING, {})[0])
+    assert nothing.profiles.shape == (40, 0)
+
+
+def test_contexts_are_those_of_train_and_validation_rows():
+    rows = pd.DataFrame(
+        {
+            "user_id": ["u0", "u0", "u1", "u1", "u1", "u2"],
+            "item_id": ["a", "b", "a", "b", "c", "c"],
+            "split": ["train", "train", "train", "validation", "validation", "test"],
+            "context_device": ["tv", "web", "tv", "web", "tv", "tv"],
+        }
+    )
+    arrays, state = encode_told(USERS, ITEMS, rows, {"context": {"columns": ["context_device"], "min_rows": 1}})
+    told, space = Told(**arrays), ToldSpace.from_state(state["context"])
+    assert space.columns[0].shares == (2 / 3, 1 / 3)  # of train rows: tv, web
+    assert told.users.tolist() == [0, 0, 1, 1, 1]
+    assert told.items.tolist() == [0, 1, 0, 1, 2]
+    np.testing.assert_allclose(told.moments[0], [1 / 3, -1 / 3], rtol=1e-6)
+    np.testing.assert_allclose(told.asked[1], told.moments[3:].mean(axis=0), rtol=1e-6)  # web and tv
+    assert not told.asked[[0, 2]].any()
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just("unknown")), min_size=1, max_size=60))
 def test_any_column_gives_finite_numbers(values):
     users = pd.DataFrame({"user_id": range(len(values)), "n_train": 1, "age": values})
-    table = ProfileSpace.learn(users, ProfileOptions(columns=["age"], min_users=1), ["unknown"]).encode(users)
+    table = ToldSpace.learn(users, ToldOptions(columns=["age"], min_rows=1), ["unknown"], "here").encode(users)
     assert np.isfinite(table).all()
     assert (np.abs(table) <= 1).all()
 
@@ -123,7 +149,9 @@ def test_a_planted_profile_serves_strangers(tables, planted):
     cluster = planted.user_cluster[tables.users["user_id"]].to_numpy()
     told = np.eye(cluster.max() + 1, dtype=np.float32)[cluster] - np.float32(1 / (cluster.max() + 1))
     gate = Gate(warm=Fusion(by_source(mf=1)), newcomer=((0, by_source(profile=1)),))
-    scorer = Hybrid(FAST["hybrid"], 0, gate, profiles=told).fit(train, tables.warm, tables.features)
+    scorer = Hybrid(FAST["hybrid"], 0, gate, told=replace(Told.nothing(), profiles=told)).fit(
+        train, tables.warm, tables.features
+    )
     nobody = sparse.csr_matrix((len(told), train.shape[1]), dtype=np.float32)
     best = scorer.score(nobody, np.arange(len(told))).argmax(axis=1)
     assert (planted.item_cluster.to_numpy()[best] == cluster).mean() > 0.95
@@ -137,9 +165,9 @@ def test_a_planted_profile_serves_strangers(tables, planted):
 def served(tables, planted):
     """Every user tells their cluster; nobody's history is looked at for strangers."""
     users = tables.users.assign(cluster=planted.user_cluster[tables.users["user_id"]].to_numpy())
-    space = ProfileSpace.learn(users, ProfileOptions(columns=["cluster"], bins=50, min_users=1), [])
+    space = ToldSpace.learn(users, ToldOptions(columns=["cluster"], bins=50, min_rows=1), [], "here")
     gate = Gate(warm=Fusion(by_source(mf=1)), newcomer=((0, by_source(profile=0.9, popular=0.1)),))
-    engine = Hybrid(FAST["hybrid"], 0, gate, profiles=space.encode(users))
+    engine = Hybrid(FAST["hybrid"], 0, gate, told=replace(Told.nothing(), profiles=space.encode(users)))
     ids = tables.items["item_id"]
     return Recommender(
         engine=engine.fit(tables.matrices["train"], tables.warm, tables.features),
@@ -147,7 +175,7 @@ def served(tables, planted):
         item_ids=ids.to_numpy(dtype=object),
         history=tables.matrices["train"],
         tie_rank=tie_ranks(0, ids),
-        about={"profile_space": space.state()},
+        about={"told_space": {"profile": space.state(), "context": {"columns": []}}},
     )
 
 
@@ -199,8 +227,89 @@ def test_profiles_that_cannot_be_read_are_refused(served):
     with pytest.raises(BadInputError, match="profile: cluster is neither a number nor a text of at most 200"):
         Request(profile={"cluster": "x" * 201})
     plain = replace(served, engine=served.engine.sources["mf"])
-    with pytest.raises(BadInputError, match="profile: a IALS reads none, only the hybrid does"):
+    with pytest.raises(BadInputError, match="profile, context: a IALS reads none, only the hybrid does"):
         plain.recommend([Request(profile={"cluster": 1})])
     with pytest.raises(BadInputError, match="profile in row 0: 'x' is not a mapping"):
         read_requests(pd.DataFrame({"profile": ["x"]}))
     assert read_requests(pd.DataFrame({"profile": [{"cluster": 1}, None]}))[0].profile == {"cluster": 1}
+
+
+def planted_moments(tables, planted, seed=0):
+    """Contexts (tv, web), centred: nine in ten items of cluster 0 are taken on tv, one in ten of the others."""
+    rng, train = np.random.default_rng(seed), tables.matrices["train"].tocoo()
+    cluster = planted.item_cluster.to_numpy()
+    on_tv = np.where(cluster[train.col] == 0, rng.random(train.nnz) < 0.9, rng.random(train.nnz) < 0.1)
+    moments = np.where(on_tv[:, None], [0.7, -0.7], [-0.3, 0.3]).astype(np.float32)
+    asked = np.zeros((train.shape[0], 2), np.float32)
+    return Told(np.zeros((0, 0), np.float32), train.row.astype(np.int64), train.col.astype(np.int64), moments, asked)
+
+
+def test_context_is_ridge_regression_of_single_interactions():
+    told = Told(
+        np.zeros((0, 0), np.float32),
+        np.array([0, 0, 1, 1, 2]),
+        np.array([0, 1, 0, 2, 1]),
+        np.array([[0.5], [-0.5], [0.5], [0.5], [-0.5]], np.float32),
+        np.zeros((3, 1), np.float32),
+    )
+    train = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [0, 0, 0]], np.float32))  # the last row is held out
+    found = Context(ContextRidgeOptions(regularization=2.0), 0, told).fit(train, np.ones(3, bool))
+    X, E = np.array([[0.5], [-0.5], [0.5], [0.5]]), np.eye(3)[[0, 1, 0, 2]]
+    B = np.linalg.solve(X.T @ X + 2 * np.eye(1), X.T @ (E - E.mean(axis=0)))
+    np.testing.assert_allclose(found.weights, B, rtol=1e-5, atol=1e-7)
+    met = found.meeting(np.array([[1.0], [-1.0]], np.float32))
+    nobody = sparse.csr_matrix((3, 3), dtype=np.float32)
+    np.testing.assert_allclose(
+        met.score(nobody, np.array([-3, -2, 0])), np.vstack([-B, B, 0 * B]), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_without_contexts_it_says_nothing(tables):
+    train = tables.matrices["train"]
+    assert not Context(ContextRidgeOptions()).fit(train, tables.warm).score(train[:3]).any()
+
+
+def test_the_gate_finds_what_the_moment_is_worth(tables, planted):
+    """Validation lists are asked for in moments; where those tell the cluster, context speaks."""
+    told = planted_moments(tables, planted)
+    validation = tables.matrices["validation"].tocoo()
+    cluster = planted.item_cluster.to_numpy()[validation.col]
+    asked = np.zeros_like(told.asked)
+    for user, own in zip(validation.row, cluster, strict=True):
+        asked[user] = (0.7, -0.7) if own == 0 else (-0.3, 0.3)
+    h = Holdout.build(
+        tables.matrices["train"], tables.matrices["validation"], tables.items, 0, told=replace(told, asked=asked)
+    )
+    scorer = Hybrid(FAST["hybrid"], told=h.told).fit(h.train, h.warm, tables.features)
+    cells = known_cells(scorer, h, MixtureOptions(fusions=["linear"]), 0)
+    assert "context" not in cells.silent()
+    gate, _ = fit_weights(cells, h, MixtureOptions(fusions=["linear"]), 10, 0)
+    assert gate.warm.base[SOURCES.index("context")] > 0
+
+
+def test_a_request_tells_its_moment(tables, planted):
+    told = planted_moments(tables, planted)
+    columns = {"name": "context_device", "values": ["tv", "web"], "edges": [], "shares": [0.3, 0.7]}
+    gate = Gate(warm=Fusion(by_source(mf=0.3, context=0.7)), newcomer=((0, by_source(context=0.9, popular=0.1)),))
+    engine = Hybrid(FAST["hybrid"], 0, gate, told=told)
+    ids = tables.items["item_id"]
+    served = Recommender(
+        engine=engine.fit(tables.matrices["train"], tables.warm, tables.features),
+        user_ids=tables.users["user_id"].to_numpy(dtype=object),
+        item_ids=ids.to_numpy(dtype=object),
+        history=tables.matrices["train"],
+        tie_rank=tie_ranks(0, ids),
+        about={"told_space": {"profile": {"columns": []}, "context": {"columns": [columns]}}},
+    )
+    user = str(served.user_ids[int(np.diff(served.history.indptr).argmax())])
+    on_tv, anywhere, nobody = served.recommend(
+        [Request(user, context={"context_device": "tv"}), Request(user), Request(context={"context_device": "tv"})],
+        Settings(k=5),
+    )
+    item_cluster = dict(zip(served.item_ids, planted.item_cluster, strict=True))
+    assert sum(item_cluster[item] == 0 for item in on_tv.item_ids) >= 4
+    assert sum(item_cluster[item] == 0 for item in nobody.item_ids) >= 4
+    assert on_tv.item_ids != anywhere.item_ids
+    assert set(nobody.reasons) == {"context"}
+    with pytest.raises(BadInputError, match=r"Unknown context field 'device'. .*This model knows: context_device"):
+        served.recommend([Request(context={"device": "tv"})])
