@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-cf bench-update viz serve serve-mlflow clean
+.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow clean
 
 help:
 	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-update  new interactions in a served model, beside a fit of everything"
 	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
 	@echo "make bench-serve  what words return, what a request costs in process and over HTTP, after make run"
+	@echo "make bench-ann  an approximate index beside the exact scan"
 	@echo "make clean  remove .venv and everything a run wrote"
 
 $(VENV)/requirements.lock: requirements.lock
@@ -86,6 +87,12 @@ bench-update: $(VENV)/requirements.lock
 bench-serve: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/serve.py
 
+bench-ann: .venv-ann/built
+	.venv-ann/bin/python benchmarks/ann.py
+
+.venv-ann/built: benchmarks/requirements-ann.txt
+	$(PYTHON) -m venv .venv-ann && .venv-ann/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
 bench-lm-ablation: $(VENV)/requirements.lock
 	$(BIN)/python benchmarks/lm_ablation.py
 
@@ -104,5 +111,5 @@ serve-mlflow: $(VENV)/requirements.lock
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-lenskit mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete
