@@ -3,10 +3,13 @@
 Options are searched on seed 0's validation side (Optuna TPE, the pipeline's own search, the same number of trials for
 every model; the parameters file's own option sets come first) and kept for the other seeds, which fit anew: language
 model, gate, dials, all models. What is judged on test is fitted on train + validation, for every model alike. Searches
-are kept in data/bench/quality.db and go on.
+are kept in data/bench/quality.db and go on; so are seeds that are done, as long as code and choices stay the same, and
+`python benchmarks/quality.py anime --seed=1` does that one alone: several processes may share a search and the seeds.
 """
 
 import copy
+import hashlib
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -31,6 +34,7 @@ from tailor.hybrid.gate import Fusion, Gate, only, turn
 from tailor.hybrid.holdout import MIXED_COLD, Holdout
 from tailor.hybrid.scorer import Hybrid
 from tailor.lm.adapter import Adapter
+from tailor.lm.embeddings import Embeddings
 from tailor.lm.whitening import Whitening
 from tailor.metrics.exposure import exposure
 from tailor.metrics.lists import recommend
@@ -52,13 +56,31 @@ Scorer = Engine[Any]
 
 @dataclass
 class Trial:
-    """One catalogue under one seed: data, both embeddings, and the two sides that models are fitted on."""
+    """One catalogue under one seed: data, both embeddings (made when they are needed), and the two sides of fits."""
 
     catalogue: Catalogue
-    vectors: dict[str, np.ndarray]
-    adapter: Adapter
-    whitening: Whitening
-    """Of the tuned embeddings."""
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """Of the language model, tuned on the catalogue's own options."""
+        adapter, told = tuned(self.catalogue, lm_options(self.catalogue, {}))
+        print(f"{self.catalogue.env} seed {self.catalogue.seed} LoRA {told}", flush=True)
+        return adapter
+
+    @cached_property
+    def _lora(self) -> Embeddings:
+        return embeddings(self.catalogue, self.adapter, lm_options(self.catalogue, {}))
+
+    @property
+    def whitening(self) -> Whitening:
+        """Of the tuned embeddings."""
+        return self._lora.whitening
+
+    @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        """Embeddings (n_items, m), frozen and tuned."""
+        frozen = embed(self.catalogue, None, lm_options(self.catalogue, {"peft": {"method": "frozen"}}))
+        return {"frozen": frozen, "lora": self._lora.vectors}
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -92,14 +114,8 @@ class Trial:
 
 
 def make_trial(env: str, seed: int, **params: Any) -> Trial:
-    """Prepare a catalogue, encode it frozen and tuned."""
-    catalogue = prepare(env, seed, **params)
-    options = lm_options(catalogue, {})
-    adapter, told = tuned(catalogue, options)
-    print(f"{env} seed {seed} LoRA {told}", flush=True)
-    frozen = embed(catalogue, None, lm_options(catalogue, {"peft": {"method": "frozen"}}))
-    lora = embeddings(catalogue, adapter, options)
-    return Trial(catalogue, {"frozen": frozen, "lora": lora.vectors}, adapter, lora.whitening)
+    """Prepare a catalogue."""
+    return Trial(prepare(env, seed, **params))
 
 
 def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[str, dict[str, Any]]:
@@ -289,13 +305,34 @@ def frontier(per_seed: list[dict[str, Any]], model: str) -> dict[str, Any]:
     return {"mixed_cold": float(np.mean(found)), "per_seed": found}
 
 
+def kept_seed(
+    trial: Trial, env: str, seed: int, chosen: dict[str, dict[str, Any]]
+) -> tuple[dict[str, Values], dict[str, Any]]:
+    """Return what :func:`one_seed` finds, from disk where this commit found it with these choices before."""
+    key = hashlib.sha256(json.dumps([chosen, about("", [])["commit"]], sort_keys=True).encode()).hexdigest()[:12]
+    path = ROOT / "data" / "bench" / f"quality_{env}_{seed}_{key}.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as arrays:
+            values: dict[str, Values] = {}
+            for name in arrays.files:
+                if name != "told":
+                    model, which = name.split("|")
+                    values.setdefault(model, {})[which] = arrays[name]
+            return values, json.loads(str(arrays["told"]))
+    values, told = one_seed(trial if trial.catalogue.seed == seed else make_trial(env, seed), chosen)
+    flat_values = {f"{model}|{which}": v for model, found in values.items() for which, v in found.items()}
+    np.savez(path.with_suffix(".part.npz"), told=json.dumps(told), **flat_values)  # type: ignore[arg-type]
+    path.with_suffix(".part.npz").rename(path)
+    return values, told
+
+
 def measure(env: str, seeds: tuple[int, ...], keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Run one catalogue; ``keep`` is handed what there is after every seed, so that an interruption loses one."""
-    per_seed, told, chosen, found = [], [], {}, dict[str, Any]()
+    per_seed, told, found = [], [], dict[str, Any]()
+    trial = make_trial(env, 0)
+    chosen = choose(trial, (*BASELINES, *HYBRIDS))
     for seed in seeds:
-        trial = make_trial(env, seed)
-        chosen = chosen or choose(trial, (*BASELINES, *HYBRIDS))
-        values, rest = one_seed(trial, chosen)
+        values, rest = kept_seed(trial, env, seed, chosen)
         per_seed.append(values)
         told.append(rest)
         found = {"chosen": chosen} | joined(per_seed, told)
@@ -350,7 +387,8 @@ TARGETS = {
 def main() -> None:
     """Run everything, or the catalogues named on the command line (written beside the whole result)."""
     logging.disable(logging.INFO)
-    chosen = sys.argv[1:] or list(PLAN)
+    chosen = [arg for arg in sys.argv[1:] if not arg.startswith("--")] or list(PLAN)
+    alone = [int(arg.removeprefix("--seed=")) for arg in sys.argv[1:] if arg.startswith("--seed=")]
     (ROOT / "data" / "bench").mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(f"sqlite:///{ROOT / 'data' / 'bench' / 'mlflow.db'}")
     results: dict[str, Any] = {}
@@ -365,6 +403,9 @@ def main() -> None:
             report = {"headline": headline(results), "targets": TARGETS, "trials": N_TRIALS, "results": results}
             write(path, report | about(command, seeds))
 
+        if alone:
+            measure(env, tuple(alone), lambda _: None)
+            continue
         measure(env, PLAN[env], keep)
         RESULT.with_name(f"quality_{'_'.join(NAMES[e] for e in chosen[: at - 1])}.json").unlink(missing_ok=True)
 
