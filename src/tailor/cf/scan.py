@@ -14,11 +14,11 @@ import numkong
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor.cf.topk import EXCLUDED, top_k
+from tailor.cf.topk import EXCLUDED, reached_by, top_k
 
 Floats = NDArray[np.float32]
-#: Candidates of the shortlist per place of the list, and stretches per candidate that bound their scores.
-_POOL, _STRETCHES = 4, 4
+#: Candidates of the shortlist per place of the list.
+_POOL = 4
 
 
 class Scan:
@@ -51,7 +51,7 @@ class Scan:
                 np.asarray(numkong.dots_packed(code[None], self.packed))[0], self.scale, dtype=np.float32
             )
             coded[barred] = EXCLUDED
-            bound = _bound(coded, _POOL * k)
+            bound = reached_by(coded, _POOL * k)
             pool = np.flatnonzero(coded >= bound)
             exact = self.vectors[pool] @ user
             order = np.lexsort((tie_rank[pool], -exact))[:k]
@@ -63,18 +63,6 @@ class Scan:
         scores[barred] = EXCLUDED
         items, values = top_k(scores[None], k, tie_rank)
         return items[0], values[0]
-
-
-def _bound(scores: Floats, size: int) -> np.float32:
-    """Return a finite score that at least ``size`` of ``scores`` (n,) reach, or all that are not excluded.
-
-    The ``size``-th largest of the maxima of stretches is one.
-    """
-    width = max(1, len(scores) // (_STRETCHES * size))
-    best = scores[: len(scores) - len(scores) % width].reshape(-1, width).max(axis=1)
-    at = len(best) - size
-    found = np.partition(best, at)[at] if at >= 0 else EXCLUDED
-    return np.float32(max(found, np.finfo(np.float32).min))
 
 
 def _code(rows: Floats) -> tuple[NDArray[np.int8], Floats]:

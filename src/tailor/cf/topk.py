@@ -5,6 +5,20 @@ from numpy.typing import NDArray
 
 #: Score of what must never be listed.
 EXCLUDED = np.float32(-np.inf)
+#: Stretches of a row per place of a list, and columns from which they pay for a single row.
+_STRETCHES, _LONG = 4, 20_000
+
+
+def reached_by(scores: NDArray[np.float32], size: int) -> np.float32:
+    """Return a finite score that at least ``size`` of ``scores`` (n,) reach, or all that are not excluded.
+
+    The ``size``-th largest of the maxima of stretches is one: one pass, where a selection takes several.
+    """
+    width = max(1, len(scores) // (_STRETCHES * size))
+    best = scores[: len(scores) - len(scores) % width].reshape(-1, width).max(axis=1)
+    at = len(best) - size
+    found = np.partition(best, at)[at] if at >= 0 else EXCLUDED
+    return np.float32(max(found, np.finfo(np.float32).min))
 
 
 def top_k(
@@ -22,6 +36,8 @@ def top_k(
     """
     n = scores.shape[1]
     k = min(k, n)
+    if len(scores) == 1 and n >= _LONG and k > 0:
+        return _of_one_row(scores[0], k, tie_rank)
     chosen = np.argpartition(scores, n - k, axis=1)[:, n - k :] if k < n else np.tile(np.arange(n), (len(scores), 1))
     values = np.take_along_axis(scores, chosen, axis=1)
     # argpartition picks arbitrary ones among equals at the border; rows where that matters are sorted in full.
@@ -34,4 +50,15 @@ def top_k(
     values = np.take_along_axis(values, order, axis=1)
     items = np.take_along_axis(chosen, order, axis=1)
     items[np.isneginf(values)] = -1
+    return items, values
+
+
+def _of_one_row(
+    scores: NDArray[np.float32], k: int, tie_rank: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    pool = np.flatnonzero(scores >= reached_by(scores, k))
+    found = scores[pool]
+    order = np.lexsort((tie_rank[pool], -found))[:k]
+    items, values = np.full((1, k), -1, dtype=np.int64), np.full((1, k), EXCLUDED)
+    items[0, : len(order)], values[0, : len(order)] = pool[order], found[order]
     return items, values
