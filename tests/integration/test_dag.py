@@ -30,6 +30,7 @@ MAY_SEE_THEM = {
     "fingerprint",
     "build_matrices",
     "order_histories",
+    "encode_told",
     "keep_train",
     "reveal_test",
     "measure_known_users",
