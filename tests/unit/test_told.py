@@ -313,3 +313,20 @@ def test_a_request_tells_its_moment(tables, planted):
     assert set(nobody.reasons) == {"context"}
     with pytest.raises(BadInputError, match=r"Unknown context field 'device'. .*This model knows: context_device"):
         served.recommend([Request(context={"device": "tv"})])
+
+
+def test_an_update_keeps_what_moments_say(tables, planted):
+    """A loaded scorer knows no single moments any more; profiles of users who come later are unknown."""
+    told = replace(
+        planted_moments(tables, planted), profiles=np.eye(tables.matrices["train"].shape[0], 3, dtype=np.float32)
+    )
+    train = tables.matrices["train"]
+    scorer = Hybrid(FAST["hybrid"], 0, told=told).fit(train, tables.warm, tables.features)
+    loaded = Hybrid.from_state(scorer.state(), scorer.options)
+    more = sparse.csr_matrix(sparse.vstack([train, train[:2]]))
+    found = loaded.updated(more, tables.features, 1)
+    np.testing.assert_array_equal(found.sources["context"].weights, scorer.sources["context"].weights)
+    met = found.meeting(np.zeros((1, 3), np.float32), np.array([[0.7, -0.7]], np.float32))
+    moved = met.sources["context"].score(more[:1], np.array([-2]))
+    assert moved.any()
+    assert not found.profiles_of(np.array([train.shape[0]])).any()

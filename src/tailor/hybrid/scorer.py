@@ -139,13 +139,14 @@ class Hybrid(Engine[HybridEngineOptions]):
         """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
         if factors is not None:
             self.sources["mf"] = factors
-            self._fitted = ("mf",)
+            self._fitted = (*self._fitted, "mf")
         return self.fit(train, warm, features)
 
     def updated(self, train: sparse.csr_matrix, features: Floats, sweeps: int) -> Self:
         """Return a scorer that knows more interactions, under the same gate and dials.
 
-        Closed forms are computed anew, factors go on from where they stand (:meth:`IALS.updated`).
+        Closed forms are computed anew, factors go on from where they stand (:meth:`IALS.updated`), contexts stay: the
+        moments of single interactions are not kept.
 
         Args:
             train: all interactions (U, n_items), values in order.
@@ -155,6 +156,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
         factors = cast(IALS, self.sources["mf"]).updated(train, warm, features, sweeps)
         fresh = type(self)(self.options, self.seed, self.gate, self.click, self.told)
+        fresh.sources["context"], fresh._fitted = self.sources["context"], ("context",)
         return fresh.fit_around(factors, train, warm, features)
 
     def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
