@@ -75,11 +75,6 @@ class ToldSpace:
                 )
         return cls(tuple(_column(name, rows[name], options, missing) for name in options.columns))
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the dimensions (q,)."""
-        return [f"{column.name}={value}" for column in self.columns for value in column.values]  # noqa: PD011
-
     def encode(self, table: pd.DataFrame) -> Floats:
         """Return the numbers (n, q) of a table that has (some of) the columns."""
         absent = pd.Series([None] * len(table), dtype=object)
