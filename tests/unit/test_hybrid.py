@@ -11,7 +11,15 @@ from tailor.cf.registry import LADDER
 from tailor.data.matrices import keep_items
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import fusion
-from tailor.hybrid.fitting import choose_fusion, fit_gate, fit_newcomers, fit_shift, fit_weights, known_cells
+from tailor.hybrid.fitting import (
+    choose_fusion,
+    choose_weights,
+    fit_gate,
+    fit_newcomers,
+    fit_shift,
+    fit_weights,
+    known_cells,
+)
 from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import SOURCES, Fusion, Gate, Sides, mix, only
 from tailor.hybrid.holdout import Holdout
@@ -149,6 +157,19 @@ def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     for _, found in gate.newcomer:
         assert np.abs(found).sum() == pytest.approx(1)
         assert found[-1] < found[:-1].max()
+
+
+@pytest.mark.parametrize(
+    ("planted", "speak"),
+    [({"popular": 2.0}, {"popular"}), ({"popular": 1.5, "profile": 1.0}, {"popular", "profile"}), ({"mf": 2.0}, None)],
+)
+def test_few_users_weights_are_the_simplest_that_explain_them(planted, speak):
+    cells = planted_cells(lambda z, told: sum(w * z[SOURCES.index(name)] for name, w in planted.items()), n_users=800)
+    found = choose_weights(cells, MixtureOptions(), 10, 0)
+    assert np.abs(found).sum() == pytest.approx(1)
+    assert SOURCES[int(np.abs(found).argmax())] == max(planted, key=planted.get)
+    if speak:
+        assert {name for name, weight in zip(SOURCES, found, strict=True) if abs(weight) > 0.1} == speak
 
 
 def test_sources_are_standardised_over_warm_items(scorer, holdout):
