@@ -165,27 +165,37 @@ def choose_weights(cells: Cells, options: MixtureOptions, k: int, seed: int, wit
     speaking = {name for name, may in zip(SOURCES, free, strict=True) if may}
     told = speaking & {"context", "profile"}
 
-    def climbed(of: Cells, left_out: tuple[str, ...]) -> list[Fusion]:
-        start = fusion.fit(of, "linear", options, seed, left_out)
-        return [start, fusion.climb(of, start, k, fusion.may_speak(of, left_out) & free)]
+    def optimum(of: Cells, left_out: tuple[str, ...]) -> Fusion:
+        return fusion.fit(of, "linear", options, seed, left_out)
 
-    def ways(of: Cells) -> list[Fusion]:
+    def climbed(of: Cells, start: Fusion, left_out: tuple[str, ...]) -> Fusion:
+        return fusion.climb(of, start, k, fusion.may_speak(of, left_out) & free)
+
+    def simple(of: Cells) -> list[Fusion]:
         found = [Fusion(only("popular"))] if "popular" in speaking else []
         if found and told:
-            found.append(climbed(of, tuple(set(SOURCES) - told - {"popular"}))[1])
-        return found + climbed(of, without)
+            others = tuple(set(SOURCES) - told - {"popular"})
+            found.append(climbed(of, optimum(of, others), others))
+        return found
+
+    def rules(of: Cells) -> list[Fusion]:
+        start = optimum(of, without)
+        return [*simple(of), start, climbed(of, start, without)]
 
     first, second = _halves(cells.z.shape[1], seed)
     judged: list[NDArray[np.float64]] = []
     for fitted_on, judged_on in ((first, second), (second, first)):
         other = cells.take(judged_on)
-        rules = ways(cells.take(fitted_on))
-        judged.append(np.stack([other.measure(rule.score(list(other.z), other.sides), k) for rule in rules]))
+        found = [rule.score(list(other.z), other.sides) for rule in rules(cells.take(fitted_on))]
+        judged.append(np.stack([other.measure(scores, k) for scores in found]))
     values, kept = np.hstack(judged), 0
     for richer in range(1, len(values)):
         if np.isfinite(values[kept]).any() and paired_bootstrap(values[richer], values[kept], seed=seed).low > 0:
             kept = richer
-    return ways(cells)[kept].base
+    if kept < len(values) - 2:
+        return simple(cells)[kept].base
+    start = optimum(cells, without)
+    return (start if kept == len(values) - 2 else climbed(cells, start, without)).base
 
 
 def _halves(n: int, seed: int) -> list[NDArray[np.int64]]:
