@@ -91,7 +91,9 @@ class Engine(ABC, Generic[OptionsT]):
             raise BadInputError(f"history has {history.shape[1]} items, the engine was fitted on {self.n_items}")
         if users is None:
             users = np.full(history.shape[0], -1, dtype=np.int64)
-        return self._score(self._weighed(sparse.csr_matrix(history, dtype=np.float32), weights), users)
+        if history.format != "csr" or history.dtype != np.float32:
+            history = sparse.csr_matrix(history, dtype=np.float32)
+        return self._score(self._weighed(history, weights), users)
 
     def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:
         """Return what ``_score`` is handed for a history: its weights, 1 where none are given."""

@@ -52,6 +52,8 @@ def fold_in(
         User factors (B, d); zero for an empty history.
     """
     d = item_factors.shape[1]
+    if history.shape[0] == 1 and history.nnz:
+        return _fold_in_one(history, item_factors, gram, float(ridge[0]), prior)
     lengths = np.diff(history.indptr)
     out = np.zeros((history.shape[0], d))
     order = np.argsort(lengths, kind="stable")
@@ -73,12 +75,27 @@ def fold_in(
         wanted = weighted.sum(axis=1)
         if prior is not None:
             wanted = wanted + ridge[rows, None] * prior[rows]
-        if len(rows) == 1:  # half the time of a batch of one
-            out[rows[0]] = linalg.lapack.dposv(normal[0], wanted[0], lower=True)[1]
-        else:
-            out[rows] = np.linalg.solve(normal, wanted[..., None])[..., 0]
+        out[rows] = np.linalg.solve(normal, wanted[..., None])[..., 0]
         start = end
     return out
+
+
+def _fold_in_one(
+    history: sparse.csr_matrix,
+    item_factors: NDArray[np.float64],
+    gram: NDArray[np.float64],
+    ridge: float,
+    prior: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Solve one user's problem by Cholesky, in half the time of a batch of one."""
+    vectors = item_factors[history.indices].astype(np.float64, copy=False)
+    weighted = vectors * history.data[:, None]
+    normal = weighted.T @ vectors + gram
+    normal.ravel()[:: len(gram) + 1] += ridge
+    wanted = weighted.sum(axis=0)
+    if prior is not None:
+        wanted = wanted + ridge * prior[0]
+    return np.asarray(linalg.lapack.dposv(normal, wanted, lower=True)[1])[None]
 
 
 def products(users: Floats, items: Floats) -> Floats:

@@ -31,7 +31,9 @@ def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:
 
 
 def binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return the matrix with a one in every stored cell."""
+    """Return the matrix with a one in every stored cell: itself where that is so already."""
+    if matrix.dtype == np.float32 and (matrix.data == 1).all():
+        return matrix
     return _with_values(matrix, np.ones(matrix.nnz, np.float32))
 
 

@@ -61,6 +61,7 @@ def join(
     requests: Sequence[Request],
     settings: Settings,
     place_of: Mapping[str, int],
+    ordered: bool = True,
 ) -> Past:
     """Join what is known of users with what requests tell, which comes later.
 
@@ -70,6 +71,7 @@ def join(
         requests: (B,).
         settings: half_life.
         place_of: internal ids of items.
+        ordered: whether anybody reads the order; else the items of requests have the value 1.
     """
     n_items, lists = history.shape[1], [r.history for r in requests]
     if (users >= 0).any():
@@ -78,7 +80,7 @@ def join(
         latest = known.max(axis=1).toarray().ravel() if known.nnz else np.zeros(len(users))
     else:
         known, latest = None, np.zeros(len(users))
-    places = [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)]
+    places = [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)] if ordered else None
     given, unknown = named(lists, place_of, n_items, places)
     past = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
     n_given = np.asarray(np.diff(given.indptr), dtype=np.int64)

@@ -192,7 +192,7 @@ class Recommender:
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
-        past = histories.join(self.history, users, requests, settings, self._item_at)
+        past = histories.join(self.history, users, requests, settings, self._item_at, engine.reads_order)
         wishes: dict[int, tuple[Wish, Floats]] = {}
         who = users
         if self._may_scan(engine, requests, settings):
