@@ -148,11 +148,10 @@ def test_threshold_mode_lists_what_is_good_enough():
     assert (values[items >= 0] >= limit).all()
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from(["mmr", "dpp"]))
-def test_more_strength_means_more_diversity_and_less_relevance(seed, method):
-    """What each method maximises grows with the strength: MMR a list's distances, a DPP the volume that it spans."""
-    pool, scores, history, facts = world(seed, n_users=40, size=20)
+@pytest.mark.parametrize("method", ["mmr", "dpp"])
+def test_more_strength_means_more_diversity_and_less_relevance(method):
+    """MMR gains distances, a DPP the volume that a list spans. Both are greedy: it holds of many users, not of each."""
+    pool, scores, history, facts = world(0, n_users=2000, size=20)
     varied, total = [], []
     for strength in (0.0, 0.5, 1.0):
         items, values = rerank(pool, scores, history, facts, RerankOptions(method=method, strength=strength), 4)
