@@ -354,7 +354,7 @@ class MixtureOptions(Options):
     """Cells (users x items) that the gate is fitted on; 4 bytes each per source. More users are sampled down."""
     newcomer_history: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
     """History lengths that get weights of their own, each for histories up to that long."""
-    shifts: list[float] = [-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+    shifts: list[float] = [-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
     """Cold shifts tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is taken, of
     equally good ones the largest."""
     steps: Count = 10
