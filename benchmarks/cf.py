@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from tailor import columns as c
 from tailor.cf.ials import IALS
+from tailor.data.matrices import binary
 from tailor.hybrid.fitting import fit_gate
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.selection import fit_sources
@@ -48,7 +49,7 @@ def by_irspack(h: Holdout, features: np.ndarray, o: IALSOptions) -> np.ndarray:
 
     columns = np.flatnonzero(h.warm)
     engine = IALSRecommender(
-        sparse.csr_matrix(h.train[:, columns]),
+        binary(sparse.csr_matrix(h.train[:, columns])),
         n_components=o.factors,
         alpha0=o.alpha,
         reg=o.regularization,

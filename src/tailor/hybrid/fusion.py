@@ -68,7 +68,7 @@ class Cells:
         return tuple(
             name
             for name, scores in zip(SOURCES, self.z, strict=True)
-            if not scores.size or np.ptp(scores, axis=1).max() < _SAME
+            if not scores.any() or np.ptp(scores, axis=1).max() < _SAME
         )
 
     def measure(self, scores: Floats, k: int, items: Mask | None = None) -> NDArray[np.float64]:
@@ -212,7 +212,8 @@ def fit(
 
 def may_speak(cells: Cells, without: tuple[str, ...]) -> NDArray[np.bool_]:
     """Mark the sources (S,) that may have a weight: not left out, and telling items apart."""
-    return np.array([name not in (*without, *cells.silent()) for name in SOURCES])
+    left_out = {*without, *cells.silent()}
+    return np.array([name not in left_out for name in SOURCES])
 
 
 def climb(cells: Cells, fusion: Fusion, k: int, free: NDArray[np.bool_]) -> Fusion:
