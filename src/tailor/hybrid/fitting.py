@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from tailor.cf.base import Floats, Mask
 from tailor.data.matrices import first_of_each_row
@@ -17,8 +18,8 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.significance import paired_bootstrap
 from tailor.options import Dials, MixtureOptions
 from tailor.progress import progress
+from tailor.threads import blocks, in_threads
 
-_BLOCK = 256
 Matrix = sparse.csr_matrix
 Row = dict[str, str | float]
 FUSION_COLUMNS = ["fusion", "ndcg", "against", "difference", "low", "high", "kept"]
@@ -56,18 +57,25 @@ def collect(
 ) -> Cells:
     """Score some users' histories (U, n_items) over the items of a mask, in blocks, in the moments they acted in."""
     columns = np.flatnonzero(items)
-    starts = progress(range(0, history.shape[0], _BLOCK), "gate: sources", "block")
     if holdout.told.asked.size:
         scorer = scorer.meeting(scorer.profiles_of(users), holdout.told.asked[users])
         users = -2 - np.arange(len(users))
-    blocks = ((history[start : start + _BLOCK], users[start : start + _BLOCK]) for start in starts)
-    parts = [np.stack([z[:, columns] for z in scorer.standardised(rows, who)]) for rows, who in blocks]
+    z = np.zeros((len(SOURCES), history.shape[0], len(columns)), np.float32)
+
+    def fill(block: slice) -> None:
+        for s, scores in enumerate(scorer.standardised(sparse.csr_matrix(history[block]), users[block])):
+            z[s, block] = scores[:, columns]
+
+    rows = blocks(history.shape[0])
+    with threadpool_limits(1, user_api="blas"):
+        for _ in progress(in_threads(fill, rows), "gate: sources", "block", len(rows)):
+            pass
     shown = np.ones((history.shape[0], len(columns)), dtype=bool)
     shown[sparse.csr_matrix(seen[:, columns]).nonzero()] = False
     sides = scorer.sides(history, whole)
     own = replace(sides, popularity=sides.popularity[items], items=sides.items[items] if whole else sides.items)
     truth = sparse.csr_matrix(positives[:, columns])
-    return Cells(np.concatenate(parts, axis=1), shown, truth, own, holdout.tie_rank[columns])
+    return Cells(z, shown, truth, own, holdout.tie_rank[columns])
 
 
 def known_cells(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, seed: int) -> Cells:
@@ -97,12 +105,12 @@ def choose_fusion(cells: Cells, options: MixtureOptions, k: int, seed: int) -> t
         return fusion.fit(cells, kinds[0], options, seed, climb_to=k), []
     n = cells.z.shape[1]
     halves = _halves(n, seed)
+    parts = [cells.take(half) for half in halves]
     values, rows, kept = {}, [], kinds[0]
     for kind in kinds:
         values[kind] = np.full(n, np.nan)
-        for fitted_on, judged_on in (halves, halves[::-1]):
-            found = fusion.fit(cells.take(fitted_on), kind, options, seed, climb_to=k)
-            other = cells.take(judged_on)
+        for fitted_on, (other, judged_on) in zip(parts, [*zip(parts, halves, strict=True)][::-1], strict=True):
+            found = fusion.fit(fitted_on, kind, options, seed, climb_to=k)
             values[kind][judged_on] = other.measure(found.score(list(other.z), other.sides), k)
         against = paired_bootstrap(values[kind], values[kept], seed=seed)
         row: Row = {"fusion": kind, "ndcg": float(np.nanmean(values[kind])), "against": kept}

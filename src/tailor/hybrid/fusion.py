@@ -8,6 +8,7 @@ mean NDCG@k itself, one at a time (coordinate ascent, Metzler & Croft 2007, "Lin
 retrieval", §4), from the optimum of the loss or from a single source, whichever is higher.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +22,8 @@ from tailor.data.matrices import keep_items
 from tailor.hybrid.gate import SOURCES, Fusion, Sides, only
 from tailor.metrics.ranking import hits, ndcg
 from tailor.options import FusionKind, MixtureOptions
+from tailor.threads import blocks, in_threads
 
-_BLOCK = 256
 #: Standardised scores no further apart than this are equal.
 _SAME = 1e-5
 #: Users that the climb looks at, its steps (weights sum to 1 in absolute value) and its passes per step.
@@ -55,7 +56,7 @@ class Cells:
         sides = replace(s, popularity=s.popularity[items], items=s.items[items] if s.items.size else s.items)
         part = replace(
             self,
-            z=self.z[:, :, items],
+            z=np.take(self.z, np.flatnonzero(items), axis=2),
             shown=self.shown[:, items],
             positives=positives,
             sides=sides,
@@ -73,22 +74,25 @@ class Cells:
 
     def measure(self, scores: Floats, k: int, items: Mask | None = None) -> NDArray[np.float64]:
         """Return each user's NDCG@k (U,) of lists by ``scores`` (U, n); ``items``: only these positives count."""
+        return self.by_block(lambda block: np.where(self.shown[block], scores[block], EXCLUDED), k, items)
+
+    def by_block(self, allowed: Callable[[slice], Floats], k: int, items: Mask | None = None) -> NDArray[np.float64]:
+        """Return what :meth:`measure` does, of scores (b, n) that ``allowed`` makes for a slice of the users."""
         truth = self.positives if items is None else keep_items(self.positives, items)
-        found = []
-        for start in range(0, len(scores), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            allowed = np.where(self.shown[block], scores[block], EXCLUDED)
-            found.append(hits(top_k(allowed, k, self.tie_rank)[0], sparse.csr_matrix(truth[block])))
-        listed = np.vstack(found) if found else np.zeros((0, k), bool)
-        return ndcg(listed, np.diff(truth.indptr), k)
+
+        def listed(block: slice) -> NDArray[np.bool_]:
+            return hits(top_k(allowed(block), k, self.tie_rank)[0], sparse.csr_matrix(truth[block]))
+
+        found = list(in_threads(listed, blocks(truth.shape[0])))
+        return ndcg(np.vstack(found) if found else np.zeros((0, k), bool), np.diff(truth.indptr), k)
 
 
 class _Loss:
-    """The loss of one set of cells, in blocks, with gradients."""
+    """The loss of one set of cells, in blocks, with gradients; of the sources that may speak alone."""
 
-    def __init__(self, cells: Cells, l2: float) -> None:
+    def __init__(self, cells: Cells, l2: float, free: NDArray[np.bool_]) -> None:
         self.cells, self.l2 = cells, l2
-        self.z = torch.from_numpy(cells.z)
+        self.z = torch.from_numpy(cells.z if free.all() else cells.z[free])
         self.hidden = torch.from_numpy(~cells.shown)
         counts = np.diff(cells.positives.indptr)
         self.row = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
@@ -104,13 +108,10 @@ class _Loss:
         log_p = torch.log_softmax(scores, dim=1)[self.row[cells] - users.start, self.column[cells]]
         return -(log_p * self.weight[cells]).sum() / self.n_users
 
-    def blocks(self) -> list[slice]:
-        return [slice(start, start + _BLOCK) for start in range(0, self.n_users, _BLOCK)]
-
     def backward(self, model: "_Model") -> torch.Tensor:
         """Add the gradients of the whole loss; return it."""
         total = torch.zeros(())
-        for users in self.blocks():
+        for users in blocks(self.n_users):
             loss = self(model, users)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -123,17 +124,17 @@ class _Loss:
 
 
 class _Model(torch.nn.Module):
-    """:class:`tailor.hybrid.gate.Fusion` with gradients."""
+    """:class:`tailor.hybrid.gate.Fusion` with gradients, of the sources that may speak (F of S)."""
 
     def __init__(self, kind: FusionKind, cells: Cells, free: NDArray[np.bool_], rank: int, seed: int) -> None:
         super().__init__()
         self.kind, sides = kind, cells.sides
-        self.free = torch.from_numpy(free.astype(np.float32))
+        self.free = free
         self.centre, self.scale = float(sides.activity.mean()), float(sides.activity.std()) or 1.0
         self.activity = torch.from_numpy((sides.activity - self.centre) / self.scale)
         self.popularity = torch.from_numpy(sides.popularity)
-        n = len(free)
-        self.base = torch.nn.Parameter(torch.full((n,), 1.0 / n))
+        n = int(free.sum())
+        self.base = torch.nn.Parameter(torch.full((n,), 1.0 / len(free)))
         if kind != "linear":
             self.by_popularity = torch.nn.Parameter(torch.zeros(n))
             self.by_activity = torch.nn.Parameter(torch.zeros(n))
@@ -150,13 +151,12 @@ class _Model(torch.nn.Module):
             self.out = torch.nn.Parameter(torch.zeros(rank))
 
     def forward(self, z: torch.Tensor, users: slice) -> torch.Tensor:
-        base = self.base * self.free
-        scores = torch.einsum("s,sun->un", base, z)
+        """Return scores (b, n) from z (F, b, n); one pass over z, whatever its weights depend on."""
         if self.kind == "linear":
-            return scores
-        by_item = torch.einsum("s,sun->un", self.by_popularity * self.free, z)
-        by_user = torch.einsum("s,sun->un", self.by_activity * self.free, z)
-        scores = scores + by_item * self.popularity + by_user * self.activity[users, None] + self.bias * self.popularity
+            return (self.base @ z.flatten(1)).view(z.shape[1:])
+        weights = torch.stack([self.base, self.by_popularity, self.by_activity])
+        plain, by_item, by_user = (weights @ z.flatten(1)).view(3, *z.shape[1:])
+        scores = plain + (by_item + self.bias) * self.popularity + by_user * self.activity[users, None]
         if self.kind == "gated":
             return scores
         a, b = self.users[users] @ self.user_map, self.items @ self.item_map
@@ -167,10 +167,15 @@ class _Model(torch.nn.Module):
     def export(self) -> Fusion:
         """Return plain arrays; scores are divided by Σ|base|, so that dials keep their unit."""
         values = {name: p.detach().numpy().copy() for name, p in self.named_parameters()}
-        free = self.free.numpy()
-        base = values.pop("base") * free
+
+        def of_all(name: str) -> Floats:
+            out = np.zeros(len(self.free), np.float32)
+            out[self.free] = values[name]
+            return out
+
+        base = of_all("base")
         unit = np.float32(np.abs(base).sum() or 1.0)
-        slopes = {name: values[name] * free / unit for name in ("by_popularity", "by_activity") if name in values}
+        slopes = {name: of_all(name) / unit for name in ("by_popularity", "by_activity") if name in values}
         bias = float(values["bias"][0] / unit) if "bias" in values else 0.0
         maps = {name: values[name] for name in ("user_map", "item_map", "out") if name in values}
         if "out" in maps:
@@ -199,9 +204,9 @@ def fit(
         climb_to: k of the NDCG@k that the weights of ``linear`` climb in the end; None: they stay at the loss' optimum.
     """
     free = may_speak(cells, without)
-    model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2)
-    if not cells.positives.nnz:
+    if not cells.positives.nnz or not free.any():
         return Fusion(np.array(free / max(free.sum(), 1), np.float32))
+    model, loss = _Model(kind, cells, free, options.rank, seed), _Loss(cells, options.l2, free)
     if kind in ("linear", "gated"):
         _to_the_optimum(model, loss)
     else:
@@ -226,26 +231,30 @@ def climb(cells: Cells, fusion: Fusion, k: int, free: NDArray[np.bool_]) -> Fusi
     z, places = list(part.z), np.flatnonzero(free)
 
     def scored(base: Floats) -> Floats:
-        return Fusion(base).score(z, part.sides)
+        return np.where(part.shown, Fusion(base).score(z, part.sides), EXCLUDED)
 
     def measured(scores: Floats) -> float:
-        return float(np.nanmean(part.measure(scores, k)))
+        return float(np.nanmean(part.by_block(lambda block: scores[block], k)))
+
+    def after(s: int, step: float) -> float:
+        return float(np.nanmean(part.by_block(lambda block: scores[block] + np.float32(step) * z[s][block], k)))
 
     starts = [(measured(scored(base)), base) for base in (fusion.base, *(only(SOURCES[s]) for s in places))]
     best, base = max(starts, key=lambda start: start[0])
     scores = scored(base)
-    moves = [(s, sign) for s in places for sign in (1, -1)]
+    moves = [(int(s), sign) for s in places for sign in (1, -1)]
     for step in _STEPS:
         for _ in range(_PASSES):
             before = best
             for s, sign in moves:
-                moved = scores + np.float32(sign * step) * z[s]
-                value = measured(moved)
+                value = after(s, sign * step)
                 if value > best:
                     base = base.copy()
                     base[s] += sign * step
                     length = np.float32(np.abs(base).sum() or 1.0)
-                    best, base, scores = value, base / length, moved / length
+                    scores += np.float32(sign * step) * z[s]
+                    scores /= length
+                    best, base = value, base / length
             if best == before:
                 break
     return replace(fusion, base=base)
@@ -264,7 +273,7 @@ def _to_the_optimum(model: _Model, loss: _Loss) -> None:
 def _for_some_epochs(model: _Model, loss: _Loss, epochs: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(epochs):
-        for users in loss.blocks():
+        for users in blocks(loss.n_users):
             optimizer.zero_grad()
             share = (min(users.stop, loss.n_users) - users.start) / loss.n_users
             (loss(model, users) / share + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]
