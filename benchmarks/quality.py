@@ -149,6 +149,11 @@ def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[st
     return found
 
 
+def at_zero(scorer: Hybrid) -> Dials:
+    """Return dials that touch nothing and reach as far as the scorer's."""
+    return scorer.options.dials.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0})
+
+
 def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Scorer], dict[str, Any]]:
     """Fit every model on train + validation; the hybrids' gate and dials come from validation. Also: what was chosen
     there.
@@ -159,10 +164,9 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
     for model, settings in chosen.items():
         if model in HYBRIDS:
             scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
-            options = scorer.options.model_copy(update={"dials": Dials()})
-            accurate = Hybrid(options, seed, scorer.gate, told=h.told)
-            final[model] = trial.final(accurate, model)
-            on_validation[model] = h.measure(scorer.with_dials(Dials()), K) | {"prices": fitted.prices}
+            accurate = scorer.with_dials(at_zero(scorer))
+            on_validation[model] = h.measure(accurate, K) | {"prices": fitted.prices}
+            final[model] = trial.final(Hybrid(accurate.options, seed, scorer.gate, told=h.told), model)
             on_validation[model] |= {"fusions": fitted.fusions, "tail_weight": fitted.dials.tail_weight}
         else:
             engine = build(model, settings, seed).fit(h.train, h.warm, trial.features(model))
@@ -230,15 +234,16 @@ class Turned:
 
     def __init__(self, trial: Trial, scorer: Hybrid) -> None:
         known, size = trial.known, 512
-        plain = scorer.with_dials(Dials())
+        self.dials = at_zero(scorer)
+        plain = scorer.with_dials(self.dials)
         rows = [np.arange(start, min(start + size, known.shape[0])) for start in range(0, known.shape[0], size)]
         blocks = [plain.score(known[at], at) for at in rows]
-        self.scores, self.scorer, self.dials = np.vstack(blocks), scorer, Dials()
+        self.scores, self.scorer = np.vstack(blocks), scorer
 
-    def at(self, dials: Dials) -> "Turned":
+    def at(self, **settings: float) -> "Turned":
         """Return the same at other dials."""
         other = copy.copy(self)
-        other.dials = dials
+        other.dials = self.dials.model_copy(update=settings)
         return other
 
     def score(self, _: Matrix, users: np.ndarray) -> np.ndarray:
@@ -250,7 +255,7 @@ def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> lis
     """Return the dials' prices on test, beside those on validation."""
     rows = []
     for price in prices:
-        values, shown = look(trial, kept.at(Dials(**{price["dial"]: price["value"]})))
+        values, shown = look(trial, kept.at(**{price["dial"]: price["value"]}))
         names = (c.MIXED, MIXED_COLD) if price["dial"] == "cold_exposure" else (c.WARM, c.TAIL)
         accuracy, exposed = (float(np.nanmean(values[name])) for name in names)
         rows.append(price | {"test_accuracy": accuracy, "test_exposed": exposed} | shown)
@@ -269,7 +274,7 @@ def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str,
     for name in HYBRIDS:
         kept = Turned(trial, models[name])
         weight = on_validation[name]["tail_weight"]  # what mixture.max_tail_price affords on validation
-        values[f"{name} on the tail dial"], _ = look(trial, kept.at(Dials(tail_weight=weight)))
+        values[f"{name} on the tail dial"], _ = look(trial, kept.at(tail_weight=weight))
         curves = dial_curves(trial, kept, on_validation[name]["prices"])
         told["dials"][name] = {"tail_weight": weight, "curves": curves}
         told["dials"][name]["fusions"] = on_validation[name]["fusions"]

@@ -307,19 +307,24 @@ class SequenceOptions(Options):
     """Refuse larger catalogues: B holds n_items² floats."""
 
 
-class Dials(Options):
-    """Where a hybrid scorer stands between accuracy and exposure. At 0 a dial touches no score."""
+class DialSpans(Options):
+    """How far the dials reach."""
 
-    cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """How readily items without train interactions enter mixed lists."""
-    tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """How far tail items are lifted over the head's."""
     cold_span: Positive = 1.0
     """What ``cold_exposure`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
     tail_span: Positive = 1.0
     """What ``tail_weight`` = 1 adds to tail items, in the same unit."""
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together; the other warm items are the tail."""
+
+
+class Dials(DialSpans):
+    """Where a hybrid scorer stands between accuracy and exposure. At 0 a dial touches no score."""
+
+    cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """How readily items without train interactions enter mixed lists."""
+    tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """How far tail items are lifted over the head's."""
 
 
 class ClickOptions(Options):
@@ -419,6 +424,8 @@ class HybridOptions(Options):
     trials: dict[str, list[dict[str, Any]]] = {}
     """Per engine the option sets tried on validation; every entry has the same number of them."""
     mixture: MixtureOptions = MixtureOptions()
+    dials: DialSpans = DialSpans()
+    """How far the dials reach; where they stand comes from validation, or from a request."""
 
     @model_validator(mode="after")
     def _same_budget(self) -> Self:

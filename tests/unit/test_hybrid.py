@@ -24,8 +24,8 @@ from tailor.hybrid.fusion import Cells
 from tailor.hybrid.gate import SOURCES, Fusion, Gate, Sides, mix, only
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
-from tailor.hybrid.selection import ladder, select_baselines
-from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions
+from tailor.hybrid.selection import fit_sources, ladder, select_baselines
+from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions, parse
 from tailor.pipelines.feature_engineering.nodes import order_histories
 from tests.conftest import by_source
 
@@ -339,6 +339,28 @@ def test_dials_lift_their_items_and_no_others(scorer, holdout):
     lifted = scorer.with_dials(Dials(cold_exposure=1.0)).score(history) - base
     assert (lifted[:, scorer.warm] == 0).all()
     np.testing.assert_allclose(lifted[:, ~scorer.warm], Dials().cold_span, rtol=1e-4)
+
+
+def test_a_dial_that_reaches_twice_as_far_has_its_price_at_half_the_setting(scorer, holdout):
+    options = MixtureOptions(shifts=[0.0], steps=4)
+    cells = known_cells(scorer, holdout, options, 0)
+    gate, _ = fit_weights(cells, holdout, options, 10, 0)
+    wide = scorer.with_dials(Dials(tail_span=2.0, cold_span=2.0))
+    found = {}
+    for name, at in (("wide", wide), ("plain", scorer)):
+        _, dials, prices = fit_shift(at, gate, cells, holdout, options, 10)
+        assert (dials.tail_span, dials.cold_span) == ((2.0, 2.0) if name == "wide" else (1.0, 1.0))
+        found[name] = {(row["dial"], row["value"]): (row["accuracy"], row["exposed"]) for row in prices}
+    for dial in ("cold_exposure", "tail_weight"):
+        assert found["wide"][dial, 0.5] == found["plain"][dial, 1.0] != found["plain"][dial, 0.0]
+
+
+def test_how_far_dials_reach_is_configured(tables, holdout):
+    options = HybridOptions(dials={"tail_span": 2.0, "head_share": 0.5})
+    found = fit_sources(holdout, tables.features, {"ials": {"factors": 8}}, options, 0)
+    assert found.options.dials == Dials(tail_span=2.0, head_share=0.5)
+    with pytest.raises(ConfigurationError, match=r"hybrid_cf\.dials\.tail_weight"):
+        parse(HybridOptions, {"dials": {"tail_weight": 0.5}}, "hybrid_cf")
 
 
 def test_the_shift_is_the_most_accurate_one(scorer, holdout):

@@ -222,6 +222,9 @@ def fit_shift(
     unshifted = mix(list(cells.z), replace(gate, shift=0.0), Dials(), warm, tail, cells.sides)
     has_history = (cells.sides.activity > 0)[:, None]
 
+    def dialled(**settings: float) -> Dials:
+        return scorer.options.dials.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0} | settings)
+
     def at(shift: float, dials: Dials) -> Floats:
         scores = unshifted.copy()
         scores[:, ~warm] += np.float32(shift) * has_history
@@ -234,18 +237,18 @@ def fit_shift(
     settings = np.linspace(0, 1, options.steps + 1).round(6).tolist()
     prices = []
     for value in settings:
-        scores = at(gate.shift, Dials(cold_exposure=value))
+        scores = at(gate.shift, dialled(cold_exposure=value))
         found = cells.measure(scores, k), cells.measure(scores, k, cold)
         prices.append(_price("cold_exposure", value, _mean(found[0]), _mean(found[1])))
-    exposure = _afforded(prices, options.max_price)
+    exposure = afforded(prices, options.max_price)
     part, tail_items = cells.columns(~cold), holdout.tail[columns][~cold]
     accurate = mix(list(part.z), gate, Dials(), warm[~cold], tail[~cold], part.sides)
     for value in settings:
-        scores = turn(accurate.copy(), Dials(tail_weight=value), warm[~cold], tail[~cold])
+        scores = turn(accurate.copy(), dialled(tail_weight=value), warm[~cold], tail[~cold])
         found = part.measure(scores, k), part.measure(scores, k, tail_items)
         prices.append(_price("tail_weight", value, _mean(found[0]), _mean(found[1])))
-    weight = _afforded(prices[len(settings) :], options.max_tail_price)
-    return gate, Dials(cold_exposure=exposure, tail_weight=weight), prices
+    weight = afforded(prices[len(settings) :], options.max_tail_price)
+    return gate, dialled(cold_exposure=exposure, tail_weight=weight), prices
 
 
 def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> Fitted:
@@ -261,7 +264,7 @@ def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, 
     return Fitted(gate, dials, prices, click, fusions)
 
 
-def _afforded(prices: list[Row], price: float) -> float:
+def afforded(prices: list[Row], price: float) -> float:
     """Return the largest setting whose accuracy stays within ``price`` of the first one's."""
     limit = (1 - price) * float(prices[0]["accuracy"])
     return max(float(row["value"]) for row in prices if float(row["accuracy"]) >= limit)

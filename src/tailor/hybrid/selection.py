@@ -14,6 +14,7 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import (
     ContextRidgeOptions,
+    Dials,
     EASEOptions,
     HybridOptions,
     IALSOptions,
@@ -79,6 +80,7 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
         context=parse(ContextRidgeOptions, options.context | settings.get("context", {}), f"{where}.context"),
         kernel=parse(KernelOptions, options.kernel | settings.get("kernel", {}), f"{where}.kernel"),
         without=tuple(options.without),
+        dials=Dials(**options.dials.model_dump()),
     )
 
 
