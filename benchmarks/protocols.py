@@ -3,10 +3,11 @@
 random: 8:1:1 per user at random, ratings of 3 and more (published: LightGCN .2538, XSimGCL .2750). by_date: the last
 20 % of all rows are test (published there: ALS .265 with coverage .133). Options are searched on validation as in
 `make bench-quality`; what is judged is fitted on train + validation; one look at test. Users who come first in the test
-window have no history, all that is known of them is their profile; they count. The hybrid is looked at along its tail
-dial too, at the settings that cost so much of NDCG at most on validation: .005 is where the product puts it.
+window have no history, all that is known of them is their profile; they count. The hybrid is looked at along its dials
+for tail items and for coverage too, at the settings that cost so much of NDCG at most on validation.
 """
 
+import itertools
 import logging
 import sys
 from dataclasses import asdict
@@ -24,8 +25,6 @@ from tailor.metrics.significance import paired_bootstrap
 
 K, SEED = 10, 0
 PRICES = (0.005, 0.02, 0.05, 0.1, 0.2)
-#: The dial goes twice as far as by default.
-DIALS = {"tail_span": 2.0}
 RESULT = ROOT / "benchmarks" / "results" / "protocols.json"
 MODELS = ("popular", "irspack", "ease", "hybrid_lora")
 NOBODY_HELD_OUT = {"cold_items": 0.0, "new_users": 0.0}
@@ -44,7 +43,7 @@ TARGETS = {
 
 def measure(protocol: str) -> dict[str, Any]:
     """Search, fit, look once."""
-    trial = quality.make_trial("ml1m", SEED, data_processing=PROTOCOLS[protocol], hybrid_cf={"dials": DIALS})
+    trial = quality.make_trial("ml1m", SEED, data_processing=PROTOCOLS[protocol])
     chosen = quality.choose(trial, MODELS, protocol)
     models, on_validation = quality.fit_all(trial, chosen)
     found = {name: quality.look(trial, engine, K) for name, engine in models.items()}
@@ -54,19 +53,19 @@ def measure(protocol: str) -> dict[str, Any]:
         for name, (_, shown) in found.items()
     }
     kept, curve = quality.Turned(trial, models["hybrid_lora"]), []
-    on_the_dial = [price for price in on_validation["hybrid_lora"]["prices"] if price["dial"] == "tail_weight"]
-    for price in PRICES:
-        weight = afforded(on_the_dial, price)
-        per_user, shown = quality.look(trial, kept.at(tail_weight=weight), K)
-        row = {"price": price, "tail_weight": weight, "ndcg": float(np.nanmean(per_user[c.WARM]))} | shown
-        table[f"hybrid_lora_at_{price}"] = row
-        curve.append(row)
+    for dial, price in itertools.product(("tail_weight", "personal_weight"), PRICES):
+        on_the_dial = [row for row in on_validation["hybrid_lora"]["prices"] if row["dial"] == dial]
+        value = afforded(on_the_dial, price)
+        per_user, shown = quality.look(trial, kept.at(**{dial: value}), K)
+        row = {"ndcg": float(np.nanmean(per_user[c.WARM]))} | shown
+        table[f"hybrid_lora_{dial}_at_{price}"] = row
+        curve.append({"dial": dial, "price": price, "value": value} | row)
     print(protocol, table, curve, flush=True)
     against = asdict(paired_bootstrap(values["hybrid_lora"], values["ease"], seed=SEED))
     fusions = on_validation["hybrid_lora"]["fusions"]
     return {
         "table": table,
-        "tail_dial": curve,
+        "dials": curve,
         "hybrid_lora_against_ease": against,
         "chosen": chosen,
         "fusions": fusions,

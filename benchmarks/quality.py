@@ -40,7 +40,7 @@ from tailor.metrics.exposure import exposure
 from tailor.metrics.lists import recommend
 from tailor.metrics.ranking import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
-from tailor.options import Dials, HybridOptions, TuningOptions, parse
+from tailor.options import HybridOptions, TuningOptions, parse
 from tailor.pipelines.tuning.search import flat, search
 
 K, N_TRIALS, NEWCOMERS = 20, 12, (1, 3, 5)
@@ -149,11 +149,6 @@ def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[st
     return found
 
 
-def at_zero(scorer: Hybrid) -> Dials:
-    """Return dials that touch nothing and reach as far as the scorer's."""
-    return scorer.options.dials.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0})
-
-
 def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Scorer], dict[str, Any]]:
     """Fit every model on train + validation; the hybrids' gate and dials come from validation. Also: what was chosen
     there.
@@ -164,7 +159,7 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
     for model, settings in chosen.items():
         if model in HYBRIDS:
             scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
-            accurate = scorer.with_dials(at_zero(scorer))
+            accurate = scorer.with_dials(scorer.options.dials.off())
             on_validation[model] = h.measure(accurate, K) | {"prices": fitted.prices}
             final[model] = trial.final(Hybrid(accurate.options, seed, scorer.gate, told=h.told), model)
             on_validation[model] |= {"fusions": fitted.fusions, "tail_weight": fitted.dials.tail_weight}
@@ -234,11 +229,12 @@ class Turned:
 
     def __init__(self, trial: Trial, scorer: Hybrid) -> None:
         known, size = trial.known, 512
-        self.dials = at_zero(scorer)
+        self.dials = scorer.options.dials.off()
         plain = scorer.with_dials(self.dials)
         rows = [np.arange(start, min(start + size, known.shape[0])) for start in range(0, known.shape[0], size)]
         blocks = [plain.score(known[at], at) for at in rows]
         self.scores, self.scorer = np.vstack(blocks), scorer
+        self.common, self.known = plain.of_everybody(), np.diff(known.indptr) > 0
 
     def at(self, **settings: float) -> "Turned":
         """Return the same at other dials."""
@@ -248,7 +244,8 @@ class Turned:
 
     def score(self, _: Matrix, users: np.ndarray) -> np.ndarray:
         """Return the scores of some users (B, n_items)."""
-        return turn(self.scores[users], self.dials, self.scorer.warm, self.scorer.tail)
+        of = self.scorer
+        return turn(self.scores[users], self.dials, of.warm, of.tail, self.common, self.known[users])
 
 
 def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -258,6 +255,7 @@ def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> lis
         values, shown = look(trial, kept.at(**{price["dial"]: price["value"]}))
         names = (c.MIXED, MIXED_COLD) if price["dial"] == "cold_exposure" else (c.WARM, c.TAIL)
         accuracy, exposed = (float(np.nanmean(values[name])) for name in names)
+        exposed = shown["coverage"] if price["dial"] == "personal_weight" else exposed
         rows.append(price | {"test_accuracy": accuracy, "test_exposed": exposed} | shown)
     return rows
 

@@ -325,6 +325,12 @@ class Dials(DialSpans):
     """How readily items without train interactions enter mixed lists."""
     tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """How far tail items are lifted over the head's."""
+    personal_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of what everybody gets that is taken off the scores of users with a history."""
+
+    def off(self) -> Self:
+        """Return dials that reach as far and touch nothing."""
+        return self.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0, "personal_weight": 0.0})
 
 
 class ClickOptions(Options):
@@ -530,6 +536,8 @@ class ScenarioOptions(Options):
 
     tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Lift of tail items; null: where the model stands."""
+    personal_weight: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Share of what everybody gets that is taken off; null: where the model stands."""
     cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Lift of items without train interactions; null: where the model stands."""
     diversity: Annotated[float, Field(ge=0.0, le=1.0)] | None = None

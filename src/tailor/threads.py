@@ -1,11 +1,10 @@
 """Blocks of rows, several at a time."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
-
-import torch
 
 T = TypeVar("T")
 #: Rows of a block.
@@ -18,11 +17,19 @@ def blocks(n: int) -> list[slice]:
 
 
 def in_threads(work: Callable[[slice], T], parts: list[slice]) -> Iterator[T]:
-    """Yield ``work`` of each part, in order, as many at a time as torch has threads.
+    """Yield ``work`` of each part, in order, as many at a time as there are cores for this process, or as
+    ``OMP_NUM_THREADS`` allows.
 
-    For work that spends its time where numpy and scipy release the interpreter lock; it must not write what it shares.
+    For work that spends its time where numpy and scipy release the interpreter lock; no two parts may write to the
+    same place.
     """
-    return _pool(torch.get_num_threads()).map(work, parts)
+    return _pool(_size()).map(work, parts)
+
+
+def _size() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(allowed)) if allowed.isdigit() and int(allowed) else cores
 
 
 @cache

@@ -84,7 +84,8 @@ REFUSALS = [
     (
         {"user_id": ["u1"]},
         {"top_k": 3},
-        "Unknown param 'top_k'. Known: k, exclude_seen, tail_weight, cold_exposure, min_score, diversity, half_life",
+        "Unknown param 'top_k'. Known: k, exclude_seen, tail_weight, personal_weight, cold_exposure, min_score, "
+        "diversity, half_life",
     ),
     ({"user_id": ["u1"]}, {"tail_weight": 2.0}, "tail_weight = 2.0 is out of bounds: 0 to 1"),
     ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),

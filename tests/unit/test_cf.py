@@ -34,7 +34,7 @@ FAST: dict[str, Any] = {
     "hybrid": HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
-        dials=Dials(cold_exposure=0.1, tail_weight=0.1),
+        dials=Dials(cold_exposure=0.1, tail_weight=0.1, personal_weight=0.1),
     ),
 }
 FAST["torch_features"] = FAST["irspack_features"].model_copy(update={"engine": "torch"})

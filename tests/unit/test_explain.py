@@ -15,7 +15,7 @@ from tests.unit.test_cf import FAST, GATE
 @pytest.fixture(scope="module", params=["linear", "gated", "dials up"])
 def scorer(request, tables):
     gate = replace(GATE, warm=replace(GATE.warm, bias=0.0)) if request.param == "gated" else GATE
-    dials = Dials(tail_weight=0.5, cold_exposure=0.5) if request.param == "dials up" else Dials()
+    dials = Dials(tail_weight=0.5, cold_exposure=0.5, personal_weight=0.25) if request.param == "dials up" else Dials()
     return Hybrid(FAST["hybrid"], 0, gate).fit(tables.matrices["train"], tables.warm, tables.features).with_dials(dials)
 
 
@@ -31,15 +31,17 @@ def test_shares_add_up_to_the_score(scorer, tables):
 
 
 def test_what_no_source_says_is_named(scorer, tables):
-    """Cold items: the shift, and the dial's share; tail items: their dial."""
+    """Cold items: the shift, and the dial's share; tail items: their dial; both: less of what everybody gets."""
     train = tables.matrices["train"]
     user = int(np.argmax(np.diff(train.indptr)))
     cold, dials = np.flatnonzero(~tables.warm)[:4], scorer.options.dials
     found = explain(scorer, train[[user]], cold)
-    np.testing.assert_allclose(found.other, GATE.shift + dials.cold_exposure * dials.cold_span, rtol=1e-4)
+    taken = dials.personal_weight * scorer.of_everybody()
+    expected = GATE.shift + dials.cold_exposure * dials.cold_span - taken[cold]
+    np.testing.assert_allclose(found.other, expected, rtol=1e-4)
     tail = np.flatnonzero(scorer.tail)[:4]
     extra = explain(scorer, train[[user]], tail).other - scorer.gate.warm.bias * scorer.popularity[tail]
-    np.testing.assert_allclose(extra, dials.tail_weight * dials.tail_span, atol=1e-4)
+    np.testing.assert_allclose(extra, dials.tail_weight * dials.tail_span - taken[tail], atol=1e-4)
 
 
 def test_a_stranger_is_told_that_it_is_popularity(scorer, tables):

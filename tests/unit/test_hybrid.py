@@ -341,6 +341,73 @@ def test_dials_lift_their_items_and_no_others(scorer, holdout):
     np.testing.assert_allclose(lifted[:, ~scorer.warm], Dials().cold_span, rtol=1e-4)
 
 
+def test_what_everybody_gets_by_hand():
+    rows = {"mf": [1.0, 2.0, 3.0], "popular": [7.0, 8.0, 9.0]}
+    z = [np.array([rows.get(name, [0.0] * 3)] * 2, np.float32) for name in SOURCES]
+    gate = Gate(warm=Fusion(by_source(mf=1)), cold=by_source(mf=2), shift=0.25)
+    warm, none, common = np.array([True, True, False]), np.zeros(3, bool), np.array([4.0, 0.0, 8.0], np.float32)
+    found = mix(z, gate, Dials(personal_weight=0.5), warm, none, sides([3, 0], 3), common)
+    # Who has no history keeps the list of everybody: popularity alone.
+    assert found.tolist() == [[1.0 - 0.5 * 4.0, 2.0, 2 * 3.0 + 0.25 - 0.5 * 8.0], [7.0, 8.0, 9.0]]
+    with pytest.raises(ValueError, match="personal_weight is set, but not what everybody gets"):
+        mix(z, gate, Dials(personal_weight=0.5), warm, none, sides([3, 0], 3))
+
+
+def test_everybody_gets_the_mean_of_what_users_get(scorer, holdout):
+    """Exactly so for weights that depend on nothing, over all users with a history, where these are few."""
+    train = holdout.train
+    users = np.flatnonzero(np.diff(train.indptr) > 0)
+    assert len(users) <= 512
+    gate = Gate(warm=Fusion(by_source(mf=0.3, ease=0.5, popular=0.2)), cold=by_source(mf=0.7, text=0.3), shift=-0.5)
+    fixed = scorer.with_gate(gate)
+    scores = fixed.with_dials(OFF).score(train[users], users)
+    np.testing.assert_allclose(fixed.of_everybody(), scores.mean(axis=0), atol=2e-5)
+    personal = fixed.with_dials(Dials(personal_weight=1.0)).score(train[users], users)
+    np.testing.assert_allclose(personal.mean(axis=0), np.zeros(train.shape[1]), atol=5e-5)
+    nobody = sparse.csr_matrix(np.zeros((1, train.shape[1]), np.float32))
+    expected = fixed.with_dials(OFF).score(nobody)
+    np.testing.assert_array_equal(fixed.with_dials(Dials(personal_weight=1.0)).score(nobody), expected)
+
+
+@pytest.mark.parametrize("kind", ["gated", "bilinear", "deep"])
+def test_everybody_gets_something_by_every_member_of_the_family(kind, scorer, holdout):
+    options = MixtureOptions(fusions=[kind], epochs=2)
+    gate, _ = fit_weights(known_cells(scorer, holdout, options, 0), holdout, options, 10, 0)
+    found = scorer.with_gate(gate).of_everybody()
+    assert found.shape == (holdout.train.shape[1],)
+    assert np.isfinite(found).all()
+    assert found.std() > 0
+
+
+def test_less_of_what_everybody_gets_covers_more(scorer, holdout):
+    options = MixtureOptions(shifts=[0.0], steps=4)
+    cells = known_cells(scorer, holdout, options, 0)
+    gate, _ = fit_weights(cells, holdout, options, 10, 0)
+    _, dials, prices = fit_shift(scorer, gate, cells, holdout, options, 3)
+    covered = [row["exposed"] for row in prices if row["dial"] == "personal_weight"]
+    assert covered == sorted(covered)
+    assert covered[-1] > 1.2 * covered[0]
+    assert dials.personal_weight == 0
+
+
+def test_coverage_is_the_share_of_items_on_any_list(cells):
+    scores = np.zeros(cells.shown.shape, np.float32)
+    scores[:, 3], scores[0, 5] = 2.0, 3.0
+    shown = replace(cells, shown=np.ones_like(cells.shown))
+    assert shown.coverage(scores, 1) == 2 / scores.shape[1]
+    assert shown.coverage(scores, scores.shape[1]) == 1.0
+    assert replace(cells, shown=np.zeros_like(cells.shown)).coverage(scores, 5) == 0.0
+
+
+def test_new_items_get_of_everybody_what_those_with_similar_texts_get(scorer, tables):
+    warm = np.flatnonzero(scorer.warm)[:3]
+    grown = scorer.extended(tables.features[warm])
+    assert grown.common.shape == (len(SOURCES), scorer.n_items + 3)
+    np.testing.assert_array_equal(grown.common[:, : scorer.n_items], scorer.common)
+    there = scorer.kernel.predict(tables.features[warm], scorer.common[:, scorer.kernel.landmarks].T.copy())
+    np.testing.assert_allclose(grown.common[:, scorer.n_items :], there.T, rtol=1e-6)
+
+
 def test_a_dial_that_reaches_twice_as_far_has_its_price_at_half_the_setting(scorer, holdout):
     options = MixtureOptions(shifts=[0.0], steps=4)
     cells = known_cells(scorer, holdout, options, 0)

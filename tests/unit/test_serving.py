@@ -123,6 +123,13 @@ def test_dials_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, kn
         return (tables.items.set_index("item_id")["bucket"][listed] == bucket).mean()
 
     assert share("tail", tail_weight=1.0) > share("tail", tail_weight=0.0)
+    everybody = np.argsort(-recommender.engine.of_everybody())[:10]
+    common = set(recommender.item_ids[everybody])
+
+    def shared(**dials):
+        return len(common & set(recommender.recommend([Request(known)], Settings(k=10, **dials))[0].item_ids))
+
+    assert shared(personal_weight=1.0) < shared(personal_weight=0.0)
     assert share("cold", cold_exposure=1.0) >= share("cold", cold_exposure=0.0)
     plain, zero = (recommender.recommend([Request(known)], s)[0] for s in (Settings(), Settings(tail_weight=0.0)))
     assert plain.scores == zero.scores  # this model stands at 0
@@ -143,6 +150,7 @@ def test_a_model_without_dials_says_so(tables):
     [
         ({"k": 10_001}, "k = 10001 is out of bounds: 1 to 10000"),
         ({"tail_weight": 1.5}, "tail_weight = 1.5 is out of bounds: 0 to 1"),
+        ({"personal_weight": 1.01}, "personal_weight = 1.01 is out of bounds: 0 to 1"),
         ({"cold_exposure": -0.1}, "cold_exposure = -0.1 is out of bounds"),
         ({"cold_exposure": float("nan")}, "cold_exposure = nan is out of bounds"),
         ({"min_score": float("nan")}, "min_score = nan is not a number"),

@@ -1,6 +1,8 @@
 """Fitting the gate on validation: weights for warm and cold items and newcomers, the cold shift, the dials' prices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,8 @@ class Fitted:
     dials: Dials
     prices: list[Row]
     """dial, value, accuracy, exposed: NDCG@k of mixed lists and of the cold items in them for ``cold_exposure``, of
-    warm lists and of the tail items in them for ``tail_weight``."""
+    warm lists and of the tail items in them for ``tail_weight``, of warm lists and how much of the catalogue they cover
+    for ``personal_weight``."""
     click: ClickHead
     fusions: list[Row]
     """fusion, ndcg on users it was not fitted on, difference to the one kept so far with its interval."""
@@ -222,9 +225,6 @@ def fit_shift(
     unshifted = mix(list(cells.z), replace(gate, shift=0.0), Dials(), warm, tail, cells.sides)
     has_history = (cells.sides.activity > 0)[:, None]
 
-    def dialled(**settings: float) -> Dials:
-        return scorer.options.dials.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0} | settings)
-
     def at(shift: float, dials: Dials) -> Floats:
         scores = unshifted.copy()
         scores[:, ~warm] += np.float32(shift) * has_history
@@ -234,21 +234,29 @@ def fit_shift(
         return _mean(cells.measure(at(shift, Dials()), k))
 
     gate = replace(gate, shift=max(options.shifts, key=lambda shift: (round(mixed(shift), 6), shift)))
-    settings = np.linspace(0, 1, options.steps + 1).round(6).tolist()
-    prices = []
-    for value in settings:
-        scores = at(gate.shift, dialled(cold_exposure=value))
-        found = cells.measure(scores, k), cells.measure(scores, k, cold)
-        prices.append(_price("cold_exposure", value, _mean(found[0]), _mean(found[1])))
-    exposure = afforded(prices, options.max_price)
     part, tail_items = cells.columns(~cold), holdout.tail[columns][~cold]
     accurate = mix(list(part.z), gate, Dials(), warm[~cold], tail[~cold], part.sides)
-    for value in settings:
-        scores = turn(accurate.copy(), dialled(tail_weight=value), warm[~cold], tail[~cold])
-        found = part.measure(scores, k), part.measure(scores, k, tail_items)
-        prices.append(_price("tail_weight", value, _mean(found[0]), _mean(found[1])))
-    weight = afforded(prices[len(settings) :], options.max_tail_price)
-    return gate, dialled(cold_exposure=exposure, tail_weight=weight), prices
+    common, known = scorer.with_gate(gate).of_everybody()[columns][~cold], part.sides.activity > 0
+
+    def price(dial: str, of: Cells, at: Callable[[Dials], Floats], exposed: Callable[[Floats], float]) -> list[Row]:
+        rows: list[Row] = []
+        for value in np.linspace(0, 1, options.steps + 1).round(6).tolist():
+            scores = at(scorer.options.dials.off().model_copy(update={dial: value}))
+            accuracy = _mean(of.measure(scores, k))
+            rows.append({"dial": dial, "value": value, "accuracy": accuracy, "exposed": exposed(scores)})
+        return rows
+
+    def warm_at(dials: Dials) -> Floats:
+        return turn(accurate.copy(), dials, warm[~cold], tail[~cold], common, known)
+
+    colder = price("cold_exposure", cells, partial(at, gate.shift), lambda s: _mean(cells.measure(s, k, cold)))
+    longer = price("tail_weight", part, warm_at, lambda s: _mean(part.measure(s, k, tail_items)))
+    broader = price("personal_weight", part, warm_at, lambda s: part.coverage(s, k))
+    stand = {
+        "cold_exposure": afforded(colder, options.max_price),
+        "tail_weight": afforded(longer, options.max_tail_price),
+    }
+    return gate, scorer.options.dials.off().model_copy(update=stand), [*colder, *longer, *broader]
 
 
 def fit_gate(scorer: Hybrid, holdout: Holdout, options: MixtureOptions, k: int, seed: int) -> Fitted:
@@ -268,10 +276,6 @@ def afforded(prices: list[Row], price: float) -> float:
     """Return the largest setting whose accuracy stays within ``price`` of the first one's."""
     limit = (1 - price) * float(prices[0]["accuracy"])
     return max(float(row["value"]) for row in prices if float(row["accuracy"]) >= limit)
-
-
-def _price(dial: str, value: float, accuracy: float, exposed: float) -> Row:
-    return {"dial": dial, "value": value, "accuracy": accuracy, "exposed": exposed}
 
 
 def _mean(values: NDArray[np.float64]) -> float:

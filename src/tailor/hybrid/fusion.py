@@ -76,6 +76,15 @@ class Cells:
         """Return each user's NDCG@k (U,) of lists by ``scores`` (U, n); ``items``: only these positives count."""
         return self.by_block(lambda block: np.where(self.shown[block], scores[block], EXCLUDED), k, items)
 
+    def coverage(self, scores: Floats, k: int) -> float:
+        """Return the share of the items that stand on a list of k by ``scores`` (U, n)."""
+
+        def listed(block: slice) -> NDArray[np.int64]:
+            return np.unique(top_k(np.where(self.shown[block], scores[block], EXCLUDED), k, self.tie_rank)[0])
+
+        found = np.concatenate([np.zeros(0, np.int64), *in_threads(listed, blocks(len(scores)))])
+        return float((np.unique(found) >= 0).sum() / max(scores.shape[1], 1))
+
     def by_block(self, allowed: Callable[[slice], Floats], k: int, items: Mask | None = None) -> NDArray[np.float64]:
         """Return what :meth:`measure` does, of scores (b, n) that ``allowed`` makes for a slice of the users."""
         truth = self.positives if items is None else keep_items(self.positives, items)

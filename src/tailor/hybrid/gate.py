@@ -141,7 +141,15 @@ class Gate:
         return cls(warm, short, state["cold"], shift)
 
 
-def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, sides: Sides) -> Floats:
+def mix(
+    z: Sequence[Floats],
+    gate: Gate,
+    dials: Dials,
+    warm: Mask,
+    tail: Mask,
+    sides: Sides,
+    common: Floats | None = None,
+) -> Floats:
     """Return scores (B, n) of standardised sources, each (B, n).
 
     Users without history get :meth:`Gate.of_nobody`. A dial at 0 touches nothing.
@@ -153,6 +161,7 @@ def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, s
         warm: items with train interactions (n,).
         tail: warm items outside the head (n,).
         sides: activity 0 marks an empty history.
+        common: what everybody gets (n,); ``personal_weight`` needs it.
     """
     lengths = np.rint(np.expm1(sides.activity.astype(np.float64))).astype(np.int64)
     scores = np.empty_like(z[0])
@@ -165,15 +174,42 @@ def mix(z: Sequence[Floats], gate: Gate, dials: Dials, warm: Mask, tail: Mask, s
     nobody = np.flatnonzero(lengths == 0)
     if len(nobody):
         scores[nobody] = weighted([s[nobody] for s in z], gate.of_nobody())
-    return turn(scores, dials, warm, tail)
+    return turn(scores, dials, warm, tail, common, lengths > 0)
 
 
-def turn(scores: Floats, dials: Dials, warm: Mask, tail: Mask) -> Floats:
-    """Lift cold and tail items by the dials, in place; bit for bit the same where both are 0."""
+def turn(
+    scores: Floats,
+    dials: Dials,
+    warm: Mask,
+    tail: Mask,
+    common: Floats | None = None,
+    known: Mask | None = None,
+) -> Floats:
+    """Lift cold and tail items by the dials, take off what everybody gets, in place; nothing is touched at 0.
+
+    What everybody gets is the score of nobody in particular, and its removal that of Wei et al. 2021, "Model-agnostic
+    counterfactual reasoning for eliminating popularity bias in recommender system", eq. 10, for sums.
+
+    Args:
+        scores: (B, n).
+        dials: see :func:`mix`.
+        warm: see :func:`mix`.
+        tail: see :func:`mix`.
+        common: see :func:`mix`.
+        known: users with a history (B,), the only ones it is taken off; None: all.
+
+    Raises:
+        ValueError: ``personal_weight`` is set and ``common`` is not.
+    """
     if dials.cold_exposure:
         scores[:, ~warm] += np.float32(dials.cold_exposure * dials.cold_span)
     if dials.tail_weight:
         scores[:, tail] += np.float32(dials.tail_weight * dials.tail_span)
+    if dials.personal_weight:
+        if common is None:
+            raise ValueError("personal_weight is set, but not what everybody gets (common)")
+        taken = np.float32(dials.personal_weight) * common
+        scores[... if known is None or known.all() else known] -= taken
     return scores
 
 

@@ -38,6 +38,10 @@ from tailor.options import (
     Quadratic,
     SequenceOptions,
 )
+from tailor.threads import blocks
+
+#: Users over whom the average user is taken.
+_AVERAGED = 512
 
 
 class HybridEngineOptions(Options):
@@ -68,6 +72,10 @@ class Hybrid(Engine[HybridEngineOptions]):
     kernel: TextKernel
     text_factors: Floats
     """Item factors that the texts predict (n_items, d), each item's without itself."""
+    common: Floats
+    """Mean standardised scores by source (S, n_items), over users with a history."""
+    activity: float
+    """Their mean log(1 + length of the history)."""
 
     def __init__(
         self,
@@ -99,6 +107,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
         other.tail, other.popularity = self.tail, self.popularity
         other.kernel, other.text_factors = self.kernel, self.text_factors
+        other.common, other.activity = self.common, self.activity
         return other
 
     def with_gate(self, gate: Gate) -> Self:
@@ -175,6 +184,28 @@ class Hybrid(Engine[HybridEngineOptions]):
         deviation = logs[warm].std() if warm.any() else 0.0
         centred = logs - (logs[warm].mean() if warm.any() else 0.0)
         self.popularity: Floats = (centred / (deviation or 1.0)).astype(np.float32)
+        self._average(train)
+
+    def _average(self, train: sparse.csr_matrix) -> None:
+        lengths = np.diff(train.indptr)
+        users = np.flatnonzero(lengths > 0)
+        if len(users) > _AVERAGED:
+            users = users[np.linspace(0, len(users) - 1, _AVERAGED).astype(np.int64)]
+        total = np.zeros((len(SOURCES), self.n_items))
+        for block in blocks(len(users)):
+            rows = users[block]
+            for s, scores in enumerate(self.standardised(sparse.csr_matrix(train[rows]), rows)):
+                total[s] += scores.sum(axis=0)
+        self.common = (total / max(len(users), 1)).astype(np.float32)
+        self.activity = float(np.log1p(lengths[users]).mean()) if len(users) else 0.0
+
+    def of_everybody(self) -> Floats:
+        """Return what the average user with a history gets, dials at 0 (n_items,); ``personal_weight`` takes it off."""
+        sides = Sides(np.array([self.activity], np.float32), self.popularity)
+        if self.gate.warm.reads_sides:
+            nobody = sparse.csr_matrix(np.zeros((1, self.n_items), np.float32))
+            sides = replace(self.sides(nobody, whole=True), activity=sides.activity)
+        return mix([row[None] for row in self.common], self.gate, Dials(), self.warm, self.tail, sides)[0]
 
     def _take_after(self, cold: NDArray[np.int64]) -> None:
         texts = cast(TextKNN, self.sources["text"]).features[cold]
@@ -240,7 +271,9 @@ class Hybrid(Engine[HybridEngineOptions]):
     ) -> tuple[Floats, list[Floats]]:
         """Return scores (B, n_items) and the standardised scores of the sources behind them."""
         z, sides = list(self.standardised(history, users, weights)), self.sides(history, self.gate.warm.reads_sides)
-        return mix(z, self.gate, self.options.dials, self.warm, self.tail, sides), z
+        dials = self.options.dials
+        common = self.of_everybody() if dials.personal_weight else None
+        return mix(z, self.gate, dials, self.warm, self.tail, sides, common), z
 
     def _append(self, features: Floats) -> None:
         popular = cast(Popular, self.sources["popular"]).counts
@@ -254,6 +287,8 @@ class Hybrid(Engine[HybridEngineOptions]):
         self._take_after(new)
         joined = cast(IALS, self.sources["mf"]).item_factors[new].astype(np.float32)
         self.text_factors = np.vstack([self.text_factors[: len(self.kernel.features)], joined])
+        alike = self.kernel.predict(features, np.ascontiguousarray(self.common[:, self.kernel.landmarks].T))
+        self.common = np.hstack([self.common, alike.T])
 
     def with_texts(self, rows: NDArray[np.int64], features: Floats) -> Self:
         """Return a scorer that knows other texts (r, m) of items with interactions; their factors stay."""
@@ -283,11 +318,13 @@ class Hybrid(Engine[HybridEngineOptions]):
         arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
         gate = {f"gate/{key}": value for key, value in self.gate.state().items()}
         kernel: State = {"kernel/landmarks": self.kernel.landmarks, "kernel/text_factors": self.text_factors}
-        return {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, **arrays, **kernel, **gate, **head}
+        of_items = {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, "common": self.common}
+        return {**of_items, "activity": np.array([self.activity]), **arrays, **kernel, **gate, **head}
 
     def _load(self, state: State) -> None:
         self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
-        self.popularity = state["popularity"]
+        self.popularity, self.common = state["popularity"], state["common"]
+        self.activity = float(state["activity"][0])
         self.gate = Gate.from_state(_part(state, "gate"))
         self.click = ClickHead(state["click/theta"]) if "click/theta" in state else None
         for name, source in self.sources.items():

@@ -53,6 +53,7 @@ _BELOW = {"orientation": "h", "y": -0.25}
 _DIALS = {
     "cold_exposure": ("Cold exposure", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
     "tail_weight": ("Tail weight", "NDCG of tail items in warm lists", "NDCG of warm lists"),
+    "personal_weight": ("Personal weight", "Catalog coverage of warm lists", "NDCG of warm lists"),
 }
 
 

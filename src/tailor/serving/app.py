@@ -50,6 +50,7 @@ class RecommendBody(Body):
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 20
     exclude_seen: bool = True
     tail_weight: Share | None = None
+    personal_weight: Share | None = None
     cold_exposure: Share | None = None
     diversity: Share | None = None
     half_life: Annotated[float, Field(gt=0)] | None = None

@@ -75,6 +75,8 @@ class Settings:
     """Leave out what is known of the user and the request's history."""
     tail_weight: float | None = None
     """Lift of tail items in [0, 1]; None: where the model stands."""
+    personal_weight: float | None = None
+    """Share in [0, 1] of what everybody gets that is taken off a user's scores; None: where the model stands."""
     cold_exposure: float | None = None
     """Lift of items without train interactions in [0, 1]; None: where the model stands."""
     min_score: float | None = None
@@ -106,7 +108,7 @@ class Settings:
 
     def dials(self) -> dict[str, float]:
         """Return the dials that were set."""
-        given = {"tail_weight": self.tail_weight, "cold_exposure": self.cold_exposure}
+        given = {name: getattr(self, name) for name in ("tail_weight", "personal_weight", "cold_exposure")}
         return {name: value for name, value in given.items() if value is not None}
 
 
