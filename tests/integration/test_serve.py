@@ -98,6 +98,11 @@ def test_the_server_answers_as_the_batch_does(server, finished):
     expected = batch[batch["user_id"] == user].sort_values("rank")["item_id"].tolist()
     assert [item["item_id"] for item in answer["items"]] == expected
     assert answer["path"] == "known_user"
+    why = told(server, user_id=user, explain=True)
+    named = {item for listed in why["items"] for item in listed["explanation"]["history"]}
+    assert named
+    assert set(why["titles"]) == named
+    assert all(title != item for item, title in why["titles"].items())
     assert told(server, query="spaceship")["path"] == "query"
     assert told(server, history=["i1", "i5"])["path"] == "fold_in"
 

@@ -19,6 +19,7 @@ from tailor import __version__
 from tailor.errors import BadInputError
 from tailor.serving import request as asked
 from tailor.serving.query import MAX_QUERY
+from tailor.serving.recommender import Recommender
 from tailor.serving.registry import Champion
 
 MAX_BODY = 1_000_000
@@ -79,6 +80,8 @@ class ListAnswer(BaseModel):
     unknown_history: int = 0
     unknown_candidates: int = 0
     items: list[ItemAnswer]
+    titles: dict[str, str] = {}
+    """Of the history items that explanations name."""
 
 
 class ItemsBody(Body):
@@ -230,7 +233,13 @@ def _recommend(champion: Champion, body: RecommendBody) -> ListAnswer:
         item.reason = answer.reasons[at] if at < len(answer.reasons) else ""
         item.explanation = answer.explanations[at] if at < len(answer.explanations) else None
     kept = {name: told[name] for name in ("path", "unknown_history", "unknown_candidates")}
-    return ListAnswer(model_version=version, items=items, **kept)
+    named = sorted({item for told in answer.explanations for item in told["history"]})
+    return ListAnswer(model_version=version, items=items, titles=_titles(served, named), **kept)
+
+
+def _titles(served: Recommender, ids: list[str]) -> dict[str, str]:
+    facts = served.facts
+    return {item: facts.titles[at] if facts else item for item, at in zip(ids, served.places(ids), strict=True)}
 
 
 def _similar(champion: Champion, item_id: str, k: int) -> ListAnswer:
