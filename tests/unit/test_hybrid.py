@@ -401,7 +401,9 @@ def test_coverage_is_the_share_of_items_on_any_list(cells):
 
 def test_new_items_get_of_everybody_what_those_with_similar_texts_get(scorer, tables):
     warm = np.flatnonzero(scorer.warm)[:3]
+    scorer.of_everybody()
     grown = scorer.extended(tables.features[warm])
+    assert grown.of_everybody().shape == (scorer.n_items + 3,)
     assert grown.common.shape == (len(SOURCES), scorer.n_items + 3)
     np.testing.assert_array_equal(grown.common[:, : scorer.n_items], scorer.common)
     there = scorer.kernel.predict(tables.features[warm], scorer.common[:, scorer.kernel.landmarks].T.copy())

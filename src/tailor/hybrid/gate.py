@@ -187,8 +187,8 @@ def turn(
 ) -> Floats:
     """Lift cold and tail items by the dials, take off what everybody gets, in place; nothing is touched at 0.
 
-    What everybody gets is the score of nobody in particular, and its removal that of Wei et al. 2021, "Model-agnostic
-    counterfactual reasoning for eliminating popularity bias in recommender system", eq. 10, for sums.
+    What everybody gets is the score of nobody in particular; a share of it is taken off as in the inference of Wei et
+    al. 2021, "Model-agnostic counterfactual reasoning for eliminating popularity bias in recommender system".
 
     Args:
         scores: (B, n).

@@ -88,6 +88,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         """Put the arms together; ``told``: of the users who will be fitted on, and of their interactions."""
         super().__init__(options, seed)
         self.gate, self.click = gate or Gate(), click
+        self._everybody: Floats | None = None
         self._fitted: tuple[str, ...] = ()
         self.sources: dict[str, Engine[Any]] = {
             "mf": IALS(options.ials, seed),
@@ -108,6 +109,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         other.tail, other.popularity = self.tail, self.popularity
         other.kernel, other.text_factors = self.kernel, self.text_factors
         other.common, other.activity = self.common, self.activity
+        other._everybody = self._everybody if gate is self.gate else None
         return other
 
     def with_gate(self, gate: Gate) -> Self:
@@ -116,6 +118,8 @@ class Hybrid(Engine[HybridEngineOptions]):
 
     def with_dials(self, dials: Dials) -> Self:
         """Return a scorer that shares everything but stands at other dials."""
+        if dials.personal_weight:
+            self.of_everybody()  # once, not for each request at its own dials
         return self._twin(self.options.model_copy(update={"dials": dials}), self.gate)
 
     def with_click(self, click: ClickHead) -> Self:
@@ -198,14 +202,19 @@ class Hybrid(Engine[HybridEngineOptions]):
                 total[s] += scores.sum(axis=0)
         self.common = (total / max(len(users), 1)).astype(np.float32)
         self.activity = float(np.log1p(lengths[users]).mean()) if len(users) else 0.0
+        self._everybody = None
 
     def of_everybody(self) -> Floats:
         """Return what the average user with a history gets, dials at 0 (n_items,); ``personal_weight`` takes it off."""
+        if self._everybody is not None:
+            return self._everybody
         sides = Sides(np.array([self.activity], np.float32), self.popularity)
         if self.gate.warm.reads_sides:
             nobody = sparse.csr_matrix(np.zeros((1, self.n_items), np.float32))
             sides = replace(self.sides(nobody, whole=True), activity=sides.activity)
-        return mix([row[None] for row in self.common], self.gate, Dials(), self.warm, self.tail, sides)[0]
+        rows = [row[None] for row in self.common]
+        self._everybody = mix(rows, self.gate, Dials(), self.warm, self.tail, sides)[0]
+        return self._everybody
 
     def _take_after(self, cold: NDArray[np.int64]) -> None:
         texts = cast(TextKNN, self.sources["text"]).features[cold]
@@ -288,7 +297,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         joined = cast(IALS, self.sources["mf"]).item_factors[new].astype(np.float32)
         self.text_factors = np.vstack([self.text_factors[: len(self.kernel.features)], joined])
         alike = self.kernel.predict(features, np.ascontiguousarray(self.common[:, self.kernel.landmarks].T))
-        self.common = np.hstack([self.common, alike.T])
+        self.common, self._everybody = np.hstack([self.common, alike.T]), None
 
     def with_texts(self, rows: NDArray[np.int64], features: Floats) -> Self:
         """Return a scorer that knows other texts (r, m) of items with interactions; their factors stay."""
