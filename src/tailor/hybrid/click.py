@@ -20,8 +20,8 @@ from tailor.cf.base import Floats, Mask
 from tailor.errors import BadInputError
 from tailor.hybrid.gate import Sides
 from tailor.options import ClickOptions
+from tailor.threads import blocks
 
-_BLOCK = 256
 Design = NDArray[np.float64]
 
 
@@ -110,14 +110,13 @@ def _cells(
 ) -> tuple[Design, Design, Design, Design]:
     """Return design, labels, offsets and weights of all positives and of the drawn negatives."""
     parts: list[tuple[Design, ...]] = []
-    for start in range(0, len(scores), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in blocks(len(scores)):
         rows = sides.rows(block)
         truth = np.zeros(shown[block].shape, dtype=bool)
         truth[positives[block].nonzero()] = True
         truth &= shown[block]
         chance = rates(shown[block], rows, o)
-        picked = truth | (np.random.default_rng([seed, start]).random(chance.shape) < chance)
+        picked = truth | (np.random.default_rng([seed, block.start]).random(chance.shape) < chance)
         y = truth[picked].astype(np.float64)
         offset = np.log(o.positive_weight) - np.log(chance[picked])
         parts.append((design(scores[block], rows, warm)[picked], y, offset, np.where(y > 0, o.positive_weight, 1.0)))

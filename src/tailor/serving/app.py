@@ -249,12 +249,12 @@ def _similar(champion: Champion, item_id: str, k: int) -> ListAnswer:
 
 def _items(champion: Champion, ids: list[str], scores: list[float]) -> list[ItemAnswer]:
     served = champion.current()
-    facts, at = served.facts, served.places(ids)
+    facts, at, titles = served.facts, served.places(ids), _titles(served, ids)
     return [
         ItemAnswer(
             rank=rank,
             item_id=item,
-            title=facts.titles[row] if facts else item,
+            title=titles[item],
             categories=facts.categories[row] if facts else [],
             score=score,
         )
