@@ -19,7 +19,7 @@ from usearch.index import Index
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from tailor.cf.scan import Scan  # noqa: E402
+from tailor.models.scan import Scan  # noqa: E402
 
 D, K, N_USERS, SEED = 128, 20, 500, 0
 SIZES = (50_000, 100_000, 300_000)

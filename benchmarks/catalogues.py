@@ -14,10 +14,10 @@ from kedro.runner import SequentialRunner
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.matrices import bucket_items, category_matrix, learnt_items, pseudo_cold_items, warm_items
-from tailor.data.told import Told
-from tailor.lm.text import unpack_pieces
-from tailor.lm.train import Lesson
+from tailor.data.interactions import bucket_items, category_matrix, pseudo_cold_items, trainable_items, warm_items
+from tailor.data.side_features import SideFeatures
+from tailor.data.text import unpack_pieces
+from tailor.lm.trainer import TrainingData
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,9 +42,9 @@ class Catalogue:
         return self.data["users"]
 
     @property
-    def told(self) -> Told:
+    def told(self) -> SideFeatures:
         """What is told of users and moments."""
-        return Told(**self.data["told"])
+        return SideFeatures(**self.data["told"])
 
     def matrix(self, split: str) -> sparse.csr_matrix:
         """One split."""
@@ -65,19 +65,19 @@ class Catalogue:
         return pseudo_cold_items(self.items, sample)
 
     @property
-    def learnt(self) -> np.ndarray:
+    def trainable(self) -> np.ndarray:
         """Items whose interactions the language model may learn from."""
-        return learnt_items(self.items)
+        return trainable_items(self.items)
 
-    def lesson(self) -> Lesson:
+    def lesson(self) -> TrainingData:
         """What the language model is tuned on."""
         teacher = self.data["teacher_factors"]
-        return Lesson(
+        return TrainingData(
             pieces=unpack_pieces(self.data["item_text"][c.PIECES]),
             user_factors=teacher["user_factors"],
             item_factors=teacher["item_factors"],
             train=self.matrix(c.TRAIN),
-            learnt=self.learnt,
+            trainable=self.trainable,
             stop_on=self.pseudo_cold("A"),
             categories=category_matrix(self.items, self.data["item_categories"]),
         )

@@ -20,11 +20,11 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tailor import columns as c
-from tailor.cf.ials import IALS
-from tailor.data.matrices import binary
-from tailor.hybrid.fitting import fit_gate
+from tailor.data.interactions import binary
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.operating_point import fit_gate
 from tailor.hybrid.selection import fit_sources
+from tailor.models.ials import IALS
 from tailor.options import HybridOptions, IALSOptions, parse
 
 DIMENSIONS, ROUNDS, K = (64, 128, 256), 3, 20
@@ -97,11 +97,11 @@ def fabricated(n: int, seed: int = 0) -> sparse.csr_matrix:
     """Draw n interactions, popularity and activity falling like 1 / rank^0.8; 50 per user, 200 per item."""
     rng = np.random.default_rng(seed)
     n_users, n_items = max(500, n // 50), max(500, n // 200)
-    sides = []
+    meta_features = []
     for size in (n_users, n_items):
         share = 1 / np.arange(1, size + 1) ** 0.8
-        sides.append(rng.choice(size, n, p=share / share.sum()))
-    matrix = sparse.csr_matrix((np.ones(n, np.float32), sides), shape=(n_users, n_items))
+        meta_features.append(rng.choice(size, n, p=share / share.sum()))
+    matrix = sparse.csr_matrix((np.ones(n, np.float32), meta_features), shape=(n_users, n_items))
     matrix.data[:] = 1.0
     return matrix
 

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.ials import IALS
-from tailor.cf.topk import EXCLUDED, top_k
 from tailor.data.hashing import tie_ranks
-from tailor.data.matrices import keep_items
+from tailor.data.interactions import keep_items
 from tailor.files import write_aside
-from tailor.lm.adapter import Adapter, attach
 from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
-from tailor.lm.train import tune
-from tailor.metrics.ranking import hits, ndcg
+from tailor.lm.peft import Adapter, attach
+from tailor.lm.trainer import tune
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.models.ials import IALS
 from tailor.options import IALSOptions, LMOptions, parse
+from tailor.topk import EXCLUDED, top_k
 
 K = 20
 Mask = NDArray[np.bool_]
@@ -54,7 +54,7 @@ def embeddings(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions
     base = load_base(options.encoder)
     encoder = base if adapter is None else attach(base, adapter, options.encoder)
     tokens = tokenise(catalogue.data["item_text"][c.TEXT].tolist(), options.encoder)
-    return embed_catalogue(encoder, tokens, catalogue.items, catalogue.learnt, options, {}, "encode")
+    return embed_catalogue(encoder, tokens, catalogue.items, catalogue.trainable, options, {}, "encode")
 
 
 def tuned(catalogue: Catalogue, options: LMOptions) -> tuple[Adapter, dict[str, Any]]:
@@ -74,10 +74,10 @@ def parameters(options: LMOptions) -> int:
     return sum(p.numel() for p in load_base(options.encoder).parameters())
 
 
-def fit(catalogue: Catalogue, vectors: Vectors, learnt: Mask, settings: dict[str, Any]) -> tuple[IALS, NDArray[Any]]:
-    """Fit text-prior iALS on train rows of the items ``learnt``; return it and every user's factor."""
-    train = keep_items(catalogue.matrix(c.TRAIN), learnt)
-    engine = IALS(parse(IALSOptions, settings, "trial"), catalogue.seed).fit(train, learnt, vectors)
+def fit(catalogue: Catalogue, vectors: Vectors, trainable: Mask, settings: dict[str, Any]) -> tuple[IALS, NDArray[Any]]:
+    """Fit text-prior iALS on train rows of the items ``trainable``; return it and every user's factor."""
+    train = keep_items(catalogue.matrix(c.TRAIN), trainable)
+    engine = IALS(parse(IALSOptions, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
     return engine, engine.fold_in(train)
 
 

@@ -20,11 +20,11 @@ import pandas as pd
 from cold_start import about, write
 from scipy import sparse
 
-from tailor.hybrid.rerank import ItemFacts, rerank
+from tailor.evaluation.ranking import to_lists
+from tailor.metrics.accuracy import average_precision, hits, ndcg, recall, reciprocal_rank
 from tailor.metrics.exposure import exposure
-from tailor.metrics.lists import to_lists
-from tailor.metrics.ranking import average_precision, hits, ndcg, recall, reciprocal_rank
 from tailor.options import RerankOptions
+from tailor.rerank.base import ItemFacts, rerank
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "eval.json"

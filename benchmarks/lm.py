@@ -17,9 +17,9 @@ from lm_speed import encoding, training
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.lm.adapter import Adapter, attach
 from tailor.lm.embeddings import fit_user_tower
 from tailor.lm.encoder import load_base, tokenise
+from tailor.lm.peft import Adapter, attach
 from tailor.metrics.significance import paired_bootstrap
 
 RESULT = ROOT / "benchmarks" / "results" / "lm.json"
@@ -38,13 +38,13 @@ Values = dict[str, np.ndarray]
 def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
     """Choose the regularization by warm validation lists, then the ridge by pseudo-cold B; six fits for every arm."""
     held_out, validation = catalogue.pseudo_cold("B"), catalogue.matrix(c.VALIDATION)
-    learnt, candidates = catalogue.warm & ~held_out, ~catalogue.cold & ~held_out
+    trainable, candidates = catalogue.warm & ~held_out, ~catalogue.cold & ~held_out
     truth = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + validation)
     tried: list[tuple[float, float, dict[str, Any]]] = []
 
     def attempt(ridge: float, regularization: float) -> None:
         settings = {"alpha": 0.1, "regularization": regularization, "lambda_item_feature": ridge}
-        engine, users = fit(catalogue, vectors, learnt, settings)
+        engine, users = fit(catalogue, vectors, trainable, settings)
         cold = per_user(catalogue, engine.item_factors, users, held_out, truth)
         warm = per_user(catalogue, engine.item_factors, users, candidates, validation, catalogue.matrix(c.TRAIN))
         tried.append((float(np.nanmean(warm)), float(np.nanmean(cold)), settings))
@@ -89,9 +89,9 @@ def strangers(catalogue: Catalogue, adapter: Adapter) -> dict[str, Any]:
     options = lm_options(catalogue, {})
     text, teacher = catalogue.data["user_text"], catalogue.data["teacher_factors"]
     texts = {name: tokenise(text[name].tolist(), options.encoder) for name in ("stranger", "known")}
-    ids, learnt = catalogue.users[c.USER].to_numpy(dtype=object), np.asarray(catalogue.users[c.N_TRAIN] > 0)
+    ids, trainable = catalogue.users[c.USER].to_numpy(dtype=object), np.asarray(catalogue.users[c.N_TRAIN] > 0)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
-    tower = fit_user_tower(encoder, texts, ids, teacher["user_factors"], learnt, options, {})
+    tower = fit_user_tower(encoder, texts, ids, teacher["user_factors"], trainable, options, {})
     truth = sparse.csr_matrix(catalogue.matrix(c.NEW_USER) > 0, dtype=np.float32)
     factors, counts = tower.factors(tower.profiles.vectors), catalogue.items[[c.N_TRAIN]].to_numpy(dtype=np.float64)
     profile = per_user(catalogue, teacher["item_factors"], factors, catalogue.warm, truth)

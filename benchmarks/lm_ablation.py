@@ -69,7 +69,7 @@ def main() -> None:
         tried = []
         for ridge in RIDGES:
             settings = {"alpha": 0.1, "regularization": 0.01, "lambda_item_feature": ridge}
-            engine, users = fit(catalogue, vectors, catalogue.learnt, settings)
+            engine, users = fit(catalogue, vectors, catalogue.trainable, settings)
             a, b = (
                 per_user(catalogue, engine.item_factors, users, catalogue.pseudo_cold(s), truth) for s in ("A", "B")
             )

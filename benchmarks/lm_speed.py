@@ -14,9 +14,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, Trainer, TrainingArguments
 
 from tailor import columns as c
-from tailor.lm.adapter import prepare as prepare_encoder
 from tailor.lm.encoder import encode, load_base, model_path, pool, tokenise
-from tailor.lm.train import Tuning
+from tailor.lm.peft import prepare as prepare_encoder
+from tailor.lm.trainer import Tuning
 
 REPEATS, STEPS = 3, 24
 

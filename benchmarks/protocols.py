@@ -3,7 +3,7 @@
 random: 8:1:1 per user at random, ratings of 3 and more (published: LightGCN .2538, XSimGCL .2750). by_date: the last
 20 % of all rows are test (published there: ALS .265 with coverage .133). Options are searched on validation as in
 `make bench-quality`; what is judged is fitted on train + validation; one look at test. Users who come first in the test
-window have no history, all that is known of them is their profile; they count. The hybrid is looked at along its dials
+window have no history, all that is known of them is their profile; they count. The hybrid is looked at along its boosts
 for tail items and for coverage too, at the settings that cost so much of NDCG at most on validation.
 """
 
@@ -20,7 +20,7 @@ from catalogues import ROOT
 from cold_start import about, write
 
 from tailor import columns as c
-from tailor.hybrid.fitting import afforded
+from tailor.hybrid.operating_point import select_operating_point
 from tailor.metrics.significance import paired_bootstrap
 
 K, SEED = 10, 0
@@ -53,19 +53,19 @@ def measure(protocol: str) -> dict[str, Any]:
         for name, (_, shown) in found.items()
     }
     kept, curve = quality.Turned(trial, models["hybrid_lora"]), []
-    for dial, price in itertools.product(("tail_weight", "personal_weight"), PRICES):
-        on_the_dial = [row for row in on_validation["hybrid_lora"]["prices"] if row["dial"] == dial]
-        value = afforded(on_the_dial, price)
-        per_user, shown = quality.look(trial, kept.at(**{dial: value}), K)
+    for boost, price in itertools.product(("tail_boost", "popularity_debias"), PRICES):
+        on_the_dial = [row for row in on_validation["hybrid_lora"]["prices"] if row["boost"] == boost]
+        value = select_operating_point(on_the_dial, price)
+        per_user, shown = quality.look(trial, kept.at(**{boost: value}), K)
         row = {"ndcg": float(np.nanmean(per_user[c.WARM]))} | shown
-        table[f"hybrid_lora_{dial}_at_{price}"] = row
-        curve.append({"dial": dial, "price": price, "value": value} | row)
+        table[f"hybrid_lora_{boost}_at_{price}"] = row
+        curve.append({"boost": boost, "price": price, "value": value} | row)
     print(protocol, table, curve, flush=True)
     against = asdict(paired_bootstrap(values["hybrid_lora"], values["ease"], seed=SEED))
     fusions = on_validation["hybrid_lora"]["fusions"]
     return {
         "table": table,
-        "dials": curve,
+        "boosts": curve,
         "hybrid_lora_against_ease": against,
         "chosen": chosen,
         "fusions": fusions,

@@ -2,7 +2,7 @@
 
 Options are searched on seed 0's validation side (Optuna TPE, the pipeline's own search, the same number of trials for
 every model; the parameters file's own option sets come first) and kept for the other seeds, which fit anew: language
-model, gate, dials, all models. What is judged on test is fitted on train + validation, for every model alike. Searches
+model, gate, boosts, all models. What is judged on test is fitted on train + validation, for every model alike. Searches
 are kept in data/bench/quality.db and go on; so are seeds that are done, as long as code and choices stay the same, and
 `python benchmarks/quality.py anime --seed=1` does that one alone: several processes may share a search and the seeds.
 """
@@ -24,22 +24,22 @@ from cold_start import about, embed, embeddings, lm_options, tuned, write
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine
-from tailor.cf.registry import build
 from tailor.data.hashing import tie_ranks
-from tailor.data.matrices import first_of_each_row, keep_items
+from tailor.data.interactions import first_of_each_row, keep_items
 from tailor.hybrid import selection
-from tailor.hybrid.fitting import fit_shift, known_cells
-from tailor.hybrid.gate import Fusion, Gate, only, turn
+from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, only
 from tailor.hybrid.holdout import MIXED_COLD, Holdout
+from tailor.hybrid.operating_point import fit_shift, known_cells
 from tailor.hybrid.scorer import Hybrid
-from tailor.lm.adapter import Adapter
 from tailor.lm.embeddings import Embeddings
+from tailor.lm.peft import Adapter
 from tailor.lm.whitening import Whitening
+from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.exposure import exposure
-from tailor.metrics.lists import recommend
-from tailor.metrics.ranking import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
+from tailor.models.base import Engine
+from tailor.models.listing import recommend
+from tailor.models.registry import build
 from tailor.options import HybridOptions, TuningOptions, parse
 from tailor.pipelines.tuning.search import flat, search
 
@@ -86,8 +86,8 @@ class Trial:
     def holdout(self) -> Holdout:
         """The validation side."""
         d = self.catalogue
-        sides = (d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
-        return Holdout.build(*sides, told=d.told)
+        meta_features = (d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, d.seed, d.matrix("order"))
+        return Holdout.build(*meta_features, told=d.told)
 
     @cached_property
     def known(self) -> Matrix:
@@ -150,7 +150,7 @@ def choose(trial: Trial, models: tuple[str, ...], protocol: str = "") -> dict[st
 
 
 def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Scorer], dict[str, Any]]:
-    """Fit every model on train + validation; the hybrids' gate and dials come from validation. Also: what was chosen
+    """Fit every model on train + validation; the hybrids' gate and boosts come from validation. Also: what was chosen
     there.
     """
     h, o, seed = trial.holdout, trial.options, trial.catalogue.seed
@@ -159,10 +159,10 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
     for model, settings in chosen.items():
         if model in HYBRIDS:
             scorer, fitted = selection.fit_hybrid(h, trial.features(model), settings, o, seed)
-            accurate = scorer.with_dials(scorer.options.dials.off())
+            accurate = scorer.with_boosts(scorer.options.boosts.off())
             on_validation[model] = h.measure(accurate, K) | {"prices": fitted.prices}
             final[model] = trial.final(Hybrid(accurate.options, seed, scorer.gate, told=h.told), model)
-            on_validation[model] |= {"fusions": fitted.fusions, "tail_weight": fitted.dials.tail_weight}
+            on_validation[model] |= {"fusions": fitted.fusions, "tail_boost": fitted.boosts.tail_boost}
         else:
             engine = build(model, settings, seed).fit(h.train, h.warm, trial.features(model))
             on_validation[model] = h.measure(engine, K)
@@ -171,12 +171,12 @@ def fit_all(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, 
 
 
 def own_shift(trial: Trial, engine: Scorer, features: np.ndarray) -> Hybrid:
-    """Return the frozen baseline's own scores under our dials: text-prior iALS alone, its shift fitted as ours is."""
+    """Return the frozen baseline's own scores under our boosts: text-prior iALS alone, its shift fitted as ours is."""
     h, o, seed = trial.holdout, trial.options, trial.catalogue.seed
     plain = o.mixture.model_copy(update={"fusions": ["linear"]})
     scorer = selection.fit_sources(h, features, {"ials": engine.options.model_dump()}, o, seed)
     cells = known_cells(scorer, h, plain, seed)
-    gate, _, _ = fit_shift(scorer, Gate(warm=Fusion(only("mf")), cold=only("mf")), cells, h, plain, K)
+    gate, _, _ = fit_shift(scorer, BlendWeights(warm=BlendModel(only("mf")), cold=only("mf")), cells, h, plain, K)
     return Hybrid(scorer.options, seed, gate).fit(trial.known, trial.warm, features)
 
 
@@ -225,37 +225,37 @@ def newcomers(trial: Trial, engine: Scorer) -> Values:
 
 
 class Turned:
-    """A hybrid whose scores of all users are kept (4 bytes per user and item), for looks at many settings of a dial."""
+    """A hybrid; its scores of all users stay (4 bytes a cell), to look at many settings of a boost."""
 
     def __init__(self, trial: Trial, scorer: Hybrid) -> None:
         known, size = trial.known, 512
-        self.dials = scorer.options.dials.off()
-        plain = scorer.with_dials(self.dials)
+        self.boosts = scorer.options.boosts.off()
+        plain = scorer.with_boosts(self.boosts)
         rows = [np.arange(start, min(start + size, known.shape[0])) for start in range(0, known.shape[0], size)]
         blocks = [plain.score(known[at], at) for at in rows]
         self.scores, self.scorer = np.vstack(blocks), scorer
-        self.common, self.known = plain.of_everybody(), np.diff(known.indptr) > 0
+        self.common, self.known = plain.population_score(), np.diff(known.indptr) > 0
 
     def at(self, **settings: float) -> "Turned":
-        """Return the same at other dials."""
+        """Return the same at other boosts."""
         other = copy.copy(self)
-        other.dials = self.dials.model_copy(update=settings)
+        other.boosts = self.boosts.model_copy(update=settings)
         return other
 
     def score(self, _: Matrix, users: np.ndarray) -> np.ndarray:
         """Return the scores of some users (B, n_items)."""
         of = self.scorer
-        return turn(self.scores[users], self.dials, of.warm, of.tail, self.common, self.known[users])
+        return apply_boosts(self.scores[users], self.boosts, of.warm, of.tail, self.common, self.known[users])
 
 
 def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the dials' prices on test, beside those on validation."""
+    """Return the boosts' prices on test, beside those on validation."""
     rows = []
     for price in prices:
-        values, shown = look(trial, kept.at(**{price["dial"]: price["value"]}))
-        names = (c.MIXED, MIXED_COLD) if price["dial"] == "cold_exposure" else (c.WARM, c.TAIL)
+        values, shown = look(trial, kept.at(**{price["boost"]: price["value"]}))
+        names = (c.MIXED, MIXED_COLD) if price["boost"] == "cold_boost" else (c.WARM, c.TAIL)
         accuracy, exposed = (float(np.nanmean(values[name])) for name in names)
-        exposed = shown["coverage"] if price["dial"] == "personal_weight" else exposed
+        exposed = shown["coverage"] if price["boost"] == "popularity_debias" else exposed
         rows.append(price | {"test_accuracy": accuracy, "test_exposed": exposed} | shown)
     return rows
 
@@ -263,7 +263,7 @@ def dial_curves(trial: Trial, kept: Turned, prices: list[dict[str, Any]]) -> lis
 def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str, Values], dict[str, Any]]:
     """Fit and look once; per model its values, and what else is worth telling."""
     models, on_validation = fit_all(trial, chosen)
-    values, told = {}, {"seed": trial.catalogue.seed, "dials": {}, "exposure": {}}
+    values, told = {}, {"seed": trial.catalogue.seed, "boosts": {}, "exposure": {}}
     for name, engine in models.items():
         found, told["exposure"][name] = look(trial, engine)
         values[name] = found | newcomers(trial, engine)
@@ -271,14 +271,14 @@ def one_seed(trial: Trial, chosen: dict[str, dict[str, Any]]) -> tuple[dict[str,
         print(f"{trial.catalogue.env} seed {trial.catalogue.seed} {name:17s} {means}", flush=True)
     for name in HYBRIDS:
         kept = Turned(trial, models[name])
-        weight = on_validation[name]["tail_weight"]  # what mixture.max_tail_price affords on validation
-        values[f"{name} on the tail dial"], _ = look(trial, kept.at(tail_weight=weight))
+        weight = on_validation[name]["tail_boost"]  # what mixture.max_tail_price affords on validation
+        values[f"{name} on the tail boost"], _ = look(trial, kept.at(tail_boost=weight))
         curves = dial_curves(trial, kept, on_validation[name]["prices"])
-        told["dials"][name] = {"tail_weight": weight, "curves": curves}
-        told["dials"][name]["fusions"] = on_validation[name]["fusions"]
+        told["boosts"][name] = {"tail_boost": weight, "curves": curves}
+        told["boosts"][name]["fusions"] = on_validation[name]["fusions"]
     own = own_shift(trial, models["irspack_features"], trial.vectors["frozen"])
-    prices = [{"dial": "cold_exposure", "value": v} for v in np.linspace(0, 1, 11).round(6).tolist()]
-    told["dials"]["irspack_features"] = {"curves": dial_curves(trial, Turned(trial, own), prices)}
+    prices = [{"boost": "cold_boost", "value": v} for v in np.linspace(0, 1, 11).round(6).tolist()]
+    told["boosts"]["irspack_features"] = {"curves": dial_curves(trial, Turned(trial, own), prices)}
     return values, told
 
 
@@ -301,10 +301,10 @@ def frontier(per_seed: list[dict[str, Any]], model: str) -> dict[str, Any]:
     """Return mixed-cold NDCG at mixed >= 0.99 x the best ungated model's, averaged over seeds, from the test curves."""
     found = []
     for told in per_seed:
-        curves = {name: [r for r in d["curves"] if r["dial"] == "cold_exposure"] for name, d in told["dials"].items()}
+        curves = {name: [r for r in d["curves"] if r["boost"] == "cold_boost"] for name, d in told["boosts"].items()}
         limit = 0.99 * max(curve[0]["test_accuracy"] for curve in curves.values())
-        afforded = [r["test_exposed"] for r in curves[model] if r["test_accuracy"] >= limit]
-        found.append(max(afforded, default=0.0))
+        select_operating_point = [r["test_exposed"] for r in curves[model] if r["test_accuracy"] >= limit]
+        found.append(max(select_operating_point, default=0.0))
     return {"mixed_cold": float(np.mean(found)), "per_seed": found}
 
 
@@ -358,8 +358,8 @@ def joined(per_seed: list[dict[str, Values]], told: list[dict[str, Any]]) -> dic
             "warm_text_ease": against(per_seed, ours, ["text_ease"], c.WARM),
             "warm_sequence": against(per_seed, ours, ["sequence"], c.WARM),
             "cold": against(per_seed, ours, ["irspack_features"], c.COLD),
-            "tail_on_dial": against(per_seed, f"{ours} on the tail dial", single, c.TAIL),
-            "warm_on_dial": against(per_seed, f"{ours} on the tail dial", single, c.WARM),
+            "tail_on_dial": against(per_seed, f"{ours} on the tail boost", single, c.TAIL),
+            "warm_on_dial": against(per_seed, f"{ours} on the tail boost", single, c.WARM),
         } | {f"new_{n}": against(per_seed, ours, fold_in, f"new_{n}") for n in NEWCOMERS}
     fronts = {name: frontier(told, name) for name in (*HYBRIDS, "irspack_features")}
     return {"table": table, "compared": compared, "frontier": fronts, "seeds": told}

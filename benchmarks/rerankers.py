@@ -17,11 +17,11 @@ from cold_start import about, write
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from tailor.hybrid.frontier import Pool, measure
-from tailor.hybrid.rerank import ItemFacts, rerank
+from tailor.evaluation.trade_off import Pool, measure
 from tailor.options import EvaluationOptions, RerankOptions, parse
 from tailor.pipelines.evaluation.frontiers import candidates, describe_items
-from tailor.pipelines.evaluation.nodes import lay_out_test, reveal_test
+from tailor.pipelines.evaluation.nodes import build_test_positives, build_test_protocol
+from tailor.rerank.base import ItemFacts, rerank
 
 PEER = ROOT / ".venv-lenskit" / "bin" / "python"
 SHARES, STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -35,10 +35,12 @@ def finished_run(env: str) -> tuple[Pool, ItemFacts, int, int]:
         load, params = context.catalog.load, context.params
         o = parse(EvaluationOptions, params["evaluation"], "evaluation")
         items, users, seed = load("items"), load("users"), int(params["seed"])
-        stage = lay_out_test(items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused")))
-        truth = reveal_test(load("test_matrix"), load("cold_matrix"))
+        protocol = build_test_protocol(
+            items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused"))
+        )
+        truth = build_test_positives(load("test_matrix"), load("cold_matrix"))
         facts = describe_items(items, load("item_embeddings_frozen"), load("item_categories"))
-        pool = candidates(load(f"{o.registered}_model"), stage, truth, users, items, o, seed)
+        pool = candidates(load(f"{o.registered}_model"), protocol, truth, users, items, o, seed)
     return pool, facts, max(o.k), seed
 
 

@@ -19,10 +19,10 @@ from irspack import IALSRecommender
 from irspack.recommenders._ials_core import IALSSolverConfigBuilder, SolverType
 from scipy import sparse
 
-from tailor.cf.ials import PlainIALS
-from tailor.cf.topk import top_k
-from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.models.ials import PlainIALS
 from tailor.options import IALSOptions
+from tailor.topk import top_k
 
 SEED, N_USERS, N_ITEMS, D, K, REPEATS = 0, 2_000, 2_000, 64, 20, 5
 RESULT = Path(__file__).parent / "results" / "skeleton.json"

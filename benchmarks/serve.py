@@ -24,18 +24,18 @@ from serve_http import percentiles
 from threadpoolctl import threadpool_limits
 
 from tailor import columns as c
-from tailor.cf.ials import IALS
 from tailor.data.hashing import tie_ranks
+from tailor.data.item_metadata import Facts
 from tailor.hybrid import selection
 from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
+from tailor.lm.static_encoder import StaticEncoder
+from tailor.models.ials import IALS
 from tailor.options import IALSOptions
-from tailor.pipelines.evaluation.registry import package_encoders
+from tailor.registry.publish import package_encoders
 from tailor.serving import recommender as serving
-from tailor.serving.facts import Facts
 from tailor.serving.recommender import Recommender, load_encoder
-from tailor.serving.request import Request, Settings
-from tailor.serving.static_encoder import StaticEncoder
+from tailor.serving.schema import Request, Settings
 
 K, N_REQUESTS = 20, 300
 

@@ -22,9 +22,9 @@ import torch
 from catalogues import ROOT
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tailor.serving.app import RecommendBody, _recommend, create_app
+from tailor.serving.champion import Champion, open_champion
+from tailor.serving.http import RecommendBody, _recommend, create_app
 from tailor.serving.recommender import Recommender
-from tailor.serving.registry import Champion, open_champion
 
 RATE, SECONDS = 50, 60
 FLAT, FUZZED = 100_000, 10_000

@@ -2,7 +2,7 @@
 
 All rows in the order of time: the first 70 % are fitted, the next 10 % come as an update, the last 20 % are asked for.
 Three models are judged on the same test rows: the one that knows no update, the updated one, and one whose sources are
-fitted on both parts (same options, gate and dials).
+fitted on both parts (same options, gate and boosts).
 """
 
 import logging
@@ -22,9 +22,9 @@ from tailor.data.hashing import tie_ranks
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid
-from tailor.metrics.lists import recommend
-from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
+from tailor.models.listing import recommend
 from tailor.options import HybridOptions, parse
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import drift, with_interactions

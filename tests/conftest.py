@@ -12,11 +12,11 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.catalogue import item_table, user_table
-from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data.buckets import item_table, user_table
+from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
 from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
 from tailor.data.split import split_interactions
-from tailor.hybrid.gate import SOURCES
+from tailor.hybrid.blend import SOURCES
 from tailor.options import CleaningOptions, ColumnOptions, SplitOptions
 from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 

@@ -137,7 +137,7 @@ class IALSOptions(Options):
     """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
 
 
-class ToldOptions(Options):
+class SideFeatureOptions(Options):
     """What is told of users (evidence for newcomers), or of the moment of an interaction."""
 
     columns: list[str] = []
@@ -152,8 +152,8 @@ class FeatureEngineeringOptions(Options):
     """``parameters/feature_engineering.yml``."""
 
     text: TextOptions = TextOptions()
-    profile: ToldOptions = ToldOptions()
-    context: ToldOptions = ToldOptions()
+    profile: SideFeatureOptions = SideFeatureOptions()
+    context: SideFeatureOptions = SideFeatureOptions()
     teacher: IALSOptions = IALSOptions()
 
 
@@ -197,7 +197,7 @@ class MaskedLMOptions(Options):
     """Stage (a): masked-LM adaptation of the adapter to the catalogue's language, before the objective."""
 
     epochs: Annotated[int, Field(ge=0)] = 0
-    """Passes over the texts of learnt items; 0 skips the stage."""
+    """Passes over the texts of trainable items; 0 skips the stage."""
     mask_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     """Share of the tokens to predict (Devlin et al. 2019)."""
     learning_rate: Positive = 5e-4
@@ -250,7 +250,7 @@ class LMOptions(Options):
     objective: ObjectiveOptions = ObjectiveOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     whitening: Literal["none", "zca"] = "none"
-    """none: embeddings are centred and L2-normalised; zca: also decorrelated, fitted on learnt items only."""
+    """none: embeddings are centred and L2-normalised; zca: also decorrelated, fitted on trainable items only."""
     whitening_shrinkage: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """Share of the mean variance that joins every direction's own before zca divides by its root."""
     epochs: Count = 5
@@ -307,30 +307,30 @@ class SequenceOptions(Options):
     """Refuse larger catalogues: B holds n_items² floats."""
 
 
-class DialSpans(Options):
-    """How far the dials reach."""
+class BoostScales(Options):
+    """How far the boosts reach."""
 
-    cold_span: Positive = 1.0
-    """What ``cold_exposure`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
-    tail_span: Positive = 1.0
-    """What ``tail_weight`` = 1 adds to tail items, in the same unit."""
+    cold_boost_scale: Positive = 1.0
+    """What ``cold_boost`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
+    tail_boost_scale: Positive = 1.0
+    """What ``tail_boost`` = 1 adds to tail items, in the same unit."""
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together; the other warm items are the tail."""
 
 
-class Dials(DialSpans):
-    """Where a hybrid scorer stands between accuracy and exposure. At 0 a dial touches no score."""
+class Boosts(BoostScales):
+    """Where a hybrid scorer stands between accuracy and exposure. At 0 a boost touches no score."""
 
-    cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    cold_boost: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """How readily items without train interactions enter mixed lists."""
-    tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    tail_boost: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """How far tail items are lifted over the head's."""
-    personal_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    popularity_debias: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of what everybody gets that is taken off the scores of users with a history."""
 
     def off(self) -> Self:
-        """Return dials that reach as far and touch nothing."""
-        return self.model_copy(update={"cold_exposure": 0.0, "tail_weight": 0.0, "personal_weight": 0.0})
+        """Return boosts that reach as far and touch nothing."""
+        return self.model_copy(update={"cold_boost": 0.0, "tail_boost": 0.0, "popularity_debias": 0.0})
 
 
 class ClickOptions(Options):
@@ -346,13 +346,13 @@ class ClickOptions(Options):
     """Ridge on the coefficients."""
 
 
-FusionKind = Literal["linear", "gated", "bilinear", "deep"]
+BlendKind = Literal["linear", "gated", "bilinear", "deep"]
 
 
 class MixtureOptions(Options):
-    """The gate that mixes the sources, and the dials' price lists."""
+    """The gate that mixes the sources, and the boosts' price lists."""
 
-    fusions: Annotated[list[FusionKind], Field(min_length=1)] = ["linear", "gated"]
+    fusions: Annotated[list[BlendKind], Field(min_length=1)] = ["linear", "gated"]
     """Members of the family that are fitted, simplest first; a later one is taken if it is shown to be better on users
     it was not fitted on (paired bootstrap, 95 %)."""
     rank: Count = 8
@@ -363,17 +363,17 @@ class MixtureOptions(Options):
     """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
     max_cells: Count = 20_000_000
     """Cells (users x items) that the gate is fitted on; 4 bytes each per source. More users are sampled down."""
-    newcomer_history: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
+    few_shot_lengths: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
     """History lengths that get weights of their own, each for histories up to that long."""
     shifts: list[float] = [-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
     """Cold shifts tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is taken, of
     equally good ones the largest."""
     steps: Count = 10
-    """Settings per dial in the price lists, beside 0."""
+    """Settings per boost in the price lists, beside 0."""
     max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
-    """``cold_exposure`` stands at the largest setting whose mixed NDCG stays within this fraction of its value at 0."""
+    """``cold_boost`` stands at the largest setting whose mixed NDCG stays within this fraction of its value at 0."""
     max_tail_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.005
-    """``tail_weight`` stands at the largest setting whose warm NDCG stays within this fraction of its value at 0."""
+    """``tail_boost`` stands at the largest setting whose warm NDCG stays within this fraction of its value at 0."""
     click: ClickOptions = ClickOptions()
 
 
@@ -430,8 +430,8 @@ class HybridOptions(Options):
     trials: dict[str, list[dict[str, Any]]] = {}
     """Per engine the option sets tried on validation; every entry has the same number of them."""
     mixture: MixtureOptions = MixtureOptions()
-    dials: DialSpans = DialSpans()
-    """How far the dials reach; where they stand comes from validation, or from a request."""
+    boosts: BoostScales = BoostScales()
+    """How far the boosts reach; where they stand comes from validation, or from a request."""
 
     @model_validator(mode="after")
     def _same_budget(self) -> Self:
@@ -534,11 +534,11 @@ class PromotionOptions(Options):
 class ScenarioOptions(Options):
     """Settings of one scenario; what a request sets itself comes before them."""
 
-    tail_weight: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    tail_boost: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Lift of tail items; null: where the model stands."""
-    personal_weight: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    popularity_debias: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Share of what everybody gets that is taken off; null: where the model stands."""
-    cold_exposure: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    cold_boost: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Lift of items without train interactions; null: where the model stands."""
     diversity: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     """Strength of re-ranking by maximal marginal relevance."""

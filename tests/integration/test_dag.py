@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from tailor.cf.registry import LADDER
 from tailor.data.fabricate import planted_catalogue
+from tailor.models.registry import BASELINES
 from tests.conftest import kedro, make_project, run_here
 
 pytestmark = pytest.mark.slow
@@ -30,14 +30,14 @@ MAY_SEE_THEM = {
     "fingerprint",
     "build_matrices",
     "order_histories",
-    "encode_told",
+    "encode_side_features",
     "keep_train",
-    "reveal_test",
+    "build_test_positives",
     "measure_known_users",
     "measure_beyond_accuracy",
     "compare_models",
     "frontier_on_test",
-    "judge",
+    "compare_with_champion",
     "measure_clicks",
     "measure_ratings",
     "measure_variants",
@@ -98,7 +98,7 @@ def test_click_probabilities_are_calibrated(finished):
 
 def test_the_registered_model_is_compared_with_the_whole_ladder(finished):
     table = read(finished, "08_reporting/comparisons.parquet").set_index(["headline", "against"])
-    assert len(table) == 5 * (len(LADDER) + 1)
+    assert len(table) == 5 * (len(BASELINES) + 1)
     assert table.loc[("warm", "popular"), "verdict"] == "better"
     assert table.loc[("warm", "popular"), "low"] > 0
     assert (table["adjusted_p"] >= table["p"]).all()
@@ -221,7 +221,7 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
     table = read(finished, "08_reporting/ablation.parquet").set_index("model")
     whole = read(finished, "08_reporting/summary.parquet").set_index("model")
     for encoder in ("frozen", "lora"):
-        # 7 sources (no context is known here), 21 pairs, equal weights, gate off, dials off, all
+        # 7 sources (no context is known here), 21 pairs, equal weights, gate off, boosts off, all
         assert sum(name.endswith(f"| {encoder}") for name in table.index) == 7 + 21 + 4
         for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
             assert table.loc[f"all | {encoder}", column] == whole.loc[f"hybrid_{encoder}", column]
@@ -250,7 +250,7 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     shutil.copytree(finished.data, project / "data" / "test")
     run_here(project, monkeypatch, pipeline_names=["tuning"])
     tuned = yaml.safe_load((project / "conf/test/parameters_tuned.yml").read_text())["tuned"]
-    assert set(tuned["baselines"]) == {*LADDER} - {"random", "constant", "popular", "text_knn"}
+    assert set(tuned["baselines"]) == {*BASELINES} - {"random", "constant", "popular", "text_knn"}
     trials = pd.read_parquet(project / "data/test/08_reporting/tuning_trials.parquet")
     assert trials.groupby("model")["number"].count().unique().tolist() == [3]
     assert trials.groupby("model")["chosen"].sum().unique().tolist() == [1]

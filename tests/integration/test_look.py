@@ -30,7 +30,7 @@ def test_the_notebook_runs(finished, monkeypatch):
     text = str([cell.get("outputs", "") for cell in notebook.cells])
     assert "hybrid_lora" in text
     assert "known_user" in text
-    assert "'cold_exposure'" in text
+    assert "'cold_boost'" in text
 
 
 def test_the_report_is_one_self_contained_page(finished):

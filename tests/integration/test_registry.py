@@ -84,10 +84,10 @@ REFUSALS = [
     (
         {"user_id": ["u1"]},
         {"top_k": 3},
-        "Unknown param 'top_k'. Known: k, exclude_seen, tail_weight, personal_weight, cold_exposure, min_score, "
+        "Unknown param 'top_k'. Known: k, exclude_seen, tail_boost, popularity_debias, cold_boost, min_score, "
         "diversity, half_life",
     ),
-    ({"user_id": ["u1"]}, {"tail_weight": 2.0}, "tail_weight = 2.0 is out of bounds: 0 to 1"),
+    ({"user_id": ["u1"]}, {"tail_boost": 2.0}, "tail_boost = 2.0 is out of bounds: 0 to 1"),
     ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),
     ({"history": ["i1"]}, {}, "history in row 0: 'i1' is not a list"),
 ]
@@ -136,7 +136,7 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
     """Another model is promoted by easy rules, the next is refused by strict ones, a rollback undoes the promotion."""
     import mlflow
 
-    from tailor.pipelines.evaluation import promotion
+    from tailor.registry import promote as promotion
 
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
 
@@ -179,13 +179,13 @@ def interrupted(*_):
 
 
 @pytest.fixture
-def judge(finished, monkeypatch):
+def compare_with_champion(finished, monkeypatch):
     """``judge`` on what the run left, with the challenger's lists changed."""
     import mlflow
     from scipy import sparse
 
-    from tailor.metrics.protocol import test_stage
-    from tailor.pipelines.evaluation.promotion import judge
+    from tailor.evaluation.protocol import test_protocol
+    from tailor.registry.promote import compare_with_champion
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.tracking_uri)
     mlflow.set_tracking_uri(finished.tracking_uri)
@@ -198,32 +198,34 @@ def judge(finished, monkeypatch):
     matrix = {
         name: sparse.csr_matrix(sparse.load_npz(finished.data / f"04_feature/{name}_matrix.npz")) for name in names
     }
-    stage = test_stage(tables[1], matrix["train"], matrix["validation"], matrix["cold_unused"])
-    rest = matrix["train"], stage, sparse.csr_matrix(matrix["test"] + matrix["cold"])
+    protocol = test_protocol(tables[1], matrix["train"], matrix["validation"], matrix["cold_unused"])
+    rest = matrix["train"], protocol, sparse.csr_matrix(matrix["test"] + matrix["cold"])
     checked = {"equal_places": 1, "places": 1}
 
     def call(change=lambda frame: frame, **told):
         recommender = model.unwrap_python_model().recommender
         params = {"promotion": {"max_p99_ms": 60_000.0}}
-        return judge(registered | told, checked, recommender, change(lists.copy()), *tables, *rest, params)
+        return compare_with_champion(
+            registered | told, checked, recommender, change(lists.copy()), *tables, *rest, params
+        )
 
     return call
 
 
-def test_a_worse_model_is_refused(judge):
+def test_a_worse_model_is_refused(compare_with_champion):
     def give_to_the_wrong_users(lists):
         users = lists["user_id"].unique()
         return lists.assign(user_id=lists["user_id"].map(dict(zip(users, [*users[1:], users[0]], strict=True))))
 
-    decision = judge(give_to_the_wrong_users)
+    decision = compare_with_champion(give_to_the_wrong_users)
     assert decision["decision"] == "refused"
     assert decision["reasons"][0].startswith("fails: mixed NDCG: lower bound of the difference -")
     assert decision["reasons"][-1] == "champion: version 1, fitted under the same split"
 
 
-def test_under_another_split_the_champions_recipe_is_fitted_anew(judge):
-    assert judge(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
-    refused = judge(split_hash="another", model="hybrid_frozen")
+def test_under_another_split_the_champions_recipe_is_fitted_anew(compare_with_champion):
+    assert compare_with_champion(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
+    refused = compare_with_champion(split_hash="another", model="hybrid_frozen")
     assert refused["decision"] == "refused"
     assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
 
@@ -294,7 +296,7 @@ def test_http_takes_partial_rows(server, body, path):
 
 def test_http_takes_candidates_exclusions_and_dials(server, known):
     asked = {"user_id": known, "candidates": ["i1", "i2", "i3", "i4", "ghost"], "exclude": ["i2"]}
-    params = {"k": 5, "exclude_seen": False, "tail_weight": 0.0, "cold_exposure": 0.5}
+    params = {"k": 5, "exclude_seen": False, "tail_boost": 0.0, "cold_boost": 0.5}
     status, body = post(server, {"dataframe_records": [asked], "params": params})
     assert status == 200, body
     answer = body["predictions"][0]

@@ -17,9 +17,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tailor.serving.app import create_app
+from tailor.serving.champion import Champion, open_champion
+from tailor.serving.http import create_app
 from tailor.serving.items import ItemStore
-from tailor.serving.registry import Champion, open_champion
 from tests.browser import CHROMIUM, opened
 from tests.conftest import environment
 
@@ -168,12 +168,12 @@ def test_the_server_follows_the_alias(champion, package):
     before = champion.current()
     package.set_registered_model_alias("tailor-reload", "champion", "2")
     assert champion.refresh()
-    assert (champion.version, champion.trouble) == ("2", "")
+    assert (champion.version, champion.last_error) == ("2", "")
     assert champion.current() is not before
     package.delete_registered_model_alias("tailor-reload", "champion")
     answering = champion.current()
     assert not champion.refresh()
-    assert "champion" in champion.trouble
+    assert "champion" in champion.last_error
     assert champion.current() is answering
     package.set_registered_model_alias("tailor-reload", "champion", "1")
     assert champion.refresh()
@@ -195,7 +195,7 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(champion, package,
     package.set_registered_model_alias("tailor-reload", "champion", "2")
     old = champion.current()
     assert not champion.refresh()
-    assert "Damaged package: model.safetensors" in champion.trouble
+    assert "Damaged package: model.safetensors" in champion.last_error
     assert champion.current() is old
     monkeypatch.undo()
     package.set_registered_model_alias("tailor-reload", "champion", "1")

@@ -7,20 +7,20 @@ import pytest
 import torch
 from scipy import sparse
 
-from tailor.cf import ials_torch
-from tailor.cf.base import Engine
-from tailor.cf.baselines import ImplicitALSOptions, ItemKNN, ItemKNNOptions, NoOptions
-from tailor.cf.ease import EASE, ease_weights, penalty, pulled_ease_weights
-from tailor.cf.ials import IALS, PlainIALS, fold_in
-from tailor.cf.registry import LADDER, build
-from tailor.cf.sequence import Sequence
-from tailor.cf.store import load_engines, save_engines
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.metrics.lists import recommend
-from tailor.metrics.ranking import hits, ndcg
-from tailor.options import Dials, EASEOptions, IALSOptions, SequenceOptions
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.models import ials_torch
+from tailor.models.base import Engine
+from tailor.models.baselines import ImplicitALSOptions, ItemKNN, ItemKNNOptions, NoOptions
+from tailor.models.ease import EASE, ease_weights, penalty, pulled_ease_weights
+from tailor.models.ials import IALS, PlainIALS, fold_in
+from tailor.models.listing import recommend
+from tailor.models.registry import BASELINES, build
+from tailor.models.slit import Sequence
+from tailor.models.store import load_engines, save_engines
+from tailor.options import Boosts, EASEOptions, IALSOptions, SequenceOptions
 from tests.conftest import by_source
 
 FAST: dict[str, Any] = {
@@ -34,11 +34,11 @@ FAST: dict[str, Any] = {
     "hybrid": HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
-        dials=Dials(cold_exposure=0.1, tail_weight=0.1, personal_weight=0.1),
+        boosts=Boosts(cold_boost=0.1, tail_boost=0.1, popularity_debias=0.1),
     ),
 }
 FAST["torch_features"] = FAST["irspack_features"].model_copy(update={"engine": "torch"})
-CLASSES = {**LADDER, "hybrid": Hybrid, "torch_features": IALS}
+CLASSES = {**BASELINES, "hybrid": Hybrid, "torch_features": IALS}
 NAMES = list(CLASSES)
 LEARNERS = [name for name in NAMES if name not in ("random", "constant", "popular")]
 
@@ -47,8 +47,8 @@ def weights(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-GATE = Gate(
-    warm=Fusion(
+GATE = BlendWeights(
+    warm=BlendModel(
         by_source(mf=0.5, ease=0.25, sequence=0.1, popular=0.15), by_source(mf=0.1), by_source(ease=0.1), bias=0.1
     ),
     newcomer=((1, by_source(text=0.5, popular=0.5)),),
@@ -376,7 +376,7 @@ def test_an_item_that_joins_ease_is_what_a_cold_item_of_the_fit_is(tables):
     ease.fit(tables.matrices["train"], tables.warm, tables.features)
     cold = int(np.flatnonzero(~tables.warm)[0])
     others = np.arange(len(tables.warm)) != cold
-    grown = ease.extended(tables.features[[cold]])
+    grown = ease.with_new_items(tables.features[[cold]])
     np.testing.assert_allclose(grown.new_columns[others, 0], ease.weights[others, cold], atol=1e-5)
     np.testing.assert_allclose(grown.new_rows[0, others], ease.weights[cold, others], atol=1e-5)
     history = tables.matrices["train"][:5]
@@ -390,7 +390,7 @@ def test_an_item_that_joins_ials_is_w_e(tables):
     model = IALS(IALSOptions(factors=8, iterations=3, lambda_item_feature=1.0))
     model.fit(tables.matrices["train"], tables.warm, tables.features)
     cold = int(np.flatnonzero(~tables.warm)[0])
-    grown = model.extended(tables.features[[cold]])
+    grown = model.with_new_items(tables.features[[cold]])
     np.testing.assert_allclose(grown.item_factors[-1], model.item_factors[cold], rtol=1e-9)
     assert len(model.item_factors) == len(grown.item_factors) - 1  # the original is not touched
 
@@ -398,7 +398,7 @@ def test_an_item_that_joins_ials_is_w_e(tables):
 def test_an_engine_without_texts_takes_nothing_in(tables):
     model = build("item_knn", {}, 0).fit(tables.matrices["train"], tables.warm)
     with pytest.raises(BadInputError, match="ItemKNN cannot take items in without being fitted again"):
-        model.extended(tables.features[:1])
+        model.with_new_items(tables.features[:1])
 
 
 CHAIN = ((0, 1, 2, 3), (1, 2, 3, 0), (2, 3, 0, 1))
@@ -434,7 +434,7 @@ def test_sequence_blocks_are_the_whole(monkeypatch):
     rng = np.random.default_rng(0)
     train = histories(*(tuple(rng.permutation(12)[: rng.integers(1, 12)]) for _ in range(50)), n_items=12)
     whole = Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights
-    monkeypatch.setattr("tailor.cf.sequence._BLOCK", 5 * 7)
+    monkeypatch.setattr("tailor.models.slit._BLOCK", 5 * 7)
     np.testing.assert_allclose(
         Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.data.clean import QualityReport, as_id, clean_interactions, clean_items, clean_users
+from tailor.data.cleaning import QualityReport, as_id, clean_interactions, clean_items, clean_users
 from tailor.data.fabricate import planted_catalogue
 from tailor.errors import BadInputError
 from tailor.options import CleaningOptions, ColumnOptions

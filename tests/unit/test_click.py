@@ -8,8 +8,8 @@ from scipy import sparse
 from scipy.special import expit
 
 from tailor.errors import BadInputError
+from tailor.hybrid.blend import MetaFeatures
 from tailor.hybrid.click import design, fit_click
-from tailor.hybrid.gate import Sides
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.probability import Tally, mae, rmse
 from tailor.options import ClickOptions
@@ -22,7 +22,7 @@ def world():
     rng = np.random.default_rng(0)
     n_users, n_items = 2000, 150
     scores = rng.normal(size=(n_users, n_items)).astype(np.float32)
-    told = Sides(rng.normal(size=n_users).astype(np.float32), rng.normal(size=n_items).astype(np.float32))
+    told = MetaFeatures(rng.normal(size=n_users).astype(np.float32), rng.normal(size=n_items).astype(np.float32))
     warm, shown = rng.random(n_items) < 0.9, rng.random((n_users, n_items)) < 0.95
     p = expit(design(scores, told, warm) @ THETA)
     clicks = (rng.random(p.shape) < p) & shown

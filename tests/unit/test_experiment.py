@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import norm
 
 from tailor.errors import BadInputError
-from tailor.metrics.experiment import detectable_difference, power_means, sample_size_means, sample_size_rates
-from tailor.metrics.offpolicy import doubly_robust, ips, logged_propensities, snips
+from tailor.evaluation.experiment import detectable_difference, power_means, sample_size_means, sample_size_rates
+from tailor.evaluation.off_policy import doubly_robust, ips, logged_propensities, snips
 
 
 def test_sample_size_of_rates_by_hand():

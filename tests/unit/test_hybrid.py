@@ -1,4 +1,4 @@
-"""The hybrid scorer: arithmetic of the gate, its fitting on planted truth, the dials."""
+"""The hybrid scorer: arithmetic of the gate, its fitting on planted truth, the boosts."""
 
 from dataclasses import replace
 
@@ -7,78 +7,80 @@ import pytest
 import torch
 from scipy import sparse
 
-from tailor.cf.registry import LADDER
-from tailor.data.matrices import keep_items
+from tailor.data.interactions import keep_items
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid import fusion
-from tailor.hybrid.fitting import (
+from tailor.hybrid import blend_fit as fusion
+from tailor.hybrid.blend import SOURCES, BlendModel, BlendWeights, MetaFeatures, blend, only
+from tailor.hybrid.blend_fit import BlendTrainingSet
+from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.operating_point import (
     choose_fusion,
     choose_weights,
+    fit_few_shot_weights,
     fit_gate,
-    fit_newcomers,
     fit_shift,
     fit_weights,
     known_cells,
 )
-from tailor.hybrid.fusion import Cells
-from tailor.hybrid.gate import SOURCES, Fusion, Gate, Sides, mix, only
-from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import fit_sources, ladder, select_baselines
-from tailor.options import Dials, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions, parse
+from tailor.models.registry import BASELINES
+from tailor.options import Boosts, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions, parse
 from tailor.pipelines.feature_engineering.nodes import order_histories
 from tests.conftest import by_source
 
-OFF = Dials()
+OFF = Boosts()
 
 
 def weights(*values):
     return np.array(values, np.float32)
 
 
-def sides(lengths, n_items):
-    return Sides(np.log1p(np.array(lengths, np.float32)), np.zeros(n_items, np.float32))
+def meta_features(lengths, n_items):
+    return MetaFeatures(np.log1p(np.array(lengths, np.float32)), np.zeros(n_items, np.float32))
 
 
 def test_mix_by_hand():
     rows = {"mf": [1.0, 2.0, 3.0], "ease": [10.0, 20.0, 30.0], "popular": [7.0, 8.0, 9.0]}
     z = [np.array([rows.get(name, [0.0] * 3)], np.float32) for name in SOURCES]
     warm, tail = np.array([True, True, False]), np.array([False, True, False])
-    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.5)), cold=by_source(mf=1), shift=0.25)
-    assert mix(z, gate, OFF, warm, tail, sides([5], 3)).tolist() == [[5.5, 11.0, 3.25]]
-    assert mix(z, gate, OFF, warm, tail, sides([0], 3)).tolist() == [[7.0, 8.0, 9.0]]  # no history: popularity alone
-    turned = Dials(cold_exposure=0.5, cold_span=3.0, tail_weight=0.25, tail_span=2.0)
-    lifted = mix(z, gate, turned, warm, tail, sides([5], 3))
+    gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.5)), cold=by_source(mf=1), shift=0.25)
+    assert blend(z, gate, OFF, warm, tail, meta_features([5], 3)).tolist() == [[5.5, 11.0, 3.25]]
+    assert blend(z, gate, OFF, warm, tail, meta_features([0], 3)).tolist() == [
+        [7.0, 8.0, 9.0]
+    ]  # no history: popularity alone
+    turned = Boosts(cold_boost=0.5, cold_boost_scale=3.0, tail_boost=0.25, tail_boost_scale=2.0)
+    lifted = blend(z, gate, turned, warm, tail, meta_features([5], 3))
     assert lifted.tolist() == [[5.5, 11.0 + 0.25 * 2.0, 3.25 + 0.5 * 3.0]]
 
 
 def test_short_histories_have_weights_of_their_own():
     values = {"mf": 1, "ease": 10, "text": 100, "popular": 1000}
     z = [np.full((4, 1), values.get(name, 5), np.float32) for name in SOURCES]
-    gate = Gate(newcomer=((1, by_source(popular=1)), (3, by_source(ease=0.5, text=0.5))))
-    found = mix(z, gate, OFF, np.array([True]), np.array([False]), sides([1, 2, 3, 4], 1))
+    gate = BlendWeights(newcomer=((1, by_source(popular=1)), (3, by_source(ease=0.5, text=0.5))))
+    found = blend(z, gate, OFF, np.array([True]), np.array([False]), meta_features([1, 2, 3, 4], 1))
     assert found.ravel().tolist() == [1000.0, 55.0, 55.0, 1.0]
 
 
 def test_users_without_history_have_weights_of_their_own():
     z = [np.full((2, 2), float(at), np.float32) for at in range(len(SOURCES))]
     warm, none = np.array([True, False]), np.zeros(2, dtype=bool)
-    gate = Gate(newcomer=((0, by_source(profile=0.75, popular=0.25)),), shift=0.5)
-    found = mix(z, gate, OFF, warm, none, sides([0, 1], 2))
+    gate = BlendWeights(newcomer=((0, by_source(profile=0.75, popular=0.25)),), shift=0.5)
+    found = blend(z, gate, OFF, warm, none, meta_features([0, 1], 2))
     own = 0.75 * SOURCES.index("profile") + 0.25 * SOURCES.index("popular")
     assert found.tolist() == [[own, own], [0.0, 0.5]]  # cold items too; else mf and the shift
 
 
 def test_weights_follow_popularity_and_activity():
     z = [np.full((1, 2), {"mf": 1.0, "ease": 10.0}.get(name, 0.0), np.float32) for name in SOURCES]
-    found = Fusion(
+    found = BlendModel(
         base=by_source(mf=1, ease=1),
         by_popularity=by_source(mf=2),
         by_activity=by_source(ease=3),
         bias=0.5,
         activity_centre=1.0,
         activity_scale=2.0,
-    ).score(z, Sides(weights(5.0), weights(-1.0, 1.0)))
+    ).score(z, MetaFeatures(weights(5.0), weights(-1.0, 1.0)))
     x_u = (5 - 1) / 2
     assert found.tolist() == [[1 * (1 - 2) + 10 * (1 + 3 * x_u) - 0.5, 1 * (1 + 2) + 10 * (1 + 3 * x_u) + 0.5]]
 
@@ -87,10 +89,10 @@ def test_bilinear_and_deep_by_hand():
     z, rng = [np.zeros((2, 3), np.float32)] * len(SOURCES), np.random.default_rng(0)
     users, items = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
     A, C = rng.normal(size=(5, 2)).astype(np.float32), rng.normal(size=(4, 2)).astype(np.float32)
-    told = Sides(np.ones(2, np.float32), np.zeros(3, np.float32), users, items)
-    bilinear = Fusion(by_source(), user_map=A, item_map=C).score(z, told)
+    told = MetaFeatures(np.ones(2, np.float32), np.zeros(3, np.float32), users, items)
+    bilinear = BlendModel(by_source(), user_map=A, item_map=C).score(z, told)
     np.testing.assert_allclose(bilinear, users @ (A @ C.T) @ items.T, rtol=1e-5)
-    deep = Fusion(by_source(), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
+    deep = BlendModel(by_source(), user_map=A, item_map=C, out=weights(2.0, -1.0)).score(z, told)
     hidden = 1 / (1 + np.exp(-((users @ A)[:, None] + (items @ C)[None])))
     np.testing.assert_allclose(deep, hidden @ weights(2.0, -1.0), rtol=1e-5)
 
@@ -151,8 +153,8 @@ def test_newcomers_reveal_their_first_items_in_time(tables):
 
 def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     """Where text and behaviour share clusters, one item says more about a newcomer than popularity does."""
-    options = MixtureOptions(newcomer_history=[1, 5])
-    gate = fit_newcomers(scorer, Gate(), holdout, options, 10, 0)
+    options = MixtureOptions(few_shot_lengths=[1, 5])
+    gate = fit_few_shot_weights(scorer, BlendWeights(), holdout, options, 10, 0)
     assert [longest for longest, _ in gate.newcomer] == [1, 5]
     for _, found in gate.newcomer:
         assert np.abs(found).sum() == pytest.approx(1)
@@ -194,12 +196,12 @@ def planted_cells(rule, n_users=3000, n_items=60, seed=0):
     popularity = np.linspace(-1.5, 1.5, n_items).astype(np.float32)
     activity = rng.normal(size=n_users).astype(np.float32)
     users, items = rng.normal(size=(n_users, 3)), rng.normal(size=(n_items, 3))
-    told = Sides(activity, popularity, users.astype(np.float32), items.astype(np.float32))
+    told = MetaFeatures(activity, popularity, users.astype(np.float32), items.astype(np.float32))
     scores = rule(z, told)
     gumbel = -np.log(-np.log(rng.random((n_users, n_items))))
     wanted = (np.arange(n_users), (scores + gumbel).argmax(axis=1))
     positives = sparse.csr_matrix((np.ones(n_users, np.float32), wanted), shape=scores.shape)
-    return Cells(z, np.ones(scores.shape, bool), positives, told, np.arange(n_items))
+    return BlendTrainingSet(z, np.ones(scores.shape, bool), positives, told, np.arange(n_items))
 
 
 def test_softmax_finds_the_planted_weights():
@@ -238,7 +240,7 @@ def test_members_that_read_sides_find_what_no_source_says(kind):
     cells = planted_cells(lambda z, told: z[0] + 2.0 * told.users @ told.items.T)
     options = MixtureOptions(rank=8, epochs=60, l2=1e-5)
     plain, found = (fusion.fit(cells, k, options, 0) for k in ("linear", kind))
-    before, after = (np.nanmean(cells.measure(f.score(list(cells.z), cells.sides), 10)) for f in (plain, found))
+    before, after = (np.nanmean(cells.measure(f.score(list(cells.z), cells.meta_features), 10)) for f in (plain, found))
     assert after > 1.5 * before
 
 
@@ -251,7 +253,9 @@ def test_what_is_learnt_is_what_is_served(kind, cells):
             p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
         expected = model(torch.from_numpy(cells.z), slice(0, cells.z.shape[1])).numpy()
         unit = float(model.base.abs().sum())
-    np.testing.assert_allclose(model.export().score(list(cells.z), cells.sides) * unit, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        model.export().score(list(cells.z), cells.meta_features) * unit, expected, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_source_that_must_not_speak_stays_silent(cells):
@@ -274,11 +278,11 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
     cells = replace(cells, positives=positives)
 
     def measured(base):
-        return float(np.nanmean(cells.measure(Fusion(base).score(list(cells.z), cells.sides), 10)))
+        return float(np.nanmean(cells.measure(BlendModel(base).score(list(cells.z), cells.meta_features), 10)))
 
     start = fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",))
     free = np.array([name != "popular" for name in SOURCES])
-    found, again = (fusion.climb(cells, start, 10, free) for _ in range(2))
+    found, again = (fusion.coordinate_ascent(cells, start, 10, free) for _ in range(2))
     alone = [measured(only(name)) for name in SOURCES[:-1]]
     assert measured(found.base) > max(measured(start.base) + 0.02, *(value - 2e-3 for value in alone))
     assert found.base[-1] == 0
@@ -295,11 +299,11 @@ def test_without_positives_all_that_speak_weigh_alike(cells):
 def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
     """Collected in blocks, mixed by the gate: the same as scoring the histories."""
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
-    gate = Gate(
-        warm=Fusion(by_source(mf=0.5, ease=0.2, text=0.2, popular=0.1)), cold=by_source(mf=0.5, ease=0.5), shift=0.3
+    gate = BlendWeights(
+        warm=BlendModel(by_source(mf=0.5, ease=0.2, text=0.2, popular=0.1)), cold=by_source(mf=0.5, ease=0.5), shift=0.3
     )
     columns = np.flatnonzero(holdout.candidates)
-    ours = mix(list(cells.z), gate, OFF, scorer.warm[columns], scorer.tail[columns], cells.sides)
+    ours = blend(list(cells.z), gate, OFF, scorer.warm[columns], scorer.tail[columns], cells.meta_features)
     theirs = scorer.with_gate(gate).score(holdout.history[users])[:, columns]
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -314,43 +318,43 @@ def test_fewer_cells_are_fewer_users_and_the_same_ones(scorer, holdout):
 def test_the_price_lists_start_at_the_accuracy_ranking(scorer, holdout):
     options = MixtureOptions(shifts=[0.0, 0.5], max_price=0.05, max_tail_price=0.02, steps=4)
     fitted = fit_gate(scorer, holdout, options, 10, 0)
-    prices = {dial: [r for r in fitted.prices if r["dial"] == dial] for dial in ("cold_exposure", "tail_weight")}
-    assert [row["value"] for row in prices["cold_exposure"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
-    afforded = {
-        dial: max(row["value"] for row in rows if row["accuracy"] >= (1 - share) * rows[0]["accuracy"])
-        for (dial, rows), share in zip(prices.items(), (0.05, 0.02), strict=True)
+    prices = {boost: [r for r in fitted.prices if r["boost"] == boost] for boost in ("cold_boost", "tail_boost")}
+    assert [row["value"] for row in prices["cold_boost"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    select_operating_point = {
+        boost: max(row["value"] for row in rows if row["accuracy"] >= (1 - share) * rows[0]["accuracy"])
+        for (boost, rows), share in zip(prices.items(), (0.05, 0.02), strict=True)
     }
-    assert fitted.dials == Dials(**afforded)
+    assert fitted.boosts == Boosts(**select_operating_point)
     for rows in prices.values():
         assert rows[-1]["exposed"] >= rows[0]["exposed"]
         assert rows[-1]["accuracy"] <= rows[0]["accuracy"]
     at_zero = scorer.with_gate(fitted.gate)
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
-    measured = at_zero.with_dials(OFF).score(holdout.history[users])
+    measured = at_zero.with_boosts(OFF).score(holdout.history[users])
     np.testing.assert_array_equal(at_zero.score(holdout.history[users]), measured)
 
 
 def test_dials_lift_their_items_and_no_others(scorer, holdout):
     history = holdout.history[np.flatnonzero(np.diff(holdout.history.indptr) > 0)[:5]]
     base = scorer.score(history)
-    lifted = scorer.with_dials(Dials(tail_weight=0.5)).score(history) - base
+    lifted = scorer.with_boosts(Boosts(tail_boost=0.5)).score(history) - base
     assert (lifted[:, ~scorer.tail] == 0).all()
-    np.testing.assert_allclose(lifted[:, scorer.tail], 0.5 * Dials().tail_span, rtol=1e-4)
-    lifted = scorer.with_dials(Dials(cold_exposure=1.0)).score(history) - base
+    np.testing.assert_allclose(lifted[:, scorer.tail], 0.5 * Boosts().tail_boost_scale, rtol=1e-4)
+    lifted = scorer.with_boosts(Boosts(cold_boost=1.0)).score(history) - base
     assert (lifted[:, scorer.warm] == 0).all()
-    np.testing.assert_allclose(lifted[:, ~scorer.warm], Dials().cold_span, rtol=1e-4)
+    np.testing.assert_allclose(lifted[:, ~scorer.warm], Boosts().cold_boost_scale, rtol=1e-4)
 
 
 def test_what_everybody_gets_by_hand():
     rows = {"mf": [1.0, 2.0, 3.0], "popular": [7.0, 8.0, 9.0]}
     z = [np.array([rows.get(name, [0.0] * 3)] * 2, np.float32) for name in SOURCES]
-    gate = Gate(warm=Fusion(by_source(mf=1)), cold=by_source(mf=2), shift=0.25)
+    gate = BlendWeights(warm=BlendModel(by_source(mf=1)), cold=by_source(mf=2), shift=0.25)
     warm, none, common = np.array([True, True, False]), np.zeros(3, bool), np.array([4.0, 0.0, 8.0], np.float32)
-    found = mix(z, gate, Dials(personal_weight=0.5), warm, none, sides([3, 0], 3), common)
+    found = blend(z, gate, Boosts(popularity_debias=0.5), warm, none, meta_features([3, 0], 3), common)
     # Who has no history keeps the list of everybody: popularity alone.
     assert found.tolist() == [[1.0 - 0.5 * 4.0, 2.0, 2 * 3.0 + 0.25 - 0.5 * 8.0], [7.0, 8.0, 9.0]]
-    with pytest.raises(ValueError, match="personal_weight is set, but not what everybody gets"):
-        mix(z, gate, Dials(personal_weight=0.5), warm, none, sides([3, 0], 3))
+    with pytest.raises(ValueError, match="popularity_debias is set, but not what everybody gets"):
+        blend(z, gate, Boosts(popularity_debias=0.5), warm, none, meta_features([3, 0], 3))
 
 
 def test_everybody_gets_the_mean_of_what_users_get(scorer, holdout):
@@ -358,22 +362,24 @@ def test_everybody_gets_the_mean_of_what_users_get(scorer, holdout):
     train = holdout.train
     users = np.flatnonzero(np.diff(train.indptr) > 0)
     assert len(users) <= 512
-    gate = Gate(warm=Fusion(by_source(mf=0.3, ease=0.5, popular=0.2)), cold=by_source(mf=0.7, text=0.3), shift=-0.5)
+    gate = BlendWeights(
+        warm=BlendModel(by_source(mf=0.3, ease=0.5, popular=0.2)), cold=by_source(mf=0.7, text=0.3), shift=-0.5
+    )
     fixed = scorer.with_gate(gate)
-    scores = fixed.with_dials(OFF).score(train[users], users)
-    np.testing.assert_allclose(fixed.of_everybody(), scores.mean(axis=0), atol=2e-5)
-    personal = fixed.with_dials(Dials(personal_weight=1.0)).score(train[users], users)
+    scores = fixed.with_boosts(OFF).score(train[users], users)
+    np.testing.assert_allclose(fixed.population_score(), scores.mean(axis=0), atol=2e-5)
+    personal = fixed.with_boosts(Boosts(popularity_debias=1.0)).score(train[users], users)
     np.testing.assert_allclose(personal.mean(axis=0), np.zeros(train.shape[1]), atol=5e-5)
     nobody = sparse.csr_matrix(np.zeros((1, train.shape[1]), np.float32))
-    expected = fixed.with_dials(OFF).score(nobody)
-    np.testing.assert_array_equal(fixed.with_dials(Dials(personal_weight=1.0)).score(nobody), expected)
+    expected = fixed.with_boosts(OFF).score(nobody)
+    np.testing.assert_array_equal(fixed.with_boosts(Boosts(popularity_debias=1.0)).score(nobody), expected)
 
 
 @pytest.mark.parametrize("kind", ["gated", "bilinear", "deep"])
 def test_everybody_gets_something_by_every_member_of_the_family(kind, scorer, holdout):
     options = MixtureOptions(fusions=[kind], epochs=2)
     gate, _ = fit_weights(known_cells(scorer, holdout, options, 0), holdout, options, 10, 0)
-    found = scorer.with_gate(gate).of_everybody()
+    found = scorer.with_gate(gate).population_score()
     assert found.shape == (holdout.train.shape[1],)
     assert np.isfinite(found).all()
     assert found.std() > 0
@@ -383,11 +389,11 @@ def test_less_of_what_everybody_gets_covers_more(scorer, holdout):
     options = MixtureOptions(shifts=[0.0], steps=4)
     cells = known_cells(scorer, holdout, options, 0)
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
-    _, dials, prices = fit_shift(scorer, gate, cells, holdout, options, 3)
-    covered = [row["exposed"] for row in prices if row["dial"] == "personal_weight"]
+    _, boosts, prices = fit_shift(scorer, gate, cells, holdout, options, 3)
+    covered = [row["exposed"] for row in prices if row["boost"] == "popularity_debias"]
     assert covered == sorted(covered)
     assert covered[-1] > 1.2 * covered[0]
-    assert dials.personal_weight == 0
+    assert boosts.popularity_debias == 0
 
 
 def test_coverage_is_the_share_of_items_on_any_list(cells):
@@ -401,9 +407,9 @@ def test_coverage_is_the_share_of_items_on_any_list(cells):
 
 def test_new_items_get_of_everybody_what_those_with_similar_texts_get(scorer, tables):
     warm = np.flatnonzero(scorer.warm)[:3]
-    scorer.of_everybody()
-    grown = scorer.extended(tables.features[warm])
-    assert grown.of_everybody().shape == (scorer.n_items + 3,)
+    scorer.population_score()
+    grown = scorer.with_new_items(tables.features[warm])
+    assert grown.population_score().shape == (scorer.n_items + 3,)
     assert grown.common.shape == (len(SOURCES), scorer.n_items + 3)
     np.testing.assert_array_equal(grown.common[:, : scorer.n_items], scorer.common)
     there = scorer.kernel.predict(tables.features[warm], scorer.common[:, scorer.kernel.landmarks].T.copy())
@@ -414,22 +420,22 @@ def test_a_dial_that_reaches_twice_as_far_has_its_price_at_half_the_setting(scor
     options = MixtureOptions(shifts=[0.0], steps=4)
     cells = known_cells(scorer, holdout, options, 0)
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
-    wide = scorer.with_dials(Dials(tail_span=2.0, cold_span=2.0))
+    wide = scorer.with_boosts(Boosts(tail_boost_scale=2.0, cold_boost_scale=2.0))
     found = {}
     for name, at in (("wide", wide), ("plain", scorer)):
-        _, dials, prices = fit_shift(at, gate, cells, holdout, options, 10)
-        assert (dials.tail_span, dials.cold_span) == ((2.0, 2.0) if name == "wide" else (1.0, 1.0))
-        found[name] = {(row["dial"], row["value"]): (row["accuracy"], row["exposed"]) for row in prices}
-    for dial in ("cold_exposure", "tail_weight"):
-        assert found["wide"][dial, 0.5] == found["plain"][dial, 1.0] != found["plain"][dial, 0.0]
+        _, boosts, prices = fit_shift(at, gate, cells, holdout, options, 10)
+        assert (boosts.tail_boost_scale, boosts.cold_boost_scale) == ((2.0, 2.0) if name == "wide" else (1.0, 1.0))
+        found[name] = {(row["boost"], row["value"]): (row["accuracy"], row["exposed"]) for row in prices}
+    for boost in ("cold_boost", "tail_boost"):
+        assert found["wide"][boost, 0.5] == found["plain"][boost, 1.0] != found["plain"][boost, 0.0]
 
 
 def test_how_far_dials_reach_is_configured(tables, holdout):
-    options = HybridOptions(dials={"tail_span": 2.0, "head_share": 0.5})
+    options = HybridOptions(boosts={"tail_boost_scale": 2.0, "head_share": 0.5})
     found = fit_sources(holdout, tables.features, {"ials": {"factors": 8}}, options, 0)
-    assert found.options.dials == Dials(tail_span=2.0, head_share=0.5)
-    with pytest.raises(ConfigurationError, match=r"hybrid_cf\.dials\.tail_weight"):
-        parse(HybridOptions, {"dials": {"tail_weight": 0.5}}, "hybrid_cf")
+    assert found.options.boosts == Boosts(tail_boost_scale=2.0, head_share=0.5)
+    with pytest.raises(ConfigurationError, match=r"hybrid_cf\.boosts\.tail_boost"):
+        parse(HybridOptions, {"boosts": {"tail_boost": 0.5}}, "hybrid_cf")
 
 
 def test_the_shift_is_the_most_accurate_one(scorer, holdout):
@@ -469,13 +475,13 @@ def test_a_large_catalogue_does_without_quadratic_arms(tables, holdout):
             holdout.train, holdout.warm, tables.features
         )
     options = HybridEngineOptions(ials=ials, without=("ease", "sequence"), **small)
-    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.2, sequence=0.1, text=0.1, popular=0.1)))
+    gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.2, sequence=0.1, text=0.1, popular=0.1)))
     found = Hybrid(options, 0, gate).fit(holdout.train, holdout.warm, tables.features)
     z = dict(zip(SOURCES, found.standardised(holdout.history[:5]), strict=True))
     assert not z["ease"].any()
     assert not z["sequence"].any()
     again = Hybrid.from_state(found.state(), options)
     np.testing.assert_allclose(again.score(holdout.history[:5]), found.score(holdout.history[:5]), rtol=1e-4, atol=1e-5)
-    assert found.extended(tables.features[:2]).n_items == found.n_items + 2
+    assert found.with_new_items(tables.features[:2]).n_items == found.n_items + 2
     plain = HybridOptions(without=["ease"])
-    assert set(LADDER) - set(ladder(plain)) == {"ease", "text_ease"}
+    assert set(BASELINES) - set(ladder(plain)) == {"ease", "text_ease"}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tailor.cf.ease import EASE
-from tailor.cf.ials import IALS
-from tailor.cf.kernel import TextKernel
-from tailor.cf.sequence import Sequence
-from tailor.hybrid.gate import SOURCES
+from tailor.hybrid.blend import SOURCES
+from tailor.hybrid.cold_items import TextKernel
 from tailor.hybrid.scorer import Hybrid
+from tailor.models.ease import EASE
+from tailor.models.ials import IALS
+from tailor.models.slit import Sequence
 from tailor.options import EASEOptions, IALSOptions, KernelOptions, SequenceOptions
 from tests.unit.test_cf import FAST, GATE
 
@@ -38,7 +38,7 @@ def test_blocks_are_the_whole(monkeypatch):
     E, y = unit_rows(30), np.random.default_rng(1).normal(size=(20, 2))
     kernel = TextKernel(KernelOptions(), E, np.arange(20))
     whole = kernel.predict(E[20:], y)
-    monkeypatch.setattr("tailor.cf.kernel._CELLS", 3 * 20)
+    monkeypatch.setattr("tailor.hybrid.cold_items._CELLS", 3 * 20)
     np.testing.assert_allclose(kernel.predict(E[20:], y), whole, atol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_a_cold_item_scores_as_the_mixture_of_the_known_ones(engine, tables):
     counts = np.bincount(train.indices, minlength=train.shape[1])
     kernel = TextKernel.on(KernelOptions(), tables.features, counts)
     before = fitted.score(train[:20])
-    after = fitted.with_cold(cold, tables.features[cold], kernel).score(train[:20])
+    after = fitted.impute_cold_items(cold, tables.features[cold], kernel).score(train[:20])
     expected = kernel.predict(tables.features[cold], before[:, kernel.landmarks].T).T
     np.testing.assert_allclose(after[:, cold], expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(after[:, tables.warm], before[:, tables.warm])
@@ -110,7 +110,7 @@ def hybrid(tables):
 def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(hybrid, tables):
     """In every source, whether items join one by one or together."""
     cold = np.flatnonzero(~tables.warm)[:2]
-    grown = hybrid.extended(tables.features[cold[:1]]).extended(tables.features[cold[1:]])
+    grown = hybrid.with_new_items(tables.features[cold[:1]]).with_new_items(tables.features[cold[1:]])
     history = tables.matrices["train"][:9]
     wide = sparse.csr_matrix((history.data, history.indices, history.indptr), shape=(9, grown.n_items))
     for name, theirs, ours in zip(SOURCES, hybrid.standardised(history), grown.standardised(wide), strict=True):

@@ -13,9 +13,9 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 from tailor.datasets import AdapterDataset, EmbeddingsDataset, EncoderDataset, UserTowerDataset
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.lm import encoder
-from tailor.lm.adapter import Adapter, attach, export, extract, prepare, weights_hash
 from tailor.lm.embeddings import Embeddings, fit_user_tower, join_vectors
 from tailor.lm.encoder import Tokens, encode, load_base, model_path, pool, tokenise
+from tailor.lm.peft import Adapter, attach, export, extract, prepare, weights_hash
 from tailor.lm.whitening import Whitening
 from tailor.options import EncoderOptions, LMOptions, PeftOptions
 
@@ -227,14 +227,14 @@ def test_the_user_tower_places_a_stranger_by_the_profile(tmp_path):
     taste = rng.integers(0, 2, 60)
     profiles = [" ".join(rng.choice(words[t], 2, replace=False)) for t in taste]
     U = np.eye(2, dtype=np.float32)[taste]
-    learnt = np.arange(60) < 40
+    trainable = np.arange(60) < 40
     tokens = tokenise(profiles, ENCODER)
     ids = np.array([str(u) for u in range(60)], object)
     texts = {"stranger": tokens, "known": tokens}
-    tower = fit_user_tower(load_base(ENCODER), texts, ids, U, learnt, LMOptions(encoder=ENCODER), {"seed": 0})
+    tower = fit_user_tower(load_base(ENCODER), texts, ids, U, trainable, LMOptions(encoder=ENCODER), {"seed": 0})
     dataset = UserTowerDataset(filepath=str(tmp_path / "tower.safetensors"))
     dataset.save(tower)
     found = dataset.load()
     predicted = found.factors(found.profiles.vectors)
     np.testing.assert_array_equal(predicted, tower.factors(tower.profiles.vectors))
-    assert (predicted.argmax(axis=1) == taste)[~learnt].mean() > 0.9
+    assert (predicted.argmax(axis=1) == taste)[~trainable].mean() > 0.9

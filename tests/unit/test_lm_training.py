@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from tailor.data.matrices import category_matrix
+from tailor.data.interactions import category_matrix
 from tailor.errors import ConfigurationError
-from tailor.lm import train
+from tailor.lm import trainer as train
 from tailor.lm.augment import EmbeddingPerturbation, draw_items, mask_tokens
 from tailor.lm.checkpoint import Checkpoint
 from tailor.lm.encoder import Tokens, load_base
@@ -23,7 +23,7 @@ from tailor.lm.objective import (
     QuadraticObjective,
     build_objective,
 )
-from tailor.lm.train import Lesson, ridge_head, tune
+from tailor.lm.trainer import TrainingData, ridge_head, tune
 from tailor.options import (
     AugmentationOptions,
     EncoderOptions,
@@ -179,12 +179,12 @@ def lesson(planted):
     X = (rng.random((60, 80)) < np.where(taste[:, None] == cluster, 0.5, 0.02)).astype(np.float32)
     stop = np.arange(80) % 5 == 0
     categories = items[["item_id", "genre"]].rename(columns={"genre": "category"})
-    return Lesson(
+    return TrainingData(
         pieces=[[str(t), str(g)] for t, g in zip(items["title"], items["genre"], strict=True)],
         user_factors=np.eye(4, dtype=np.float32)[taste] + 0.05 * rng.normal(size=(60, 4)).astype(np.float32),
         item_factors=np.eye(4, dtype=np.float32)[cluster],
         train=sparse.csr_matrix(X),
-        learnt=~stop,
+        trainable=~stop,
         stop_on=stop,
         categories=category_matrix(items, categories),
     )
@@ -318,8 +318,8 @@ def test_interactions_outside_the_learnt_items_cannot_leak(lesson):
         _, history = tune(lesson, wanted, seed=0)
         _, poisoned_history = tune(replace(lesson, train=poisoned.tocsr()), wanted, seed=0)
         assert history[1]["loss"] == poisoned_history[1]["loss"]
-    with pytest.raises(ValueError, match="16 items are both learnt and stopped on"):
-        replace(lesson, learnt=np.ones(80, bool))
+    with pytest.raises(ValueError, match="16 items are both trainable and stopped on"):
+        replace(lesson, trainable=np.ones(80, bool))
 
 
 def test_masked_lm_needs_a_mask_token(lesson, monkeypatch):

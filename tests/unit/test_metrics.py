@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tailor.cf.topk import EXCLUDED, top_k
+from tailor.evaluation.ranking import to_frame, to_lists
+from tailor.evaluation.tables import accuracy_rows
+from tailor.metrics.accuracy import hit_rate, hits, ndcg, recall
 from tailor.metrics.exposure import exposure, gini
-from tailor.metrics.lists import to_frame, to_lists
-from tailor.metrics.ranking import hit_rate, hits, ndcg, recall
-from tailor.metrics.table import accuracy_rows
+from tailor.topk import EXCLUDED, top_k
 
 LISTS = np.array([[3, 1, 0], [2, -1, -1], [0, 1, 2]])
 POSITIVES = sparse.csr_matrix(np.array([[1, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=np.float32))
@@ -93,7 +93,7 @@ def test_top_k_is_a_stable_full_sort(seed, n_rows, n_items, k, by_stretches):
     scores[rng.random(scores.shape) < 0.2] = EXCLUDED
     tie_rank = rng.permutation(n_items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tailor.cf.topk._LONG", 1 if by_stretches else 1000)
+        patch.setattr("tailor.topk._LONG", 1 if by_stretches else 1000)
         items, values = top_k(scores, k, tie_rank)
     for row in range(n_rows):
         order = sorted(range(n_items), key=lambda i: (-scores[row, i], tie_rank[i]))

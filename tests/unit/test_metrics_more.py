@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from tailor.metrics import diversity
-from tailor.metrics.exposure import entropy, parity
-from tailor.metrics.ranking import (
+from tailor.metrics.accuracy import (
     average_precision,
     hits,
     precision,
@@ -18,6 +17,7 @@ from tailor.metrics.ranking import (
     propensity_recall,
     reciprocal_rank,
 )
+from tailor.metrics.exposure import entropy, parity
 
 LISTS = np.array([[3, 1, 0], [2, -1, -1], [0, 1, 2]])
 POSITIVES = sparse.csr_matrix(np.array([[1, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=np.float32))

@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.metrics.policy import fit_reward, read_log, target, value
+from tailor.evaluation.policy import fit_reward, read_log, target, value
 from tailor.options import OffPolicyOptions
 from tailor.pipelines.offpolicy.nodes import value_policy
 

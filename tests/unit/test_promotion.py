@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor.metrics.promotion import Evidence, decide
+from tailor.evaluation.promotion import Evidence, decide
 from tailor.metrics.significance import paired_bootstrap
 from tailor.options import PromotionOptions
 

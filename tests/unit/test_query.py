@@ -1,17 +1,18 @@
 import pytest
 
-from tailor.serving.query import Vocabulary, stem
+from tailor.data.vocabulary import Vocabulary, stem
+from tailor.serving.query import parse_query
 
 NAMES = ["Action", "Children's", "Comedy", "Drama", "Romance", "Sci-Fi", "Slice of Life", "War"]
 VOCABULARY = Vocabulary(NAMES)
 
 
-def names(places):
-    return [NAMES[at] for at in places]
+def names(categories):
+    return [NAMES[category] for category in categories]
 
 
 @pytest.mark.parametrize(
-    ("query", "text", "wanted", "without"),
+    ("query", "text", "categories", "excluded"),
     [
         ("comedy", "comedy", ["Comedy"], []),
         ("Comedies for a rainy day", "comedies for a rainy day", ["Comedy"], []),
@@ -29,15 +30,15 @@ def names(places):
         ("?!,.", "", [], []),
     ],
 )
-def test_queries_are_taken_apart(query, text, wanted, without):
-    wish = VOCABULARY.parse(query)
-    assert wish.text == text
-    assert names(wish.categories) == wanted
-    assert names(wish.without) == without
+def test_queries_are_taken_apart(query, text, categories, excluded):
+    parsed = parse_query(query, VOCABULARY)
+    assert parsed.text == text
+    assert names(parsed.categories) == categories
+    assert names(parsed.excluded_categories) == excluded
 
 
 def test_what_is_ruled_out_and_is_no_category_is_kept_as_words():
-    assert VOCABULARY.parse("space, no giant robots or zombies").ruled_out == ("giant robots zombies",)
+    assert parse_query("space, no giant robots or zombies", VOCABULARY).negated == ("giant robots zombies",)
 
 
 def test_the_longest_name_wins():

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.metrics.ratings import BIASES, Ratings, baseline, cell_scores, measure
+from tailor.metrics.rating import BIASES, Ratings, baseline, cell_scores, measure
 
 N_USERS, N_ITEMS = 60, 40
 

@@ -7,12 +7,12 @@ import pytest
 from scipy import sparse
 
 from tailor.errors import BadInputError
-from tailor.hybrid import rerank as module
-from tailor.hybrid.frontier import Pool, balance, trace
-from tailor.hybrid.rerank import ItemFacts, relevance, rerank
+from tailor.evaluation.trade_off import Pool, balance, trace
 from tailor.metrics import diversity
-from tailor.metrics.ranking import hits, ndcg
+from tailor.metrics.accuracy import hits, ndcg
 from tailor.options import FrontierOptions, RerankOptions
+from tailor.rerank import base as module
+from tailor.rerank.base import ItemFacts, relevance, rerank
 
 METHODS = ["mmr", "dpp", "calibrated", "tail", "caps"]
 

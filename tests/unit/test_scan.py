@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tailor.cf.ials import IALS
-from tailor.cf.scan import Scan
-from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import cells
+from tailor.data.interactions import cells
+from tailor.models.ials import IALS
+from tailor.models.scan import Scan
 from tailor.options import IALSOptions
 from tailor.serving import recommender as serving
 from tailor.serving.recommender import Recommender
-from tailor.serving.request import Request, Settings
+from tailor.serving.schema import Request, Settings
+from tailor.topk import EXCLUDED, top_k
 
 
 def exact(vectors, users, barred, k, tie_rank):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tailor.datasets import AccumulatedDataset
-from tailor.reporting.seeds import recipe, spread
+from tailor.evaluation.seeds import recipe, spread
 
 
 def summary(seed, warm, made="a"):

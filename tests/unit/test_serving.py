@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.cf.baselines import NoOptions, Popular
 from tailor.data.hashing import tie_ranks
 from tailor.errors import BadInputError
-from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
+from tailor.models.baselines import NoOptions, Popular
 from tailor.options import EASEOptions, IALSOptions
-from tailor.serving.pyfunc import COLUMNS, PARAMS, read_requests, signature
+from tailor.serving.mlflow_model import COLUMNS, PARAMS, read_requests, signature
 from tailor.serving.recommender import Recommender
-from tailor.serving.request import Request, Settings
+from tailor.serving.schema import Request, Settings
 from tests.conftest import by_source
 
 
@@ -22,7 +22,7 @@ def recommender(tables) -> Recommender:
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
         ease=EASEOptions(regularization=20.0, text_pull=20.0),
     )
-    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.25, popular=0.25)), shift=0.5)
+    gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.25, popular=0.25)), shift=0.5)
     train = tables.matrices["train"]
     return Recommender(
         engine=Hybrid(options, 0, gate).fit(train, tables.warm, tables.features),
@@ -118,20 +118,20 @@ def test_min_score_ends_the_list(recommender, known):
 
 
 def test_dials_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, known, tables):
-    def share(bucket, **dials):
-        listed = recommender.recommend([Request(known)], Settings(k=10, **dials))[0].item_ids
+    def share(bucket, **boosts):
+        listed = recommender.recommend([Request(known)], Settings(k=10, **boosts))[0].item_ids
         return (tables.items.set_index("item_id")["bucket"][listed] == bucket).mean()
 
-    assert share("tail", tail_weight=1.0) > share("tail", tail_weight=0.0)
-    everybody = np.argsort(-recommender.engine.of_everybody())[:10]
+    assert share("tail", tail_boost=1.0) > share("tail", tail_boost=0.0)
+    everybody = np.argsort(-recommender.engine.population_score())[:10]
     common = set(recommender.item_ids[everybody])
 
-    def shared(**dials):
-        return len(common & set(recommender.recommend([Request(known)], Settings(k=10, **dials))[0].item_ids))
+    def shared(**boosts):
+        return len(common & set(recommender.recommend([Request(known)], Settings(k=10, **boosts))[0].item_ids))
 
-    assert shared(personal_weight=1.0) < shared(personal_weight=0.0)
-    assert share("cold", cold_exposure=1.0) >= share("cold", cold_exposure=0.0)
-    plain, zero = (recommender.recommend([Request(known)], s)[0] for s in (Settings(), Settings(tail_weight=0.0)))
+    assert shared(popularity_debias=1.0) < shared(popularity_debias=0.0)
+    assert share("cold", cold_boost=1.0) >= share("cold", cold_boost=0.0)
+    plain, zero = (recommender.recommend([Request(known)], s)[0] for s in (Settings(), Settings(tail_boost=0.0)))
     assert plain.scores == zero.scores  # this model stands at 0
 
 
@@ -141,18 +141,18 @@ def test_a_model_without_dials_says_so(tables):
     served = Recommender(
         Popular(NoOptions()).fit(train, tables.warm), np.array(["u"], dtype=object), ids, train[:1], np.arange(len(ids))
     )
-    with pytest.raises(BadInputError, match="tail_weight: a Popular has no dials"):
-        served.recommend([Request()], Settings(tail_weight=0.5))
+    with pytest.raises(BadInputError, match="tail_boost: a Popular has no boosts"):
+        served.recommend([Request()], Settings(tail_boost=0.5))
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"k": 10_001}, "k = 10001 is out of bounds: 1 to 10000"),
-        ({"tail_weight": 1.5}, "tail_weight = 1.5 is out of bounds: 0 to 1"),
-        ({"personal_weight": 1.01}, "personal_weight = 1.01 is out of bounds: 0 to 1"),
-        ({"cold_exposure": -0.1}, "cold_exposure = -0.1 is out of bounds"),
-        ({"cold_exposure": float("nan")}, "cold_exposure = nan is out of bounds"),
+        ({"tail_boost": 1.5}, "tail_boost = 1.5 is out of bounds: 0 to 1"),
+        ({"popularity_debias": 1.01}, "popularity_debias = 1.01 is out of bounds: 0 to 1"),
+        ({"cold_boost": -0.1}, "cold_boost = -0.1 is out of bounds"),
+        ({"cold_boost": float("nan")}, "cold_boost = nan is out of bounds"),
         ({"min_score": float("nan")}, "min_score = nan is not a number"),
     ],
 )
@@ -172,7 +172,7 @@ def test_bounds(recommender):
 
 
 def test_a_package_of_another_version_is_refused(recommender, tmp_path):
-    from tailor.serving import manifest
+    from tailor.serving import package as manifest
 
     recommender.save(tmp_path)
     (tmp_path / "history.safetensors").rename(tmp_path / "history.npz")

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.catalogue import head_items, item_table, split_matrix, user_table
-from tailor.data.matrices import binary, first_of_each_row, recency
+from tailor.data.buckets import head_items, item_table, user_table
+from tailor.data.interactions import binary, first_of_each_row, recency, split_matrix
 from tailor.data.split import pseudo_cold, split_interactions
 from tailor.errors import BadInputError
 from tailor.options import SplitOptions

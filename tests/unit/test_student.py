@@ -8,13 +8,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tailor.errors import BadInputError
+from tailor.lm.distill import distil, shares
 from tailor.lm.encoder import load_base
-from tailor.lm.student import distil, shares
+from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
 from tailor.options import EncoderOptions
 from tailor.serving.recommender import ENCODER_VARIABLE, Recommender
-from tailor.serving.static_encoder import StaticEncoder
 
 TEXTS = [
     f"{tone} {kind}" for tone in ("slow", "funny", "dark", "old") for kind in ("space opera", "war film", "romance")
@@ -67,7 +67,7 @@ def test_saved_and_loaded(student, tmp_path):
 LIGHT = """
 import sys
 from pathlib import Path
-from tailor.serving.static_encoder import StaticEncoder
+from tailor.lm.static_encoder import StaticEncoder
 print(StaticEncoder.load(Path(sys.argv[1])).encode(["space opera"]).shape)
 assert not {"torch", "transformers"} & set(sys.modules)
 """
@@ -82,7 +82,7 @@ def test_it_needs_no_torch(student, tmp_path):
 
 
 def test_the_variable_chooses(student, tables, tmp_path, monkeypatch):
-    from tailor.cf.baselines import NoOptions, Popular
+    from tailor.models.baselines import NoOptions, Popular
 
     ids, train = tables.items["item_id"].to_numpy(dtype=object), tables.matrices["train"]
     popular = Popular(NoOptions()).fit(train, tables.warm)

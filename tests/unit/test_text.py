@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.data.matrices import category_matrix
-from tailor.errors import ConfigurationError
-from tailor.lm.augment import drop_pieces
-from tailor.lm.text import (
+from tailor.data.interactions import category_matrix
+from tailor.data.text import (
     add_reviews,
     item_categories,
     join_pieces,
@@ -16,6 +14,8 @@ from tailor.lm.text import (
     user_pieces,
     write_pieces,
 )
+from tailor.errors import ConfigurationError
+from tailor.lm.augment import drop_pieces
 from tailor.options import CategoryOptions, TextOptions
 
 MISSING = TextOptions().missing

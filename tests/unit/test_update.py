@@ -5,17 +5,17 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from tailor.cf.baselines import NoOptions, Popular
-from tailor.cf.ials import IALS
 from tailor.data.hashing import tie_ranks
-from tailor.data.matrices import binary
+from tailor.data.interactions import binary
 from tailor.errors import BadInputError
-from tailor.hybrid.gate import Fusion, Gate
+from tailor.evaluation.drift import interpret_psi, psi
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.metrics.drift import psi, reading
+from tailor.models.baselines import NoOptions, Popular
+from tailor.models.ials import IALS
 from tailor.options import EASEOptions, IALSOptions, SequenceOptions
 from tailor.serving.recommender import Recommender
-from tailor.serving.request import Request, Settings
+from tailor.serving.schema import Request, Settings
 from tailor.serving.update import drift, with_interactions
 from tests.conftest import by_source
 
@@ -24,7 +24,9 @@ OPTIONS = HybridEngineOptions(
     ease=EASEOptions(regularization=20.0, text_pull=20.0),
     sequence=SequenceOptions(regularization=20.0),
 )
-GATE = Gate(warm=Fusion(by_source(mf=0.4, ease=0.2, sequence=0.2, text=0.1, popular=0.1)), cold=by_source(mf=1))
+GATE = BlendWeights(
+    warm=BlendModel(by_source(mf=0.4, ease=0.2, sequence=0.2, text=0.1, popular=0.1)), cold=by_source(mf=1)
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +57,13 @@ def test_psi_by_hand():
     assert psi(expected, actual, 2) == pytest.approx((0.3 - 0.6) * np.log(0.3 / 0.6) + (0.7 - 0.4) * np.log(0.7 / 0.4))
     assert psi(expected, expected) == 0
     assert psi(expected, np.array([])) == 0
-    assert [reading(value) for value in (0.0, 0.1, 0.25)] == ["stable", "moved", "shifted"]
+    assert [interpret_psi(value) for value in (0.0, 0.1, 0.25)] == ["stable", "moved", "shifted"]
 
 
 def test_psi_grows_with_the_shift():
     rng = np.random.default_rng(0)
     values = [psi(rng.normal(size=20_000), rng.normal(shift, size=20_000)) for shift in (0.0, 0.2, 1.0)]
-    assert [reading(value) for value in values] == ["stable", "stable", "shifted"]
+    assert [interpret_psi(value) for value in values] == ["stable", "stable", "shifted"]
     assert values[0] < 0.01 < values[1]
 
 
@@ -70,7 +72,7 @@ def test_a_converged_factorization_stays_where_it_is(tables):
     train = tables.matrices["train"]
     options = OPTIONS.ials.model_copy(update={"engine": "torch", "iterations": 1000})
     fitted = IALS(options).fit(train, tables.warm, tables.features)
-    again = fitted.updated(train, tables.warm, tables.features)
+    again = fitted.partial_fit(train, tables.warm, tables.features)
     np.testing.assert_allclose(again.score(train[:9]), fitted.score(train[:9]), atol=5e-3)
 
 
@@ -78,7 +80,7 @@ def test_the_item_step_is_the_stationary_point(tables, served):
     """Of the items' part of the objective: its gradient vanishes at every item; a cold one is W e."""
     train, o, warm = tables.matrices["train"], OPTIONS.ials, tables.warm
     mf = served.engine.sources["mf"]
-    found = mf.updated(train, warm, tables.features)
+    found = mf.partial_fit(train, warm, tables.features)
     U, X = mf.fold_in(binary(train)), binary(train).toarray()
     prior = np.hstack([tables.features, np.ones((len(X[0]), 1))]) @ found.feature_weights
     ridge = o.regularization * (X.sum(axis=0) + o.alpha * len(X)) ** o.nu

@@ -1,4 +1,4 @@
-"""Words, filters, dials, items that come and go: a recommender whose encoder is the planted truth."""
+"""Words, filters, boosts, items that come and go: a recommender whose encoder is the planted truth."""
 
 import json
 from dataclasses import replace
@@ -9,17 +9,17 @@ import pytest
 from starlette.testclient import TestClient
 
 from tailor.data.hashing import tie_ranks
+from tailor.data.item_metadata import Facts
 from tailor.errors import BadInputError
-from tailor.hybrid.gate import Fusion, Gate
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.options import EASEOptions, IALSOptions
 from tailor.serving import items as items_module
-from tailor.serving.app import create_app
-from tailor.serving.facts import Facts
+from tailor.serving.champion import Champion
+from tailor.serving.http import create_app
 from tailor.serving.items import ItemStore, put, read_items
 from tailor.serving.recommender import Recommender
-from tailor.serving.registry import Champion
-from tailor.serving.request import Request, Settings
+from tailor.serving.schema import Request, Settings
 from tests.conftest import by_source
 
 TEXT = {"item_template": ["{title}", "{genre}"], "categories": {"column": "genre", "separator": "|"}}
@@ -46,7 +46,7 @@ def served(tables, planted) -> Recommender:
     options = HybridEngineOptions(
         ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEOptions(text_pull=20.0)
     )
-    gate = Gate(warm=Fusion(by_source(mf=0.5, ease=0.25, text=0.15, popular=0.1)), shift=0.5)
+    gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.25, text=0.15, popular=0.1)), shift=0.5)
     ids, train = tables.items["item_id"], tables.matrices["train"]
     genre = tables.items["genre"].str.lower()
     centres = {g: tables.features[(genre == g).to_numpy()].mean(axis=0) for g in sorted(set(genre))}
@@ -338,7 +338,7 @@ def test_http_items_come_and_go(client, names, champion):
         ({"history": ["a"] * 1001}, "at most 1000"),
         ({"filters": {"nope": 1}}, "Unknown filter 'nope'"),
         ({"query": "x" * 501}, "at most 500"),
-        ({"tail_weight": "nan"}, "finite number"),
+        ({"tail_boost": "nan"}, "finite number"),
     ],
 )
 def test_http_refuses_by_name(client, body, words):

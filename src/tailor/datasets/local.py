@@ -14,13 +14,13 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 from scipy import sparse
 
-from tailor.cf.base import Engine
-from tailor.cf.store import load_engines, save_engines
 from tailor.files import write_aside
 from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
-from tailor.lm.adapter import Adapter, export
 from tailor.lm.embeddings import Embeddings, UserTower
+from tailor.lm.peft import Adapter, export
 from tailor.lm.whitening import Whitening
+from tailor.models.base import Engine
+from tailor.models.store import load_engines, save_engines
 from tailor.options import EncoderOptions
 
 T = TypeVar("T")
@@ -171,7 +171,7 @@ class EncoderDataset(LocalFileDataset[tuple[Adapter, EncoderOptions]]):
 
 
 class EnginesDataset(LocalFileDataset[dict[str, Engine[Any]]]):
-    """Fitted engines by model name (:mod:`tailor.cf.store`)."""
+    """Fitted engines by model name (:mod:`tailor.models.store`)."""
 
     def _read(self, path: Path) -> dict[str, Engine[Any]]:
         return load_engines(path)

@@ -2,7 +2,7 @@
 
     logit p(u, i) = θ · (1, s, s², x_u, x_i, cold_i)
 
-s is the ranking score, x_u the user's activity, x_i the item's popularity (:class:`tailor.hybrid.gate.Sides`), cold_i
+s is the ranking score, x_u the user's activity, x_i the item's popularity (:class:`tailor.hybrid.blend.Sides`), cold_i
 marks items without train interactions. θ is fitted on validation rows against *all* unobserved cells; options for the
 imbalance (fewer negatives, popular ones more often, heavier positives) change its variance and its cost, not what it
 estimates.
@@ -16,9 +16,9 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from tailor.cf.base import Floats, Mask
 from tailor.errors import BadInputError
-from tailor.hybrid.gate import Sides
+from tailor.hybrid.blend import MetaFeatures
+from tailor.models.base import Floats, Mask
 from tailor.options import ClickOptions
 from tailor.threads import blocks
 
@@ -31,31 +31,33 @@ class ClickHead:
 
     theta: NDArray[np.float64]
 
-    def probability(self, scores: Floats, sides: Sides, warm: Mask, horizon: float = 1.0) -> NDArray[np.float64]:
+    def probability(
+        self, scores: Floats, meta_features: MetaFeatures, warm: Mask, horizon: float = 1.0
+    ) -> NDArray[np.float64]:
         """Return probabilities (B, n) of scores (B, n).
 
         Args:
-            scores: of the ranking head, dials at 0.
+            scores: of the ranking head, boosts at 0.
             sides: of the same users and items.
             warm: items with train interactions (n,).
             horizon: length of the window, in validation windows: 1 - (1 - p)^horizon.
         """
-        p = expit(design(scores, sides, warm) @ self.theta)
+        p = expit(design(scores, meta_features, warm) @ self.theta)
         return np.asarray(p if horizon == 1.0 else 1 - (1 - p) ** horizon)
 
 
-def design(scores: Floats, sides: Sides, warm: Mask) -> Design:
+def design(scores: Floats, meta_features: MetaFeatures, warm: Mask) -> Design:
     """Return what the head looks at, (B, n, 6)."""
     s = scores.astype(np.float64)
     shape = s.shape
-    x_u = np.broadcast_to(sides.activity.astype(np.float64)[:, None], shape)
-    x_i, cold = (np.broadcast_to(v.astype(np.float64), shape) for v in (sides.popularity, ~warm))
+    x_u = np.broadcast_to(meta_features.activity.astype(np.float64)[:, None], shape)
+    x_i, cold = (np.broadcast_to(v.astype(np.float64), shape) for v in (meta_features.popularity, ~warm))
     return np.stack([np.ones(shape), s, s**2, x_u, x_i * ~cold.astype(bool), cold], axis=-1)
 
 
-def rates(shown: Mask, sides: Sides, options: ClickOptions) -> NDArray[np.float64]:
+def rates(shown: Mask, meta_features: MetaFeatures, options: ClickOptions) -> NDArray[np.float64]:
     """Return each shown cell's chance to be drawn if it is a negative (B, n): about ``negatives`` per user are."""
-    lean = np.exp(options.popularity_power * sides.popularity.astype(np.float64))
+    lean = np.exp(options.popularity_power * meta_features.popularity.astype(np.float64))
     wanted = shown * lean
     total = wanted.sum(axis=1, keepdims=True)
     drawn = options.negatives * wanted / np.where(total > 0, total, 1)
@@ -66,7 +68,7 @@ def fit_click(
     scores: Floats,
     shown: Mask,
     positives: sparse.csr_matrix,
-    sides: Sides,
+    meta_features: MetaFeatures,
     warm: Mask,
     options: ClickOptions,
     seed: int,
@@ -77,7 +79,7 @@ def fit_click(
     enter as offsets, so θ is that of the whole table (King & Zeng 2001, §4.1: prior correction; Yi et al. 2019: logQ).
 
     Args:
-        scores: of the ranking head, dials at 0 (U, n).
+        scores: of the ranking head, boosts at 0 (U, n).
         shown: unobserved cells, those that count (U, n).
         positives: validation rows (U, n).
         sides: of these users and items.
@@ -88,7 +90,7 @@ def fit_click(
     Raises:
         BadInputError: there are no positives among the cells.
     """
-    X, y, offset, weight = _cells(scores, shown, positives, sides, warm, options, seed)
+    X, y, offset, weight = _cells(scores, shown, positives, meta_features, warm, options, seed)
     if not y.any():
         raise BadInputError("click head: validation holds no positive among the cells that lists may show")
 
@@ -106,12 +108,18 @@ def fit_click(
 
 
 def _cells(
-    scores: Floats, shown: Mask, positives: sparse.csr_matrix, sides: Sides, warm: Mask, o: ClickOptions, seed: int
+    scores: Floats,
+    shown: Mask,
+    positives: sparse.csr_matrix,
+    meta_features: MetaFeatures,
+    warm: Mask,
+    o: ClickOptions,
+    seed: int,
 ) -> tuple[Design, Design, Design, Design]:
     """Return design, labels, offsets and weights of all positives and of the drawn negatives."""
     parts: list[tuple[Design, ...]] = []
     for block in blocks(len(scores)):
-        rows = sides.rows(block)
+        rows = meta_features.rows(block)
         truth = np.zeros(shown[block].shape, dtype=bool)
         truth[positives[block].nonzero()] = True
         truth &= shown[block]

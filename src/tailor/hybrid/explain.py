@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.ials import IALS
-from tailor.hybrid.gate import SOURCES, Fusion
+from tailor.hybrid.blend import SOURCES, BlendModel
 from tailor.hybrid.scorer import Hybrid
+from tailor.models.ials import IALS
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ class Explanation:
     sources: Floats
     """Weighted standardised scores by source (k, S), in the order of ``SOURCES``."""
     other: Floats
-    """What is not a source's: cold shift, dials, popularity bias, interaction terms (k,). Row sums are the scores."""
+    """What is not a source's: cold shift, boosts, popularity bias, interaction terms (k,). Row sums are the scores."""
     history: NDArray[np.int64]
     """Internal ids of the user's items (h,)."""
     by_history: Floats
@@ -73,7 +73,7 @@ def weights_of_lists(scorer: Hybrid, history: sparse.csr_matrix, items: NDArray[
     x_u, x_i = np.log1p(lengths), scorer.popularity[items][..., None]
     out = np.zeros((*items.shape, len(SOURCES)))
     for fusion, rows in gate.by_history(lengths):
-        f: Fusion = fusion
+        f: BlendModel = fusion
         by_user = f.by_activity * ((x_u[rows] - f.activity_centre) / f.activity_scale)[:, None, None]
         out[rows] = f.base + f.by_popularity * x_i[rows] + by_user
     out = np.where(scorer.warm[items][..., None], out, gate.cold)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine, Mask
 from tailor.data.hashing import tie_ranks
-from tailor.data.matrices import bucket_items, keep_items, pseudo_cold_items, warm_items
-from tailor.data.told import Told
-from tailor.metrics.lists import recommend
-from tailor.metrics.ranking import hits, ndcg
+from tailor.data.interactions import bucket_items, keep_items, pseudo_cold_items, warm_items
+from tailor.data.side_features import SideFeatures
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.models.base import Engine, Mask
+from tailor.models.listing import recommend
 
 MIXED_COLD = "mixed_cold"
 
@@ -45,7 +45,7 @@ class Holdout:
     """Users that play new ones (their rows are in no fit), internal ids."""
     order: sparse.csr_matrix
     """Train and validation rows without B; values order a user's items (U, n_items)."""
-    told: Told = field(default_factory=Told.nothing)
+    told: SideFeatures = field(default_factory=SideFeatures.nothing)
     """What is told of users and of the moments they acted in."""
 
     @classmethod
@@ -57,7 +57,7 @@ class Holdout:
         seed: int,
         order: sparse.csr_matrix | None = None,
         newcomers: float = 0.1,
-        told: Told | None = None,
+        told: SideFeatures | None = None,
     ) -> "Holdout":
         """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
 
@@ -90,7 +90,18 @@ class Holdout:
         tail = bucket_items(items, c.TAIL) & warm
         places = keep_items(order, warm)
         return cls(
-            fitted, history, train, validation, warm, cold, candidates, ties, tail, new, places, told or Told.nothing()
+            fitted,
+            history,
+            train,
+            validation,
+            warm,
+            cold,
+            candidates,
+            ties,
+            tail,
+            new,
+            places,
+            told or SideFeatures.nothing(),
         )
 
     def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The hybrid scorer (DESIGN §6): sources standardised per user, mixed by a gate that validation fitted, under dials.
+"""The hybrid scorer (DESIGN §6): sources standardised per user, mixed by a gate that validation fitted, under boosts.
 
 Items with train interactions, items without, and short histories have weights of their own; a user without any history
 gets the popular items.
@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.base import Engine, Floats, Mask, State
-from tailor.cf.baselines import Constant, Popular, TextKNN
-from tailor.cf.context import Context
-from tailor.cf.ease import EASE
-from tailor.cf.ials import IALS, products
-from tailor.cf.kernel import TextKernel
-from tailor.cf.profile import Profile
-from tailor.cf.registry import register
-from tailor.cf.sequence import Sequence
-from tailor.data.matrices import binary
-from tailor.data.told import Told
+from tailor.data.interactions import binary
+from tailor.data.side_features import SideFeatures
 from tailor.errors import BadInputError
+from tailor.hybrid.blend import SOURCES, BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
-from tailor.hybrid.gate import SOURCES, Gate, Sides, mix
+from tailor.hybrid.cold_items import TextKernel
+from tailor.models.base import Engine, Floats, Mask, State
+from tailor.models.baselines import Constant, Popular, TextKNN
+from tailor.models.contextual import Context
+from tailor.models.demographic import Profile
+from tailor.models.ease import EASE
+from tailor.models.ials import IALS, products
+from tailor.models.registry import register
+from tailor.models.slit import Sequence
 from tailor.options import (
+    Boosts,
     ContextRidgeOptions,
-    Dials,
     EASEOptions,
     IALSOptions,
     KernelOptions,
@@ -45,7 +45,7 @@ _AVERAGED = 512
 
 
 class HybridEngineOptions(Options):
-    """Options of the arms, and where the dials stand."""
+    """Options of the arms, and where the boosts stand."""
 
     ials: IALSOptions = IALSOptions()
     ease: EASEOptions = EASEOptions()
@@ -53,7 +53,7 @@ class HybridEngineOptions(Options):
     context: ContextRidgeOptions = ContextRidgeOptions()
     profile: ProfileRidgeOptions = ProfileRidgeOptions()
     kernel: KernelOptions = KernelOptions()
-    dials: Dials = Dials()
+    boosts: Boosts = Boosts()
     without: tuple[Quadratic, ...] = ()
     """Arms that stay silent."""
 
@@ -63,7 +63,7 @@ class Hybrid(Engine[HybridEngineOptions]):
     """Text-prior iALS, the factors that texts predict, text EASE, what follows on the latest items, text similarity,
     contexts, profiles and popularity in one score.
 
-    Items without interactions take after those with similar texts, in every source: :mod:`tailor.cf.kernel`.
+    Items without interactions take after those with similar texts, in every source: :mod:`tailor.hybrid.cold_items`.
     """
 
     options_class = HybridEngineOptions
@@ -81,13 +81,13 @@ class Hybrid(Engine[HybridEngineOptions]):
         self,
         options: HybridEngineOptions,
         seed: int = 0,
-        gate: Gate | None = None,
+        gate: BlendWeights | None = None,
         click: ClickHead | None = None,
-        told: Told | None = None,
+        told: SideFeatures | None = None,
     ) -> None:
         """Put the arms together; ``told``: of the users who will be fitted on, and of their interactions."""
         super().__init__(options, seed)
-        self.gate, self.click = gate or Gate(), click
+        self.gate, self.click = gate or BlendWeights(), click
         self._everybody: Floats | None = None
         self._fitted: tuple[str, ...] = ()
         self.sources: dict[str, Engine[Any]] = {
@@ -102,7 +102,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         for name in options.without:
             self.sources[name] = Constant(Constant.options_class(), seed)
 
-    def _twin(self, options: HybridEngineOptions, gate: Gate) -> Self:
+    def _twin(self, options: HybridEngineOptions, gate: BlendWeights) -> Self:
         """Return a scorer on the same fitted sources."""
         other = type(self)(options, self.seed, gate, self.click)
         other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
@@ -112,15 +112,15 @@ class Hybrid(Engine[HybridEngineOptions]):
         other._everybody = self._everybody if gate is self.gate else None
         return other
 
-    def with_gate(self, gate: Gate) -> Self:
+    def with_gate(self, gate: BlendWeights) -> Self:
         """Return a scorer that shares the fitted sources and mixes them by ``gate``."""
         return self._twin(self.options, gate)
 
-    def with_dials(self, dials: Dials) -> Self:
-        """Return a scorer that shares everything but stands at other dials."""
-        if dials.personal_weight:
-            self.of_everybody()  # once, not for each request at its own dials
-        return self._twin(self.options.model_copy(update={"dials": dials}), self.gate)
+    def with_boosts(self, boosts: Boosts) -> Self:
+        """Return a scorer that shares everything but stands at other boosts."""
+        if boosts.popularity_debias:
+            self.population_score()  # once, not for each request at its own boosts
+        return self._twin(self.options.model_copy(update={"boosts": boosts}), self.gate)
 
     def with_click(self, click: ClickHead) -> Self:
         """Return a scorer that shares everything and has a head for click probabilities."""
@@ -129,7 +129,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         return other
 
     @property
-    def told(self) -> Told:
+    def told(self) -> SideFeatures:
         """What was told of the fitted users and of their interactions; of a loaded scorer, of the users alone."""
         of_moments = cast(Context, self.sources["context"]).told
         return replace(of_moments, profiles=cast(Profile, self.sources["profile"]).profiles)
@@ -155,8 +155,8 @@ class Hybrid(Engine[HybridEngineOptions]):
             self._fitted = (*self._fitted, "mf")
         return self.fit(train, warm, features)
 
-    def updated(self, train: sparse.csr_matrix, features: Floats, sweeps: int) -> Self:
-        """Return a scorer that knows more interactions, under the same gate and dials.
+    def partial_fit(self, train: sparse.csr_matrix, features: Floats, sweeps: int) -> Self:
+        """Return a scorer that knows more interactions, under the same gate and boosts.
 
         Closed forms are computed anew, factors go on from where they stand (:meth:`IALS.updated`), contexts stay: the
         moments of single interactions are not kept.
@@ -167,7 +167,7 @@ class Hybrid(Engine[HybridEngineOptions]):
             sweeps: of the factorization.
         """
         warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
-        factors = cast(IALS, self.sources["mf"]).updated(train, warm, features, sweeps)
+        factors = cast(IALS, self.sources["mf"]).partial_fit(train, warm, features, sweeps)
         fresh = type(self)(self.options, self.seed, self.gate, self.click, self.told)
         fresh.sources["context"], fresh._fitted = self.sources["context"], ("context",)
         return fresh.fit_around(factors, train, warm, features)
@@ -181,9 +181,9 @@ class Hybrid(Engine[HybridEngineOptions]):
         counts = np.asarray((train > 0).sum(axis=0), dtype=np.int64).ravel()
         texts = cast(TextKNN, self.sources["text"]).features
         self.kernel = TextKernel.on(self.options.kernel, texts, np.where(warm, counts, 0))
-        self._take_after(np.flatnonzero(~warm))
+        self._impute(np.flatnonzero(~warm))
         self.text_factors = self.kernel.text_factors(cast(IALS, self.sources["mf"]).item_factors)
-        self.tail = warm & ~head(counts, self.options.dials.head_share)
+        self.tail = warm & ~head(counts, self.options.boosts.head_share)
         logs = np.log1p(counts.astype(np.float64))
         deviation = logs[warm].std() if warm.any() else 0.0
         centred = logs - (logs[warm].mean() if warm.any() else 0.0)
@@ -204,21 +204,23 @@ class Hybrid(Engine[HybridEngineOptions]):
         self.activity = float(np.log1p(lengths[users]).mean()) if len(users) else 0.0
         self._everybody = None
 
-    def of_everybody(self) -> Floats:
-        """Return what the average user with a history gets, dials at 0 (n_items,); ``personal_weight`` takes it off."""
+    def population_score(self) -> Floats:
+        """Return what the average user with a history gets, boosts at 0 (n_items,)."""
         if self._everybody is not None:
             return self._everybody
-        sides = Sides(np.array([self.activity], np.float32), self.popularity)
-        if self.gate.warm.reads_sides:
+        meta_features = MetaFeatures(np.array([self.activity], np.float32), self.popularity)
+        if self.gate.warm.reads_meta_features:
             nobody = sparse.csr_matrix(np.zeros((1, self.n_items), np.float32))
-            sides = replace(self.sides(nobody, whole=True), activity=sides.activity)
+            meta_features = replace(self.meta_features(nobody, whole=True), activity=meta_features.activity)
         rows = [row[None] for row in self.common]
-        self._everybody = mix(rows, self.gate, Dials(), self.warm, self.tail, sides)[0]
+        self._everybody = blend(rows, self.gate, Boosts(), self.warm, self.tail, meta_features)[0]
         return self._everybody
 
-    def _take_after(self, cold: NDArray[np.int64]) -> None:
+    def _impute(self, cold: NDArray[np.int64]) -> None:
         texts = cast(TextKNN, self.sources["text"]).features[cold]
-        self.sources = {name: source.with_cold(cold, texts, self.kernel) for name, source in self.sources.items()}
+        self.sources = {
+            name: source.impute_cold_items(cold, texts, self.kernel) for name, source in self.sources.items()
+        }
 
     def raw(
         self,
@@ -246,16 +248,16 @@ class Hybrid(Engine[HybridEngineOptions]):
             deviation = warm.std(axis=1, keepdims=True)
             yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
 
-    def sides(self, history: sparse.csr_matrix, whole: bool) -> Sides:
+    def meta_features(self, history: sparse.csr_matrix, whole: bool) -> MetaFeatures:
         """Return what weights may depend on; ``whole``: factors and text profiles too, each of length 1."""
         activity = np.log1p(np.diff(history.indptr)).astype(np.float32)
         if not whole:
-            return Sides(activity, self.popularity)
+            return MetaFeatures(activity, self.popularity)
         mf, text = cast(IALS, self.sources["mf"]), cast(TextKNN, self.sources["text"])
         items = (mf.item_factors, text.features)
         plain = binary(history)
         users = (mf.fold_in(plain), plain @ text.features / np.maximum(np.diff(history.indptr), 1)[:, None])
-        return Sides(activity, self.popularity, _unit(users), _unit(items))
+        return MetaFeatures(activity, self.popularity, _unit(users), _unit(items))
 
     def score(
         self,
@@ -279,21 +281,24 @@ class Hybrid(Engine[HybridEngineOptions]):
         weights: sparse.csr_matrix | None = None,
     ) -> tuple[Floats, list[Floats]]:
         """Return scores (B, n_items) and the standardised scores of the sources behind them."""
-        z, sides = list(self.standardised(history, users, weights)), self.sides(history, self.gate.warm.reads_sides)
-        dials = self.options.dials
-        common = self.of_everybody() if dials.personal_weight else None
-        return mix(z, self.gate, dials, self.warm, self.tail, sides, common), z
+        z, meta_features = (
+            list(self.standardised(history, users, weights)),
+            self.meta_features(history, self.gate.warm.reads_meta_features),
+        )
+        boosts = self.options.boosts
+        common = self.population_score() if boosts.popularity_debias else None
+        return blend(z, self.gate, boosts, self.warm, self.tail, meta_features, common), z
 
     def _append(self, features: Floats) -> None:
         popular = cast(Popular, self.sources["popular"]).counts
         logs = np.log1p(popular.astype(np.float64))[self.warm] if self.warm.any() else np.zeros(1)
         none = np.full(len(features), -logs.mean() / (logs.std() or 1.0), np.float32)
-        self.sources = {name: source.extended(features) for name, source in self.sources.items()}
+        self.sources = {name: source.with_new_items(features) for name, source in self.sources.items()}
         self.popularity = np.append(self.popularity, none)
         no = np.zeros(len(features), dtype=bool)
         self.warm, self.tail = np.append(self.warm, no), np.append(self.tail, no)
         new = np.arange(len(self.kernel.features), self.n_items)
-        self._take_after(new)
+        self._impute(new)
         joined = cast(IALS, self.sources["mf"]).item_factors[new].astype(np.float32)
         self.text_factors = np.vstack([self.text_factors[: len(self.kernel.features)], joined])
         alike = self.kernel.predict(features, np.ascontiguousarray(self.common[:, self.kernel.landmarks].T))
@@ -319,8 +324,8 @@ class Hybrid(Engine[HybridEngineOptions]):
         if self.click is None:
             raise BadInputError("this scorer was fitted without a click head")
         history = sparse.csr_matrix(history, dtype=np.float32)
-        scores = self.with_dials(Dials()).score(history, users)
-        return self.click.probability(scores, self.sides(history, whole=False), self.warm, horizon)
+        scores = self.with_boosts(Boosts()).score(history, users)
+        return self.click.probability(scores, self.meta_features(history, whole=False), self.warm, horizon)
 
     def _state(self) -> State:
         head = {} if self.click is None else {"click/theta": self.click.theta}
@@ -334,7 +339,7 @@ class Hybrid(Engine[HybridEngineOptions]):
         self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
         self.popularity, self.common = state["popularity"], state["common"]
         self.activity = float(state["activity"][0])
-        self.gate = Gate.from_state(_part(state, "gate"))
+        self.gate = BlendWeights.from_state(_part(state, "gate"))
         self.click = ClickHead(state["click/theta"]) if "click/theta" in state else None
         for name, source in self.sources.items():
             self.sources[name] = type(source).from_state(_part(state, name), source.options, self.seed)

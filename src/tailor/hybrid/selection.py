@@ -5,16 +5,16 @@ from typing import Any
 import pandas as pd
 
 from tailor import columns as c
-from tailor.cf.base import Engine, Floats
-from tailor.cf.ials import IALS
-from tailor.cf.registry import LADDER, build
 from tailor.errors import ConfigurationError
-from tailor.hybrid.fitting import Fitted, fit_gate, fit_shift, fit_weights, known_cells
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.operating_point import Fitted, fit_gate, fit_shift, fit_weights, known_cells
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
+from tailor.models.base import Engine, Floats
+from tailor.models.ials import IALS
+from tailor.models.registry import BASELINES, build
 from tailor.options import (
+    Boosts,
     ContextRidgeOptions,
-    Dials,
     EASEOptions,
     HybridOptions,
     IALSOptions,
@@ -28,7 +28,7 @@ from tailor.options import (
 def ladder(options: HybridOptions) -> list[str]:
     """Return the baselines of a catalogue, lowest rung first."""
     left_out = {*options.without, *(["text_ease"] if "ease" in options.without else [])}
-    return [name for name in LADDER if name not in left_out]
+    return [name for name in BASELINES if name not in left_out]
 
 
 def criterion(values: dict[str, float], cold_weight: float) -> float:
@@ -48,9 +48,11 @@ def select_baselines(
     Args:
         tuned: per rung the option set that a search chose; it is taken as it is.
     """
-    unknown = set(options.trials) - set(LADDER) - {"hybrid"}
+    unknown = set(options.trials) - set(BASELINES) - {"hybrid"}
     if unknown:
-        raise ConfigurationError(f"hybrid_cf.trials names {sorted(unknown)}; known: {', '.join([*LADDER, 'hybrid'])}.")
+        raise ConfigurationError(
+            f"hybrid_cf.trials names {sorted(unknown)}; known: {', '.join([*BASELINES, 'hybrid'])}."
+        )
     chosen, rows = {}, []
     for name in ladder(options):
         tried = []
@@ -80,7 +82,7 @@ def _arms(settings: dict[str, Any], options: HybridOptions) -> HybridEngineOptio
         context=parse(ContextRidgeOptions, options.context | settings.get("context", {}), f"{where}.context"),
         kernel=parse(KernelOptions, options.kernel | settings.get("kernel", {}), f"{where}.kernel"),
         without=tuple(options.without),
-        dials=Dials(**options.dials.model_dump()),
+        boosts=Boosts(**options.boosts.model_dump()),
     )
 
 
@@ -135,10 +137,10 @@ def select_hybrid(
 def fit_hybrid(
     holdout: Holdout, features: Floats, settings: dict[str, Any], options: HybridOptions, seed: int
 ) -> tuple[Hybrid, Fitted]:
-    """Fit the sources without B and the gate on validation; return the scorer, its dials set, and what led there."""
+    """Fit the sources without B and the gate on validation; return the scorer, its boosts set, and what led there."""
     scorer = fit_sources(holdout, features, settings, options, seed)
     fitted = fit_gate(scorer, holdout, options.mixture, options.k, seed)
-    return scorer.with_gate(fitted.gate).with_dials(fitted.dials).with_click(fitted.click), fitted
+    return scorer.with_gate(fitted.gate).with_boosts(fitted.boosts).with_click(fitted.click), fitted
 
 
 def _sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailor import columns as c
 from tailor.errors import BadInputError
 from tailor.lm.encoder import Tokens, encode
-from tailor.lm.train import ridge_head
+from tailor.lm.trainer import ridge_head
 from tailor.lm.whitening import Whitening
 from tailor.options import LMOptions
 
@@ -95,7 +95,7 @@ def fit_user_tower(
     texts: dict[str, Tokens],
     user_ids: NDArray[np.object_],
     user_factors: Floats,
-    learnt: NDArray[np.bool_],
+    trainable: NDArray[np.bool_],
     options: LMOptions,
     provenance: dict[str, Any],
 ) -> UserTower:
@@ -114,9 +114,11 @@ def fit_user_tower(
     """
     size, pooling = options.encoder.batch_size, options.encoder.pooling
     pooled = {name: encode(encoder, tokens, size, f"encode users ({name})", pooling) for name, tokens in texts.items()}
-    whitening = Whitening.fit(np.vstack([p[learnt] for p in pooled.values()]), np.ones(2 * int(learnt.sum()), bool))
+    whitening = Whitening.fit(
+        np.vstack([p[trainable] for p in pooled.values()]), np.ones(2 * int(trainable.sum()), bool)
+    )
     vectors = {name: whitening.apply(p) for name, p in pooled.items()}
-    E = np.vstack([v[learnt] for v in vectors.values()])
-    factors = np.vstack([user_factors[learnt]] * len(vectors))
+    E = np.vstack([v[trainable] for v in vectors.values()])
+    factors = np.vstack([user_factors[trainable]] * len(vectors))
     weights = ridge_head(E, factors, np.ones(len(E), np.float32), options.objective.head_ridge).numpy()
     return UserTower(Embeddings(user_ids, vectors["stranger"], whitening, provenance), weights)

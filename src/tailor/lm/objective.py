@@ -116,7 +116,7 @@ class PairSampler:
     """Draws for an item one of its users, then another item of that user's train history."""
 
     def __init__(self, train: sparse.csr_matrix) -> None:
-        """Take the train matrix (U, n_items), restricted to learnt items; both sides are kept as CSR."""
+        """Take the train matrix (U, n_items), restricted to trainable items; both sides are kept as CSR."""
         self.by_user, self.by_item = sparse.csr_matrix(train), sparse.csr_matrix(train.T)
         counts = np.diff(self.by_item.indptr)
         self.log_q = np.log(np.maximum(counts, 1) / max(counts.sum(), 1)).astype(np.float32)

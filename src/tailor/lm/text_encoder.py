@@ -20,7 +20,7 @@ from tailor.lm.whitening import Whitening
 from tailor.options import EncoderOptions, EncoderWeights
 
 if TYPE_CHECKING:
-    from tailor.lm.adapter import Adapter
+    from tailor.lm.peft import Adapter
 
 _ABOUT, _WHITENING, _INT8 = "tailor.json", "whitening.safetensors", "int8.safetensors"
 _SCALE = "/scale"
@@ -38,7 +38,7 @@ class TextEncoder:
     @classmethod
     def merge(cls, adapter: "Adapter | None", whitening: Whitening, options: EncoderOptions) -> Self:
         """Merge an adapter into its base model; None: the base model as it is."""
-        from tailor.lm.adapter import attach  # noqa: PLC0415  (what is served needs no PEFT)
+        from tailor.lm.peft import attach  # noqa: PLC0415  (what is served needs no PEFT)
 
         base = load_base(options)
         model = base if adapter is None else attach(base, adapter, options)

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.base import Engine
-from tailor.cf.baselines import TextKNN
-from tailor.data.matrices import binary
+from tailor.data.interactions import binary
 from tailor.errors import BadInputError
+from tailor.hybrid.blend import SOURCES
 from tailor.hybrid.explain import explain, weights
-from tailor.hybrid.gate import SOURCES
 from tailor.hybrid.scorer import Hybrid
+from tailor.models.base import Engine
+from tailor.models.baselines import TextKNN
+from tailor.serving.query import parse_query
 
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
@@ -117,7 +118,7 @@ def _worth(
 
 def _query(served: "Recommender", items: NDArray[np.int64], query: str) -> list[dict[str, float]]:
     """Leave each word of the query out: what its cosine with each item loses."""
-    tokens = served.known_facts.vocabulary.parse(query).text.split()
+    tokens = parse_query(query, served.known_facts.vocabulary).text.split()
     if not tokens:
         return [{} for _ in items]
     less = [" ".join(tokens[:at] + tokens[at + 1 :]) or "." for at in range(len(tokens))]

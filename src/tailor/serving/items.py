@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.item_metadata import Facts
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
 from tailor.options import TextOptions, parse
-from tailor.serving.facts import Facts
 from tailor.serving.recommender import Recommender
 
 #: Items in one call, and added to one model in all; a fit takes them in for good.
@@ -35,7 +35,7 @@ def read_items(served: Recommender, rows: Sequence[Row]) -> Facts:
     Raises:
         BadInputError: too many, an id is missing or repeated, a column is unknown, a cell is too long.
     """
-    from tailor.lm.text import item_categories, pack_pieces, write_pieces  # noqa: PLC0415
+    from tailor.data.text import item_categories, pack_pieces, write_pieces  # noqa: PLC0415
 
     if not 1 <= len(rows) <= MAX_CALL:
         raise BadInputError(f"{len(rows)} items in one call; send 1 to {MAX_CALL}")

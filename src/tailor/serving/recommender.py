@@ -12,25 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.cf.base import Engine, Floats
-from tailor.cf.ials import IALS
-from tailor.cf.store import load_engines, load_sparse, save_engines, save_sparse
-from tailor.cf.topk import EXCLUDED, top_k
-from tailor.data.matrices import binary, cells
-from tailor.data.told import ToldSpace
+from tailor.data.interactions import binary, cells
+from tailor.data.item_metadata import Facts
+from tailor.data.side_features import FeatureEncoder
 from tailor.errors import BadInputError, did_you_mean
+from tailor.hybrid.blend import SOURCES
 from tailor.hybrid.explain import weights_of_lists
-from tailor.hybrid.gate import SOURCES
-from tailor.hybrid.rerank import ItemFacts, rerank
 from tailor.hybrid.scorer import Hybrid
+from tailor.lm.static_encoder import StaticEncoder
+from tailor.models.base import Engine, Floats
+from tailor.models.ials import IALS
+from tailor.models.store import load_engines, load_sparse, save_engines, save_sparse
 from tailor.options import EncoderWeights, RerankOptions
-from tailor.serving import histories, manifest
+from tailor.rerank.base import ItemFacts, rerank
+from tailor.serving import history as histories
+from tailor.serving import package as manifest
 from tailor.serving.explain import explain_list
-from tailor.serving.facts import Facts
-from tailor.serving.histories import Past
-from tailor.serving.query import Wish
-from tailor.serving.request import Answer, Request, Settings
-from tailor.serving.static_encoder import StaticEncoder
+from tailor.serving.history import HistoryBatch
+from tailor.serving.query import ParsedQuery, parse_query
+from tailor.serving.schema import Answer, Request, Settings
+from tailor.topk import EXCLUDED, top_k
 
 MAX_REQUESTS = 100_000
 #: Candidates that diversity chooses from.
@@ -129,13 +130,13 @@ class Recommender:
         """Answer requests, each with at most k items, cold ones included.
 
         Raises:
-            BadInputError: too many requests, a filter that the catalogue does not have, or dials, words or diversity
+            BadInputError: too many requests, a filter that the catalogue does not have, or boosts, words or diversity
                 that the model does not have.
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
         requests, settings = self._in_scenario(requests, settings or Settings())
-        engine, answers = self._turned(settings.dials()), list[Answer]()
+        engine, answers = self._turned(settings.boosts()), list[Answer]()
         for start in range(0, len(requests), block_users):
             answers += self._block(engine, requests[start : start + block_users], settings)
         return answers
@@ -155,7 +156,9 @@ class Recommender:
             raise BadInputError(f"Unknown item '{item_id}'")
         if not isinstance(self.engine, Hybrid):
             raise BadInputError(f"A {type(self.engine).__name__} has no factors and texts to compare items by")
-        rows = self.engine.sides(sparse.csr_matrix(np.zeros((1, len(self.item_ids)), np.float32)), whole=True).items
+        rows = self.engine.meta_features(
+            sparse.csr_matrix(np.zeros((1, len(self.item_ids)), np.float32)), whole=True
+        ).items
         scores = ((rows @ rows[at]) / np.float32(2.0))[None]
         scores[0, at] = EXCLUDED
         if self.removed is not None:
@@ -181,19 +184,19 @@ class Recommender:
             requests = [replace(request, filters={**filters, **request.filters}) for request in requests]
         return requests, replace(settings, **unset)
 
-    def _turned(self, dials: dict[str, float]) -> Engine[Any]:
-        if not dials:
+    def _turned(self, boosts: dict[str, float]) -> Engine[Any]:
+        if not boosts:
             return self.engine
         if not isinstance(self.engine, Hybrid):
             raise BadInputError(
-                f"{', '.join(dials)}: a {type(self.engine).__name__} has no dials, only the hybrid does"
+                f"{', '.join(boosts)}: a {type(self.engine).__name__} has no boosts, only the hybrid does"
             )
-        return self.engine.with_dials(self.engine.options.dials.model_copy(update=dials))
+        return self.engine.with_boosts(self.engine.options.boosts.model_copy(update=boosts))
 
     def _block(self, engine: Engine[Any], requests: Sequence[Request], settings: Settings) -> list[Answer]:
         users = np.array([-1 if r.user_id is None else self._user_at.get(r.user_id, -1) for r in requests], np.int64)
         past = histories.join(self.history, users, requests, settings, self._item_at, engine.reads_order)
-        wishes: dict[int, tuple[Wish, Floats]] = {}
+        wishes: dict[int, tuple[ParsedQuery, Floats]] = {}
         who = users
         if self._may_scan(engine, requests, settings):
             items, values = self._scanned(engine, past, requests, settings)
@@ -245,11 +248,11 @@ class Recommender:
             raise BadInputError(f"profile, context: a {type(engine).__name__} reads none, only the hybrid does")
         nothing: dict[str, Any] = {"columns": []}
         spaces = self.about.get("told_space", {"profile": nothing, "context": nothing})
-        read = {name: ToldSpace.from_state(space) for name, space in spaces.items()}
-        profiles = read["profile"].encode_told([requests[at].profile for at in telling], "profile")
+        read = {name: FeatureEncoder.from_state(space) for name, space in spaces.items()}
+        profiles = read["profile"].encode_side_features([requests[at].profile for at in telling], "profile")
         stored = [row for row, at in enumerate(telling) if not requests[at].profile]
         profiles[stored] = engine.profiles_of(users[[telling[row] for row in stored]])
-        moments = read["context"].encode_told([requests[at].context for at in telling], "context")
+        moments = read["context"].encode_side_features([requests[at].context for at in telling], "context")
         who = users.copy()
         who[telling] = -2 - np.arange(len(telling))
         return engine.meeting(profiles, moments), who
@@ -269,7 +272,7 @@ class Recommender:
         return not any(r.query.strip() or r.candidates or r.filters for r in requests)
 
     def _scanned(
-        self, engine: Engine[Any], past: Past, requests: Sequence[Request], settings: Settings
+        self, engine: Engine[Any], past: HistoryBatch, requests: Sequence[Request], settings: Settings
     ) -> tuple[NDArray[np.int64], Floats]:
         ials = cast(IALS, engine)
         users = ials.fold_in(binary(past.items) if past.weights is None else past.weights).astype(np.float32)
@@ -319,10 +322,10 @@ class Recommender:
             raise BadInputError("This model holds no item facts: it cannot filter")
         return self.facts
 
-    def _ask(self, scores: Floats, past: sparse.csr_matrix, at: int, query: str) -> tuple[Wish, Floats]:
+    def _ask(self, scores: Floats, past: sparse.csr_matrix, at: int, query: str) -> tuple[ParsedQuery, Floats]:
         """Blend words into one row of scores, in place; return the wish and what it was worth to every item."""
-        wish = self.known_facts.vocabulary.parse(query)
-        spans = [wish.text or " ".join(wish.ruled_out), *wish.ruled_out]
+        wish = parse_query(query, self.known_facts.vocabulary)
+        spans = [wish.text or " ".join(wish.negated), *wish.negated]
         texts = self.encoder.encode(spans)
         close = self.features[:, : texts.shape[1]] @ texts.T
         close = (close - close.mean(axis=0)) / np.maximum(close.std(axis=0), 1e-6)
@@ -330,13 +333,13 @@ class Recommender:
         if wish.categories:
             share = np.asarray(self.known_facts.member[:, list(wish.categories)].mean(axis=1)).ravel()
             worth = worth + np.float32(_CATEGORY_GAIN) * share.astype(np.float32)
-        if wish.ruled_out:
+        if wish.negated:
             worth = worth - np.maximum(close[:, 1:], 0).max(axis=1)
         own, n = scores[at], int(past.indptr[at + 1] - past.indptr[at])
         own = (own - own.mean()) / max(float(own.std()), 1e-6)
         scores[at] = worth + np.float32(n / (n + _EVIDENCE) if n else _PRIOR) * own
-        if wish.without:
-            barred = np.asarray(self.known_facts.member[:, list(wish.without)].sum(axis=1)).ravel() > 0
+        if wish.excluded_categories:
+            barred = np.asarray(self.known_facts.member[:, list(wish.excluded_categories)].sum(axis=1)).ravel() > 0
             scores[at, barred] = EXCLUDED
         return wish, worth
 
@@ -356,7 +359,7 @@ class Recommender:
         past: sparse.csr_matrix,
         items: NDArray[np.int64],
         z: list[Floats],
-        wishes: dict[int, tuple[Wish, Floats]],
+        wishes: dict[int, tuple[ParsedQuery, Floats]],
     ) -> list[list[str]]:
         """Name what carried each listed score most, per row."""
         if not isinstance(engine, Hybrid):
@@ -385,7 +388,7 @@ class Recommender:
         wide[:, : features.shape[1]] = features
         grown = replace(
             self,
-            engine=self.engine.extended(wide),
+            engine=self.engine.with_new_items(wide),
             item_ids=np.concatenate([self.item_ids, ids]),
             history=sparse.csr_matrix(
                 (self.history.data, self.history.indices, self.history.indptr),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import uvicorn
 
-from tailor.serving.app import create_app
+from tailor.serving.champion import open_champion
+from tailor.serving.http import create_app
 from tailor.serving.recommender import ENCODER_VARIABLE
-from tailor.serving.registry import open_champion
 
 
 def main() -> None:

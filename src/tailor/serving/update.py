@@ -9,10 +9,10 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.errors import BadInputError
+from tailor.evaluation.drift import interpret_psi, psi
 from tailor.hybrid.scorer import Hybrid
-from tailor.metrics.drift import psi, reading
 from tailor.serving.recommender import Recommender
-from tailor.serving.request import Request, Settings
+from tailor.serving.schema import Request, Settings
 
 #: Principal axes of the item embeddings along which drift is looked at.
 _AXES = 3
@@ -48,7 +48,7 @@ def with_interactions(served: Recommender, rows: pd.DataFrame, sweeps: int) -> U
     came, known = _places(served, user_ids, rows), _grown(served.history, len(user_ids))
     history = sparse.csr_matrix(known.maximum(came), dtype=np.float32)
     touched = np.bincount(came.indices, minlength=came.shape[1]) > 0
-    engine = served.engine.updated(history, served.features, sweeps)
+    engine = served.engine.partial_fit(history, served.features, sweeps)
     about = served.about | {"fit_on": "update"}
     counts = {
         "interactions": int(came.nnz),
@@ -111,5 +111,5 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         for model in (before, update.served)
     )
     found["scores"] = psi(before_it, after_it)
-    told = [(name, value, reading(value)) for name, value in found.items()]
+    told = [(name, value, interpret_psi(value)) for name, value in found.items()]
     return pd.DataFrame(told, columns=["distribution", "psi", "reading"])

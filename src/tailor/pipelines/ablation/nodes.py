@@ -6,12 +6,13 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine
-from tailor.data.told import Told
+from tailor.data.side_features import SideFeatures
+from tailor.evaluation import measure as evaluate
+from tailor.evaluation import plots as report
+from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
-from tailor.metrics import evaluate, report
-from tailor.metrics.protocol import Stage
+from tailor.models.base import Engine
 from tailor.options import EvaluationOptions, HybridOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -31,10 +32,10 @@ def fit_variants(
 ) -> Engines:
     """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
     o = parse(HybridOptions, params, "hybrid_cf")
-    holdout = Holdout.build(train, validation, items, seed, order, told=Told(**told))
+    holdout = Holdout.build(train, validation, items, seed, order, told=SideFeatures(**told))
     found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
     whole: Any = final["hybrid"]
-    return {name: whole.with_gate(scorer.gate).with_dials(scorer.options.dials) for name, scorer in found.items()}
+    return {name: whole.with_gate(scorer.gate).with_boosts(scorer.options.boosts) for name, scorer in found.items()}
 
 
 def recommend_by_variants(
@@ -42,7 +43,7 @@ def recommend_by_variants(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
@@ -51,18 +52,18 @@ def recommend_by_variants(
     models = {
         f"{name} | {encoder}": m for encoder, found in (("frozen", frozen), ("lora", lora)) for name, m in found.items()
     }
-    return evaluate.list_known_users(models, stage, c.TEST, users, items, o, seed)
+    return evaluate.list_known_users(models, protocol, c.TEST, users, items, o, seed)
 
 
 def measure_variants(
     lists: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     params: dict[str, Any],
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     o = parse(EvaluationOptions, params, "evaluation")
-    metrics = evaluate.measure_known_users(lists, {c.TEST: (stage, truth)}, users, items, o)
+    metrics = evaluate.measure_known_users(lists, {c.TEST: (protocol, truth)}, users, items, o)
     return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")

@@ -29,13 +29,13 @@ def create_pipeline(**_: object) -> Pipeline:
     ]
     recommend = Node(
         nodes.recommend_by_variants,
-        ["variants_frozen", "variants_lora", "users", "items", "test_stage", "params:evaluation", "params:seed"],
+        ["variants_frozen", "variants_lora", "users", "items", "test_protocol", "params:evaluation", "params:seed"],
         "variant_lists",
         name="recommend_by_variants",
     )
     measure = Node(
         nodes.measure_variants,
-        ["variant_lists", "users", "items", "test_stage", "test_positives", "params:evaluation"],
+        ["variant_lists", "users", "items", "test_protocol", "test_positives", "params:evaluation"],
         "ablation",
         name="measure_variants",
     )

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tailor import columns as c
-from tailor.data import catalogue
-from tailor.data.clean import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data import buckets as catalogue
+from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
 from tailor.data.split import split_interactions
 from tailor.options import DataProcessingOptions, parse
 

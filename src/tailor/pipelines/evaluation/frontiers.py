@@ -8,16 +8,16 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine
 from tailor.data.hashing import tie_ranks
-from tailor.data.matrices import bucket_items, category_matrix
-from tailor.hybrid.frontier import Pool, balance, trace
-from tailor.hybrid.rerank import ItemFacts
+from tailor.data.interactions import bucket_items, category_matrix
+from tailor.evaluation import plots as report
+from tailor.evaluation.protocol import EvalProtocol, positives, validation_protocol
+from tailor.evaluation.trade_off import Pool, balance, trace
 from tailor.lm.embeddings import Embeddings
-from tailor.metrics import report
-from tailor.metrics.lists import recommend
-from tailor.metrics.protocol import Stage, positives, validation_stage
+from tailor.models.base import Engine
+from tailor.models.listing import recommend
 from tailor.options import EvaluationOptions, parse
+from tailor.rerank.base import ItemFacts
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
@@ -30,7 +30,7 @@ def describe_items(items: pd.DataFrame, embeddings: Embeddings, categories: pd.D
 
 def candidates(
     models: Engines,
-    stage: Stage,
+    protocol: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,
     items: pd.DataFrame,
@@ -38,14 +38,16 @@ def candidates(
     seed: int,
 ) -> Pool:
     """List the candidates of (a sample of) the users with positives."""
-    wanted = positives(counted, stage, c.MIXED)
+    wanted = positives(counted, protocol, c.MIXED)
     who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
     drawn = np.random.default_rng([seed, 4]).permutation(who)[: o.frontier.max_users]
     who = np.sort(drawn)
-    mixed, ties = {c.MIXED: stage.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    mixed, ties = {c.MIXED: protocol.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
     size, block = min(o.frontier.pool, len(items)), o.block_users
-    lists = recommend(models["hybrid"], who, stage.history[who], stage.seen[who], mixed, size, ties, block)[c.MIXED]
-    return Pool(*lists, stage.history[who], wanted[who], int(mixed[c.MIXED].sum()))
+    lists = recommend(models["hybrid"], who, protocol.history[who], protocol.seen[who], mixed, size, ties, block)[
+        c.MIXED
+    ]
+    return Pool(*lists, protocol.history[who], wanted[who], int(mixed[c.MIXED].sum()))
 
 
 def frontier_on_validation(
@@ -61,8 +63,8 @@ def frontier_on_validation(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Re-rank validation lists; choose the balance preset."""
     o = parse(EvaluationOptions, params, "evaluation")
-    models, stage = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_stage(items, train)
-    table = trace(candidates(models, stage, validation, users, items, o, seed), facts, o.frontier, max(o.k))
+    models, protocol = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_protocol(items, train)
+    table = trace(candidates(models, protocol, validation, users, items, o, seed), facts, o.frontier, max(o.k))
     return table, balance(table, o.frontier.max_price, o.frontier.pool).model_dump()
 
 
@@ -71,7 +73,7 @@ def frontier_on_test(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     facts: ItemFacts,
     params: dict[str, Any],
@@ -80,7 +82,7 @@ def frontier_on_test(
     """Re-rank test lists."""
     o = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    return trace(candidates(models, stage, truth, users, items, o, seed), facts, o.frontier, max(o.k))
+    return trace(candidates(models, protocol, truth, users, items, o, seed), facts, o.frontier, max(o.k))
 
 
 def join_frontiers(

@@ -8,12 +8,14 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine
-from tailor.data.matrices import bucket_items, category_matrix
+from tailor.data.interactions import bucket_items, category_matrix
+from tailor.evaluation import measure as evaluate
+from tailor.evaluation import plots as report
+from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
+from tailor.evaluation.tables import Content
 from tailor.lm.embeddings import Embeddings
-from tailor.metrics import evaluate, ratings, report
-from tailor.metrics.protocol import Stage, test_stage, validation_stage
-from tailor.metrics.table import Content
+from tailor.metrics import rating as ratings
+from tailor.models.base import Engine
 from tailor.options import EvaluationOptions, SplitOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -28,12 +30,12 @@ def _ladder(baselines: Engines, frozen: Engines, lora: Engines) -> Engines:
     return {**baselines, "hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
 
 
-def lay_out_test(items: pd.DataFrame, train: Matrix, validation: Matrix, cold_unused: Matrix) -> Stage:
+def build_test_protocol(items: pd.DataFrame, train: Matrix, validation: Matrix, cold_unused: Matrix) -> EvalProtocol:
     """Lay down the rules of test lists; no test positive is among the inputs."""
-    return test_stage(items, train, validation, cold_unused)
+    return test_protocol(items, train, validation, cold_unused)
 
 
-def reveal_test(test: Matrix, cold: Matrix) -> Matrix:
+def build_test_positives(test: Matrix, cold: Matrix) -> Matrix:
     """Return what counts on test, warm and cold, for the nodes that measure."""
     return sparse.csr_matrix(test + cold)
 
@@ -49,8 +51,8 @@ def recommend_on_validation(
     seed: int,
 ) -> pd.DataFrame:
     """List for every known user with the models that have not seen pseudo-cold B."""
-    stage, models = validation_stage(items, train), _ladder(baselines, frozen, lora)
-    return evaluate.list_known_users(models, stage, c.VALIDATION, users, items, _options(params), seed)
+    protocol, models = validation_protocol(items, train), _ladder(baselines, frozen, lora)
+    return evaluate.list_known_users(models, protocol, c.VALIDATION, users, items, _options(params), seed)
 
 
 def recommend_on_test(
@@ -59,13 +61,13 @@ def recommend_on_test(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """List for every known user with the final models; no test positive is among the inputs."""
     models = _ladder(baselines, frozen, lora)
-    return evaluate.list_known_users(models, stage, c.TEST, users, items, _options(params), seed)
+    return evaluate.list_known_users(models, protocol, c.TEST, users, items, _options(params), seed)
 
 
 def recommend_to_new_users(
@@ -93,13 +95,13 @@ def measure_known_users(
     items: pd.DataFrame,
     train: Matrix,
     validation: Matrix,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     params: dict[str, Any],
 ) -> pd.DataFrame:
     """Measure accuracy and exposure of the saved lists."""
-    stages = {c.VALIDATION: (validation_stage(items, train), validation), c.TEST: (stage, truth)}
-    return evaluate.measure_known_users(recommendations, stages, users, items, _options(params))
+    protocols = {c.VALIDATION: (validation_protocol(items, train), validation), c.TEST: (protocol, truth)}
+    return evaluate.measure_known_users(recommendations, protocols, users, items, _options(params))
 
 
 def measure_new_users(
@@ -113,7 +115,7 @@ def measure_beyond_accuracy(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     embeddings: Embeddings,
     categories: pd.DataFrame,
@@ -124,21 +126,21 @@ def measure_beyond_accuracy(
     of_items = category_matrix(items, categories)
     content = Content(embeddings.vectors, of_items, items[c.N_TRAIN].to_numpy(dtype=np.int64), group)
     k = max(_options(params).k)
-    return evaluate.measure_beyond_accuracy(recommendations, stage, truth, users, items, content, k)
+    return evaluate.measure_beyond_accuracy(recommendations, protocol, truth, users, items, content, k)
 
 
 def compare_models(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """Compare the registered model with the whole ladder, user by user."""
     o = _options(params)
-    values = evaluate.per_user_ndcg(recommendations, stage, truth, users, items, max(o.k))
+    values = evaluate.per_user_ndcg(recommendations, protocol, truth, users, items, max(o.k))
     return evaluate.compare(values, o.registered, seed)
 
 
@@ -151,7 +153,7 @@ def measure_clicks(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     truth: Matrix,
     split: dict[str, Any],
     params: dict[str, Any],
@@ -160,7 +162,7 @@ def measure_clicks(
     o = parse(SplitOptions, split, "data_processing.split")
     horizon = (1 - o.train - o.validation) / o.validation
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    table, curve = evaluate.measure_clicks(models, stage, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
+    table, curve = evaluate.measure_clicks(models, protocol, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
     return table, curve, report.calibration_plot(curve)
 
 

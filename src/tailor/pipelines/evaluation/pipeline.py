@@ -2,23 +2,25 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation import frontiers, nodes, promotion, registry, reporting
+from tailor.pipelines.evaluation import frontiers, nodes, reporting
+from tailor.registry import promote as promotion
+from tailor.registry import publish as registry
 
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
 _CONTENT = ["item_embeddings_frozen", "item_categories"]
 _TEXTS = ["items", "item_text", "item_categories"]
-_TEST = ["users", "items", "test_stage", "test_positives"]
+_TEST = ["users", "items", "test_protocol", "test_positives"]
 #: The rules of test lists, and what counts; both are passed on in memory.
 TEST_SIDE = [
     Node(
-        nodes.lay_out_test,
+        nodes.build_test_protocol,
         ["items", "train_matrix", "validation_matrix", "cold_unused_matrix"],
-        "test_stage",
-        name="lay_out_test",
+        "test_protocol",
+        name="build_test_protocol",
     ),
-    Node(nodes.reveal_test, ["test_matrix", "cold_matrix"], "test_positives", name="reveal_test"),
+    Node(nodes.build_test_positives, ["test_matrix", "cold_matrix"], "test_positives", name="build_test_positives"),
 ]
 
 
@@ -35,7 +37,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 nodes.recommend_on_test,
-                [*_FINAL, "users", "items", "test_stage", *_PARAMS],
+                [*_FINAL, "users", "items", "test_protocol", *_PARAMS],
                 "test_lists",
                 name="recommend_on_test",
             ),
@@ -151,7 +153,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     *_FINAL[1:],
                     "users",
                     "items",
-                    "test_stage",
+                    "test_protocol",
                     "serving_facts",
                     "serving_encoders",
                     "told_space",
@@ -175,10 +177,10 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="register",
             ),
             Node(
-                reporting.tell_people,
-                [*_FINAL[1:], "users", "items", "test_stage", "recommendations", *_PARAMS],
+                reporting.explain_sample_users,
+                [*_FINAL[1:], "users", "items", "test_protocol", "recommendations", *_PARAMS],
                 "people",
-                name="tell_people",
+                name="explain_sample_users",
             ),
             Node(
                 reporting.collect_figures,
@@ -194,12 +196,12 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 registry.check,
-                ["registered_model", "recommendations", "users", "items", "test_stage"],
+                ["registered_model", "recommendations", "users", "items", "test_protocol"],
                 "registration_check",
                 name="check_registered",
             ),
             Node(
-                promotion.judge,
+                promotion.compare_with_champion,
                 [
                     "registered_model",
                     "registration_check",
@@ -212,7 +214,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     _PARAMS[0],
                 ],
                 "judged",
-                name="judge",
+                name="compare_with_champion",
             ),
             Node(
                 promotion.move_alias,

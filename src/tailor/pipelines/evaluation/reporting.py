@@ -7,20 +7,22 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tailor import columns as c
-from tailor.cf.base import Engine
-from tailor.metrics.protocol import Stage
+from tailor.evaluation import report as page
+from tailor.evaluation import sample_users as people
+from tailor.evaluation import seeds
+from tailor.evaluation.protocol import EvalProtocol
+from tailor.models.base import Engine
 from tailor.options import EvaluationOptions, parse
-from tailor.reporting import page, people, seeds
 
 Engines = dict[str, Engine[Any]]
 
 
-def tell_people(
+def explain_sample_users(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    stage: Stage,
+    protocol: EvalProtocol,
     recommendations: pd.DataFrame,
     params: dict[str, Any],
     seed: int,
@@ -30,7 +32,7 @@ def tell_people(
     scorer: Any = {"hybrid_frozen": frozen, "hybrid_lora": lora}[name]["hybrid"]
     mine = recommendations.query("model == @name and split == 'test' and candidates == 'mixed'")
     titles = items[c.TITLE] if c.TITLE in items else items[c.ITEM]
-    return people.tell(scorer, users, items, titles, stage.history, mine, seed)
+    return people.tell(scorer, users, items, titles, protocol.history, mine, seed)
 
 
 def collect_figures(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tailor.lm.adapter import Adapter
+from tailor.lm.peft import Adapter
 from tailor.options import EncoderOptions, LMOptions, parse
 
 

@@ -7,11 +7,10 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.ials import PlainIALS
-from tailor.data.catalogue import split_matrix
-from tailor.data.matrices import binary, keep_items, learnt_items
-from tailor.data.told import Told, ToldSpace
-from tailor.lm.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
+from tailor.data.interactions import binary, keep_items, split_matrix, trainable_items
+from tailor.data.side_features import FeatureEncoder, SideFeatures
+from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
+from tailor.models.ials import PlainIALS
 from tailor.options import FeatureEngineeringOptions, SplitOptions, parse
 
 
@@ -44,15 +43,15 @@ def write_user_texts(
     return pd.DataFrame({c.USER: users[c.USER], "stranger": join_pieces(own), "known": join_pieces(known)})
 
 
-def encode_told(
+def encode_side_features(
     users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Turn what is told of users and moments into numbers; return them and how to do it again."""
     o, train = _options(params), keep_train(interactions)
     missing, where = o.text.missing, "feature_engineering"
-    of_users = ToldSpace.learn(users[users[c.N_TRAIN] > 0], o.profile, missing, f"{where}.profile")
-    of_moments = ToldSpace.learn(train, o.context, missing, f"{where}.context")
-    told = Told.gather((of_users, of_moments), users, items, interactions)
+    of_users = FeatureEncoder.learn(users[users[c.N_TRAIN] > 0], o.profile, missing, f"{where}.profile")
+    of_moments = FeatureEncoder.learn(train, o.context, missing, f"{where}.context")
+    told = SideFeatures.gather((of_users, of_moments), users, items, interactions)
     return told.arrays(), {"profile": of_users.state(), "context": of_moments.state()}
 
 
@@ -84,9 +83,9 @@ def fit_teacher(
     train: sparse.csr_matrix, items: pd.DataFrame, params: dict[str, Any], seed: int
 ) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
-    learnt = learnt_items(items)
-    seen = binary(keep_items(train, learnt))
-    teacher = PlainIALS(_options(params).teacher, seed).fit(seen, learnt)
+    trainable = trainable_items(items)
+    seen = binary(keep_items(train, trainable))
+    teacher = PlainIALS(_options(params).teacher, seed).fit(seen, trainable)
     return {
         "user_factors": teacher.fold_in(seen).astype(np.float32),
         "item_factors": teacher.item_factors.astype(np.float32),

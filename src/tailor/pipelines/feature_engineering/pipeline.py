@@ -24,10 +24,10 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="write_user_texts",
             ),
             Node(
-                nodes.encode_told,
+                nodes.encode_side_features,
                 ["users", "items", "interactions", "params:feature_engineering"],
                 ["told", "told_space"],
-                name="encode_told",
+                name="encode_side_features",
             ),
             Node(
                 nodes.order_histories,

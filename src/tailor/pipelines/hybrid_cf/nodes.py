@@ -5,15 +5,15 @@ from typing import Any
 import pandas as pd
 from scipy import sparse
 
-from tailor.cf.base import Engine
-from tailor.cf.registry import build
-from tailor.data.matrices import warm_items
-from tailor.data.told import Told
+from tailor.data.interactions import warm_items
+from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
-from tailor.hybrid.fitting import FUSION_COLUMNS
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.operating_point import BLEND_COLUMNS
 from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
+from tailor.models.base import Engine
+from tailor.models.registry import build
 from tailor.options import HybridOptions, parse
 
 Engines = dict[str, Engine[Any]]
@@ -64,7 +64,7 @@ def select_hybrid(
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose the options of the hybrid's arms on validation, or take those of a search."""
-    holdout = Holdout.build(train, validation, items, seed, told=Told(**told))
+    holdout = Holdout.build(train, validation, items, seed, told=SideFeatures(**told))
     return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed, tuned)
 
 
@@ -81,9 +81,9 @@ def fit_hybrid(
 ) -> tuple[Engines, Engines, pd.DataFrame, pd.DataFrame]:
     """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
     options, features = _options(params), embeddings.vectors
-    holdout = Holdout.build(train, validation, items, seed, order, told=Told(**told))
+    holdout = Holdout.build(train, validation, items, seed, order, told=SideFeatures(**told))
     scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
     final = Hybrid(scorer.options, seed, scorer.gate, scorer.click, holdout.told)
     final.fit(train, warm_items(items), features)
-    prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=FUSION_COLUMNS)
+    prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, prices, fusions

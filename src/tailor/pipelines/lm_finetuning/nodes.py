@@ -8,12 +8,12 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.matrices import category_matrix, learnt_items, pseudo_cold_items
-from tailor.lm.adapter import Adapter, attach, weights_hash
+from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
+from tailor.data.text import unpack_pieces
 from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
 from tailor.lm.encoder import load_base, tokenise
-from tailor.lm.text import unpack_pieces
-from tailor.lm.train import Lesson, tune
+from tailor.lm.peft import Adapter, attach, weights_hash
+from tailor.lm.trainer import TrainingData, tune
 from tailor.options import LMOptions, parse
 
 
@@ -31,12 +31,12 @@ def tune_adapter(
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
     """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
-    lesson = Lesson(
+    lesson = TrainingData(
         pieces=unpack_pieces(item_text[c.PIECES]),
         user_factors=teacher["user_factors"],
         item_factors=teacher["item_factors"],
         train=train,
-        learnt=learnt_items(items),
+        trainable=trainable_items(items),
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
@@ -49,7 +49,7 @@ def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str
     options, base = _options(params), load_base(_options(params).encoder)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     about = {"encoder": "frozen", "base_hash": weights_hash(base), "options": options.encoder.model_dump()}
-    return embed_catalogue(base, tokens, items, learnt_items(items), options, about, "encode frozen")
+    return embed_catalogue(base, tokens, items, trainable_items(items), options, about, "encode frozen")
 
 
 def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: dict[str, Any]) -> Embeddings:
@@ -57,7 +57,7 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
-    return embed_catalogue(encoder, tokens, items, learnt_items(items), options, adapter.provenance, "encode tuned")
+    return embed_catalogue(encoder, tokens, items, trainable_items(items), options, adapter.provenance, "encode tuned")
 
 
 def encode_users(
@@ -71,8 +71,8 @@ def encode_users(
     options = _options(params)
     texts = {name: tokenise(user_text[name].tolist(), options.encoder) for name in ("stranger", "known")}
     encoder, ids = attach(load_base(options.encoder), adapter, options.encoder), users[c.USER].to_numpy(dtype=object)
-    learnt = np.asarray(users[c.N_TRAIN] > 0)
-    return fit_user_tower(encoder, texts, ids, teacher["user_factors"], learnt, options, adapter.provenance)
+    trainable = np.asarray(users[c.N_TRAIN] > 0)
+    return fit_user_tower(encoder, texts, ids, teacher["user_factors"], trainable, options, adapter.provenance)
 
 
 def plot_training(history: pd.DataFrame) -> go.Figure:

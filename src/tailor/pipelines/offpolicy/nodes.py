@@ -7,8 +7,8 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.cf.base import Engine
-from tailor.metrics import policy
+from tailor.evaluation import policy
+from tailor.models.base import Engine
 from tailor.options import EvaluationOptions, OffPolicyOptions, parse
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation.promotion import roll_back
+from tailor.registry.promote import roll_back
 
 
 def create_pipeline(**_: object) -> Pipeline:

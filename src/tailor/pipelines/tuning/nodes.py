@@ -10,11 +10,11 @@ import plotly.express as px
 import plotly.graph_objects as go
 from scipy import sparse
 
-from tailor.cf.registry import build
-from tailor.data.told import Told
+from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
+from tailor.models.registry import build
 from tailor.options import HybridOptions, TuningOptions, parse
 from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
 
@@ -87,7 +87,7 @@ def _tune_hybrid(
 ) -> Outcome:
     """Search the hybrid's arms; a trial may be given up after its factorization."""
     o, h = _options(params, hybrid)
-    holdout = Holdout.build(train, validation, items, seed, told=Told(**told))
+    holdout = Holdout.build(train, validation, items, seed, told=SideFeatures(**told))
     features = embeddings.vectors
 
     def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:

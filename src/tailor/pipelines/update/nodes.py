@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
-from tailor.data.clean import QualityReport, clean_interactions
-from tailor.metrics.drift import SHIFTED, STABLE
+from tailor.data.cleaning import QualityReport, clean_interactions
+from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.options import CleaningOptions, ColumnOptions, UpdateOptions, parse
-from tailor.pipelines.evaluation.promotion import DECISION, REASONS, REPLACED
-from tailor.pipelines.evaluation.registry import CHALLENGER, CHAMPION, git_commit, log_package, tag
+from tailor.registry.promote import DECISION, REASONS, REPLACED
+from tailor.registry.publish import CHALLENGER, CHAMPION, git_commit, log_package, tag
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import Update, drift, with_interactions
 

@@ -1,0 +1,68 @@
+"""The tables every later step works on: items with buckets, users with activity, and one sparse matrix per split."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailor import columns as c
+from tailor.data.hashing import seeded_hash
+from tailor.data.split import pseudo_cold
+from tailor.options import SplitOptions
+
+
+def head_items(n_train: NDArray[Any], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
+    """Mark the most popular items that together hold ``head_share`` of the train interactions.
+
+    The item that crosses the border belongs to the head; ties in popularity are ordered by ``hashes``.
+
+    Args:
+        n_train: train interactions per item, shape (n_items,).
+        hashes: tie-breakers, shape (n_items,).
+        head_share: share of all train interactions, in (0, 1).
+
+    Returns:
+        Mask of shape (n_items,).
+    """
+    order = np.lexsort((hashes, -n_train))
+    before = np.cumsum(n_train[order]) - n_train[order]
+    head = np.zeros(len(n_train), dtype=bool)
+    head[order] = (before < head_share * n_train.sum()) & (n_train[order] > 0)
+    return head
+
+
+def item_table(
+    items: pd.DataFrame, interactions: pd.DataFrame, options: SplitOptions, head_share: float, seed: int
+) -> pd.DataFrame:
+    """Add n_train, bucket (head, tail, cold, unseen) and pseudo_cold (A, B, none) to the catalogue.
+
+    The row number of an item in this table is its internal id everywhere else. Popularity is counted on train only.
+
+    Args:
+        items: one row per item, with item_id.
+        interactions: with item_id and split.
+    """
+    counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.ITEM].value_counts()
+    n_train = items[c.ITEM].map(counts).fillna(0).to_numpy(dtype=np.int64)
+    cold = items[c.ITEM].isin(interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]).to_numpy()
+    head = head_items(n_train, seeded_hash(seed, items[c.ITEM]), head_share)
+    bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
+    labels = pseudo_cold(pd.Series(n_train, index=items[c.ITEM]), options.pseudo_cold, seed).to_numpy()
+    out = items.assign(**{c.N_TRAIN: n_train, c.BUCKET: bucket, c.PSEUDO_COLD: labels})
+    return out.astype({c.BUCKET: "str", c.PSEUDO_COLD: "str"})
+
+
+def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
+    """List every user of the interactions with n_train, bucket (q1 least active … q4, new) and their own columns.
+
+    The row number of a user in this table is the user's internal id everywhere else.
+    """
+    ids = pd.DataFrame({c.USER: np.sort(np.asarray(interactions[c.USER].unique(), dtype=object))}).astype("str")
+    counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.USER].value_counts()
+    n_train = ids[c.USER].map(counts).fillna(0).astype("int64")
+    new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
+    ranks = n_train[~new].rank(method="first", pct=True)
+    quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
+    described = ids.assign(**{c.N_TRAIN: n_train}).assign(**{c.BUCKET: quartile.astype("str")})
+    return described.merge(users, on=c.USER, how="left")

@@ -1,0 +1,132 @@
+"""A scorer as a stochastic policy, and its value from another policy's log.
+
+    π(a | x) = (1 - ε) exp(s_a / T) / Σ_b exp(s_b / T) + ε / n,    over the items that x may be shown
+
+The reward model of the doubly robust estimate is logistic in the score and the item's popularity, cross-fitted: each
+half of the log is predicted by a model of the other half.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
+
+from tailor import columns as c
+from tailor.data.hashing import seeded_hash
+from tailor.errors import BadInputError
+from tailor.evaluation.off_policy import doubly_robust, ips, logged_propensities, snips
+from tailor.metrics.rating import Scorer
+from tailor.options import OffPolicyOptions
+
+Floats = NDArray[np.float64]
+REWARD = "reward"
+COLUMNS = ["estimator", "value", "low", "high", "effective_n", "clipped", "rows", "logged_mean"]
+_RIDGE = 1e-3
+
+
+def read_log(log: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the log's rows whose user and item are known, with internal ids user and item, and how many are not.
+
+    Raises:
+        BadInputError: a column is missing, propensities are absent or outside (0, 1], a reward is outside [0, 1], or
+            no row is left.
+    """
+    for name in (c.USER, c.ITEM, REWARD):
+        if name not in log:
+            raise BadInputError(f"The policy log has no column '{name}'. It has: {', '.join(map(str, log.columns))}.")
+    propensity = logged_propensities(log)
+    reward = pd.to_numeric(log[REWARD], errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~((reward >= 0) & (reward <= 1))
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise BadInputError(
+            f"'reward' must lie in [0, 1]: {int(bad.sum())} rows do not, the first is row {at} with "
+            f"{log[REWARD].iloc[at]!r}. Scale rewards, or drop rows without one."
+        )
+    user, item = (
+        pd.Index(table[name]).get_indexer(pd.Index(log[name].astype(str)))
+        for name, table in ((c.USER, users), (c.ITEM, items))
+    )
+    rows = pd.DataFrame({"user": user, "item": item, REWARD: reward, "propensity": propensity})
+    known = (user >= 0) & (item >= 0)
+    if not known.any():
+        raise BadInputError(f"None of the {len(log)} rows of the policy log names a known user and a known item.")
+    return rows[known].reset_index(drop=True), int((~known).sum())
+
+
+def target(scores: NDArray[np.float32], allowed: NDArray[np.bool_], temperature: float, epsilon: float) -> Floats:
+    """Return π (B, n) of scores (B, n); 0 where not ``allowed``."""
+    s = np.where(allowed, scores.astype(np.float64) / temperature, -np.inf)
+    return np.asarray((1 - epsilon) * softmax(s, axis=1) + epsilon * allowed / allowed.sum(axis=1, keepdims=True))
+
+
+def fit_reward(X: Floats, reward: Floats) -> Floats:
+    """Fit E[r | x] = σ(X θ) by penalised likelihood; X (n, p), reward (n,) in [0, 1]."""
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        odds = X @ theta
+        value = np.logaddexp(0, odds) - reward * odds
+        gradient = X.T @ (expit(odds) - reward) / len(X) + _RIDGE * theta
+        return float(value.mean() + _RIDGE / 2 * theta @ theta), np.asarray(gradient)
+
+    return np.asarray(minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B").x)
+
+
+def value(
+    scorer: Scorer,
+    history: sparse.csr_matrix,
+    rows: pd.DataFrame,
+    popularity: NDArray[np.int64],
+    options: OffPolicyOptions,
+    seed: int,
+) -> pd.DataFrame:
+    """Return what the scorer's policy would have earned per action, by IPS, SNIPS and doubly robust.
+
+    Users are shown what is not in their history; logged actions that they could not be shown get weight 0.
+
+    Args:
+        scorer: the policy's scores.
+        history: of the users (U, n_items).
+        rows: as of :func:`read_log`.
+        popularity: train interactions (n_items,).
+        options: temperature, epsilon, max_weight, block_users.
+        seed: of the halves.
+    """
+    logs = np.log1p(popularity.astype(np.float64))
+    half = seeded_hash(seed, rows["user"].astype(str)) % np.uint64(2) == 0
+    user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
+    reward, propensity = rows[REWARD].to_numpy(dtype=np.float64), rows["propensity"].to_numpy(dtype=np.float64)
+
+    def blocks():  # type: ignore[no-untyped-def]
+        who = np.unique(user)
+        for start in range(0, len(who), options.block_users):
+            block = who[start : start + options.block_users]
+            at = np.flatnonzero(np.isin(user, block))
+            yield at, np.searchsorted(block, user[at]), scorer.score(history[block], block), history[block]
+
+    features = np.empty((len(rows), 3))
+    for at, place, scores, _ in blocks():
+        features[at] = np.column_stack([np.ones(len(at)), scores[place, item[at]], logs[item[at]]])
+    models = {side: fit_reward(features[half != side], reward[half != side]) for side in (True, False)}
+    chosen, predicted, expected = (np.empty(len(rows)) for _ in range(3))
+    for at, place, scores, past in blocks():
+        allowed = np.asarray((past > 0).toarray() == 0)
+        policy = target(scores, allowed, options.temperature, options.epsilon)
+        chosen[at] = policy[place, item[at]]
+        for side, theta in models.items():
+            mine = half[at] == side
+            q = expit(theta[0] + theta[1] * scores + theta[2] * logs)
+            expected[at[mine]] = (policy * q).sum(axis=1)[place[mine]]
+            predicted[at[mine]] = q[place[mine], item[at[mine]]]
+    cut = options.max_weight
+    estimates = {
+        "ips": ips(reward, propensity, chosen, cut),
+        "snips": snips(reward, propensity, chosen, cut),
+        "doubly_robust": doubly_robust(reward, propensity, chosen, predicted, expected, cut),
+    }
+    told = [{"estimator": name} | asdict(estimate) for name, estimate in estimates.items()]
+    return pd.DataFrame(told).assign(rows=len(rows), logged_mean=float(reward.mean()))[COLUMNS]

@@ -1,0 +1,130 @@
+"""The report: one self-contained HTML page that answers whether a model is better, for whom, and at what price."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from tailor import columns as c
+
+_TITLES = {"warm": "warm NDCG", "tail": "tail NDCG", "cold": "cold NDCG", "mixed": "mixed NDCG"}
+_TITLES["mixed_cold"] = "mixed-cold NDCG"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of: tables and plots that the run has left."""
+
+    registered: str
+    k: int
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    metrics: pd.DataFrame
+    clicks: pd.DataFrame
+    ratings: pd.DataFrame
+    """Empty where the catalogue has no ratings."""
+    seeds: pd.DataFrame
+    """As of :func:`tailor.evaluation.seeds.spread`."""
+    quality: pd.DataFrame
+    data_summary: pd.DataFrame
+    people: list[dict[str, Any]]
+    """As of :func:`tailor.evaluation.sample_users.tell`."""
+    balance: dict[str, Any]
+    figures: dict[str, go.Figure]
+    """comparison, prices, frontier, calibration, training."""
+    provenance: dict[str, str]
+
+
+def build(material: Material) -> str:
+    """Return the page; every value is escaped, plots are drawn by the Plotly that is inside."""
+    m = material
+    environment = Environment(
+        loader=PackageLoader("tailor.evaluation", "."), autoescape=True, undefined=StrictUndefined
+    )
+    figures = m.figures | {"heat_map": heat_map(m.metrics, m.k)}
+    return environment.get_template("report.html.j2").render(
+        title=f"Tailor: {m.registered}",
+        subtitle=f"{len(m.summary)} models, one split, as many trials for each; {_size(m.data_summary)}",
+        plotly_js=Markup(get_plotlyjs()),  # noqa: S704  (Plotly's own source)
+        registered=m.registered,
+        k=m.k,
+        verdicts=verdicts(m.summary, m.comparisons),
+        ladder=_table(m.summary, 3),
+        comparisons=_table(m.comparisons[_COMPARED], 4),
+        figures={name: _draw(name, figure) for name, figure in figures.items()},
+        balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
+        people=m.people,
+        clicks=_table(m.clicks, 4),
+        ratings=_table(m.ratings, 4),
+        seeds=_table(m.seeds, 4),
+        data_tables=[_table(m.quality, 0), _table(m.data_summary, 0)],
+        provenance=m.provenance,
+    )
+
+
+_COMPARED = ["headline", "against", "difference", "low", "high", "ratio", "adjusted_p", "n_users", "verdict"]
+
+
+def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str, str]]:
+    """Return, per headline, the comparison with the best other model, in words and figures."""
+    found, means = [], summary.set_index(c.MODEL)
+    for headline, rows in comparisons.groupby("headline", sort=False):
+        title = _TITLES[str(headline)]
+        best = rows.iloc[int(means.loc[rows["against"], title].fillna(-1).to_numpy().argmax())]
+        figures = {name: f"{best[name]:+.4f}" for name in ("difference", "low", "high")}
+        told = {"headline": title, "figure": f"{means.loc[best[c.MODEL], title]:.4f}", "against": str(best["against"])}
+        found.append(told | figures | {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]})
+    return found
+
+
+def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:
+    """Draw NDCG of mixed test lists by model and bucket of items or users, each bucket scaled to its best model."""
+    rows = metrics.query("split == 'test' and candidates == 'mixed' and metric == 'ndcg' and k == @k")
+    of_items = rows[rows["user_bucket"] == "all"].assign(bucket=lambda d: "items: " + d["item_bucket"])
+    of_users = rows[(rows["item_bucket"] == "all") & (rows["user_bucket"] != "all")]
+    both = pd.concat([of_items, of_users.assign(bucket=lambda d: "users: " + d["user_bucket"])])
+    table = both.pivot_table(index=c.MODEL, columns="bucket", values="value", sort=False)
+    scaled = table / table.max().where(table.max() > 0, 1)
+    text = table.map(lambda v: f"{v:.3f}" if pd.notna(v) else "")
+    figure = go.Figure(
+        go.Heatmap(
+            z=scaled, x=list(table.columns), y=list(table.index), text=text, texttemplate="%{text}", colorscale="Blues",
+            showscale=False,
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        title=f"NDCG@{k} of mixed lists by bucket; the darkest is a bucket's best", yaxis={"autorange": "reversed"}
+    )
+
+
+def _draw(name: str, figure: go.Figure) -> Markup:
+    figure = go.Figure(figure).update_layout(template="plotly_white", margin={"l": 50, "r": 20})
+    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True})
+    return Markup('<div class="plot">') + Markup(html) + Markup("</div>")  # noqa: S704  (made by Plotly from figures)
+
+
+def _table(frame: pd.DataFrame, digits: int) -> Table:
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return "" if pd.isna(value) else f"{value:.{digits}f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return Table([str(name) for name in frame], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
+
+
+def _size(data_summary: pd.DataFrame) -> str:
+    counts = data_summary.groupby("what", sort=False)["count"].sum()
+    names = {"interactions by split": "interactions", "items by bucket": "items", "users by bucket": "users"}
+    return ", ".join(f"{counts[what]:,} {name}" for what, name in names.items() if what in counts)
