@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
-from tailor.data.item_metadata import Facts
+from tailor.data.item_metadata import ItemMetadata
 from tailor.hybrid import selection
 from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
@@ -50,9 +50,9 @@ def packaged(env: str, folder: Path) -> dict[str, float]:
     engine.fit(trial.known, trial.warm, trial.vectors["lora"])
     lm = lm_options(d, {})
     text = d.params["feature_engineering"]["text"]
-    facts = replace(Facts.build(d.items, d.data["item_text"][c.PIECES], d.data["item_categories"]), text=text)
+    metadata = replace(ItemMetadata.build(d.items, d.data["item_text"][c.PIECES], d.data["item_categories"]), text=text)
     found = Embeddings(d.items[c.ITEM].to_numpy(dtype=object), trial.vectors["lora"], trial.whitening, {})
-    encoders = package_encoders(facts, found, found, trial.adapter, d.params["evaluation"], lm.model_dump(), 0)
+    encoders = package_encoders(metadata, found, found, trial.adapter, d.params["evaluation"], lm.model_dump(), 0)
     Recommender(
         engine=engine,
         user_ids=d.users[c.USER].to_numpy(dtype=object),
@@ -60,7 +60,7 @@ def packaged(env: str, folder: Path) -> dict[str, float]:
         history=trial.known,
         tie_rank=tie_ranks(0, d.items[c.ITEM]),
         about={"text": text},
-        facts=facts,
+        metadata=metadata,
         encoder_of=encoders.encoder_of,
         student=encoders.student,
     ).save(folder)
@@ -83,11 +83,13 @@ def queries(served: Recommender, seed: int) -> list[tuple[str, set[str], set[str
     """Return (query, categories asked for, categories ruled out)."""
     engine = served.engine
     assert isinstance(engine, Hybrid)  # noqa: S101
-    facts, rng = served.known_facts, np.random.default_rng(seed)
-    common = {n for n, c in zip(facts.vocabulary.names, facts.member.sum(axis=0).A1, strict=True) if c >= 2 * K}
+    metadata, rng = served.known_metadata, np.random.default_rng(seed)
+    common = {
+        n for n, c in zip(metadata.vocabulary.names, metadata.category_matrix.sum(axis=0).A1, strict=True) if c >= 2 * K
+    }
     made = []
     for at in rng.permutation(np.flatnonzero(~engine.warm))[:100]:
-        own = [name for name in facts.categories[at] if name in common]
+        own = [name for name in metadata.categories[at] if name in common]
         others = sorted(common - set(own))
         if own and others:
             barred = others[int(rng.integers(len(others)))]
@@ -100,7 +102,7 @@ def queries(served: Recommender, seed: int) -> list[tuple[str, set[str], set[str
 
 def words(served: Recommender, name: str, seed: int = 0) -> dict[str, float]:
     """Return the share of top-20 places with a category asked for (any, all of them) and with one ruled out."""
-    places = dict(zip(served.item_ids, served.known_facts.categories, strict=True))
+    places = dict(zip(served.item_ids, served.known_metadata.categories, strict=True))
     any_of, all_of, barred, seconds = [], [], [], []
     for query, wanted, without in queries(served, seed):
         started = time.perf_counter()
@@ -134,7 +136,7 @@ def meaning(tuned: Recommender, others: dict[str, Recommender]) -> dict[str, flo
     engine = tuned.engine
     assert isinstance(engine, Hybrid)  # noqa: S101
     cold = np.flatnonzero(~engine.warm)
-    titles = [tuned.known_facts.titles[at] for at in cold]
+    titles = [tuned.known_metadata.titles[at] for at in cold]
     told = {}
     own = tuned.encoder.encode(titles)
     for name, served in {"tuned": tuned, **others}.items():

@@ -34,7 +34,7 @@ STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
 def bodies(served: Recommender, n: int, seed: int = 0) -> list[dict[str, Any]]:
     """Draw requests: known users, sessions, words, words with a session, strangers, in equal parts."""
     rng, made = np.random.default_rng(seed), []
-    names = served.known_facts.vocabulary.names
+    names = served.known_metadata.vocabulary.names
     for at in range(n):
         history = rng.choice(served.item_ids, 20, replace=False).tolist()
         words = " and ".join(rng.choice(names, 2, replace=False)).lower()

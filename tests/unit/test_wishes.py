@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tailor.data.hashing import tie_ranks
-from tailor.data.item_metadata import Facts
+from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
@@ -60,14 +60,14 @@ def served(tables, planted) -> Recommender:
         history=train,
         tie_rank=tie_ranks(0, ids),
         about={"text": TEXT},
-        facts=Facts.build(table[["item_id", "title", "genre", "year"]], pieces, categories),
+        metadata=ItemMetadata.build(table[["item_id", "title", "genre", "year"]], pieces, categories),
         encoder_of=lambda: Planted(centres),
     )
 
 
 @pytest.fixture(scope="module")
 def genres(served):
-    return dict(zip(served.item_ids, (row[0] for row in served.facts.categories), strict=True))
+    return dict(zip(served.item_ids, (row[0] for row in served.metadata.categories), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_history_weighs_more_beside_a_query_the_longer_it_is(served, tables):
 
 def test_filters(served, genres, names):
     answer = listed(served, Request(filters={"categories": [names[1]], "year": {"min": 1990, "max": 1999}}), k=100)
-    years = served.facts.table.set_index("item_id")["year"]
+    years = served.metadata.table.set_index("item_id")["year"]
     assert answer.item_ids
     assert {genres[i] for i in answer.item_ids} == {names[1]}
     assert years[answer.item_ids].between(1990, 1999).all()
@@ -230,7 +230,7 @@ def test_changed_texts(served, names, tables):
     np.testing.assert_array_equal(
         changed.engine.sources["mf"].item_factors[at], served.engine.sources["mf"].item_factors[at]
     )
-    assert changed.facts.titles[at] == "Other"
+    assert changed.metadata.titles[at] == "Other"
 
 
 @pytest.mark.parametrize(
@@ -381,16 +381,16 @@ def test_metrics_tell_no_ids(client, served):
 
 
 def test_a_scenario_fills_in_what_a_request_leaves_open(served):
-    scenarios = {"drama": {"filters": {"categories": [served.facts.vocabulary.names[0]]}, "diversity": 1.0}}
+    scenarios = {"drama": {"filters": {"categories": [served.metadata.vocabulary.names[0]]}, "diversity": 1.0}}
     model = replace(served, about=served.about | {"scenarios": scenarios})
-    asked, name = Request(history=["i1", "i2"]), served.facts.vocabulary.names[0]
+    asked, name = Request(history=["i1", "i2"]), served.metadata.vocabulary.names[0]
     found = model.recommend([asked], Settings(k=8, scenario="drama"))[0]
     by_hand = replace(asked, filters={"categories": [name]})
     assert found == model.recommend([by_hand], Settings(k=8, diversity=1.0))[0]
     assert found != model.recommend([by_hand], Settings(k=8))[0]
     plain = model.recommend([asked], Settings(k=8, scenario="drama", diversity=0.0))[0]
     assert plain == model.recommend([by_hand], Settings(k=8))[0]
-    other = replace(asked, filters={"categories": [served.facts.vocabulary.names[1]]})
+    other = replace(asked, filters={"categories": [served.metadata.vocabulary.names[1]]})
     assert model.recommend([other], Settings(k=8, scenario="drama", diversity=0.0)) == model.recommend(
         [other], Settings(k=8)
     )

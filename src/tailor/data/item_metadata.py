@@ -1,8 +1,8 @@
-"""What is known of items beside behaviour: titles, pieces of text, categories and numbers; one parquet file."""
+"""What is known of items beside behaviour: titles, text, categories, numbers, embeddings, popularity."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -18,36 +18,47 @@ from tailor.errors import BadInputError, did_you_mean
 
 CATEGORIES = "categories"
 _OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES)
+#: Share of a column's filled cells that must be numbers for it to count as numeric.
+_NUMERIC_SHARE = 0.9
+_NO_VECTORS = np.zeros((0, 0), np.float32)
+_NO_COUNTS = np.zeros(0, np.int64)
+_NO_BUCKETS = np.zeros(0, dtype=str)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """One row per item, in the order of the recommender's items."""
+class ItemMetadata:
+    """One row per item, in the order of the catalogue; re-rankers, metrics and serving read it."""
 
     table: pd.DataFrame
     """item_id, title, pieces and categories (JSON lists), and numeric columns, NaN where missing."""
     text: dict[str, Any] = field(default_factory=dict)
     """Options by which the texts were written; not part of the file."""
+    vectors: NDArray[np.float32] = field(default_factory=lambda: _NO_VECTORS)
+    """L2-normalised embeddings (n, m); empty where nothing compares items. Not part of the file."""
+    n_train: NDArray[np.int64] = field(default_factory=lambda: _NO_COUNTS)
+    """Train interactions (n,), or empty. Not part of the file."""
+    bucket: NDArray[np.str_] = field(default_factory=lambda: _NO_BUCKETS)
+    """head, tail, cold or unseen (n,), or empty. Not part of the file."""
 
     @classmethod
     def build(cls, items: pd.DataFrame, pieces: pd.Series, categories: pd.DataFrame) -> Self:
-        """Gather the facts.
+        """Gather what the tables know.
 
         Args:
             items: the items table.
             pieces: JSON lists of text pieces, in its order.
             categories: long form, item_id and category.
         """
-        listed = categories.groupby(c.ITEM, sort=False)[c.CATEGORY].agg(list)
+        by_item = categories.groupby(c.ITEM, sort=False)[c.CATEGORY].agg(list)
         title = items[c.TITLE] if c.TITLE in items else items[c.ITEM]
         table = pd.DataFrame({c.ITEM: items[c.ITEM].astype("str"), c.TITLE: title.astype("string").fillna("")})
         table[c.PIECES] = pieces.to_numpy()
-        table[CATEGORIES] = [json.dumps(listed.get(item, []), ensure_ascii=False) for item in items[c.ITEM]]
+        table[CATEGORIES] = [json.dumps(by_item.get(item, []), ensure_ascii=False) for item in items[c.ITEM]]
         internal = {*_OWN, c.N_TRAIN, c.BUCKET, c.PSEUDO_COLD}
         for name in (str(col) for col in items if str(col) not in internal and c.VECTOR_PREFIX not in str(col)):
             numbers = pd.to_numeric(items[name], errors="coerce").astype("float64")
-            given = items[name].notna() & (items[name].astype("string").str.strip() != "")
-            if given.any() and numbers[given].notna().mean() >= 0.9:
+            filled = items[name].notna() & (items[name].astype("string").str.strip() != "")
+            if filled.any() and numbers[filled].notna().mean() >= _NUMERIC_SHARE:
                 table[name] = numbers
         return cls(table)
 
@@ -72,31 +83,36 @@ class Facts:
         return Vocabulary(sorted({name for row in self.categories for name in row}))
 
     @cached_property
-    def member(self) -> sparse.csr_matrix:
-        """0/1 (n, C)."""
-        place = {name: at for at, name in enumerate(self.vocabulary.names)}
-        cells = [(row, place[name]) for row, names in enumerate(self.categories) for name in dict.fromkeys(names)]
-        rows, cols = np.array(cells, dtype=np.int64).reshape(-1, 2).T
-        shape = (len(self.table), len(place))
-        return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, cols)), shape=shape)
+    def category_matrix(self) -> sparse.csr_matrix:
+        """0/1 (n, C), columns in the order of :attr:`vocabulary`."""
+        index_of = {name: index for index, name in enumerate(self.vocabulary.names)}
+        members = [(row, index_of[name]) for row, names in enumerate(self.categories) for name in dict.fromkeys(names)]
+        rows, columns = np.array(members, dtype=np.int64).reshape(-1, 2).T
+        shape = (len(self.table), len(index_of))
+        return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+
+    @cached_property
+    def tail(self) -> NDArray[np.bool_]:
+        """Items of the bucket "tail" (n,)."""
+        return np.asarray(self.bucket == c.TAIL)
 
     @property
-    def numbers(self) -> list[str]:
+    def numeric_columns(self) -> list[str]:
         """Names of the numeric columns."""
         return [str(name) for name in self.table if name not in _OWN]
 
-    def passing(self, filters: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Return the items (n,) that pass filters: ``categories`` (any of a list), numeric columns (min, max).
+    def matching(self, filters: Mapping[str, Any]) -> NDArray[np.bool_]:
+        """Mark the items (n,) that pass filters: ``categories`` (any of a list), numeric columns (min, max).
 
         Raises:
             BadInputError: a filter or category that the catalogue does not have, or bounds that are no numbers.
         """
-        keep, known = np.ones(len(self.table), dtype=bool), [CATEGORIES, *self.numbers]
-        for name, wanted in filters.items():
+        keep, known = np.ones(len(self.table), dtype=bool), [CATEGORIES, *self.numeric_columns]
+        for name, condition in filters.items():
             if name == CATEGORIES:
-                keep &= self._in(wanted)
-            elif name in self.numbers:
-                low, high = _bounds(name, wanted)
+                keep &= self._in_categories(condition)
+            elif name in self.numeric_columns:
+                low, high = _bounds(name, condition)
                 column = self.table[name].to_numpy()
                 keep &= (column >= low) & (column <= high)
             else:
@@ -104,28 +120,51 @@ class Facts:
                 raise BadInputError(f"Unknown filter '{name}'.{hint} This catalogue has: {', '.join(known)}.")
         return keep
 
-    def _in(self, wanted: Any) -> NDArray[np.bool_]:
-        names = [wanted] if isinstance(wanted, str) else wanted
+    def _in_categories(self, condition: Any) -> NDArray[np.bool_]:
+        names = [condition] if isinstance(condition, str) else condition
         if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-            raise BadInputError(f"categories = {wanted!r}: a name or a list of names is needed")
-        lower = {name.lower(): at for at, name in enumerate(self.vocabulary.names)}
+            raise BadInputError(f"categories = {condition!r}: a name or a list of names is needed")
+        index_of = {name.lower(): index for index, name in enumerate(self.vocabulary.names)}
         for name in names:
-            if name.lower() not in lower:
+            if name.lower() not in index_of:
                 hint = did_you_mean(name, self.vocabulary.names)
                 raise BadInputError(f"Unknown category '{name}'.{hint} Known: {', '.join(self.vocabulary.names)}.")
-        chosen = [lower[name.lower()] for name in names]
-        return np.asarray(self.member[:, chosen].sum(axis=1)).ravel() > 0
+        chosen = [index_of[name.lower()] for name in names]
+        return np.asarray(self.category_matrix[:, chosen].sum(axis=1)).ravel() > 0
 
-    def take(self, rows: NDArray[np.int64]) -> "Facts":
+    def take(self, rows: NDArray[np.int64]) -> "ItemMetadata":
         """Return some of the items."""
-        return Facts(self.table.iloc[rows].reset_index(drop=True))
+        return self._parts(self.table.iloc[rows].reset_index(drop=True), [self], rows)
 
-    def joined(self, other: "Facts") -> "Facts":
-        """Return the facts of more items behind these."""
-        return Facts(pd.concat([self.table, other.table], ignore_index=True))
+    def concat(self, other: "ItemMetadata") -> "ItemMetadata":
+        """Return these items and more behind them."""
+        return self._parts(pd.concat([self.table, other.table], ignore_index=True), [self, other], None)
+
+    def _parts(
+        self, table: pd.DataFrame, parts: "list[ItemMetadata]", rows: NDArray[np.int64] | None
+    ) -> "ItemMetadata":
+        """Return an object with ``table``; arrays that every part has are joined, and cut to ``rows``."""
+        arrays: dict[str, Any] = {}
+        for name in ("vectors", "n_train", "bucket"):
+            columns = [getattr(part, name) for part in parts]
+            if all(len(column) == len(part.table) for column, part in zip(columns, parts, strict=True)):
+                joined = np.concatenate(columns)
+                arrays[name] = joined if rows is None else joined[rows]
+        return ItemMetadata(table, self.text, **arrays)
+
+    def with_arrays(
+        self,
+        vectors: NDArray[np.float32] | None = None,
+        n_train: NDArray[np.int64] | None = None,
+        bucket: NDArray[np.str_] | None = None,
+    ) -> "ItemMetadata":
+        """Return the same items with embeddings, train counts or buckets; what is None stays."""
+        given = {"vectors": vectors, "n_train": n_train, "bucket": bucket}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return replace(self, **changes)
 
     def save(self, path: Path) -> None:
-        """Write parquet."""
+        """Write the table as parquet."""
         self.table.to_parquet(path)
 
     @classmethod
@@ -134,13 +173,13 @@ class Facts:
         return cls(pd.read_parquet(path))
 
 
-def _bounds(name: str, wanted: Any) -> tuple[float, float]:
-    if not isinstance(wanted, Mapping) or set(wanted) - {"min", "max"}:
-        raise BadInputError(f"Filter {name} = {wanted!r}: write {{'min': number, 'max': number}}, either or both")
+def _bounds(name: str, condition: Any) -> tuple[float, float]:
+    if not isinstance(condition, Mapping) or set(condition) - {"min", "max"}:
+        raise BadInputError(f"Filter {name} = {condition!r}: write {{'min': number, 'max': number}}, either or both")
     try:
-        low, high = float(wanted.get("min", -np.inf)), float(wanted.get("max", np.inf))
+        low, high = float(condition.get("min", -np.inf)), float(condition.get("max", np.inf))
     except (TypeError, ValueError):
-        raise BadInputError(f"Filter {name} = {wanted!r}: min and max must be numbers") from None
+        raise BadInputError(f"Filter {name} = {condition!r}: min and max must be numbers") from None
     if np.isnan(low) or np.isnan(high):
-        raise BadInputError(f"Filter {name} = {wanted!r}: min and max must be numbers")
+        raise BadInputError(f"Filter {name} = {condition!r}: min and max must be numbers")
     return low, high

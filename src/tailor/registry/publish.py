@@ -19,7 +19,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
-from tailor.data.item_metadata import Facts
+from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.lm.distill import distil
 from tailor.lm.embeddings import Embeddings
@@ -65,10 +65,12 @@ def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_pl
     return {"run_id": run_id, "n_metrics": len(wanted), "git_commit": git_commit()}
 
 
-def gather_facts(items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]) -> Facts:
+def gather_metadata(
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]
+) -> ItemMetadata:
     """Gather what serving tells and filters by, and how texts of items to come are written."""
     text = parse(FeatureEngineeringOptions, params, "feature_engineering").text
-    return replace(Facts.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
+    return replace(ItemMetadata.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Encoders:
 
 
 def package_encoders(
-    facts: Facts,
+    metadata: ItemMetadata,
     embeddings_frozen: Embeddings,
     embeddings_lora: Embeddings,
     adapter: Adapter,
@@ -95,8 +97,10 @@ def package_encoders(
         return Encoders()
     whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
     merge = partial(TextEncoder.merge, adapter if tuned else None, whitening, encoder)
-    texts = [". ".join(row) for row in facts.pieces] + [piece for row in facts.pieces for piece in row]
-    texts += [" ".join(row).lower() for row in facts.categories] + [name.lower() for name in facts.vocabulary.names]
+    texts = [". ".join(row) for row in metadata.pieces] + [piece for row in metadata.pieces for piece in row]
+    texts += [" ".join(row).lower() for row in metadata.categories] + [
+        name.lower() for name in metadata.vocabulary.names
+    ]
     return Encoders(merge, distil(merge(), texts, o.student_tokens, seed))
 
 
@@ -106,13 +110,13 @@ def build_recommender(
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: EvalProtocol,
-    facts: Facts,
+    metadata: ItemMetadata,
     encoders: Encoders,
     told_space: dict[str, Any],
     params: dict[str, Any],
     seed: int,
 ) -> Recommender:
-    """Join the chosen scorer with ids, histories, item facts and its encoders: what will be served."""
+    """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
     options = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     scenarios = {name: scenario.model_dump(mode="json") for name, scenario in options.scenarios.items()}
@@ -126,11 +130,11 @@ def build_recommender(
             "model": options.registered,
             "fit_on": c.TRAIN,
             "seed": seed,
-            "text": facts.text,
+            "text": metadata.text,
             "scenarios": scenarios,
             "told_space": told_space,
         },
-        facts=facts,
+        metadata=metadata,
         encoder_of=encoders.encoder_of,
         student=encoders.student,
     )

@@ -19,7 +19,7 @@ class Champion:
     """The recommender that an alias points at, with the items that were added to it.
 
     A new version is loaded beside the old one and takes its place in one assignment; a version that cannot be loaded
-    is told in ``trouble``, and the old one goes on answering.
+    is told in ``last_error``, and the old one goes on answering.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Champion:
             BadInputError: none could be loaded.
         """
         if self.served is None:
-            raise BadInputError(f"No model is loaded: {self.trouble or 'refresh has not run'}")
+            raise BadInputError(f"No model is loaded: {self.last_error or 'refresh has not run'}")
         return self.served
 
     def refresh(self) -> bool:
@@ -83,5 +83,5 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
     """
     champion = Champion(name, alias, ItemStore.open(store))
     if not champion.refresh():
-        raise BadInputError(f"models:/{name}@{alias} cannot be served ({champion.trouble}). Run `make run` first.")
+        raise BadInputError(f"models:/{name}@{alias} cannot be served ({champion.last_error}). Run `make run` first.")
     return champion

@@ -60,7 +60,7 @@ def explain_list(
                 },
             }
         )
-    if served.encoder_of is not None and served.facts is not None:
+    if served.encoder_of is not None and served.metadata is not None:
         for entry, by_piece in zip(told, _pieces(served, engine, past, confidence, items), strict=True):
             entry["words"] = by_piece
         if query.strip():
@@ -81,7 +81,7 @@ def _pieces(
     That score is w_text p·e / σ_text, for items without interactions also what they take after others: a(e)·s, s the
     landmarks' weighted scores.
     """
-    pieces = [served.known_facts.pieces[item] for item in items]
+    pieces = [served.known_metadata.pieces[item] for item in items]
     texts = [". ".join(row) for row in pieces]
     less = [". ".join(row[:at] + row[at + 1 :]) for row in pieces for at in range(len(row))]
     vectors = served.encoder.encode([*texts, *less])
@@ -118,7 +118,7 @@ def _worth(
 
 def _query(served: "Recommender", items: NDArray[np.int64], query: str) -> list[dict[str, float]]:
     """Leave each word of the query out: what its cosine with each item loses."""
-    tokens = parse_query(query, served.known_facts.vocabulary).text.split()
+    tokens = parse_query(query, served.known_metadata.vocabulary).text.split()
     if not tokens:
         return [{} for _ in items]
     less = [" ".join(tokens[:at] + tokens[at + 1 :]) or "." for at in range(len(tokens))]

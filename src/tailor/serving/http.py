@@ -238,8 +238,8 @@ def _recommend(champion: Champion, body: RecommendBody) -> ListAnswer:
 
 
 def _titles(served: Recommender, ids: list[str]) -> dict[str, str]:
-    facts = served.facts
-    return {item: facts.titles[at] if facts else item for item, at in zip(ids, served.places(ids), strict=True)}
+    metadata = served.metadata
+    return {item: metadata.titles[at] if metadata else item for item, at in zip(ids, served.places(ids), strict=True)}
 
 
 def _similar(champion: Champion, item_id: str, k: int) -> ListAnswer:
@@ -249,13 +249,13 @@ def _similar(champion: Champion, item_id: str, k: int) -> ListAnswer:
 
 def _items(champion: Champion, ids: list[str], scores: list[float]) -> list[ItemAnswer]:
     served = champion.current()
-    facts, at, titles = served.facts, served.places(ids), _titles(served, ids)
+    metadata, at, titles = served.metadata, served.places(ids), _titles(served, ids)
     return [
         ItemAnswer(
             rank=rank,
             item_id=item,
             title=titles[item],
-            categories=facts.categories[row] if facts else [],
+            categories=metadata.categories[row] if metadata else [],
             score=score,
         )
         for rank, (item, row, score) in enumerate(zip(ids, at, scores, strict=True), start=1)
@@ -264,10 +264,11 @@ def _items(champion: Champion, ids: list[str], scores: list[float]) -> list[Item
 
 def _find(champion: Champion, q: str, k: int) -> list[dict[str, Any]]:
     served = champion.current()
-    facts, wanted = served.known_facts, q.lower().split()
-    rows = (at for at, title in enumerate(facts.titles) if all(word in title.lower() for word in wanted))
+    metadata, wanted = served.known_metadata, q.lower().split()
+    rows = (at for at, title in enumerate(metadata.titles) if all(word in title.lower() for word in wanted))
     gone = served.removed
     listed = [at for at in rows if gone is None or not gone[at]][:k]
     return [
-        {"item_id": served.item_ids[at], "title": facts.titles[at], "categories": facts.categories[at]} for at in listed
+        {"item_id": served.item_ids[at], "title": metadata.titles[at], "categories": metadata.categories[at]}
+        for at in listed
     ]

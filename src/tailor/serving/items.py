@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
-from tailor.data.item_metadata import Facts
+from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
 from tailor.options import TextOptions, parse
@@ -25,7 +25,7 @@ MAX_CELL = 10_000
 Row = dict[str, Any]
 
 
-def read_items(served: Recommender, rows: Sequence[Row]) -> Facts:
+def read_items(served: Recommender, rows: Sequence[Row]) -> ItemMetadata:
     """Write the texts of items as the catalogue's own were written.
 
     Args:
@@ -42,7 +42,7 @@ def read_items(served: Recommender, rows: Sequence[Row]) -> Facts:
     options = parse(TextOptions, served.about.get("text", {}), "text")
     read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
     category = [options.categories.column] if options.categories.column else []
-    known = list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *served.known_facts.numbers]))
+    known = list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *served.known_metadata.numeric_columns]))
     for row in rows:
         for name, cell in row.items():
             if name not in known:
@@ -59,21 +59,24 @@ def read_items(served: Recommender, rows: Sequence[Row]) -> Facts:
     table = pd.DataFrame([{name: row.get(name) for name in known} for row in rows], dtype=object)
     table[c.ITEM] = ids
     pieces = write_pieces(table, options.item_template, options.missing, "text.item_template")
-    facts = Facts.build(table, pack_pieces(pieces), item_categories(table, options.categories, options.missing))
+    metadata = ItemMetadata.build(
+        table, pack_pieces(pieces), item_categories(table, options.categories, options.missing)
+    )
     numbers = {
-        name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in served.known_facts.numbers
+        name: pd.to_numeric(table[name], errors="coerce").astype("float64")
+        for name in served.known_metadata.numeric_columns
     }
-    return Facts(facts.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
+    return ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
 
 
-def put(served: Recommender, facts: Facts) -> Recommender:
+def put(served: Recommender, metadata: ItemMetadata) -> Recommender:
     """Return a recommender that has these items: new ones join, known ones take the new text."""
-    features = served.encoder.encode([". ".join(row) for row in facts.pieces])
-    at = served.places(facts.table[c.ITEM].tolist())
+    features = served.encoder.encode([". ".join(row) for row in metadata.pieces])
+    at = served.places(metadata.table[c.ITEM].tolist())
     old, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
     if len(old):
-        served = served.with_texts(facts.take(old), features[old])
-    return served.with_items(facts.take(new), features[new]) if len(new) else served
+        served = served.with_texts(metadata.take(old), features[old])
+    return served.with_items(metadata.take(new), features[new]) if len(new) else served
 
 
 @dataclass
@@ -118,9 +121,9 @@ class ItemStore:
         Raises:
             BadInputError: see :func:`read_items`, or there are too many in all.
         """
-        facts = read_items(served, rows)
-        grown = put(served, facts)
-        ids = facts.table[c.ITEM].tolist()
+        metadata = read_items(served, rows)
+        grown = put(served, metadata)
+        ids = metadata.table[c.ITEM].tolist()
         kept = self.rows | {i: {**row, c.ITEM: i} for i, row in zip(ids, rows, strict=True)}
         if len(kept) > MAX_ADDED:
             raise BadInputError(f"{len(kept)} items added in all; at most {MAX_ADDED}: fit a model that knows them")

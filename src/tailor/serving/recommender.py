@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.interactions import binary, cells
-from tailor.data.item_metadata import Facts
+from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
 from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.blend import SOURCES
@@ -92,7 +92,7 @@ class Recommender:
     tie_rank: NDArray[np.int64]
     about: dict[str, Any] = field(default_factory=dict)
     """Tags: seed, fit_on, hashes."""
-    facts: Facts | None = None
+    metadata: ItemMetadata | None = None
     """Titles, categories, texts, numbers; None: no words, filters or diversity."""
     encoder_of: Callable[[], Encoder] | None = None
     """Makes the encoder when it is first needed."""
@@ -113,7 +113,7 @@ class Recommender:
         Raises:
             BadInputError: this model was packaged without one.
         """
-        if self.encoder_of is None or self.facts is None or not isinstance(self.engine, Hybrid):
+        if self.encoder_of is None or self.metadata is None or not isinstance(self.engine, Hybrid):
             raise BadInputError("This model holds no text encoder: it cannot take words")
         return self.encoder_of()
 
@@ -304,7 +304,7 @@ class Recommender:
                 barred = self.places(request.exclude)
                 scores[row, barred[barred >= 0]] = EXCLUDED
             if request.filters:
-                scores[row, ~self.known_facts.passing(request.filters)] = EXCLUDED
+                scores[row, ~self.known_metadata.matching(request.filters)] = EXCLUDED
         if self.removed is not None:
             scores[:, self.removed] = EXCLUDED
         if settings.min_score is not None:
@@ -312,26 +312,26 @@ class Recommender:
         return strange
 
     @property
-    def known_facts(self) -> Facts:
-        """The facts.
+    def known_metadata(self) -> ItemMetadata:
+        """The metadata.
 
         Raises:
             BadInputError: this model was packaged without any.
         """
-        if self.facts is None:
-            raise BadInputError("This model holds no item facts: it cannot filter")
-        return self.facts
+        if self.metadata is None:
+            raise BadInputError("This model holds no item metadata: it cannot filter")
+        return self.metadata
 
     def _ask(self, scores: Floats, past: sparse.csr_matrix, at: int, query: str) -> tuple[ParsedQuery, Floats]:
         """Blend words into one row of scores, in place; return the wish and what it was worth to every item."""
-        wish = parse_query(query, self.known_facts.vocabulary)
+        wish = parse_query(query, self.known_metadata.vocabulary)
         spans = [wish.text or " ".join(wish.negated), *wish.negated]
         texts = self.encoder.encode(spans)
         close = self.features[:, : texts.shape[1]] @ texts.T
         close = (close - close.mean(axis=0)) / np.maximum(close.std(axis=0), 1e-6)
         worth = close[:, 0] if wish.text else np.zeros(len(close), np.float32)
         if wish.categories:
-            share = np.asarray(self.known_facts.member[:, list(wish.categories)].mean(axis=1)).ravel()
+            share = np.asarray(self.known_metadata.category_matrix[:, list(wish.categories)].mean(axis=1)).ravel()
             worth = worth + np.float32(_CATEGORY_GAIN) * share.astype(np.float32)
         if wish.negated:
             worth = worth - np.maximum(close[:, 1:], 0).max(axis=1)
@@ -339,17 +339,20 @@ class Recommender:
         own = (own - own.mean()) / max(float(own.std()), 1e-6)
         scores[at] = worth + np.float32(n / (n + _EVIDENCE) if n else _PRIOR) * own
         if wish.excluded_categories:
-            barred = np.asarray(self.known_facts.member[:, list(wish.excluded_categories)].sum(axis=1)).ravel() > 0
+            barred = (
+                np.asarray(self.known_metadata.category_matrix[:, list(wish.excluded_categories)].sum(axis=1)).ravel()
+                > 0
+            )
             scores[at, barred] = EXCLUDED
         return wish, worth
 
     def _list(self, scores: Floats, past: sparse.csr_matrix, settings: Settings) -> tuple[NDArray[np.int64], Floats]:
         if not settings.diversity:
             return top_k(scores, settings.k, self.tie_rank)
-        if self.facts is None or not isinstance(self.engine, Hybrid):
+        if self.metadata is None or not isinstance(self.engine, Hybrid):
             raise BadInputError("diversity: this model holds no embeddings to tell items apart by")
         items, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
-        about = ItemFacts(self.features, self.facts.member, self.engine.tail)
+        about = ItemFacts(self.features, self.metadata.category_matrix, self.engine.tail)
         options = RerankOptions(method="mmr", strength=settings.diversity)
         return rerank(items, values, past, about, options, min(settings.k, items.shape[1]))
 
@@ -370,20 +373,20 @@ class Recommender:
         for row, (wish, worth) in wishes.items():
             asked = worth[listed[row]] >= parts[row].max(axis=1)
             named = wish.categories and np.asarray(
-                self.known_facts.member[listed[row]][:, list(wish.categories)].sum(1)
+                self.known_metadata.category_matrix[listed[row]][:, list(wish.categories)].sum(1)
             )
             category = np.asarray(named).ravel() > 0 if wish.categories else np.zeros(len(asked), dtype=bool)
             names[row] = np.where(asked, np.where(category, "category", "query"), names[row])
         return [row.tolist() for row in names]
 
-    def with_items(self, facts: Facts, features: Floats) -> "Recommender":
+    def with_items(self, metadata: ItemMetadata, features: Floats) -> "Recommender":
         """Return a recommender with more items, of which only their text is known; no other item's factors move.
 
         Args:
-            facts: of the items; their ids must be new.
+            metadata: of the items; their ids must be new.
             features: embeddings (a, m).
         """
-        n, ids = len(facts.table), facts.table["item_id"].to_numpy(dtype=object)
+        n, ids = len(metadata.table), metadata.table["item_id"].to_numpy(dtype=object)
         wide = np.zeros((n, self.features.shape[1]), np.float32)
         wide[:, : features.shape[1]] = features
         grown = replace(
@@ -395,7 +398,7 @@ class Recommender:
                 shape=(self.history.shape[0], len(self.item_ids) + n),
             ),
             tie_rank=np.append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n)),
-            facts=self.known_facts.joined(facts),
+            metadata=self.known_metadata.concat(metadata),
             removed=None if self.removed is None else np.append(self.removed, np.zeros(n, dtype=bool)),
         )
         grown.__dict__["encoder"] = self.encoder
@@ -414,20 +417,20 @@ class Recommender:
         removed[at] = True
         return self.keeping_the_encoder(replace(self, removed=removed))
 
-    def with_texts(self, facts: Facts, features: Floats) -> "Recommender":
+    def with_texts(self, metadata: ItemMetadata, features: Floats) -> "Recommender":
         """Return a recommender that knows other texts of items it has; the factors of warm items stay.
 
         An item without interactions is what its text says: the old one goes, and comes anew.
         """
-        at = self.places(facts.table["item_id"].tolist())
+        at = self.places(metadata.table["item_id"].tolist())
         engine: Any = self.engine
         warm = engine.warm[at]
-        ids, table = self.item_ids.copy(), self.known_facts.table.copy()
+        ids, table = self.item_ids.copy(), self.known_metadata.table.copy()
         gone = at[~warm]
         ids[gone] = [f"\x00{row}" for row in gone]
-        for name in facts.table:
+        for name in metadata.table:
             column = table[name].to_numpy(copy=True)
-            column[at[warm]] = facts.table[name].to_numpy()[warm]
+            column[at[warm]] = metadata.table[name].to_numpy()[warm]
             table[name] = column
         table.loc[gone, "item_id"] = ids[gone]
         wide = self.features[at[warm]].copy()
@@ -435,10 +438,10 @@ class Recommender:
         removed = np.zeros(len(ids), dtype=bool) if self.removed is None else self.removed.copy()
         removed[gone] = True
         changed = replace(
-            self, engine=engine.with_texts(at[warm], wide), item_ids=ids, facts=Facts(table), removed=removed
+            self, engine=engine.with_texts(at[warm], wide), item_ids=ids, metadata=ItemMetadata(table), removed=removed
         )
         changed = self.keeping_the_encoder(changed)
-        return changed.with_items(facts.take(np.flatnonzero(~warm)), features[~warm]) if len(gone) else changed
+        return changed.with_items(metadata.take(np.flatnonzero(~warm)), features[~warm]) if len(gone) else changed
 
     def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
         """Hand an encoder that is loaded already to another recommender; return that."""
@@ -454,8 +457,8 @@ class Recommender:
         users, items = self.user_ids.astype(str), self.item_ids.astype(str)
         np.savez(folder / _IDS, users=users, items=items, tie_rank=self.tie_rank)
         (folder / _ABOUT).write_text(json.dumps(self.about, indent=2))
-        if self.facts is not None:
-            self.facts.save(folder / _FACTS)
+        if self.metadata is not None:
+            self.metadata.save(folder / _FACTS)
         if self.encoder_of is not None:
             self.encoder.save(folder / _ENCODER, weights)
         if self.student is not None:
@@ -482,7 +485,7 @@ class Recommender:
                 history=load_sparse(folder / _HISTORY),
                 tie_rank=ids["tie_rank"],
                 about=json.loads((folder / _ABOUT).read_text()),
-                facts=Facts.load(folder / _FACTS) if (folder / _FACTS).is_file() else None,
+                metadata=ItemMetadata.load(folder / _FACTS) if (folder / _FACTS).is_file() else None,
                 encoder_of=_encoder_of(folder, student),
                 student=student,
             )

@@ -128,15 +128,15 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="track",
             ),
             Node(
-                registry.gather_facts,
+                registry.gather_metadata,
                 ["items", "item_text", "item_categories", "params:feature_engineering"],
-                "serving_facts",
-                name="gather_facts",
+                "serving_metadata",
+                name="gather_metadata",
             ),
             Node(
                 registry.package_encoders,
                 [
-                    "serving_facts",
+                    "serving_metadata",
                     "item_embeddings_frozen",
                     "item_embeddings_lora",
                     "adapter",
@@ -154,7 +154,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "users",
                     "items",
                     "test_protocol",
-                    "serving_facts",
+                    "serving_metadata",
                     "serving_encoders",
                     "told_space",
                     *_PARAMS,
