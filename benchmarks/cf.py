@@ -20,12 +20,13 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.interactions import binary
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import fit_gate
 from tailor.hybrid.selection import fit_sources
 from tailor.models.ials import IALS
-from tailor.options import HybridOptions, IALSOptions, parse
+from tailor.options import HybridOptions, IALSOptions
 
 DIMENSIONS, ROUNDS, K = (64, 128, 256), 3, 20
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)

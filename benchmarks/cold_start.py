@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import keep_items
 from tailor.files import write_aside
@@ -24,7 +25,7 @@ from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import IALS
-from tailor.options import IALSOptions, LMOptions, parse
+from tailor.options import IALSOptions, LMOptions
 from tailor.topk import EXCLUDED, top_k
 
 K = 20

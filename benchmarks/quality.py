@@ -24,6 +24,7 @@ from cold_start import about, embed, embeddings, lm_options, tuned, write
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import first_of_each_row, keep_items
 from tailor.hybrid import selection
@@ -40,7 +41,7 @@ from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Engine
 from tailor.models.listing import recommend
 from tailor.models.registry import build
-from tailor.options import HybridOptions, TuningOptions, parse
+from tailor.options import HybridOptions, TuningOptions
 from tailor.pipelines.tuning.search import flat, search
 
 K, N_TRIALS, NEWCOMERS = 20, 12, (1, 3, 5)

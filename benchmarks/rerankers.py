@@ -17,8 +17,9 @@ from cold_start import about, write
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from tailor.config import parse
 from tailor.evaluation.trade_off import Pool, measure
-from tailor.options import EvaluationOptions, RerankOptions, parse
+from tailor.options import EvaluationOptions, RerankOptions
 from tailor.pipelines.evaluation.frontiers import candidates, describe_items
 from tailor.pipelines.evaluation.nodes import build_test_positives, build_test_protocol
 from tailor.rerank.base import ItemFacts, rerank

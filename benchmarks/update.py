@@ -18,6 +18,7 @@ from protocols import PROTOCOLS
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
@@ -25,7 +26,7 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.listing import recommend
-from tailor.options import HybridOptions, parse
+from tailor.options import HybridOptions
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import drift, with_interactions
 

@@ -12,8 +12,9 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
+from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
-from tailor.options import ProjectOptions, parse
+from tailor.options import ProjectOptions
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.

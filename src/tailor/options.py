@@ -4,21 +4,11 @@ Kedro hands nodes plain dictionaries (so that MLflow logs them flattened, docs/a
 its dictionary into one of these models. The project hook validates all of them before the first node runs.
 """
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from tailor.errors import ConfigurationError, did_you_mean
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Options(BaseModel):
-    """Base of all options: immutable, and a key that does not exist is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from tailor.config import Count, Fraction, Options, Positive
 
 
 def _merge_pairs(columns: Any) -> Any:
@@ -626,30 +616,3 @@ class ProjectOptions(Options):
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
-
-
-OptionsT = TypeVar("OptionsT", bound=Options)
-
-
-def parse(model: type[OptionsT], values: Any, where: str) -> OptionsT:
-    """Validate ``values`` into ``model``, or say which key under ``where`` is wrong and what would be right.
-
-    Raises:
-        ConfigurationError: a key is unknown or a value does not fit; all problems are listed.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as exc:
-        raise ConfigurationError("\n".join(_describe(model, e, where) for e in exc.errors())) from None
-
-
-def _describe(model: type[Options], error: Any, where: str) -> str:
-    path = [str(part) for part in error["loc"]]
-    name = ".".join([where, *path] if where else path)
-    if error["type"] != "extra_forbidden":
-        return f"Parameter '{name}' = {error.get('input')!r}: {error['msg']}. Fix it in conf/ or in --params."
-    parent: Any = model
-    for part in path[:-1]:
-        parent = parent.model_fields[part].annotation
-    known = sorted(parent.model_fields)
-    return f"Parameter '{name}' does not exist.{did_you_mean(path[-1], known)} Known here: {', '.join(known)}."

@@ -16,7 +16,7 @@ class Interactions(pa.DataFrameModel):
     class Config:
         """Pairs are unique."""
 
-        unique = ["user_id", "item_id"]  # noqa: RUF012
+        unique = ["user_id", "item_id"]
 
 
 class Items(pa.DataFrameModel):

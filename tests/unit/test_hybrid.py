@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from tailor.config import parse
 from tailor.data.interactions import keep_items
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import blend_fit as fusion
@@ -25,7 +26,14 @@ from tailor.hybrid.operating_point import (
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import fit_sources, ladder, select_baselines
 from tailor.models.registry import BASELINES
-from tailor.options import Boosts, EASEOptions, HybridOptions, IALSOptions, MixtureOptions, SequenceOptions, parse
+from tailor.options import (
+    Boosts,
+    EASEOptions,
+    HybridOptions,
+    IALSOptions,
+    MixtureOptions,
+    SequenceOptions,
+)
 from tailor.pipelines.feature_engineering.nodes import order_histories
 from tests.conftest import by_source
 

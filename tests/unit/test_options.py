@@ -1,8 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
+from tailor.config import parse
 from tailor.errors import ConfigurationError
-from tailor.options import ColumnOptions, LMOptions, ProjectOptions, SplitOptions, parse
+from tailor.options import ColumnOptions, LMOptions, ProjectOptions, SplitOptions
 
 
 def test_misspelt_key_names_the_path_and_a_suggestion():

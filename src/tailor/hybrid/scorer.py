@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor.config import Options
 from tailor.data.interactions import binary
 from tailor.data.side_features import SideFeatures
 from tailor.errors import BadInputError
@@ -33,7 +34,6 @@ from tailor.options import (
     EASEOptions,
     IALSOptions,
     KernelOptions,
-    Options,
     ProfileRidgeOptions,
     Quadratic,
     SequenceOptions,

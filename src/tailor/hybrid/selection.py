@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.errors import ConfigurationError
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import Fitted, fit_gate, fit_shift, fit_weights, known_cells
@@ -21,7 +22,6 @@ from tailor.options import (
     KernelOptions,
     ProfileRidgeOptions,
     SequenceOptions,
-    parse,
 )
 
 

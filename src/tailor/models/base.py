@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor.config import Options
 from tailor.data.interactions import binary
 from tailor.errors import BadInputError
-from tailor.options import Options
 
 if TYPE_CHECKING:
     from tailor.hybrid.cold_items import TextKernel

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
+from tailor.config import Count, Options, Positive
 from tailor.data.hashing import splitmix64
 from tailor.models.base import Engine, Floats, Mask, NoOptions, State
-from tailor.options import Count, Options, Positive
 
 #: Items whose similarities are computed at a time; 4 bytes x n_items each.
 _BLOCK = 512

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from tailor.config import parse
 from tailor.errors import ConfigurationError, did_you_mean
 from tailor.models.base import Engine
 from tailor.models.baselines import Constant, ImplicitALS, ItemKNN, Popular, Random, TextKNN
 from tailor.models.ease import EASE, PlainEASE
 from tailor.models.ials import IALS, PlainIALS
 from tailor.models.slit import Sequence
-from tailor.options import parse
 
 #: The ladder, lowest rung first, by the name each model has in parameters, lists and metrics.
 BASELINES: dict[str, type[Engine[Any]]] = {

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
 
+from tailor.config import parse
 from tailor.errors import BadInputError
 from tailor.models.base import Engine
 from tailor.models.registry import engine_class
-from tailor.options import parse
 
 _META = "engines"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "I8": "i1", "BOOL": "?"}

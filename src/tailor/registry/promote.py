@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.interactions import warm_items
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.evaluation import measure as evaluate
@@ -17,7 +18,7 @@ from tailor.evaluation.promotion import Evidence, decide
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.significance import paired_bootstrap
-from tailor.options import EvaluationOptions, parse
+from tailor.options import EvaluationOptions
 from tailor.registry.publish import CHALLENGER, CHAMPION
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request

@@ -18,6 +18,7 @@ from mlflow.models.model import ModelInfo
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.protocol import EvalProtocol
@@ -27,7 +28,7 @@ from tailor.lm.peft import Adapter, mergeable
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.models.base import Engine
-from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions, parse
+from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions
 from tailor.serving import mlflow_model as pyfunc
 from tailor.serving.recommender import Recommender
 

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
-from tailor.options import TextOptions, parse
+from tailor.options import TextOptions
 from tailor.serving.recommender import Recommender
 
 #: Items in one call, and added to one model in all; a fit takes them in for good.

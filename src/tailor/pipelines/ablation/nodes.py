@@ -6,6 +6,7 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.side_features import SideFeatures
 from tailor.evaluation import measure as evaluate
 from tailor.evaluation import plots as report
@@ -13,7 +14,7 @@ from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, HybridOptions, parse
+from tailor.options import EvaluationOptions, HybridOptions
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix

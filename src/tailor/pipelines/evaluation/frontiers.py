@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import bucket_items, category_matrix
 from tailor.evaluation import plots as report
@@ -16,7 +17,7 @@ from tailor.evaluation.trade_off import Pool, balance, trace
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import Engine
 from tailor.models.listing import recommend
-from tailor.options import EvaluationOptions, parse
+from tailor.options import EvaluationOptions
 from tailor.rerank.base import ItemFacts
 
 Engines = dict[str, Engine[Any]]

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.interactions import bucket_items, category_matrix
 from tailor.evaluation import measure as evaluate
 from tailor.evaluation import plots as report
@@ -16,7 +17,7 @@ from tailor.evaluation.tables import Content
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics import rating as ratings
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, SplitOptions, parse
+from tailor.options import EvaluationOptions, SplitOptions
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix

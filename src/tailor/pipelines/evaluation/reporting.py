@@ -7,12 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.evaluation import report as page
 from tailor.evaluation import sample_users as people
 from tailor.evaluation import seeds
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, parse
+from tailor.options import EvaluationOptions
 
 Engines = dict[str, Engine[Any]]
 

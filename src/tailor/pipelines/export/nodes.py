@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tailor.config import parse
 from tailor.lm.peft import Adapter
-from tailor.options import EncoderOptions, LMOptions, parse
+from tailor.options import EncoderOptions, LMOptions
 
 
 def merge_encoder(adapter: Adapter, params: dict[str, Any]) -> tuple[Adapter, EncoderOptions]:

@@ -7,11 +7,12 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.interactions import binary, keep_items, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
 from tailor.models.ials import PlainIALS
-from tailor.options import FeatureEngineeringOptions, SplitOptions, parse
+from tailor.options import FeatureEngineeringOptions, SplitOptions
 
 
 def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:

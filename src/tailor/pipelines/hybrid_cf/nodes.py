@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from scipy import sparse
 
+from tailor.config import parse
 from tailor.data.interactions import warm_items
 from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
@@ -14,7 +15,7 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import Engine
 from tailor.models.registry import build
-from tailor.options import HybridOptions, parse
+from tailor.options import HybridOptions
 
 Engines = dict[str, Engine[Any]]
 

@@ -7,8 +7,9 @@ import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.datasets.parts import Parts
-from tailor.options import InferenceOptions, parse
+from tailor.options import InferenceOptions
 
 log = logging.getLogger(__name__)
 _DTYPES = {c.USER: "str", c.ITEM: "str", c.RANK: "int64", c.SCORE: "float64", "path": "str"}

@@ -8,13 +8,14 @@ import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
 from tailor.data.text import unpack_pieces
 from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach, weights_hash
 from tailor.lm.trainer import TrainingData, tune
-from tailor.options import LMOptions, parse
+from tailor.options import LMOptions
 
 
 def _options(params: dict[str, Any]) -> LMOptions:

@@ -7,9 +7,10 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.evaluation import policy
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, OffPolicyOptions, parse
+from tailor.options import EvaluationOptions, OffPolicyOptions
 
 log = logging.getLogger(__name__)
 Engines = dict[str, Engine[Any]]

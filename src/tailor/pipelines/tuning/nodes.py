@@ -10,12 +10,13 @@ import plotly.express as px
 import plotly.graph_objects as go
 from scipy import sparse
 
+from tailor.config import parse
 from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
 from tailor.models.registry import build
-from tailor.options import HybridOptions, TuningOptions, parse
+from tailor.options import HybridOptions, TuningOptions
 from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
 
 

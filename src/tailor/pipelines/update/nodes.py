@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.cleaning import QualityReport, clean_interactions
 from tailor.evaluation.drift import SHIFTED, STABLE
-from tailor.options import CleaningOptions, ColumnOptions, UpdateOptions, parse
+from tailor.options import CleaningOptions, ColumnOptions, UpdateOptions
 from tailor.registry.promote import DECISION, REASONS, REPLACED
 from tailor.registry.publish import CHALLENGER, CHAMPION, git_commit, log_package, tag
 from tailor.serving.recommender import Recommender
