@@ -26,7 +26,8 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import fit_gate
 from tailor.hybrid.selection import fit_sources
 from tailor.models.ials import IALS
-from tailor.options import HybridOptions, IALSOptions
+from tailor.hybrid.config import HybridOptions
+from tailor.models.ials import IALSConfig
 
 DIMENSIONS, ROUNDS, K = (64, 128, 256), 3, 20
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -44,7 +45,7 @@ def holdout(env: str) -> tuple[Holdout, np.ndarray, dict[str, Any]]:
     )
 
 
-def by_irspack(h: Holdout, features: np.ndarray, o: IALSOptions) -> np.ndarray:
+def by_irspack(h: Holdout, features: np.ndarray, o: IALSConfig) -> np.ndarray:
     """Call irspack as its documentation does; return the item factors."""
     from irspack import IALSRecommender  # noqa: PLC0415
 
@@ -70,7 +71,7 @@ def beside_irspack() -> dict[str, float]:
     h, features, _ = holdout("ml1m")
     told: dict[str, float] = {}
     for d in DIMENSIONS:
-        o = IALSOptions(factors=d)
+        o = IALSConfig(factors=d)
         ours, theirs = list[float](), list[float]()
         for _ in range(ROUNDS):
             started = time.perf_counter()
@@ -119,7 +120,7 @@ def one_size(n: int) -> dict[str, float]:
     before = peak_gib()
     warm = np.asarray(matrix.sum(axis=0)).ravel() > 0
     started = time.perf_counter()
-    IALS(IALSOptions()).fit(matrix, warm)
+    IALS(IALSConfig()).fit(matrix, warm)
     seconds = time.perf_counter() - started
     return {"cells": float(matrix.nnz), "seconds": seconds, "peak_gib": peak_gib(), "data_peak_gib": before}
 

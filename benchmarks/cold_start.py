@@ -25,7 +25,8 @@ from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import IALS
-from tailor.options import IALSOptions, LMOptions
+from tailor.models.ials import IALSConfig
+from tailor.options import LMOptions
 from tailor.topk import EXCLUDED, top_k
 
 K = 20
@@ -78,7 +79,7 @@ def parameters(options: LMOptions) -> int:
 def fit(catalogue: Catalogue, vectors: Vectors, trainable: Mask, settings: dict[str, Any]) -> tuple[IALS, NDArray[Any]]:
     """Fit text-prior iALS on train rows of the items ``trainable``; return it and every user's factor."""
     train = keep_items(catalogue.matrix(c.TRAIN), trainable)
-    engine = IALS(parse(IALSOptions, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
+    engine = IALS(parse(IALSConfig, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
     return engine, engine.fold_in(train)
 
 

@@ -41,7 +41,8 @@ from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Engine
 from tailor.models.listing import recommend
 from tailor.models.registry import build
-from tailor.options import HybridOptions, TuningOptions
+from tailor.hybrid.config import HybridOptions
+from tailor.options import TuningOptions
 from tailor.pipelines.tuning.search import flat, search
 
 K, N_TRIALS, NEWCOMERS = 20, 12, (1, 3, 5)

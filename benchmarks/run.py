@@ -21,7 +21,7 @@ from scipy import sparse
 
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import PlainIALS
-from tailor.options import IALSOptions
+from tailor.models.ials import IALSConfig
 from tailor.topk import top_k
 
 SEED, N_USERS, N_ITEMS, D, K, REPEATS = 0, 2_000, 2_000, 64, 20, 5
@@ -56,7 +56,7 @@ def fabricate() -> sparse.csr_matrix:
 
 def bench_fold_in(X: sparse.csr_matrix) -> tuple[float, float, float]:
     """Exact fold-in of every user against irspack's Cholesky user step, one thread each."""
-    options = IALSOptions(factors=D, iterations=3)
+    options = IALSConfig(factors=D, iterations=3)
     ours = PlainIALS(options, SEED).fit(X, np.ones(N_ITEMS, bool))
     peer = IALSRecommender(X, n_components=D, alpha0=0.1, reg=0.003, train_epochs=3, n_threads=1, random_seed=SEED)
     peer.start_learning()

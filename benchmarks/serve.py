@@ -31,7 +31,7 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.ials import IALS
-from tailor.options import IALSOptions
+from tailor.models.ials import IALSConfig
 from tailor.registry.publish import package_encoders
 from tailor.serving import recommender as serving
 from tailor.serving.recommender import Recommender, load_encoder
@@ -167,7 +167,7 @@ def large(n: int = 100_000, d: int = 128, seed: int = 0) -> dict[str, float]:
     factors = rng.normal(size=(n, d)).astype(np.float32)
     state = {"item_factors": factors, "feature_weights": np.zeros((0, d), np.float32), "n_items": np.array([n])}
     state |= {"gram": 0.1 * factors.astype(np.float64).T @ factors, "n_warm": np.array([n])}
-    engine = IALS.from_state(state, IALSOptions(factors=d))
+    engine = IALS.from_state(state, IALSConfig(factors=d))
     ids = np.array([f"i{at}" for at in range(n)], dtype=object)
     users = np.array([], dtype=object)
     served = Recommender(engine, np.append(users, "u"), ids, sparse.csr_matrix((1, n)), np.arange(n))

@@ -26,7 +26,7 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.listing import recommend
-from tailor.options import HybridOptions
+from tailor.hybrid.config import HybridOptions
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import drift, with_interactions
 

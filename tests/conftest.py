@@ -17,7 +17,7 @@ from tailor.data.cleaning import QualityReport, clean_interactions, clean_items,
 from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
 from tailor.data.split import split_interactions
 from tailor.hybrid.blend import SOURCES
-from tailor.options import CleaningOptions, ColumnOptions, SplitOptions
+from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
 from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,3 +1,3 @@
 """Tailor: recommenders for the long tail."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

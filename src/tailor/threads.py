@@ -11,9 +11,9 @@ T = TypeVar("T")
 BLOCK = 256
 
 
-def blocks(n: int) -> list[slice]:
-    """Return slices that cover n rows, in order."""
-    return [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+def blocks(n: int, size: int = BLOCK) -> list[slice]:
+    """Return slices of at most ``size`` rows that cover n rows, in order."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def in_threads(work: Callable[[slice], T], parts: list[slice]) -> Iterator[T]:

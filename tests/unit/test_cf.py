@@ -13,27 +13,30 @@ from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models import ials_torch
 from tailor.models.base import Engine
-from tailor.models.baselines import ImplicitALSOptions, ItemKNN, ItemKNNOptions, NoOptions
+from tailor.models.baselines import ImplicitALSConfig, ItemKNN, ItemKNNConfig, NoOptions
 from tailor.models.ease import EASE, ease_weights, penalty, pulled_ease_weights
 from tailor.models.ials import IALS, PlainIALS, fold_in
 from tailor.models.listing import recommend
 from tailor.models.registry import BASELINES, build
 from tailor.models.slit import Sequence
 from tailor.models.store import load_engines, save_engines
-from tailor.options import Boosts, EASEOptions, IALSOptions, SequenceOptions
+from tailor.hybrid.config import Boosts
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
+from tailor.models.slit import SLITConfig
 from tests.conftest import by_source
 
 FAST: dict[str, Any] = {
-    "implicit_als": ImplicitALSOptions(factors=8, iterations=5),
-    "irspack": IALSOptions(factors=8, iterations=5),
-    "irspack_features": IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
-    "item_knn": ItemKNNOptions(neighbours=20),
-    "ease": EASEOptions(regularization=20.0),
-    "text_ease": EASEOptions(regularization=20.0, text_pull=20.0),
-    "sequence": SequenceOptions(regularization=20.0, half_life=20.0),
+    "implicit_als": ImplicitALSConfig(factors=8, iterations=5),
+    "irspack": IALSConfig(factors=8, iterations=5),
+    "irspack_features": IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0),
+    "item_knn": ItemKNNConfig(neighbours=20),
+    "ease": EASEConfig(regularization=20.0),
+    "text_ease": EASEConfig(regularization=20.0, text_pull=20.0),
+    "sequence": SLITConfig(regularization=20.0, half_life=20.0),
     "hybrid": HybridEngineOptions(
-        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
-        ease=EASEOptions(regularization=20.0, text_pull=20.0),
+        ials=IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEConfig(regularization=20.0, text_pull=20.0),
         boosts=Boosts(cold_boost=0.1, tail_boost=0.1, popularity_debias=0.1),
     ),
 }
@@ -178,7 +181,7 @@ def test_fold_in_is_the_ridge_solution():
 def test_fold_in_equals_irspacks_cholesky_user_step():
     from irspack import IALSRecommender
 
-    X, o = random_history(), IALSOptions(factors=5, iterations=4, alpha=0.3, regularization=0.02, nu=0.8)
+    X, o = random_history(), IALSConfig(factors=5, iterations=4, alpha=0.3, regularization=0.02, nu=0.8)
     ours = PlainIALS(o).fit(X, np.ones(25, bool))
     peer = IALSRecommender(
         X, n_components=5, alpha0=0.3, reg=0.02, nu=0.8, train_epochs=4, n_threads=1, random_seed=0, solver_type="CG"
@@ -216,7 +219,7 @@ def gradient_norms(X, E, U, V, W, o):
 def test_the_torch_engine_finds_a_stationary_point_of_the_objective():
     X, rng = random_history(60, 20), np.random.default_rng(1)
     E = np.hstack([rng.normal(size=(20, 3)), np.ones((20, 1))])
-    o = IALSOptions(factors=4, alpha=0.2, regularization=0.05, lambda_item_feature=2.0, iterations=400)
+    o = IALSConfig(factors=4, alpha=0.2, regularization=0.05, lambda_item_feature=2.0, iterations=400)
     found = ials_torch.fit(X, E, o, seed=0)
     assert max(gradient_norms(X.toarray(), E, found.users, found.items, found.feature_weights, o)) < 1e-4
 
@@ -224,7 +227,7 @@ def test_the_torch_engine_finds_a_stationary_point_of_the_objective():
 def test_both_engines_reach_the_same_objective(tables):
     """The factors may be turned against each other; what they predict, and the text map, may not."""
     train, warm, E = tables.matrices["train"], tables.warm, tables.features
-    o = IALSOptions(factors=8, alpha=0.2, regularization=0.02, lambda_item_feature=1.0, iterations=60)
+    o = IALSConfig(factors=8, alpha=0.2, regularization=0.02, lambda_item_feature=1.0, iterations=60)
     irspack, own = (IALS(o.model_copy(update={"engine": e})).fit(train, warm, E) for e in ("irspack", "torch"))
     a, b = irspack.score(train[:50]), own.score(train[:50])
     assert np.corrcoef(a[:, warm].ravel(), b[:, warm].ravel())[0, 1] > 0.99
@@ -233,7 +236,7 @@ def test_both_engines_reach_the_same_objective(tables):
 
 def test_after_a_last_user_solve_fold_in_equals_the_training_factor():
     X = random_history(60, 20)
-    o = IALSOptions(engine="torch", factors=4, alpha=0.2, regularization=0.05, iterations=12)
+    o = IALSConfig(engine="torch", factors=4, alpha=0.2, regularization=0.05, iterations=12)
     engine = PlainIALS(o).fit(X, np.ones(20, bool))
     V = torch.from_numpy(engine.item_factors)
     ridge = o.regularization * (torch.from_numpy(np.diff(X.indptr).astype(float)) + o.alpha * 20) ** o.nu
@@ -253,7 +256,7 @@ def test_solving_in_small_blocks_changes_nothing(monkeypatch):
 @pytest.mark.parametrize("engine", ["irspack", "torch"])
 def test_a_strong_prior_puts_every_item_on_its_text(tables, engine):
     """With λ → ∞ what an item's own interactions say is drowned: v_i → W e_i."""
-    o = IALSOptions(engine=engine, factors=8, regularization=1e4, lambda_item_feature=1e-9, iterations=4)
+    o = IALSConfig(engine=engine, factors=8, regularization=1e4, lambda_item_feature=1e-9, iterations=4)
     found = IALS(o).fit(tables.matrices["train"], tables.warm, tables.features)
     E = np.hstack([tables.features, np.ones((len(tables.features), 1))])
     scale = np.abs(found.item_factors).max()
@@ -264,7 +267,7 @@ def test_a_strong_prior_puts_every_item_on_its_text(tables, engine):
 def test_a_silenced_text_map_is_plain_ials(tables, engine):
     """With ρ → ∞ W vanishes, and what is left is iALS without features."""
     train, warm = tables.matrices["train"], tables.warm
-    o = IALSOptions(engine=engine, factors=8, iterations=8, lambda_item_feature=1e12)
+    o = IALSConfig(engine=engine, factors=8, iterations=8, lambda_item_feature=1e12)
     muted, plain = IALS(o).fit(train, warm, tables.features), PlainIALS(o).fit(train, warm)
     assert np.abs(muted.item_factors[~warm]).max() < 1e-6
     np.testing.assert_allclose(muted.score(train[:9]), plain.score(train[:9]), rtol=1e-3, atol=1e-4)
@@ -285,13 +288,13 @@ def test_item_knn_is_the_cosine_of_implicit():
     theirs.fit(X, show_progress=False)
     expected = theirs.similarity.toarray()
     np.fill_diagonal(expected, 0.0)
-    found = ItemKNN(ItemKNNOptions(neighbours=60)).fit(sparse.csr_matrix(X), np.ones(60, bool))
+    found = ItemKNN(ItemKNNConfig(neighbours=60)).fit(sparse.csr_matrix(X), np.ones(60, bool))
     np.testing.assert_allclose(found.similarity.toarray(), expected, atol=1e-5)
 
 
 def test_item_knn_keeps_the_nearest_and_shrinks():
     X = sparse.csr_matrix(np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32))
-    found = ItemKNN(ItemKNNOptions(neighbours=1, shrinkage=2.0)).fit(X, np.ones(3, bool))
+    found = ItemKNN(ItemKNNConfig(neighbours=1, shrinkage=2.0)).fit(X, np.ones(3, bool))
     # Item 1 has 2 common users with item 0 (norms √2, √3) and 1 with item 2 (norm 1); the nearest is item 0.
     assert found.score(sparse.csr_matrix([[0.0, 1.0, 0.0]])).tolist() == [
         pytest.approx([2 / (np.sqrt(6) + 2), 0.0, 0.0], rel=1e-4)
@@ -323,7 +326,7 @@ def test_the_penalty_of_dropout_is_what_dropping_out_costs():
 def test_user_weights_make_users_alike():
     """With power 1 a user counts once, whatever the length of the history."""
     X = sparse.csr_matrix(np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.float32))
-    engine = EASE(EASEOptions(regularization=2.0, user_weight_power=1.0)).fit(X, np.ones(4, bool))
+    engine = EASE(EASEConfig(regularization=2.0, user_weight_power=1.0)).fit(X, np.ones(4, bool))
     weights = np.array([3 / 4, 3 / 2])  # the mean length is 3
     G = X.toarray().T @ np.diag(weights) @ X.toarray()
     np.testing.assert_allclose(engine.weights, ease_weights(G, np.full(4, 2.0)), rtol=1e-5)
@@ -372,7 +375,7 @@ def test_a_file_without_engines_is_refused(tmp_path):
 
 def test_an_item_that_joins_ease_is_what_a_cold_item_of_the_fit_is(tables):
     """Column M e / (1 - e'Ke), row κ/(λ + κ) e'K E' diag(q): of a cold item that the fit knew, they are its own."""
-    ease = EASE(EASEOptions(regularization=20.0, text_pull=10.0))
+    ease = EASE(EASEConfig(regularization=20.0, text_pull=10.0))
     ease.fit(tables.matrices["train"], tables.warm, tables.features)
     cold = int(np.flatnonzero(~tables.warm)[0])
     others = np.arange(len(tables.warm)) != cold
@@ -387,7 +390,7 @@ def test_an_item_that_joins_ease_is_what_a_cold_item_of_the_fit_is(tables):
 
 
 def test_an_item_that_joins_ials_is_w_e(tables):
-    model = IALS(IALSOptions(factors=8, iterations=3, lambda_item_feature=1.0))
+    model = IALS(IALSConfig(factors=8, iterations=3, lambda_item_feature=1.0))
     model.fit(tables.matrices["train"], tables.warm, tables.features)
     cold = int(np.flatnonzero(~tables.warm)[0])
     grown = model.with_new_items(tables.features[[cold]])
@@ -412,7 +415,7 @@ def histories(*rows: tuple[int, ...], n_items: int = 4) -> sparse.csr_matrix:
 
 
 def test_sequence_is_the_ridge_from_decayed_pasts_to_what_followed():
-    o = SequenceOptions(regularization=2.0, half_life=1.0, fit_half_life=1.0, window=2)
+    o = SLITConfig(regularization=2.0, half_life=1.0, fit_half_life=1.0, window=2)
     S, T = [], []
     for row in CHAIN:
         for at in range(len(row)):
@@ -433,10 +436,10 @@ def test_sequence_is_the_ridge_from_decayed_pasts_to_what_followed():
 def test_sequence_blocks_are_the_whole(monkeypatch):
     rng = np.random.default_rng(0)
     train = histories(*(tuple(rng.permutation(12)[: rng.integers(1, 12)]) for _ in range(50)), n_items=12)
-    whole = Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights
+    whole = Sequence(SLITConfig(window=5)).fit(train, np.ones(12, bool)).weights
     monkeypatch.setattr("tailor.models.slit._BLOCK", 5 * 7)
     np.testing.assert_allclose(
-        Sequence(SequenceOptions(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6
+        Sequence(SLITConfig(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6
     )
 
 
@@ -452,14 +455,14 @@ def test_sequence_finds_a_planted_chain_that_co_occurrence_cannot_see():
         scores[asked.nonzero()] = -np.inf
         return float((scores.argmax(axis=1) == following).mean())
 
-    assert right(Sequence(SequenceOptions(regularization=1.0))) == 1.0
-    assert right(EASE(EASEOptions(regularization=1.0))) < 0.8
+    assert right(Sequence(SLITConfig(regularization=1.0))) == 1.0
+    assert right(EASE(EASEConfig(regularization=1.0))) < 0.8
 
 
 def test_where_no_order_is_known_sequence_says_nothing(tables):
     train = tables.matrices["train"]
     plain = sparse.csr_matrix((train > 0).astype(np.float32))
-    assert not Sequence(SequenceOptions()).fit(plain, tables.warm).score(train[:5]).any()
+    assert not Sequence(SLITConfig()).fit(plain, tables.warm).score(train[:5]).any()
 
 
 def test_only_engines_that_read_order_see_it(fitted, tables):
@@ -472,4 +475,4 @@ def test_only_engines_that_read_order_see_it(fitted, tables):
 
 def test_a_catalogue_too_large_for_sequence_is_refused():
     with pytest.raises(BadInputError, match="4 items are more than max_items = 3"):
-        Sequence(SequenceOptions(max_items=3)).fit(histories(*CHAIN), np.ones(4, bool))
+        Sequence(SLITConfig(max_items=3)).fit(histories(*CHAIN), np.ones(4, bool))

@@ -5,7 +5,7 @@ import pytest
 from tailor.data.cleaning import QualityReport, as_id, clean_interactions, clean_items, clean_users
 from tailor.data.fabricate import planted_catalogue
 from tailor.errors import BadInputError
-from tailor.options import CleaningOptions, ColumnOptions
+from tailor.data.config import CleaningOptions, ColumnOptions
 
 COLUMNS = ColumnOptions(
     interactions={"user_id": "user", "item_id": "item", "value": "rating", "timestamp": "time"},

@@ -12,7 +12,7 @@ from tailor.hybrid.blend import MetaFeatures
 from tailor.hybrid.click import design, fit_click
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.metrics.probability import Tally, mae, rmse
-from tailor.options import ClickOptions
+from tailor.hybrid.config import ClickOptions
 
 THETA = np.array([-4.0, 1.2, 0.1, 0.3, 0.4, -0.5])
 

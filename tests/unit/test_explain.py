@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tailor.hybrid.explain import explain
 from tailor.hybrid.scorer import Hybrid
-from tailor.options import Boosts
+from tailor.hybrid.config import Boosts
 from tests.unit.test_cf import FAST, GATE
 
 

@@ -26,14 +26,10 @@ from tailor.hybrid.operating_point import (
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions, head
 from tailor.hybrid.selection import fit_sources, ladder, select_baselines
 from tailor.models.registry import BASELINES
-from tailor.options import (
-    Boosts,
-    EASEOptions,
-    HybridOptions,
-    IALSOptions,
-    MixtureOptions,
-    SequenceOptions,
-)
+from tailor.hybrid.config import Boosts, HybridOptions, BlendOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
+from tailor.models.slit import SLITConfig
 from tailor.pipelines.feature_engineering.nodes import order_histories
 from tests.conftest import by_source
 
@@ -119,8 +115,8 @@ def holdout(tables):
 @pytest.fixture(scope="module")
 def scorer(holdout, tables):
     options = HybridEngineOptions(
-        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
-        ease=EASEOptions(regularization=20, text_pull=20),
+        ials=IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEConfig(regularization=20, text_pull=20),
     )
     return Hybrid(options).fit(holdout.train, holdout.warm, tables.features)
 
@@ -161,7 +157,7 @@ def test_newcomers_reveal_their_first_items_in_time(tables):
 
 def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
     """Where text and behaviour share clusters, one item says more about a newcomer than popularity does."""
-    options = MixtureOptions(few_shot_lengths=[1, 5])
+    options = BlendOptions(few_shot_lengths=[1, 5])
     gate = fit_few_shot_weights(scorer, BlendWeights(), holdout, options, 10, 0)
     assert [longest for longest, _ in gate.newcomer] == [1, 5]
     for _, found in gate.newcomer:
@@ -175,7 +171,7 @@ def test_newcomers_weights_come_from_their_own_lists(scorer, holdout):
 )
 def test_few_users_weights_are_the_simplest_that_explain_them(planted, speak):
     cells = planted_cells(lambda z, told: sum(w * z[SOURCES.index(name)] for name, w in planted.items()), n_users=800)
-    found = choose_weights(cells, MixtureOptions(), 10, 0)
+    found = choose_weights(cells, BlendOptions(), 10, 0)
     assert np.abs(found).sum() == pytest.approx(1)
     assert SOURCES[int(np.abs(found).argmax())] == max(planted, key=planted.get)
     if speak:
@@ -194,7 +190,7 @@ def test_sources_are_standardised_over_warm_items(scorer, holdout):
 
 @pytest.fixture(scope="module")
 def cells(scorer, holdout):
-    return known_cells(scorer, holdout, MixtureOptions(fusions=["deep"]), 0)
+    return known_cells(scorer, holdout, BlendOptions(fusions=["deep"]), 0)
 
 
 def planted_cells(rule, n_users=3000, n_items=60, seed=0):
@@ -214,7 +210,7 @@ def planted_cells(rule, n_users=3000, n_items=60, seed=0):
 
 def test_softmax_finds_the_planted_weights():
     cells = planted_cells(lambda z, told: 1.2 * z[0] + 0.6 * z[1] - 0.6 * z[-1])
-    found = fusion.fit(cells, "linear", MixtureOptions(l2=0.0), 0)
+    found = fusion.fit(cells, "linear", BlendOptions(l2=0.0), 0)
     np.testing.assert_allclose(found.base, by_source(mf=0.5, text_mf=0.25, popular=-0.25), atol=0.05)
 
 
@@ -222,7 +218,7 @@ def test_a_gate_finds_planted_slopes_and_is_taken_where_they_are():
     def rule(z, told):
         return (1 + 0.8 * told.popularity) * z[0] + (1 - 0.8 * told.popularity) * z[1] + 0.5 * told.popularity
 
-    options = MixtureOptions(l2=0.0)
+    options = BlendOptions(l2=0.0)
     found = fusion.fit(planted_cells(rule), "gated", options, 0)
     np.testing.assert_allclose(found.by_popularity[:2] / found.base[:2], [0.8, -0.8], atol=0.15)
     assert found.bias / found.base[0] == pytest.approx(0.5, abs=0.15)
@@ -237,7 +233,7 @@ def test_the_simplest_member_stays_where_nothing_more_is_to_be_found():
     stayed = 0
     for seed in range(5):
         cells = planted_cells(lambda z, told: z[0] + z[1], n_users=1000, seed=seed)
-        kept, rows = choose_fusion(cells, MixtureOptions(), 10, 0)
+        kept, rows = choose_fusion(cells, BlendOptions(), 10, 0)
         assert [row["kept"] for row in rows] == [not kept.by_popularity.any(), bool(kept.by_popularity.any())]
         stayed += not kept.by_popularity.any()
     assert stayed >= 4
@@ -246,7 +242,7 @@ def test_the_simplest_member_stays_where_nothing_more_is_to_be_found():
 @pytest.mark.parametrize("kind", ["bilinear", "deep"])
 def test_members_that_read_sides_find_what_no_source_says(kind):
     cells = planted_cells(lambda z, told: z[0] + 2.0 * told.users @ told.items.T)
-    options = MixtureOptions(rank=8, epochs=60, l2=1e-5)
+    options = BlendOptions(rank=8, epochs=60, l2=1e-5)
     plain, found = (fusion.fit(cells, k, options, 0) for k in ("linear", kind))
     before, after = (np.nanmean(cells.measure(f.score(list(cells.z), cells.meta_features), 10)) for f in (plain, found))
     assert after > 1.5 * before
@@ -267,12 +263,12 @@ def test_what_is_learnt_is_what_is_served(kind, cells):
 
 
 def test_a_source_that_must_not_speak_stays_silent(cells):
-    assert fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",)).base[-1] == 0
+    assert fusion.fit(cells, "linear", BlendOptions(), 0, without=("popular",)).base[-1] == 0
 
 
 def test_a_source_that_tells_no_items_apart_has_no_weight(cells):
     assert cells.silent() == ("context", "profile")
-    found = fusion.fit(cells, "linear", MixtureOptions(), 0, climb_to=10).base
+    found = fusion.fit(cells, "linear", BlendOptions(), 0, climb_to=10).base
     assert found[[SOURCES.index(name) for name in cells.silent()]].tolist() == [0, 0]
 
 
@@ -288,7 +284,7 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
     def measured(base):
         return float(np.nanmean(cells.measure(BlendModel(base).score(list(cells.z), cells.meta_features), 10)))
 
-    start = fusion.fit(cells, "linear", MixtureOptions(), 0, without=("popular",))
+    start = fusion.fit(cells, "linear", BlendOptions(), 0, without=("popular",))
     free = np.array([name != "popular" for name in SOURCES])
     found, again = (fusion.coordinate_ascent(cells, start, 10, free) for _ in range(2))
     alone = [measured(only(name)) for name in SOURCES[:-1]]
@@ -301,7 +297,7 @@ def test_the_climb_ends_no_lower_than_the_loss_and_every_source_alone():
 def test_without_positives_all_that_speak_weigh_alike(cells):
     nothing = replace(cells, positives=sparse.csr_matrix(cells.positives.shape, dtype=np.float32))
     even = [(name not in cells.silent()) / 6 for name in SOURCES]
-    assert fusion.fit(nothing, "linear", MixtureOptions(), 0, climb_to=10).base.tolist() == pytest.approx(even)
+    assert fusion.fit(nothing, "linear", BlendOptions(), 0, climb_to=10).base.tolist() == pytest.approx(even)
 
 
 def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
@@ -317,14 +313,14 @@ def test_cells_are_the_scores_that_the_engine_gives(scorer, holdout, cells):
 
 
 def test_fewer_cells_are_fewer_users_and_the_same_ones(scorer, holdout):
-    options = MixtureOptions(max_cells=20 * int(holdout.candidates.sum()))
+    options = BlendOptions(max_cells=20 * int(holdout.candidates.sum()))
     small, again = (known_cells(scorer, holdout, options, 0) for _ in range(2))
     assert small.z.shape[1] == 20
     np.testing.assert_array_equal(small.z, again.z)
 
 
 def test_the_price_lists_start_at_the_accuracy_ranking(scorer, holdout):
-    options = MixtureOptions(shifts=[0.0, 0.5], max_price=0.05, max_tail_price=0.02, steps=4)
+    options = BlendOptions(shifts=[0.0, 0.5], max_price=0.05, max_tail_price=0.02, steps=4)
     fitted = fit_gate(scorer, holdout, options, 10, 0)
     prices = {boost: [r for r in fitted.prices if r["boost"] == boost] for boost in ("cold_boost", "tail_boost")}
     assert [row["value"] for row in prices["cold_boost"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -385,7 +381,7 @@ def test_everybody_gets_the_mean_of_what_users_get(scorer, holdout):
 
 @pytest.mark.parametrize("kind", ["gated", "bilinear", "deep"])
 def test_everybody_gets_something_by_every_member_of_the_family(kind, scorer, holdout):
-    options = MixtureOptions(fusions=[kind], epochs=2)
+    options = BlendOptions(fusions=[kind], epochs=2)
     gate, _ = fit_weights(known_cells(scorer, holdout, options, 0), holdout, options, 10, 0)
     found = scorer.with_gate(gate).population_score()
     assert found.shape == (holdout.train.shape[1],)
@@ -394,7 +390,7 @@ def test_everybody_gets_something_by_every_member_of_the_family(kind, scorer, ho
 
 
 def test_less_of_what_everybody_gets_covers_more(scorer, holdout):
-    options = MixtureOptions(shifts=[0.0], steps=4)
+    options = BlendOptions(shifts=[0.0], steps=4)
     cells = known_cells(scorer, holdout, options, 0)
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
     _, boosts, prices = fit_shift(scorer, gate, cells, holdout, options, 3)
@@ -425,7 +421,7 @@ def test_new_items_get_of_everybody_what_those_with_similar_texts_get(scorer, ta
 
 
 def test_a_dial_that_reaches_twice_as_far_has_its_price_at_half_the_setting(scorer, holdout):
-    options = MixtureOptions(shifts=[0.0], steps=4)
+    options = BlendOptions(shifts=[0.0], steps=4)
     cells = known_cells(scorer, holdout, options, 0)
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
     wide = scorer.with_boosts(Boosts(tail_boost_scale=2.0, cold_boost_scale=2.0))
@@ -447,13 +443,13 @@ def test_how_far_dials_reach_is_configured(tables, holdout):
 
 
 def test_the_shift_is_the_most_accurate_one(scorer, holdout):
-    options = MixtureOptions(shifts=[0.0, 50.0], steps=1)
+    options = BlendOptions(shifts=[0.0, 50.0], steps=1)
     cells = known_cells(scorer, holdout, options, 0)
     gate, _ = fit_weights(cells, holdout, options, 10, 0)
     # Fifty deviations would list nothing but cold items.
     assert fit_shift(scorer, gate, cells, holdout, options, 10)[0].shift == 0.0
     # Far below the warm items nothing changes any more: of equally accurate shifts the largest is taken.
-    options = MixtureOptions(shifts=[-1000.0, -900.0], steps=1)
+    options = BlendOptions(shifts=[-1000.0, -900.0], steps=1)
     assert fit_shift(scorer, gate, cells, holdout, options, 10)[0].shift == -900.0
 
 
@@ -474,8 +470,8 @@ def test_strangers_get_the_popular_items(scorer, holdout):
 
 
 def test_a_large_catalogue_does_without_quadratic_arms(tables, holdout):
-    ials = IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0)
-    small = {"ease": EASEOptions(max_items=10), "sequence": SequenceOptions(max_items=10)}
+    ials = IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0)
+    small = {"ease": EASEConfig(max_items=10), "sequence": SLITConfig(max_items=10)}
     with pytest.raises(BadInputError, match=r"set hybrid_cf.without: \[ease\]"):
         Hybrid(HybridEngineOptions(ials=ials, **small)).fit(holdout.train, holdout.warm, tables.features)
     with pytest.raises(BadInputError, match=r"set hybrid_cf.without: \[sequence\]"):

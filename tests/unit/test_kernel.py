@@ -12,7 +12,10 @@ from tailor.hybrid.scorer import Hybrid
 from tailor.models.ease import EASE
 from tailor.models.ials import IALS
 from tailor.models.slit import Sequence
-from tailor.options import EASEOptions, IALSOptions, KernelOptions, SequenceOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
+from tailor.hybrid.config import ColdItemOptions
+from tailor.models.slit import SLITConfig
 from tests.unit.test_cf import FAST, GATE
 
 
@@ -26,7 +29,7 @@ def kernel_of(a, b, width):
 
 
 def test_shares_are_the_ridge_solution():
-    E, o = unit_rows(12), KernelOptions(width=0.7, ridge=0.2)
+    E, o = unit_rows(12), ColdItemOptions(width=0.7, ridge=0.2)
     kernel = TextKernel(o, E, np.arange(9))
     y = np.random.default_rng(1).normal(size=(9, 3))
     K = kernel_of(E[:9], E[:9], 0.7) + 0.2 * np.eye(9)
@@ -36,14 +39,14 @@ def test_shares_are_the_ridge_solution():
 
 def test_blocks_are_the_whole(monkeypatch):
     E, y = unit_rows(30), np.random.default_rng(1).normal(size=(20, 2))
-    kernel = TextKernel(KernelOptions(), E, np.arange(20))
+    kernel = TextKernel(ColdItemOptions(), E, np.arange(20))
     whole = kernel.predict(E[20:], y)
     monkeypatch.setattr("tailor.hybrid.cold_items._CELLS", 3 * 20)
     np.testing.assert_allclose(kernel.predict(E[20:], y), whole, atol=1e-5)
 
 
 def test_left_out_is_a_fit_without_the_item():
-    E, y, o = unit_rows(10), np.random.default_rng(1).normal(size=(10, 2)), KernelOptions(width=0.7, ridge=0.2)
+    E, y, o = unit_rows(10), np.random.default_rng(1).normal(size=(10, 2)), ColdItemOptions(width=0.7, ridge=0.2)
     found = TextKernel(o, E, np.arange(10)).left_out(y)
     for j in range(10):
         others = np.delete(np.arange(10), j)
@@ -57,35 +60,35 @@ def test_limits(seed):
     """Without a ridge a twin of a known item is that item; under a huge one nothing is left."""
     E = unit_rows(8, seed=seed)
     y = np.random.default_rng(seed).normal(size=(8, 2))
-    close = TextKernel(KernelOptions(width=4.0, ridge=1e-4), E, np.arange(8)).predict(E[[2]], y)
+    close = TextKernel(ColdItemOptions(width=4.0, ridge=1e-4), E, np.arange(8)).predict(E[[2]], y)
     np.testing.assert_allclose(close[0], y[2], atol=5e-3)
-    assert np.abs(TextKernel(KernelOptions(ridge=1e9), E, np.arange(8)).predict(E[[2]], y)).max() < 1e-6
+    assert np.abs(TextKernel(ColdItemOptions(ridge=1e9), E, np.arange(8)).predict(E[[2]], y)).max() < 1e-6
 
 
 def test_of_too_many_items_the_best_known_speak():
-    kernel = TextKernel.on(KernelOptions(max_items=2), unit_rows(5), np.array([3, 0, 9, 4, 0]))
+    kernel = TextKernel.on(ColdItemOptions(max_items=2), unit_rows(5), np.array([3, 0, 9, 4, 0]))
     assert kernel.landmarks.tolist() == [2, 3]
 
 
 def test_a_shorter_embedding_lacks_its_last_dimensions():
     E = unit_rows(8)
-    kernel, y = TextKernel(KernelOptions(), E, np.arange(7)), np.ones((7, 1))
+    kernel, y = TextKernel(ColdItemOptions(), E, np.arange(7)), np.ones((7, 1))
     wide = E[[7]].copy()
     wide[:, 4:] = 0
     np.testing.assert_array_equal(kernel.predict(E[[7], :4], y), kernel.predict(wide, y))
 
 
 def test_nothing_is_known():
-    kernel = TextKernel.on(KernelOptions(), unit_rows(4), np.zeros(4, np.int64))
+    kernel = TextKernel.on(ColdItemOptions(), unit_rows(4), np.zeros(4, np.int64))
     assert kernel.predict(unit_rows(2), np.zeros((0, 3))).tolist() == [[0.0] * 3] * 2
 
 
 @pytest.mark.parametrize(
     "engine",
     [
-        IALS(IALSOptions(factors=8, iterations=5)),
-        EASE(EASEOptions(regularization=20.0, text_pull=5.0)),
-        Sequence(SequenceOptions(regularization=20.0)),
+        IALS(IALSConfig(factors=8, iterations=5)),
+        EASE(EASEConfig(regularization=20.0, text_pull=5.0)),
+        Sequence(SLITConfig(regularization=20.0)),
     ],
     ids=["ials", "ease", "sequence"],
 )
@@ -94,7 +97,7 @@ def test_a_cold_item_scores_as_the_mixture_of_the_known_ones(engine, tables):
     train, cold = tables.matrices["train"], np.flatnonzero(~tables.warm)
     fitted = engine.fit(train, tables.warm, tables.features)
     counts = np.bincount(train.indices, minlength=train.shape[1])
-    kernel = TextKernel.on(KernelOptions(), tables.features, counts)
+    kernel = TextKernel.on(ColdItemOptions(), tables.features, counts)
     before = fitted.score(train[:20])
     after = fitted.impute_cold_items(cold, tables.features[cold], kernel).score(train[:20])
     expected = kernel.predict(tables.features[cold], before[:, kernel.landmarks].T).T
@@ -134,7 +137,7 @@ def test_a_wider_ridge_smooths_more():
     E = unit_rows(20)
     y = np.random.default_rng(0).normal(size=(20, 1))
     norms = [
-        float(np.abs(TextKernel(KernelOptions(ridge=r), E, np.arange(20)).predict(E, y)).sum())
+        float(np.abs(TextKernel(ColdItemOptions(ridge=r), E, np.arange(20)).predict(E, y)).sum())
         for r in (0.1, 1.0, 10.0)
     ]
     assert all(a > b for a, b in pairwise(norms))

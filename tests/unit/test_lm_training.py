@@ -24,14 +24,7 @@ from tailor.lm.objective import (
     build_objective,
 )
 from tailor.lm.trainer import TrainingData, ridge_head, tune
-from tailor.options import (
-    AugmentationOptions,
-    EncoderOptions,
-    LMOptions,
-    MaskedLMOptions,
-    ObjectiveOptions,
-    PeftOptions,
-)
+from tailor.options import AugmentationOptions, EncoderOptions, LMOptions, MaskedLMOptions, ObjectiveOptions, PeftOptions
 
 ENCODER = EncoderOptions(max_length=16, batch_size=8)
 

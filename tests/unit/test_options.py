@@ -3,7 +3,8 @@ from pydantic import ValidationError
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError
-from tailor.options import ColumnOptions, LMOptions, ProjectOptions, SplitOptions
+from tailor.data.config import ColumnOptions, SplitOptions
+from tailor.options import LMOptions, ProjectOptions
 
 
 def test_misspelt_key_names_the_path_and_a_suggestion():

@@ -7,7 +7,7 @@ import pytest
 
 from tailor.evaluation.promotion import Evidence, decide
 from tailor.metrics.significance import paired_bootstrap
-from tailor.options import PromotionOptions
+from tailor.evaluation.config import PromotionOptions
 
 RULES = PromotionOptions()
 

@@ -9,7 +9,8 @@ from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.models.baselines import NoOptions, Popular
-from tailor.options import EASEOptions, IALSOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
 from tailor.serving.mlflow_model import COLUMNS, PARAMS, read_requests, signature
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
@@ -19,8 +20,8 @@ from tests.conftest import by_source
 @pytest.fixture(scope="module")
 def recommender(tables) -> Recommender:
     options = HybridEngineOptions(
-        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
-        ease=EASEOptions(regularization=20.0, text_pull=20.0),
+        ials=IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEConfig(regularization=20.0, text_pull=20.0),
     )
     gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.25, popular=0.25)), shift=0.5)
     train = tables.matrices["train"]

@@ -19,7 +19,10 @@ from tailor.hybrid.operating_point import fit_weights, known_cells
 from tailor.hybrid.scorer import Hybrid
 from tailor.models.contextual import Context
 from tailor.models.demographic import Profile
-from tailor.options import ContextRidgeOptions, MixtureOptions, ProfileRidgeOptions, SideFeatureOptions
+from tailor.models.contextual import ContextualConfig
+from tailor.hybrid.config import BlendOptions
+from tailor.models.demographic import DemographicConfig
+from tailor.data.config import SideFeatureOptions
 from tailor.pipelines.feature_engineering.nodes import encode_side_features
 from tailor.serving.mlflow_model import read_requests
 from tailor.serving.recommender import Recommender
@@ -127,7 +130,7 @@ def test_profile_is_ridge_regression_of_what_is_not_popular_anyway():
     R = sparse.csr_matrix((rng.random((30, 7)) < 0.4).astype(np.float32))
     X = rng.normal(size=(30, 3)).astype(np.float32)
     X[:5] = 0
-    found = Profile(ProfileRidgeOptions(regularization=2.0), 0, X).fit(R, np.ones(7, bool))
+    found = Profile(DemographicConfig(regularization=2.0), 0, X).fit(R, np.ones(7, bool))
     known = np.diff(R.indptr) > 0
     p = R[known].toarray().mean(axis=0)
     B = np.linalg.solve(X[known].T @ X[known] + 2 * np.eye(3), X[known].T @ (R[known].toarray() - p))
@@ -141,9 +144,9 @@ def test_profile_is_ridge_regression_of_what_is_not_popular_anyway():
 
 def test_without_profiles_it_says_nothing(tables):
     train = tables.matrices["train"]
-    assert not Profile(ProfileRidgeOptions()).fit(train, tables.warm).score(train[:3]).any()
+    assert not Profile(DemographicConfig()).fit(train, tables.warm).score(train[:3]).any()
     with pytest.raises(BadInputError, match="there are 500 profiles of"):
-        Profile(ProfileRidgeOptions(), 0, np.zeros((500, 1), np.float32)).fit(train[:100], tables.warm)
+        Profile(DemographicConfig(), 0, np.zeros((500, 1), np.float32)).fit(train[:100], tables.warm)
 
 
 def test_a_planted_profile_serves_strangers(tables, planted):
@@ -258,7 +261,7 @@ def test_context_is_ridge_regression_of_single_interactions():
         np.zeros((3, 1), np.float32),
     )
     train = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [0, 0, 0]], np.float32))  # the last row is held out
-    found = Context(ContextRidgeOptions(regularization=2.0), 0, told).fit(train, np.ones(3, bool))
+    found = Context(ContextualConfig(regularization=2.0), 0, told).fit(train, np.ones(3, bool))
     X, E = np.array([[0.5], [-0.5], [0.5], [0.5]]), np.eye(3)[[0, 1, 0, 2]]
     B = np.linalg.solve(X.T @ X + 2 * np.eye(1), X.T @ (E - E.mean(axis=0)))
     np.testing.assert_allclose(found.weights, B, rtol=1e-5, atol=1e-7)
@@ -271,7 +274,7 @@ def test_context_is_ridge_regression_of_single_interactions():
 
 def test_without_contexts_it_says_nothing(tables):
     train = tables.matrices["train"]
-    assert not Context(ContextRidgeOptions()).fit(train, tables.warm).score(train[:3]).any()
+    assert not Context(ContextualConfig()).fit(train, tables.warm).score(train[:3]).any()
 
 
 def test_the_gate_finds_what_the_moment_is_worth(tables, planted):
@@ -286,9 +289,9 @@ def test_the_gate_finds_what_the_moment_is_worth(tables, planted):
         tables.matrices["train"], tables.matrices["validation"], tables.items, 0, told=replace(told, asked=asked)
     )
     scorer = Hybrid(FAST["hybrid"], told=h.told).fit(h.train, h.warm, tables.features)
-    cells = known_cells(scorer, h, MixtureOptions(fusions=["linear"]), 0)
+    cells = known_cells(scorer, h, BlendOptions(fusions=["linear"]), 0)
     assert "context" not in cells.silent()
-    gate, _ = fit_weights(cells, h, MixtureOptions(fusions=["linear"]), 10, 0)
+    gate, _ = fit_weights(cells, h, BlendOptions(fusions=["linear"]), 10, 0)
     assert gate.warm.base[SOURCES.index("context")] > 0
 
 

@@ -10,7 +10,7 @@ from tailor.data.buckets import head_items, item_table, user_table
 from tailor.data.interactions import binary, first_of_each_row, recency, split_matrix
 from tailor.data.split import pseudo_cold, split_interactions
 from tailor.errors import BadInputError
-from tailor.options import SplitOptions
+from tailor.data.config import SplitOptions
 
 PLAIN = SplitOptions(cold_items=0.0, new_users=0.0)
 

@@ -16,7 +16,7 @@ from tailor.data.text import (
 )
 from tailor.errors import ConfigurationError
 from tailor.lm.augment import drop_pieces
-from tailor.options import CategoryOptions, TextOptions
+from tailor.data.config import CategoryOptions, TextOptions
 
 MISSING = TextOptions().missing
 

@@ -13,16 +13,18 @@ from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.models.baselines import NoOptions, Popular
 from tailor.models.ials import IALS
-from tailor.options import EASEOptions, IALSOptions, SequenceOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
+from tailor.models.slit import SLITConfig
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 from tailor.serving.update import drift, with_interactions
 from tests.conftest import by_source
 
 OPTIONS = HybridEngineOptions(
-    ials=IALSOptions(factors=8, iterations=16, lambda_item_feature=1.0),
-    ease=EASEOptions(regularization=20.0, text_pull=20.0),
-    sequence=SequenceOptions(regularization=20.0),
+    ials=IALSConfig(factors=8, iterations=16, lambda_item_feature=1.0),
+    ease=EASEConfig(regularization=20.0, text_pull=20.0),
+    sequence=SLITConfig(regularization=20.0),
 )
 GATE = BlendWeights(
     warm=BlendModel(by_source(mf=0.4, ease=0.2, sequence=0.2, text=0.1, popular=0.1)), cold=by_source(mf=1)

@@ -13,7 +13,8 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.options import EASEOptions, IALSOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
 from tailor.serving import items as items_module
 from tailor.serving.champion import Champion
 from tailor.serving.http import create_app
@@ -44,7 +45,7 @@ class Planted:
 @pytest.fixture(scope="module")
 def served(tables, planted) -> Recommender:
     options = HybridEngineOptions(
-        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEOptions(text_pull=20.0)
+        ials=IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0), ease=EASEConfig(text_pull=20.0)
     )
     gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.25, text=0.15, popular=0.1)), shift=0.5)
     ids, train = tables.items["item_id"], tables.matrices["train"]

@@ -7,9 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailor import columns as c
+from tailor.data.config import SplitOptions
 from tailor.data.hashing import seeded_hash
 from tailor.data.split import pseudo_cold
-from tailor.options import SplitOptions
+
+#: Share of the train interactions that the head holds, unless ``data_processing.head_share`` says otherwise.
+HEAD_SHARE = 0.8
 
 
 def head_items(n_train: NDArray[Any], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:

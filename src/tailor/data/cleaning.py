@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.config import CleaningOptions, ColumnOptions
 from tailor.errors import BadInputError, did_you_mean
-from tailor.options import CleaningOptions, ColumnOptions
 
 #: How many row numbers a report names per kind of defect.
 EXAMPLES = 5

@@ -1,5 +1,7 @@
 """Masks over items and matrices restricted to them."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import seeded_hash
+from tailor.data.ids import IdMap
 
 Mask = NDArray[np.bool_]
 
@@ -67,7 +70,7 @@ def recency(history: sparse.csr_matrix, half_life: float) -> sparse.csr_matrix:
 def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:
     """Return the 0/1 matrix (n_items, n_categories) of a long table item_id, category; categories in sorted order."""
     names = pd.Index(np.sort(categories[c.CATEGORY].unique()))
-    rows = pd.Index(items[c.ITEM]).get_indexer(pd.Index(categories[c.ITEM]))
+    rows = IdMap(items[c.ITEM]).indices(categories[c.ITEM])
     columns = names.get_indexer(pd.Index(categories[c.CATEGORY]))
     ones = np.ones(len(rows), dtype=np.float32)
     return sparse.csr_matrix((ones, (rows, columns)), shape=(len(items), len(names)))
@@ -81,39 +84,94 @@ def keep_items(matrix: sparse.csr_matrix, keep: Mask) -> sparse.csr_matrix:
     return kept
 
 
-def first_of_each_row(places: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
+def keep_users(matrix: sparse.csr_matrix, users: NDArray[np.int64]) -> sparse.csr_matrix:
+    """Return the matrix with all other rows emptied; the shape stays."""
+    stays = np.zeros(matrix.shape[0], dtype=np.float32)
+    stays[users] = 1.0
+    kept = sparse.csr_matrix(sparse.diags(stays) @ matrix)
+    kept.eliminate_zeros()
+    kept.sort_indices()
+    return kept
+
+
+def restrict_order(order: sparse.csr_matrix | None, cells: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    """Return the places of the stored ``cells`` (U, n_items); None where no order is known.
+
+    Args:
+        order: places of at least these cells in each user's order, from 1; None or empty: the order is not known.
+        cells: 0/1.
+    """
+    if order is None or not order.nnz:
+        return None
+    restricted = sparse.csr_matrix(order.multiply(binary(cells)), dtype=np.float32)
+    restricted.sort_indices()
+    return restricted
+
+
+def empty_rows(n_rows: int, n_columns: int) -> sparse.csr_matrix:
+    """Return a matrix without a cell."""
+    nothing = (np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(n_rows + 1, np.int64))
+    return sparse.csr_matrix(nothing, shape=(n_rows, n_columns))
+
+
+def first_of_each_row(order: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     """Return the n entries with the smallest values of each row, with their values: a history revealed in order.
 
     Args:
-        places: (U, n_items), values order a row's items.
+        order: (U, n_items), values order a row's items.
+        n: entries of each row.
     """
-    row = np.repeat(np.arange(places.shape[0]), np.diff(places.indptr))
-    order = np.lexsort((places.data, row))
-    rank = np.arange(len(row)) - places.indptr[row[order]]
-    chosen = order[rank < n]
-    values = places.data[chosen].astype(np.float32)
-    return sparse.csr_matrix((values, (row[chosen], places.indices[chosen])), shape=places.shape)
+    row = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr))
+    sorted_cells = np.lexsort((order.data, row))
+    rank = np.arange(len(row)) - order.indptr[row[sorted_cells]]
+    chosen = sorted_cells[rank < n]
+    values = order.data[chosen].astype(np.float32)
+    return sparse.csr_matrix((values, (row[chosen], order.indices[chosen])), shape=order.shape)
 
 
 def split_matrix(
-    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: str, positions: bool = False
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, splits: Collection[str]
 ) -> sparse.csr_matrix:
-    """Return the 0/1 matrix of one split, shape (n_users, n_items), float32, sorted indices.
+    """Return the 0/1 matrix of some splits (n_users, n_items), float32, sorted indices.
+
+    Args:
+        interactions: with user_id, item_id and split.
+        users: the user table.
+        items: the item table.
+        splits: labels.
+    """
+    rows = interactions[interactions[c.SPLIT].isin(splits)]
+    return _matrix(rows, users, items, np.ones(len(rows), dtype=np.float32))
+
+
+def order_matrix(
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, splits: Collection[str]
+) -> sparse.csr_matrix:
+    """Return the place of each row of some splits in its user's order, from 1 (n_users, n_items).
+
+    By time, ties and rows without time by a hash.
 
     Args:
         interactions: with user_id, item_id, split, and timestamp where there is one.
-        positions: store 1 + the place in the user's order instead of 1, so that "the first n items" can be revealed.
+        users: the user table.
+        items: the item table.
+        splits: labels.
     """
-    rows = interactions[interactions[c.SPLIT] == split]
-    user = pd.Index(users[c.USER]).get_indexer(pd.Index(rows[c.USER]))
-    item = pd.Index(items[c.ITEM]).get_indexer(pd.Index(rows[c.ITEM]))
-    values = np.ones(len(rows), dtype=np.float32)
-    if positions:
-        time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
-        order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, user))
-        starts = np.r_[True, np.diff(user[order]) != 0]
-        place = np.arange(len(rows)) - np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
-        values[order] = place + 1
+    rows = interactions[interactions[c.SPLIT].isin(splits)]
+    user = IdMap(users[c.USER]).indices(rows[c.USER])
+    time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
+    order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, user))
+    starts = np.r_[True, np.diff(user[order]) != 0]
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
+    places = np.ones(len(rows), dtype=np.float32)
+    places[order] = np.arange(len(rows)) - first + 1
+    return _matrix(rows, users, items, places)
+
+
+def _matrix(
+    rows: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, values: NDArray[np.float32]
+) -> sparse.csr_matrix:
+    user, item = IdMap(users[c.USER]).indices(rows[c.USER]), IdMap(items[c.ITEM]).indices(rows[c.ITEM])
     matrix = sparse.csr_matrix((values, (user, item)), shape=(len(users), len(items)), dtype=np.float32)
     matrix.sort_indices()
     return matrix

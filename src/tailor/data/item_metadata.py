@@ -136,6 +136,15 @@ class ItemMetadata:
         """Return some of the items."""
         return self._parts(self.table.iloc[rows].reset_index(drop=True), [self], rows)
 
+    def with_rows(self, rows: NDArray[np.int64], other: "ItemMetadata") -> "ItemMetadata":
+        """Return the same items, of which ``rows`` (a,) are what ``other`` says; columns that it lacks stay."""
+        table = self.table.copy()
+        for name in other.table:
+            column = table[name].to_numpy(copy=True)
+            column[rows] = other.table[name].to_numpy()
+            table[name] = column
+        return replace(self, table=table)
+
     def concat(self, other: "ItemMetadata") -> "ItemMetadata":
         """Return these items and more behind them."""
         return self._parts(pd.concat([self.table, other.table], ignore_index=True), [self, other], None)

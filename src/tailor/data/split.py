@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailor import columns as c
+from tailor.data.config import SplitOptions
 from tailor.data.hashing import Hashes, seeded_hash
 from tailor.errors import BadInputError
-from tailor.options import SplitOptions
 
 
 def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:

@@ -8,9 +8,9 @@ import string
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.config import CategoryOptions, TextOptions
 from tailor.data.hashing import seeded_hash
 from tailor.errors import ConfigurationError, did_you_mean
-from tailor.options import CategoryOptions, TextOptions
 
 _SPACE = re.compile(r"\s+")
 Pieces = list[list[str]]

@@ -1,7 +1,7 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,26 +10,27 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
-from tailor.data.interactions import bucket_items, first_of_each_row, keep_items
-from tailor.evaluation.protocol import EvalProtocol, positives
+from tailor.data.ids import IdMap
+from tailor.data.interactions import bucket_items, keep_items
+from tailor.evaluation.config import ListOptions
+from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
 from tailor.evaluation.ranking import groups, to_frame, to_lists
 from tailor.evaluation.tables import Content, accuracy_rows, beyond_accuracy_rows, exposure_rows
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.probability import Tally
 from tailor.metrics.significance import holm, paired_bootstrap, verdict
-from tailor.models.base import Engine
+from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
-from tailor.options import EvaluationOptions
 
-Engines = dict[str, Engine[Any]]
+Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
 
 
 class ClickModel(Protocol):
     """What predicts click probabilities."""
 
-    def click_probability(self, history: Matrix, horizon: float, users: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return probabilities (B, n_items) for histories (B, n_items) of users (B,)."""
+    def click_probability(self, query: Query, horizon: float) -> NDArray[np.float64]:
+        """Return probabilities (B, n_items)."""
         ...
 
 
@@ -38,55 +39,48 @@ MIN_LENGTH = 20
 N_HISTORY = "n_history"
 
 
-def list_length(options: EvaluationOptions) -> int:
+def list_length(options: ListOptions) -> int:
     """Return the length of every list."""
     return max(MIN_LENGTH, *options.k)
 
 
 def list_known_users(
-    engines: Engines,
+    models: Models,
     protocol: EvalProtocol,
     split: str,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    options: EvaluationOptions,
+    options: ListOptions,
     seed: int,
 ) -> pd.DataFrame:
     """Return the lists of every user that is not new, for all models and candidate sets, in long form."""
     known = np.flatnonzero(users[c.BUCKET] != "new")
-    history, seen, ties = protocol.history[known], protocol.seen[known], tie_ranks(seed, items[c.ITEM])
+    query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
     frames = []
-    for name, engine in engines.items():
-        found = recommend(
-            engine, known, history, seen, protocol.candidates, list_length(options), ties, options.block_users
-        )
-        for candidates, lists in found.items():
-            frame = to_frame(lists, known, users[c.USER], items[c.ITEM])
+    for name, model in models.items():
+        lists = recommend(model, query, seen, protocol.candidates, list_length(options), ties, options.block_users)
+        for candidates, of_set in lists.items():
+            frame = to_frame(of_set, known, users[c.USER], items[c.ITEM])
             frames.append(frame.assign(**{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
     return pd.concat(frames, ignore_index=True)
 
 
-def _warm_places(new_user: Matrix, items: pd.DataFrame) -> Matrix:
-    return keep_items(new_user, ~bucket_items(items, c.COLD))
-
-
 def list_new_users(
-    engines: Engines, new_user: Matrix, users: pd.DataFrame, items: pd.DataFrame, options: EvaluationOptions, seed: int
+    models: Models,
+    protocol: NewUserProtocol,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: ListOptions,
+    seed: int,
 ) -> pd.DataFrame:
-    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history.
-
-    Args:
-        new_user: places in each new user's own order (U, n_items), from 1.
-    """
-    new = np.flatnonzero(users[c.BUCKET] == "new")
-    places, ties = _warm_places(new_user, items)[new], tie_ranks(seed, items[c.ITEM])
-    warm = {c.WARM: ~bucket_items(items, c.COLD)}
+    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history."""
+    ties, warm = tie_ranks(seed, items[c.ITEM]), {c.WARM: ~bucket_items(items, c.COLD)}
     frames = []
-    for n in options.new_user_history if len(new) else ():
-        history = first_of_each_row(places, n)
-        for name, engine in engines.items():
-            found = recommend(engine, new, history, history, warm, list_length(options), ties, options.block_users)
-            frame = to_frame(found[c.WARM], new, users[c.USER], items[c.ITEM])
+    for n in options.new_user_history if len(protocol.users) else ():
+        query = protocol.revealed(n)
+        for name, model in models.items():
+            lists = recommend(model, query, query.history, warm, list_length(options), ties, options.block_users)
+            frame = to_frame(lists[c.WARM], protocol.users, users[c.USER], items[c.ITEM])
             frames.append(frame.assign(**{c.MODEL: name}, n_history=n))
     columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
@@ -97,7 +91,7 @@ def measure_known_users(
     protocols: dict[str, tuple[EvalProtocol, Matrix]],
     users: pd.DataFrame,
     items: pd.DataFrame,
-    options: EvaluationOptions,
+    options: ListOptions,
 ) -> pd.DataFrame:
     """Measure accuracy and exposure of every list set.
 
@@ -206,7 +200,7 @@ def measure_beyond_accuracy(
     for model, frame in groups(mixed, [c.MODEL]):
         who, lists = to_lists(frame, users[c.USER], items[c.ITEM], k)
         wanted = positives(counted, protocol, c.MIXED)[who]
-        past, seen, allowed = protocol.history[who], protocol.seen[who], protocol.candidates[c.MIXED]
+        past, seen, allowed = protocol.histories.history[who], protocol.seen[who], protocol.candidates[c.MIXED]
         rows = beyond_accuracy_rows(lists, wanted, past, seen, allowed, user_bucket[who], content, k)
         frames.append(rows.assign(**{c.MODEL: model[0], c.SPLIT: c.TEST, c.CANDIDATES: c.MIXED}))
     return pd.concat(frames, ignore_index=True)
@@ -214,21 +208,19 @@ def measure_beyond_accuracy(
 
 def measure_new_users(
     recommendations: pd.DataFrame,
-    new_user: Matrix,
+    protocol: NewUserProtocol,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    options: EvaluationOptions,
+    options: ListOptions,
 ) -> pd.DataFrame:
     """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …"""
-    places = _warm_places(new_user, items)
-    item_bucket = items[c.BUCKET].to_numpy(dtype=str)
+    item_bucket, row_of = items[c.BUCKET].to_numpy(dtype=str), IdMap(protocol.users)
     frames = []
     for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
-        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
-        hidden = sparse.csr_matrix(places - first_of_each_row(places, int(n)))
-        hidden.eliminate_zeros()
-        one_bucket: NDArray[np.str_] = np.full(len(who), f"new_{n}")
-        rows = accuracy_rows(lists, hidden[who], item_bucket, one_bucket, options.k)
+        user_index, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
+        positives_of = protocol.hidden(int(n))[row_of.indices(user_index)]
+        one_bucket: NDArray[np.str_] = np.full(len(user_index), f"new_{n}")
+        rows = accuracy_rows(lists, positives_of, item_bucket, one_bucket, options.k)
         rows["user_bucket"] = f"new_{n}"
         frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -261,11 +253,12 @@ def measure_clicks(
         tally = Tally()
         for start in range(0, len(known), block_users):
             block = known[start : start + block_users]
-            shown = np.ones((len(block), counted.shape[1]), dtype=bool)
-            shown[protocol.seen[block].nonzero()] = False
-            label = np.zeros(shown.shape, dtype=bool)
+            candidate_mask = np.ones((len(block), counted.shape[1]), dtype=bool)
+            candidate_mask[protocol.seen[block].nonzero()] = False
+            label = np.zeros(candidate_mask.shape, dtype=bool)
             label[counted[block].nonzero()] = True
-            tally.add(model.click_probability(protocol.history[block], horizon, block)[shown], label[shown])
+            probability = model.click_probability(protocol.histories.take(block), horizon)
+            tally.add(probability[candidate_mask], label[candidate_mask])
         figures = {"auc": tally.auc(), "log_loss": tally.log_loss(), "ece": tally.ece()}
         counts = {"cells": int(tally.cells.sum()), "clicks": int(tally.positives.sum())}
         rows.append({c.MODEL: name} | figures | counts)

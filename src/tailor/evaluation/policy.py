@@ -11,16 +11,16 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
 from tailor import columns as c
 from tailor.data.hashing import seeded_hash
 from tailor.errors import BadInputError
+from tailor.evaluation.config import OffPolicyOptions
 from tailor.evaluation.off_policy import doubly_robust, ips, logged_propensities, snips
 from tailor.metrics.rating import Scorer
-from tailor.options import OffPolicyOptions
+from tailor.models.base import Query
 
 Floats = NDArray[np.float64]
 REWARD = "reward"
@@ -78,7 +78,7 @@ def fit_reward(X: Floats, reward: Floats) -> Floats:
 
 def value(
     scorer: Scorer,
-    history: sparse.csr_matrix,
+    queries: Query,
     rows: pd.DataFrame,
     popularity: NDArray[np.int64],
     options: OffPolicyOptions,
@@ -90,7 +90,7 @@ def value(
 
     Args:
         scorer: the policy's scores.
-        history: of the users (U, n_items).
+        queries: every user with the history that scores are computed from.
         rows: as of :func:`read_log`.
         popularity: train interactions (n_items,).
         options: temperature, epsilon, max_weight, block_users.
@@ -106,7 +106,7 @@ def value(
         for start in range(0, len(who), options.block_users):
             block = who[start : start + options.block_users]
             at = np.flatnonzero(np.isin(user, block))
-            yield at, np.searchsorted(block, user[at]), scorer.score(history[block], block), history[block]
+            yield at, np.searchsorted(block, user[at]), scorer.score(queries.take(block)), queries.history[block]
 
     features = np.empty((len(rows), 3))
     for at, place, scores, _ in blocks():

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from tailor.evaluation.config import PromotionOptions
 from tailor.metrics.significance import Comparison
-from tailor.options import PromotionOptions
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which items may be listed, what is left out and what counts, for each split and candidate set (DESIGN §8).
+"""Which items may be listed, what is left out and what counts, for each split and candidate set.
 
 | split      | left out of lists              | warm candidates    | cold | mixed        |
 |------------|--------------------------------|--------------------|------|--------------|
@@ -6,10 +6,13 @@
 | test       | train, validation, cold_unused | all but cold       | cold | all          |
 
 Models are fitted on train (validation: without B), and so are the histories; on test these hold the validation rows
-too, for all models alike: what users did before the test window is known when it begins.
+too, for all models alike: what users did before the test window is known when it begins. See
+docs/explanation/mathematics.md, "Evaluation protocol".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -17,44 +20,125 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import bucket_items, keep_items, pseudo_cold_items, warm_items
+from tailor.data.interactions import (
+    binary,
+    bucket_items,
+    first_of_each_row,
+    keep_items,
+    pseudo_cold_items,
+    restrict_order,
+    warm_items,
+)
+from tailor.models.base import Csr, Floats, Indices, Mask, Query
 
-Mask = NDArray[np.bool_]
+
+@dataclass(frozen=True)
+class KnownData:
+    """The matrices that protocols are built from; no test row is among them. All are (U, n_items)."""
+
+    train: Csr
+    validation: Csr
+    cold_unused: Csr
+    order: Csr
+    """Places of train and validation rows in each user's order; empty where the order is not known."""
+    profiles: Floats
+    """What is known of the users (U, q)."""
+
+    @classmethod
+    def of(
+        cls, train: Csr, validation: Csr, cold_unused: Csr, order: Csr, side_features: Mapping[str, NDArray[np.generic]]
+    ) -> Self:
+        """Gather what the pipelines hold."""
+        return cls(train, validation, cold_unused, order, np.asarray(side_features["profiles"], dtype=np.float32))
+
+    def histories(self, cells: Csr) -> Query:
+        """Return every user with the history ``cells``."""
+        history = binary(cells)
+        return Query.of(
+            history,
+            restrict_order(self.order, history),
+            profile=self.profiles,
+            user_index=np.arange(history.shape[0]),
+        )
 
 
 @dataclass(frozen=True)
 class EvalProtocol:
-    """One split's rules; matrices are (U, n_items)."""
+    """One split's rules for U users."""
 
-    history: sparse.csr_matrix
-    """What scores are computed from; values order a user's items where time is known."""
-    seen: sparse.csr_matrix
-    """What lists leave out."""
+    histories: Query
+    """What scores are computed from."""
+    seen: Csr
+    """What lists leave out (U, n_items)."""
     candidates: dict[str, Mask]
     """warm, cold, mixed: what may be listed (n_items,)."""
     item_bucket: NDArray[np.str_]
     """head, tail, cold or unseen per item; on validation pseudo-cold B plays the cold items."""
 
 
-def validation_protocol(items: pd.DataFrame, train: sparse.csr_matrix) -> EvalProtocol:
+def validation_protocol(items: pd.DataFrame, data: KnownData) -> EvalProtocol:
     """Return the rules of validation lists."""
     cold, held_out = pseudo_cold_items(items, "B"), bucket_items(items, c.COLD)
     bucket = np.where(cold, c.COLD, np.where(held_out, "held_out", items[c.BUCKET].to_numpy(dtype=str)))
     sets = {c.WARM: ~cold & ~held_out, c.COLD: cold, c.MIXED: ~held_out}
-    return EvalProtocol(keep_items(train, warm_items(items) & ~cold), train, sets, bucket)
+    return EvalProtocol(data.histories(keep_items(data.train, warm_items(items) & ~cold)), data.train, sets, bucket)
 
 
-def test_protocol(
-    items: pd.DataFrame, train: sparse.csr_matrix, validation: sparse.csr_matrix, cold_unused: sparse.csr_matrix
-) -> EvalProtocol:
+def test_protocol(items: pd.DataFrame, data: KnownData) -> EvalProtocol:
     """Return the rules of test lists; no positive of the test is needed for them."""
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
-    seen = sparse.csr_matrix(train + validation + cold_unused)
-    history = keep_items(sparse.csr_matrix(train + validation), warm_items(items))
-    return EvalProtocol(history, seen, sets, items[c.BUCKET].to_numpy(dtype=str))
+    seen = sparse.csr_matrix(data.train + data.validation + data.cold_unused)
+    history = keep_items(sparse.csr_matrix(data.train + data.validation), warm_items(items))
+    return EvalProtocol(data.histories(history), seen, sets, items[c.BUCKET].to_numpy(dtype=str))
 
 
-def positives(matrix: sparse.csr_matrix, protocol: EvalProtocol, candidates: str) -> sparse.csr_matrix:
+def positives(matrix: Csr, protocol: EvalProtocol, candidates: str) -> Csr:
     """Return the rows that count for one candidate set: those of its items (U, n_items)."""
     return keep_items(matrix, protocol.candidates[candidates])
+
+
+@dataclass(frozen=True)
+class NewUserProtocol:
+    """The test of new users: the first n items of each are revealed, the others are to be recommended."""
+
+    users: Indices
+    """Rows of the new users in the user table (N,)."""
+    order: Csr
+    """Their warm items, in the order in which they are revealed (N, n_items)."""
+    profiles: Floats
+    """What is known of them (N, q)."""
+
+    @classmethod
+    def build(
+        cls,
+        users: pd.DataFrame,
+        items: pd.DataFrame,
+        new_user: Csr,
+        reveal_order: Csr,
+        side_features: Mapping[str, NDArray[np.generic]],
+    ) -> Self:
+        """Take the new users.
+
+        Args:
+            users: the user table.
+            items: the item table.
+            new_user: their interactions (U, n_items).
+            reveal_order: places of these in each user's order.
+            side_features: with profiles (U, q).
+        """
+        rows = np.flatnonzero(users[c.BUCKET] == "new")
+        warm = keep_items(binary(new_user), ~bucket_items(items, c.COLD))
+        order = sparse.csr_matrix(reveal_order.multiply(warm), dtype=np.float32)[rows]
+        return cls(rows, sparse.csr_matrix(order), np.asarray(side_features["profiles"], dtype=np.float32)[rows])
+
+    def revealed(self, n: int) -> Query:
+        """Return the new users with their first n items."""
+        known = first_of_each_row(self.order, n)
+        return Query.of(known, known, profile=self.profiles, user_index=self.users)
+
+    def hidden(self, n: int) -> Csr:
+        """Return what is not revealed (N, n_items)."""
+        hidden = sparse.csr_matrix(self.order - first_of_each_row(self.order, n))
+        hidden.eliminate_zeros()
+        return hidden

@@ -5,83 +5,79 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import seeded_hash
-from tailor.hybrid.blend import SOURCES
+from tailor.data.ids import IdMap
 from tailor.hybrid.explain import Explanation, explain
-from tailor.hybrid.scorer import Hybrid
+from tailor.hybrid.scorer import HybridScorer
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import Query
 
-_WORDS = dict(
-    zip(
-        SOURCES,
-        ("factors", "factors of similar texts", "co-consumption", "order", "text", "context", "profile", "popularity"),
-        strict=True,
-    )
-)
-_SHOWN = 8
+_HISTORY_SHOWN = 8
+_OTHER = "exposure of rare items"
+#: Shares of a score below this are not worth a word.
+_LEAST_SHARE = 0.05
 
 
-def choose(users: pd.DataFrame, seed: int) -> NDArray[np.int64]:
+def choose_users(users: pd.DataFrame, seed: int) -> NDArray[np.int64]:
     """Return one user of the least active quartile, one of a middle and one of the most active, by seeded hash."""
     order = np.argsort(seeded_hash(seed, users[c.USER]))
     bucket = users[c.BUCKET].to_numpy(dtype=str)
-    found = [next((int(u) for u in order if bucket[u] == wanted), None) for wanted in ("q1", "q3", "q4")]
-    return np.array([u for u in found if u is not None], dtype=np.int64)
+    first = [next((int(user) for user in order if bucket[user] == label), None) for label in ("q1", "q3", "q4")]
+    return np.array([user for user in first if user is not None], dtype=np.int64)
 
 
-def tell(
-    scorer: Hybrid,
+def describe_users(
+    scorer: HybridScorer,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    titles: pd.Series,
-    history: sparse.csr_matrix,
+    histories: Query,
     lists: pd.DataFrame,
     seed: int,
     top: int = 5,
 ) -> list[dict[str, Any]]:
-    """Tell of three users what they took, what they get, and what carried it.
+    """Describe three users: what they took, what they get, and what carried it.
 
     Args:
         scorer: the model whose lists these are.
         users: the user table; ids are not shown.
         items: the item table.
-        titles: what an item is called (n_items,).
-        history: what scores are computed from (U, n_items).
+        histories: what scores are computed from, of all users.
         lists: this model's mixed test lists, long.
         seed: of the choice.
         top: places shown.
     """
-    found, names = [], titles.astype(str).tolist()
-    for letter, user in zip("ABC", choose(users, seed), strict=False):
+    titles = (items[c.TITLE] if c.TITLE in items else items[c.ITEM]).astype(str).tolist()
+    buckets, ids = items[c.BUCKET].tolist(), IdMap(items[c.ITEM])
+    described = []
+    for letter, user in zip("ABC", choose_users(users, seed), strict=False):
         rows = lists[(lists[c.USER] == users[c.USER].iloc[user]) & (lists[c.RANK] <= top)].sort_values(c.RANK)
-        listed = pd.Index(items[c.ITEM]).get_indexer(pd.Index(rows[c.ITEM]))
-        told = explain(scorer, history[[user]], listed, user=int(user))
-        taken = [names[i] for i in told.history[:_SHOWN]]
+        listed = ids.indices(rows[c.ITEM])
+        explanation = explain(scorer, histories.take(np.array([user])), listed)
         entries = [
             {
                 "rank": place + 1,
-                "title": names[i],
-                "bucket": items[c.BUCKET].iloc[i],
-                "score": f"{told.score[place]:.2f}",
+                "title": titles[item],
+                "bucket": buckets[item],
+                "score": f"{explanation.score[place]:.2f}",
+                "why": describe_score(explanation, place, titles),
             }
-            | {"why": why(told, place, names)}
-            for place, i in enumerate(listed)
+            for place, item in enumerate(listed)
         ]
-        name = f"User {letter}: {len(told.history)} known items"
-        found.append({"name": name, "history": "; ".join(taken), "rows": entries})
-    return found
+        history = "; ".join(titles[item] for item in explanation.history[:_HISTORY_SHOWN])
+        name = f"User {letter}: {len(explanation.history)} known items"
+        described.append({"name": name, "history": history, "rows": entries})
+    return described
 
 
-def why(told: Explanation, place: int, names: list[str]) -> str:
-    """Say which sources carried a score, and which history items its factor part."""
-    own = np.append(told.sources[place], told.other[place])
-    words = [*(_WORDS[name] for name in SOURCES), "exposure of rare items"]
-    carried = own[own > 0].sum()
-    order = np.argsort(-own)[:3]
-    parts = [f"{words[s]} {own[s] / carried:.0%}" for s in order if carried > 0 and own[s] > 0.05 * carried]
-    text = ", ".join(parts) or "popularity"
-    best = np.argsort(-told.by_history[place])[:2]
-    because = [names[told.history[h]] for h in best if told.by_history[place, h] > 0]
+def describe_score(explanation: Explanation, place: int, titles: list[str]) -> str:
+    """Say which sources carried a score, and which history items one of them."""
+    labels = [*(SOURCES[name].label for name in explanation.sources), _OTHER]
+    parts = np.array([*(values[place] for values in explanation.sources.values()), explanation.other[place]])
+    positive = parts[parts > 0].sum()
+    largest = [part for part in np.argsort(-parts)[:3] if positive > 0 and parts[part] > _LEAST_SHARE * positive]
+    text = ", ".join(f"{labels[part]} {parts[part] / positive:.0%}" for part in largest) or "popularity"
+    shares = explanation.by_history[place]
+    because = [titles[explanation.history[row]] for row in np.argsort(-shares)[:2] if shares[row] > 0]
     return f"{text}; most because of {' and '.join(because)}" if because else text

@@ -1,6 +1,6 @@
 """How sources become one score: weights that depend on user and item, and the boosts.
 
-Shapes: ``B`` users, ``n`` items, ``S`` sources; ``p`` and ``q`` are the widths of what is known of users and items.
+Shapes: ``B`` users, ``n`` items, ``S`` sources; ``p`` and ``x`` are the widths of what is known of users and items.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor.models.base import Floats, Mask, State
-from tailor.options import Boosts
+from tailor.errors import ConfigurationError
+from tailor.hybrid.config import Boosts
+from tailor.models.base import Floats, Indices, Mask, State
 
-SOURCES = ("mf", "text_mf", "ease", "sequence", "text", "context", "profile", "popular")
 _NONE = np.zeros((0, 0), np.float32)
+_EMPTY = np.zeros(0, np.float32)
+#: Weights (S,) of a :class:`BlendWeights` that are saved by the name of the source.
+_BY_SOURCE = ("base", "by_popularity", "by_activity")
 
 
 @dataclass(frozen=True)
 class MetaFeatures:
-    """What weights may depend on."""
+    """What weights may depend on (feature-weighted stacking, Sill et al. 2009)."""
 
     activity: Floats
     """log(1 + length of the history), (B,)."""
@@ -28,12 +31,22 @@ class MetaFeatures:
     users: Floats = field(default_factory=lambda: _NONE)
     """Factors and text profiles (B, p); empty where no member of the family reads them."""
     items: Floats = field(default_factory=lambda: _NONE)
-    """Factors and text embeddings (n, q)."""
+    """Factors and text embeddings (n, x)."""
 
     def rows(self, rows: Any) -> "MetaFeatures":
         """Return the same for some of the users."""
         users = self.users[rows] if self.users.size else self.users
         return replace(self, activity=self.activity[rows], users=users)
+
+    def columns(self, items: Mask) -> "MetaFeatures":
+        """Return the same for some of the items."""
+        vectors = self.items[items] if self.items.size else self.items
+        return replace(self, popularity=self.popularity[items], items=vectors)
+
+    @property
+    def lengths(self) -> Indices:
+        """Items of each history (B,)."""
+        return np.rint(np.expm1(self.activity.astype(np.float64))).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -49,134 +62,205 @@ class BlendModel:
 
     base: Floats
     """(S,)."""
-    by_popularity: Floats = field(default_factory=lambda: np.zeros(len(SOURCES), np.float32))
-    by_activity: Floats = field(default_factory=lambda: np.zeros(len(SOURCES), np.float32))
+    by_popularity: Floats = field(default_factory=lambda: _EMPTY)
+    """(S,); empty: 0."""
+    by_activity: Floats = field(default_factory=lambda: _EMPTY)
+    """(S,); empty: 0."""
     bias: float = 0.0
     activity_centre: float = 0.0
     activity_scale: float = 1.0
     user_map: Floats = field(default_factory=lambda: _NONE)
     """A (p, h)."""
     item_map: Floats = field(default_factory=lambda: _NONE)
-    """C (q, h)."""
-    out: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """C (x, h)."""
+    out: Floats = field(default_factory=lambda: _EMPTY)
     """(h,), empty for ``bilinear``."""
 
+    def __post_init__(self) -> None:
+        """Fill in slopes of 0."""
+        for name in ("by_popularity", "by_activity"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self.base), np.float32))
+
     @property
-    def reads_meta_features(self) -> bool:
-        """Whether ``Sides.users`` and ``Sides.items`` are needed."""
+    def reads_vectors(self) -> bool:
+        """Whether ``MetaFeatures.users`` and ``MetaFeatures.items`` are needed."""
         return self.user_map.size > 0
 
-    def score(self, z: Sequence[Floats], meta_features: MetaFeatures) -> Floats:
+    def score(self, z: Sequence[Floats], meta: MetaFeatures) -> Floats:
         """Return scores (B, n) of standardised sources, each (B, n)."""
-        x_u = ((meta_features.activity - self.activity_centre) / self.activity_scale).astype(np.float32)
+        x_u = self.standardised_activity(meta.activity)
         total = np.zeros_like(z[0])
         for scores, base, by_item, by_user in zip(z, self.base, self.by_popularity, self.by_activity, strict=True):
             if base or by_item or by_user:
-                total += scores * (base + by_item * meta_features.popularity + (by_user * x_u)[:, None])
+                total += scores * (base + by_item * meta.popularity + (by_user * x_u)[:, None])
         if self.bias:
-            total += np.float32(self.bias) * meta_features.popularity
-        if self.reads_meta_features:
-            users, items = meta_features.users @ self.user_map, meta_features.items @ self.item_map
-            if not len(self.out):
-                return np.asarray(total + users @ items.T, dtype=np.float32)
-            for h, weight in enumerate(self.out):
-                total += weight / (1 + np.exp(-(users[:, h, None] + items[:, h])))
+            total += np.float32(self.bias) * meta.popularity
+        if self.reads_vectors:
+            total = self._add_interaction(total, meta.users @ self.user_map, meta.items @ self.item_map)
         return total
 
+    def _add_interaction(self, total: Floats, users: Floats, items: Floats) -> Floats:
+        if not len(self.out):
+            return np.asarray(total + users @ items.T, dtype=np.float32)
+        for h, weight in enumerate(self.out):
+            total += weight / (1 + np.exp(-(users[:, h, None] + items[:, h])))
+        return total
 
-def only(name: str) -> Floats:
+    def standardised_activity(self, activity: Floats) -> Floats:
+        """Return x_u (B,)."""
+        return np.asarray((activity - self.activity_centre) / self.activity_scale, dtype=np.float32)
+
+
+def one_hot(name: str, sources: Sequence[str]) -> Floats:
     """Return weights (S,) that take one source alone."""
-    return np.array([float(source == name) for source in SOURCES], np.float32)
+    return np.array([float(source == name) for source in sources], np.float32)
 
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """What validation chose."""
+    """What validation chose: weights for items with and without interactions, and for short histories."""
 
-    warm: BlendModel = field(default_factory=lambda: BlendModel(only("mf")))
+    sources: tuple[str, ...]
+    """Names of the S sources, in the order of every array."""
+    warm: BlendModel
     """For items with train interactions."""
-    newcomer: tuple[tuple[int, Floats], ...] = ()
+    few_shot: tuple[tuple[int, Floats], ...]
     """(longest history, weights (S,) for items with train interactions), rising; longer histories take ``warm``."""
-    cold: Floats = field(default_factory=lambda: only("mf"))
+    cold: Floats
     """Weights (S,) for items without train interactions."""
-    shift: float = 0.0
+    cold_shift: float = 0.0
     """Added to items without train interactions: where mixed lists are most accurate."""
 
-    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[BlendModel, NDArray[np.int64]]]:
-        """Yield each set of weights with the rows it is for, from history lengths (B,)."""
-        bounds = np.array([longest for longest, _ in self.newcomer], dtype=np.int64)
-        which = np.searchsorted(bounds, lengths)
-        for at, fusion in enumerate([*(BlendModel(weights) for _, weights in self.newcomer), self.warm]):
-            rows = np.flatnonzero(which == at)
-            if len(rows):
-                yield fusion, rows
+    @classmethod
+    def of_one(cls, name: str, sources: Sequence[str]) -> Self:
+        """Return weights that take one source alone, for warm and cold items."""
+        alone = one_hot(name, sources)
+        return cls(tuple(sources), BlendModel(alone), (), alone)
 
-    def of_nobody(self) -> Floats:
-        """Return the weights (S,) for users without history: of all their items, cold ones too."""
-        return self.newcomer[0][1] if self.newcomer and self.newcomer[0][0] == 0 else only("popular")
+    def shifted(self, shift: float) -> "BlendWeights":
+        """Return the same weights with another shift of cold items."""
+        return replace(self, cold_shift=shift)
+
+    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[BlendModel, Indices]]:
+        """Yield each set of weights with the rows it is for, from history lengths (B,)."""
+        bounds = np.array([longest for longest, _ in self.few_shot], dtype=np.int64)
+        which = np.searchsorted(bounds, lengths)
+        for index, model in enumerate([*(BlendModel(weights) for _, weights in self.few_shot), self.warm]):
+            rows = np.flatnonzero(which == index)
+            if len(rows):
+                yield model, rows
+
+    @property
+    def without_history(self) -> Floats:
+        """Weights (S,) for users without history: of all their items, cold ones too."""
+        if self.few_shot and self.few_shot[0][0] == 0:
+            return self.few_shot[0][1]
+        return one_hot("popular", self.sources)
+
+    def aligned(self, sources: Sequence[str]) -> "BlendWeights":
+        """Return the weights for ``sources``, in their order: 0 for those that have none here.
+
+        Raises:
+            ConfigurationError: a source that has a weight here is not among them.
+        """
+        if tuple(sources) == self.sources:
+            return self
+        strange = [name for name in self.sources if name not in sources and self._uses(name)]
+        if strange:
+            raise ConfigurationError(
+                f"The blend weighs sources that this model does not have: {', '.join(strange)}. "
+                f"It has: {', '.join(sources)}."
+            )
+        places = [self.sources.index(name) if name in self.sources else -1 for name in sources]
+
+        def align(values: Floats) -> Floats:
+            return np.append(values, np.float32(0))[places].astype(np.float32)
+
+        slopes: dict[str, Any] = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
+        warm = replace(self.warm, **slopes)
+        few_shot = tuple((longest, align(weights)) for longest, weights in self.few_shot)
+        return BlendWeights(tuple(sources), warm, few_shot, align(self.cold), self.cold_shift)
+
+    def _uses(self, name: str) -> bool:
+        place = self.sources.index(name)
+        arrays = [*(getattr(self.warm, key) for key in _BY_SOURCE), self.cold, *(w for _, w in self.few_shot)]
+        return any(array[place] != 0 for array in arrays)
 
     def state(self) -> State:
-        """Return plain arrays."""
-        w = self.warm
-        return {
-            "base": w.base,
-            "by_popularity": w.by_popularity,
-            "by_activity": w.by_activity,
-            "scalars": np.array([w.bias, w.activity_centre, w.activity_scale, self.shift]),
-            "user_map": w.user_map,
-            "item_map": w.item_map,
-            "out": w.out,
-            "newcomer_lengths": np.array([longest for longest, _ in self.newcomer], dtype=np.int64),
-            "newcomer": np.array([weights for _, weights in self.newcomer], np.float32).reshape(-1, len(SOURCES)),
-            "cold": self.cold,
+        """Return plain arrays, one per source and kind of weight: ``base/ease``, ``cold/ease``, …"""
+        warm = self.warm
+        state: State = {
+            "bias": np.array(warm.bias),
+            "activity_centre": np.array(warm.activity_centre),
+            "activity_scale": np.array(warm.activity_scale),
+            "cold_shift": np.array(self.cold_shift),
+            "user_map": warm.user_map,
+            "item_map": warm.item_map,
+            "out": warm.out,
+            "few_shot_lengths": np.array([longest for longest, _ in self.few_shot], dtype=np.int64),
         }
+        few_shot = np.array([weights for _, weights in self.few_shot], np.float32).reshape(-1, len(self.sources))
+        for place, source in enumerate(self.sources):
+            for name in _BY_SOURCE:
+                state[f"{name}/{source}"] = np.array(getattr(warm, name)[place])
+            state[f"cold/{source}"] = np.array(self.cold[place])
+            state[f"few_shot/{source}"] = few_shot[:, place]
+        return state
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """Undo :meth:`state`."""
-        bias, centre, scale, shift = (float(value) for value in state["scalars"])
-        maps = (state["user_map"], state["item_map"], state["out"])
-        warm = BlendModel(state["base"], state["by_popularity"], state["by_activity"], bias, centre, scale, *maps)
-        short = tuple(zip(state["newcomer_lengths"].tolist(), state["newcomer"], strict=True))
-        return cls(warm, short, state["cold"], shift)
+        """Undo :meth:`state`; the sources come in the order of the saved names."""
+        sources = tuple(key.split("/", 1)[1] for key in state if key.startswith("base/"))
+
+        def gather(name: str) -> Floats:
+            return np.array([state[f"{name}/{source}"] for source in sources], np.float32)
+
+        bias, centre, scale, shift = (
+            float(state[name]) for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
+        )
+        arrays: dict[str, Any] = {name: gather(name) for name in _BY_SOURCE}
+        arrays |= {name: state[name] for name in ("user_map", "item_map", "out")}
+        warm = BlendModel(**arrays, bias=bias, activity_centre=centre, activity_scale=scale)
+        lengths = state["few_shot_lengths"].tolist()
+        few_shot = gather("few_shot").reshape(len(sources), len(lengths)).T
+        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift)
 
 
 def blend(
     z: Sequence[Floats],
-    gate: BlendWeights,
+    weights: BlendWeights,
     boosts: Boosts,
     warm: Mask,
     tail: Mask,
-    meta_features: MetaFeatures,
-    common: Floats | None = None,
+    meta: MetaFeatures,
+    population_score: Floats | None = None,
 ) -> Floats:
-    """Return scores (B, n) of standardised sources, each (B, n).
+    """Return scores (B, n) of standardised sources.
 
-    Users without history get :meth:`Gate.of_nobody`. A boost at 0 touches nothing.
+    Users without history get :attr:`BlendWeights.without_history`. A boost at 0 touches nothing.
 
     Args:
-        z: see :data:`SOURCES`.
-        gate: weights.
+        z: standardised scores (B, n) of each source, in the order of ``weights.sources``.
+        weights: what validation chose.
         boosts: how far tail and cold items are lifted, in standard deviations of a user's warm scores.
         warm: items with train interactions (n,).
         tail: warm items outside the head (n,).
-        sides: activity 0 marks an empty history.
-        common: what everybody gets (n,); ``popularity_debias`` needs it.
+        meta: activity 0 marks an empty history.
+        population_score: what the average user gets (n,); ``popularity_debias`` needs it.
     """
-    lengths = np.rint(np.expm1(meta_features.activity.astype(np.float64))).astype(np.int64)
+    lengths = meta.lengths
     scores = np.empty_like(z[0])
-    for fusion, rows in gate.by_history(lengths):
+    for model, rows in weights.by_history(lengths):
         every = len(rows) == len(scores)
-        scores[rows] = fusion.score(
-            z if every else [s[rows] for s in z], meta_features if every else meta_features.rows(rows)
-        )
+        scores[rows] = model.score(z if every else [s[rows] for s in z], meta if every else meta.rows(rows))
     if not warm.all():
         cold = np.flatnonzero(~warm)
-        scores[:, cold] = weighted([s[:, cold] for s in z], gate.cold) + np.float32(gate.shift)
-    nobody = np.flatnonzero(lengths == 0)
-    if len(nobody):
-        scores[nobody] = weighted([s[nobody] for s in z], gate.of_nobody())
-    return apply_boosts(scores, boosts, warm, tail, common, lengths > 0)
+        scores[:, cold] = weighted_sum([s[:, cold] for s in z], weights.cold) + np.float32(weights.cold_shift)
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        scores[empty] = weighted_sum([s[empty] for s in z], weights.without_history)
+    return apply_boosts(scores, boosts, warm, tail, population_score, lengths > 0)
 
 
 def apply_boosts(
@@ -184,38 +268,38 @@ def apply_boosts(
     boosts: Boosts,
     warm: Mask,
     tail: Mask,
-    common: Floats | None = None,
-    known: Mask | None = None,
+    population_score: Floats | None = None,
+    has_history: Mask | None = None,
 ) -> Floats:
-    """Lift cold and tail items by the boosts, take off what everybody gets, in place; nothing is touched at 0.
+    """Lift cold and tail items, and take off what the average user gets, in place; nothing is touched at 0.
 
-    What everybody gets is the score of nobody in particular; a share of it is taken off as in the inference of Wei et
-    al. 2021, "Model-agnostic counterfactual reasoning for eliminating popularity bias in recommender system".
+    What the average user gets is the score of nobody in particular; a share of it is taken off as in the inference of
+    Wei et al. 2021, "Model-agnostic counterfactual reasoning for eliminating popularity bias in recommender system".
 
     Args:
         scores: (B, n).
-        boosts: see :func:`mix`.
-        warm: see :func:`mix`.
-        tail: see :func:`mix`.
-        common: see :func:`mix`.
-        known: users with a history (B,), the only ones it is taken off; None: all.
+        boosts: see :func:`blend`.
+        warm: see :func:`blend`.
+        tail: see :func:`blend`.
+        population_score: see :func:`blend`.
+        has_history: users with a history (B,), the only ones it is taken off; None: all.
 
     Raises:
-        ValueError: ``popularity_debias`` is set and ``common`` is not.
+        ValueError: ``popularity_debias`` is set and ``population_score`` is not.
     """
     if boosts.cold_boost:
         scores[:, ~warm] += np.float32(boosts.cold_boost * boosts.cold_boost_scale)
     if boosts.tail_boost:
         scores[:, tail] += np.float32(boosts.tail_boost * boosts.tail_boost_scale)
     if boosts.popularity_debias:
-        if common is None:
-            raise ValueError("popularity_debias is set, but not what everybody gets (common)")
-        taken = np.float32(boosts.popularity_debias) * common
-        scores[... if known is None or known.all() else known] -= taken
+        if population_score is None:
+            raise ValueError("popularity_debias is set, but the population score is not known")
+        common = np.float32(boosts.popularity_debias) * population_score
+        scores[... if has_history is None or has_history.all() else has_history] -= common
     return scores
 
 
-def weighted(z: Sequence[Floats], weights: Sequence[float] | Floats) -> Floats:
+def weighted_sum(z: Sequence[Floats], weights: Sequence[float] | Floats) -> Floats:
     """Return Σ_s w_s z_s; sources of weight 0 are not touched."""
     total = np.zeros_like(z[0])
     for scores, weight in zip(z, weights, strict=True):

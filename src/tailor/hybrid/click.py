@@ -2,10 +2,10 @@
 
     logit p(u, i) = θ · (1, s, s², x_u, x_i, cold_i)
 
-s is the ranking score, x_u the user's activity, x_i the item's popularity (:class:`tailor.hybrid.blend.Sides`), cold_i
-marks items without train interactions. θ is fitted on validation rows against *all* unobserved cells; options for the
-imbalance (fewer negatives, popular ones more often, heavier positives) change its variance and its cost, not what it
-estimates.
+s is the ranking score, x_u the user's activity, x_i the item's popularity
+(:class:`tailor.hybrid.blend.MetaFeatures`), cold_i marks items without train interactions. θ is fitted on validation
+rows against *all* unobserved cells; options for the imbalance (fewer negatives, popular ones more often, heavier
+positives) change its variance and its cost, not what it estimates.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from scipy.special import expit
 
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import MetaFeatures
+from tailor.hybrid.config import ClickOptions
 from tailor.models.base import Floats, Mask
-from tailor.options import ClickOptions
 from tailor.threads import blocks
 
 Design = NDArray[np.float64]
@@ -31,44 +31,42 @@ class ClickHead:
 
     theta: NDArray[np.float64]
 
-    def probability(
-        self, scores: Floats, meta_features: MetaFeatures, warm: Mask, horizon: float = 1.0
-    ) -> NDArray[np.float64]:
+    def probability(self, scores: Floats, meta: MetaFeatures, warm: Mask, horizon: float = 1.0) -> NDArray[np.float64]:
         """Return probabilities (B, n) of scores (B, n).
 
         Args:
             scores: of the ranking head, boosts at 0.
-            sides: of the same users and items.
+            meta: of the same users and items.
             warm: items with train interactions (n,).
             horizon: length of the window, in validation windows: 1 - (1 - p)^horizon.
         """
-        p = expit(design(scores, meta_features, warm) @ self.theta)
+        p = expit(design(scores, meta, warm) @ self.theta)
         return np.asarray(p if horizon == 1.0 else 1 - (1 - p) ** horizon)
 
 
-def design(scores: Floats, meta_features: MetaFeatures, warm: Mask) -> Design:
+def design(scores: Floats, meta: MetaFeatures, warm: Mask) -> Design:
     """Return what the head looks at, (B, n, 6)."""
     s = scores.astype(np.float64)
     shape = s.shape
-    x_u = np.broadcast_to(meta_features.activity.astype(np.float64)[:, None], shape)
-    x_i, cold = (np.broadcast_to(v.astype(np.float64), shape) for v in (meta_features.popularity, ~warm))
+    x_u = np.broadcast_to(meta.activity.astype(np.float64)[:, None], shape)
+    x_i, cold = (np.broadcast_to(v.astype(np.float64), shape) for v in (meta.popularity, ~warm))
     return np.stack([np.ones(shape), s, s**2, x_u, x_i * ~cold.astype(bool), cold], axis=-1)
 
 
-def rates(shown: Mask, meta_features: MetaFeatures, options: ClickOptions) -> NDArray[np.float64]:
-    """Return each shown cell's chance to be drawn if it is a negative (B, n): about ``negatives`` per user are."""
-    lean = np.exp(options.popularity_power * meta_features.popularity.astype(np.float64))
-    wanted = shown * lean
-    total = wanted.sum(axis=1, keepdims=True)
-    drawn = options.negatives * wanted / np.where(total > 0, total, 1)
+def rates(candidate_mask: Mask, meta: MetaFeatures, options: ClickOptions) -> NDArray[np.float64]:
+    """Return each candidate's chance to be drawn if it is a negative (B, n): about ``negatives`` a user."""
+    lean = np.exp(options.popularity_power * meta.popularity.astype(np.float64))
+    weights = candidate_mask * lean
+    total = weights.sum(axis=1, keepdims=True)
+    drawn = options.negatives * weights / np.where(total > 0, total, 1)
     return np.asarray(np.minimum(drawn, 1.0))
 
 
 def fit_click(
     scores: Floats,
-    shown: Mask,
+    candidate_mask: Mask,
     positives: sparse.csr_matrix,
-    meta_features: MetaFeatures,
+    meta: MetaFeatures,
     warm: Mask,
     options: ClickOptions,
     seed: int,
@@ -80,9 +78,9 @@ def fit_click(
 
     Args:
         scores: of the ranking head, boosts at 0 (U, n).
-        shown: unobserved cells, those that count (U, n).
+        candidate_mask: unobserved cells, those that count (U, n).
         positives: validation rows (U, n).
-        sides: of these users and items.
+        meta: of these users and items.
         warm: items with train interactions (n,).
         options: negatives per user, popularity_power, positive_weight, l2.
         seed: of the draw.
@@ -90,7 +88,7 @@ def fit_click(
     Raises:
         BadInputError: there are no positives among the cells.
     """
-    X, y, offset, weight = _cells(scores, shown, positives, meta_features, warm, options, seed)
+    X, y, offset, weight = _cells(scores, candidate_mask, positives, meta, warm, options, seed)
     if not y.any():
         raise BadInputError("click head: validation holds no positive among the cells that lists may show")
 
@@ -103,30 +101,34 @@ def fit_click(
         p = expit(X @ theta + offset)
         return ((X * (weight * p * (1 - p))[:, None]).T @ X + options.l2 * np.eye(len(theta))) / len(y)
 
-    found = minimize(loss, np.zeros(X.shape[1]), jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-9})
-    return ClickHead(np.asarray(found.x))
+    solution = minimize(
+        loss, np.zeros(X.shape[1]), jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-9}
+    )
+    return ClickHead(np.asarray(solution.x))
 
 
 def _cells(
     scores: Floats,
-    shown: Mask,
+    candidate_mask: Mask,
     positives: sparse.csr_matrix,
-    meta_features: MetaFeatures,
+    meta: MetaFeatures,
     warm: Mask,
-    o: ClickOptions,
+    options: ClickOptions,
     seed: int,
 ) -> tuple[Design, Design, Design, Design]:
     """Return design, labels, offsets and weights of all positives and of the drawn negatives."""
     parts: list[tuple[Design, ...]] = []
     for block in blocks(len(scores)):
-        rows = meta_features.rows(block)
-        truth = np.zeros(shown[block].shape, dtype=bool)
+        rows = meta.rows(block)
+        truth = np.zeros(candidate_mask[block].shape, dtype=bool)
         truth[positives[block].nonzero()] = True
-        truth &= shown[block]
-        chance = rates(shown[block], rows, o)
+        truth &= candidate_mask[block]
+        chance = rates(candidate_mask[block], rows, options)
         picked = truth | (np.random.default_rng([seed, block.start]).random(chance.shape) < chance)
         y = truth[picked].astype(np.float64)
-        offset = np.log(o.positive_weight) - np.log(chance[picked])
-        parts.append((design(scores[block], rows, warm)[picked], y, offset, np.where(y > 0, o.positive_weight, 1.0)))
+        offset = np.log(options.positive_weight) - np.log(chance[picked])
+        parts.append(
+            (design(scores[block], rows, warm)[picked], y, offset, np.where(y > 0, options.positive_weight, 1.0))
+        )
     X, y, offset, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
     return X, y, offset, weight

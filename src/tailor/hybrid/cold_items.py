@@ -9,36 +9,37 @@ that an item is the next season of another.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor.models.base import Floats
-from tailor.models.linear_algebra import inverse_spd
-from tailor.options import KernelOptions
+from tailor.hybrid.config import ColdItemOptions
+from tailor.linear_algebra import inverse_spd
+from tailor.models.base import Floats, Indices
+from tailor.threads import blocks
 
 #: Cells of k(e) that are laid out at a time; 8 bytes each.
 _CELLS = 20_000_000
 
 
-class TextKernel:
-    """Shares of known items, the landmarks, in items of which only the text is known."""
+@dataclass(frozen=True, eq=False)
+class KernelImputer:
+    """Shares of the items with interactions, the landmarks, in items of which only the text is known."""
 
-    def __init__(self, options: KernelOptions, features: Floats, landmarks: NDArray[np.int64]) -> None:
-        """Remember what is known; the inverse (n³ operations, n landmarks) waits until it is needed.
-
-        Args:
-            options: width, ridge.
-            features: embeddings of the fitted items (n_items, m).
-            landmarks: internal ids of the items with interactions (n,).
-        """
-        self.options, self.features, self.landmarks = options, features, landmarks
+    options: ColdItemOptions
+    features: Floats
+    """Embeddings of the items of the fit (n_items, m)."""
+    landmarks: Indices
+    """Items with interactions (l,)."""
 
     @classmethod
-    def on(cls, options: KernelOptions, features: Floats, counts: NDArray[np.int64]) -> "TextKernel":
-        """Take the items with interactions, of more than ``options.max_items`` those that have most.
+    def fit(cls, options: ColdItemOptions, features: Floats, counts: Indices) -> Self:
+        """Choose the landmarks: the items with interactions, of more than ``max_items`` those that have most.
+
+        The inverse (l³ operations) waits until it is needed.
 
         Args:
             options: width, ridge, max_items.
@@ -61,28 +62,26 @@ class TextKernel:
         return inverse_spd(kernel).astype(np.float32)
 
     def blocks(self, features: Floats) -> Iterator[tuple[slice, Floats]]:
-        """Yield the shares (b, n) of the landmarks in some of the items at a time, and which they are.
+        """Yield the shares (b, l) of the landmarks in some of the items at a time, and which they are.
 
         Args:
             features: embeddings (a, m); narrower ones than those of the fit lack its last dimensions, which are 0.
         """
         wide = np.zeros((len(features), self.features.shape[1]), np.float32)
         wide[:, : features.shape[1]] = features
-        size = max(1, _CELLS // max(len(self.landmarks), 1))
-        for start in range(0, len(wide), size):
-            rows = slice(start, start + size)
+        for rows in blocks(len(wide), max(1, _CELLS // max(len(self.landmarks), 1))):
             kernel = self._kernel(wide[rows]).astype(np.float32)
             yield rows, kernel @ self._inverse if len(self.landmarks) else kernel
 
     def predict(self, features: Floats, targets: NDArray[Any]) -> NDArray[Any]:
-        """Return what items with texts ``features`` (a, m) have (a, r) where the landmarks have ``targets`` (n, r)."""
+        """Return what items with texts ``features`` (a, m) have (a, x) where the landmarks have ``targets`` (l, x)."""
         out = np.zeros((len(features), targets.shape[1]), targets.dtype)
         for rows, shares in self.blocks(features):
             out[rows] = shares @ targets
         return out
 
     def left_out(self, targets: NDArray[Any]) -> NDArray[Any]:
-        """Return what each landmark would have by its text if it were not a landmark itself (n, r).
+        """Return what each landmark would have by its text if it were not a landmark itself (l, x).
 
         With H = (K + ρI)⁻¹ that is y_j - (H y)_j / H_jj: Rifkin & Lippert 2007, "Notes on regularized least squares",
         eq. 10.
@@ -91,15 +90,15 @@ class TextKernel:
             return targets
         return np.asarray(targets - (self._inverse @ targets) / np.diag(self._inverse)[:, None], dtype=targets.dtype)
 
-    def text_factors(self, factors: NDArray[Any]) -> Floats:
-        """Return the factors that each item's text predicts (n_items, d), a landmark's without itself.
+    def left_out_targets(self, targets: Floats) -> Floats:
+        """Return what the text of every item of the fit predicts (n_items, x), a landmark's without itself.
 
         Args:
-            factors: what factorization found (n_items, d), of items that joined after the fit too.
+            targets: what items have (n_items, x).
         """
-        found = factors.astype(np.float32)
-        known, others = factors[self.landmarks].astype(np.float32), np.ones(len(self.features), dtype=bool)
+        others = np.ones(len(self.features), dtype=bool)
         others[self.landmarks] = False
-        found[: len(others)][others] = self.predict(self.features[others], known)
-        found[self.landmarks] = self.left_out(known)
-        return found
+        known, predicted = targets[self.landmarks], targets.copy()
+        predicted[others] = self.predict(self.features[others], known)
+        predicted[self.landmarks] = self.left_out(known)
+        return predicted

@@ -1,7 +1,6 @@
 """What choices are made on: a fit that treats pseudo-cold B as cold and some users as new, and the validation rows."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,18 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
-from tailor.data.interactions import bucket_items, keep_items, pseudo_cold_items, warm_items
+from tailor.data.interactions import (
+    binary,
+    bucket_items,
+    keep_items,
+    keep_users,
+    pseudo_cold_items,
+    restrict_order,
+    warm_items,
+)
 from tailor.data.side_features import SideFeatures
 from tailor.metrics.accuracy import hits, ndcg
-from tailor.models.base import Engine, Mask
+from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 from tailor.models.listing import recommend
 
 MIXED_COLD = "mixed_cold"
@@ -23,14 +30,13 @@ MIXED_COLD = "mixed_cold"
 class Holdout:
     """The validation side of the split; no test row is among its fields."""
 
-    train: sparse.csr_matrix
-    """What is fitted on: train interactions without B and without the newcomers' rows (U, n_items)."""
-    history: sparse.csr_matrix
-    """What lists are computed from: train interactions without B (U, n_items); values order a user's items where time
-    is known."""
-    seen: sparse.csr_matrix
+    interactions: Csr
+    """What is fitted on: train interactions without B and without the few-shot users' rows (U, n_items)."""
+    histories: Query
+    """What lists are computed from: train interactions without B, their order, profiles (U users)."""
+    seen: Csr
     """What lists leave out: all train interactions (U, n_items)."""
-    validation: sparse.csr_matrix
+    validation: Csr
     """Positives (U, n_items)."""
     warm: Mask
     """Items that are learnt from (n_items,)."""
@@ -38,82 +44,98 @@ class Holdout:
     """Pseudo-cold B (n_items,)."""
     candidates: Mask
     """Everything but the held-out cold items (n_items,)."""
-    tie_rank: NDArray[np.int64]
     tail: Mask
-    """Tail items (n_items,)."""
-    newcomers: NDArray[np.int64]
-    """Users that play new ones (their rows are in no fit), internal ids."""
-    order: sparse.csr_matrix
-    """Train and validation rows without B; values order a user's items (U, n_items)."""
-    told: SideFeatures = field(default_factory=SideFeatures.nothing)
-    """What is told of users and of the moments they acted in."""
+    """Tail items that are learnt from (n_items,)."""
+    tie_rank: NDArray[np.int64]
+    few_shot_users: Indices
+    """Users that play new ones: their rows are in no fit."""
+    reveal_order: Csr
+    """Train and validation rows without B, in the order in which few-shot users reveal them (U, n_items)."""
+    contexts: Contexts
+    validation_contexts: Floats
+    """Mean context of each user's validation rows (U, r): in what moments lists would have been asked for."""
 
     @classmethod
     def build(
         cls,
-        train: sparse.csr_matrix,
-        validation: sparse.csr_matrix,
+        train: Csr,
+        validation: Csr,
         items: pd.DataFrame,
         seed: int,
-        order: sparse.csr_matrix | None = None,
-        newcomers: float = 0.1,
-        told: SideFeatures | None = None,
+        order: Csr | None = None,
+        reveal_order: Csr | None = None,
+        few_shot_users: float = 0.1,
+        side_features: SideFeatures | None = None,
     ) -> "Holdout":
-        """Derive the masks from the item table, and draw a fraction ``newcomers`` of the users with train rows.
-
-        No test row is among the inputs.
+        """Derive the masks from the item table, and draw a fraction of the users with train rows.
 
         Args:
             train: (U, n_items).
             validation: (U, n_items).
             items: the item table.
             seed: of the draw.
-            order: train and validation rows, values order a user's items; None: a seeded order.
-            newcomers: fraction of users.
-            told: of users, and of the moments they acted in.
+            order: places of train rows in each user's order; None: the order is not known.
+            reveal_order: places of train and validation rows, in which few-shot users reveal them; None: a seeded one.
+            few_shot_users: fraction of users.
+            side_features: of users, and of the moments they acted in.
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
-        candidates = ~bucket_items(items, c.COLD)
-        ties = tie_ranks(seed, items[c.ITEM])
-        history = keep_items(train, warm)
         known = np.flatnonzero(np.diff(train.indptr) > 0)
-        new = np.sort(np.random.default_rng([seed, 1]).permutation(known)[: round(newcomers * len(known))])
-        stays = np.ones(train.shape[0], dtype=np.float32)
-        stays[new] = 0.0
-        fitted = sparse.csr_matrix(sparse.diags(stays) @ history)
-        fitted.eliminate_zeros()
-        fitted.sort_indices()
-        if order is None:
-            order = sparse.csr_matrix(train + validation)
-            order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1
-        tail = bucket_items(items, c.TAIL) & warm
-        places = keep_items(order, warm)
+        drawn = np.random.default_rng([seed, 1]).permutation(known)[: round(few_shot_users * len(known))]
+        history, new = keep_items(binary(train), warm), np.sort(drawn)
+        side = side_features or SideFeatures.nothing(train.shape[0])
+        reveal_order = _seeded_order(train, validation) if reveal_order is None else reveal_order
         return cls(
-            fitted,
-            history,
-            train,
-            validation,
-            warm,
-            cold,
-            candidates,
-            ties,
-            tail,
-            new,
-            places,
-            told or SideFeatures.nothing(),
+            interactions=keep_users(history, np.setdiff1d(np.arange(train.shape[0]), new)),
+            histories=Query.of(
+                history,
+                restrict_order(order, history),
+                profile=side.profiles,
+                context=np.zeros_like(side.validation_contexts),
+                user_index=np.arange(train.shape[0]),
+            ),
+            seen=train,
+            validation=validation,
+            warm=warm,
+            cold=cold,
+            candidates=~bucket_items(items, c.COLD),
+            tail=bucket_items(items, c.TAIL) & warm,
+            tie_rank=tie_ranks(seed, items[c.ITEM]),
+            few_shot_users=new,
+            reveal_order=keep_items(reveal_order, warm),
+            contexts=Contexts(side.context_users, side.context_items, side.contexts),
+            validation_contexts=side.validation_contexts,
         )
 
-    def measure(self, engine: Engine[Any], k: int) -> dict[str, float]:
+    def train_set(self, item_features: Floats) -> TrainSet:
+        """Return what models are fitted on, with texts ``item_features`` (n_items, m)."""
+        return TrainSet.of(
+            self.interactions,
+            self.warm,
+            order=restrict_order(self.histories.order, self.interactions),
+            tail=self.tail,
+            item_features=item_features,
+            profiles=self.histories.profile,
+            contexts=self.contexts,
+        )
+
+    def measure(self, model: FittedModel, k: int) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
         sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
-        found = recommend(engine, users, self.history[users], self.seen[users], sets, k, self.tie_rank)
+        lists = recommend(model, self.histories.take(users), self.seen[users], sets, k, self.tie_rank)
         counted = {name: (name, mask) for name, mask in sets.items()}
         counted |= {c.TAIL: (c.WARM, self.tail), MIXED_COLD: (c.MIXED, self.cold)}
         values = {}
-        for name, (lists, mask) in counted.items():
+        for name, (candidates, mask) in counted.items():
             positives = keep_items(self.validation[users], mask)
-            per_user = ndcg(hits(found[lists][0], positives), np.diff(positives.indptr), k)
+            per_user = ndcg(hits(lists[candidates][0], positives), np.diff(positives.indptr), k)
             values[name] = float(np.nanmean(per_user)) if np.isfinite(per_user).any() else 0.0
         return values
+
+
+def _seeded_order(train: Csr, validation: Csr) -> Csr:
+    order = sparse.csr_matrix(train + validation, dtype=np.float32)
+    order.data = np.random.default_rng(0).permutation(order.nnz).astype(np.float32) + 1
+    return order

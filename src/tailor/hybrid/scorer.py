@@ -1,367 +1,323 @@
-"""The hybrid scorer (DESIGN §6): sources standardised per user, mixed by a gate that validation fitted, under boosts.
+"""The hybrid scorer (docs/explanation/mathematics.md, "Hybrid score"): sources standardised per user, blended by
+weights that validation chose, under boosts.
 
 Items with train interactions, items without, and short histories have weights of their own; a user without any history
-gets the popular items.
+gets the popular items unless validation showed better.
 """
 
-import copy
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Self, cast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from tailor.config import Options
-from tailor.data.interactions import binary
-from tailor.data.side_features import SideFeatures
+from tailor.data.interactions import empty_rows
 from tailor.errors import BadInputError
-from tailor.hybrid.blend import SOURCES, BlendWeights, MetaFeatures, blend
+from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
-from tailor.hybrid.cold_items import TextKernel
-from tailor.models.base import Engine, Floats, Mask, State
-from tailor.models.baselines import Constant, Popular, TextKNN
-from tailor.models.contextual import Context
-from tailor.models.demographic import Profile
-from tailor.models.ease import EASE
-from tailor.models.ials import IALS, products
-from tailor.models.registry import register
-from tailor.models.slit import Sequence
-from tailor.options import (
-    Boosts,
-    ContextRidgeOptions,
-    EASEOptions,
-    IALSOptions,
-    KernelOptions,
-    ProfileRidgeOptions,
-    Quadratic,
-    SequenceOptions,
+from tailor.hybrid.cold_items import KernelImputer
+from tailor.hybrid.config import Boosts
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import (
+    AcceptsNewItems,
+    Embeds,
+    FittedModel,
+    Floats,
+    ImputesColdItems,
+    Indices,
+    Mask,
+    PartialFit,
+    Query,
+    Rebases,
+    ScoresTexts,
+    State,
+    TrainSet,
 )
-from tailor.threads import blocks
 
-#: Users over whom the average user is taken.
-_AVERAGED = 512
+if TYPE_CHECKING:
+    from tailor.hybrid.model import Hybrid
 
-
-class HybridEngineOptions(Options):
-    """Options of the arms, and where the boosts stand."""
-
-    ials: IALSOptions = IALSOptions()
-    ease: EASEOptions = EASEOptions()
-    sequence: SequenceOptions = SequenceOptions()
-    context: ContextRidgeOptions = ContextRidgeOptions()
-    profile: ProfileRidgeOptions = ProfileRidgeOptions()
-    kernel: KernelOptions = KernelOptions()
-    boosts: Boosts = Boosts()
-    without: tuple[Quadratic, ...] = ()
-    """Arms that stay silent."""
+#: Blended scores (B, n_items), and the standardised scores of every source behind them.
+Scored = tuple[Floats, list[Floats]]
 
 
-@register
-class Hybrid(Engine[HybridEngineOptions]):
-    """Text-prior iALS, the factors that texts predict, text EASE, what follows on the latest items, text similarity,
-    contexts, profiles and popularity in one score.
+@dataclass(frozen=True, eq=False)
+class HybridScorer(FittedModel):
+    """Fitted sources; the recipe says how they are blended, and at which operating point."""
 
-    Items without interactions take after those with similar texts, in every source: :mod:`tailor.hybrid.cold_items`.
-    """
-
-    options_class = HybridEngineOptions
-    reads_order = True
-    scores_cold_items = True
-    kernel: TextKernel
-    text_factors: Floats
-    """Item factors that the texts predict (n_items, d), each item's without itself."""
-    common: Floats
+    recipe: "Hybrid"
+    sources: dict[str, FittedModel]
+    """By name, in the order of the blend's weights."""
+    imputer: KernelImputer
+    warm: Mask
+    """Items with train interactions (n_items,)."""
+    tail: Mask
+    """Warm items outside the head (n_items,)."""
+    popularity: Floats
+    """log(1 + train interactions), standardised over warm items (n_items,)."""
+    popularity_of_none: float
+    """The same for an item that nobody has taken."""
+    mean_scores: Floats
     """Mean standardised scores by source (S, n_items), over users with a history."""
-    activity: float
+    mean_activity: float
     """Their mean log(1 + length of the history)."""
-
-    def __init__(
-        self,
-        options: HybridEngineOptions,
-        seed: int = 0,
-        gate: BlendWeights | None = None,
-        click: ClickHead | None = None,
-        told: SideFeatures | None = None,
-    ) -> None:
-        """Put the arms together; ``told``: of the users who will be fitted on, and of their interactions."""
-        super().__init__(options, seed)
-        self.gate, self.click = gate or BlendWeights(), click
-        self._everybody: Floats | None = None
-        self._fitted: tuple[str, ...] = ()
-        self.sources: dict[str, Engine[Any]] = {
-            "mf": IALS(options.ials, seed),
-            "ease": EASE(options.ease, seed),
-            "sequence": Sequence(options.sequence, seed),
-            "text": TextKNN(TextKNN.options_class(), seed),
-            "context": Context(options.context, seed, told),
-            "profile": Profile(options.profile, seed, None if told is None else told.profiles),
-            "popular": Popular(Popular.options_class(), seed),
-        }
-        for name in options.without:
-            self.sources[name] = Constant(Constant.options_class(), seed)
-
-    def _twin(self, options: HybridEngineOptions, gate: BlendWeights) -> Self:
-        """Return a scorer on the same fitted sources."""
-        other = type(self)(options, self.seed, gate, self.click)
-        other.sources, other.n_items, other.warm = self.sources, self.n_items, self.warm
-        other.tail, other.popularity = self.tail, self.popularity
-        other.kernel, other.text_factors = self.kernel, self.text_factors
-        other.common, other.activity = self.common, self.activity
-        other._everybody = self._everybody if gate is self.gate else None
-        return other
-
-    def with_gate(self, gate: BlendWeights) -> Self:
-        """Return a scorer that shares the fitted sources and mixes them by ``gate``."""
-        return self._twin(self.options, gate)
-
-    def with_boosts(self, boosts: Boosts) -> Self:
-        """Return a scorer that shares everything but stands at other boosts."""
-        if boosts.popularity_debias:
-            self.population_score()  # once, not for each request at its own boosts
-        return self._twin(self.options.model_copy(update={"boosts": boosts}), self.gate)
-
-    def with_click(self, click: ClickHead) -> Self:
-        """Return a scorer that shares everything and has a head for click probabilities."""
-        other = self._twin(self.options, self.gate)
-        other.click = click
-        return other
+    item_features: Floats
+    """Embeddings of the items' texts (n_items, m)."""
 
     @property
-    def told(self) -> SideFeatures:
-        """What was told of the fitted users and of their interactions; of a loaded scorer, of the users alone."""
-        of_moments = cast(Context, self.sources["context"]).told
-        return replace(of_moments, profiles=cast(Profile, self.sources["profile"]).profiles)
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return len(self.warm)
 
-    def meeting(self, profiles: Floats, moments: Floats) -> Self:
-        """Return a scorer for users -2, -3, … of whom profiles (s, q) and contexts (s, r) are told."""
-        other, sources = self._twin(self.options, self.gate), self.sources
-        met: dict[str, Engine[Any]] = {
-            "context": cast(Context, sources["context"]).meeting(moments),
-            "profile": cast(Profile, sources["profile"]).meeting(profiles),
-        }
-        other.sources = sources | met
-        return other
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the sources, in the order of the blend's weights."""
+        return tuple(self.sources)
 
-    def profiles_of(self, users: NDArray[np.int64]) -> Floats:
-        """Return what is known of users (B,) by their internal ids: (B, q), 0 of those nobody knows."""
-        return cast(Profile, self.sources["profile"]).of(users)
+    @property
+    def blend(self) -> BlendWeights:
+        """What validation chose."""
+        return self.recipe.blend
 
-    def fit_around(self, factors: IALS | None, train: sparse.csr_matrix, warm: Mask, features: Floats) -> Self:
-        """Fit as :meth:`fit` does, but take a factorization that was fitted on the same data already."""
-        if factors is not None:
-            self.sources["mf"] = factors
-            self._fitted = (*self._fitted, "mf")
-        return self.fit(train, warm, features)
+    @property
+    def boosts(self) -> Boosts:
+        """Where the scorer stands between accuracy and exposure."""
+        return self.recipe.config.boosts
 
-    def partial_fit(self, train: sparse.csr_matrix, features: Floats, sweeps: int) -> Self:
-        """Return a scorer that knows more interactions, under the same gate and boosts.
+    @property
+    def click(self) -> ClickHead | None:
+        """The head for click probabilities."""
+        return self.recipe.click
 
-        Closed forms are computed anew, factors go on from where they stand (:meth:`IALS.updated`), contexts stay: the
-        moments of single interactions are not kept.
+    # --- the same sources, blended otherwise -------------------------------------------------------------------------
 
-        Args:
-            train: all interactions (U, n_items), values in order.
-            features: text embeddings (n_items, m).
-            sweeps: of the factorization.
-        """
-        warm = self.warm | (np.bincount(train.indices, minlength=train.shape[1]) > 0)
-        factors = cast(IALS, self.sources["mf"]).partial_fit(train, warm, features, sweeps)
-        fresh = type(self)(self.options, self.seed, self.gate, self.click, self.told)
-        fresh.sources["context"], fresh._fitted = self.sources["context"], ("context",)
-        return fresh.fit_around(factors, train, warm, features)
+    def with_blend(self, weights: BlendWeights) -> Self:
+        """Return a scorer on the same sources with other weights."""
+        return replace(self, recipe=self.recipe.with_blend(weights))
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
-        self.warm = warm
-        for name, source in self.sources.items():
-            if name not in self._fitted:
-                source.fit(train, warm, features)
-        self._fitted = ()
-        counts = np.asarray((train > 0).sum(axis=0), dtype=np.int64).ravel()
-        texts = cast(TextKNN, self.sources["text"]).features
-        self.kernel = TextKernel.on(self.options.kernel, texts, np.where(warm, counts, 0))
-        self._impute(np.flatnonzero(~warm))
-        self.text_factors = self.kernel.text_factors(cast(IALS, self.sources["mf"]).item_factors)
-        self.tail = warm & ~head(counts, self.options.boosts.head_share)
-        logs = np.log1p(counts.astype(np.float64))
-        deviation = logs[warm].std() if warm.any() else 0.0
-        centred = logs - (logs[warm].mean() if warm.any() else 0.0)
-        self.popularity: Floats = (centred / (deviation or 1.0)).astype(np.float32)
-        self._average(train)
+    def with_boosts(self, boosts: Boosts) -> Self:
+        """Return a scorer at another operating point; see :class:`tailor.hybrid.config.Boosts`."""
+        twin = replace(self, recipe=self.recipe.with_boosts(boosts))
+        if boosts.popularity_debias:
+            # Once, not for each request that sets its own boosts.
+            twin.__dict__["population_score"] = self.population_score
+        return twin
 
-    def _average(self, train: sparse.csr_matrix) -> None:
-        lengths = np.diff(train.indptr)
-        users = np.flatnonzero(lengths > 0)
-        if len(users) > _AVERAGED:
-            users = users[np.linspace(0, len(users) - 1, _AVERAGED).astype(np.int64)]
-        total = np.zeros((len(SOURCES), self.n_items))
-        for block in blocks(len(users)):
-            rows = users[block]
-            for s, scores in enumerate(self.standardised(sparse.csr_matrix(train[rows]), rows)):
-                total[s] += scores.sum(axis=0)
-        self.common = (total / max(len(users), 1)).astype(np.float32)
-        self.activity = float(np.log1p(lengths[users]).mean()) if len(users) else 0.0
-        self._everybody = None
+    def boosted(self, settings: dict[str, float]) -> Self:
+        """See :class:`Boostable`."""
+        return self.with_boosts(self.boosts.model_copy(update=settings))
 
-    def population_score(self) -> Floats:
-        """Return what the average user with a history gets, boosts at 0 (n_items,)."""
-        if self._everybody is not None:
-            return self._everybody
-        meta_features = MetaFeatures(np.array([self.activity], np.float32), self.popularity)
-        if self.gate.warm.reads_meta_features:
-            nobody = sparse.csr_matrix(np.zeros((1, self.n_items), np.float32))
-            meta_features = replace(self.meta_features(nobody, whole=True), activity=meta_features.activity)
-        rows = [row[None] for row in self.common]
-        self._everybody = blend(rows, self.gate, Boosts(), self.warm, self.tail, meta_features)[0]
-        return self._everybody
+    def with_click(self, click: ClickHead) -> Self:
+        """Return a scorer that also has a head for click probabilities."""
+        return replace(self, recipe=self.recipe.with_click(click))
 
-    def _impute(self, cold: NDArray[np.int64]) -> None:
-        texts = cast(TextKNN, self.sources["text"]).features[cold]
-        self.sources = {
-            name: source.impute_cold_items(cold, texts, self.kernel) for name, source in self.sources.items()
-        }
+    # --- scores ------------------------------------------------------------------------------------------------------
 
-    def raw(
-        self,
-        history: sparse.csr_matrix,
-        users: NDArray[np.int64] | None = None,
-        weights: sparse.csr_matrix | None = None,
-    ) -> Iterator[Floats]:
-        """Yield each source's scores (B, n_items), in the order of ``SOURCES``."""
-        mf = cast(IALS, self.sources["mf"])
-        factors = mf.fold_in(binary(history) if weights is None else weights)
-        of_factors = {"mf": mf.of_users, "text_mf": lambda u: products(u.astype(np.float32), self.text_factors)}
-        for name in SOURCES:
-            own = of_factors.get(name)
-            yield own(factors) if own else self.sources[name].score(history, users, weights)
-
-    def standardised(
-        self,
-        history: sparse.csr_matrix,
-        users: NDArray[np.int64] | None = None,
-        weights: sparse.csr_matrix | None = None,
-    ) -> Iterator[Floats]:
+    def standardised(self, query: Query) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
-        for scores in self.raw(history, users, weights):
-            warm = scores[:, self.warm]
-            deviation = warm.std(axis=1, keepdims=True)
-            yield (scores - warm.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
+        for model in self.sources.values():
+            scores = model.score(query)
+            mean, deviation = self.moments(scores)
+            yield (scores - mean) / deviation
 
-    def meta_features(self, history: sparse.csr_matrix, whole: bool) -> MetaFeatures:
-        """Return what weights may depend on; ``whole``: factors and text profiles too, each of length 1."""
-        activity = np.log1p(np.diff(history.indptr)).astype(np.float32)
-        if not whole:
-            return MetaFeatures(activity, self.popularity)
-        mf, text = cast(IALS, self.sources["mf"]), cast(TextKNN, self.sources["text"])
-        items = (mf.item_factors, text.features)
-        plain = binary(history)
-        users = (mf.fold_in(plain), plain @ text.features / np.maximum(np.diff(history.indptr), 1)[:, None])
-        return MetaFeatures(activity, self.popularity, _unit(users), _unit(items))
+    def moments(self, scores: Floats) -> tuple[Floats, Floats]:
+        """Return mean and deviation (B, 1) over a user's warm items; where these are all equal, the deviation is 1."""
+        warm = scores[:, self.warm]
+        deviation = warm.std(axis=1, keepdims=True)
+        return warm.mean(axis=1, keepdims=True), np.where(deviation > 0, deviation, 1)
 
-    def score(
-        self,
-        history: sparse.csr_matrix,
-        users: NDArray[np.int64] | None = None,
-        weights: sparse.csr_matrix | None = None,
-    ) -> Floats:
-        """See :meth:`Engine.score`; each source takes of the history what it reads."""
-        return super().score(history, users) if weights is None else self.scored(history, users, weights)[0]
-
-    def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:  # noqa: ARG002
-        return history
-
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:
-        return self.scored(history, users)[0]
-
-    def scored(
-        self,
-        history: sparse.csr_matrix,
-        users: NDArray[np.int64] | None = None,
-        weights: sparse.csr_matrix | None = None,
-    ) -> tuple[Floats, list[Floats]]:
+    def scored(self, query: Query) -> Scored:
         """Return scores (B, n_items) and the standardised scores of the sources behind them."""
-        z, meta_features = (
-            list(self.standardised(history, users, weights)),
-            self.meta_features(history, self.gate.warm.reads_meta_features),
-        )
-        boosts = self.options.boosts
-        common = self.population_score() if boosts.popularity_debias else None
-        return blend(z, self.gate, boosts, self.warm, self.tail, meta_features, common), z
+        z = list(self.standardised(query))
+        meta = self.meta_features(query, self.blend.warm.reads_vectors)
+        common = self.population_score if self.boosts.popularity_debias else None
+        return blend(z, self.blend, self.boosts, self.warm, self.tail, meta, common), z
 
-    def _append(self, features: Floats) -> None:
-        popular = cast(Popular, self.sources["popular"]).counts
-        logs = np.log1p(popular.astype(np.float64))[self.warm] if self.warm.any() else np.zeros(1)
-        none = np.full(len(features), -logs.mean() / (logs.std() or 1.0), np.float32)
-        self.sources = {name: source.with_new_items(features) for name, source in self.sources.items()}
-        self.popularity = np.append(self.popularity, none)
-        no = np.zeros(len(features), dtype=bool)
-        self.warm, self.tail = np.append(self.warm, no), np.append(self.tail, no)
-        new = np.arange(len(self.kernel.features), self.n_items)
-        self._impute(new)
-        joined = cast(IALS, self.sources["mf"]).item_factors[new].astype(np.float32)
-        self.text_factors = np.vstack([self.text_factors[: len(self.kernel.features)], joined])
-        alike = self.kernel.predict(features, np.ascontiguousarray(self.common[:, self.kernel.landmarks].T))
-        self.common, self._everybody = np.hstack([self.common, alike.T]), None
+    def _score(self, query: Query) -> Floats:
+        return self.scored(query)[0]
 
-    def with_texts(self, rows: NDArray[np.int64], features: Floats) -> Self:
-        """Return a scorer that knows other texts (r, m) of items with interactions; their factors stay."""
-        other = self._twin(self.options, self.gate)
-        text = copy.copy(cast(TextKNN, self.sources["text"]))
-        text.features = text.features.copy()
-        text.features[rows] = features
-        other.sources = self.sources | {"text": text}
-        return other
+    def meta_features(self, query: Query, vectors: bool = False) -> MetaFeatures:
+        """Return what weights may depend on; ``vectors``: where users and items lie in the sources' spaces too."""
+        activity = np.log1p(query.lengths).astype(np.float32)
+        if not vectors:
+            return MetaFeatures(activity, self.popularity)
+        users = [model.user_vectors(query) for model in self.sources.values() if isinstance(model, Embeds)]
+        return MetaFeatures(activity, self.popularity, _unit(users), self.item_vectors)
 
-    def click_probability(
-        self, history: sparse.csr_matrix, horizon: float = 1.0, users: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
+    @property
+    def item_vectors(self) -> Floats:
+        """Where items lie in the space of each source that has one, each part of length 1 (n_items, x)."""
+        return _unit([model.item_vectors for model in self.sources.values() if isinstance(model, Embeds)])
+
+    def similarities(self, item: int) -> Floats:
+        """Return the mean cosine of every item with one (n_items,), over the spaces that items lie in."""
+        vectors = self.item_vectors
+        n_spaces = sum(isinstance(model, Embeds) for model in self.sources.values())
+        return np.asarray(vectors @ vectors[item] / np.float32(max(n_spaces, 1)))
+
+    @cached_property
+    def population_score(self) -> Floats:
+        """What the average user with a history gets, boosts at 0 (n_items,)."""
+        meta = MetaFeatures(np.array([self.mean_activity], np.float32), self.popularity)
+        if self.blend.warm.reads_vectors:
+            nobody = Query.of(empty_rows(1, self.n_items))
+            meta = replace(self.meta_features(nobody, vectors=True), activity=meta.activity)
+        rows = [scores[None] for scores in self.mean_scores]
+        return blend(rows, self.blend, Boosts(), self.warm, self.tail, meta)[0]
+
+    def source_weights(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
+        activity, x_i = np.log1p(query.lengths), self.popularity[items][..., None]
+        weights = np.zeros((*items.shape, len(self.sources)))
+        for model, rows in self.blend.by_history(query.lengths):
+            by_user = (model.by_activity * ((activity[rows] - model.activity_centre) / model.activity_scale)[:, None])[
+                :, None
+            ]
+            weights[rows] = model.base + model.by_popularity * x_i[rows] + by_user
+        weights = np.where(self.warm[items][..., None], weights, self.blend.cold)
+        weights[query.lengths == 0] = self.blend.without_history
+        return weights
+
+    def click_probability(self, query: Query, horizon: float = 1.0) -> NDArray[np.float64]:
         """Return the chance (B, n_items) that each item is taken up within ``horizon`` validation windows.
 
         Raises:
             BadInputError: the scorer has no click head.
         """
         if self.click is None:
-            raise BadInputError("this scorer was fitted without a click head")
-        history = sparse.csr_matrix(history, dtype=np.float32)
-        scores = self.with_boosts(Boosts()).score(history, users)
-        return self.click.probability(scores, self.meta_features(history, whole=False), self.warm, horizon)
+            raise BadInputError("This scorer was fitted without a click head")
+        scores = self.with_boosts(Boosts()).score(query)
+        return self.click.probability(scores, self.meta_features(query), self.warm, horizon)
 
-    def _state(self) -> State:
-        head = {} if self.click is None else {"click/theta": self.click.theta}
-        arrays = {f"{name}/{key}": value for name, s in self.sources.items() for key, value in s.state().items()}
-        gate = {f"gate/{key}": value for key, value in self.gate.state().items()}
-        kernel: State = {"kernel/landmarks": self.kernel.landmarks, "kernel/text_factors": self.text_factors}
-        of_items = {"warm": self.warm, "tail": self.tail, "popularity": self.popularity, "common": self.common}
-        return {**of_items, "activity": np.array([self.activity]), **arrays, **kernel, **gate, **head}
+    # --- items that come and change ----------------------------------------------------------------------------------
 
-    def _load(self, state: State) -> None:
-        self.warm, self.tail = state["warm"].astype(bool), state["tail"].astype(bool)
-        self.popularity, self.common = state["popularity"], state["common"]
-        self.activity = float(state["activity"][0])
-        self.gate = BlendWeights.from_state(_part(state, "gate"))
-        self.click = ClickHead(state["click/theta"]) if "click/theta" in state else None
-        for name, source in self.sources.items():
-            self.sources[name] = type(source).from_state(_part(state, name), source.options, self.seed)
-        texts = cast(TextKNN, self.sources["text"]).features
-        self.kernel = TextKernel(self.options.kernel, texts, state["kernel/landmarks"])
-        self.text_factors = state["kernel/text_factors"]
+    def with_new_items(self, features: Floats) -> Self:
+        """See :class:`AcceptsNewItems`: new items are what their texts say, in every source.
+
+        Raises:
+            BadInputError: a source cannot take items in.
+        """
+        sources = {}
+        for name, model in self.sources.items():
+            if isinstance(model, AcceptsNewItems):
+                sources[name] = model.with_new_items(features)
+            elif isinstance(model, Rebases):
+                sources[name] = model
+            else:
+                raise BadInputError(f"The source {name} cannot take items in without being fitted again")
+        n_new, before = len(features), self.n_items
+        absent = np.zeros(n_new, dtype=bool)
+        grown = replace(
+            self,
+            sources=sources,
+            warm=np.append(self.warm, absent),
+            tail=np.append(self.tail, absent),
+            popularity=np.append(self.popularity, np.full(n_new, self.popularity_of_none, np.float32)),
+            mean_scores=np.hstack([self.mean_scores, np.zeros((len(sources), n_new), np.float32)]),
+            item_features=np.vstack([self.item_features, features]),
+        )
+        joined = np.arange(len(self.imputer.features), before + n_new)
+        return grown._imputed(joined, grown.item_features[joined], np.arange(before, before + n_new), features)
+
+    def with_item_texts(self, rows: Indices, features: Floats) -> Self:
+        """Return a scorer that knows other texts (a, m) of some items.
+
+        An item with interactions keeps its place in the sources that read behaviour; an item without is what its new
+        text says.
+        """
+        sources = {
+            name: model.with_item_texts(rows, features) if isinstance(model, ScoresTexts) else model
+            for name, model in self.sources.items()
+        }
+        cold, item_features = ~self.warm[rows], self.item_features.copy()
+        item_features[rows] = features
+        changed = replace(self, sources=sources, item_features=item_features)
+        return changed._imputed(rows[cold], features[cold], rows[cold], features[cold]) if cold.any() else changed
+
+    def _imputed(self, cold: Indices, features: Floats, changed: Indices, changed_features: Floats) -> Self:
+        """Impute the items ``cold`` in every source; the mean scores of those that ``changed`` follow."""
+        sources = impute(self.sources, self.imputer, cold, features)
+        sources = rebase(sources, cold)
+        mean_scores = self.mean_scores.copy()
+        of_landmarks = np.ascontiguousarray(mean_scores[:, self.imputer.landmarks].T)
+        mean_scores[:, changed] = self.imputer.predict(changed_features, of_landmarks).T
+        return replace(self, sources=sources, mean_scores=mean_scores)
+
+    # --- interactions that come --------------------------------------------------------------------------------------
+
+    def partial_fit(self, data: TrainSet, sweeps: int) -> FittedModel:
+        """Return a scorer that knows more interactions, under the same weights and boosts; see :class:`PartialFit`.
+
+        Closed forms are computed anew; sources that can, go on from where they stand.
+
+        Args:
+            data: all interactions, old and new.
+            sweeps: of the factorization.
+        """
+        continued = {
+            name: model.partial_fit(data, sweeps)
+            for name, model in self.sources.items()
+            if isinstance(model, PartialFit)
+        }
+        return self.recipe.fit(data, pretrained=continued)
+
+    # --- saved -------------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """See :meth:`FittedModel.state`; every array of a source stands under the source's name."""
+        state: State = {
+            "warm": self.warm,
+            "tail": self.tail,
+            "popularity": self.popularity,
+            "popularity_of_none": np.array([self.popularity_of_none]),
+            "mean_activity": np.array([self.mean_activity]),
+            "cold_items/landmarks": self.imputer.landmarks,
+        }
+        for place, (name, model) in enumerate(self.sources.items()):
+            state[f"mean_scores/{name}"] = self.mean_scores[place]
+            state |= {f"sources/{name}/{key}": value for key, value in model.state().items()}
+        state |= {f"blend/{key}": value for key, value in self.blend.state().items()}
+        if "text_knn" not in self.sources:
+            state["item_features"] = self.item_features
+        return state if self.click is None else state | {"click/theta": self.click.theta}
 
 
-def head(counts: NDArray[np.int64], share: float) -> Mask:
-    """Mark the most popular items that together hold ``share`` of all interactions, ties at the border included."""
-    order = np.argsort(-counts, kind="stable")
-    held = np.cumsum(counts[order])
-    border = counts[order[np.searchsorted(held, share * held[-1])]] if len(counts) and held[-1] else 0
-    return np.asarray((counts >= border) & (counts > 0))
+def impute(
+    sources: Mapping[str, FittedModel], imputer: KernelImputer, cold: Indices, features: Floats
+) -> dict[str, FittedModel]:
+    """Impute the items ``cold`` (a,) with texts (a, m) in every source that can."""
+    return {
+        name: model.impute_cold_items(cold, features, imputer) if isinstance(model, ImputesColdItems) else model
+        for name, model in sources.items()
+    }
 
 
-def _unit(blocks: tuple[NDArray[Any], ...]) -> Floats:
+def rebase(sources: Mapping[str, FittedModel], changed: Indices) -> dict[str, FittedModel]:
+    """Compute sources that are derived from another one anew, for the items ``changed`` (a,)."""
+    rebased = dict(sources)
+    for name, model in sources.items():
+        base = SOURCES[name].derived_from
+        if base is not None and isinstance(model, Rebases):
+            rebased[name] = model.rebased(sources[base], changed)
+    return rebased
+
+
+def _unit(blocks: list[NDArray[Any]]) -> Floats:
     """Put blocks (R, ·) side by side, the rows of each scaled to length 1 (zeros stay)."""
     lengths = [np.sqrt((block**2).sum(axis=1, keepdims=True)) for block in blocks]
     scaled = [block / np.where(length > 0, length, 1) for block, length in zip(blocks, lengths, strict=True)]
     return np.hstack(scaled).astype(np.float32)
 
 
-def _part(state: State, name: str) -> State:
-    return {key.split("/", 1)[1]: value for key, value in state.items() if key.startswith(f"{name}/")}
+def scorer_of(models: Mapping[str, FittedModel]) -> HybridScorer:
+    """Return the hybrid among fitted models.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    model = models.get("hybrid")
+    if not isinstance(model, HybridScorer):
+        raise BadInputError(f"There is no hybrid among the models: {', '.join(models)}. Rerun the pipeline hybrid_cf.")
+    return model

@@ -9,12 +9,11 @@ squares; predictions are cut to the range of the train ratings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.metrics.probability import mae, rmse
@@ -25,11 +24,25 @@ COLUMNS = [c.MODEL, "rmse", "mae", "ratings", "ratings_of_cold_items"]
 _ITEMS, _USERS = 25.0, 10.0
 
 
-class Scorer(Protocol):
-    """Anything that scores histories."""
+class Queries(Protocol):
+    """The users of a catalogue, with their histories."""
 
-    def score(self, history: sparse.csr_matrix, users: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Items of each history (U,)."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> Any:
+        """Return some of the users."""
+        ...
+
+
+class Scorer(Protocol):
+    """Anything that scores users."""
+
+    def score(self, query: Any) -> NDArray[np.float32]:
         """Return scores (B, n_items)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ def baseline(train: Ratings, n_users: int, n_items: int) -> tuple[float, Floats,
     return mean, np.bincount(train.user, rest, n_users) / (_USERS + np.bincount(train.user, minlength=n_users)), of_item
 
 
-def cell_scores(model: Scorer, history: sparse.csr_matrix, cells: Ratings, block_users: int) -> Floats:
+def cell_scores(model: Scorer, queries: Queries, cells: Ratings, block_users: int) -> Floats:
     """Return the model's scores of some cells (n,), computed for blocks of the users that have any."""
     out, order = np.empty(len(cells.user)), np.argsort(cells.user, kind="stable")
     who, starts = np.unique(cells.user[order], return_index=True)
@@ -68,7 +81,7 @@ def cell_scores(model: Scorer, history: sparse.csr_matrix, cells: Ratings, block
     for at in range(0, len(who), block_users):
         block = who[at : at + block_users]
         rows = order[bounds[at] : bounds[at + len(block)]]
-        scores = model.score(history[block], block)
+        scores = model.score(queries.take(block))
         out[rows] = scores[np.searchsorted(block, cells.user[rows]), cells.item[rows]]
     return out
 
@@ -78,7 +91,7 @@ def measure(
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: sparse.csr_matrix,
+    queries: Queries,
     block_users: int,
 ) -> pd.DataFrame:
     """Measure RMSE and MAE over the rated test cells, in the units of ``value``.
@@ -88,7 +101,7 @@ def measure(
         interactions: with split and, where the catalogue has ratings, value.
         users: the user table.
         items: the item table.
-        train: histories that scores are computed from (U, n_items).
+        queries: every user with the history that scores are computed from (U users).
         block_users: users scored at a time.
 
     Returns:
@@ -101,7 +114,7 @@ def measure(
         Ratings.read(interactions, users, items, splits) for splits in ((c.TRAIN,), (c.VALIDATION,), (c.TEST, c.COLD))
     )
     mean, of_user, of_item = baseline(trainable, len(users), len(items))
-    activity = np.log1p(np.diff(train.indptr))
+    activity = np.log1p(queries.lengths)
     warm = items[c.N_TRAIN].to_numpy() > 0
     low, high = trainable.value.min(), trainable.value.max()
 
@@ -112,7 +125,7 @@ def measure(
     rows = []
     for name in (BIASES, *models):
         scored = [
-            np.zeros(len(cells.user)) if name == BIASES else cell_scores(models[name], train, cells, block_users)
+            np.zeros(len(cells.user)) if name == BIASES else cell_scores(models[name], queries, cells, block_users)
             for cells in (fit, test)
         ]
         beta, *_ = np.linalg.lstsq(design(fit, scored[0]), fit.value - mean, rcond=None)

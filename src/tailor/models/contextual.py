@@ -3,69 +3,80 @@
     score(c) = x_c B,   B = (XᵀX + λI)⁻¹ Xᵀ(E - 1pᵀ),   p = mean row of E
 
 with one row per train interaction: X its centred context (device, hour, shop, …), E the indicator of its item. With one
-column of context this is the lift of an item's share in that context, shrunk toward none. A request that tells no
-context has x = 0.
+column of context this is the lift of an item's share in that context, shrunk toward none. A query that tells no context
+has x = 0.
 """
 
-import copy
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.data.side_features import SideFeatures
-from tailor.models.base import Engine, Floats, Mask, State
-from tailor.options import ContextRidgeOptions
+from tailor.config import Options, Positive
+from tailor.linear_algebra import solve_spd
+from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
+from tailor.models.registry import register_model
 
 
-class Context(Engine[ContextRidgeOptions]):
-    """Ridge regression on contexts; where the catalogue has none, all scores are 0.
+class ContextualConfig(Options):
+    """Configuration of :class:`Contextual`."""
 
-    Context belongs to requests, not to users: the s-th of :meth:`meeting` is user -2 - s, all others are in none.
-    """
+    regularization: Positive = 100.0
+    """λ, in interactions."""
 
-    options_class = ContextRidgeOptions
 
-    def __init__(self, options: ContextRidgeOptions, seed: int = 0, told: SideFeatures | None = None) -> None:
-        """Remember the contexts of interactions; those of the matrix that is fitted on will count."""
-        super().__init__(options, seed)
-        self.told = told or SideFeatures.nothing()
-        self.moments: Floats = np.zeros((0, self.told.moments.shape[1]), np.float32)
+@dataclass(frozen=True, eq=False)
+class FittedContextual(FittedModel):
+    """Weights from contexts to items."""
 
-    def meeting(self, moments: Floats) -> Self:
-        """Return an engine for requests in some contexts (s, r)."""
-        twin = copy.copy(self)
-        twin.moments = moments
-        return twin
+    recipe: Model[ContextualConfig]
+    weights: Floats
+    """B (r, n_items); without rows where the catalogue has no contexts, then all scores are 0."""
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
-        t, n = self.told, train.shape[1]
-        width = t.moments.shape[1]
-        self.weights: Floats = np.zeros((width, n), np.float32)
+    @property
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return int(self.weights.shape[1])
+
+    def _score(self, query: Query) -> Floats:
+        if not len(self.weights) or not query.context.shape[1]:
+            return np.zeros((len(query), self.n_items), np.float32)
+        return np.asarray(query.context @ self.weights, dtype=np.float32)
+
+    def with_new_items(self, features: Floats) -> Self:
+        """See :class:`AcceptsNewItems`: nobody has taken them, they score 0."""
+        none = np.zeros((len(self.weights), len(features)), np.float32)
+        return replace(self, weights=np.hstack([self.weights, none]))
+
+    def partial_fit(self, data: TrainSet, sweeps: int) -> FittedModel:  # noqa: ARG002
+        """See :class:`PartialFit`: contexts of single interactions are not kept, without new ones the weights stay."""
+        return self.recipe.fit(data) if len(data.contexts.users) else self
+
+    def state(self) -> State:
+        """See :meth:`FittedModel.state`."""
+        return {"weights": self.weights}
+
+
+@register_model("contextual")
+class Contextual(Model[ContextualConfig]):
+    """Ridge regression from contexts to items."""
+
+    config_class = ContextualConfig
+
+    def fit(self, data: TrainSet) -> FittedContextual:
+        """See :meth:`Model.fit`."""
+        contexts, n = data.contexts, data.n_items
+        width = contexts.values.shape[1]
         if not width:
-            return
-        trainable = np.asarray(train[t.users, t.items] > 0).ravel()
-        X, items = t.moments[trainable].astype(np.float64), t.items[trainable]
+            return FittedContextual(self, np.zeros((0, n), np.float32))
+        in_train = np.asarray(data.interactions[contexts.users, contexts.items] > 0).ravel()
+        X, items = contexts.values[in_train].astype(np.float64), contexts.items[in_train]
         taken = sparse.csr_matrix((np.ones(len(items)), (np.arange(len(items)), items)), shape=(len(items), n))
         share = np.bincount(items, minlength=n) / max(len(items), 1)
         target = (taken.T @ X).T - np.outer(X.sum(axis=0), share)
-        normal = X.T @ X + self.options.regularization * np.eye(width)
-        self.weights = np.linalg.solve(normal, target).astype(np.float32)
+        return FittedContextual(self, solve_spd(X.T @ X, self.config.regularization, target).astype(np.float32))
 
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        asked, at = np.zeros((len(users), len(self.weights)), np.float32), -2 - users
-        known = (at >= 0) & (at < len(self.moments))
-        asked[known] = self.moments[at[known]]
-        return np.asarray(asked @ self.weights, dtype=np.float32)
-
-    def _append(self, features: Floats) -> None:
-        none = np.zeros((len(self.weights), len(features)), np.float32)
-        self.weights = np.hstack([self.weights, none])
-
-    def _state(self) -> State:
-        return {"weights": self.weights}
-
-    def _load(self, state: State) -> None:
-        self.weights = state["weights"]
-        self.moments = np.zeros((0, len(self.weights)), np.float32)
+    def load(self, state: State) -> FittedContextual:
+        """See :meth:`Model.load`."""
+        return FittedContextual(self, state["weights"])

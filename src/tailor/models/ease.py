@@ -1,20 +1,44 @@
 """EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
 
-import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import sparse
 
+from tailor.config import Count, Fraction, Options, Positive
 from tailor.errors import BadInputError
-from tailor.models.base import Engine, Floats, Mask, State
-from tailor.models.linear_algebra import inverse_spd, plus_diagonal
-from tailor.options import EASEOptions
+from tailor.linear_algebra import inverse_spd, plus_diagonal
+from tailor.models.base import (
+    ColdItemImputer,
+    FittedModel,
+    Floats,
+    Indices,
+    Model,
+    Query,
+    State,
+    TrainSet,
+)
+from tailor.models.registry import register_model
 
-if TYPE_CHECKING:
-    from tailor.hybrid.cold_items import TextKernel
+
+class EASEConfig(Options):
+    """Configuration of :class:`EASE` (Steck 2019) and :class:`TextEASE`, pulled toward a text EASE (L3AE 2025)."""
+
+    regularization: Positive = 200.0
+    """λ on B."""
+    dropout: Fraction = 0.0
+    """Chance p of an item to be missing from the history it is predicted from (Steck 2020): adds p/(1-p) n_i to λ."""
+    user_weight_power: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """A user's row weighs (mean length / n_u)^this: 0 treats interactions alike, 1 treats users alike."""
+    text_pull: Annotated[float, Field(ge=0.0)] = 0.0
+    """κ on the distance between B and the text EASE; 0 is plain EASE."""
+    text_regularization: Positive = 1.0
+    """λ of the text EASE itself."""
+    max_items: Count = 20_000
+    """Refuse larger catalogues: B holds n_items² floats."""
 
 
 def weighted_gram(train: sparse.csr_matrix, power: float) -> NDArray[np.float64]:
@@ -78,14 +102,22 @@ def pulled_ease_weights(
     return np.asarray(B), TextPart(M, K, features * q[:, None])
 
 
-def mixed_columns(
-    weights: NDArray[Any], known: NDArray[Any], places: NDArray[np.int64], texts: Floats, kernel: "TextKernel"
+def impute_columns(
+    weights: NDArray[Any], of_landmarks: NDArray[Any], columns: Indices, features: Floats, imputer: ColdItemImputer
 ) -> NDArray[Any]:
-    """Return a copy of ``weights`` (r, n) in which some columns are mixtures of the landmarks' (r, l) by ``kernel``."""
-    found = weights.copy()
-    for rows, shares in kernel.blocks(texts):
-        found[:, places[rows]] = known @ shares.T
-    return found
+    """Return a copy of ``weights`` (r, n) in which ``columns`` (a,) are mixtures of the landmarks' columns (r, l).
+
+    Args:
+        weights: from r items toward n.
+        of_landmarks: the columns of the landmarks.
+        columns: which ones are imputed.
+        features: texts of these items (a, m).
+        imputer: says how much of each landmark stands in each of them.
+    """
+    imputed = weights.copy()
+    for rows, shares in imputer.blocks(features):
+        imputed[:, columns[rows]] = of_landmarks @ shares.T
+    return imputed
 
 
 @dataclass(frozen=True)
@@ -110,88 +142,146 @@ class TextPart:
         """Return the weights of items e (a, m) for all items, times (λ + κ) / κ: (a, n)."""
         return np.asarray((e @ self.inverse) @ self.rows.T, dtype=np.float32)
 
+    def block(self, e: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the weights among items e (a, m), times (λ + κ) / κ: (a, a)."""
+        q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
+        return np.asarray((e @ self.inverse @ e.T) * q)
 
-class EASE(Engine[EASEOptions]):
-    """EASE; with features and ``text_pull`` > 0 its weights are pulled toward EASE on the texts."""
 
-    options_class = EASEOptions
-    scores_cold_items = True
-    text: TextPart | None = None
-    #: Embeddings (a, m) of items that joined after the fit, with their columns, rows and weights among themselves.
-    newcomers: Floats = np.zeros((0, 0), np.float32)
-    new_columns: Floats
-    new_rows: Floats
-    new_block: Floats
+@dataclass(frozen=True)
+class JoinedItems:
+    """Items that joined after the fit (a), with their weights from and toward the n fitted ones and each other."""
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
-        o = self.options
-        if self.n_items > o.max_items:
-            raise BadInputError(
-                f"EASE holds n_items² weights: {self.n_items} items are more than max_items = {o.max_items} "
-                f"({8 * self.n_items**2 / 2**30:.0f} GiB while fitting). "
-                "Raise max_items, or set hybrid_cf.without: [ease]."
-            )
-        gram = weighted_gram(train, o.user_weight_power)
-        ridge = penalty(gram, o.regularization, o.dropout)
-        if features is None or o.text_pull == 0:
-            weights = ease_weights(gram, ridge)
-        else:
-            weights, self.text = pulled_ease_weights(
-                gram, ridge, features.astype(np.float64), o.text_regularization, o.text_pull
-            )
-        self.weights: NDArray[Any] = weights.astype(np.float32)
+    features: Floats
+    """(a, m)."""
+    columns: Floats
+    """From the fitted items toward these (n, a)."""
+    rows: Floats
+    """From these toward the fitted items (a, n)."""
+    block: Floats
+    """Among themselves (a, a), 0 on the diagonal."""
 
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        n = len(self.weights)
-        if n == self.n_items:
-            return np.asarray(history @ self.weights, dtype=np.float32)
-        old, new = sparse.csr_matrix(history[:, :n]), sparse.csr_matrix(history[:, n:])
-        return np.hstack([old @ self.weights + new @ self.new_rows, old @ self.new_columns + new @ self.new_block])
+    @classmethod
+    def none(cls, n_fitted: int) -> Self:
+        """Return no items."""
+        none = np.zeros((0, 0), np.float32)
+        return cls(none, np.zeros((n_fitted, 0), np.float32), np.zeros((0, n_fitted), np.float32), none)
 
-    def _append(self, features: Floats) -> None:
-        n, before = len(self.weights), self.newcomers
-        self.newcomers = np.vstack([before, features]) if before.size else np.asarray(features)
-        e, a = self.newcomers, len(self.newcomers)
+
+@dataclass(frozen=True, eq=False)
+class FittedEASE(FittedModel):
+    """Item-item weights B; a user's scores are x B."""
+
+    recipe: Model[EASEConfig]
+    weights: Floats
+    """B over the items of the fit (n, n)."""
+    text: TextPart | None
+    """What an item without interactions needs to join; None without texts."""
+    joined: JoinedItems
+
+    @property
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return len(self.weights) + self.joined.columns.shape[1]
+
+    def _score(self, query: Query) -> Floats:
+        n_fitted, x = len(self.weights), query.weights
+        if n_fitted == self.n_items:
+            return np.asarray(x @ self.weights, dtype=np.float32)
+        fitted, joined = sparse.csr_matrix(x[:, :n_fitted]), sparse.csr_matrix(x[:, n_fitted:])
+        toward_fitted = fitted @ self.weights + joined @ self.joined.rows
+        return np.hstack([toward_fitted, fitted @ self.joined.columns + joined @ self.joined.block])
+
+    def with_new_items(self, features: Floats) -> Self:
+        """See :class:`AcceptsNewItems`: their weights are those of their texts, 0 without texts."""
+        before = self.joined.features
+        e = np.vstack([before, features]) if before.size else np.asarray(features)
+        n_fitted, n_joined = len(self.weights), self.joined.columns.shape[1] + len(features)
         if self.text is None:
-            self.new_columns, self.new_rows = np.zeros((n, a), np.float32), np.zeros((a, n), np.float32)
-            self.new_block = np.zeros((a, a), np.float32)
-            return
-        q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.text.inverse, e))
-        share = self.options.text_pull / (self.options.text_pull + self.options.regularization)
-        self.new_columns, self.new_rows = self.text.column(e), np.float32(share) * self.text.row(e)
-        self.new_block = np.asarray(share * (e @ self.text.inverse @ e.T) * q, dtype=np.float32)
-        np.fill_diagonal(self.new_block, 0.0)
+            rows = np.zeros((n_joined, n_fitted), np.float32)
+            block = np.zeros((n_joined, n_joined), np.float32)
+            return replace(self, joined=JoinedItems(e, rows.T.copy(), rows, block))
+        block = np.asarray(self._share * self.text.block(e), dtype=np.float32)
+        np.fill_diagonal(block, 0.0)
+        return replace(self, joined=JoinedItems(e, self.text.column(e), self._row(e), block))
 
-    def impute_cold_items(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
-        """See :meth:`Engine.with_cold`: the weights toward these items are mixed, those from them stay."""
-        twin, n = copy.copy(self), len(self.weights)
-        fitted, known = cold < n, self.weights[:, kernel.landmarks]
-        if fitted.any():
-            twin.weights = mixed_columns(self.weights, known, cold[fitted], texts[fitted], kernel)
-        if not fitted.all():
-            at, new = cold[~fitted] - n, texts[~fitted]
-            twin.new_columns = mixed_columns(self.new_columns, known, at, new, kernel)
-            twin.new_block = mixed_columns(self.new_block, self.new_rows[:, kernel.landmarks], at, new, kernel)
-            np.fill_diagonal(twin.new_block, 0.0)
-        return twin
+    @property
+    def _share(self) -> float:
+        """κ / (λ + κ): how far the rows of items without interactions follow their texts."""
+        config = self.recipe.config
+        return config.text_pull / (config.text_pull + config.regularization)
 
-    def _state(self) -> State:
-        found = {"weights": self.weights}
+    def _row(self, e: Floats) -> Floats:
+        """Return the weights of items with texts e (a, m) for the fitted ones (a, n)."""
+        if self.text is None:
+            return np.zeros((len(e), len(self.weights)), np.float32)
+        return np.asarray(np.float32(self._share) * self.text.row(e), dtype=np.float32)
+
+    def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`ImputesColdItems`: the weights toward these items are imputed, those from them stay."""
+        n_fitted, in_fit = len(self.weights), cold < len(self.weights)
+        of_landmarks, weights, joined = self.weights[:, imputer.landmarks], self.weights, self.joined
+        if in_fit.any():
+            weights = impute_columns(weights, of_landmarks, cold[in_fit], features[in_fit], imputer)
+        if not in_fit.all():
+            columns, e = cold[~in_fit] - n_fitted, features[~in_fit]
+            block = impute_columns(joined.block, joined.rows[:, imputer.landmarks], columns, e, imputer)
+            np.fill_diagonal(block, 0.0)
+            toward = impute_columns(joined.columns, of_landmarks, columns, e, imputer)
+            joined = replace(joined, columns=toward, block=block)
+        return replace(self, weights=weights, joined=joined)
+
+    def state(self) -> State:
+        """See :meth:`FittedModel.state`."""
+        arrays = {"weights": self.weights}
         if self.text is not None:
             parts = {"columns": self.text.columns, "inverse": self.text.inverse, "rows": self.text.rows}
-            found |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
-        return found
+            arrays |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
+        return arrays
 
-    def _load(self, state: State) -> None:
-        self.weights = state["weights"]
+
+@register_model("text_ease")
+class TextEASE(Model[EASEConfig]):
+    """EASE whose weights are pulled toward EASE on the texts; without texts, or with ``text_pull`` 0, plain EASE."""
+
+    config_class = EASEConfig
+    scores_cold_items = True
+
+    def fit(self, data: TrainSet) -> FittedEASE:
+        """See :meth:`Model.fit`.
+
+        Raises:
+            BadInputError: the catalogue is larger than ``max_items``.
+        """
+        config, n = self.config, data.n_items
+        if n > config.max_items:
+            raise BadInputError(
+                f"ease holds n_items² weights: {n} items are more than max_items = {config.max_items} "
+                f"({8 * n**2 / 2**30:.0f} GiB while fitting). Raise hybrid_cf.sources.ease.max_items, or leave it out "
+                "(hybrid_cf.sources: {ease: null}, and hybrid_cf.baselines without ease and text_ease)."
+            )
+        gram = weighted_gram(data.interactions, config.user_weight_power)
+        diagonal = penalty(gram, config.regularization, config.dropout)
+        text, E = None, data.item_features.astype(np.float64)
+        if not E.shape[1] or config.text_pull == 0:
+            weights = ease_weights(gram, diagonal)
+        else:
+            weights, text = pulled_ease_weights(gram, diagonal, E, config.text_regularization, config.text_pull)
+        return FittedEASE(self, weights.astype(np.float32), text, JoinedItems.none(n))
+
+    def load(self, state: State) -> FittedEASE:
+        """See :meth:`Model.load`."""
         names = ("columns", "inverse", "rows")
-        self.text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
+        text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
+        return FittedEASE(self, state["weights"], text, JoinedItems.none(len(state["weights"])))
 
 
-class PlainEASE(EASE):
-    """EASE without features, the baseline. Items without interactions score 0."""
+@register_model("ease")
+class EASE(TextEASE):
+    """EASE without texts, the baseline. Items without interactions score 0."""
 
     scores_cold_items = False
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
-        super()._fit(train, warm, None)
+    def fit(self, data: TrainSet) -> FittedEASE:
+        """See :meth:`Model.fit`."""
+        return super().fit(data.without_features())

@@ -1,43 +1,74 @@
-r"""Text-prior implicit ALS (DESIGN §4).
+r"""Text-prior implicit ALS (docs/explanation/mathematics.md, "Text-prior iALS").
 
     L(U,V,W) = Σ_(u,i)∈S (1 - u·v_i)² + α Σ_u Σ_(i warm) (u·v_i)²
              + λ Σ_u f_u |u|² + λ Σ_(i warm) f_i |v_i - W e_i|² + ρ|W|²,   f = (n + α N)^ν
 
 Hu, Koren & Volinsky 2008; frequency scaling from Rendle et al. 2021, "Revisiting the performance of iALS", eq. 3.
-The engine is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact
+The solver is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact
 ridge solve.
 """
 
-import copy
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import linalg, sparse
 
-from tailor.data.interactions import binary
-from tailor.models.base import Engine, Floats, Mask, State
-from tailor.options import IALSOptions
+from tailor.config import Count, Options, Positive
+from tailor.linear_algebra import ridge
+from tailor.models.base import (
+    ColdItemImputer,
+    Csr,
+    FittedModel,
+    Floats,
+    Indices,
+    Mask,
+    Model,
+    Query,
+    State,
+    TrainSet,
+)
+from tailor.models.registry import register_model
 from tailor.progress import progress
 
-if TYPE_CHECKING:
-    from tailor.hybrid.cold_items import TextKernel
-    from tailor.models.scan import Scan
-
 #: Factors of the warm items (n, d), and W (m, d) where there are features.
-Learnt = tuple[NDArray[Any], NDArray[np.float64] | None]
+Solution = tuple[NDArray[Any], NDArray[np.float64] | None]
 #: Floats gathered at a time by fold-in; 8 bytes each.
 _BUDGET = 4_000_000
 
 
+class IALSConfig(Options):
+    """Configuration of :class:`TextIALS` and :class:`IALS`."""
+
+    engine: Literal["irspack", "torch"] = "irspack"
+    """irspack (C++, conjugate gradients) on a CPU; torch (exact solves) on CUDA, or on a CPU at leisure."""
+    factors: Count = 64
+    """Latent dimension d."""
+    alpha: Positive = 0.1
+    """Weight of the unobserved cells."""
+    regularization: Positive = 0.003
+    """λ_u = λ_v, before the frequency scaling f = (n + α N)^ν."""
+    nu: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    """Exponent ν of the frequency scaling."""
+    lambda_item_feature: Annotated[float, Field(ge=0.0)] = 10.0
+    """Ridge ρ on the text-to-factor map W; 0 together with no features is plain iALS."""
+    iterations: Count = 16
+    """Alternating sweeps."""
+    n_threads: Count = 1
+    """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
+
+
 def fold_in(
-    history: sparse.csr_matrix,
+    history: Csr,
     item_factors: NDArray[np.float64],
     gram: NDArray[np.float64],
-    ridge: NDArray[np.float64],
+    diagonal: NDArray[np.float64],
     prior: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Solve each user's exact ridge problem (Σ_S c v vᵀ + gram + ridge_u I) u = Σ_S c v + ridge_u prior_u.
+    """Solve each user's exact ridge problem (Σ_S c v vᵀ + gram + λ_u I) u = Σ_S c v + λ_u prior_u.
 
     Users of similar history length are solved together, at most ``_BUDGET`` gathered floats at a time.
 
@@ -45,15 +76,15 @@ def fold_in(
         history: confidences c (B, n_items).
         item_factors: V (n_items, d).
         gram: α Σ_(i warm) v vᵀ, (d, d).
-        ridge: per user (B,), positive.
-        prior: what the ridge pulls toward (B, d); None: 0.
+        diagonal: λ_u per user (B,), positive.
+        prior: what each user is pulled toward (B, d); None: 0.
 
     Returns:
         User factors (B, d); zero for an empty history.
     """
     d = item_factors.shape[1]
     if history.shape[0] == 1 and history.nnz:
-        return _fold_in_one(history, item_factors, gram, float(ridge[0]), prior)
+        return _fold_in_one(history, item_factors, gram, float(diagonal[0]), prior)
     lengths = np.diff(history.indptr)
     out = np.zeros((history.shape[0], d))
     order = np.argsort(lengths, kind="stable")
@@ -66,36 +97,36 @@ def fold_in(
         rows = order[start:end]
         slots = np.arange(lengths[rows[-1]])
         valid = slots < lengths[rows, None]
-        at = np.where(valid, history.indptr[rows, None] + slots, 0)
-        weights = history.data[at].astype(np.float64) * valid
-        vectors = item_factors[history.indices[at]].astype(np.float64, copy=False)
+        cell = np.where(valid, history.indptr[rows, None] + slots, 0)
+        weights = history.data[cell].astype(np.float64) * valid
+        vectors = item_factors[history.indices[cell]].astype(np.float64, copy=False)
         weighted = vectors * weights[..., None]
         normal = weighted.transpose(0, 2, 1) @ vectors + gram
-        normal[:, np.arange(d), np.arange(d)] += ridge[rows, None]
-        wanted = weighted.sum(axis=1)
+        normal[:, np.arange(d), np.arange(d)] += diagonal[rows, None]
+        right = weighted.sum(axis=1)
         if prior is not None:
-            wanted = wanted + ridge[rows, None] * prior[rows]
-        out[rows] = np.linalg.solve(normal, wanted[..., None])[..., 0]
+            right = right + diagonal[rows, None] * prior[rows]
+        out[rows] = np.linalg.solve(normal, right[..., None])[..., 0]
         start = end
     return out
 
 
 def _fold_in_one(
-    history: sparse.csr_matrix,
+    history: Csr,
     item_factors: NDArray[np.float64],
     gram: NDArray[np.float64],
-    ridge: float,
+    diagonal: float,
     prior: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Solve one user's problem by Cholesky, in half the time of a batch of one."""
     vectors = item_factors[history.indices].astype(np.float64, copy=False)
     weighted = vectors * history.data[:, None]
     normal = weighted.T @ vectors + gram
-    normal.ravel()[:: len(gram) + 1] += ridge
-    wanted = weighted.sum(axis=0)
+    normal.ravel()[:: len(gram) + 1] += diagonal
+    right = weighted.sum(axis=0)
     if prior is not None:
-        wanted = wanted + ridge * prior[0]
-    return np.asarray(linalg.lapack.dposv(normal, wanted, lower=True)[1])[None]
+        right = right + diagonal * prior[0]
+    return np.asarray(linalg.lapack.dposv(normal, right, lower=True)[1])[None]
 
 
 def products(users: Floats, items: Floats) -> Floats:
@@ -103,132 +134,119 @@ def products(users: Floats, items: Floats) -> Floats:
     return (items @ users[0])[None] if len(users) == 1 else users @ items.T
 
 
-class IALS(Engine[IALSOptions]):
-    """Implicit ALS; with features, item factors lean on their text and cold items are W e."""
+@dataclass(frozen=True, eq=False)
+class FittedIALS(FittedModel):
+    """Item factors, and what a fold-in of users needs."""
 
-    options_class = IALSOptions
-    scores_cold_items = True
-    _scan: "tuple[NDArray[Any] | None, Scan | None]" = (None, None)
-    _cast: tuple[NDArray[Any] | None, Floats] = (None, np.zeros((0, 0), np.float32))
+    recipe: Model[IALSConfig]
+    item_factors: NDArray[Any]
+    """V (n_items, d)."""
+    feature_weights: NDArray[np.float64]
+    """W (m + 1, d), the last row a bias; without rows where the fit had no features."""
+    gram: NDArray[np.float64]
+    """α Σ_(i warm) v vᵀ (d, d)."""
+    n_warm: int
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:
-        columns = np.flatnonzero(warm)
-        augmented = None if features is None else np.hstack([features, np.ones((len(features), 1), np.float32)])
-        learn = self._torch if self.options.engine == "torch" else self._irspack
-        trainable, weights = learn(
-            sparse.csr_matrix(train[:, columns]), None if augmented is None else augmented[columns]
-        )
-        self.item_factors = np.zeros((self.n_items, self.options.factors))
-        self.feature_weights = np.zeros((0, self.options.factors)) if weights is None else weights
-        if augmented is not None:
-            self.item_factors[~warm] = augmented[~warm] @ self.feature_weights
-        self.item_factors[columns] = trainable
-        self._remember(warm)
-
-    def _irspack(self, train: sparse.csr_matrix, features: Floats | None) -> Learnt:
-        from irspack import IALSRecommender  # noqa: PLC0415  (training only: serving needs no irspack)
-
-        o = self.options
-        engine = IALSRecommender(
-            train,
-            n_components=o.factors,
-            alpha0=o.alpha,
-            reg=o.regularization,
-            nu=o.nu,
-            train_epochs=o.iterations,
-            n_threads=o.n_threads,
-            random_seed=self.seed,
-            item_features=features,
-            lambda_item_feature=0.0 if features is None else o.lambda_item_feature,
-        )
-        engine.start_learning()
-        for _ in progress(range(o.iterations), "iALS", "sweep"):
-            engine.run_epoch()
-        if features is None:
-            return engine.get_item_embedding(), None
-        weights = engine.trainer_as_ials.core_trainer.item_feature_weight
-        return engine.get_item_embedding(), np.asarray(weights, np.float64)
-
-    def _torch(self, train: sparse.csr_matrix, features: Floats | None) -> Learnt:
-        from tailor.models import ials_torch  # noqa: PLC0415  (training only: serving needs no torch)
-
-        found = ials_torch.fit(train, features, self.options, self.seed)
-        return found.items, found.feature_weights
-
-    def _remember(self, warm: Mask) -> None:
-        vectors = self.item_factors[warm].astype(np.float64, copy=False)
-        self.n_warm = len(vectors)
-        self.gram = self.options.alpha * vectors.T @ vectors
-
-    def fold_in(self, history: sparse.csr_matrix) -> NDArray[np.float64]:
-        """Return user factors (B, d) for histories (B, n_items): the user step of the training, solved exactly."""
-        o, lengths = self.options, np.diff(history.indptr)
-        ridge = o.regularization * (lengths + o.alpha * self.n_warm) ** o.nu
-        return fold_in(history, self.item_factors, self.gram, ridge)
-
-    def partial_fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None, sweeps: int = 1) -> Self:
-        """Return an engine that has gone on from where its factors stand, toward the optimum for ``train``.
-
-        Args:
-            train: all interactions, old and new (U, n_items).
-            warm: items with any (n_items,).
-            features: text embeddings (n_items, m), where the fit had them.
-            sweeps: exact steps of users, W and items.
-        """
-        o, other, plain, columns = self.options, copy.copy(self), binary(train), np.flatnonzero(warm)
-        by_item = sparse.csr_matrix(plain[:, columns].T)
-        ridge = o.regularization * (np.diff(by_item.indptr) + o.alpha * train.shape[0]) ** o.nu
-        E = np.zeros((len(warm), 0)) if features is None else np.hstack([features, np.ones((len(features), 1))])
-        other.item_factors = self.item_factors.astype(np.float64)
-        other._remember(warm)
-        for _ in progress(range(sweeps), "iALS", "sweep"):
-            users = other.fold_in(plain)
-            prior = None
-            if self.feature_weights.size and features is not None:
-                weighted = E[columns] * ridge[:, None]
-                normal = weighted.T @ E[columns] + o.lambda_item_feature * np.eye(E.shape[1])
-                solved = np.linalg.solve(normal, weighted.T @ other.item_factors[columns])
-                other.feature_weights = np.asarray(solved, np.float64)
-                prior = E[columns] @ other.feature_weights
-                other.item_factors[~warm] = E[~warm] @ other.feature_weights
-            other.item_factors[columns] = fold_in(by_item, users, o.alpha * users.T @ users, ridge, prior)
-            other._remember(warm)
-        return other
-
-    def impute_cold_items(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
-        """See :meth:`Engine.with_cold`: factors are mixed."""
-        twin = copy.copy(self)
-        twin.item_factors = self.item_factors.copy()
-        twin.item_factors[cold] = kernel.predict(texts, self.item_factors[kernel.landmarks])
-        return twin
-
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        return self.of_users(self.fold_in(history))
-
-    def of_users(self, users: NDArray[np.float64]) -> Floats:
-        """Return scores (B, n_items) for user factors (B, d)."""
-        return products(users.astype(np.float32), self._single())
-
-    def _single(self) -> Floats:
-        """Return the item factors in single precision: what scoring reads of memory, halved."""
-        kept, single = self._cast
-        if kept is not self.item_factors:
-            single = self.item_factors.astype(np.float32, copy=False)
-            self._cast = (self.item_factors, single)
-        return single
+    @classmethod
+    def of_factors(
+        cls, recipe: Model[IALSConfig], item_factors: NDArray[Any], feature_weights: NDArray[np.float64], warm: Mask
+    ) -> Self:
+        """Build from factors: the Gram matrix is that of the warm items."""
+        vectors = item_factors[warm].astype(np.float64, copy=False)
+        return cls(recipe, item_factors, feature_weights, recipe.config.alpha * vectors.T @ vectors, len(vectors))
 
     @property
-    def scan(self) -> "Scan":
-        """Codes of the item factors, for lists over a large catalogue; made when they are first asked for."""
-        from tailor.models.scan import Scan  # noqa: PLC0415  (few catalogues are large enough)
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return len(self.item_factors)
 
-        kept, scan = self._scan
-        if scan is None or kept is not self.item_factors:
-            scan = Scan(self._single())
-            self._scan = (self.item_factors, scan)
-        return scan
+    @property
+    def item_vectors(self) -> NDArray[Any]:
+        """See :class:`Embeds`."""
+        return self.item_factors
 
-    def _state(self) -> State:
+    def user_vectors(self, query: Query) -> NDArray[np.float64]:
+        """Return user factors by history alone, whatever its confidence, see :class:`Embeds`."""
+        return self.fold_in(query.history)
+
+    def fold_in(self, history: Csr) -> NDArray[np.float64]:
+        """Return user factors (B, d) for confidences (B, n_items): the user step of the training, solved exactly."""
+        config, lengths = self.recipe.config, np.diff(history.indptr)
+        diagonal = config.regularization * (lengths + config.alpha * self.n_warm) ** config.nu
+        return fold_in(history, self.item_factors, self.gram, diagonal)
+
+    def users_of(self, query: Query) -> NDArray[np.float64]:
+        """Return the factors of a query's users (B, d), solved once per query."""
+        # The entry holds this model too, so that no other can come to have its id.
+        if id(self) not in query.memo:
+            query.memo[id(self)] = (self, self.fold_in(query.weights))
+        users: NDArray[np.float64] = query.memo[id(self)][1]
+        return users
+
+    def _score(self, query: Query) -> Floats:
+        return products(self.users_of(query).astype(np.float32), self._single)
+
+    @cached_property
+    def _single(self) -> Floats:
+        """The item factors in single precision: what scoring reads of memory, halved."""
+        return np.asarray(self.item_factors.astype(np.float32, copy=False))
+
+    def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """See :class:`Explains`: u = A⁻¹ Σ_h c_h v_h with A = Σ_h c_h v_h v_hᵀ + αG + λ f I, so the shares are
+        c_h v_hᵀ A⁻¹ v_i, and they sum to u·v_i; columns in the order of ``query.weights.indices``.
+        """
+        config, known, V = self.recipe.config, query.weights.indices, self.item_factors
+        diagonal = config.regularization * (len(known) + config.alpha * self.n_warm) ** config.nu
+        weighted = V[known].T * query.weights.data
+        normal = weighted @ V[known] + self.gram + diagonal * np.eye(V.shape[1])
+        return np.asarray(V[items] @ np.linalg.solve(normal, weighted))
+
+    def partial_fit(self, data: TrainSet, sweeps: int) -> Self:
+        """Go on from where the factors stand, toward the optimum for ``data``; see :class:`PartialFit`.
+
+        Args:
+            data: all interactions, old and new; features where the fit had them.
+            sweeps: exact steps of users, W and items.
+        """
+        current = self
+        E = np.hstack([data.item_features, np.ones((data.n_items, 1))])
+        by_item = sparse.csr_matrix(data.interactions[:, np.flatnonzero(data.warm)].T)
+        for _ in progress(range(sweeps), "iALS", "sweep"):
+            current = current._sweep(data, by_item, E)
+        return current
+
+    def _sweep(self, data: TrainSet, by_item: Csr, E: NDArray[Any]) -> Self:
+        """Solve users, then W, then items, each exactly."""
+        config, warm = self.recipe.config, data.warm
+        factors = self.item_factors.astype(np.float64)
+        model = self.of_factors(self.recipe, factors, self.feature_weights, warm)
+        users = model.fold_in(data.interactions)
+        diagonal = config.regularization * (np.diff(by_item.indptr) + config.alpha * len(users)) ** config.nu
+        W, prior = self.feature_weights, None
+        if W.size and data.item_features.shape[1]:
+            W = ridge(E[warm], factors[warm], config.lambda_item_feature, diagonal)
+            prior = E[warm] @ W
+            factors[~warm] = E[~warm] @ W
+        factors[warm] = fold_in(by_item, users, config.alpha * users.T @ users, diagonal, prior)
+        return self.of_factors(self.recipe, factors, W, warm)
+
+    def with_new_items(self, features: Floats) -> Self:
+        """See :class:`AcceptsNewItems`: their factors are W e."""
+        augmented = np.hstack([features, np.ones((len(features), 1))])
+        if not self.feature_weights.size:
+            new = np.zeros((len(features), self.item_factors.shape[1]))
+        else:
+            new = augmented @ self.feature_weights
+        return replace(self, item_factors=np.vstack([self.item_factors, new]))
+
+    def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`ImputesColdItems`: their factors are mixtures of the landmarks' factors."""
+        factors = self.item_factors.copy()
+        factors[cold] = imputer.predict(features, self.item_factors[imputer.landmarks])
+        return replace(self, item_factors=factors)
+
+    def state(self) -> State:
+        """See :meth:`FittedModel.state`."""
         return {
             "item_factors": self.item_factors.astype(np.float32),
             "gram": self.gram,
@@ -236,21 +254,69 @@ class IALS(Engine[IALSOptions]):
             "feature_weights": self.feature_weights.astype(np.float32),
         }
 
-    def _load(self, state: State) -> None:
-        self.item_factors = state["item_factors"]
-        self.gram = state["gram"]
-        self.n_warm = int(state["n_warm"][0])
-        self.feature_weights = state["feature_weights"].astype(np.float64)
 
-    def _append(self, features: Floats) -> None:
-        bias = np.ones((len(features), 1))
-        self.item_factors = np.vstack([self.item_factors, np.hstack([features, bias]) @ self.feature_weights])
+@register_model("text_ials")
+class TextIALS(Model[IALSConfig]):
+    """Implicit ALS whose item factors lean on their texts; cold items are W e."""
+
+    config_class = IALSConfig
+    scores_cold_items = True
+
+    def fit(self, data: TrainSet) -> FittedIALS:
+        """See :meth:`Model.fit`."""
+        warm, features = data.warm, data.item_features
+        train = sparse.csr_matrix(data.interactions[:, np.flatnonzero(warm)])
+        E = np.hstack([features, np.ones((len(features), 1), np.float32)]) if features.shape[1] else None
+        solve = self._solve_by_torch if self.config.engine == "torch" else self._solve_by_irspack
+        factors, W = solve(train, None if E is None else E[warm])
+        item_factors = np.zeros((data.n_items, self.config.factors))
+        if E is not None and W is not None:
+            item_factors[~warm] = E[~warm] @ W
+        item_factors[warm] = factors
+        return FittedIALS.of_factors(self, item_factors, np.zeros((0, self.config.factors)) if W is None else W, warm)
+
+    def _solve_by_irspack(self, train: Csr, features: Floats | None) -> Solution:
+        from irspack import IALSRecommender  # noqa: PLC0415  (training only: what is served needs no irspack)
+
+        config = self.config
+        solver = IALSRecommender(
+            train,
+            n_components=config.factors,
+            alpha0=config.alpha,
+            reg=config.regularization,
+            nu=config.nu,
+            train_epochs=config.iterations,
+            n_threads=config.n_threads,
+            random_seed=self.seed,
+            item_features=features,
+            lambda_item_feature=0.0 if features is None else config.lambda_item_feature,
+        )
+        solver.start_learning()
+        for _ in progress(range(config.iterations), "iALS", "sweep"):
+            solver.run_epoch()
+        if features is None:
+            return solver.get_item_embedding(), None
+        W = solver.trainer_as_ials.core_trainer.item_feature_weight
+        return solver.get_item_embedding(), np.asarray(W, np.float64)
+
+    def _solve_by_torch(self, train: Csr, features: Floats | None) -> Solution:
+        from tailor.models import ials_torch  # noqa: PLC0415  (training only: what is served needs no torch)
+
+        solution = ials_torch.fit(train, features, self.config, self.seed)
+        return solution.items, solution.feature_weights
+
+    def load(self, state: State) -> FittedIALS:
+        """See :meth:`Model.load`."""
+        W = state["feature_weights"].astype(np.float64)
+        return FittedIALS(self, state["item_factors"], W, state["gram"], int(state["n_warm"][0]))
 
 
-class PlainIALS(IALS):
-    """Implicit ALS without features: the irspack baseline. Items without interactions score 0."""
+@register_model("ials")
+class IALS(TextIALS):
+    """Implicit ALS without texts, the baseline. Items without interactions score 0."""
 
     scores_cold_items = False
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
-        super()._fit(train, warm, None)
+    def fit(self, data: TrainSet) -> FittedIALS:
+        """See :meth:`Model.fit`."""
+        return super().fit(data.without_features())

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.options import IALSOptions
+from tailor.models.ials import IALSConfig
 from tailor.progress import progress
 
 _BUDGET = 32_000_000
@@ -75,13 +75,13 @@ def solve_rows(
         vectors = padded[chosen]
         normal = vectors.transpose(1, 2) @ vectors + gram
         normal.diagonal(dim1=1, dim2=2).add_(ridge[rows, None])
-        wanted = right[rows] + vectors.sum(dim=1)
-        out[rows] = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(normal))[..., 0]
+        rhs = right[rows] + vectors.sum(dim=1)
+        out[rows] = torch.cholesky_solve(rhs[..., None], torch.linalg.cholesky(normal))[..., 0]
         at = end
     return out
 
 
-def fit(train: sparse.csr_matrix, features: NDArray[Any] | None, options: IALSOptions, seed: int) -> Solution:
+def fit(train: sparse.csr_matrix, features: NDArray[Any] | None, options: IALSConfig, seed: int) -> Solution:
     """Minimise the objective of :mod:`tailor.models.ials` by alternating exact solves: users, W, items.
 
     Args:

@@ -1,23 +1,21 @@
 """Top-k lists of any fitted model, block by block."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from tailor.models.base import Engine
+from tailor.models.base import Csr, FittedModel, Mask, Query
 from tailor.topk import EXCLUDED, top_k
 
 Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def recommend(
-    engine: Engine[Any],
-    users: NDArray[np.int64],
-    history: sparse.csr_matrix,
-    seen: sparse.csr_matrix,
-    candidate_sets: dict[str, NDArray[np.bool_]],
+    model: FittedModel,
+    query: Query,
+    seen: Csr,
+    candidate_sets: Mapping[str, Mask],
     k: int,
     tie_rank: NDArray[np.int64],
     block_users: int = 512,
@@ -27,21 +25,25 @@ def recommend(
     Memory: about 3 x block_users x n_items x 4 bytes.
 
     Args:
-        users: internal ids (U,), for engines that look at them.
-        history: what scores are computed from (U, n_items).
-        seen: what lists leave out (U, n_items).
+        model: scores.
+        query: whom to list for (B users).
+        seen: what lists leave out (B, n_items).
         candidate_sets: masks (n_items,) by name.
+        k: length of the lists.
+        tie_rank: of two equal scores the item with the lower rank comes first (n_items,).
+        block_users: users scored at a time.
 
     Returns:
-        Per candidate set: items (U, k), -1 for an empty place, and scores (U, k).
+        Per candidate set: items (B, k), -1 for an empty place, and scores (B, k).
     """
-    parts: dict[str, list[Lists]] = {name: [] for name in candidate_sets}
     columns = {name: np.flatnonzero(mask) for name, mask in candidate_sets.items()}
-    for start in range(0, len(users), block_users):
-        block = slice(start, start + block_users)
-        scores = engine.score(history[block], users[block])
-        scores[seen[block].nonzero()] = EXCLUDED
-        for name, listed in columns.items():
-            places, values = top_k(scores[:, listed], k, tie_rank[listed])
-            parts[name].append((np.where(places >= 0, listed[places], -1), values))
-    return {name: (np.vstack([p[0] for p in found]), np.vstack([p[1] for p in found])) for name, found in parts.items()}
+    sizes = {name: min(k, len(items)) for name, items in columns.items()}
+    lists = {name: np.full((len(query), size), -1, dtype=np.int64) for name, size in sizes.items()}
+    values = {name: np.full((len(query), size), EXCLUDED) for name, size in sizes.items()}
+    for rows, part in query.blocks(block_users):
+        scores = model.score(part)
+        scores[seen[rows].nonzero()] = EXCLUDED
+        for name, items in columns.items():
+            chosen, values[name][rows] = top_k(scores[:, items], k, tie_rank[items])
+            lists[name][rows] = np.where(chosen >= 0, items[chosen], -1)
+    return {name: (lists[name], values[name]) for name in columns}

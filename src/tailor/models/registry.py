@@ -1,51 +1,86 @@
-"""Engines by name: the name conf/ uses for a model, or the name of its class in a saved file."""
+"""Models by name: the name that conf/ uses, that lists and metrics show, and that saved files hold."""
 
-from typing import Any
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError, did_you_mean
-from tailor.models.base import Engine
-from tailor.models.baselines import Constant, ImplicitALS, ItemKNN, Popular, Random, TextKNN
-from tailor.models.ease import EASE, PlainEASE
-from tailor.models.ials import IALS, PlainIALS
-from tailor.models.slit import Sequence
 
-#: The ladder, lowest rung first, by the name each model has in parameters, lists and metrics.
-BASELINES: dict[str, type[Engine[Any]]] = {
-    "random": Random,
-    "constant": Constant,
-    "popular": Popular,
-    "text_knn": TextKNN,
-    "item_knn": ItemKNN,
-    "implicit_als": ImplicitALS,
-    "ease": PlainEASE,
-    "sequence": Sequence,
-    "text_ease": EASE,
-    "irspack": PlainIALS,
-    "irspack_features": IALS,
-}
-_CLASSES: dict[str, type[Engine[Any]]] = {cls.__name__: cls for cls in BASELINES.values()}
+if TYPE_CHECKING:
+    from tailor.models.base import Model
 
+ModelClass = TypeVar("ModelClass", bound="type[Model[Any]]")
+_MODELS: "dict[str, type[Model[Any]]]" = {}
 
-def register(cls: type[Engine[Any]]) -> type[Engine[Any]]:
-    """Make an engine class loadable from a saved file, by its class name (class decorator)."""
-    _CLASSES[cls.__name__] = cls
-    return cls
+#: The baselines of a run unless ``hybrid_cf.baselines`` names others, from the simplest on.
+BASELINES = (
+    "random",
+    "constant",
+    "popular",
+    "text_knn",
+    "item_knn",
+    "implicit_als",
+    "ease",
+    "slit",
+    "text_ease",
+    "ials",
+    "text_ials",
+)
 
 
-def engine_class(name: str) -> type[Engine[Any]]:
-    """Look an engine up by ladder name or class name.
+def register_model(name: str) -> Callable[[ModelClass], ModelClass]:
+    """Register a model under a name (class decorator).
+
+    Raises:
+        ConfigurationError: another class has that name already.
+
+    Example:
+        >>> @register_model("newest")
+        ... class Newest(Model[NewestConfig]): ...
+    """
+
+    def register(model: ModelClass) -> ModelClass:
+        known = _MODELS.get(name)
+        if known is not None and known.__qualname__ != model.__qualname__:
+            raise ConfigurationError(f"Two models are called '{name}': {known.__qualname__} and {model.__qualname__}.")
+        model.name = name
+        _MODELS[name] = model
+        return model
+
+    return register
+
+
+def model_class(name: str) -> "type[Model[Any]]":
+    """Look a model up.
 
     Raises:
         ConfigurationError: there is none of that name.
     """
-    known = BASELINES | _CLASSES
-    if name not in known:
-        raise ConfigurationError(f"No engine '{name}'.{did_you_mean(name, known)} Known: {', '.join(BASELINES)}.")
-    return known[name]
+    _import_built_in()
+    if name not in _MODELS:
+        raise ConfigurationError(
+            f"No model '{name}'.{did_you_mean(name, _MODELS)} Known: {', '.join(sorted(_MODELS))}. A model of your own "
+            "is known once its module is listed under 'plugins'."
+        )
+    return _MODELS[name]
 
 
-def build(name: str, options: dict[str, Any], seed: int) -> Engine[Any]:
-    """Return an unfitted engine with validated options."""
-    cls = engine_class(name)
-    return cls(parse(cls.options_class, options, f"hybrid_cf.trials.{name}"), seed)
+def build(name: str, config: dict[str, Any], seed: int, where: str = "hybrid_cf.trials") -> "Model[Any]":
+    """Return a recipe with a validated configuration.
+
+    Args:
+        name: of the model.
+        config: its options.
+        seed: of its generators.
+        where: the parameter that ``config`` comes from, for the error.
+    """
+    model = model_class(name)
+    return model(parse(model.config_class, config, f"{where}.{name}"), seed)
+
+
+def _import_built_in() -> None:
+    for module in ("random", "popular", "text_knn", "item_knn", "implicit_als", "ease", "ials", "slit"):
+        importlib.import_module(f"tailor.models.{module}")
+    for module in ("demographic", "contextual"):
+        importlib.import_module(f"tailor.models.{module}")

@@ -7,104 +7,167 @@ rows of T: the transition model SLIT of Choi et al. 2021, "Session-aware linear 
 recommendation", §3.3. A user's scores are x B, x the whole history under a decay of its own, ``half_life``.
 """
 
-import copy
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import sparse
 
+from tailor.config import Count, Options, Positive
 from tailor.data.interactions import recency
 from tailor.errors import BadInputError
-from tailor.models.base import Engine, Floats, Mask, State
-from tailor.models.ease import mixed_columns
-from tailor.models.linear_algebra import inverse_spd, plus_diagonal
-from tailor.options import SequenceOptions
+from tailor.linear_algebra import inverse_spd, plus_diagonal
+from tailor.models.base import (
+    ColdItemImputer,
+    Csr,
+    FittedModel,
+    Floats,
+    Indices,
+    Model,
+    Query,
+    State,
+    TrainSet,
+)
+from tailor.models.ease import impute_columns
+from tailor.models.registry import register_model
 from tailor.progress import progress
 
-if TYPE_CHECKING:
-    from tailor.hybrid.cold_items import TextKernel
-
 #: Cells of S that are laid out at a time.
-_BLOCK = 10_000_000
+_CELLS = 10_000_000
 
 
-class Sequence(Engine[SequenceOptions]):
-    """Transitions; where no order is known (all values of a matrix are equal), all scores are 0."""
+class SLITConfig(Options):
+    """Configuration of :class:`SLIT`."""
 
-    options_class = SequenceOptions
-    reads_order = True
+    regularization: Positive = 1000.0
+    """λ on B."""
+    half_life: Positive = 5.0
+    """Items of a history after which a weight has halved, in scoring."""
+    fit_half_life: Positive = 20.0
+    """The same in the fit."""
+    window: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Items before the one to predict that the fit looks at."""
+    max_items: Count = 20_000
+    """Refuse larger catalogues: B holds n_items² floats."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSLIT(FittedModel):
+    """Transition weights; none where the train set knew no order, then all scores are 0."""
+
+    recipe: Model[SLITConfig]
+    weights: Floats
+    """B (n, n) over the items of the fit; (0, 0) where no order was known."""
     new_columns: Floats
     """Weights toward items that joined after the fit (n, a)."""
+    size: int
+    """n_items."""
 
-    def _fit(self, train: sparse.csr_matrix, warm: Mask, features: Floats | None) -> None:  # noqa: ARG002
-        o, n = self.options, self.n_items
-        if n > o.max_items:
+    @property
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return self.size
+
+    def _score(self, query: Query) -> Floats:
+        scores = np.zeros((len(query), self.n_items), np.float32)
+        n_fitted = len(self.weights)
+        if not n_fitted:
+            return scores
+        known = sparse.csr_matrix(self._decayed(query)[:, :n_fitted])
+        scores[:, :n_fitted] = known @ self.weights
+        scores[:, n_fitted:] = known @ self.new_columns
+        return scores
+
+    def _decayed(self, query: Query) -> Csr:
+        """Return what each item of a history weighs (B, n_items): no decay where the order is not known."""
+        if query.order is None:
+            return query.weights
+        decayed = recency(query.order, self.recipe.config.half_life)
+        return decayed if query.confidence is None else sparse.csr_matrix(decayed.multiply(query.confidence))
+
+    def with_new_items(self, features: Floats) -> Self:
+        """See :class:`AcceptsNewItems`: they have followed on nothing, and score 0."""
+        grown = replace(self, size=self.size + len(features))
+        if not len(self.weights):
+            return grown
+        none = np.zeros((len(self.weights), len(features)), np.float32)
+        return replace(grown, new_columns=np.hstack([self.new_columns, none]))
+
+    def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`ImputesColdItems`: they follow on what similar items follow on."""
+        n_fitted = len(self.weights)
+        if not n_fitted:
+            return self
+        of_landmarks, in_fit = self.weights[:, imputer.landmarks], cold < n_fitted
+        weights, new_columns = self.weights, self.new_columns
+        if in_fit.any():
+            weights = impute_columns(weights, of_landmarks, cold[in_fit], features[in_fit], imputer)
+        if not in_fit.all():
+            joined = cold[~in_fit] - n_fitted
+            new_columns = impute_columns(new_columns, of_landmarks, joined, features[~in_fit], imputer)
+        return replace(self, weights=weights, new_columns=new_columns)
+
+    def state(self) -> State:
+        """See :meth:`FittedModel.state`."""
+        return {"weights": self.weights, "n_items": np.array([self.size])}
+
+
+@register_model("slit")
+class SLIT(Model[SLITConfig]):
+    """Sequence-aware linear item transitions."""
+
+    config_class = SLITConfig
+
+    def fit(self, data: TrainSet) -> FittedSLIT:
+        """See :meth:`Model.fit`.
+
+        Raises:
+            BadInputError: the catalogue is larger than ``max_items``.
+        """
+        config, n = self.config, data.n_items
+        if n > config.max_items:
             raise BadInputError(
-                f"Sequence holds n_items² weights: {n} items are more than max_items = {o.max_items} "
-                f"({16 * n**2 / 2**30:.0f} GiB while fitting). Raise max_items, or set hybrid_cf.without: [sequence]."
+                f"slit holds n_items² weights: {n} items are more than max_items = {config.max_items} "
+                f"({16 * n**2 / 2**30:.0f} GiB while fitting). Raise hybrid_cf.sources.slit.max_items, or leave it out "
+                "(hybrid_cf.sources: {slit: null}, and hybrid_cf.baselines without it)."
             )
-        self.weights: Floats = np.zeros((0, 0), np.float32)
-        if train.nnz and np.ptp(train.data) > 0:
-            past, following = self._transitions(train)
-            inverse = inverse_spd(plus_diagonal(past, np.full(n, o.regularization)))
-            self.weights = (inverse @ following).astype(np.float32)
-        self.new_columns = np.zeros((len(self.weights), 0), np.float32)
+        weights = np.zeros((0, 0), np.float32)
+        if data.order is not None and data.order.nnz:
+            past, following = self._transitions(data.order)
+            inverse = inverse_spd(plus_diagonal(past, np.full(n, config.regularization)))
+            weights = (inverse @ following).astype(np.float32)
+        return FittedSLIT(self, weights, np.zeros((len(weights), 0), np.float32), n)
 
-    def _transitions(self, train: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _transitions(self, order: Csr) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
-        o, n = self.options, self.n_items
-        row = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-        items = train.indices[np.lexsort((train.data, row))]
-        place = np.arange(len(items)) - train.indptr[row]
-        decay = 0.5 ** (np.arange(o.window) / o.fit_half_life)
+        n = order.shape[1]
         past, following = np.zeros((n, n)), np.zeros((n, n))
-        size = max(1, _BLOCK // o.window)
-        for start in progress(range(0, len(items), size), "sequence", "block"):
-            at = np.arange(start, min(start + size, len(items)))
-            lag = np.arange(1, min(o.window, int(place[at].max(initial=0))) + 1)
-            known = place[at][:, None] >= lag
-            t, step = np.nonzero(known)
-            cells = (decay[step], (t, items[at[t] - lag[step]]))
-            S = sparse.csr_matrix(cells, shape=(len(at), n))
-            T = sparse.csr_matrix((np.ones(len(at)), (np.arange(len(at)), items[at])), shape=(len(at), n))
+        for S, T in self._steps(order):
             past += (S.T @ S).toarray()
             following += (S.T @ T).toarray()
         return past, following
 
-    def _weighed(self, history: sparse.csr_matrix, weights: sparse.csr_matrix | None) -> sparse.csr_matrix:
-        aged = recency(history, self.options.half_life)
-        return aged if weights is None else sparse.csr_matrix(aged.multiply(weights))
+    def _steps(self, order: Csr) -> Iterator[tuple[Csr, Csr]]:
+        """Yield rows of S and T (b, n_items), a block of steps at a time."""
+        window, n = self.config.window, order.shape[1]
+        row = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr))
+        items = order.indices[np.lexsort((order.data, row))]
+        position = np.arange(len(items)) - order.indptr[row]
+        decay = 0.5 ** (np.arange(window) / self.config.fit_half_life)
+        size = max(1, _CELLS // window)
+        for start in progress(range(0, len(items), size), "slit", "block"):
+            step = np.arange(start, min(start + size, len(items)))
+            lag = np.arange(1, min(window, int(position[step].max(initial=0))) + 1)
+            t, column = np.nonzero(position[step][:, None] >= lag)
+            cells = (decay[column], (t, items[step[t] - lag[column]]))
+            S = sparse.csr_matrix(cells, shape=(len(step), n))
+            yield S, sparse.csr_matrix((np.ones(len(step)), (np.arange(len(step)), items[step])), shape=(len(step), n))
 
-    def _score(self, history: sparse.csr_matrix, users: NDArray[np.int64]) -> Floats:  # noqa: ARG002
-        scores = np.zeros((history.shape[0], self.n_items), np.float32)
-        n = len(self.weights)
-        old = sparse.csr_matrix(history[:, :n])
-        scores[:, :n] = old @ self.weights
-        if n:
-            scores[:, n:] = old @ self.new_columns
-        return scores
-
-    def _append(self, features: Floats) -> None:
-        """Items that join have followed on nothing: they score 0."""
-        if len(self.weights):
-            self.new_columns = np.hstack([self.new_columns, np.zeros((len(self.weights), len(features)), np.float32)])
-
-    def impute_cold_items(self, cold: NDArray[np.int64], texts: Floats, kernel: "TextKernel") -> Self:
-        """See :meth:`Engine.with_cold`: they follow on what their likes follow on."""
-        n = len(self.weights)
-        if not n:
-            return self
-        twin, fitted, known = copy.copy(self), cold < n, self.weights[:, kernel.landmarks]
-        if fitted.any():
-            twin.weights = mixed_columns(self.weights, known, cold[fitted], texts[fitted], kernel)
-        if not fitted.all():
-            twin.new_columns = mixed_columns(self.new_columns, known, cold[~fitted] - n, texts[~fitted], kernel)
-        return twin
-
-    def _state(self) -> State:
-        return {"weights": self.weights}
-
-    def _load(self, state: State) -> None:
-        self.weights = state["weights"]
-        self.new_columns = np.zeros((len(self.weights), 0), np.float32)
+    def load(self, state: State) -> FittedSLIT:
+        """See :meth:`Model.load`."""
+        weights = state["weights"]
+        none = np.zeros((len(weights), 0), np.float32)
+        return FittedSLIT(self, weights, none, int(state["n_items"][0]))

@@ -1,6 +1,7 @@
-"""Fitted engines in one safetensors file: arrays under ``name/key``, options as JSON in the metadata; no pickle."""
+"""Fitted models in one safetensors file: arrays under ``name/key``, recipes as JSON in the metadata; no pickle."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,49 +11,76 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
 
+from tailor import __version__
 from tailor.config import parse
-from tailor.errors import BadInputError
-from tailor.models.base import Engine
-from tailor.models.registry import engine_class
+from tailor.errors import BadInputError, ConfigurationError
+from tailor.models import legacy
+from tailor.models.base import Csr, FittedModel, State, part_of_state
+from tailor.models.registry import model_class
 
-_META = "engines"
+_META, _VERSION = "models", "tailor_version"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "I8": "i1", "BOOL": "?"}
 
 
-def save_engines(path: Path, engines: dict[str, Engine[Any]]) -> None:
-    """Write fitted engines to ``path``, keyed by model name."""
-    meta = {
-        name: {"engine": type(e).__name__, "options": e.options.model_dump(mode="json"), "seed": e.seed}
-        for name, e in engines.items()
+def save_models(path: Path, models: Mapping[str, FittedModel]) -> None:
+    """Write fitted models to ``path``, by name."""
+    recipes = {
+        name: {
+            "model": model.recipe.name,
+            "config": model.recipe.config.model_dump(mode="json"),
+            "seed": model.recipe.seed,
+        }
+        for name, model in models.items()
     }
     arrays = {
-        f"{name}/{key}": np.ascontiguousarray(value) for name, e in engines.items() for key, value in e.state().items()
+        f"{name}/{key}": np.ascontiguousarray(value)
+        for name, model in models.items()
+        for key, value in model.state().items()
     }
-    save_file(arrays, path, metadata={_META: json.dumps(meta)})
+    save_file(arrays, path, metadata={_META: json.dumps(recipes), _VERSION: __version__})
 
 
-def load_engines(path: Path, mapped: bool = False) -> dict[str, Engine[Any]]:
-    """Read engines back; their scores equal the saved ones'.
+def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
+    """Read models back; their scores equal the saved ones'. Files of 0.1 are read too.
 
     Args:
         path: of the file.
         mapped: leave the arrays on disk, read-only, until they are read.
 
     Raises:
-        BadInputError: the file was not written by :func:`save_engines`.
+        BadInputError: the file was not written by :func:`save_models`, or names what this version does not know.
     """
+    metadata = _metadata(path)
+    state = map_arrays(path) if mapped else _arrays(path)
+    if legacy.META in metadata:
+        recipes, state = legacy.convert(json.loads(metadata[legacy.META]), state)
+        version = legacy.VERSION
+    elif _META in metadata:
+        recipes, version = json.loads(metadata[_META]), metadata.get(_VERSION, "unknown")
+    else:
+        raise BadInputError(f"{path.name} holds no models. Rerun the pipeline that writes it.")
+    try:
+        return {name: _load(name, recipe, part_of_state(state, name)) for name, recipe in recipes.items()}
+    except (ConfigurationError, KeyError) as problem:
+        message = f"no array {problem}" if isinstance(problem, KeyError) else str(problem)
+        raise BadInputError(
+            f"{path.name} was written by Tailor {version} and cannot be read by {__version__}: {message}"
+        ) from None
+
+
+def _load(name: str, recipe: dict[str, Any], state: State) -> FittedModel:
+    model = model_class(recipe["model"])
+    return model(parse(model.config_class, recipe["config"], name), recipe["seed"]).load(state)
+
+
+def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, framework="numpy") as file:
-        meta = (file.metadata() or {}).get(_META)
-        if meta is None:
-            raise BadInputError(f"{path} holds no engines. Rerun the pipeline that writes it.")
-        arrays = {} if mapped else {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    arrays = map_arrays(path) if mapped else arrays
-    engines = {}
-    for name, entry in json.loads(meta).items():
-        cls = engine_class(entry["engine"])
-        own = {key.split("/", 1)[1]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
-        engines[name] = cls.from_state(own, parse(cls.options_class, entry["options"], name), entry["seed"])
-    return engines
+        return dict(file.metadata() or {})
+
+
+def _arrays(path: Path) -> State:
+    with safe_open(path, framework="numpy") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
 
 
 def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -61,21 +89,21 @@ def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
     size = int(whole[:8].view("<u8")[0])
     header = json.loads(whole[8 : 8 + size].tobytes())
     header.pop("__metadata__", None)
-    found = {}
-    for name, about in header.items():
-        start, end = (8 + size + offset for offset in about["data_offsets"])
-        found[name] = whole[start:end].view(_DTYPES[about["dtype"]]).reshape(about["shape"])
-    return found
+    arrays = {}
+    for name, entry in header.items():
+        start, end = (8 + size + offset for offset in entry["data_offsets"])
+        arrays[name] = whole[start:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays
 
 
-def save_sparse(path: Path, matrix: sparse.csr_matrix) -> None:
-    """Write a sparse matrix as safetensors."""
-    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    save_file(parts | {"shape": np.array(matrix.shape)}, path)
+def sparse_state(name: str, matrix: Csr) -> State:
+    """Return a sparse matrix as arrays under ``name/``."""
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.array(matrix.shape)}
+    return {f"{name}/{key}": value for key, value in parts.items()}
 
 
-def load_sparse(path: Path) -> sparse.csr_matrix:
-    """Map what :func:`save_sparse` wrote."""
-    parts = map_arrays(path)
+def sparse_from_state(state: State, name: str) -> Csr:
+    """Undo :func:`sparse_state`."""
+    parts = part_of_state(state, name)
     shape = (int(parts["shape"][0]), int(parts["shape"][1]))
     return sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)

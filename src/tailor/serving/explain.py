@@ -1,35 +1,25 @@
 """Explanations of a served list: shares by source, by history item, and by what is written about the item."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from tailor.data.interactions import binary
 from tailor.errors import BadInputError
-from tailor.hybrid.blend import SOURCES
-from tailor.hybrid.explain import explain, weights
-from tailor.hybrid.scorer import Hybrid
-from tailor.models.base import Engine
-from tailor.models.baselines import TextKNN
+from tailor.hybrid.explain import Explanation, explain, text_scores
+from tailor.hybrid.scorer import HybridScorer
+from tailor.models.base import FittedModel, Indices, Query
 from tailor.serving.query import parse_query
 
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
 
 #: Items of a list that are explained, history items named per item.
-MAX_EXPLAINED, _TOP = 20, 5
+MAX_EXPLAINED, _NAMED = 20, 5
 
 
 def explain_list(
-    served: "Recommender",
-    engine: Engine[Any],
-    past: sparse.csr_matrix,
-    confidence: sparse.csr_matrix | None,
-    user: int,
-    listed: NDArray[np.int64],
-    query: str,
+    recommender: "Recommender", model: FittedModel, query: Query, listed: Indices, words: str
 ) -> list[dict[str, Any]]:
     """Explain the first ``MAX_EXPLAINED`` items of one list.
 
@@ -38,90 +28,63 @@ def explain_list(
     of the text-dependent score goes with each piece of the item's text: the piece left out, encoded anew) and
     ``query`` (what each word of the query adds: the word left out).
 
+    Args:
+        recommender: ids, texts and the encoder.
+        model: at the operating point that the list was made at.
+        query: of one user.
+        listed: internal ids (k,).
+        words: the request's query.
+
     Raises:
-        BadInputError: the model is not a hybrid.
+        BadInputError: the model's scores cannot be taken apart.
     """
-    if not isinstance(engine, Hybrid):
-        raise BadInputError(f"explain: a {type(engine).__name__} cannot be taken apart, only the hybrid can")
+    if not isinstance(model, HybridScorer):
+        raise BadInputError(f"explain: the model '{model.recipe.name}' cannot be taken apart, only the hybrid can")
     items = listed[:MAX_EXPLAINED]
     if not len(items):
         return []
-    found = explain(engine, past, items, confidence, user)
-    told: list[dict[str, Any]] = []
-    for at in range(len(items)):
-        shares = found.by_history[at]
-        top = np.argsort(-np.abs(shares), kind="stable")[:_TOP]
-        told.append(
-            {
-                "sources": dict(zip(SOURCES, found.sources[at].round(4).tolist(), strict=True)),
-                "other": round(float(found.other[at]), 4),
-                "history": {
-                    str(served.item_ids[found.history[h]]): round(float(shares[h]), 4) for h in top if len(shares)
-                },
-            }
-        )
-    if served.encoder_of is not None and served.metadata is not None:
-        for entry, by_piece in zip(told, _pieces(served, engine, past, confidence, items), strict=True):
+    explanation = explain(model, query, items)
+    entries = [_entry(recommender, explanation, place) for place in range(len(items))]
+    if recommender.encoder_of is not None and recommender.metadata is not None:
+        for entry, by_piece in zip(entries, _by_piece(recommender, model, query, items), strict=True):
             entry["words"] = by_piece
-        if query.strip():
-            for entry, by_word in zip(told, _query(served, items, query), strict=True):
+        if words.strip():
+            for entry, by_word in zip(entries, _by_word(recommender, items, words), strict=True):
                 entry["query"] = by_word
-    return told
+    return entries
 
 
-def _pieces(
-    served: "Recommender",
-    engine: Hybrid,
-    past: sparse.csr_matrix,
-    confidence: sparse.csr_matrix | None,
-    items: NDArray[np.int64],
-) -> list[dict[str, float]]:
-    """Leave each piece of each item's text out: what its text-dependent score loses.
-
-    That score is w_text p·e / σ_text, for items without interactions also what they take after others: a(e)·s, s the
-    landmarks' weighted scores.
-    """
-    pieces = [served.known_metadata.pieces[item] for item in items]
-    texts = [". ".join(row) for row in pieces]
-    less = [". ".join(row[:at] + row[at + 1 :]) for row in pieces for at in range(len(row))]
-    vectors = served.encoder.encode([*texts, *less])
-    owner = np.concatenate([np.arange(len(texts)), np.repeat(np.arange(len(texts)), [len(row) for row in pieces])])
-    worth = _worth(engine, past, confidence, items[owner], vectors)
-    rest = iter(worth[len(texts) :])
-    return [{piece: round(float(worth[at] - next(rest)), 4) for piece in row} for at, row in enumerate(pieces)]
+def _entry(recommender: "Recommender", explanation: Explanation, place: int) -> dict[str, Any]:
+    shares = explanation.by_history[place]
+    largest = np.argsort(-np.abs(shares), kind="stable")[:_NAMED]
+    names = recommender.items.ids[explanation.history[largest]]
+    return {
+        "sources": {name: round(float(values[place]), 4) for name, values in explanation.sources.items()},
+        "other": round(float(explanation.other[place]), 4),
+        "history": {str(name): round(float(share), 4) for name, share in zip(names, shares[largest], strict=True)},
+    }
 
 
-def _worth(
-    engine: Hybrid,
-    past: sparse.csr_matrix,
-    confidence: sparse.csr_matrix | None,
-    items: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Return the text-dependent part of the scores (r,) that items (r,) would have with texts (r, m)."""
-    text = cast(TextKNN, engine.sources["text"])
-    plain = binary(past) if confidence is None else confidence
-    profile = np.asarray(plain @ text.features).ravel()[: vectors.shape[1]] / max(past.nnz, 1)
-    scores = np.vstack(list(engine.raw(past, weights=confidence)))
-    deviation = scores[:, engine.warm].std(axis=1)
-    w = weights(engine, past, items) / np.where(deviation > 0, deviation, 1)
-    found = w[:, SOURCES.index("text")] * (vectors @ profile)
-    cold = np.flatnonzero(~engine.warm[items])
-    if len(cold):
-        known = scores[:, engine.kernel.landmarks]
-        known[SOURCES.index("text_mf")] = known[SOURCES.index("mf")]
-        known[[SOURCES.index(name) for name in ("text", "context", "profile", "popular")]] = 0
-        taken = engine.kernel.predict(vectors[cold], known.T)
-        found[cold] += (taken * w[cold]).sum(axis=1)
-    return np.asarray(found)
+def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, items: Indices) -> list[dict[str, float]]:
+    """Leave each piece of each item's text out: what its text-dependent score loses."""
+    pieces = [recommender.known_metadata.pieces[item] for item in items]
+    whole = [". ".join(row) for row in pieces]
+    less = [". ".join(row[:piece] + row[piece + 1 :]) for row in pieces for piece in range(len(row))]
+    owner = np.concatenate([np.arange(len(pieces)), np.repeat(np.arange(len(pieces)), [len(row) for row in pieces])])
+    scores = text_scores(model, query, items[owner], recommender.encoder.encode([*whole, *less]))
+    of_less = iter(scores[len(pieces) :])
+    return [
+        {piece: round(float(score - next(of_less)), 4) for piece in row}
+        for score, row in zip(scores[: len(pieces)], pieces, strict=True)
+    ]
 
 
-def _query(served: "Recommender", items: NDArray[np.int64], query: str) -> list[dict[str, float]]:
+def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:
     """Leave each word of the query out: what its cosine with each item loses."""
-    tokens = parse_query(query, served.known_metadata.vocabulary).text.split()
+    tokens = parse_query(words, recommender.known_metadata.vocabulary).text.split()
     if not tokens:
         return [{} for _ in items]
-    less = [" ".join(tokens[:at] + tokens[at + 1 :]) or "." for at in range(len(tokens))]
-    vectors = served.encoder.encode([" ".join(tokens), *less])
-    lost = served.features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
+    less = [" ".join(tokens[:word] + tokens[word + 1 :]) or "." for word in range(len(tokens))]
+    vectors = recommender.encoder.encode([" ".join(tokens), *less])
+    lost = recommender.item_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
     return [dict(zip(tokens, row.round(4).tolist(), strict=True)) for row in lost.astype(float)]

@@ -1,100 +1,131 @@
-"""From the ids of requests to rows of the catalogue: what is known of each user, in order, and how sure it is."""
+"""From requests to a query: what is known of each user, in order, and how sure it is."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tailor.data.interactions import binary
+from tailor.data.ids import IdMap
+from tailor.data.interactions import binary, empty_rows
+from tailor.models.base import Csr, Floats, Indices, Query
 from tailor.serving.schema import Request, Settings
 
-Matrix = sparse.csr_matrix
+#: A decayed weight is never smaller: an item that is known stays known.
+_LEAST_WEIGHT = 1e-30
 
 
 @dataclass(frozen=True)
 class HistoryBatch:
-    """Histories of a block of requests."""
+    """A block of requests, read."""
 
-    items: Matrix
-    """(B, n_items); values order each row's items."""
-    weights: Matrix | None
-    """Confidence of the same cells; None: 1 each."""
-    given: NDArray[np.int64]
+    query: Query
+    """Histories, their order and confidence; profiles and contexts."""
+    n_given: Indices
     """Items of each request's own history that the catalogue has (B,)."""
-    unknown: NDArray[np.int64]
+    n_unknown: Indices
     """Items of it that the catalogue does not have (B,)."""
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Items per row (B,)."""
-        return np.asarray(np.diff(self.items.indptr), dtype=np.int64)
+    def path(self, row: int) -> str:
+        """Say what the list of a request stands on, words aside."""
+        if self.query.lengths[row]:
+            return "known_user" if self.query.user_index[row] >= 0 and not self.n_given[row] else "fold_in"
+        return "profile" if self.query.profile[row].any() else "popular"
 
 
-def named(
-    lists: Sequence[Sequence[str]],
-    place_of: Mapping[str, int],
-    n_items: int,
-    values: Sequence[Sequence[float]] | None = None,
-) -> tuple[Matrix, NDArray[np.int64]]:
-    """Return lists of external ids as rows (B, n_items), 1 or the latest value each, and how many are unknown."""
-    lengths = np.array([len(ids) for ids in lists], dtype=np.int64)
-    if not lengths.any():
-        nothing = (np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(len(lists) + 1, np.int64))
-        return sparse.csr_matrix(nothing, shape=(len(lists), n_items)), lengths
-    rows = np.repeat(np.arange(len(lists)), lengths)
-    items = np.array([place_of.get(item, -1) for ids in lists for item in ids], dtype=np.int64)
-    data = np.ones(len(rows)) if values is None else np.concatenate([np.asarray(row, np.float64) for row in values])
-    found = items >= 0
-    keys = (rows * n_items + items)[found][::-1]
-    keys, latest = np.unique(keys, return_index=True)
-    data = data[found][::-1][latest].astype(np.float32)
-    indptr = np.searchsorted(keys, np.arange(len(lists) + 1) * n_items)
-    matrix = sparse.csr_matrix((data, keys % n_items, indptr), shape=(len(lists), n_items))
-    return matrix, np.bincount(rows[~found], minlength=len(lists))
-
-
-def join(
-    history: Matrix,
-    users: NDArray[np.int64],
-    requests: Sequence[Request],
-    settings: Settings,
-    place_of: Mapping[str, int],
-    ordered: bool = True,
-) -> HistoryBatch:
-    """Join what is known of users with what requests tell, which comes later.
+def rows_of_ids(
+    lists: Sequence[Sequence[str]], ids: IdMap, values: Sequence[Sequence[float]] | None = None
+) -> tuple[Csr, Indices]:
+    """Return lists of external ids as rows (B, n_items), and how many are unknown (B,).
 
     Args:
-        history: of all users (U, n_items), values in order.
+        lists: external ids per row.
+        ids: of the catalogue.
+        values: of each id; of one that is named twice, the later counts. None: 1 each.
+    """
+    lengths, n_items = np.array([len(row) for row in lists], dtype=np.int64), len(ids)
+    if not lengths.any():
+        return empty_rows(len(lists), n_items), lengths
+    rows = np.repeat(np.arange(len(lists)), lengths)
+    items = ids.indices(external for row in lists for external in row)
+    data = np.ones(len(rows)) if values is None else np.concatenate([np.asarray(row, np.float64) for row in values])
+    known = items >= 0
+    cells, latest = np.unique((rows * n_items + items)[known][::-1], return_index=True)
+    data = data[known][::-1][latest].astype(np.float32)
+    indptr = np.searchsorted(cells, np.arange(len(lists) + 1) * n_items)
+    matrix = sparse.csr_matrix((data, cells % n_items, indptr), shape=(len(lists), n_items))
+    return matrix, np.bincount(rows[~known], minlength=len(lists))
+
+
+def join_histories(
+    histories: Query,
+    users: Indices,
+    requests: Sequence[Request],
+    settings: Settings,
+    ids: IdMap,
+    profile: Floats,
+    context: Floats,
+) -> HistoryBatch:
+    """Join what is known of users with what requests say, which comes later.
+
+    Args:
+        histories: of all users.
         users: rows of it (B,), -1 where nobody is known.
         requests: (B,).
         settings: half_life.
-        place_of: internal ids of items.
-        ordered: whether anybody reads the order; else the items of requests have the value 1.
+        ids: of the items.
+        profile: of these users (B, q).
+        context: of these requests (B, r).
     """
-    n_items, lists = history.shape[1], [r.history for r in requests]
-    if (users >= 0).any():
-        known = sparse.csr_matrix(history[np.maximum(users, 0)].multiply((users >= 0)[:, None]), dtype=np.float32)
-        known.eliminate_zeros()
-        latest = known.max(axis=1).toarray().ravel() if known.nnz else np.zeros(len(users))
-    else:
-        known, latest = None, np.zeros(len(users))
-    places = [latest[at] + 1 + np.arange(len(ids)) for at, ids in enumerate(lists)] if ordered else None
-    given, unknown = named(lists, place_of, n_items, places)
-    past = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
-    n_given = np.asarray(np.diff(given.indptr), dtype=np.int64)
-    if settings.half_life is None and not any(len(r.weights) for r in requests):
-        return HistoryBatch(past, None, n_given, unknown)
-    told, _ = named(lists, place_of, n_items, [weights(r, settings) for r in requests])
-    untold = sparse.csr_matrix(binary(past) - binary(told))
-    return HistoryBatch(past, sparse.csr_matrix(untold + told, dtype=np.float32), n_given, unknown)
+    lists = [request.history for request in requests]
+    known = _known_order(histories, users)
+    latest = np.zeros(len(users)) if known is None or not known.nnz else known.max(axis=1).toarray().ravel()
+    places = [start + 1 + np.arange(len(row)) for start, row in zip(latest, lists, strict=True)]
+    given, n_unknown = rows_of_ids(lists, ids, places)
+    order = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
+    confidence = _confidence(order, requests, settings, ids)
+    query = Query.of(order, order, confidence, profile, context, users)
+    return HistoryBatch(query, np.asarray(np.diff(given.indptr), dtype=np.int64), n_unknown)
 
 
-def weights(request: Request, settings: Settings) -> Sequence[float]:
+def _known_order(histories: Query, users: Indices) -> Csr | None:
+    """Return the places of what is known of users (B, n_items), 1 each where no order is; None if nobody is known."""
+    known = users >= 0
+    if not known.any():
+        return None
+    stored = histories.history if histories.order is None else histories.order
+    rows = sparse.csr_matrix(stored[np.maximum(users, 0)].multiply(known[:, None]), dtype=np.float32)
+    rows.eliminate_zeros()
+    return rows
+
+
+def _confidence(order: Csr, requests: Sequence[Request], settings: Settings, ids: IdMap) -> Csr | None:
+    """Return how sure each cell is: what requests say, 1 for the rest; None where no request says anything."""
+    if settings.half_life is None and not any(request.weights for request in requests):
+        return None
+    said, _ = rows_of_ids([request.history for request in requests], ids, [_weights(r, settings) for r in requests])
+    rest = sparse.csr_matrix(binary(order) - binary(said))
+    return sparse.csr_matrix(rest + said, dtype=np.float32)
+
+
+def _weights(request: Request, settings: Settings) -> Sequence[float]:
     """Return what each item of a history weighs: what the request says, halved every ``half_life`` items back."""
     n = len(request.history)
-    given = np.array(request.weights or [1.0] * n, dtype=np.float64)
-    if settings.half_life is None:
-        return given.tolist()
-    return (given * 0.5 ** ((n - 1 - np.arange(n)) / settings.half_life)).tolist()
+    weights: NDArray[np.float64] = np.array(request.weights or [1.0] * n, dtype=np.float64)
+    if settings.half_life is not None:
+        weights *= 0.5 ** ((n - 1 - np.arange(n)) / settings.half_life)
+    return np.maximum(weights, _LEAST_WEIGHT).tolist()
+
+
+def widened(histories: Query, n_items: int) -> Query:
+    """Return the same histories over a larger catalogue."""
+
+    def wide(matrix: Csr | None) -> Csr | None:
+        if matrix is None:
+            return None
+        shape = (matrix.shape[0], n_items)
+        return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)
+
+    history = wide(histories.history)
+    return histories if history is None else replace(histories, history=history, order=wide(histories.order))

@@ -14,10 +14,10 @@ import pandas as pd
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.config import TextOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
-from tailor.options import TextOptions
 from tailor.serving.recommender import Recommender
 
 #: Items in one call, and added to one model in all; a fit takes them in for good.

@@ -1,39 +1,202 @@
-"""A hash of every file of a package, so that what was damaged or exchanged is refused when it is loaded."""
+"""The package of a recommender: its files, and a hash of each, so that what was damaged or exchanged is refused.
+
+| file | holds |
+|---|---|
+| model.safetensors | the fitted model, sources and weights by name |
+| histories.safetensors | what is known of every user: items, their order, profiles |
+| ids.npz | external ids, order of ties |
+| about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
+| items.parquet | titles, texts, categories, numbers |
+| encoder/, student/ | from words to embeddings |
+
+Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
+"""
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from tailor import __version__
+from tailor.data.config import TextOptions
+from tailor.data.ids import IdMap
+from tailor.data.interactions import binary
+from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError
+from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
+from tailor.lm.static_encoder import StaticEncoder
+from tailor.models import legacy
+from tailor.models.base import FittedModel, Query
+from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 
+#: Name of the MLflow artifact that holds a package.
+ARTIFACT = "recommender"
+#: Raised when this version writes what an older one cannot read.
+FORMAT = 2
+ITEMS, ENCODER, STUDENT = "items.parquet", "encoder", "student"
 MANIFEST = "manifest.json"
+_MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
+_HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
+#: "static": words are encoded by the packaged token table, and torch is never imported.
+ENCODER_VARIABLE = "TAILOR_ENCODER"
+_REMEDY = "Register the model anew."
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def write_model(
+    folder: Path,
+    model: FittedModel,
+    users: IdMap,
+    items: IdMap,
+    histories: Query,
+    tie_rank: NDArray[np.int64],
+    about: dict[str, Any],
+) -> None:
+    """Write what every package has; see the table above."""
+    save_models(folder / _MODEL, {"model": model})
+    arrays = {"profiles": np.ascontiguousarray(histories.profile), **sparse_state("items", histories.history)}
+    if histories.order is not None:
+        arrays |= sparse_state("order", histories.order)
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _HISTORIES)
+    np.savez(folder / _IDS, users=users.ids.astype(str), items=items.ids.astype(str), tie_rank=tie_rank)
+    versions = {"format": FORMAT, "tailor_version": __version__}
+    (folder / _ABOUT).write_text(json.dumps(about | versions, indent=2))
 
 
-def write(folder: Path) -> None:
-    """Write the SHA-256 of every file below ``folder``."""
+def read(folder: Path) -> dict[str, Any]:
+    """Read a package; return the fields of a recommender.
+
+    Raises:
+        BadInputError: a file is missing, a newer version wrote it, or it names what this version does not know.
+    """
+    about = _about(folder)
+    of_0_1 = "format" not in about
+    history, metadata = (_HISTORY_0_1, _ITEMS_0_1) if of_0_1 else (_HISTORIES, ITEMS)
+    for name in (_MODEL, history, _IDS):
+        if not (folder / name).is_file():
+            raise BadInputError(f"The package has no {name}: another version of Tailor wrote it. {_REMEDY}")
+    student = StaticEncoder.load(folder / STUDENT) if (folder / STUDENT).is_dir() else None
+    with np.load(folder / _IDS, allow_pickle=False) as ids:
+        fields: dict[str, Any] = {
+            "users": IdMap(ids["users"].astype(object)),
+            "items": IdMap(ids["items"].astype(object)),
+            "tie_rank": ids["tie_rank"],
+        }
+    return fields | {
+        "model": load_models(folder / _MODEL, mapped=True)["model"],
+        "histories": _histories_of_0_1(folder) if of_0_1 else _histories(map_arrays(folder / history)),
+        "about": _about_of_0_1(about) if of_0_1 else about,
+        "metadata": ItemMetadata.load(folder / metadata) if (folder / metadata).is_file() else None,
+        "encoder_of": _encoder_of(folder, student),
+        "student": student,
+    }
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / _ABOUT).read_text())
+    except (OSError, ValueError):
+        raise BadInputError(f"{folder.name}/{_ABOUT} is missing or unreadable. {_REMEDY}") from None
+    if not isinstance(about, dict) or about.get("format", FORMAT) > FORMAT:
+        version = about.get("tailor_version", "unknown") if isinstance(about, dict) else "unknown"
+        raise BadInputError(
+            f"The package was written by Tailor {version}, this is {__version__}. Install that version."
+        )
+    return about
+
+
+def _histories(arrays: dict[str, NDArray[Any]]) -> Query:
+    history = sparse_from_state(arrays, "items")
+    order = sparse_from_state(arrays, "order") if "order/indptr" in arrays else None
+    return Query.of(history, order, profile=arrays["profiles"], user_index=np.arange(history.shape[0]))
+
+
+def _histories_of_0_1(folder: Path) -> Query:
+    """Read histories whose values are places, 1 each where no order was known; profiles stood with the model."""
+    arrays = map_arrays(folder / _HISTORY_0_1)
+    order = sparse_from_state({f"items/{name}": array for name, array in arrays.items()}, "items")
+    ordered = order.nnz > 0 and np.ptp(order.data) > 0
+    profiles = map_arrays(folder / _MODEL).get("model/profile/profiles")
+    wide = np.zeros((order.shape[0], 0 if profiles is None else profiles.shape[1]), np.float32)
+    if profiles is not None:
+        wide[: len(profiles)] = profiles[: len(wide)]
+    return Query.of(binary(order), order if ordered else None, profile=wide, user_index=np.arange(order.shape[0]))
+
+
+def _about_of_0_1(about: dict[str, Any]) -> dict[str, Any]:
+    renamed = {name: value for name, value in about.items() if name != "told_space"}
+    renamed["feature_encoders"] = about.get("told_space", {})
+    renamed["text"] = {name: value for name, value in about.get("text", {}).items() if name in TextOptions.model_fields}
+    renamed["scenarios"] = {
+        name: legacy.rename_boosts({key: value for key, value in settings.items() if value is not None})
+        for name, settings in about.get("scenarios", {}).items()
+    }
+    return renamed
+
+
+def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any] | None:
+    choice = os.environ.get(ENCODER_VARIABLE, "tuned")
+    if choice == "static" and student is not None:
+        return lambda: student
+    if choice != "tuned":
+        raise BadInputError(
+            f"{ENCODER_VARIABLE}={choice}: known are tuned and static"
+            + ("; this model was packaged without a token table" if choice == "static" else "")
+        )
+    return (lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() else None
+
+
+def _load_encoder(folder: Path) -> Any:
+    """Load the packaged encoder; torch and transformers are imported here, when words first come in."""
+    from tailor.lm.text_encoder import TextEncoder  # noqa: PLC0415
+
+    return TextEncoder.load(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the SHA-256 of every file below ``folder``.
+
+    Raises:
+        BadInputError: there is a symbolic link, which a copy of the package would not carry.
+    """
     (folder / MANIFEST).write_text(json.dumps(_hashes(folder), indent=2))
 
 
-def check(folder: Path) -> None:
+def verify_manifest(folder: Path) -> None:
     """Refuse a folder that is not what was written.
 
     Raises:
-        BadInputError: naming the files that are missing, changed or unexpected.
+        BadInputError: naming the files that are missing, changed, unexpected or symbolic links.
     """
-    try:
-        expected = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
-        raise BadInputError(f"{folder.name}/{MANIFEST} is missing or unreadable. Register the model anew.") from None
-    found = _hashes(folder)
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    expected, present = _read(folder), _hashes(folder)
+    wrong = sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
     if wrong:
-        raise BadInputError(f"Damaged package: {', '.join(wrong)} is not what was registered. Register the model anew.")
+        raise BadInputError(f"Damaged package: {', '.join(wrong)} is not what was registered. {_REMEDY}")
+
+
+def _read(folder: Path) -> dict[str, str]:
+    """Return the hashes that were written, by file."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise BadInputError(f"{folder.name}/{MANIFEST} is missing or unreadable. {_REMEDY}") from None
+    if not isinstance(manifest, dict) or not all(isinstance(value, str) for value in manifest.values()):
+        raise BadInputError(f"{folder.name}/{MANIFEST} is no mapping from files to hashes. {_REMEDY}")
+    return manifest
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    hashes = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise BadInputError(f"Damaged package: {name} is a symbolic link. {_REMEDY}")
+        if path.is_file() and name != MANIFEST:
+            with path.open("rb") as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes

@@ -4,13 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.buckets import HEAD_SHARE, head_items
+from tailor.data.hashing import seeded_hash
+from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
-from tailor.hybrid.scorer import Hybrid
+from tailor.hybrid.scorer import HybridScorer
+from tailor.models.base import Csr, Query, TrainSet
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 
@@ -23,56 +26,99 @@ _NEW, _WARMED = "users that are new", "items that were cold"
 class Update:
     """A model that has taken rows in, and what they were."""
 
-    served: Recommender
+    recommender: Recommender
     counts: dict[str, int]
 
 
-def with_interactions(served: Recommender, rows: pd.DataFrame, sweeps: int) -> Update:
+def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int) -> Update:
     """Take interactions in.
 
     Users' factors are fold-ins of their histories, so these grow and new users join. The factorization goes on from
     where it stands; EASE, transitions and popularity have closed forms and are computed anew from all histories.
 
     Args:
-        served: a hybrid with histories.
+        recommender: with histories.
         rows: user_id and item_id (known items), and timestamp where there is one; without, in the order they came.
         sweeps: of the factorization.
 
     Raises:
-        BadInputError: the model is no hybrid.
+        BadInputError: the model takes no interactions in.
     """
-    if not isinstance(served.engine, Hybrid):
-        raise BadInputError(f"A {type(served.engine).__name__} takes no interactions in, only the hybrid does")
-    new_users = pd.Index(rows[c.USER].unique()).difference(pd.Index(served.user_ids), sort=False)
-    user_ids = np.concatenate([served.user_ids, new_users.to_numpy(dtype=object)])
-    came, known = _places(served, user_ids, rows), _grown(served.history, len(user_ids))
-    history = sparse.csr_matrix(known.maximum(came), dtype=np.float32)
+    model = recommender.model
+    if not isinstance(model, HybridScorer):
+        raise BadInputError(f"The model '{model.recipe.name}' takes no interactions in, only the hybrid does")
+    new_users = pd.Index(rows[c.USER].unique()).difference(pd.Index(recommender.user_ids), sort=False)
+    users = recommender.users.extend(new_users)
+    came, known = _new_cells(recommender, users, rows), grown(recommender.histories, len(users))
+    histories = joined(known, came)
+    data = _train_set(recommender, model, histories)
     touched = np.bincount(came.indices, minlength=came.shape[1]) > 0
-    engine = served.engine.partial_fit(history, served.features, sweeps)
-    about = served.about | {"fit_on": "update"}
     counts = {
         "interactions": int(came.nnz),
-        "of them known before": int(known.nnz + came.nnz - history.nnz),
+        "of them known before": int(known.history.nnz + came.nnz - histories.history.nnz),
         _NEW: len(new_users),
         "items touched": int(touched.sum()),
-        _WARMED: int((touched & ~served.engine.warm).sum()),
+        _WARMED: int((touched & ~model.warm).sum()),
     }
-    changed = replace(served, engine=engine, user_ids=user_ids, history=history, about=about)
-    return Update(served.keeping_the_encoder(changed), counts)
+    updated = replace(
+        recommender,
+        model=model.partial_fit(data, sweeps),
+        users=users,
+        histories=histories,
+        about=recommender.about | {"fit_on": "update"},
+    )
+    return Update(recommender.keeping_the_encoder(updated), counts)
 
 
-def _grown(history: sparse.csr_matrix, n_users: int) -> sparse.csr_matrix:
-    indptr = np.append(history.indptr, np.full(n_users - history.shape[0], history.indptr[-1]))
-    return sparse.csr_matrix((history.data, history.indices, indptr), shape=(n_users, history.shape[1]))
+def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) -> TrainSet:
+    """Return all histories as what is learnt from; head and tail are told apart as they were when it was fitted."""
+    counts = np.bincount(histories.history.indices, minlength=histories.n_items)
+    warm = model.warm | (counts > 0)
+    hashes = seeded_hash(int(recommender.about.get("seed", 0)), pd.Series(recommender.item_ids))
+    head = head_items(np.where(warm, counts, 0), hashes, float(recommender.about.get("head_share", HEAD_SHARE)))
+    return TrainSet.of(
+        histories.history,
+        warm,
+        order=histories.order,
+        tail=warm & ~head & (counts > 0),
+        item_features=model.item_features,
+        profiles=histories.profile,
+    )
 
 
-def _places(served: Recommender, user_ids: NDArray[np.object_], rows: pd.DataFrame) -> sparse.csr_matrix:
+def grown(histories: Query, n_users: int) -> Query:
+    """Return the histories with empty rows for users who join."""
+
+    def rows(matrix: Csr | None) -> Csr | None:
+        if matrix is None:
+            return None
+        indptr = np.append(matrix.indptr, np.full(n_users - matrix.shape[0], matrix.indptr[-1]))
+        return sparse.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_users, matrix.shape[1]))
+
+    profile = np.zeros((n_users, histories.profile.shape[1]), np.float32)
+    profile[: len(histories)] = histories.profile
+    order, history = rows(histories.order), rows(histories.history)
+    return Query.of(
+        histories.history if history is None else history, order, profile=profile, user_index=np.arange(n_users)
+    )
+
+
+def joined(histories: Query, came: Csr) -> Query:
+    """Return the histories with more cells, whose values are places behind what is known."""
+    stored = histories.history if histories.order is None else histories.order
+    cells = sparse.csr_matrix(stored.maximum(came), dtype=np.float32)
+    order = None if histories.order is None else cells
+    return Query.of(cells, order, profile=histories.profile, user_index=histories.user_index)
+
+
+def _new_cells(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr:
     """Return the new cells (U, n_items), behind what is known of each user; 1 where the model knows no order."""
-    user, item = pd.Index(user_ids).get_indexer(pd.Index(rows[c.USER])), served.places(rows[c.ITEM].tolist())
-    data, shape = np.ones(len(rows)), (len(user_ids), len(served.item_ids))
-    if served.history.nnz and np.ptp(served.history.data) > 0:
-        latest = np.zeros(len(user_ids))
-        latest[: len(served.user_ids)] = served.history.max(axis=1).toarray().ravel()
+    user, item = users.indices(rows[c.USER]), recommender.items.indices(rows[c.ITEM])
+    data, shape = np.ones(len(rows)), (len(users), len(recommender.items))
+    known_order = recommender.histories.order
+    if known_order is not None:
+        latest = np.zeros(len(users))
+        latest[: known_order.shape[0]] = known_order.max(axis=1).toarray().ravel()
         time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
         order = np.lexsort((np.arange(len(rows)), time, user))
         first = np.searchsorted(user[order], user[order])
@@ -97,19 +143,19 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         Columns distribution, psi, reading: popularity of the items taken, their embeddings along the catalogue's
         principal axes, and the scores of lists.
     """
-    item, known = before.places(rows[c.ITEM].tolist()), before.history.indices
+    item, known = before.items.indices(rows[c.ITEM]), before.histories.history.indices
     popularity = np.log1p(np.bincount(known, minlength=len(before.item_ids)))
-    centred = before.features - before.features.mean(axis=0)
+    centred = before.item_features - before.item_features.mean(axis=0)
     axes = np.linalg.svd(centred.T @ centred)[0][:, :_AXES]
-    found = {"popularity": psi(popularity[known], popularity[item])}
-    for at, axis in enumerate((centred @ axes).T, start=1):
-        found[f"embedding_{at}"] = psi(axis[known], axis[item])
+    values = {"popularity": psi(popularity[known], popularity[item])}
+    for number, axis in enumerate((centred @ axes).T, start=1):
+        values[f"embedding_{number}"] = psi(axis[known], axis[item])
     drawn = np.random.default_rng(seed).permutation(before.user_ids)[:n_users]
-    asked, settings = [Request(str(user)) for user in drawn], Settings(k=k)
+    requests, settings = [Request(user_id=str(user)) for user in drawn], Settings(k=k)
     before_it, after_it = (
-        np.concatenate([answer.scores for answer in model.recommend(asked, settings)])
-        for model in (before, update.served)
+        np.concatenate([answer.scores for answer in model.recommend(requests, settings)])
+        for model in (before, update.recommender)
     )
-    found["scores"] = psi(before_it, after_it)
-    told = [(name, value, interpret_psi(value)) for name, value in found.items()]
-    return pd.DataFrame(told, columns=["distribution", "psi", "reading"])
+    values["scores"] = psi(before_it, after_it)
+    rows_of_table = [(name, value, interpret_psi(value)) for name, value in values.items()]
+    return pd.DataFrame(rows_of_table, columns=["distribution", "psi", "interpretation"])

@@ -7,41 +7,31 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.side_features import SideFeatures
 from tailor.evaluation import measure as evaluate
 from tailor.evaluation import plots as report
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid import ablation
+from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
-from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, HybridOptions
+from tailor.hybrid.scorer import scorer_of
+from tailor.models.base import FittedModel
+from tailor.options import EvaluationOptions
 
-Engines = dict[str, Engine[Any]]
+Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
 
 
-def fit_variants(
-    held_out: Engines,
-    final: Engines,
-    train: Matrix,
-    validation: Matrix,
-    order: Matrix,
-    items: pd.DataFrame,
-    told: dict[str, Any],
-    params: dict[str, Any],
-    seed: int,
-) -> Engines:
-    """Fit the gate with parts left out on validation; put each on the sources fitted on all of train."""
-    o = parse(HybridOptions, params, "hybrid_cf")
-    holdout = Holdout.build(train, validation, items, seed, order, told=SideFeatures(**told))
-    found = ablation.variants(held_out["hybrid"], holdout, o.mixture, o.k, seed)  # type: ignore[arg-type]
-    whole: Any = final["hybrid"]
-    return {name: whole.with_gate(scorer.gate).with_boosts(scorer.options.boosts) for name, scorer in found.items()}
+def fit_variants(held_out: Models, final: Models, holdout: Holdout, params: dict[str, Any], seed: int) -> Models:
+    """Fit the blend with parts left out on validation; put each on the sources fitted on all of train."""
+    options = parse(HybridOptions, params, "hybrid_cf")
+    scorer, whole = scorer_of(held_out), scorer_of(final)
+    variants = ablation.variants(scorer, holdout, options.blend, options.k, seed)
+    return {name: whole.with_blend(variant.blend).with_boosts(variant.boosts) for name, variant in variants.items()}
 
 
 def recommend_by_variants(
-    frozen: Engines,
-    lora: Engines,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: EvalProtocol,

@@ -9,8 +9,8 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data.config import DataProcessingOptions
 from tailor.data.split import split_interactions
-from tailor.options import DataProcessingOptions
 
 
 def _options(params: dict[str, Any]) -> DataProcessingOptions:

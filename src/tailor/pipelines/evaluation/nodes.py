@@ -9,6 +9,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.config import SplitOptions
 from tailor.data.interactions import bucket_items, category_matrix
 from tailor.evaluation import measure as evaluate
 from tailor.evaluation import plots as report
@@ -17,7 +18,7 @@ from tailor.evaluation.tables import Content
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics import rating as ratings
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, SplitOptions
+from tailor.options import EvaluationOptions
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix

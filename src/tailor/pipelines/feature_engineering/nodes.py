@@ -8,11 +8,13 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.interactions import binary, keep_items, split_matrix, trainable_items
+from tailor.data.config import SplitOptions
+from tailor.data.interactions import keep_items, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
-from tailor.models.ials import PlainIALS
-from tailor.options import FeatureEngineeringOptions, SplitOptions
+from tailor.models.base import TrainSet
+from tailor.models.ials import IALS
+from tailor.options import FeatureEngineeringOptions
 
 
 def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
@@ -47,37 +49,33 @@ def write_user_texts(
 def encode_side_features(
     users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Turn what is told of users and moments into numbers; return them and how to do it again."""
-    o, train = _options(params), keep_train(interactions)
-    missing, where = o.text.missing, "feature_engineering"
-    of_users = FeatureEncoder.learn(users[users[c.N_TRAIN] > 0], o.profile, missing, f"{where}.profile")
-    of_moments = FeatureEncoder.learn(train, o.context, missing, f"{where}.context")
-    told = SideFeatures.gather((of_users, of_moments), users, items, interactions)
-    return told.arrays(), {"profile": of_users.state(), "context": of_moments.state()}
+    """Turn what is known of users and moments into numbers; return them and how to do it again."""
+    options, train = _options(params), keep_train(interactions)
+    missing, where = options.text.missing, "feature_engineering"
+    of_users = FeatureEncoder.fit(users[users[c.N_TRAIN] > 0], options.profile, missing, f"{where}.profile")
+    of_contexts = FeatureEncoder.fit(train, options.context, missing, f"{where}.context")
+    features = SideFeatures.gather((of_users, of_contexts), users, items, interactions)
+    return features.arrays(), {"profile": of_users.state(), "context": of_contexts.state()}
 
 
 def build_matrices(
-    interactions: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    order: sparse.csr_matrix,
-    split: dict[str, Any],
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame
 ) -> tuple[sparse.csr_matrix, ...]:
-    """Turn each split into a sparse matrix, in the order of ``columns.SPLITS``.
+    """Turn each split into a 0/1 matrix, in the order of ``columns.SPLITS``."""
+    return tuple(split_matrix(interactions, users, items, [label]) for label in c.SPLITS)
 
-    Values of train and validation rows are places in the user's order where the catalogue has times and the split
-    keeps to them, else 1.
+
+def order_histories(
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: dict[str, Any]
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Number each user's known rows in their order, for models and for revealing the items of new users.
+
+    Models are told an order where the catalogue has times and the split keeps to them; else theirs is empty. New users
+    always reveal their items in some order.
     """
-    found = {label: split_matrix(interactions, users, items, label, label == c.NEW_USER) for label in c.SPLITS}
-    if c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random":
-        found |= {label: sparse.csr_matrix(order.multiply(found[label])) for label in (c.TRAIN, c.VALIDATION)}
-    return tuple(found[label] for label in c.SPLITS)
-
-
-def order_histories(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
-    """Number each user's train and validation rows in their order, from 1."""
-    known = interactions[interactions[c.SPLIT].isin([c.TRAIN, c.VALIDATION])]
-    return split_matrix(known.assign(**{c.SPLIT: c.TRAIN}), users, items, c.TRAIN, positions=True)
+    reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
+    ordered = c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random"
+    return reveal if ordered else sparse.csr_matrix(reveal.shape, dtype=np.float32), reveal
 
 
 def fit_teacher(
@@ -85,8 +83,8 @@ def fit_teacher(
 ) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
     trainable = trainable_items(items)
-    seen = binary(keep_items(train, trainable))
-    teacher = PlainIALS(_options(params).teacher, seed).fit(seen, trainable)
+    seen = keep_items(train, trainable)
+    teacher = IALS(_options(params).teacher, seed).fit(TrainSet.of(seen, trainable))
     return {
         "user_factors": teacher.fold_in(seen).astype(np.float32),
         "item_factors": teacher.item_factors.astype(np.float32),

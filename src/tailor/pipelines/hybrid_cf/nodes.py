@@ -2,89 +2,95 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
-from tailor.data.interactions import warm_items
+from tailor.data.interactions import bucket_items, restrict_order, warm_items
 from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
+from tailor.hybrid.blend_choice import BLEND_COLUMNS
+from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import BLEND_COLUMNS
-from tailor.hybrid.scorer import Hybrid
 from tailor.lm.embeddings import Embeddings
-from tailor.models.base import Engine
+from tailor.models.base import Contexts, FittedModel, TrainSet
 from tailor.models.registry import build
-from tailor.options import HybridOptions
 
-Engines = dict[str, Engine[Any]]
+Models = dict[str, FittedModel]
+Arrays = dict[str, np.ndarray]
+Matrix = sparse.csr_matrix
 
 
 def _options(params: dict[str, Any]) -> HybridOptions:
     return parse(HybridOptions, params, "hybrid_cf")
 
 
-def select_baselines(
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
+def hold_out(
+    train: Matrix,
+    validation: Matrix,
+    order: Matrix,
+    reveal_order: Matrix,
     items: pd.DataFrame,
-    embeddings: Embeddings,
-    params: dict[str, Any],
-    tuned: dict[str, Any],
+    side_features: Arrays,
     seed: int,
+) -> Holdout:
+    """Lay down what choices are made on; no test row is among the inputs."""
+    return Holdout.build(
+        train, validation, items, seed, order, reveal_order, side_features=SideFeatures(**side_features)
+    )
+
+
+def gather_train_set(train: Matrix, order: Matrix, items: pd.DataFrame, side_features: Arrays) -> TrainSet:
+    """Gather all of train, for the final models; texts come with each encoder."""
+    side = SideFeatures(**side_features)
+    return TrainSet.of(
+        train,
+        warm_items(items),
+        order=restrict_order(order, train),
+        tail=bucket_items(items, "tail"),
+        profiles=side.profiles,
+        contexts=Contexts(side.context_users, side.context_items, side.contexts),
+    )
+
+
+def select_baselines(
+    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], tuned: dict[str, Any], seed: int
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Choose every baseline's options on validation, or take those of a search."""
-    holdout = Holdout.build(train, validation, items, seed)
-    return selection.select_baselines(holdout, embeddings.vectors, _options(params), seed, tuned)
+    data = holdout.train_set(embeddings.vectors)
+    return selection.select_baselines(holdout, data, _options(params), seed, tuned)
 
 
 def fit_baselines(
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
-    items: pd.DataFrame,
-    embeddings: Embeddings,
-    choice: dict[str, Any],
-    seed: int,
-) -> tuple[Engines, Engines]:
+    holdout: Holdout, train_set: TrainSet, embeddings: Embeddings, choice: dict[str, Any], seed: int
+) -> tuple[Models, Models]:
     """Fit every baseline without pseudo-cold B, for validation lists, and on all of train, for test lists."""
-    features, warm = embeddings.vectors, warm_items(items)
-    holdout = Holdout.build(train, validation, items, seed)
-    held_out = {name: build(name, o, seed).fit(holdout.train, holdout.warm, features) for name, o in choice.items()}
-    full = {name: build(name, o, seed).fit(train, warm, features) for name, o in choice.items()}
-    return held_out, full
+    held_out, every = holdout.train_set(embeddings.vectors), train_set.with_features(embeddings.vectors)
+    recipes = {name: build(name, options, seed) for name, options in choice.items()}
+    validation_models = {name: recipe.fit(held_out) for name, recipe in recipes.items()}
+    return validation_models, {name: recipe.fit(every) for name, recipe in recipes.items()}
 
 
 def select_hybrid(
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
-    items: pd.DataFrame,
-    told: dict[str, Any],
-    embeddings: Embeddings,
-    params: dict[str, Any],
-    tuned: dict[str, Any],
-    seed: int,
+    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], tuned: dict[str, Any], seed: int
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Choose the options of the hybrid's arms on validation, or take those of a search."""
-    holdout = Holdout.build(train, validation, items, seed, told=SideFeatures(**told))
-    return selection.select_hybrid(holdout, embeddings.vectors, _options(params), seed, tuned)
+    """Choose the options of the hybrid's sources on validation, or take those of a search."""
+    data = holdout.train_set(embeddings.vectors)
+    return selection.select_hybrid(holdout, data, _options(params), seed, tuned)
 
 
 def fit_hybrid(
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
-    order: sparse.csr_matrix,
-    items: pd.DataFrame,
-    told: dict[str, Any],
+    holdout: Holdout,
+    train_set: TrainSet,
     embeddings: Embeddings,
     choice: dict[str, Any],
     params: dict[str, Any],
     seed: int,
-) -> tuple[Engines, Engines, pd.DataFrame, pd.DataFrame]:
-    """Fit sources and gate without pseudo-cold B, then the sources on all of train under the same gate."""
-    options, features = _options(params), embeddings.vectors
-    holdout = Holdout.build(train, validation, items, seed, order, told=SideFeatures(**told))
-    scorer, fitted = selection.fit_hybrid(holdout, features, choice, options, seed)
-    final = Hybrid(scorer.options, seed, scorer.gate, scorer.click, holdout.told)
-    final.fit(train, warm_items(items), features)
-    prices, fusions = pd.DataFrame(fitted.prices), pd.DataFrame(fitted.fusions, columns=BLEND_COLUMNS)
-    return {"hybrid": scorer}, {"hybrid": final}, prices, fusions
+) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
+    """Fit sources and blend without pseudo-cold B, then the sources on all of train by the same recipe."""
+    data = holdout.train_set(embeddings.vectors)
+    scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params), seed)
+    final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))
+    curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
+    return {"hybrid": scorer}, {"hybrid": final}, curves, models

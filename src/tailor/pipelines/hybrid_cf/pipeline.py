@@ -1,36 +1,41 @@
-"""The ladder of baselines, and the hybrid on frozen and on LoRA embeddings (one template, two namespaces)."""
+"""The baselines, and the hybrid on frozen and on LoRA embeddings (one template, two namespaces)."""
 
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.hybrid_cf import nodes
 
-_DATA = ["train_matrix", "validation_matrix", "items"]
-_OUTPUTS = ["choice", "trials", "validation_model", "model", "price_list", "fusions"]
+_OUTPUTS = ["choice", "trials", "validation_model", "model", "trade_off_curves", "blend_models"]
 
 
 def _hybrid() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.select_hybrid,
-                [*_DATA, "told", "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
-                ["choice", "trials"],
+                func=nodes.select_hybrid,
+                inputs={
+                    "holdout": "holdout",
+                    "embeddings": "item_embeddings",
+                    "params": "params:hybrid_cf",
+                    "tuned": "params:tuned",
+                    "seed": "params:seed",
+                },
+                outputs=["choice", "trials"],
                 name="select_hybrid",
+                tags=["cpu"],
             ),
             Node(
-                nodes.fit_hybrid,
-                [
-                    *_DATA[:2],
-                    "order_matrix",
-                    _DATA[2],
-                    "told",
-                    "item_embeddings",
-                    "choice",
-                    "params:hybrid_cf",
-                    "params:seed",
-                ],
-                ["validation_model", "model", "price_list", "fusions"],
+                func=nodes.fit_hybrid,
+                inputs={
+                    "holdout": "holdout",
+                    "train_set": "train_set",
+                    "embeddings": "item_embeddings",
+                    "choice": "choice",
+                    "params": "params:hybrid_cf",
+                    "seed": "params:seed",
+                },
+                outputs=["validation_model", "model", "trade_off_curves", "blend_models"],
                 name="fit_hybrid",
+                tags=["cpu"],
             ),
         ]
     )
@@ -40,8 +45,7 @@ def _on(encoder: str) -> Pipeline:
     return Pipeline(
         _hybrid(),
         namespace=encoder,
-        inputs={name: name for name in (*_DATA, "order_matrix", "told")}
-        | {"item_embeddings": f"item_embeddings_{encoder}"},
+        inputs={"holdout": "holdout", "train_set": "train_set", "item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
         parameters={
             "params:hybrid_cf": "params:hybrid_cf",
@@ -53,20 +57,61 @@ def _on(encoder: str) -> Pipeline:
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``hybrid_cf``."""
-    ladder = Pipeline(
+    baselines = Pipeline(
         [
             Node(
-                nodes.select_baselines,
-                [*_DATA, "item_embeddings_frozen", "params:hybrid_cf", "params:tuned.baselines", "params:seed"],
-                ["baseline_choice", "baseline_trials"],
-                name="select_baselines",
+                func=nodes.hold_out,
+                inputs={
+                    "train": "train_matrix",
+                    "validation": "validation_matrix",
+                    "order": "order_matrix",
+                    "reveal_order": "reveal_order_matrix",
+                    "items": "items",
+                    "side_features": "side_features",
+                    "seed": "params:seed",
+                },
+                outputs="holdout",
+                name="hold_out",
+                tags=["cpu"],
             ),
             Node(
-                nodes.fit_baselines,
-                [*_DATA, "item_embeddings_frozen", "baseline_choice", "params:seed"],
-                ["baseline_validation_models", "baseline_models"],
+                func=nodes.gather_train_set,
+                inputs={
+                    "train": "train_matrix",
+                    "order": "order_matrix",
+                    "items": "items",
+                    "side_features": "side_features",
+                },
+                outputs="train_set",
+                name="gather_train_set",
+                tags=["cpu"],
+            ),
+            Node(
+                func=nodes.select_baselines,
+                inputs={
+                    "holdout": "holdout",
+                    "embeddings": "item_embeddings_frozen",
+                    "params": "params:hybrid_cf",
+                    "tuned": "params:tuned.baselines",
+                    "seed": "params:seed",
+                },
+                outputs=["baseline_choice", "baseline_trials"],
+                name="select_baselines",
+                tags=["cpu"],
+            ),
+            Node(
+                func=nodes.fit_baselines,
+                inputs={
+                    "holdout": "holdout",
+                    "train_set": "train_set",
+                    "embeddings": "item_embeddings_frozen",
+                    "choice": "baseline_choice",
+                    "seed": "params:seed",
+                },
+                outputs=["baseline_validation_models", "baseline_models"],
                 name="fit_baselines",
+                tags=["cpu"],
             ),
         ]
     )
-    return ladder + _on("frozen") + _on("lora")
+    return baselines + _on("frozen") + _on("lora")

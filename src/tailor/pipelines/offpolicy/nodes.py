@@ -9,8 +9,9 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.evaluation import policy
+from tailor.evaluation.config import OffPolicyOptions
 from tailor.models.base import Engine
-from tailor.options import EvaluationOptions, OffPolicyOptions
+from tailor.options import EvaluationOptions
 
 log = logging.getLogger(__name__)
 Engines = dict[str, Engine[Any]]

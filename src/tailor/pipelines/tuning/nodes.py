@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
-from scipy import sparse
 
 from tailor.config import parse
-from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
+from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
+from tailor.models.base import TrainSet
 from tailor.models.registry import build
-from tailor.options import HybridOptions, TuningOptions
+from tailor.options import Space, TuningOptions
 from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
 
 
@@ -24,89 +24,66 @@ def _options(params: dict[str, Any], hybrid: dict[str, Any]) -> tuple[TuningOpti
     return parse(TuningOptions, params, "tuning"), parse(HybridOptions, hybrid, "hybrid_cf")
 
 
-def _identity(holdout: Holdout, features: np.ndarray) -> str:
-    parts = (holdout.train, holdout.validation)
-    digest = hashlib.sha256(features.tobytes())
-    for matrix in parts:
+def _identity(data: TrainSet, holdout: Holdout) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(data.item_features).tobytes())
+    for matrix in (data.interactions, holdout.validation):
         digest.update(matrix.indptr.tobytes() + matrix.indices.tobytes())
     return digest.hexdigest()[:16]
 
 
-def _search(
-    model: str,
-    rung: str,
-    evaluate: Evaluate,
-    holdout: Holdout,
-    features: np.ndarray,
-    o: TuningOptions,
-    h: HybridOptions,
-    seed: int,
-) -> Outcome:
-    """Search one model; what hybrid_cf.trials lists is tried first, as far as the space has its dimensions."""
-    space = o.space.get(rung, {})
-    known = [{k: v for k, v in flat(s).items() if k in space} for s in h.trials.get(rung, [])]
-    return search(model, space, evaluate, o, seed, _identity(holdout, features), known)
+def _known_sets(space: Space, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what hybrid_cf.trials lists, as far as the space has its dimensions: it is tried first."""
+    return [{key: value for key, value in flat(settings).items() if key in space} for settings in trials]
 
 
 def tune_baselines(
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
-    items: pd.DataFrame,
-    embeddings: Embeddings,
-    params: dict[str, Any],
-    hybrid: dict[str, Any],
-    seed: int,
+    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
     o, h = _options(params, hybrid)
-    holdout, features = Holdout.build(train, validation, items, seed), embeddings.vectors
+    data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:
         def fit(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
-            engine = build(name, settings, seed).fit(holdout.train, holdout.warm, features)
-            return selection.measure(holdout, engine, h)
+            return selection.measure(holdout, build(name, settings, seed).fit(data), h)
 
         return fit
 
-    return [
-        _search(name, name, evaluate(name), holdout, features, o, h, seed)
-        for name in selection.ladder(h)
-        if name in o.space
-    ]
+    outcomes = []
+    for name in selection.baseline_names(h):
+        if name in o.space:
+            known = _known_sets(o.space[name], h.trials.get(name, []))
+            outcomes.append(search(name, o.space[name], evaluate(name), o, seed, _identity(data, holdout), known))
+    return outcomes
 
 
-def _tune_hybrid(
-    model: str,
-    train: sparse.csr_matrix,
-    validation: sparse.csr_matrix,
-    items: pd.DataFrame,
-    told: dict[str, Any],
-    embeddings: Embeddings,
-    params: dict[str, Any],
-    hybrid: dict[str, Any],
-    seed: int,
+def tune_hybrid(
+    model: str, holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
 ) -> Outcome:
-    """Search the hybrid's arms; a trial may be given up after its factorization."""
+    """Search the hybrid's sources; a trial may be given up after its factorization."""
     o, h = _options(params, hybrid)
-    holdout = Holdout.build(train, validation, items, seed, told=SideFeatures(**told))
-    features = embeddings.vectors
+    data = holdout.train_set(embeddings.vectors)
 
     def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:
-        mf = selection.fit_factors(holdout, features, settings, h, seed)
-        report(selection.measure(holdout, mf, h)["criterion"])
-        return selection.measure(holdout, selection.fit_scorer(holdout, features, settings, h, seed, mf), h)
+        if h.sources.get("ials") is None:
+            return selection.measure(holdout, selection.fit_scorer(holdout, data, settings, h, seed), h)
+        factors = selection.fit_factors(data, settings, h, seed)
+        report(selection.measure(holdout, factors, h)["criterion"])
+        return selection.measure(holdout, selection.fit_scorer(holdout, data, settings, h, seed, factors), h)
 
-    return _search(model, "hybrid", evaluate, holdout, features, o, h, seed)
+    space = o.space.get("hybrid", {})
+    known = _known_sets(space, h.trials.get("hybrid", []))
+    return search(model, space, evaluate, o, seed, _identity(data, holdout), known)
 
 
-def tune_frozen(*inputs: Any) -> Outcome:
+def tune_frozen(holdout: Holdout, embeddings: Embeddings, params: Any, hybrid: Any, seed: int) -> Outcome:
     """Search the hybrid on frozen embeddings."""
-    return _tune_hybrid("hybrid_frozen", *inputs)
+    return tune_hybrid("hybrid_frozen", holdout, embeddings, params, hybrid, seed)
 
 
-def tune_lora(*inputs: Any) -> Outcome:
+def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Any, hybrid: Any, seed: int) -> Outcome:
     """Search the hybrid on tuned embeddings."""
-    return _tune_hybrid("hybrid_lora", *inputs)
+    return tune_hybrid("hybrid_lora", holdout, embeddings, params, hybrid, seed)
 
 
 def choose(

@@ -12,8 +12,9 @@ from mlflow.pyfunc import PyFuncModel
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import QualityReport, clean_interactions
+from tailor.data.config import CleaningOptions, ColumnOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
-from tailor.options import CleaningOptions, ColumnOptions, UpdateOptions
+from tailor.options import UpdateOptions
 from tailor.registry.promote import DECISION, REASONS, REPLACED
 from tailor.registry.publish import CHALLENGER, CHAMPION, git_commit, log_package, tag
 from tailor.serving.recommender import Recommender

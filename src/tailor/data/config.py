@@ -1,0 +1,113 @@
+"""Options of reading, cleaning and splitting a catalogue, and of writing its texts."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tailor.config import Count, Fraction, Options
+
+
+def _merge_pairs(columns: Any) -> Any:
+    """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole."""
+    if isinstance(columns, list):
+        return {key: value for pair in columns for key, value in pair.items()}
+    return columns
+
+
+Columns = Annotated[dict[str, str], BeforeValidator(_merge_pairs)]
+
+
+class ColumnOptions(Options):
+    """Which raw column feeds which of Tailor's columns: ``{ours: theirs}``, one mapping per raw table."""
+
+    interactions: Columns = {"user_id": "user_id", "item_id": "item_id"}
+    """user_id and item_id are required; value, timestamp, text, split, context_* are optional."""
+    items: Columns = {"item_id": "item_id", "title": "title"}
+    """item_id is required; any column may be named in a text template; vector_* columns hold item vectors."""
+    users: Columns = {"user_id": "user_id"}
+    """user_id is required; other columns are carried."""
+
+
+class CleaningOptions(Options):
+    """What makes a row usable, and how much may be lost before the run stops."""
+
+    implicit_threshold: float | None = None
+    """Keep interactions whose ``value`` is at least this (in the units of ``value``); null keeps all as positives."""
+    max_dropped_fraction: Fraction = 0.5
+    """Stop when more than this fraction of the interactions had to be dropped as defective (threshold not counted)."""
+
+
+class SplitOptions(Options):
+    """The split of DESIGN: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
+
+    strategy: Literal["per_user", "global_time", "random"] = "per_user"
+    """per_user: each user's own order; global_time: two dates for everybody (needs timestamps); random: each user's
+    rows in a seeded order, for comparison with figures published so (it lets models look into the future)."""
+    train: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    """Fraction of each user's interactions, the earliest, that models learn from."""
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Fraction that choices are made on; the rest is the test window."""
+    cold_items: Fraction = 0.1
+    """Fraction of the items with interactions that lose them all."""
+    cold_strategy: Literal["stratified", "latest"] = "stratified"
+    """stratified: random within popularity strata; latest: the items whose first interaction is the most recent."""
+    new_users: Fraction = 0.1
+    """Fraction of users that leave training whole."""
+    pseudo_cold: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Fraction of the warm items in each of the two disjoint samples A and B that are treated as cold in tuning."""
+
+    @model_validator(mode="after")
+    def _leaves_a_test_window(self) -> Self:
+        if self.train + self.validation >= 1.0:
+            raise ValueError(
+                f"train + validation = {self.train + self.validation:g} leaves no test window (< 1 needed)"
+            )
+        return self
+
+
+class DataProcessingOptions(Options):
+    """``parameters/data_processing.yml``."""
+
+    columns: ColumnOptions = ColumnOptions()
+    cleaning: CleaningOptions = CleaningOptions()
+    split: SplitOptions = SplitOptions()
+    head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    """Share of the train interactions that the head items hold together."""
+
+
+class CategoryOptions(Options):
+    """Where an item's categories are."""
+
+    column: str | None = None
+    """Column of the items table that lists categories; null where there are none."""
+    separator: str = " "
+    """What stands between two categories in a cell."""
+
+
+class TextOptions(Options):
+    """How the texts of items and users are written for the language model."""
+
+    item_template: list[str] = ["{title}"]
+    """Pieces joined by '. '; a piece with a missing value is left out, never printed as 'nan'."""
+    user_template: list[str] = []
+    """Pieces over the users' columns, the first part of a user's profile text."""
+    missing: list[str] = ["", "nan", "none", "null", "unknown", "n/a"]
+    """Cell values (case-insensitive) that count as missing."""
+    categories: CategoryOptions = CategoryOptions()
+    reviews_per_item: Annotated[int, Field(ge=0, le=100)] = 3
+    """Texts that users wrote about an item (train rows only) that join its text, where interactions have a ``text``."""
+    review_words: Count = 30
+    """Words kept of each such text."""
+    history_titles: Annotated[int, Field(ge=0, le=100)] = 5
+    """Latest titles of a user's train history in the profile text."""
+
+
+class SideFeatureOptions(Options):
+    """What is told of users (evidence for newcomers), or of the moment of an interaction."""
+
+    columns: list[str] = []
+    """Columns of the users; of the interactions (``context_*``)."""
+    bins: Annotated[int, Field(ge=2, le=100)] = 8
+    """Intervals of equal share that a number of more distinct values is cut into."""
+    min_rows: Count = 5
+    """A value that fewer train rows (users, interactions) have counts as missing."""

@@ -1,0 +1,179 @@
+"""Options of the hybrid: its sources, how they are blended, and how far its boosts reach."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator
+
+from tailor.config import Count, Options, Positive, parse
+from tailor.hybrid.sources import SOURCES, check_sources
+
+BlendKind = Literal["linear", "gated", "bilinear", "deep"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Loss = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def all_sources() -> dict[str, dict[str, Any]]:
+    """Return every source there is, with its default options."""
+    return {name: {} for name in SOURCES}
+
+
+class ColdItemOptions(Options):
+    """How an item without interactions is imputed from items with similar texts (kernel ridge regression)."""
+
+    width: Positive = 1.0
+    """γ of exp(-γ|e - e'|²); embeddings have length 1, so squared distances lie between 0 and 4."""
+    ridge: Positive = 0.3
+    """ρ: how much what is known of single items is smoothed."""
+    max_items: Count = 10_000
+    """Of more items than this, those with most interactions speak for all: memory 8 n² bytes, time n³/3."""
+
+
+class BoostScales(Options):
+    """How far the boosts reach."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "cold_span": "cold_boost_scale",
+        "tail_span": "tail_boost_scale",
+        "head_share": "data_processing.head_share (the one definition of the tail)",
+    }
+
+    cold_boost_scale: Positive = 1.0
+    """What ``cold_boost`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
+    tail_boost_scale: Positive = 1.0
+    """What ``tail_boost`` = 1 adds to tail items, in the same unit."""
+
+
+class Boosts(BoostScales):
+    """Where a hybrid scorer stands between accuracy and exposure, its operating point; at 0 a boost touches nothing."""
+
+    cold_boost: Share = 0.0
+    """How far items without train interactions are lifted in mixed lists."""
+    tail_boost: Share = 0.0
+    """How far tail items are lifted over the head's."""
+    popularity_debias: Share = 0.0
+    """Share of the population score that is taken off the scores of users with a history."""
+
+    def off(self) -> Self:
+        """Return boosts of the same scales that touch nothing."""
+        return self.model_copy(update={"cold_boost": 0.0, "tail_boost": 0.0, "popularity_debias": 0.0})
+
+
+class HybridConfig(Options):
+    """The recipe of the hybrid: which sources with which options, how cold items are imputed, the operating point."""
+
+    sources: dict[str, dict[str, Any]] = Field(default_factory=all_sources)
+    """Options by source, in the order of the blend's weights; a source that is left out has no weight."""
+    cold_items: ColdItemOptions = ColdItemOptions()
+    boosts: Boosts = Boosts()
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_exist(cls, sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        check_sources(sources)
+        return sources
+
+
+class ClickOptions(Options):
+    """The click-probability head. What is drawn or weighted is taken out of the log odds again."""
+
+    negatives: Count = 200
+    """Unobserved cells expected to be drawn per user (resampling)."""
+    popularity_power: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    """Negatives are drawn in proportion to exp(this x standardised log popularity); 0: uniformly (logQ correction)."""
+    positive_weight: Positive = 1.0
+    """Weight of a positive in the loss."""
+    l2: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Ridge on the coefficients."""
+
+
+class BlendOptions(Options):
+    """How the sources are blended, and what the boosts may cost."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "fusions": "models",
+        "newcomer_history": "few_shot_lengths",
+        "shifts": "cold_shifts",
+        "max_price": "max_cold_boost_loss",
+        "max_tail_price": "max_tail_boost_loss",
+    }
+
+    models: Annotated[list[BlendKind], Field(min_length=1)] = ["linear", "gated"]
+    """Members of the family that are fitted, simplest first; a later one is taken if it is shown to be better on users
+    it was not fitted on (paired bootstrap, 95 %)."""
+    rank: Count = 8
+    """Width h of ``bilinear`` and ``deep``."""
+    l2: Annotated[float, Field(ge=0.0)] = 1e-4
+    """Weight of the squared weights in the loss."""
+    epochs: Count = 10
+    """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
+    max_cells: Count = 20_000_000
+    """Cells (users x items) that the blend is fitted on; 4 bytes each per source. More users are sampled down."""
+    few_shot_lengths: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
+    """History lengths that get weights of their own, each for histories up to that long."""
+    cold_shifts: list[float] = [
+        *(-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+    ]
+    """Shifts of cold items tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is
+    taken, of equally good ones the largest."""
+    steps: Count = 10
+    """Settings per boost in the trade-off curves, beside 0."""
+    max_cold_boost_loss: Loss = 0.01
+    """``cold_boost`` stands at the largest setting that loses at most this share of mixed NDCG."""
+    max_tail_boost_loss: Loss = 0.005
+    """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
+    click: ClickOptions = ClickOptions()
+
+
+class HybridOptions(Options):
+    """``parameters/hybrid_cf.yml``: our model's search space, the blend, and the baselines' search spaces."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "ials": "sources.ials",
+        "ease": "sources.ease",
+        "sequence": "sources.slit",
+        "profile": "sources.demographic",
+        "context": "sources.contextual",
+        "kernel": "cold_items",
+        "mixture": "blend",
+        "dials": "boosts",
+        "without": "sources, with the source set to null, and baselines",
+    }
+
+    cold_weight: Share = 0.25
+    """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
+    k: Count = 20
+    """Cut-off of the selection criterion."""
+    sources: dict[str, dict[str, Any] | None] = Field(default_factory=lambda: dict(all_sources()))
+    """The hybrid's sources, each with its options that are not searched; null, or left out: the source is not used."""
+    baselines: list[str] | None = None
+    """Names of the baselines, from the simplest on; null: all that Tailor has."""
+    cold_items: ColdItemOptions = ColdItemOptions()
+    """How cold items are imputed, where a trial does not say otherwise."""
+    trials: dict[str, list[dict[str, Any]]] = {}
+    """Per model the option sets tried on validation, the same number for each. Of ``hybrid``: options by source, and
+    ``cold_items``."""
+    blend: BlendOptions = BlendOptions()
+    boosts: BoostScales = BoostScales()
+    """How far the boosts reach; where they stand comes from validation, or from a request."""
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_exist(cls, sources: dict[str, dict[str, Any] | None]) -> dict[str, dict[str, Any] | None]:
+        check_sources({name: options or {} for name, options in sources.items()})
+        return sources
+
+    @field_validator("trials")
+    @classmethod
+    def _same_budget(cls, trials: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        budgets = {name: len(option_sets) for name, option_sets in trials.items()}
+        if len(set(budgets.values())) > 1:
+            raise ValueError(f"every model gets the same number of trials, found {budgets}")
+        return trials
+
+    def hybrid_config(self, trial: dict[str, Any]) -> HybridConfig:
+        """Join the options that are not searched with those of one trial, which win."""
+        sources = {name: options | trial.get(name, {}) for name, options in self.sources.items() if options is not None}
+        check_sources({name: {} for name in trial if name not in (*self.sources, "cold_items")})
+        cold_items = self.cold_items.model_dump() | trial.get("cold_items", {})
+        config = {"sources": sources, "cold_items": cold_items, "boosts": self.boosts.model_dump()}
+        return parse(HybridConfig, config, "hybrid_cf.trials.hybrid")

@@ -1,0 +1,145 @@
+"""What a blend is fitted on: standardised scores of some users over some items, and what these users want of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from tailor.data.interactions import keep_items
+from tailor.hybrid.blend import MetaFeatures
+from tailor.hybrid.scorer import HybridScorer
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.models.base import Csr, Floats, Indices, Mask, Query
+from tailor.progress import progress
+from tailor.threads import blocks, in_threads
+from tailor.topk import EXCLUDED, top_k
+
+#: Standardised scores no further apart than this are equal.
+_SAME = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class BlendTrainingSet:
+    """Scores of U users over n items by S sources."""
+
+    sources: tuple[str, ...]
+    """Names (S,)."""
+    z: Floats
+    """Standardised scores (S, U, n)."""
+    candidate_mask: Mask
+    """What lists may hold (U, n)."""
+    positives: Csr
+    """(U, n)."""
+    meta: MetaFeatures
+    tie_rank: NDArray[np.int64]
+    """(n,)."""
+
+    @property
+    def n_users(self) -> int:
+        """U."""
+        return int(self.z.shape[1])
+
+    def take(self, rows: Indices) -> "BlendTrainingSet":
+        """Return some of the users."""
+        positives, meta = sparse.csr_matrix(self.positives[rows]), self.meta.rows(rows)
+        return replace(
+            self, z=self.z[:, rows], candidate_mask=self.candidate_mask[rows], positives=positives, meta=meta
+        )
+
+    def columns(self, items: Mask) -> "BlendTrainingSet":
+        """Return some of the items, and the users who want one of them."""
+        positives = sparse.csr_matrix(self.positives[:, np.flatnonzero(items)])
+        users = np.flatnonzero(np.diff(positives.indptr) > 0)
+        part = replace(
+            self,
+            z=np.take(self.z, np.flatnonzero(items), axis=2),
+            candidate_mask=self.candidate_mask[:, items],
+            positives=positives,
+            meta=self.meta.columns(items),
+            tie_rank=self.tie_rank[items],
+        )
+        return part if len(users) == self.n_users else part.take(users)
+
+    def uninformative(self) -> tuple[str, ...]:
+        """Return the sources that tell no two of these items apart, for any of these users."""
+        return tuple(
+            name
+            for name, scores in zip(self.sources, self.z, strict=True)
+            if not scores.any() or np.ptp(scores, axis=1).max() < _SAME
+        )
+
+    def active_mask(self, excluded: tuple[str, ...] = ()) -> Mask:
+        """Mark the sources (S,) that may have a weight: not excluded, and telling items apart."""
+        left_out = {*excluded, *self.uninformative()}
+        return np.array([name not in left_out for name in self.sources])
+
+    def measure(self, scores: Floats, k: int, items: Mask | None = None) -> NDArray[np.float64]:
+        """Return each user's NDCG@k (U,) of lists by ``scores`` (U, n); ``items``: only these positives count."""
+        return self.measure_blocks(lambda rows: np.where(self.candidate_mask[rows], scores[rows], EXCLUDED), k, items)
+
+    def measure_blocks(
+        self, allowed: Callable[[slice], Floats], k: int, items: Mask | None = None
+    ) -> NDArray[np.float64]:
+        """Return what :meth:`measure` does, of scores (b, n) that ``allowed`` makes for a slice of the users."""
+        positives = self.positives if items is None else keep_items(self.positives, items)
+
+        def hits_of(rows: slice) -> Mask:
+            return hits(top_k(allowed(rows), k, self.tie_rank)[0], sparse.csr_matrix(positives[rows]))
+
+        hit = list(in_threads(hits_of, blocks(positives.shape[0])))
+        return ndcg(np.vstack(hit) if hit else np.zeros((0, k), bool), np.diff(positives.indptr), k)
+
+    def mean_ndcg(self, scores: Floats, k: int, items: Mask | None = None) -> float:
+        """Return the mean of :meth:`measure` over users with a positive, 0 without any."""
+        values = self.measure(scores, k, items)
+        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+    def coverage(self, scores: Floats, k: int) -> float:
+        """Return the share of the items that stand on a list of k by ``scores`` (U, n)."""
+
+        def listed(rows: slice) -> Indices:
+            return np.unique(top_k(np.where(self.candidate_mask[rows], scores[rows], EXCLUDED), k, self.tie_rank)[0])
+
+        items = np.concatenate([np.zeros(0, np.int64), *in_threads(listed, blocks(len(scores)))])
+        return float((np.unique(items) >= 0).sum() / max(scores.shape[1], 1))
+
+
+def collect(
+    scorer: HybridScorer,
+    query: Query,
+    seen: Csr,
+    positives: Csr,
+    items: Mask,
+    tie_rank: NDArray[np.int64],
+    vectors: bool = False,
+) -> BlendTrainingSet:
+    """Score some users over the items of a mask, in blocks.
+
+    Args:
+        scorer: with fitted sources.
+        query: the users (U), in the moments they acted in.
+        seen: what their lists leave out (U, n_items).
+        positives: what they want (U, n_items).
+        items: which items (n_items,).
+        tie_rank: of two equal scores the lower rank comes first (n_items,).
+        vectors: whether a member of the family reads where users and items lie.
+    """
+    columns = np.flatnonzero(items)
+    z = np.zeros((len(scorer.sources), len(query), len(columns)), np.float32)
+
+    def fill(rows: slice) -> None:
+        for place, scores in enumerate(scorer.standardised(query.take(rows))):
+            z[place, rows] = scores[:, columns]
+
+    parts = blocks(len(query))
+    with threadpool_limits(1, user_api="blas"):
+        for _ in progress(in_threads(fill, parts), "blend: sources", "block", len(parts)):
+            pass
+    candidate_mask = np.ones((len(query), len(columns)), dtype=bool)
+    candidate_mask[sparse.csr_matrix(seen[:, columns]).nonzero()] = False
+    meta = scorer.meta_features(query, vectors).columns(items)
+    positives = sparse.csr_matrix(positives[:, columns])
+    return BlendTrainingSet(scorer.source_names, z, candidate_mask, positives, meta, tie_rank[columns])
