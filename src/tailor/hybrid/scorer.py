@@ -274,6 +274,7 @@ class HybridScorer(FittedModel):
             "popularity_of_none": np.array([self.popularity_of_none]),
             "mean_activity": np.array([self.mean_activity]),
             "cold_items/landmarks": self.imputer.landmarks,
+            "cold_items/n_items": np.array([len(self.imputer.features)]),
         }
         for place, (name, model) in enumerate(self.sources.items()):
             state[f"mean_scores/{name}"] = self.mean_scores[place]

@@ -112,7 +112,8 @@ class FittedSLIT(FittedModel):
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""
-        return {"weights": self.weights, "n_items": np.array([self.size])}
+        state = {"weights": self.weights, "n_items": np.array([self.size])}
+        return state | {"new_columns": self.new_columns} if self.new_columns.size else state
 
 
 @register_model("slit")
@@ -169,5 +170,5 @@ class SLIT(Model[SLITConfig]):
     def load(self, state: State) -> FittedSLIT:
         """See :meth:`Model.load`."""
         weights = state["weights"]
-        none = np.zeros((len(weights), 0), np.float32)
-        return FittedSLIT(self, weights, none, int(state["n_items"][0]))
+        new_columns = state.get("new_columns", np.zeros((len(weights), 0), np.float32))
+        return FittedSLIT(self, weights, new_columns, int(state["n_items"][0]))
