@@ -285,6 +285,8 @@ class ProjectOptions(Options):
     """The one seed every generator starts from."""
     model_name: Annotated[str, Field(min_length=1)] = "tailor"
     """Name in the MLflow model registry; conf/<env>/globals.yml sets it."""
+    plugins: list[str] = []
+    """Modules of your own that define sources, models, metrics or re-rankers, by name; they travel with the model."""
     data_processing: DataProcessingOptions = DataProcessingOptions()
     feature_engineering: FeatureEngineeringOptions = FeatureEngineeringOptions()
     lm_finetuning: LMOptions = LMOptions()
