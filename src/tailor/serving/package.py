@@ -6,34 +6,51 @@ from pathlib import Path
 
 from tailor.errors import BadInputError
 
+#: Name of the MLflow artifact that holds a package.
+ARTIFACT = "recommender"
 MANIFEST = "manifest.json"
+_REMEDY = "Register the model anew."
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def write_manifest(folder: Path) -> None:
+    """Write the SHA-256 of every file below ``folder``.
 
-
-def write(folder: Path) -> None:
-    """Write the SHA-256 of every file below ``folder``."""
+    Raises:
+        BadInputError: there is a symbolic link, which a copy of the package would not carry.
+    """
     (folder / MANIFEST).write_text(json.dumps(_hashes(folder), indent=2))
 
 
-def check(folder: Path) -> None:
+def verify_manifest(folder: Path) -> None:
     """Refuse a folder that is not what was written.
 
     Raises:
-        BadInputError: naming the files that are missing, changed or unexpected.
+        BadInputError: naming the files that are missing, changed, unexpected or symbolic links.
     """
-    try:
-        expected = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
-        raise BadInputError(f"{folder.name}/{MANIFEST} is missing or unreadable. Register the model anew.") from None
-    found = _hashes(folder)
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    expected, present = _read(folder), _hashes(folder)
+    wrong = sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
     if wrong:
-        raise BadInputError(f"Damaged package: {', '.join(wrong)} is not what was registered. Register the model anew.")
+        raise BadInputError(f"Damaged package: {', '.join(wrong)} is not what was registered. {_REMEDY}")
+
+
+def _read(folder: Path) -> dict[str, str]:
+    """Return the hashes that were written, by file."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise BadInputError(f"{folder.name}/{MANIFEST} is missing or unreadable. {_REMEDY}") from None
+    if not isinstance(manifest, dict) or not all(isinstance(value, str) for value in manifest.values()):
+        raise BadInputError(f"{folder.name}/{MANIFEST} is no mapping from files to hashes. {_REMEDY}")
+    return manifest
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    hashes = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise BadInputError(f"Damaged package: {name} is a symbolic link. {_REMEDY}")
+        if path.is_file() and name != MANIFEST:
+            with path.open("rb") as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes

@@ -15,7 +15,7 @@ from scipy import sparse
 from tailor.data.interactions import binary, cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
-from tailor.errors import BadInputError, did_you_mean
+from tailor.errors import BadInputError
 from tailor.hybrid.blend import SOURCES
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.scorer import Hybrid
@@ -23,19 +23,17 @@ from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import Engine, Floats
 from tailor.models.ials import IALS
 from tailor.models.store import load_engines, load_sparse, save_engines, save_sparse
-from tailor.options import EncoderWeights, RerankOptions
+from tailor.options import EncoderWeights
 from tailor.rerank.base import ItemFacts, rerank
 from tailor.serving import history as histories
-from tailor.serving import package as manifest
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch
+from tailor.serving.package import verify_manifest, write_manifest
 from tailor.serving.query import ParsedQuery, parse_query
-from tailor.serving.schema import Answer, Request, Settings
+from tailor.serving.schema import Answer, Request, Settings, apply_scenario
 from tailor.topk import EXCLUDED, top_k
 
 MAX_REQUESTS = 100_000
-#: Candidates that diversity chooses from.
-POOL = 200
 #: Items from which a catalogue is scanned by codes, and requests of a block up to which that pays.
 SCAN_FROM, SCAN_UP_TO = 50_000, 8
 #: Standard deviations that an item gains by having all categories a query names; what a history of n items weighs
@@ -93,7 +91,7 @@ class Recommender:
     about: dict[str, Any] = field(default_factory=dict)
     """Tags: seed, fit_on, hashes."""
     metadata: ItemMetadata | None = None
-    """Titles, categories, texts, numbers; None: no words, filters or diversity."""
+    """Titles, categories, texts, numbers; None: no words, filters or re-ranking."""
     encoder_of: Callable[[], Encoder] | None = None
     """Makes the encoder when it is first needed."""
     student: StaticEncoder | None = None
@@ -130,12 +128,12 @@ class Recommender:
         """Answer requests, each with at most k items, cold ones included.
 
         Raises:
-            BadInputError: too many requests, a filter that the catalogue does not have, or boosts, words or diversity
+            BadInputError: too many requests, a filter that the catalogue does not have, or boosts, words or re-ranking
                 that the model does not have.
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        requests, settings = self._in_scenario(requests, settings or Settings())
+        requests, settings = apply_scenario(requests, settings or Settings(), self.about.get("scenarios", {}))
         engine, answers = self._turned(settings.boosts()), list[Answer]()
         for start in range(0, len(requests), block_users):
             answers += self._block(engine, requests[start : start + block_users], settings)
@@ -144,6 +142,8 @@ class Recommender:
     def places(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the internal ids of external ones, -1 where unknown."""
         return np.array([self._item_at.get(item, -1) for item in item_ids], dtype=np.int64)
+
+    item_indices = places
 
     def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
         """Return the k items closest to one: the mean cosine of factors and of texts.
@@ -166,23 +166,6 @@ class Recommender:
         items, values = top_k(scores, k, self.tie_rank)
         filled = items[0] >= 0
         return self.item_ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()
-
-    def _in_scenario(self, requests: Sequence[Request], settings: Settings) -> tuple[Sequence[Request], Settings]:
-        """Fill in from the scenario what is not set; its filters join those of each request."""
-        if settings.scenario is None:
-            return requests, settings
-        known = self.about.get("scenarios", {})
-        if settings.scenario not in known:
-            raise BadInputError(
-                f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, known)} "
-                f"This model has: {', '.join(known) or 'none'}."
-            )
-        named = dict(known[settings.scenario])
-        filters = named.pop("filters", {})
-        unset = {key: value for key, value in named.items() if getattr(settings, key) is None}
-        if filters:
-            requests = [replace(request, filters={**filters, **request.filters}) for request in requests]
-        return requests, replace(settings, **unset)
 
     def _turned(self, boosts: dict[str, float]) -> Engine[Any]:
         if not boosts:
@@ -226,13 +209,13 @@ class Recommender:
                 told = explain_list(self, engine, past.items[[row]], sure, int(who[row]), listed, requests[row].query)
             answers.append(
                 Answer(
-                    self.item_ids[listed].tolist(),
-                    scored,
-                    "query" if row in wishes else path,
-                    int(past.unknown[row]),
-                    int(strange[row]),
-                    codes[row][: len(listed)],
-                    told,
+                    item_ids=self.item_ids[listed].tolist(),
+                    scores=scored,
+                    path="query" if row in wishes else path,
+                    unknown_history=int(past.unknown[row]),
+                    unknown_candidates=int(strange[row]),
+                    reasons=codes[row][: len(listed)],
+                    explanations=told,
                 )
             )
         return answers
@@ -267,7 +250,7 @@ class Recommender:
         """Whether a few users' factors are all that the lists depend on, and the catalogue is large."""
         if not isinstance(engine, IALS) or len(self.item_ids) < SCAN_FROM or len(requests) > SCAN_UP_TO:
             return False
-        if settings.min_score is not None or settings.diversity or settings.explain or self.removed is not None:
+        if settings.min_score is not None or settings.rerank or settings.explain or self.removed is not None:
             return False
         return not any(r.query.strip() or r.candidates or r.filters for r in requests)
 
@@ -347,13 +330,13 @@ class Recommender:
         return wish, worth
 
     def _list(self, scores: Floats, past: sparse.csr_matrix, settings: Settings) -> tuple[NDArray[np.int64], Floats]:
-        if not settings.diversity:
+        options = settings.rerank.options() if settings.rerank else None
+        if options is None:
             return top_k(scores, settings.k, self.tie_rank)
         if self.metadata is None or not isinstance(self.engine, Hybrid):
-            raise BadInputError("diversity: this model holds no embeddings to tell items apart by")
-        items, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
+            raise BadInputError("rerank: this model holds no embeddings to tell items apart by")
+        items, values = top_k(scores, max(options.pool, settings.k), self.tie_rank)
         about = ItemFacts(self.features, self.metadata.category_matrix, self.engine.tail)
-        options = RerankOptions(method="mmr", strength=settings.diversity)
         return rerank(items, values, past, about, options, min(settings.k, items.shape[1]))
 
     def _codes(
@@ -403,6 +386,8 @@ class Recommender:
         )
         grown.__dict__["encoder"] = self.encoder
         return grown
+
+    with_new_items = with_items
 
     def without_items(self, item_ids: Sequence[str]) -> "Recommender":
         """Return a recommender that lists some items no more; histories may still name them.
@@ -463,7 +448,7 @@ class Recommender:
             self.encoder.save(folder / _ENCODER, weights)
         if self.student is not None:
             self.student.save(folder / _STUDENT)
-        manifest.write(folder)
+        write_manifest(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -472,7 +457,7 @@ class Recommender:
         Raises:
             BadInputError: a file is missing or is not what was written; or $TAILOR_ENCODER asks for what is not there.
         """
-        manifest.check(folder)
+        verify_manifest(folder)
         for name in (_MODEL, _HISTORY, _IDS, _ABOUT):
             if not (folder / name).is_file():
                 raise BadInputError(f"The package has no {name}: another version of Tailor wrote it. Register it anew.")

@@ -105,7 +105,7 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
     for at, axis in enumerate((centred @ axes).T, start=1):
         found[f"embedding_{at}"] = psi(axis[known], axis[item])
     drawn = np.random.default_rng(seed).permutation(before.user_ids)[:n_users]
-    asked, settings = [Request(str(user)) for user in drawn], Settings(k=k)
+    asked, settings = [Request(user_id=str(user)) for user in drawn], Settings(k=k)
     before_it, after_it = (
         np.concatenate([answer.scores for answer in model.recommend(asked, settings)])
         for model in (before, update.served)
