@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
@@ -86,16 +87,17 @@ def read_requests(table: pd.DataFrame, request: type[Request] = Request) -> list
 
 def read_table(rows: Any) -> pd.DataFrame:
     """Return what a client sent as a table: a table, a list of rows, one row, or a mapping from columns to lists."""
-    if isinstance(rows, Mapping) and all(_is_cell(value) for value in rows.values()):
-        return pd.DataFrame([rows])
-    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+    if not isinstance(rows, Mapping):
+        return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+    plain = {name: cells.tolist() if isinstance(cells, np.ndarray) else cells for name, cells in rows.items()}
+    return pd.DataFrame([plain] if all(_is_cell(name, value) for name, value in plain.items()) else plain)
 
 
-def _is_cell(value: Any) -> bool:
-    """Whether a value is one cell: no list, or a list of ids."""
-    if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
-    return isinstance(value, str | Mapping) or not isinstance(value, Iterable)
+def _is_cell(column: str, value: Any) -> bool:
+    """Whether a value is one cell: no list, or a flat list where the column holds lists."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return True
+    return "items" in property_of(Request, (column,)) and all(np.isscalar(entry) for entry in value)
 
 
 def read_settings(params: Mapping[str, Any] | None) -> Settings:
