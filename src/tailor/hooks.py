@@ -15,7 +15,7 @@ from rich.table import Table
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.options import ProjectOptions
-from tailor.serving.schema import read_scenarios
+from tailor.serving.scenario import read_scenarios
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.

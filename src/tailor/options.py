@@ -538,7 +538,7 @@ class EvaluationOptions(Options):
     """Rules by which a challenger replaces the champion."""
     scenarios: dict[str, dict[str, Any]] = {}
     """Packaged with the model: names that a request may give as its ``scenario``, and some of the settings of a request
-    under each; :func:`tailor.serving.schema.read_scenarios` validates them."""
+    under each; :func:`tailor.serving.scenario.read_scenarios` validates them."""
     encoder_weights: EncoderWeights = "bf16"
     """How the packaged encoder's weights are written; int8 is half the size of bf16."""
     student_tokens: Annotated[int, Field(ge=0)] = 30_000

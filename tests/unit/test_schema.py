@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import re
+from types import SimpleNamespace
 from typing import Annotated
 
 import mlflow
@@ -14,8 +15,10 @@ from pydantic import Field, ValidationError
 
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import faces, http, mlflow_model, schema
+from tailor.serving.champion import load_version
 from tailor.serving.package import verify_manifest, write_manifest
-from tailor.serving.schema import Answer, Http, Request, Settings, apply_scenario, read_scenarios
+from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
+from tailor.serving.schema import Answer, Http, Request, Settings
 from tests.conftest import ROOT
 
 ASKED = {**Request.model_fields, **Settings.model_fields}
@@ -67,8 +70,8 @@ def test_every_field_is_described_and_in_every_face():
     assert list(mlflow_model.metadata()["input_columns"]) == list(Request.model_fields)
     assert list(http.RecommendBody.model_fields) == list(ASKED)
     assert [field["name"] for field in faces.form()] == list(ASKED)
-    assert set(schema.Scenario.model_fields) == set(Settings.model_fields) - {"scenario"} | {"filters"}
-    assert not any(field.is_required() for field in schema.Scenario.model_fields.values())
+    assert set(Scenario.model_fields) == set(Settings.model_fields) - {"scenario"} | {"filters"}
+    assert not any(field.is_required() for field in Scenario.model_fields.values())
 
 
 def literals(tree: ast.AST):
@@ -93,7 +96,7 @@ def test_no_other_module_lists_the_fields():
     names = [name for name in ASKED if re.search(rf"""["'=]{name}["'\\s]""", page)]
     assert not names
     used = {"query", "context"}  # Query of FastAPI's routes and MLflow's own argument; no request field is read there
-    for face in ("http.py", "mlflow_model.py", "faces.py"):
+    for face in ("http.py", "answers.py", "mlflow_model.py", "faces.py"):
         text = (SOURCES / "serving" / face).read_text()
         strings = {
             node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and node.value in ASKED
@@ -211,6 +214,31 @@ def test_scenarios_of_the_first_version_are_read():
     _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
     assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
     assert settings.tail_boost == 0.5
+
+
+def test_the_balance_preset_is_a_scenario_unless_parameters_set_another(tables, planted):
+    from tailor.models.baselines import NoOptions, Popular
+    from tailor.registry.publish import Encoders, build_recommender
+
+    engine = {"hybrid": Popular(NoOptions()).fit(tables.matrices["train"], tables.warm)}
+    protocol = SimpleNamespace(history=tables.matrices["train"])
+    preset = {"method": "dpp", "strength": 0.2, "pool": 200, "min_score": None}
+
+    def scenarios(parameters, balance):
+        parts = (engine, engine, tables.users, tables.items, protocol, SimpleNamespace(text={}), Encoders(), {})
+        return build_recommender(*parts, {"scenarios": parameters}, 0, balance).about["scenarios"]
+
+    assert scenarios({}, preset) == {"balance": {"rerank": {"method": "dpp", "strength": 0.2}}}
+    assert scenarios({}, None) == {}
+    mine = {"balance": {"tail_boost": 0.5}, "home": {}}
+    assert scenarios(mine, preset) == mine
+
+
+def test_a_version_without_a_package_is_refused(monkeypatch):
+    info = SimpleNamespace(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
+    monkeypatch.setattr(mlflow.models, "get_model_info", lambda _: info)
+    with pytest.raises(BadInputError, match="models:/shop/3 is no Tailor package: it has no artifact 'recommender'"):
+        load_version("shop", "3")
 
 
 @pytest.mark.parametrize(

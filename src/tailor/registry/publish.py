@@ -31,7 +31,8 @@ from tailor.models.base import Engine
 from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions
 from tailor.serving import mlflow_model as pyfunc
 from tailor.serving.recommender import Recommender
-from tailor.serving.schema import Rerank, read_scenarios
+from tailor.serving.scenario import read_scenarios
+from tailor.serving.schema import Rerank
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix

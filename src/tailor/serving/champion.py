@@ -35,8 +35,8 @@ def load_version(name: str, version: str) -> Recommender:
 class Champion:
     """The recommender that an alias points at, with the items that were added to it.
 
-    A new version is loaded beside the old one and takes its place in one assignment; a version that cannot be loaded
-    is told in ``last_error``, and the old one goes on answering.
+    A new version is loaded beside the old one and takes its place in one assignment; where it cannot be loaded,
+    ``last_error`` says why, and the old one goes on answering.
     """
 
     name: str

@@ -5,9 +5,9 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,51 +18,21 @@ from starlette.concurrency import run_in_threadpool
 
 from tailor import __version__
 from tailor.errors import BadInputError
-from tailor.serving import schema
+from tailor.serving import answers
+from tailor.serving.answers import ListAnswer, RecommendBody
 from tailor.serving.champion import Champion
-from tailor.serving.faces import ASKED, Body, flat_model, form
-from tailor.serving.recommender import Recommender
+from tailor.serving.faces import Body, form
 from tailor.serving.validation import sentence
 
 MAX_BODY = 1_000_000
+T = TypeVar("T")
 K = Annotated[int, Query(ge=1, le=1000)]
-#: A model and its version: what one answer is made of.
-Answering = tuple[Recommender, str]
-_Asked: Any = flat_model("Asked", *ASKED)
-
-
-class RecommendBody(_Asked):
-    """One request with its settings; every field is optional."""
 
 
 class ItemsBody(Body):
     """Items with the columns of the items table."""
 
     items: Annotated[list[dict[str, str | int | float | None]], Field(min_length=1, max_length=1000)]
-
-
-class ItemAnswer(BaseModel):
-    """One place of a list."""
-
-    rank: int
-    item_id: str
-    title: str
-    categories: list[str]
-    score: float
-    reason: str = ""
-    explanation: dict[str, Any] | None = None
-
-
-class ListAnswer(BaseModel):
-    """A list, and how it came about."""
-
-    path: str
-    model_version: str
-    unknown_history: int = 0
-    unknown_candidates: int = 0
-    items: list[ItemAnswer]
-    titles: dict[str, str] = {}
-    """Of the history items that explanations name."""
 
 
 class Refusal(BaseModel):
@@ -137,38 +107,45 @@ def _routes(champion: Champion, timeout_s: float) -> APIRouter:
     """Return the routes that answer from the model; each is given up after ``timeout_s``."""
     router = APIRouter()
 
-    async def within_time(call: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return await asyncio.wait_for(run_in_threadpool(call, *args), timeout_s)
-        except TimeoutError:
-            raise HTTPException(503, f"No answer within {timeout_s:g} s", {"Retry-After": "1"}) from None
-
     @router.post("/recommend")
     async def recommend(body: RecommendBody) -> ListAnswer:
         """Recommend to a known user, from a history, from words, or to an anonymous user."""
-        return await within_time(_recommend, champion.current(), body)
+        return await _within(timeout_s, answers.recommend, champion.current(), body)
 
     @router.get("/similar/{item_id:path}")
     async def similar(item_id: str, k: K = 20) -> ListAnswer:
         """List the items closest to one, by factors and text."""
-        return await within_time(_similar, champion.current(), item_id, k)
+        return await _within(timeout_s, answers.similar, champion.current(), item_id, k)
+
+    _item_routes(router, champion, timeout_s)
+    return router
+
+
+def _item_routes(router: APIRouter, champion: Champion, timeout_s: float) -> None:
+    """Add the routes that find, add, change and remove items."""
 
     @router.get("/items")
     async def items(q: Annotated[str, Query(max_length=100)] = "", k: K = 20) -> list[dict[str, Any]]:
         """Find items whose title contains all words of ``q``."""
-        return await within_time(_find, champion.model, q, k)
+        return await _within(timeout_s, answers.find, champion.model, q, k)
 
     @router.put("/items")
     async def put_items(body: ItemsBody) -> dict[str, int]:
         """Add items, or change the text of known ones; recommendable when this returns."""
-        return {"items": await within_time(champion.put, body.items)}
+        return {"items": await _within(timeout_s, champion.put, body.items)}
 
     @router.delete("/items/{item_id:path}")
     async def delete_item(item_id: str) -> dict[str, int]:
         """List an item no more."""
-        return {"removed": await within_time(champion.remove, [item_id])}
+        return {"removed": await _within(timeout_s, champion.remove, [item_id])}
 
-    return router
+
+async def _within(timeout_s: float, call: Callable[..., T], *args: Any) -> T:
+    """Call in a thread; answer 503 when it takes too long."""
+    try:
+        return await asyncio.wait_for(run_in_threadpool(call, *args), timeout_s)
+    except TimeoutError:
+        raise HTTPException(503, f"No answer within {timeout_s:g} s", {"Retry-After": "1"}) from None
 
 
 def _metrics(champion: Champion, meter: _Meter) -> Callable[[], Awaitable[Response]]:
@@ -220,81 +197,3 @@ def _bounded(meter: _Meter) -> Callable[[Request, Callable[[Request], Awaitable[
         return response
 
     return bounded
-
-
-def _recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
-    """Answer one request; the list, its titles and the version are of the same model."""
-    model, version = answering
-    given = body.model_dump(exclude_unset=True)
-    request = schema.Request(**_fields_of(schema.Request, given))
-    answer = model.recommend([request], schema.Settings(**_fields_of(schema.Settings, given)))[0]
-    explained = sorted({item for entry in answer.explanations for item in entry["history"]})
-    return ListAnswer(
-        path=answer.path,
-        model_version=version,
-        unknown_history=answer.unknown_history,
-        unknown_candidates=answer.unknown_candidates,
-        items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
-        titles=dict(zip(explained, _titles(model, explained), strict=True)),
-    )
-
-
-def _fields_of(asked: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name in asked.model_fields}
-
-
-def _similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
-    model, version = answering
-    item_ids, scores = model.similar(item_id, k)
-    return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
-
-
-def _items(
-    model: Recommender,
-    item_ids: Sequence[str],
-    scores: Sequence[float],
-    reasons: Sequence[str] = (),
-    explanations: Sequence[dict[str, Any]] = (),
-) -> list[ItemAnswer]:
-    """Put titles and categories beside a list; reasons and explanations may end before it does."""
-    titles, categories = _titles(model, item_ids), _categories(model, item_ids)
-    return [
-        ItemAnswer(
-            rank=place + 1,
-            item_id=item_id,
-            title=titles[place],
-            categories=categories[place],
-            score=scores[place],
-            reason=reasons[place] if place < len(reasons) else "",
-            explanation=explanations[place] if place < len(explanations) else None,
-        )
-        for place, item_id in enumerate(item_ids)
-    ]
-
-
-def _titles(model: Recommender, item_ids: Sequence[str]) -> list[str]:
-    """Return the titles of items; their ids where the model has no metadata."""
-    if model.metadata is None:
-        return list(item_ids)
-    return [model.metadata.titles[index] for index in model.item_indices(item_ids)]
-
-
-def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
-    if model.metadata is None:
-        return [[] for _ in item_ids]
-    return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
-
-
-def _find(model: Recommender, q: str, k: int) -> list[dict[str, Any]]:
-    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``."""
-    metadata, words = model.known_metadata, q.lower().split()
-    matching = (index for index, title in enumerate(metadata.titles) if all(word in title.lower() for word in words))
-    listed = [index for index in matching if model.removed is None or not model.removed[index]][:k]
-    return [
-        {
-            "item_id": model.item_ids[index],
-            "title": metadata.titles[index],
-            "categories": metadata.categories[index],
-        }
-        for index in listed
-    ]

@@ -90,7 +90,7 @@ def put(model: Recommender, metadata: ItemMetadata) -> Recommender:
 class ItemStore:
     """What was added to a model and removed from it, in one JSON file.
 
-    A change is written aside, flushed to disk and renamed before anybody is told that it happened.
+    A change is written aside, flushed to disk and renamed before it is acknowledged.
     """
 
     path: Path

@@ -30,7 +30,8 @@ from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch
 from tailor.serving.package import verify_manifest, write_manifest
 from tailor.serving.query import ParsedQuery, parse_query
-from tailor.serving.schema import Answer, Request, Settings, apply_scenario
+from tailor.serving.scenario import apply_scenario
+from tailor.serving.schema import Answer, Request, Settings
 from tailor.topk import EXCLUDED, top_k
 
 MAX_REQUESTS = 100_000

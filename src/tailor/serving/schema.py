@@ -1,20 +1,20 @@
 """What is asked and what is answered, defined once.
 
-From the fields below are made: MLflow's signature (:mod:`tailor.serving.mlflow_model`), the HTTP body, the page's form
-and the tables of the documentation (:mod:`tailor.serving.faces`), and scenarios. A new field is written here, and read
-where it has its effect; nothing else names it.
+From the fields below are made MLflow's signature (:mod:`tailor.serving.mlflow_model`), the HTTP body, the page's form
+and the tables of the documentation (:mod:`tailor.serving.faces`), and scenarios (:mod:`tailor.serving.scenario`). A new
+field is written here, and read where it has its effect; nothing else names it.
 
 ``python -m tailor.serving.schema`` prints the tables of docs/pipelines/inference.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from tailor.config import Options
-from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.errors import did_you_mean
 from tailor.options import RerankMethod, RerankOptions
 from tailor.serving.query import MAX_QUERY
 from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
@@ -72,7 +72,7 @@ def refuse_renamed(values: Any) -> Any:
     return values
 
 
-class _NamesOfToday(Validated):
+class PresentNames(Validated):
     """Base of what has had fields with other names."""
 
     _renamed = model_validator(mode="before")(refuse_renamed)
@@ -123,7 +123,7 @@ class Request(Validated):
     )
     context: SideFeatures = Field(
         {},
-        description="Features of the moment, by the columns of `feature_engineering.context`.",
+        description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
     filters: Annotated[dict[str, Any], Http(max_length=20), OnPage(more=True)] = Field(
@@ -167,7 +167,7 @@ class Rerank(Options):
         return RerankOptions.model_validate(self.model_dump())
 
 
-class Settings(_NamesOfToday):
+class Settings(PresentNames):
     """How to answer, the same for all requests of a call. What is None (or left out) is not set."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -252,72 +252,6 @@ class Answer(Validated):
     explanations: list[dict[str, Any]] = Field(
         [], description="Per item, on request; from MLflow each as JSON.", examples=[[]]
     )
-
-
-def _optional(model: type[Validated], *names: str) -> dict[str, Any]:
-    """Return fields of a model for another one, each optional."""
-    return {name: (model.model_fields[name].rebuild_annotation() | None, None) for name in names}
-
-
-#: Some of the settings under a name, with filters that join those of each request.
-Scenario: Any = create_model(
-    "Scenario",
-    __base__=_NamesOfToday,
-    __doc__="Some of the settings under a name, with filters that join those of each request.",
-    **_optional(Settings, *(name for name in Settings.model_fields if name != "scenario")),
-    **_optional(Request, "filters"),
-)
-
-
-def read_scenarios(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Validate named scenarios; return what each sets, as JSON takes it.
-
-    Raises:
-        ConfigurationError: naming the scenario, the field, its value and what would be right.
-    """
-    scenarios = {}
-    for name, values in parameters.items():
-        try:
-            scenarios[name] = Scenario(**values).model_dump(mode="json", exclude_none=True)
-        except BadInputError as problem:
-            raise ConfigurationError(f"Parameter 'evaluation.scenarios.{name}': {problem}") from None
-    return scenarios
-
-
-def apply_scenario(
-    requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, Any]]
-) -> tuple[Sequence[Request], Settings]:
-    """Fill in from the scenario what is not set; its filters join those of each request.
-
-    Args:
-        requests: what is asked.
-        settings: where the scenario is named.
-        scenarios: of the model, as :func:`read_scenarios` returned them.
-
-    Raises:
-        BadInputError: the model has no such scenario.
-    """
-    if settings.scenario is None:
-        return requests, settings
-    if settings.scenario not in scenarios:
-        raise BadInputError(
-            f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, scenarios)} "
-            f"This model has: {', '.join(scenarios) or 'none'}."
-        )
-    values = _of_earlier_versions(scenarios[settings.scenario])
-    filters = values.pop("filters", {})
-    is_set = {name: getattr(settings, name) for name in settings.model_fields_set}
-    is_set = {name: value for name, value in is_set.items() if value is not None}
-    if filters:
-        requests = [r.model_copy(update={"filters": {**filters, **r.filters}}) for r in requests]
-    return requests, Settings(**(values | is_set))
-
-
-def _of_earlier_versions(scenario: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a packaged scenario; those of 0.1 say ``diversity`` and null."""
-    values = {name: value for name, value in scenario.items() if value is not None}
-    strength = values.pop("diversity", None)
-    return values if strength is None else {"rerank": {"method": "mmr", "strength": strength}} | values
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every model of a request rests on: values of any kind are read, and what is refused is told in one sentence."""
+"""What every model of a request rests on: values of any kind are read, and one sentence says what is refused."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -160,7 +160,7 @@ def read_numbers(value: Any) -> list[Any]:
 
 
 def read_side_features(value: Any) -> dict[str, Any]:
-    """Read what a request says of its user or moment: names, and a number or a short text each.
+    """Read a profile or a context: names, and a number or a short text each.
 
     Raises:
         ValueError: it is no mapping, or a value is something else or too long.
