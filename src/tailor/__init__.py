@@ -1,9 +1,9 @@
 """Tailor: recommenders for the long tail.
 
-    import tailor
+import tailor
 
-    model = tailor.load("models:/tailor@champion")  # or the folder of a package
-    model.recommend([tailor.Request(history=["50", "172"])], tailor.Settings(k=5))
+model = tailor.load("models:/tailor@champion")  # or the folder of a package
+model.recommend([tailor.Request(history=["50", "172"])], tailor.Settings(k=5))
 """
 
 from typing import TYPE_CHECKING, Any

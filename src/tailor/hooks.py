@@ -15,6 +15,7 @@ from rich.table import Table
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.options import ProjectOptions
+from tailor.serving.scenario import read_scenarios
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.
@@ -42,7 +43,7 @@ class ProjectHooks:
                 f"Known: {', '.join(known)}. For an own catalogue, copy conf/anime."
             )
         (conf / "local").mkdir(exist_ok=True)
-        parse(ProjectOptions, context.params, "")
+        read_scenarios(parse(ProjectOptions, context.params, "").evaluation.scenarios)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         exported = os.environ.pop(_EXPORTED, None)
         if exported and os.environ.get(_TRACKING_URI) == exported:

@@ -219,25 +219,6 @@ class FrontierOptions(Options):
     with the highest mean gain in intra-list diversity, catalog coverage and tail NDCG, each relative to the largest."""
 
 
-class ScenarioOptions(Options):
-    """Settings of one scenario; what a request sets itself comes before them."""
-
-    tail_boost: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Lift of tail items; null: where the model stands."""
-    popularity_debias: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Share of what everybody gets that is taken off; null: where the model stands."""
-    cold_boost: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Lift of items without train interactions; null: where the model stands."""
-    diversity: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Strength of re-ranking by maximal marginal relevance."""
-    half_life: Positive | None = None
-    """Items of a request's history after which a weight has halved."""
-    min_score: float | None = None
-    """List nothing that scores less."""
-    filters: dict[str, Any] = {}
-    """As in a request: categories, and bounds of numeric columns."""
-
-
 class EvaluationOptions(ListOptions):
     """``parameters/evaluation.yml``."""
 
@@ -247,8 +228,9 @@ class EvaluationOptions(ListOptions):
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()
     """Rules by which a challenger replaces the champion."""
-    scenarios: dict[str, ScenarioOptions] = {}
-    """Packaged with the model: names that a request may give as its ``scenario``."""
+    scenarios: dict[str, dict[str, Any]] = {}
+    """Packaged with the model: names that a request may give as its ``scenario``, and some of the settings of a request
+    under each; :func:`tailor.serving.scenario.read_scenarios` validates them."""
     encoder_weights: EncoderWeights = "bf16"
     """How the packaged encoder's weights are written; int8 is half the size of bf16."""
     student_tokens: Annotated[int, Field(ge=0)] = 30_000

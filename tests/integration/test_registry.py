@@ -85,11 +85,13 @@ REFUSALS = [
         {"user_id": ["u1"]},
         {"top_k": 3},
         "Unknown param 'top_k'. Known: k, exclude_seen, tail_boost, popularity_debias, cold_boost, min_score, "
-        "diversity, half_life",
+        "rerank, half_life",
     ),
     ({"user_id": ["u1"]}, {"tail_boost": 2.0}, "tail_boost = 2.0 is out of bounds: 0 to 1"),
     ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),
-    ({"history": ["i1"]}, {}, "history in row 0: 'i1' is not a list"),
+    ({"history": ["i1"]}, {}, "Row 0: history: 'i1' is not a list"),
+    ({"user_id": ["u1"]}, {"diversity": 0.2}, "write rerank: {method: mmr, strength: ...}"),
+    ({"user_id": ["u1"]}, {"rerank": {"method": "mr", "strength": 0.2}}, "no re-ranker 'mr'. Did you mean 'mmr'?"),
 ]
 
 
@@ -286,6 +288,9 @@ def test_http_answers_like_the_process(server, finished, known):
         ({"dataframe_records": [{"user_id": None, "history": ["i1"]}]}, "fold_in"),
         ({"dataframe_records": [{"history": ["i1"]}, {"user_id": "u3"}]}, "fold_in"),
         ({"dataframe_records": [{"user_id": 12}]}, "popular"),
+        ({"inputs": [{"history": ["i1"]}]}, "fold_in"),
+        ({"inputs": {"history": ["i1"]}}, "fold_in"),
+        ({"instances": [{"history": ["i1"]}, {"history": ["i2"]}]}, "fold_in"),
     ],
 )
 def test_http_takes_partial_rows(server, body, path):
@@ -294,7 +299,7 @@ def test_http_takes_partial_rows(server, body, path):
     assert answer["predictions"][0]["path"] == path
 
 
-def test_http_takes_candidates_exclusions_and_dials(server, known):
+def test_http_takes_candidates_exclusions_and_boosts(server, known):
     asked = {"user_id": known, "candidates": ["i1", "i2", "i3", "i4", "ghost"], "exclude": ["i2"]}
     params = {"k": 5, "exclude_seen": False, "tail_boost": 0.0, "cold_boost": 0.5}
     status, body = post(server, {"dataframe_records": [asked], "params": params})
@@ -314,6 +319,8 @@ def test_http_takes_candidates_exclusions_and_dials(server, known):
     [
         ({"dataframe_records": [{"usr_id": "u1"}]}, "Unknown column 'usr_id'"),
         ({"dataframe_records": [{"user_id": "u1"}], "params": {"kk": 3}}, "Unknown param 'kk'"),
+        ({"dataframe_split": {"columns": ["histroy"], "data": [[["i1"]]]}}, "Unknown column 'histroy'"),
+        ({"inputs": {"histroy": ["i1"]}}, "Unknown column 'histroy'"),
     ],
 )
 def test_http_refuses_by_name(server, body, words):

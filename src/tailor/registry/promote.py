@@ -107,7 +107,7 @@ def _evidence(
 
 def _p99(recommender: Recommender) -> float:
     """Time single requests of known users."""
-    asked = [Request(str(user)) for user in recommender.user_ids[:_REQUESTS]]
+    asked = [Request(user_id=str(user)) for user in recommender.user_ids[:_REQUESTS]]
     seconds = []
     for request in asked:
         started = time.perf_counter()

@@ -31,10 +31,14 @@ from tailor.models.base import Engine
 from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions
 from tailor.serving import mlflow_model as pyfunc
 from tailor.serving.recommender import Recommender
+from tailor.serving.scenario import read_scenarios
+from tailor.serving.schema import Rerank
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
 CHAMPION, CHALLENGER = "champion", "challenger"
+#: Scenario that re-ranks as evaluation found best on validation.
+BALANCE = "balance"
 #: torch and transformers are imported when words first come in; a model that never sees any runs without.
 _REQUIREMENTS = (
     "mlflow",
@@ -116,11 +120,15 @@ def build_recommender(
     told_space: dict[str, Any],
     params: dict[str, Any],
     seed: int,
+    balance: dict[str, Any] | None = None,
 ) -> Recommender:
-    """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
+    """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served.
+
+    ``balance`` (method and strength of a re-ranker) becomes the scenario of that name, unless parameters set another.
+    """
     options = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    scenarios = {name: scenario.model_dump(mode="json") for name, scenario in options.scenarios.items()}
+    preset = {BALANCE: {"rerank": {name: balance[name] for name in Rerank.model_fields}}} if balance else {}
     return Recommender(
         engine=models[options.registered],
         user_ids=users[c.USER].to_numpy(dtype=object),
@@ -132,7 +140,7 @@ def build_recommender(
             "fit_on": c.TRAIN,
             "seed": seed,
             "text": metadata.text,
-            "scenarios": scenarios,
+            "scenarios": read_scenarios(preset | options.scenarios),
             "told_space": told_space,
         },
         metadata=metadata,
@@ -172,6 +180,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             artifacts={pyfunc.ARTIFACT: str(Path(folder) / pyfunc.ARTIFACT)},
             code_paths=_code(Path(folder)),
             signature=pyfunc.signature(),
+            metadata=pyfunc.metadata(),
             input_example=_example(recommender),
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,

@@ -33,8 +33,8 @@ from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to t
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
-from tailor.plugins import load_plugins
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
+from tailor.plugins import load_plugins
 
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"

@@ -33,7 +33,8 @@ from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.query import parse_query
-from tailor.serving.schema import Answer, Request, Settings, apply_scenario
+from tailor.serving.scenario import apply_scenario
+from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
