@@ -63,11 +63,11 @@ def baseline(train: Ratings, n_users: int, n_items: int) -> tuple[float, Floats,
 def cell_scores(model: Scorer, history: sparse.csr_matrix, cells: Ratings, block_users: int) -> Floats:
     """Return the model's scores of some cells (n,), computed for blocks of the users that have any."""
     out, order = np.empty(len(cells.user)), np.argsort(cells.user, kind="stable")
-    who, starts = np.unique(cells.user[order], return_index=True)
+    rated_users, starts = np.unique(cells.user[order], return_index=True)
     bounds = np.append(starts, len(order))
-    for at in range(0, len(who), block_users):
-        block = who[at : at + block_users]
-        rows = order[bounds[at] : bounds[at + len(block)]]
+    for first in range(0, len(rated_users), block_users):
+        block = rated_users[first : first + block_users]
+        rows = order[bounds[first] : bounds[first + len(block)]]
         scores = model.score(history[block], block)
         out[rows] = scores[np.searchsorted(block, cells.user[rows]), cells.item[rows]]
     return out
@@ -106,8 +106,8 @@ def measure(
     low, high = trainable.value.min(), trainable.value.max()
 
     def design(cells: Ratings, scores: Floats) -> Floats:
-        known = [of_user[cells.user], of_item[cells.item], activity[cells.user], ~warm[cells.item]]
-        return np.column_stack([np.ones(len(scores)), *known, scores])
+        columns = [of_user[cells.user], of_item[cells.item], activity[cells.user], ~warm[cells.item]]
+        return np.column_stack([np.ones(len(scores)), *columns, scores])
 
     rows = []
     for name in (BIASES, *models):

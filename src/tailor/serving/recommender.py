@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor import columns as c
 from tailor.data.interactions import binary, cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
@@ -23,8 +24,8 @@ from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import Engine, Floats
 from tailor.models.ials import IALS
 from tailor.models.store import load_engines, load_sparse, save_engines, save_sparse
-from tailor.options import EncoderWeights, RerankOptions
-from tailor.rerank.base import ItemFacts, rerank
+from tailor.options import EncoderWeights
+from tailor.rerank import RerankOptions, rerank
 from tailor.serving import history as histories
 from tailor.serving import package as manifest
 from tailor.serving.explain import explain_list
@@ -123,6 +124,13 @@ class Recommender:
         engine: Any = self.engine
         found: Floats = engine.sources["text"].features
         return found
+
+    @cached_property
+    def item_metadata(self) -> ItemMetadata:
+        """What re-rankers know of the items: the metadata, with the embeddings and the tail of the model."""
+        engine: Any = self.engine
+        bucket = np.where(engine.tail, c.TAIL, c.HEAD)
+        return self.known_metadata.with_arrays(vectors=self.features, bucket=bucket)
 
     def recommend(
         self, requests: Sequence[Request], settings: Settings | None = None, block_users: int = 512
@@ -352,9 +360,8 @@ class Recommender:
         if self.metadata is None or not isinstance(self.engine, Hybrid):
             raise BadInputError("diversity: this model holds no embeddings to tell items apart by")
         items, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
-        about = ItemFacts(self.features, self.metadata.category_matrix, self.engine.tail)
         options = RerankOptions(method="mmr", strength=settings.diversity)
-        return rerank(items, values, past, about, options, min(settings.k, items.shape[1]))
+        return rerank(items, values, past, self.item_metadata, options, min(settings.k, items.shape[1]))
 
     def _codes(
         self,
