@@ -94,8 +94,8 @@ class Lists:
                 f"{len(metadata.table)} items: metrics need both; add them with ItemMetadata.with_arrays"
             )
         shape = (len(items), len(metadata.table))
-        empty: Matrix = sparse.csr_matrix(np.zeros((shape[0], 0), np.float32))
-        empty.resize(shape)
+        nothing = np.zeros(0, np.int64)
+        empty: Matrix = sparse.csr_matrix((np.zeros(0, np.float32), (nothing, nothing)), shape=shape)
         positives, history, seen = (
             empty if given is None else sparse.csr_matrix(given) for given in (positives, history, seen)
         )
