@@ -12,6 +12,7 @@ from scipy import sparse
 from tailor.config import Count, Options
 from tailor.data.item_metadata import ItemMetadata
 from tailor.metrics import base, diversity
+from tailor.metrics.accuracy import ndcg
 from tailor.progress import progress
 from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
 
@@ -78,11 +79,11 @@ def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions,
 def measure(items: Lists, pool: CandidatePool, metadata: ItemMetadata) -> dict[str, float]:
     """Return means over users of lists (U, k), and their coverage: the columns of :func:`trace` after strength."""
     lists = base.Lists.build(items, metadata, positives=pool.positives, history=pool.history)
-    ndcg = base.find_metric("ndcg")
+    of_tail = lists.only(metadata.tail)
     tail_share = (lists.filled & metadata.tail[items]).sum(axis=1) / np.maximum(lists.filled.sum(axis=1), 1)
     per_user = {
-        "ndcg": ndcg.values(lists),
-        "tail_ndcg": ndcg.values(lists.only(metadata.tail)),
+        "ndcg": ndcg(lists.hits, np.diff(lists.positives.indptr), lists.k),
+        "tail_ndcg": ndcg(of_tail.hits, of_tail.n_positives, lists.k),
         "intra_list_diversity": diversity.intra_list_diversity(lists),
         "category_diversity": diversity.category_diversity(lists),
         "aplt": tail_share,

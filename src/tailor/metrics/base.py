@@ -129,7 +129,7 @@ class Lists:
 
     @cached_property
     def n_positives(self) -> NDArray[np.int64]:
-        """Positives per user (U,)."""
+        """Positives per user (U,), for matrices of ones: the values are summed."""
         return np.asarray(self.positives.sum(axis=1), dtype=np.int64).ravel()
 
     @cached_property
