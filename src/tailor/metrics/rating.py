@@ -60,6 +60,33 @@ def baseline(train: Ratings, n_users: int, n_items: int) -> tuple[float, Floats,
     return mean, np.bincount(train.user, rest, n_users) / (_USERS + np.bincount(train.user, minlength=n_users)), of_item
 
 
+@dataclass(frozen=True)
+class Biases:
+    """What is known of a rating before its score: shrunk baseline estimates, activity, and whether the item is cold."""
+
+    mean: float
+    """μ."""
+    user: Floats
+    """b_u (n_users,)."""
+    item: Floats
+    """b_i (n_items,)."""
+    activity: Floats
+    """x_u (n_users,)."""
+    warm: NDArray[np.bool_]
+    """Items with train interactions (n_items,)."""
+
+    @classmethod
+    def fit(cls, ratings: Ratings, train: sparse.csr_matrix, items: pd.DataFrame) -> Self:
+        """Estimate biases from train ratings, activity from train rows (n_users, n_items)."""
+        estimates = baseline(ratings, *train.shape)
+        return cls(*estimates, np.log1p(np.diff(train.indptr)), items[c.N_TRAIN].to_numpy() > 0)
+
+    def design(self, cells: Ratings, scores: Floats) -> Floats:
+        """Return 1, b_u, b_i, x_u, cold_i and the score s of cells (n, 6)."""
+        columns = [self.user[cells.user], self.item[cells.item], self.activity[cells.user], ~self.warm[cells.item]]
+        return np.column_stack([np.ones(len(scores)), *columns, scores])
+
+
 def cell_scores(model: Scorer, history: sparse.csr_matrix, cells: Ratings, block_users: int) -> Floats:
     """Return the model's scores of some cells (n,), computed for blocks of the users that have any."""
     out, order = np.empty(len(cells.user)), np.argsort(cells.user, kind="stable")
@@ -100,23 +127,16 @@ def measure(
     trainable, fit, test = (
         Ratings.read(interactions, users, items, splits) for splits in ((c.TRAIN,), (c.VALIDATION,), (c.TEST, c.COLD))
     )
-    mean, of_user, of_item = baseline(trainable, len(users), len(items))
-    activity = np.log1p(np.diff(train.indptr))
-    warm = items[c.N_TRAIN].to_numpy() > 0
-    low, high = trainable.value.min(), trainable.value.max()
-
-    def design(cells: Ratings, scores: Floats) -> Floats:
-        columns = [of_user[cells.user], of_item[cells.item], activity[cells.user], ~warm[cells.item]]
-        return np.column_stack([np.ones(len(scores)), *columns, scores])
-
+    biases = Biases.fit(trainable, train, items)
     rows = []
     for name in (BIASES, *models):
-        scored = [
+        fit_scores, test_scores = (
             np.zeros(len(cells.user)) if name == BIASES else cell_scores(models[name], train, cells, block_users)
             for cells in (fit, test)
-        ]
-        beta, *_ = np.linalg.lstsq(design(fit, scored[0]), fit.value - mean, rcond=None)
-        predicted = np.clip(mean + design(test, scored[1]) @ beta, low, high)
-        counts = [len(test.value), int((~warm[test.item]).sum())]
+        )
+        beta, *_ = np.linalg.lstsq(biases.design(fit, fit_scores), fit.value - biases.mean, rcond=None)
+        predicted = biases.mean + biases.design(test, test_scores) @ beta
+        predicted = np.clip(predicted, trainable.value.min(), trainable.value.max())
+        counts = [len(test.value), int((~biases.warm[test.item]).sum())]
         rows.append([name, rmse(predicted, test.value), mae(predicted, test.value), *counts])
     return pd.DataFrame(rows, columns=COLUMNS)
