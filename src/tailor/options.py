@@ -11,6 +11,7 @@ from pydantic import Field
 from tailor.config import Count, Fraction, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions
 from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.models.ials import IALSConfig
 
@@ -184,39 +185,6 @@ class TunedOptions(Options):
     """Option set of the hybrid on frozen embeddings."""
     hybrid_lora: dict[str, Any] = {}
     """Option set of the hybrid on tuned embeddings."""
-
-
-RerankMethod = Literal["none", "mmr", "dpp", "calibrated", "tail", "caps"]
-
-
-class RerankOptions(Options):
-    """How a pool of candidates becomes a list."""
-
-    method: RerankMethod = "none"
-    """Maximal marginal relevance (Carbonell & Goldstein 1998), greedy MAP of a determinantal point process (Chen et al.
-    2018), calibration to the history's categories (Steck 2018), a lift for tail items, caps per category."""
-    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """0: the list as it is, bit for bit; 1: relevance no longer counts (``caps``: one item per category)."""
-    pool: Count = 200
-    """Candidates that a list is chosen from, the best by score."""
-    min_score: float | None = None
-    """Threshold mode: items below this score are not listed; null lists k items."""
-
-
-class FrontierOptions(Options):
-    """Relevance against diversity, coverage and tail: what is tried, and how the ``balance`` preset is chosen."""
-
-    methods: list[RerankMethod] = ["mmr", "dpp", "calibrated", "tail", "caps"]
-    """Methods of re-ranking."""
-    strengths: list[Annotated[float, Field(gt=0.0, le=1.0)]] = [0.1, 0.2, 0.3, 0.5, 0.7]
-    """Strengths tried of each, beside 0."""
-    pool: Count = 200
-    """Candidates that a list is chosen from."""
-    max_users: Count = 2000
-    """Users (drawn by seed) that are traced; coverage is of their lists."""
-    max_price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
-    """Of the settings whose NDCG stays within this fraction of the list as it is (validation), ``balance`` is the one
-    with the highest mean gain in intra-list diversity, catalog coverage and tail NDCG, each relative to the largest."""
 
 
 class EvaluationOptions(ListOptions):

@@ -34,7 +34,6 @@ MAY_SEE_THEM = {
     "keep_train",
     "build_test_positives",
     "measure_known_users",
-    "measure_beyond_accuracy",
     "compare_models",
     "frontier_on_test",
     "compare_with_champion",

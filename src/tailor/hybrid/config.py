@@ -17,6 +17,10 @@ def all_sources() -> dict[str, dict[str, Any]]:
     return {name: {} for name in SOURCES}
 
 
+def _all_or_none() -> dict[str, dict[str, Any] | None]:
+    return dict(all_sources())
+
+
 class ColdItemOptions(Options):
     """How an item without interactions is imputed from items with similar texts (kernel ridge regression)."""
 
@@ -143,7 +147,7 @@ class HybridOptions(Options):
     """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
     k: Count = 20
     """Cut-off of the selection criterion."""
-    sources: dict[str, dict[str, Any] | None] = Field(default_factory=lambda: dict(all_sources()))
+    sources: dict[str, dict[str, Any] | None] = Field(default_factory=_all_or_none)
     """The hybrid's sources, each with its options that are not searched; null, or left out: the source is not used."""
     baselines: list[str] | None = None
     """Names of the baselines, from the simplest on; null: all that Tailor has."""

@@ -98,7 +98,9 @@ def _evidence(
     p99: float,
     seed: int,
 ) -> Evidence:
-    values = evaluate.per_user_ndcg(lists, protocol, counted, users, items, k)
+    values = evaluate.headline_values(
+        lists, protocol, counted, users, evaluate.popularity_metadata(items), k, only=("mixed", "tail")
+    )
     mixed, tail = (paired_bootstrap(values[h][CHALLENGER], values[h][CHAMPION], seed=seed) for h in ("mixed", "tail"))
     top = lists[(lists[c.CANDIDATES] == c.MIXED) & (lists[c.RANK] <= k)]
     covered = top.groupby(c.MODEL)[c.ITEM].nunique() / int(protocol.candidates[c.MIXED].sum())

@@ -57,13 +57,13 @@ _REQUIREMENTS = (
 _LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
 
 
-def track(metrics: pd.DataFrame, comparison: go.Figure, prices: go.Figure, lm_plot: go.Figure) -> dict[str, Any]:
+def track(metrics: pd.DataFrame, comparison: go.Figure, trade_off: go.Figure, lm_plot: go.Figure) -> dict[str, Any]:
     """Log the long-tail figures of every model and the plots to the run that kedro-mlflow has opened."""
     test = metrics[(metrics["split"] == c.TEST) & metrics["metric"].isin(_LOGGED) & metrics["value"].notna()]
     wanted = test[test["user_bucket"].isin(["all"]) | test["user_bucket"].str.startswith("new_")]
     names = wanted[["model", "candidates", "item_bucket", "user_bucket", "metric"]].agg(".".join, axis=1)
     mlflow.log_metrics(dict(zip(names + "_at_" + wanted["k"].astype(str), wanted["value"].astype(float), strict=True)))
-    for name, figure in {"comparison": comparison, "price_of_the_dials": prices, "lm_training": lm_plot}.items():
+    for name, figure in {"comparison": comparison, "trade_off": trade_off, "lm_training": lm_plot}.items():
         mlflow.log_figure(figure, f"figures/{name}.html")
     run = mlflow.active_run()
     run_id = run.info.run_id if run else None

@@ -28,7 +28,7 @@ from tailor.models.base import (
     ReadsTexts,
 )
 from tailor.options import EncoderWeights
-from tailor.rerank.base import rerank
+from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened

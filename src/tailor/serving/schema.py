@@ -9,13 +9,13 @@ field is written here, and read where it has its effect; nothing else names it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from tailor.config import Options
 from tailor.errors import did_you_mean
-from tailor.options import RerankMethod, RerankOptions
+from tailor.rerank import RerankOptions, registered_rerankers
 from tailor.serving.query import MAX_QUERY
 from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
 
@@ -139,9 +139,13 @@ class Request(Validated):
         return self
 
 
+def _methods() -> list[str]:
+    return ["none", *registered_rerankers()]
+
+
 def _known_method(name: str) -> str:
     """Refuse a re-ranker that is not registered."""
-    known = get_args(RerankMethod)
+    known = _methods()
     if name not in known:
         raise ValueError(f"no re-ranker '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}.")
     return name
@@ -154,7 +158,7 @@ class Rerank(Options):
         title="Method",
         description="Name of a re-ranker; `none` lists the best scores.",
         examples=["mmr"],
-        json_schema_extra={"enum": list(get_args(RerankMethod))},
+        json_schema_extra={"enum": list(_methods())},
     )
     strength: Annotated[float, Field(ge=0, le=1)] = Field(
         title="Strength", description="0: the list as it is; 1: relevance no longer counts.", examples=[0.3]

@@ -56,5 +56,7 @@ def measure_variants(
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     o = parse(EvaluationOptions, params, "evaluation")
-    metrics = evaluate.measure_known_users(lists, {c.TEST: (protocol, truth)}, users, items, o)
+    metrics = evaluate.measure_known_users(
+        lists, {c.TEST: (protocol, truth)}, users, evaluate.popularity_metadata(items), o
+    )
     return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")

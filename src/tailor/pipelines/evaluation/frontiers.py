@@ -10,23 +10,28 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.hashing import tie_ranks
-from tailor.data.interactions import bucket_items, category_matrix
-from tailor.evaluation import plots as report
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation import plots
 from tailor.evaluation.protocol import EvalProtocol, positives, validation_protocol
-from tailor.evaluation.trade_off import Pool, balance, trace
+from tailor.evaluation.trade_off import CandidatePool, select_balance, trace
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import Engine
 from tailor.models.listing import recommend
 from tailor.options import EvaluationOptions
-from tailor.rerank.base import ItemFacts
 
 Engines = dict[str, Engine[Any]]
 Matrix = sparse.csr_matrix
 
 
-def describe_items(items: pd.DataFrame, embeddings: Embeddings, categories: pd.DataFrame) -> ItemFacts:
-    """Put together what re-ranking looks at; distances are the frozen encoder's."""
-    return ItemFacts(embeddings.vectors, category_matrix(items, categories), bucket_items(items, c.TAIL))
+def describe_items(
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, embeddings: Embeddings
+) -> ItemMetadata:
+    """Put together what metrics and re-rankers know of items; distances are the frozen encoder's, for every model."""
+    return ItemMetadata.build(items, texts[c.PIECES], categories).with_arrays(
+        vectors=embeddings.vectors,
+        n_train=items[c.N_TRAIN].to_numpy(dtype=np.int64),
+        bucket=items[c.BUCKET].to_numpy(dtype=str),
+    )
 
 
 def candidates(
@@ -37,7 +42,7 @@ def candidates(
     items: pd.DataFrame,
     o: EvaluationOptions,
     seed: int,
-) -> Pool:
+) -> CandidatePool:
     """List the candidates of (a sample of) the users with positives."""
     wanted = positives(counted, protocol, c.MIXED)
     who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
@@ -48,7 +53,7 @@ def candidates(
     lists = recommend(models["hybrid"], who, protocol.history[who], protocol.seen[who], mixed, size, ties, block)[
         c.MIXED
     ]
-    return Pool(*lists, protocol.history[who], wanted[who], int(mixed[c.MIXED].sum()))
+    return CandidatePool(*lists, protocol.history[who], wanted[who], int(mixed[c.MIXED].sum()))
 
 
 def frontier_on_validation(
@@ -58,15 +63,16 @@ def frontier_on_validation(
     items: pd.DataFrame,
     train: Matrix,
     validation: Matrix,
-    facts: ItemFacts,
+    metadata: ItemMetadata,
     params: dict[str, Any],
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Re-rank validation lists; choose the balance preset."""
     o = parse(EvaluationOptions, params, "evaluation")
     models, protocol = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_protocol(items, train)
-    table = trace(candidates(models, protocol, validation, users, items, o, seed), facts, o.frontier, max(o.k))
-    return table, balance(table, o.frontier.max_price, o.frontier.pool).model_dump()
+    pool = candidates(models, protocol, validation, users, items, o, seed)
+    table = trace(pool, metadata, o.frontier, max(o.k))
+    return table, select_balance(table, o.frontier.max_accuracy_loss, o.frontier.pool).model_dump()
 
 
 def frontier_on_test(
@@ -76,14 +82,14 @@ def frontier_on_test(
     items: pd.DataFrame,
     protocol: EvalProtocol,
     truth: Matrix,
-    facts: ItemFacts,
+    metadata: ItemMetadata,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """Re-rank test lists."""
     o = parse(EvaluationOptions, params, "evaluation")
     models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    return trace(candidates(models, protocol, truth, users, items, o, seed), facts, o.frontier, max(o.k))
+    return trace(candidates(models, protocol, truth, users, items, o, seed), metadata, o.frontier, max(o.k))
 
 
 def join_frontiers(
@@ -93,4 +99,4 @@ def join_frontiers(
     tables = [on_validation.assign(**{c.SPLIT: c.VALIDATION}), on_test.assign(**{c.SPLIT: c.TEST})]
     table = pd.concat(tables, ignore_index=True)
     table["balance"] = (table["method"] == preset["method"]) & (table["strength"] == preset["strength"])
-    return table, report.frontier_plot(table[table[c.SPLIT] == c.TEST])
+    return table, plots.frontier_plot(table[table[c.SPLIT] == c.TEST])

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from scipy import sparse
@@ -10,12 +9,10 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import bucket_items, category_matrix
+from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation import measure as evaluate
-from tailor.evaluation import plots as report
+from tailor.evaluation import plots
 from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
-from tailor.evaluation.tables import Content
-from tailor.lm.embeddings import Embeddings
 from tailor.metrics import rating as ratings
 from tailor.models.base import Engine
 from tailor.options import EvaluationOptions
@@ -99,56 +96,39 @@ def measure_known_users(
     validation: Matrix,
     protocol: EvalProtocol,
     truth: Matrix,
+    metadata: ItemMetadata,
     params: dict[str, Any],
 ) -> pd.DataFrame:
-    """Measure accuracy and exposure of the saved lists."""
+    """Measure the saved lists by every registered metric."""
     protocols = {c.VALIDATION: (validation_protocol(items, train), validation), c.TEST: (protocol, truth)}
-    return evaluate.measure_known_users(recommendations, protocols, users, items, _options(params))
+    return evaluate.measure_known_users(recommendations, protocols, users, metadata, _options(params))
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, params: dict[str, Any]
+    recommendations: pd.DataFrame, users: pd.DataFrame, new_user: Matrix, metadata: ItemMetadata, params: dict[str, Any]
 ) -> pd.DataFrame:
     """Measure the saved lists of new users."""
-    return evaluate.measure_new_users(recommendations, new_user, users, items, _options(params))
-
-
-def measure_beyond_accuracy(
-    recommendations: pd.DataFrame,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
-    embeddings: Embeddings,
-    categories: pd.DataFrame,
-    params: dict[str, Any],
-) -> pd.DataFrame:
-    """Measure diversity, surprise and calibration; distances are the frozen encoder's, for every model alike."""
-    group = np.select([bucket_items(items, c.HEAD), bucket_items(items, c.TAIL)], [0, 1], default=2)
-    of_items = category_matrix(items, categories)
-    content = Content(embeddings.vectors, of_items, items[c.N_TRAIN].to_numpy(dtype=np.int64), group)
-    k = max(_options(params).k)
-    return evaluate.measure_beyond_accuracy(recommendations, protocol, truth, users, items, content, k)
+    return evaluate.measure_new_users(recommendations, new_user, users, metadata, _options(params))
 
 
 def compare_models(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
-    items: pd.DataFrame,
     protocol: EvalProtocol,
     truth: Matrix,
+    metadata: ItemMetadata,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
-    """Compare the registered model with the whole ladder, user by user."""
+    """Compare the registered model with every other, user by user, by every headline metric."""
     o = _options(params)
-    values = evaluate.per_user_ndcg(recommendations, protocol, truth, users, items, max(o.k))
+    values = evaluate.headline_values(recommendations, protocol, truth, users, metadata, max(o.k))
     return evaluate.compare(values, o.registered, seed)
 
 
-def join_metrics(known: pd.DataFrame, new: pd.DataFrame, beyond: pd.DataFrame, seed: int) -> pd.DataFrame:
+def join_metrics(known: pd.DataFrame, new: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Put all figures into one table."""
-    return pd.concat([known, new, beyond], ignore_index=True).assign(seed=seed)
+    return pd.concat([known, new], ignore_index=True).assign(seed=seed)
 
 
 def measure_clicks(
@@ -165,7 +145,7 @@ def measure_clicks(
     horizon = (1 - o.train - o.validation) / o.validation
     models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     table, curve = evaluate.measure_clicks(models, protocol, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
-    return table, curve, report.calibration_plot(curve)
+    return table, curve, plots.calibration_plot(curve)
 
 
 def measure_ratings(
@@ -183,10 +163,10 @@ def measure_ratings(
 
 
 def summarise(
-    metrics: pd.DataFrame, frozen_prices: pd.DataFrame, lora_prices: pd.DataFrame, params: dict[str, Any]
+    metrics: pd.DataFrame, frozen_curves: pd.DataFrame, lora_curves: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[pd.DataFrame, go.Figure, go.Figure]:
-    """Boil the metrics down to a table, a comparison and the price of cold exposure."""
+    """Reduce the metrics to a summary and a comparison; draw what each boost costs and gains."""
     k = max(_options(params).k)
-    table = report.summary_table(metrics, k)
-    prices = {"frozen encoder": frozen_prices, "LoRA encoder": lora_prices}
-    return table, report.comparison_plot(table, k), report.price_plot(prices)
+    table = plots.summary_table(metrics, k)
+    curves = {"frozen encoder": frozen_curves, "LoRA encoder": lora_curves}
+    return table, plots.comparison_plot(table, k), plots.trade_off_plot(curves)

@@ -9,7 +9,6 @@ from tailor.registry import publish as registry
 _VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
 _FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
 _PARAMS = ["params:evaluation", "params:seed"]
-_CONTENT = ["item_embeddings_frozen", "item_categories"]
 _TEXTS = ["items", "item_text", "item_categories"]
 _TEST = ["users", "items", "test_protocol", "test_positives"]
 #: The rules of test lists, and what counts; both are passed on in memory.
@@ -50,31 +49,34 @@ def create_pipeline(**_: object) -> Pipeline:
             Node(nodes.join_lists, ["validation_lists", "test_lists"], "recommendations", name="join_lists"),
             Node(
                 nodes.measure_known_users,
-                ["recommendations", "users", "items", "train_matrix", "validation_matrix", *_TEST[2:], _PARAMS[0]],
+                [
+                    "recommendations",
+                    "users",
+                    "items",
+                    "train_matrix",
+                    "validation_matrix",
+                    *_TEST[2:],
+                    "item_metadata",
+                    _PARAMS[0],
+                ],
                 "known_user_metrics",
                 name="measure_known_users",
             ),
             Node(
                 nodes.measure_new_users,
-                ["new_user_recommendations", "users", "items", "new_user_matrix", "params:evaluation"],
+                ["new_user_recommendations", "users", "new_user_matrix", "item_metadata", "params:evaluation"],
                 "new_user_metrics",
                 name="measure_new_users",
             ),
             Node(
-                nodes.measure_beyond_accuracy,
-                ["recommendations", *_TEST, *_CONTENT, "params:evaluation"],
-                "beyond_accuracy_metrics",
-                name="measure_beyond_accuracy",
-            ),
-            Node(
                 nodes.compare_models,
-                ["recommendations", *_TEST, *_PARAMS],
+                ["recommendations", "users", *_TEST[2:], "item_metadata", *_PARAMS],
                 "comparisons",
                 name="compare_models",
             ),
             Node(
                 nodes.join_metrics,
-                ["known_user_metrics", "new_user_metrics", "beyond_accuracy_metrics", "params:seed"],
+                ["known_user_metrics", "new_user_metrics", "params:seed"],
                 "metrics",
                 name="join_metrics",
             ),
@@ -96,16 +98,16 @@ def create_pipeline(**_: object) -> Pipeline:
                 "seed_summaries",
                 name="note_seed",
             ),
-            Node(frontiers.describe_items, ["items", *_CONTENT], "item_facts", name="describe_items"),
+            Node(frontiers.describe_items, [*_TEXTS, "item_embeddings_frozen"], "item_metadata", name="describe_items"),
             Node(
                 frontiers.frontier_on_validation,
-                [*_VALIDATION[1:], "users", "items", "train_matrix", "validation_matrix", "item_facts", *_PARAMS],
+                [*_VALIDATION[1:], "users", "items", "train_matrix", "validation_matrix", "item_metadata", *_PARAMS],
                 ["validation_frontier", "balance_preset"],
                 name="frontier_on_validation",
             ),
             Node(
                 frontiers.frontier_on_test,
-                [*_FINAL[1:], *_TEST, "item_facts", *_PARAMS],
+                [*_FINAL[1:], *_TEST, "item_metadata", *_PARAMS],
                 "test_frontier",
                 name="frontier_on_test",
             ),
@@ -118,12 +120,12 @@ def create_pipeline(**_: object) -> Pipeline:
             Node(
                 nodes.summarise,
                 ["metrics", "hybrid_frozen_price_list", "hybrid_lora_price_list", "params:evaluation"],
-                ["summary", "comparison_plot", "price_plot"],
+                ["summary", "comparison_plot", "trade_off_plot"],
                 name="summarise",
             ),
             Node(
                 registry.track,
-                ["metrics", "comparison_plot", "price_plot", "lm_training_plot"],
+                ["metrics", "comparison_plot", "trade_off_plot", "lm_training_plot"],
                 "tracked_run",
                 name="track",
             ),
@@ -184,7 +186,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             Node(
                 reporting.collect_figures,
-                ["comparison_plot", "price_plot", "frontier_plot", "calibration_plot", "lm_training_plot"],
+                ["comparison_plot", "trade_off_plot", "frontier_plot", "calibration_plot", "lm_training_plot"],
                 "report_figures",
                 name="collect_figures",
             ),

@@ -37,12 +37,12 @@ def explain_sample_users(
 
 
 def collect_figures(
-    comparison: go.Figure, prices: go.Figure, frontier: go.Figure, calibration: go.Figure, training: go.Figure
+    comparison: go.Figure, trade_off: go.Figure, frontier: go.Figure, calibration: go.Figure, training: go.Figure
 ) -> dict[str, go.Figure]:
     """Put the plots side by side."""
     return {
         "comparison": comparison,
-        "prices": prices,
+        "trade_off": trade_off,
         "frontier": frontier,
         "calibration": calibration,
         "training": training,
@@ -87,7 +87,7 @@ def write_report(
             comparisons=comparisons,
             metrics=metrics,
             seeds=seeds.spread(seed_summaries),
-            people=told,
+            sample_users=told,
             balance=balance,
             figures=figures,
             provenance=provenance,
