@@ -25,7 +25,8 @@ from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import IALS
-from tailor.options import IALSOptions, LMOptions
+from tailor.lm.config import LMOptions
+from tailor.options import IALSOptions
 from tailor.topk import EXCLUDED, top_k
 
 K = 20
@@ -61,7 +62,7 @@ def embeddings(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions
 def tuned(catalogue: Catalogue, options: LMOptions) -> tuple[Adapter, dict[str, Any]]:
     """Tune an adapter; return it and what is worth telling of the training."""
     started = datetime.now(UTC)
-    adapter, history = tune(catalogue.lesson(), options, catalogue.seed)
+    adapter, history = tune(catalogue.training_data(), options, catalogue.seed)
     return adapter, {
         "pseudo_cold_a": [round(row["cold_ndcg"], 4) for row in history],
         "epoch": adapter.provenance["epoch"],

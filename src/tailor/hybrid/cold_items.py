@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.linear_algebra import inverse_spd
 from tailor.models.base import Floats
-from tailor.models.linear_algebra import inverse_spd
 from tailor.options import KernelOptions
 
 #: Cells of k(e) that are laid out at a time; 8 bytes each.

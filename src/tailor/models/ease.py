@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.errors import BadInputError
+from tailor.linear_algebra import inverse_spd, plus_diagonal
 from tailor.models.base import Engine, Floats, Mask, State
-from tailor.models.linear_algebra import inverse_spd, plus_diagonal
 from tailor.options import EASEOptions
 
 if TYPE_CHECKING:

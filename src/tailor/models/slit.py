@@ -16,9 +16,9 @@ from scipy import sparse
 
 from tailor.data.interactions import recency
 from tailor.errors import BadInputError
+from tailor.linear_algebra import inverse_spd, plus_diagonal
 from tailor.models.base import Engine, Floats, Mask, State
 from tailor.models.ease import mixed_columns
-from tailor.models.linear_algebra import inverse_spd, plus_diagonal
 from tailor.options import SequenceOptions
 from tailor.progress import progress
 

@@ -19,11 +19,12 @@ from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.blend import SOURCES
 from tailor.hybrid.explain import weights_of_lists
 from tailor.hybrid.scorer import Hybrid
+from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import Engine, Floats
 from tailor.models.ials import IALS
 from tailor.models.store import load_engines, load_sparse, save_engines, save_sparse
-from tailor.options import EncoderWeights, RerankOptions
+from tailor.options import RerankOptions
 from tailor.rerank.base import ItemFacts, rerank
 from tailor.serving import history as histories
 from tailor.serving import package as manifest
