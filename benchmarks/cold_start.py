@@ -19,13 +19,13 @@ from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import keep_items
 from tailor.files import write_aside
+from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import IALS
-from tailor.lm.config import LMOptions
 from tailor.options import IALSOptions
 from tailor.topk import EXCLUDED, top_k
 

@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 
 from tailor.data.interactions import category_matrix
+from tailor.datasets import AdapterDataset
 from tailor.errors import ConfigurationError
 from tailor.lm import batching, trainer
 from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
@@ -22,7 +23,7 @@ from tailor.lm.config import (
     ObjectiveOptions,
     PeftOptions,
 )
-from tailor.lm.encoder import Tokens, load_base
+from tailor.lm.encoder import Tokens, encode, load_base
 from tailor.lm.model import ColdRanking, ridge_head
 from tailor.lm.objective import (
     CategoryObjective,
@@ -33,7 +34,8 @@ from tailor.lm.objective import (
     QuadraticObjective,
     build_objective,
 )
-from tailor.lm.trainer import tune
+from tailor.lm.peft import attach, extract
+from tailor.lm.trainer import Tuning, tune
 from tailor.lm.training_data import TrainingData
 
 ENCODER = EncoderOptions(max_length=16, batch_size=8)
@@ -241,6 +243,32 @@ def test_every_switch_trains(data, name):
     assert math.isfinite(history[1]["loss"])
     assert history[1]["cold_ndcg"] > 0
     assert adapter.head["weight"].shape == (4, 385)
+
+
+@pytest.mark.parametrize("name", ["loha", "p_tuning"])
+def test_a_type_of_peft_is_trained_saved_and_attached(data, name, tmp_path):
+    tuning = Tuning(data, options(epochs=1, **VARIANTS[name]), seed=0)
+    before, tokens = tuning.best, tuning.whole
+    tuning.run_epoch()
+    trained = encode(tuning.model.encoder, tokens, 8)
+    weights, config = extract(tuning.model.encoder)
+    assert weights.keys() == before.weights.keys()
+    assert any((weights[key] != before.weights[key]).any() for key in weights)
+    dataset = AdapterDataset(filepath=str(tmp_path / "adapter"))
+    dataset.save(replace(before, weights=weights, config=config))
+    attached = attach(load_base(ENCODER), dataset.load(), ENCODER)
+    np.testing.assert_allclose(encode(attached, tokens, 8), trained, atol=0.02 * np.abs(trained).max())
+
+
+def test_adalora_moves_its_ranks_along_the_training_and_starts_over_after_an_interruption(data, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    tuning = Tuning(data, options(epochs=1, checkpoint=str(path), **VARIANTS["adalora"]), seed=0)
+    tuning.run_epoch()
+    tuning.save()
+    assert not path.exists()
+    ranks = [sum(stays) for stays in extract(tuning.model.encoder)[1]["rank_pattern"].values()]
+    assert np.mean(ranks) == pytest.approx(8, abs=0.5)
+    assert len(set(ranks)) > 1
 
 
 def test_frozen_trains_the_head_alone(data):

@@ -75,15 +75,21 @@ def adapt(
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         for batch in progress(batches, f"masked LM epoch {epoch}/{options.epochs}", "batch"):
             whole = tokens.batch(batch)
-            masked, where = mask_tokens(whole, tokens, options.mask_fraction, generator)
-            if not where.any():
+            masked, positions = mask_tokens(whole, tokens, options.mask_fraction, generator)
+            n = int(positions.sum())
+            if not n:
                 continue
-            loss = F.cross_entropy(head(hidden_states(model, masked)[where]), whole["input_ids"][where])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            total, n_masked = total + loss.item() * int(where.sum()), n_masked + int(where.sum())
+            loss = F.cross_entropy(head(hidden_states(model, masked)[positions]), whole["input_ids"][positions])
+            _descend(loss, optimizer, trained)
+            total, n_masked = total + loss.item() * n, n_masked + n
         losses.append(total / max(n_masked, 1))
         log.info("masked LM epoch %d: %.3f nats per masked token", epoch, losses[-1])
     return losses
+
+
+def _descend(loss: torch.Tensor, optimizer: torch.optim.Optimizer, clipped: list[torch.nn.Parameter]) -> None:
+    """Make one step of gradient descent, the gradient of ``clipped`` cut at length 1."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(clipped, 1.0)
+    optimizer.step()
