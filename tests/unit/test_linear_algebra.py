@@ -15,8 +15,8 @@ def regression():
 
 def test_ridge_is_least_where_its_gradient_is_zero(regression):
     X, Y, weights = regression
-    W = ridge(X, Y, 2.0, weights)
-    gradient = X.T @ (weights[:, None] * (X @ W - Y)) + 2.0 * W
+    W = ridge(X, Y, 3.0, weights)
+    gradient = X.T @ (weights[:, None] * (X @ W - Y)) + 3.0 * W
     np.testing.assert_allclose(gradient, 0, atol=1e-12)
 
 

@@ -30,7 +30,7 @@ TYPES = {
     "LOHA": {"r": 4, "alpha": 8, "target_modules": TARGETS},
     "LOKR": {"r": 4, "target_modules": TARGETS},
     "VERA": {"r": 16},
-    "HRA": {"r": 4, "target_modules": TARGETS},
+    "OFT": {"oft_block_size": 8, "target_modules": TARGETS},
     "LILY": {"r": 4, "target_modules": TARGETS},
     "PROMPT_TUNING": {},
     "P_TUNING": {"encoder_hidden_size": 32},
