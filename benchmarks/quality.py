@@ -83,7 +83,7 @@ class Trial:
     @cached_property
     def vectors(self) -> dict[str, np.ndarray]:
         """Embeddings (n_items, m), frozen and tuned."""
-        frozen = embed(self.catalogue, None, lm_options(self.catalogue, {"peft": {"method": "frozen"}}))
+        frozen = embed(self.catalogue, None, lm_options(self.catalogue, {"peft": {"peft_type": "FROZEN"}}))
         return {"frozen": frozen, "lora": self._lora.vectors}
 
     @cached_property

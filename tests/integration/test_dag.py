@@ -202,7 +202,7 @@ def test_no_choosing_or_fitting_node_sees_test_rows():
 
 def test_what_the_language_model_leaves_behind(finished):
     """Embeddings name their items and origin; the adapter, merged and exported, makes the same ones."""
-    from tailor.datasets import AdapterDataset, EmbeddingsDataset, UserTowerDataset
+    from tailor.datasets import AdapterDataset, EmbeddingsDataset
 
     found = EmbeddingsDataset(filepath=str(finished.data / "04_feature/item_embeddings_lora.safetensors")).load()
     adapter = AdapterDataset(filepath=str(finished.data / "06_models/adapter")).load()
@@ -210,8 +210,6 @@ def test_what_the_language_model_leaves_behind(finished):
     assert found.provenance == adapter.provenance
     assert set(found.provenance) >= {"base_hash", "data_hash", "options", "seed", "epoch", "truncated_texts"}
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
-    tower = UserTowerDataset(filepath=str(finished.data / "04_feature/user_tower.safetensors")).load()
-    assert len(tower.profiles.ids) == len(read(finished, "03_primary/users.parquet"))
     assert not (finished.data / "06_models/lm_checkpoint.safetensors").exists()
 
 
@@ -230,8 +228,8 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
 
 def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):
     from tailor.datasets import EmbeddingsDataset
+    from tailor.lm.config import EncoderOptions
     from tailor.lm.encoder import encode, load_base, tokenise
-    from tailor.options import EncoderOptions
 
     assert not (finished.data / "06_models/encoder").exists()
     run_here(finished.project, monkeypatch, pipeline_names=["export"])

@@ -9,7 +9,6 @@ from tailor.datasets.local import (
     EnginesDataset,
     ParquetDataset,
     SparseMatrixDataset,
-    UserTowerDataset,
 )
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
@@ -27,6 +26,5 @@ __all__ = [
     "PlantedDataset",
     "ResumableParquetDataset",
     "SparseMatrixDataset",
-    "UserTowerDataset",
     "WheelMemberDataset",
 ]

@@ -16,12 +16,12 @@ from scipy import sparse
 
 from tailor.files import write_aside
 from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
-from tailor.lm.embeddings import Embeddings, UserTower
+from tailor.lm.config import EncoderOptions
+from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter, export
 from tailor.lm.whitening import Whitening
 from tailor.models.base import Engine
 from tailor.models.store import load_engines, save_engines
-from tailor.options import EncoderOptions
 
 T = TypeVar("T")
 
@@ -125,19 +125,6 @@ class EmbeddingsDataset(LocalFileDataset[Embeddings]):
     def _write(self, path: Path, data: Embeddings) -> None:
         arrays, metadata = _embedding_arrays(data)
         save_file(arrays, path, metadata=metadata)
-
-
-class UserTowerDataset(LocalFileDataset[UserTower]):
-    """A user tower: embedded profiles and the map to factors, in one safetensors file."""
-
-    def _read(self, path: Path) -> UserTower:
-        with safe_open(path, framework="np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-            return UserTower(_embeddings(arrays, file.metadata()), arrays["weights"])
-
-    def _write(self, path: Path, data: UserTower) -> None:
-        arrays, metadata = _embedding_arrays(data.profiles)
-        save_file(arrays | {"weights": np.ascontiguousarray(data.weights)}, path, metadata=metadata)
 
 
 def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -38,7 +38,9 @@ class BoostScales(Options):
     renamed: ClassVar[dict[str, str]] = {
         "cold_span": "cold_boost_scale",
         "tail_span": "tail_boost_scale",
-        "head_share": "data_processing.head_share (the one definition of the tail)",
+    }
+    retired: ClassVar[dict[str, str]] = {
+        "head_share": "is gone: data_processing.head_share is the one definition of the tail.",
     }
 
     cold_boost_scale: Positive = 1.0
@@ -140,7 +142,9 @@ class HybridOptions(Options):
         "kernel": "cold_items",
         "mixture": "blend",
         "dials": "boosts",
-        "without": "sources, with the source set to null, and baselines",
+    }
+    retired: ClassVar[dict[str, str]] = {
+        "without": "is gone: set the source to null in hybrid_cf.sources, and name hybrid_cf.baselines without the model.",
     }
 
     cold_weight: Share = 0.25

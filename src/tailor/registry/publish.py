@@ -22,13 +22,14 @@ from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.lm.config import EncoderWeights, LMOptions
 from tailor.lm.distill import distil
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter, mergeable
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.models.base import Engine
-from tailor.options import EncoderWeights, EvaluationOptions, FeatureEngineeringOptions, LMOptions
+from tailor.options import EvaluationOptions, FeatureEngineeringOptions
 from tailor.serving import mlflow_model as pyfunc
 from tailor.serving.recommender import Recommender
 from tailor.serving.scenario import read_scenarios
@@ -98,7 +99,7 @@ def package_encoders(
     """Merge the adapter of the chosen scorer's encoder, and distil its token table."""
     o, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
     tuned = o.registered == "hybrid_lora"
-    if tuned and not mergeable(adapter):
+    if tuned and not mergeable(adapter, encoder):
         return Encoders()
     whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
     merge = partial(TextEncoder.merge, adapter if tuned else None, whitening, encoder)

@@ -15,6 +15,7 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.sources import SOURCES
+from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import (
     AcceptsNewItems,
@@ -27,7 +28,6 @@ from tailor.models.base import (
     Query,
     ReadsTexts,
 )
-from tailor.options import EncoderWeights
 from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list

@@ -18,12 +18,6 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="write_item_texts",
             ),
             Node(
-                nodes.write_user_texts,
-                ["users", "items", "train_interactions", "params:feature_engineering"],
-                "user_text",
-                name="write_user_texts",
-            ),
-            Node(
                 nodes.encode_side_features,
                 ["users", "items", "interactions", "params:feature_engineering"],
                 ["told", "told_space"],

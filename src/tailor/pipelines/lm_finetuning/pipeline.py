@@ -1,4 +1,4 @@
-"""Item and user text to embeddings, frozen and tuned."""
+"""Item texts to embeddings, frozen and tuned."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -34,12 +34,6 @@ def create_pipeline(**_: object) -> Pipeline:
                 ["item_text", "items", "adapter", "params:lm_finetuning"],
                 "item_embeddings_lora",
                 name="encode_tuned",
-            ),
-            Node(
-                nodes.encode_users,
-                ["user_text", "users", "adapter", "teacher_factors", "params:lm_finetuning"],
-                "user_tower",
-                name="encode_users",
             ),
             Node(nodes.plot_training, "lm_history", "lm_training_plot", name="plot_training"),
         ]
