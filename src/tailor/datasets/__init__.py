@@ -1,18 +1,17 @@
 """Kedro datasets that the catalog needs and no library has."""
 
-from tailor.datasets.local import (
-    AccumulatedDataset,
+from tailor.datasets.arrays import (
     AdapterDataset,
     ArraysDataset,
     EmbeddingsDataset,
     EncoderDataset,
     EnginesDataset,
-    ParquetDataset,
     SparseMatrixDataset,
     UserTowerDataset,
 )
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
+from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
 __all__ = [
     "AbsentDataset",

@@ -1,20 +1,18 @@
-"""Datasets for local files, written aside and renamed: parquet, sparse matrices, engines, arrays, adapters."""
+"""Matrices, arrays, embeddings, adapters and fitted models as npz and safetensors, without pickle."""
 
 import json
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets.pandas import ParquetDataset as KedroParquetDataset
+from kedro.io import DatasetError
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 from scipy import sparse
 
-from tailor.files import write_aside
+from tailor.datasets.base import FileDataset
 from tailor.hybrid import scorer as _  # noqa: F401  (registers the hybrid engine)
 from tailor.lm.embeddings import Embeddings, UserTower
 from tailor.lm.peft import Adapter, export
@@ -23,78 +21,8 @@ from tailor.models.base import Engine
 from tailor.models.store import load_engines, save_engines
 from tailor.options import EncoderOptions
 
-T = TypeVar("T")
 
-
-class ParquetDataset(KedroParquetDataset):
-    """kedro-datasets' ``pandas.ParquetDataset`` that never leaves a half-written file under its name."""
-
-    def save(self, data: pd.DataFrame) -> None:
-        """Write ``data`` aside and rename."""
-        with write_aside(Path(str(self._get_save_path()))) as aside:
-            data.to_parquet(aside, **self._save_args)
-        self._invalidate_cache()
-
-
-class AccumulatedDataset(ParquetDataset):
-    """A table that grows: saving replaces the rows that agree with the new ones in ``keys``, and keeps all others."""
-
-    def __init__(self, *, keys: list[str], **kwargs: Any) -> None:
-        """Remember the keys.
-
-        Args:
-            keys: columns that say which rows are the same.
-            kwargs: as of ``pandas.ParquetDataset``.
-        """
-        super().__init__(**kwargs)
-        self._keys = keys
-
-    def save(self, data: pd.DataFrame) -> None:
-        """Merge, write aside and rename."""
-        if self._exists():
-            old = pd.read_parquet(str(self._get_load_path()))
-            if set(old) == set(data):
-                new = pd.MultiIndex.from_frame(data[self._keys])
-                data = pd.concat([old[~pd.MultiIndex.from_frame(old[self._keys]).isin(new)], data], ignore_index=True)
-        super().save(data)
-
-
-class LocalFileDataset(AbstractDataset[T, T], Generic[T]):
-    """Base: one local path, written aside; subclasses say how to read and write it."""
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Remember the path.
-
-        Args:
-            filepath: where the data are, relative to the project.
-            metadata: for kedro-viz.
-        """
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def load(self) -> T:
-        """Read the file."""
-        return self._read(self._filepath)
-
-    def save(self, data: T) -> None:
-        """Write aside and rename."""
-        with write_aside(self._filepath) as aside:
-            self._write(aside, data)
-
-    def _read(self, path: Path) -> T:
-        raise NotImplementedError
-
-    def _write(self, path: Path, data: T) -> None:
-        raise NotImplementedError
-
-    def _exists(self) -> bool:
-        return self._filepath.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
-
-
-class SparseMatrixDataset(LocalFileDataset[sparse.csr_matrix]):
+class SparseMatrixDataset(FileDataset[sparse.csr_matrix]):
     """A scipy CSR matrix as npz, without pickle."""
 
     def _read(self, path: Path) -> sparse.csr_matrix:
@@ -105,7 +33,7 @@ class SparseMatrixDataset(LocalFileDataset[sparse.csr_matrix]):
             sparse.save_npz(file, data)
 
 
-class ArraysDataset(LocalFileDataset[dict[str, np.ndarray]]):
+class ArraysDataset(FileDataset[dict[str, np.ndarray]]):
     """Named numpy arrays as safetensors."""
 
     def _read(self, path: Path) -> dict[str, np.ndarray]:
@@ -115,7 +43,7 @@ class ArraysDataset(LocalFileDataset[dict[str, np.ndarray]]):
         save_file({key: np.ascontiguousarray(value) for key, value in data.items()}, path)
 
 
-class EmbeddingsDataset(LocalFileDataset[Embeddings]):
+class EmbeddingsDataset(FileDataset[Embeddings]):
     """Embeddings as safetensors, with ids and provenance in the file's metadata."""
 
     def _read(self, path: Path) -> Embeddings:
@@ -127,7 +55,7 @@ class EmbeddingsDataset(LocalFileDataset[Embeddings]):
         save_file(arrays, path, metadata=metadata)
 
 
-class UserTowerDataset(LocalFileDataset[UserTower]):
+class UserTowerDataset(FileDataset[UserTower]):
     """A user tower: embedded profiles and the map to factors, in one safetensors file."""
 
     def _read(self, path: Path) -> UserTower:
@@ -155,7 +83,7 @@ def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embe
     )
 
 
-class EncoderDataset(LocalFileDataset[tuple[Adapter, EncoderOptions]]):
+class EncoderDataset(FileDataset[tuple[Adapter, EncoderOptions]]):
     """A merged encoder with its tokenizer, as a plain transformers folder; written only."""
 
     def load(self) -> tuple[Adapter, EncoderOptions]:
@@ -164,13 +92,13 @@ class EncoderDataset(LocalFileDataset[tuple[Adapter, EncoderOptions]]):
         Raises:
             DatasetError: always.
         """
-        raise DatasetError(f"{self._filepath} is an export: name it as lm_finetuning.encoder.base_model to use it.")
+        raise DatasetError(f"{self.filepath} is an export: name it as lm_finetuning.encoder.base_model to use it.")
 
     def _write(self, path: Path, data: tuple[Adapter, EncoderOptions]) -> None:
         export(*data, path)
 
 
-class EnginesDataset(LocalFileDataset[dict[str, Engine[Any]]]):
+class EnginesDataset(FileDataset[dict[str, Engine[Any]]]):
     """Fitted engines by model name (:mod:`tailor.models.store`)."""
 
     def _read(self, path: Path) -> dict[str, Engine[Any]]:
@@ -180,7 +108,7 @@ class EnginesDataset(LocalFileDataset[dict[str, Engine[Any]]]):
         save_engines(path, data)
 
 
-class AdapterDataset(LocalFileDataset[Adapter]):
+class AdapterDataset(FileDataset[Adapter]):
     """A PEFT adapter folder (loadable by ``PeftModel.from_pretrained``) with the training head beside it."""
 
     def _read(self, path: Path) -> Adapter:
