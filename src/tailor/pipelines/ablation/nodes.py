@@ -10,7 +10,7 @@ from tailor.config import parse
 from tailor.data.side_features import SideFeatures
 from tailor.evaluation import measure as evaluate
 from tailor.evaluation import plots as report
-from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation.protocol import test_protocol
 from tailor.hybrid import ablation
 from tailor.hybrid.holdout import Holdout
 from tailor.models.base import Engine
@@ -44,27 +44,28 @@ def recommend_by_variants(
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
     params: dict[str, Any],
     seed: int,
+    **matrices: Matrix,
 ) -> pd.DataFrame:
-    """List for every known user with every variant."""
+    """List for every known user with every variant; ``matrices`` is what ``test_protocol`` takes."""
     o = parse(EvaluationOptions, params, "evaluation")
     models = {
         f"{name} | {encoder}": m for encoder, found in (("frozen", frozen), ("lora", lora)) for name, m in found.items()
     }
-    return evaluate.list_known_users(models, protocol, c.TEST, users, items, o, seed)
+    return evaluate.list_known_users(models, test_protocol(items, **matrices), c.TEST, users, items, o, seed)
 
 
 def measure_variants(
     lists: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
     truth: Matrix,
     params: dict[str, Any],
+    **matrices: Matrix,
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     o = parse(EvaluationOptions, params, "evaluation")
-    metrics = evaluate.measure_known_users(lists, {c.TEST: (protocol, truth)}, users, items, o)
+    protocols = {c.TEST: (test_protocol(items, **matrices), truth)}
+    metrics = evaluate.measure_known_users(lists, protocols, users, items, o)
     return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")

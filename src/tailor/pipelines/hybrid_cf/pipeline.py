@@ -1,47 +1,84 @@
-"""The ladder of baselines, and the hybrid on frozen and on LoRA embeddings (one template, two namespaces)."""
+"""The baselines, and the hybrid on frozen and on LoRA embeddings (one template, two namespaces)."""
 
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.hybrid_cf import nodes
+from tailor.wiring import group
 
-_DATA = ["train_matrix", "validation_matrix", "items"]
-_OUTPUTS = ["choice", "trials", "validation_model", "model", "price_list", "fusions"]
+_DATA = {"train": "train_matrix", "validation": "validation_matrix", "items": "items"}
+#: Outputs of the template; they are called ``hybrid_frozen_choice``, ``hybrid_lora_choice``, and so on.
+_OUTPUTS = ["choice", "trials", "validation_model", "model", "trade_off_curves", "blend_models"]
 
 
-def _hybrid() -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
+    """Wire ``hybrid_cf``."""
+    return group("hybrid_cf", [*_baselines(), _hybrid("frozen"), _hybrid("lora")])
+
+
+def _baselines() -> list[Node]:
+    return [
+        Node(
+            func=nodes.select_baselines,
+            inputs=_DATA
+            | {
+                "embeddings": "item_embeddings_frozen",
+                "params": "params:hybrid_cf",
+                "tuned": "params:tuned.baselines",
+                "seed": "params:seed",
+            },
+            outputs=["baseline_choice", "baseline_trials"],
+            name="select_baselines",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.fit_baselines,
+            inputs=_DATA
+            | {
+                "embeddings": "item_embeddings_frozen",
+                "choice": "baseline_choice",
+                "seed": "params:seed",
+            },
+            outputs=["baseline_validation_models", "baseline_models"],
+            name="fit_baselines",
+            tags="cpu",
+        ),
+    ]
+
+
+def _template() -> Pipeline:
+    data = _DATA | {"told": "side_features", "embeddings": "item_embeddings"}
     return Pipeline(
         [
             Node(
-                nodes.select_hybrid,
-                [*_DATA, "told", "item_embeddings", "params:hybrid_cf", "params:tuned", "params:seed"],
-                ["choice", "trials"],
+                func=nodes.select_hybrid,
+                inputs=data | {"params": "params:hybrid_cf", "tuned": "params:tuned", "seed": "params:seed"},
+                outputs=["choice", "trials"],
                 name="select_hybrid",
+                tags="cpu",
             ),
             Node(
-                nodes.fit_hybrid,
-                [
-                    *_DATA[:2],
-                    "order_matrix",
-                    _DATA[2],
-                    "told",
-                    "item_embeddings",
-                    "choice",
-                    "params:hybrid_cf",
-                    "params:seed",
-                ],
-                ["validation_model", "model", "price_list", "fusions"],
+                func=nodes.fit_hybrid,
+                inputs=data
+                | {
+                    "order": "order_matrix",
+                    "choice": "choice",
+                    "params": "params:hybrid_cf",
+                    "seed": "params:seed",
+                },
+                outputs=["validation_model", "model", "trade_off_curves", "blend_models"],
                 name="fit_hybrid",
+                tags="cpu",
             ),
         ]
     )
 
 
-def _on(encoder: str) -> Pipeline:
+def _hybrid(encoder: str) -> Pipeline:
+    shared = (*_DATA.values(), "order_matrix", "side_features")
     return Pipeline(
-        _hybrid(),
+        _template(),
         namespace=encoder,
-        inputs={name: name for name in (*_DATA, "order_matrix", "told")}
-        | {"item_embeddings": f"item_embeddings_{encoder}"},
+        inputs={name: name for name in shared} | {"item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
         parameters={
             "params:hybrid_cf": "params:hybrid_cf",
@@ -49,24 +86,3 @@ def _on(encoder: str) -> Pipeline:
             "params:seed": "params:seed",
         },
     )
-
-
-def create_pipeline(**_: object) -> Pipeline:
-    """Wire ``hybrid_cf``."""
-    ladder = Pipeline(
-        [
-            Node(
-                nodes.select_baselines,
-                [*_DATA, "item_embeddings_frozen", "params:hybrid_cf", "params:tuned.baselines", "params:seed"],
-                ["baseline_choice", "baseline_trials"],
-                name="select_baselines",
-            ),
-            Node(
-                nodes.fit_baselines,
-                [*_DATA, "item_embeddings_frozen", "baseline_choice", "params:seed"],
-                ["baseline_validation_models", "baseline_models"],
-                name="fit_baselines",
-            ),
-        ]
-    )
-    return ladder + _on("frozen") + _on("lora")

@@ -99,14 +99,14 @@ def _tune_hybrid(
     return _search(model, "hybrid", evaluate, holdout, features, o, h, seed)
 
 
-def tune_frozen(*inputs: Any) -> Outcome:
+def tune_frozen(**inputs: Any) -> Outcome:
     """Search the hybrid on frozen embeddings."""
-    return _tune_hybrid("hybrid_frozen", *inputs)
+    return _tune_hybrid("hybrid_frozen", **inputs)
 
 
-def tune_lora(*inputs: Any) -> Outcome:
+def tune_lora(**inputs: Any) -> Outcome:
     """Search the hybrid on tuned embeddings."""
-    return _tune_hybrid("hybrid_lora", *inputs)
+    return _tune_hybrid("hybrid_lora", **inputs)
 
 
 def choose(

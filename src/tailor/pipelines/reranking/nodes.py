@@ -1,4 +1,4 @@
-"""Nodes that re-rank the registered model's lists. Only ``frontier_on_test`` sees test positives."""
+"""Nodes of ``reranking``: what it does to the registered model's lists. Only ``trace_on_test`` sees test positives."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import bucket_items, category_matrix
-from tailor.evaluation import plots as report
-from tailor.evaluation.protocol import EvalProtocol, positives, validation_protocol
+from tailor.evaluation import plots, protocol
+from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
 from tailor.evaluation.trade_off import Pool, balance, trace
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import Engine
@@ -31,59 +31,58 @@ def describe_items(items: pd.DataFrame, embeddings: Embeddings, categories: pd.D
 
 def candidates(
     models: Engines,
-    protocol: EvalProtocol,
+    rules: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    o: EvaluationOptions,
+    options: EvaluationOptions,
     seed: int,
 ) -> Pool:
     """List the candidates of (a sample of) the users with positives."""
-    wanted = positives(counted, protocol, c.MIXED)
-    who = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(wanted.indptr) > 0))
-    drawn = np.random.default_rng([seed, 4]).permutation(who)[: o.frontier.max_users]
-    who = np.sort(drawn)
-    mixed, ties = {c.MIXED: protocol.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
-    size, block = min(o.frontier.pool, len(items)), o.block_users
-    lists = recommend(models["hybrid"], who, protocol.history[who], protocol.seen[who], mixed, size, ties, block)[
-        c.MIXED
-    ]
-    return Pool(*lists, protocol.history[who], wanted[who], int(mixed[c.MIXED].sum()))
+    relevant = protocol.positives(counted, rules, c.MIXED)
+    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
+    sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.frontier.max_users])
+    mixed, ties = {c.MIXED: rules.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    size, block = min(options.frontier.pool, len(items)), options.block_users
+    history, seen = rules.history[sample], rules.seen[sample]
+    lists = recommend(models["hybrid"], sample, history, seen, mixed, size, ties, block)[c.MIXED]
+    return Pool(*lists, history, relevant[sample], int(mixed[c.MIXED].sum()))
 
 
-def frontier_on_validation(
+def trace_on_validation(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
     train: Matrix,
     validation: Matrix,
-    facts: ItemFacts,
+    metadata: ItemFacts,
     params: dict[str, Any],
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Re-rank validation lists; choose the balance preset."""
-    o = parse(EvaluationOptions, params, "evaluation")
-    models, protocol = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered], validation_protocol(items, train)
-    table = trace(candidates(models, protocol, validation, users, items, o, seed), facts, o.frontier, max(o.k))
+    o, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, train)
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
+    pool = candidates(models, rules, validation, users, items, o, seed)
+    table = trace(pool, metadata, o.frontier, max(o.k))
     return table, balance(table, o.frontier.max_price, o.frontier.pool).model_dump()
 
 
-def frontier_on_test(
+def trace_on_test(
     frozen: Engines,
     lora: Engines,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
-    facts: ItemFacts,
+    positives: Matrix,
+    metadata: ItemFacts,
     params: dict[str, Any],
     seed: int,
+    **matrices: Matrix,
 ) -> pd.DataFrame:
-    """Re-rank test lists."""
-    o = parse(EvaluationOptions, params, "evaluation")
+    """Re-rank test lists; ``matrices`` is what ``test_protocol`` takes."""
+    o, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **matrices)
     models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    return trace(candidates(models, protocol, truth, users, items, o, seed), facts, o.frontier, max(o.k))
+    return trace(candidates(models, rules, positives, users, items, o, seed), metadata, o.frontier, max(o.k))
 
 
 def join_frontiers(
@@ -93,4 +92,4 @@ def join_frontiers(
     tables = [on_validation.assign(**{c.SPLIT: c.VALIDATION}), on_test.assign(**{c.SPLIT: c.TEST})]
     table = pd.concat(tables, ignore_index=True)
     table["balance"] = (table["method"] == preset["method"]) & (table["strength"] == preset["strength"])
-    return table, report.frontier_plot(table[table[c.SPLIT] == c.TEST])
+    return table, plots.frontier_plot(table[table[c.SPLIT] == c.TEST])

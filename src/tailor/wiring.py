@@ -1,0 +1,34 @@
+"""What the wiring of several pipelines shares: names of datasets that are read together, and how nodes are grouped."""
+
+from collections.abc import Iterable
+
+from kedro.pipeline import Node, Pipeline
+
+#: What the rules of test lists are made of; the arguments of :func:`tailor.evaluation.protocol.test_protocol`.
+TEST_PROTOCOL = {
+    "train": "train_matrix",
+    "validation": "validation_matrix",
+    "cold_unused": "cold_unused_matrix",
+}
+#: The hybrids as they are measured on test and registered.
+HYBRIDS = {"frozen": "hybrid_frozen_model", "lora": "hybrid_lora_model"}
+#: The same without pseudo-cold B, for validation lists.
+VALIDATION_HYBRIDS = {"frozen": "hybrid_frozen_validation_model", "lora": "hybrid_lora_validation_model"}
+
+
+def group(name: str, nodes: Iterable[Node | Pipeline], private: Iterable[str] = ()) -> Pipeline:
+    """Put nodes into one namespace: a box in kedro-viz, whose nodes are called ``name.node`` in every pipeline.
+
+    Datasets keep their names, so that other pipelines and the catalog find them.
+
+    Args:
+        name: of the pipeline.
+        nodes: nodes, or pipelines with namespaces of their own.
+        private: outputs that only this pipeline reads; they are called ``name.output`` and stay in memory.
+    """
+    return Pipeline(
+        nodes,
+        namespace=name,
+        prefix_datasets_with_namespace=False,
+        outputs={output: f"{name}.{output}" for output in private},
+    )
