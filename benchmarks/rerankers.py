@@ -18,11 +18,12 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tailor.config import parse
+from tailor.evaluation.protocol import test_protocol
 from tailor.evaluation.trade_off import Pool, measure
 from tailor.options import EvaluationOptions, RerankOptions
-from tailor.pipelines.evaluation.frontiers import candidates, describe_items
-from tailor.pipelines.evaluation.nodes import build_test_positives, build_test_protocol
+from tailor.pipelines.reranking.nodes import candidates, describe_items
 from tailor.rerank.base import ItemFacts, rerank
+from tailor.wiring import TEST_PROTOCOL
 
 PEER = ROOT / ".venv-lenskit" / "bin" / "python"
 SHARES, STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -36,12 +37,9 @@ def finished_run(env: str) -> tuple[Pool, ItemFacts, int, int]:
         load, params = context.catalog.load, context.params
         o = parse(EvaluationOptions, params["evaluation"], "evaluation")
         items, users, seed = load("items"), load("users"), int(params["seed"])
-        protocol = build_test_protocol(
-            items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused"))
-        )
-        truth = build_test_positives(load("test_matrix"), load("cold_matrix"))
+        protocol = test_protocol(items, **{argument: load(name) for argument, name in TEST_PROTOCOL.items()})
         facts = describe_items(items, load("item_embeddings_frozen"), load("item_categories"))
-        pool = candidates(load(f"{o.registered}_model"), protocol, truth, users, items, o, seed)
+        pool = candidates(load(f"{o.registered}_model"), protocol, load("test_positives"), users, items, o, seed)
     return pool, facts, max(o.k), seed
 
 

@@ -28,11 +28,10 @@ from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
 from tailor.hybrid import selection
 from tailor.hybrid.scorer import Hybrid
-from tailor.lm.embeddings import Embeddings
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.ials import IALS
 from tailor.options import IALSOptions
-from tailor.registry.publish import package_encoders
+from tailor.registry.encoders import package_encoders
 from tailor.serving import recommender as serving
 from tailor.serving.recommender import Recommender, load_encoder
 from tailor.serving.schema import Request, Settings
@@ -51,8 +50,8 @@ def packaged(env: str, folder: Path) -> dict[str, float]:
     lm = lm_options(d, {})
     text = d.params["feature_engineering"]["text"]
     metadata = replace(ItemMetadata.build(d.items, d.data["item_text"][c.PIECES], d.data["item_categories"]), text=text)
-    found = Embeddings(d.items[c.ITEM].to_numpy(dtype=object), trial.vectors["lora"], trial.whitening, {})
-    encoders = package_encoders(metadata, found, found, trial.adapter, d.params["evaluation"], lm.model_dump(), 0)
+    student_tokens = d.params["evaluation"]["student_tokens"]
+    encoders = package_encoders(metadata, trial.adapter, trial.whitening, lm.encoder, student_tokens, 0)
     Recommender(
         engine=engine,
         user_ids=d.users[c.USER].to_numpy(dtype=object),
