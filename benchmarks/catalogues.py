@@ -44,7 +44,7 @@ class Catalogue:
     @property
     def told(self) -> SideFeatures:
         """What is told of users and moments."""
-        return SideFeatures(**self.data["told"])
+        return SideFeatures(**self.data["side_features"])
 
     def matrix(self, split: str) -> sparse.csr_matrix:
         """One split."""

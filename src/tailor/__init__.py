@@ -8,11 +8,12 @@ model.recommend([tailor.Request(history=["50", "172"])], tailor.Settings(k=5))
 
 from typing import TYPE_CHECKING, Any
 
+from tailor._version import __version__
+
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
     from tailor.serving.schema import Answer, Request, Settings
 
-__version__ = "0.2.0"
 __all__ = ["Answer", "Recommender", "Request", "Settings", "__version__", "load"]
 
 _HOMES = {

@@ -184,6 +184,16 @@ def test_item_buckets_keep_the_list_and_count_only_their_positives():
     assert (part.n_positives == np.asarray(lists.positives[:, tail].sum(axis=1)).ravel()).all()
 
 
+def test_positives_are_counted_whatever_their_values():
+    """Matrices of places in a user's order are given too."""
+    lists = fabricate_lists()
+    places = Lists.build(lists.items, lists.metadata, positives=lists.positives * 7)
+    assert (places.n_positives == np.diff(lists.positives.indptr)).all()
+    assert find_metric("recall").values(places).tolist() == pytest.approx(
+        find_metric("recall").values(lists).tolist(), nan_ok=True
+    )
+
+
 def test_names_are_unique_but_a_notebook_may_define_its_metric_again(registry):
     def one(lists):
         return lists.nothing()

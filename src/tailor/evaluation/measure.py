@@ -18,6 +18,7 @@ from tailor.evaluation.config import ListOptions
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
 from tailor.evaluation.ranking import groups, to_frame, to_lists
 from tailor.evaluation.tables import measure_lists
+from tailor.lm.embeddings import Embeddings
 from tailor.metrics.base import ALL, Lists, compared_headlines, registered_metrics
 from tailor.metrics.probability import Tally
 from tailor.metrics.significance import holm, paired_bootstrap, verdict
@@ -86,6 +87,24 @@ def list_new_users(
             frames.append(frame.assign(**{c.MODEL: name}, n_history=n))
     columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def describe_items(
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, embeddings: Embeddings
+) -> ItemMetadata:
+    """Put together what metrics and re-rankers know of items; distances are the frozen encoder's, for every model.
+
+    Args:
+        items: the item table.
+        texts: with pieces, in its order.
+        categories: long form, item_id and category.
+        embeddings: of the frozen encoder.
+    """
+    return ItemMetadata.build(items, texts[c.PIECES], categories).with_arrays(
+        vectors=embeddings.vectors,
+        n_train=items[c.N_TRAIN].to_numpy(dtype=np.int64),
+        bucket=items[c.BUCKET].to_numpy(dtype=str),
+    )
 
 
 def popularity_metadata(items: pd.DataFrame) -> ItemMetadata:

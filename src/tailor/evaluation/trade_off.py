@@ -82,7 +82,7 @@ def measure(items: Lists, pool: CandidatePool, metadata: ItemMetadata) -> dict[s
     of_tail = lists.only(metadata.tail)
     tail_share = (lists.filled & metadata.tail[items]).sum(axis=1) / np.maximum(lists.filled.sum(axis=1), 1)
     per_user = {
-        "ndcg": ndcg(lists.hits, np.diff(lists.positives.indptr), lists.k),
+        "ndcg": ndcg(lists.hits, lists.n_positives, lists.k),
         "tail_ndcg": ndcg(of_tail.hits, of_tail.n_positives, lists.k),
         "intra_list_diversity": diversity.intra_list_diversity(lists),
         "category_diversity": diversity.category_diversity(lists),

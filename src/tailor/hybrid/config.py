@@ -144,7 +144,7 @@ class HybridOptions(Options):
         "dials": "boosts",
     }
     retired: ClassVar[dict[str, str]] = {
-        "without": "is gone: set the source to null in hybrid_cf.sources, and leave the model out of hybrid_cf.baselines.",
+        "without": "is gone: set the source to null in hybrid_cf.sources, leave the model out of hybrid_cf.baselines.",
     }
 
     cold_weight: Share = 0.25

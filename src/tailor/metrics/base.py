@@ -129,8 +129,8 @@ class Lists:
 
     @cached_property
     def n_positives(self) -> NDArray[np.int64]:
-        """Positives per user (U,), for matrices of ones: the values are summed."""
-        return np.asarray(self.positives.sum(axis=1), dtype=np.int64).ravel()
+        """Positives per user (U,), whatever their values."""
+        return np.diff(self.positives.indptr).astype(np.int64)
 
     @cached_property
     def n_listed(self) -> NDArray[np.int64]:

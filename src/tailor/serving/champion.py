@@ -31,6 +31,22 @@ def load_version(name: str, version: str) -> Recommender:
     return Recommender.load(Path(mlflow.artifacts.download_artifacts(f"{uri}/{logged[ARTIFACT]['path']}")))
 
 
+def load_uri(uri: str) -> Recommender:
+    """Load what a URI of the registry names: ``models:/name@alias`` or ``models:/name/version``.
+
+    Raises:
+        BadInputError: there is no such version, or it is no Tailor package.
+    """
+    name, _, alias = uri.removeprefix("models:/").partition("@")
+    try:
+        if alias:
+            return load_version(name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version))
+        name, _, version = name.partition("/")
+        return load_version(name, version)
+    except mlflow.exceptions.MlflowException as problem:
+        raise BadInputError(f"{uri} cannot be loaded: {problem.message}") from None
+
+
 @dataclass
 class Champion:
     """The recommender that an alias points at, with the items that were added to it.

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from tailor import __version__
+from tailor._version import __version__
 from tailor.errors import BadInputError
 from tailor.serving import answers
 from tailor.serving.answers import ListAnswer, RecommendBody

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from tailor import __version__
+from tailor._version import __version__
 from tailor.data.config import TextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary

@@ -9,7 +9,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import keep_items, order_matrix, split_matrix, trainable_items
+from tailor.data.interactions import empty_rows, keep_items, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, write_pieces
 from tailor.models.base import TrainSet
@@ -66,7 +66,7 @@ def order_histories(
     """
     reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
     ordered = c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random"
-    return reveal if ordered else sparse.csr_matrix(reveal.shape, dtype=np.float32), reveal
+    return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 
 def fit_teacher(
