@@ -155,6 +155,8 @@ def test_the_page_answers_in_a_browser(server, width, tmp_path):
     with opened(f"{server}/?q=wizard+dragon,+no+comedy", width) as page:
         html = page.html('data-path="query"', 'class="title"', "words: ")
         page.screenshot(shot)
+        sent = json.loads(page.evaluate("document.body.dataset.sent"))
+    assert sent == {"query": "wizard dragon, no comedy", "explain": True}  # no boost before somebody moves it
     assert 'data-path="query"' in html
     assert html.count('class="title"') == 20
     assert "words: " in html
