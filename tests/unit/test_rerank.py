@@ -53,7 +53,7 @@ class TestCaps(RerankerTests):
 
 
 def test_every_re_ranker_is_tested():
-    tested = {made.method for made in RerankerTests.__subclasses__() if made.__module__ == __name__}
+    tested = {made.method for made in (TestMMR, TestDPP, TestCalibrated, TestTail, TestCaps)}
     assert tested == set(registered_rerankers())
 
 
@@ -81,6 +81,46 @@ def test_a_re_ranker_of_someone_else_can_be_named_in_options_and_run(registry):
     assert items.tolist() == pool[:, ::-1][:, :3].tolist()
     assert parse(FrontierOptions, {"methods": ["worst_first"]}, "evaluation.frontier").methods == ["worst_first"]
     assert registered_rerankers()["worst_first"] == "Turn the pool around."
+
+
+class Broken(RerankerTests):
+    """A suite that must fail."""
+
+    method = "broken"
+
+
+def _at_random(method):
+    return np.random.default_rng().random(method.pool.items.shape)
+
+
+def _only_the_best(method):
+    return np.where(method.pool.relevance > 0.5, 1.0, -np.inf)
+
+
+@pytest.mark.parametrize(
+    ("gain", "check"),
+    [
+        (lambda m: -m.pool.relevance, "a_tiny_strength_changes_nothing_that_scores_tell_apart"),
+        (_at_random, "it_is_deterministic_and_leaves_its_input_alone"),
+        (_only_the_best, "lists_hold_items_of_the_pool_once_with_their_scores"),
+    ],
+)
+def test_the_suite_finds_broken_re_rankers(registry, gain, check):
+    made = type("Made", (Reranker,), {"gain": lambda self, step: gain(self)})
+    reranker("broken", summary="Broken.")(made)
+    arguments = (0, 0.3) if "once" in check else (0,)
+    with pytest.raises(AssertionError):
+        getattr(Broken(), f"test_{check}")(*arguments)
+
+
+def test_the_suite_finds_re_rankers_that_look_at_other_users(registry, monkeypatch):
+    class Crowd(Reranker):
+        def gain(self, step):  # noqa: ARG002
+            return self.pool.relevance * (1 if len(self.rows) > 2 else -1)
+
+    reranker("broken", summary="Broken.")(Crowd)
+    with pytest.raises(AssertionError):
+        Broken().test_neither_blocks_nor_the_order_of_users_matter(0, monkeypatch)
 
 
 def test_names_of_re_rankers_are_unique(registry):
