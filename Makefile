@@ -17,22 +17,19 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow clean
+.PHONY: help run test check lint format-check types bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow clean
 
-help:
-	@echo "make run    environment, data, the whole pipeline, a registered model   (ENV=ml1m, ENV=anime, ENV=test)"
-	@echo "make test   all tests        make check  ruff, types, import contracts"
-	@echo "make viz    kedro-viz        make serve  the champion and a page to try it on http://127.0.0.1:5071"
-	@echo "make serve-mlflow  the same model behind MLflow's scoring server"
-	@echo "make bench  speed of the core   make bench-lm  what tuning the LM is worth   make bench-lm-ablation  switch by switch"
-	@echo "make bench-quality  the hybrid against every baseline with the same budget (hours)   make bench-eval  metrics against RecTools"
-	@echo "make bench-protocols  MovieLens-1M under published protocols"
-	@echo "make bench-cf  the CF engine beside irspack, its growth, what the hybrid adds"
-	@echo "make bench-update  new interactions in a served model, beside a fit of everything"
-	@echo "make bench-rerank  tail re-ranking against LensKit's FA*IR, after make run   (ENV=...)"
-	@echo "make bench-serve  what words return, what a request costs in process and over HTTP, after make run"
-	@echo "make bench-ann  an approximate index beside the exact scan"
-	@echo "make clean  remove .venv and everything a run wrote"
+# Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
+DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+	@echo; echo "  ENV=ml1m, ENV=anime, ENV=test or a folder of conf/ of your own: make run ENV=test"
+	@echo; echo "  Pipelines of make run; one alone: $(BIN)/kedro run --pipelines=NAME"
+	@cd src/tailor/pipelines && for name in $(DEFAULT_PIPELINES); do $(ONE_LINE); done
+	@echo; echo "  On request"
+	@cd src/tailor/pipelines && for file in */pipeline.py; do name=$${file%/*}; \
+	  case " $(DEFAULT_PIPELINES) " in *" $$name "*) ;; *) $(ONE_LINE);; esac; done
+ONE_LINE = [ ! -f $$name/pipeline.py ] || sed -n '1s/^"""\([^"]*\).*/\1/p' $$name/pipeline.py | xargs -0 printf '  %-23s %s' $$name
 
 $(VENV)/requirements.lock: requirements.lock
 	@if cmp -s requirements.lock $@; then touch $@; else \
@@ -44,72 +41,82 @@ $(VENV)/requirements.lock: requirements.lock
 	  $(BIN)/python -m pip check && \
 	  cp requirements.lock $@; fi
 
-run: $(VENV)/requirements.lock
+run: $(VENV)/requirements.lock ## environment, data, the whole pipeline, a registered model
 	$(BIN)/kedro run $(KEDRO_ENV_FLAG)
 
-test: $(VENV)/requirements.lock
+test: $(VENV)/requirements.lock ## all tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/requirements.lock
+check: $(VENV)/requirements.lock ## ruff, format, types and import contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(VENV)/requirements.lock
+# What the hooks of .pre-commit-config.yaml call: parts of check.
+lint: $(VENV)/requirements.lock ## ruff alone
+	$(BIN)/ruff check .
+
+format-check: $(VENV)/requirements.lock ## the format alone
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/requirements.lock ## mypy alone
+	$(BIN)/mypy
+
+bench: $(VENV)/requirements.lock ## speed of the core against its peers
 	$(BIN)/python benchmarks/run.py
 
-bench-lm: $(VENV)/requirements.lock
+bench-lm: $(VENV)/requirements.lock ## what tuning the language model is worth, with intervals
 	$(BIN)/python benchmarks/lm.py
 
-bench-eval: $(VENV)/requirements.lock .venv-peers/built
+bench-eval: $(VENV)/requirements.lock .venv-peers/built ## metrics and re-ranking against RecTools: equal values, time, memory
 	$(BIN)/python benchmarks/evaluation.py
 
 # RecTools needs numpy < 2 and pandas < 3: it cannot live beside us.
 .venv-peers/built: benchmarks/requirements-peers.txt
 	$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
-bench-rerank: $(VENV)/requirements.lock .venv-lenskit/built
+bench-rerank: $(VENV)/requirements.lock .venv-lenskit/built ## tail re-ranking against LensKit's FA*IR, after make run ENV=...
 	$(BIN)/python benchmarks/rerankers.py $(ENV)
 
 .venv-lenskit/built: benchmarks/requirements-lenskit.txt
 	$(PYTHON) -m venv .venv-lenskit && .venv-lenskit/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
-bench-quality: $(VENV)/requirements.lock
+bench-quality: $(VENV)/requirements.lock ## the hybrid against every baseline with the same budget (hours)
 	$(BIN)/python benchmarks/quality.py
 
-bench-protocols: $(VENV)/requirements.lock
+bench-protocols: $(VENV)/requirements.lock ## MovieLens-1M under published protocols
 	$(BIN)/python benchmarks/protocols.py
 
-bench-cf: $(VENV)/requirements.lock
+bench-cf: $(VENV)/requirements.lock ## iALS beside irspack, its growth, what the hybrid adds
 	$(BIN)/python benchmarks/cf.py
 
-bench-update: $(VENV)/requirements.lock
+bench-update: $(VENV)/requirements.lock ## new interactions in a served model, beside a fit of everything
 	$(BIN)/python benchmarks/update.py
 
-bench-serve: $(VENV)/requirements.lock
+bench-serve: $(VENV)/requirements.lock ## what words return, what a request costs in process and over HTTP, after make run
 	$(BIN)/python benchmarks/serve.py
 
-bench-ann: .venv-ann/built
+bench-ann: .venv-ann/built ## an approximate index beside the exact scan
 	.venv-ann/bin/python benchmarks/ann.py
 
 .venv-ann/built: benchmarks/requirements-ann.txt
 	$(PYTHON) -m venv .venv-ann && .venv-ann/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
-bench-lm-ablation: $(VENV)/requirements.lock
+bench-lm-ablation: $(VENV)/requirements.lock ## what each switch of tuning is worth
 	$(BIN)/python benchmarks/lm_ablation.py
 
-viz: $(VENV)/requirements.lock
+viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
 
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
 STORE = MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
-serve: $(VENV)/requirements.lock
+serve: $(VENV)/requirements.lock ## the champion and a page to try it, on http://127.0.0.1:5071
 	$(STORE) $(BIN)/python -m tailor.serving.server --model $(MODEL)
 
 # MLflow's own scoring server; it finds uvicorn on the PATH.
-serve-mlflow: $(VENV)/requirements.lock
+serve-mlflow: $(VENV)/requirements.lock ## the same model behind MLflow's scoring server
 	$(STORE) PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
-clean:
+clean: ## remove .venv and everything a run wrote
 	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -17,7 +17,7 @@ from tailor import columns as c
 from tailor.data.interactions import bucket_items, category_matrix, pseudo_cold_items, trainable_items, warm_items
 from tailor.data.side_features import SideFeatures
 from tailor.data.text import unpack_pieces
-from tailor.lm.trainer import TrainingData
+from tailor.lm.training_data import TrainingData
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +44,7 @@ class Catalogue:
     @property
     def told(self) -> SideFeatures:
         """What is told of users and moments."""
-        return SideFeatures(**self.data["told"])
+        return SideFeatures(**self.data["side_features"])
 
     def matrix(self, split: str) -> sparse.csr_matrix:
         """One split."""
@@ -69,7 +69,7 @@ class Catalogue:
         """Items whose interactions the language model may learn from."""
         return trainable_items(self.items)
 
-    def lesson(self) -> TrainingData:
+    def training_data(self) -> TrainingData:
         """What the language model is tuned on."""
         teacher = self.data["teacher_factors"]
         return TrainingData(

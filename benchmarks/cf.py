@@ -37,7 +37,7 @@ PLOT = ROOT / "docs" / "images" / "cf_growth.svg"
 def holdout(env: str) -> tuple[Holdout, np.ndarray, dict[str, Any]]:
     """Return the validation side of a catalogue, the frozen embeddings, and the parameters."""
     d = prepare(env, 0)
-    vectors = embed(d, None, lm_options(d, {"peft": {"method": "frozen"}}))
+    vectors = embed(d, None, lm_options(d, {"peft": {"peft_type": "FROZEN"}}))
     return (
         Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, 0, d.matrix("order"), told=d.told),
         vectors,

@@ -19,14 +19,14 @@ from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import keep_items
 from tailor.files import write_aside
+from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.ials import IALS
-from tailor.models.ials import IALSConfig
-from tailor.options import LMOptions
+from tailor.options import IALSOptions
 from tailor.topk import EXCLUDED, top_k
 
 K = 20
@@ -62,7 +62,7 @@ def embeddings(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions
 def tuned(catalogue: Catalogue, options: LMOptions) -> tuple[Adapter, dict[str, Any]]:
     """Tune an adapter; return it and what is worth telling of the training."""
     started = datetime.now(UTC)
-    adapter, history = tune(catalogue.lesson(), options, catalogue.seed)
+    adapter, history = tune(catalogue.training_data(), options, catalogue.seed)
     return adapter, {
         "pseudo_cold_a": [round(row["cold_ndcg"], 4) for row in history],
         "epoch": adapter.provenance["epoch"],
@@ -79,7 +79,7 @@ def parameters(options: LMOptions) -> int:
 def fit(catalogue: Catalogue, vectors: Vectors, trainable: Mask, settings: dict[str, Any]) -> tuple[IALS, NDArray[Any]]:
     """Fit text-prior iALS on train rows of the items ``trainable``; return it and every user's factor."""
     train = keep_items(catalogue.matrix(c.TRAIN), trainable)
-    engine = IALS(parse(IALSConfig, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
+    engine = IALS(parse(IALSOptions, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
     return engine, engine.fold_in(train)
 
 

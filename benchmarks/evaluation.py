@@ -11,6 +11,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,11 +21,11 @@ import pandas as pd
 from cold_start import about, write
 from scipy import sparse
 
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation.measure import popularity_metadata
 from tailor.evaluation.ranking import to_lists
-from tailor.metrics.accuracy import average_precision, hits, ndcg, recall, reciprocal_rank
-from tailor.metrics.exposure import exposure
-from tailor.options import RerankOptions
-from tailor.rerank.base import ItemFacts, rerank
+from tailor.metrics import Lists, find_metric
+from tailor.rerank import RerankOptions, rerank
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "eval.json"
@@ -65,11 +66,17 @@ def ours(lists: pd.DataFrame, positives: sparse.csr_matrix, n_train: np.ndarray)
 
 def figures(top: np.ndarray, positives: sparse.csr_matrix, n_train: np.ndarray, n_users: int) -> dict[str, float]:
     """Compute the seven figures from lists (U, k)."""
-    hit, n = hits(top, positives), np.diff(positives.indptr)
-    shown = exposure(top, n_train, n_train < 5, np.ones(len(n_train), bool), n_users)
-    accuracy = {"ndcg": ndcg, "recall": recall, "map": average_precision, "mrr": reciprocal_rank}
-    values = {name: float(np.nanmean(metric(hit, n, K))) for name, metric in accuracy.items()}
-    return values | {"coverage": shown["catalog_coverage"], "novelty": shown["novelty"], "arp": shown["arp"]}
+    lists = Lists.build(top, described(n_train, n_train < 5), positives=positives, n_train_users=n_users)
+    names = {name: name for name in ("ndcg", "recall", "map", "mrr", "novelty", "arp")} | {
+        "coverage": "catalog_coverage"
+    }
+    return {title: float(np.nanmean(find_metric(name).values(lists))) for title, name in names.items()}
+
+
+def described(n_train: np.ndarray, tail: np.ndarray) -> ItemMetadata:
+    """Return items that are known by their popularity alone."""
+    bucket = np.where(tail, "tail", "head")
+    return popularity_metadata(pd.DataFrame({"item_id": np.arange(len(n_train)), "n_train": n_train, "bucket": bucket}))
 
 
 def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
@@ -143,8 +150,10 @@ def reranking() -> dict[str, float]:
     rng = np.random.default_rng(SEED)
     vectors = rng.normal(size=(N_ITEMS, 384)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    categories = sparse.csr_matrix((rng.random((N_ITEMS, 40)) < 0.07).astype(np.float32))
-    facts = ItemFacts(vectors, categories, rng.random(N_ITEMS) < 0.8)
+    member = rng.random((N_ITEMS, 40)) < 0.07
+    bare = described(np.ones(N_ITEMS, np.int64), rng.random(N_ITEMS) < 0.8).with_arrays(vectors=vectors)
+    names = [json.dumps([f"c{i}" for i in np.flatnonzero(row)]) for row in member]
+    metadata = replace(bare, table=bare.table.assign(categories=names))
     pool = draw(rng, N_USERS, N_ITEMS, 200)
     scores = -np.sort(-rng.normal(size=pool.shape).astype(np.float32), axis=1)
     history = matrix(draw(rng, N_USERS, N_ITEMS, 50), N_ITEMS)
@@ -152,7 +161,7 @@ def reranking() -> dict[str, float]:
     for method in ("mmr", "dpp", "calibrated", "tail", "caps"):
         options = RerankOptions(method=method, strength=0.3)
         started = time.perf_counter()
-        rerank(pool, scores, history, facts, options, K)
+        rerank(pool, scores, history, metadata, options, K)
         found[method] = time.perf_counter() - started
     return found
 

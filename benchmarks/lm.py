@@ -17,18 +17,15 @@ from lm_speed import encoding, training
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.lm.embeddings import fit_user_tower
-from tailor.lm.encoder import load_base, tokenise
-from tailor.lm.peft import Adapter, attach
 from tailor.metrics.significance import paired_bootstrap
 
 RESULT = ROOT / "benchmarks" / "results" / "lm.json"
 PLAN = {"base": (0, 1, 2), "anime": (0, 1), "ml1m": (0, 1)}
 NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m"}
 ARMS: dict[str, dict[str, Any]] = {
-    "frozen": {"peft": {"method": "frozen"}},
+    "frozen": {"peft": {"peft_type": "FROZEN"}},
     "lora": {},
-    "full": {"peft": {"method": "full"}, "learning_rate": 5e-5, "masked_lm": {"learning_rate": 5e-5}},
+    "full": {"peft": {"peft_type": "FULL"}, "learning_rate": 5e-5, "masked_lm": {"learning_rate": 5e-5}},
 }
 RIDGES, REGULARIZATIONS = (5.0, 0.3, 1.0, 30.0), (0.003, 0.01, 0.03)
 ENGINE = ("alpha", "regularization", "lambda_item_feature")
@@ -72,33 +69,16 @@ def look_at_test(catalogue: Catalogue, vectors: np.ndarray, settings: dict[str, 
     }
 
 
-def arm(catalogue: Catalogue, changes: dict[str, Any]) -> tuple[Values, dict[str, Any], Adapter | None]:
+def arm(catalogue: Catalogue, changes: dict[str, Any]) -> tuple[Values, dict[str, Any]]:
     """Tune, choose, look."""
     options = lm_options(catalogue, changes)
-    adapter, told = (None, {}) if options.peft.method == "frozen" else tuned(catalogue, options)
+    adapter, details = (None, {}) if options.peft.peft_type == "FROZEN" else tuned(catalogue, options)
     vectors = embed(catalogue, adapter, options)
     settings = choose(catalogue, vectors)
     values = look_at_test(catalogue, vectors, settings)
     means = {name: round(float(np.nanmean(v)), 4) for name, v in values.items()}
-    print(f"{catalogue.env} seed {catalogue.seed} {options.peft.method:8s} {means} {settings} {told}", flush=True)
-    return values, {"ndcg": means, "chosen": settings} | told, adapter
-
-
-def strangers(catalogue: Catalogue, adapter: Adapter) -> dict[str, Any]:
-    """Rank warm items for new users of whom nothing but the profile is known: user tower against popularity."""
-    options = lm_options(catalogue, {})
-    text, teacher = catalogue.data["user_text"], catalogue.data["teacher_factors"]
-    texts = {name: tokenise(text[name].tolist(), options.encoder) for name in ("stranger", "known")}
-    ids, trainable = catalogue.users[c.USER].to_numpy(dtype=object), np.asarray(catalogue.users[c.N_TRAIN] > 0)
-    encoder = attach(load_base(options.encoder), adapter, options.encoder)
-    tower = fit_user_tower(encoder, texts, ids, teacher["user_factors"], trainable, options, {})
-    truth = sparse.csr_matrix(catalogue.matrix(c.NEW_USER) > 0, dtype=np.float32)
-    factors, counts = tower.factors(tower.profiles.vectors), catalogue.items[[c.N_TRAIN]].to_numpy(dtype=np.float64)
-    profile = per_user(catalogue, teacher["item_factors"], factors, catalogue.warm, truth)
-    popular = per_user(catalogue, counts, np.ones((len(ids), 1)), catalogue.warm, truth)
-    return {"tower": float(np.nanmean(profile)), "popular": float(np.nanmean(popular))} | asdict(
-        paired_bootstrap(profile, popular)
-    )
+    print(f"{catalogue.env} seed {catalogue.seed} {options.peft.peft_type:8s} {means} {settings} {details}", flush=True)
+    return values, {"ndcg": means, "chosen": settings} | details
 
 
 def shuffled(catalogue: Catalogue) -> Catalogue:
@@ -124,11 +104,9 @@ def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     for seed in seeds:
         catalogue = prepare(env, seed)
         for name, changes in ARMS.items():
-            found, told, adapter = arm(catalogue, changes)
-            values[name].append(found)
-            rows.append({"arm": name, "seed": seed} | told)
-            if env == "base" and name == "lora" and adapter is not None:
-                extra.setdefault("strangers", {})[str(seed)] = strangers(catalogue, adapter)
+            ndcg, row = arm(catalogue, changes)
+            values[name].append(ndcg)
+            rows.append({"arm": name, "seed": seed} | row)
         if env == "base" and seed == 0:
             control = {name: arm(shuffled(catalogue), ARMS[name])[0] for name in ("frozen", "lora")}
             extra["shuffled_texts"] = {

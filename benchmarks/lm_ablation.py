@@ -27,7 +27,7 @@ REFERENCE: dict[str, Any] = {
     "masked_lm": {"epochs": 0},
 }
 SWITCHES: dict[str, dict[str, Any]] = {
-    "frozen": {"peft": {"method": "frozen"}, "epochs": 1},
+    "frozen": {"peft": {"peft_type": "FROZEN"}, "epochs": 1},
     "reference: lora": {},
     "no weight average": {"ema": 0.0},
     "learning rate 5e-4": {"learning_rate": 5e-4},
@@ -37,7 +37,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "adversarial 0.1 (FGM)": {"augmentation": {"adversarial": 0.1}},
     "popularity balance 0.5": {"augmentation": {"popularity_balance": 0.5}},
     "label smoothing 0.1": {"objective": {"label_smoothing": 0.1}},
-    "adapter dropout 0.2": {"peft": {"dropout": 0.2}},
+    "adapter dropout 0.2": {"peft": {"lora_dropout": 0.2}},
     "weight decay 0.1": {"weight_decay": 0.1},
     "item weight power 1": {"objective": {"item_weight_power": 1.0}},
     "whitening (zca)": {"whitening": "zca"},
@@ -45,13 +45,13 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "multitask: + contrastive": {"objective": {"name": "multitask", "contrastive_weight": 3.0, "category_weight": 0.0}},
     "multitask: + categories": {"objective": {"name": "multitask", "contrastive_weight": 0.0, "category_weight": 3.0}},
     "contrastive alone": {"objective": {"name": "contrastive"}},
-    "rank 16": {"peft": {"r": 16, "alpha": 32}},
-    "dora": {"peft": {"method": "dora"}},
-    "adalora": {"peft": {"method": "adalora"}},
-    "ia3": {"peft": {"method": "ia3"}, "learning_rate": 5e-3},
-    "prompt": {"peft": {"method": "prompt"}, "learning_rate": 5e-3},
-    "prefix": {"peft": {"method": "prefix"}, "learning_rate": 5e-3},
-    "full": {"peft": {"method": "full"}, "learning_rate": 5e-5},
+    "rank 16": {"peft": {"r": 16, "lora_alpha": 32}},
+    "dora": {"peft": {"use_dora": True}},
+    "adalora": {"peft": {"peft_type": "ADALORA"}},
+    "ia3": {"peft": {"peft_type": "IA3"}, "learning_rate": 5e-3},
+    "prompt": {"peft": {"peft_type": "PROMPT_TUNING"}, "learning_rate": 5e-3},
+    "prefix": {"peft": {"peft_type": "PREFIX_TUNING"}, "learning_rate": 5e-3},
+    "full": {"peft": {"peft_type": "FULL"}, "learning_rate": 5e-5},
 }
 
 

@@ -75,9 +75,9 @@ def training() -> dict[str, Any]:
     """
     catalogue = prepare("base", 0)
     options = lm_options(catalogue, {"epochs": 2, "augmentation": {}})
-    tuning = Tuning(catalogue.lesson(), options, 0)
+    tuning = Tuning(catalogue.training_data(), options, 0)
     n = len(tuning.rows)
-    mine, _ = _seconds(tuning.epoch)
+    mine, _ = _seconds(tuning.run_epoch)
     ours = n / mine
     texts = catalogue.data["item_text"][c.TEXT].tolist()
     tokenizer = AutoTokenizer.from_pretrained(model_path(options.encoder.base_model))
@@ -123,10 +123,10 @@ def training() -> dict[str, Any]:
 def compilation() -> dict[str, Any]:
     """Tune LoRA for two epochs under ``torch.compile``: what compiling costs, and what the second epoch gains."""
     catalogue = prepare("base", 0)
-    tuning = Tuning(catalogue.lesson(), lm_options(catalogue, {"epochs": 2}), 0)
+    tuning = Tuning(catalogue.training_data(), lm_options(catalogue, {"epochs": 2}), 0)
     tuning.model.encoder = torch.compile(tuning.model.encoder, dynamic=True)  # type: ignore[assignment]
-    first, _ = _seconds(tuning.epoch)
-    second, _ = _seconds(tuning.epoch)
+    first, _ = _seconds(tuning.run_epoch)
+    second, _ = _seconds(tuning.run_epoch)
     return {"first_epoch_seconds": first, "items_per_second": len(tuning.rows) / second}
 
 

@@ -27,6 +27,7 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import first_of_each_row, keep_items
+from tailor.evaluation.measure import popularity_metadata
 from tailor.hybrid import selection
 from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, only
 from tailor.hybrid.holdout import MIXED_COLD, Holdout
@@ -36,7 +37,8 @@ from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
 from tailor.lm.whitening import Whitening
 from tailor.metrics.accuracy import hits, ndcg
-from tailor.metrics.exposure import exposure
+from tailor.metrics.base import Lists
+from tailor.metrics.exposure import catalog_coverage, tail_coverage
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Engine
 from tailor.models.listing import recommend
@@ -81,7 +83,7 @@ class Trial:
     @cached_property
     def vectors(self) -> dict[str, np.ndarray]:
         """Embeddings (n_items, m), frozen and tuned."""
-        frozen = embed(self.catalogue, None, lm_options(self.catalogue, {"peft": {"method": "frozen"}}))
+        frozen = embed(self.catalogue, None, lm_options(self.catalogue, {"peft": {"peft_type": "FROZEN"}}))
         return {"frozen": frozen, "lora": self._lora.vectors}
 
     @cached_property
@@ -206,9 +208,8 @@ def look(trial: Trial, engine: Any, k: int = K) -> tuple[Values, dict[str, float
     for name, (lists, mask) in wanted.items():
         truth = keep_items(counted[users], mask)
         values[name] = spread(ndcg(hits(found[lists][0], truth), np.diff(truth.indptr), k), users, len(d.users))
-    n_train = d.items[c.N_TRAIN].to_numpy()
-    shown = exposure(found[c.WARM][0], n_train, tail, ~cold, int((n_train > 0).sum()))
-    return values, {"coverage": shown["catalog_coverage"], "tail_coverage": shown["tail_coverage"]}
+    warm = Lists.build(found[c.WARM][0], popularity_metadata(d.items), candidates=~cold)
+    return values, {"coverage": catalog_coverage(warm), "tail_coverage": tail_coverage(warm)}
 
 
 def newcomers(trial: Trial, engine: Scorer) -> Values:

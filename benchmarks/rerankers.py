@@ -18,17 +18,18 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tailor.config import parse
-from tailor.evaluation.trade_off import Pool, measure
-from tailor.options import EvaluationOptions, RerankOptions
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation.trade_off import CandidatePool, measure
+from tailor.options import EvaluationOptions
 from tailor.pipelines.evaluation.frontiers import candidates, describe_items
 from tailor.pipelines.evaluation.nodes import build_test_positives, build_test_protocol
-from tailor.rerank.base import ItemFacts, rerank
+from tailor.rerank import RerankOptions, rerank
 
 PEER = ROOT / ".venv-lenskit" / "bin" / "python"
 SHARES, STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
-def finished_run(env: str) -> tuple[Pool, ItemFacts, int, int]:
+def finished_run(env: str) -> tuple[CandidatePool, ItemMetadata, int, int]:
     """Return the pools of a run's test users, what items are, k and the seed."""
     bootstrap_project(ROOT)
     with KedroSession.create(project_path=ROOT, env=None if env == "base" else env) as session:
@@ -40,12 +41,13 @@ def finished_run(env: str) -> tuple[Pool, ItemFacts, int, int]:
             items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused"))
         )
         truth = build_test_positives(load("test_matrix"), load("cold_matrix"))
-        facts = describe_items(items, load("item_embeddings_frozen"), load("item_categories"))
+        texts = (load("item_text"), load("item_categories"))
+        metadata = describe_items(items, *texts, load("item_embeddings_frozen"))
         pool = candidates(load(f"{o.registered}_model"), protocol, truth, users, items, o, seed)
-    return pool, facts, max(o.k), seed
+    return pool, metadata, max(o.k), seed
 
 
-def fair(pool: Pool, tail: np.ndarray, k: int) -> dict[float, np.ndarray]:
+def fair(pool: CandidatePool, tail: np.ndarray, k: int) -> dict[float, np.ndarray]:
     """Return LensKit's lists by target share of tail items."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "pools.npz", pools=pool.items, tail=tail, shares=np.array(SHARES))
@@ -65,15 +67,15 @@ def at_equal_tail(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
 
 def compare(env: str) -> tuple[dict[str, float], dict[str, Any], int]:
     """Return headline figures, both frontiers, and the seed."""
-    pool, facts, k, seed = finished_run(env)
+    pool, metadata, k, seed = finished_run(env)
     rows = []
     for strength in (0.0, *STRENGTHS):
         setting = RerankOptions(method="tail", strength=strength)
-        lists, _ = rerank(pool.items, pool.scores, pool.history, facts, setting, k)
-        rows.append({"strength": strength} | measure(lists, pool, facts, k))
+        lists, _ = rerank(pool.items, pool.scores, pool.history, metadata, setting, k)
+        rows.append({"strength": strength} | measure(lists, pool, metadata))
     ours = pd.DataFrame(rows)
     theirs = pd.DataFrame(
-        [{"strength": share} | measure(lists, pool, facts, k) for share, lists in fair(pool, facts.tail, k).items()]
+        [{"strength": share} | measure(lists, pool, metadata) for share, lists in fair(pool, metadata.tail, k).items()]
     )
     matched = at_equal_tail(ours, theirs)
     print(f"{env}\n{ours.round(4).to_string()}\n{theirs.round(4).to_string()}\n{matched.round(4).to_string()}")

@@ -22,8 +22,9 @@ import torch
 from catalogues import ROOT
 from hypothesis import HealthCheck, Phase, given, settings
 
+from tailor.serving.answers import RecommendBody, recommend
 from tailor.serving.champion import Champion, open_champion
-from tailor.serving.http import RecommendBody, _recommend, create_app
+from tailor.serving.http import create_app
 from tailor.serving.recommender import Recommender
 
 RATE, SECONDS = 50, 60
@@ -59,7 +60,7 @@ def in_process(champion: Champion, asked: list[dict[str, Any]]) -> dict[str, flo
     seconds = []
     for body in asked:
         started = time.perf_counter()
-        _recommend(champion, RecommendBody(**body))
+        recommend(champion.current(), RecommendBody(**body))
         seconds.append(time.perf_counter() - started)
     return percentiles("http_in_process", seconds)
 
@@ -136,7 +137,7 @@ def memory(champion: Champion, served: Recommender) -> dict[str, float]:
     drawn, resident = bodies(served, 5000), []
     asked = [body for at, body in enumerate(drawn) if "query" not in body or at % 25 == 2]
     for at in range(FLAT):
-        _recommend(champion, RecommendBody(**asked[at % len(asked)]))
+        recommend(champion.current(), RecommendBody(**asked[at % len(asked)]))
         if at + 1 in (FLAT // 10, FLAT):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             resident.append(pages * resource.getpagesize() / 2**20)
@@ -147,7 +148,7 @@ def fuzz(champion: Champion) -> dict[str, float]:
     """Send requests made from the OpenAPI description, valid and not; count 5xx and answers that name a user."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(champion))
     operations = [found.ok() for found in schema.get_all_operations()]
-    users = [f'"{user}"' for user in champion.current().user_ids]
+    users = [f'"{user}"' for user in champion.model.user_ids]
     told = {"fuzz_requests": 0.0, "fuzz_5xx": 0.0, "fuzz_leaks": 0.0}
     for operation in operations:
 
@@ -174,8 +175,8 @@ def figures() -> dict[str, float]:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         champion = open_champion("tailor", "champion", Path(folder) / "items.json")
-        served = champion.current()
-        _recommend(champion, RecommendBody(query="warm up"))
+        served = champion.model
+        recommend(champion.current(), RecommendBody(query="warm up"))
         told = in_process(champion, bodies(served, 1000)) | behind_fastapi(served, Path(folder) / "served.json")
         told["http_p99_over_in_process_ms"] = told["http_p99_ms"] - told["http_in_process_p99_ms"]
         told |= behind_mlflow(served) | memory(champion, served) | fuzz(champion)

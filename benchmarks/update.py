@@ -46,7 +46,7 @@ def main() -> None:
     """Measure and write."""
     logging.disable(logging.INFO)
     d = prepare("ml1m", SEED, data_processing=PROTOCOLS["by_date"])
-    features = embed(d, None, lm_options(d, {"peft": {"method": "frozen"}}))
+    features = embed(d, None, lm_options(d, {"peft": {"peft_type": "FROZEN"}}))
     h = Holdout.build(d.matrix(c.TRAIN), d.matrix(c.VALIDATION), d.items, SEED, d.matrix("order"), told=d.told)
     o = parse(HybridOptions, d.params["hybrid_cf"], "hybrid_cf")
     scorer, _ = selection.fit_hybrid(h, features, o.trials["hybrid"][0], o, SEED)

@@ -1,6 +1,6 @@
 """What every option of Tailor is made of: frozen pydantic models that refuse keys they do not have."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,11 @@ class Options(BaseModel):
     """Base of all options: immutable, and a key that does not exist is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """Keys of an earlier version, and what they are called now, beside this model's other keys."""
+    retired: ClassVar[dict[str, str]] = {}
+    """Keys of an earlier version that have no successor: a sentence that goes on after "Parameter '<key>'"."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -40,5 +45,9 @@ def _describe(model: type[Options], error: Any, where: str) -> str:
     parent: Any = model
     for part in path[:-1]:
         parent = parent.model_fields[part].annotation
+    if path[-1] in parent.renamed:
+        return f"Parameter '{name}' is called '{'.'.join([*name.split('.')[:-1], parent.renamed[path[-1]]])}' now."
+    if path[-1] in parent.retired:
+        return f"Parameter '{name}' {parent.retired[path[-1]]}"
     known = sorted(parent.model_fields)
     return f"Parameter '{name}' does not exist.{did_you_mean(path[-1], known)} Known here: {', '.join(known)}."

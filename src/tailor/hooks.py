@@ -15,6 +15,8 @@ from rich.table import Table
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.options import ProjectOptions
+from tailor.plugins import load_plugins
+from tailor.serving.scenario import read_scenarios
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.
@@ -23,6 +25,8 @@ _EXPORTED = "TAILOR_EXPORTED_TRACKING_URI"
 
 class ProjectHooks:
     """Environment, parameters and inputs are checked before the first node; the summary is printed after the last."""
+
+    _tuned = ""
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
@@ -42,12 +46,14 @@ class ProjectHooks:
                 f"Known: {', '.join(known)}. For an own catalogue, copy conf/anime."
             )
         (conf / "local").mkdir(exist_ok=True)
-        parse(ProjectOptions, context.params, "")
+        load_plugins(context.params.get("plugins", []))
+        read_scenarios(parse(ProjectOptions, context.params, "").evaluation.scenarios)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         exported = os.environ.pop(_EXPORTED, None)
         if exported and os.environ.get(_TRACKING_URI) == exported:
             del os.environ[_TRACKING_URI]
         given = os.environ.get(_TRACKING_URI)
+        self._tuned = _tuned_options(context)
         result = yield
         if not given and _TRACKING_URI in os.environ:
             os.environ[_EXPORTED] = os.environ[_TRACKING_URI]
@@ -55,7 +61,7 @@ class ProjectHooks:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse to start when an input of the pipelines to run does not exist.
+        """Refuse to start when an input of the pipelines to run does not exist; say which tuned options are in force.
 
         Raises:
             BadInputError: naming each missing file and what makes it.
@@ -63,13 +69,14 @@ class ProjectHooks:
         missing = [
             f"  {name}: {_path(catalog, name)}"
             for name in sorted(pipeline.inputs())
-            if not name.startswith("params:") and _path(catalog, name) and not catalog.exists(name)
+            if _path(catalog, name) and not catalog.exists(name)
         ]
         if missing:
             raise BadInputError(
                 "Inputs that do not exist:\n" + "\n".join(missing) + "\nRaw files: put them there (docs/catalogue.md). "
                 "Anything else: run the pipeline that makes it first, or `kedro run` for all."
             )
+        Console().print(self._tuned, markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -89,11 +96,29 @@ class ProjectHooks:
                 console.print(f"  {model['decision']}: {reason}", markup=False)
 
 
+def _tuned_options(context: KedroContext) -> str:
+    """Say which file of tuned options is in force, and how to undo it."""
+    loader: Any = context.config_loader
+    file = Path(loader.conf_source) / (context.env or loader.default_run_env) / "parameters_tuned.yml"
+    if not file.is_file():
+        return "Tuned options: none; every model's option sets in hybrid_cf.trials are tried."
+    tuned = context.params["tuned"]
+    models = [*tuned["baselines"], *(name for name, options in tuned.items() if name != "baselines" and options)]
+    return (
+        f"Tuned options: {_relative(file)} is in force for {', '.join(models) or 'no model'}. "
+        "Delete the file to try hybrid_cf.trials again."
+    )
+
+
 def _path(catalog: DataCatalog, name: str) -> str | None:
     """Return the file of a dataset, None for what is no file (the model registry, an absent table)."""
-    path = Path(str(getattr(catalog.get(name), "_filepath", ".")))
-    if path == Path():
-        return None
+    if name == "parameters" or name.startswith("params:"):
+        return None if name in catalog.keys() else "no such parameter"  # noqa: SIM118  (patterns match any name)
+    path = catalog.config_resolver.resolve_pattern(name).get("filepath")
+    return None if path is None else path if "://" in path else _relative(Path(path))
+
+
+def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

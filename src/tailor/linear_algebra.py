@@ -1,4 +1,4 @@
-"""Symmetric positive definite systems: the one place where they are inverted and solved."""
+"""Symmetric positive definite systems, and the ridge regression that the whole project solves in one way."""
 
 from typing import Any
 
@@ -8,15 +8,17 @@ from scipy import linalg
 
 from tailor.errors import BadInputError
 
+Matrix = NDArray[np.float64]
 
-def plus_diagonal(matrix: NDArray[np.float64], diagonal: NDArray[np.float64] | float) -> NDArray[np.float64]:
+
+def plus_diagonal(matrix: Matrix, diagonal: Matrix | float) -> Matrix:
     """Return a copy of ``matrix`` (n, n) with ``diagonal`` (n,), or a number, added."""
     out = matrix.copy()
     np.einsum("ii->i", out)[:] += diagonal
     return out
 
 
-def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def inverse_spd(matrix: Matrix) -> Matrix:
     """Invert a symmetric positive definite matrix (n, n) by Cholesky, in place where LAPACK can.
 
     Raises:
@@ -30,33 +32,38 @@ def inverse_spd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-def solve_spd(gram: NDArray[Any], regularization: float, target: NDArray[Any]) -> NDArray[np.float64]:
-    """Return (G + λI)⁻¹ T (n, k), by Cholesky.
-
-    Args:
-        gram: G, symmetric and positive semi-definite (n, n).
-        regularization: λ, above 0 unless G is positive definite.
-        target: T (n, k).
+def solve_spd(matrix: Matrix, right: NDArray[Any]) -> Matrix:
+    """Solve ``matrix`` Z = ``right`` for Z (n, d) by Cholesky; ``matrix`` (n, n) is symmetric positive definite.
 
     Raises:
-        BadInputError: G + λI is not positive definite.
+        BadInputError: the matrix is not positive definite.
     """
-    _, solution, info = linalg.lapack.dposv(plus_diagonal(np.asarray(gram, np.float64), regularization), target)
-    if info:
-        raise BadInputError(f"A Gram matrix is not positive definite (LAPACK posv {info}); raise the regularization")
-    return np.asarray(solution)
+    try:
+        return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, lower=True), right))
+    except linalg.LinAlgError as exc:
+        raise BadInputError(f"A Gram matrix is not positive definite ({exc}); raise the regularization") from None
 
 
-def ridge(
-    X: NDArray[Any], Y: NDArray[Any], regularization: float, weights: NDArray[Any] | None = None
-) -> NDArray[np.float64]:
-    """Return (XᵀDX + λI)⁻¹ XᵀDY (p, k), D = diag(weights): weighted ridge regression of Y (n, k) on X (n, p).
+def ridge(X: NDArray[Any], Y: NDArray[Any], regularization: float, weights: NDArray[Any] | None = None) -> Matrix:
+    """Fit Y ≈ X W by ridge regression: W = (XᵀDX + λI)⁻¹ XᵀDY (Hoerl & Kennard 1970), in double precision.
 
-    Hoerl & Kennard 1970, "Ridge regression: biased estimation for nonorthogonal problems", eq. 2.1.
+    Args:
+        X: inputs (n, m); append a column of ones for a bias, which is then regularized like the rest.
+        Y: targets (n, d).
+        regularization: λ > 0, in the units of XᵀDX.
+        weights: the diagonal of D (n,), one weight per row; None weighs all rows 1.
+
+    Returns:
+        W (m, d).
+
+    Raises:
+        BadInputError: XᵀDX + λI is not positive definite.
 
     Example:
-        >>> ridge(np.eye(2), np.array([[2.0], [4.0]]), 1.0).ravel()
-        array([1., 2.])
+        >>> X, Y = np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]])
+        >>> ridge(X, Y, regularization=5.0)  # 10 / (5 + 5)
+        array([[1.]])
     """
+    X = np.asarray(X, dtype=np.float64)
     weighted = X if weights is None else X * weights[:, None]
-    return solve_spd(weighted.T @ X, regularization, weighted.T @ Y)
+    return solve_spd(plus_diagonal(weighted.T @ X, regularization), weighted.T @ Y)

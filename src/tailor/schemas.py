@@ -64,14 +64,6 @@ class ItemCategories(pa.DataFrameModel):
     category: Series[str]
 
 
-class UserText(pa.DataFrameModel):
-    """Profile texts, in the order of the users: without and with the train history."""
-
-    user_id: Series[str] = pa.Field(unique=True)
-    stranger: Series[str]
-    known: Series[str]
-
-
 class Recommendations(pa.DataFrameModel):
     """The lists the metrics are computed from."""
 

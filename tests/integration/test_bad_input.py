@@ -91,7 +91,12 @@ def test_bad_files(project, monkeypatch, interactions, items, words):
 
 def test_a_csv_catalogue_needs_no_code(project, monkeypatch):
     write_catalogue(project, "user_id,item_id\n1,1\n1,2\n2,1\n2,\n2,9\n", ITEMS)
-    run_here(project, monkeypatch, env="anime", to_nodes=["write_item_texts", "summarise_data"])
+    run_here(
+        project,
+        monkeypatch,
+        env="anime",
+        to_nodes=["feature_engineering.write_item_texts", "data_processing.summarise_data"],
+    )
     texts = pd.read_parquet(project / "data/anime/04_feature/item_text.parquet")["text"].tolist()
     assert texts == ["A. Drama. TV. 12 episodes", "B. Movie"]
     dropped = pd.read_parquet(project / "data/anime/08_reporting/data_quality.parquet")

@@ -24,23 +24,23 @@ TEST_ROWS = {
     "raw_interactions",
 }
 MAY_SEE_THEM = {
-    "clean",
-    "split",
-    "summarise_data",
-    "fingerprint",
-    "build_matrices",
-    "order_histories",
-    "encode_side_features",
-    "keep_train",
-    "build_test_positives",
-    "measure_known_users",
-    "measure_beyond_accuracy",
-    "compare_models",
-    "frontier_on_test",
-    "compare_with_champion",
-    "measure_clicks",
-    "measure_ratings",
-    "measure_variants",
+    "data_processing.clean",
+    "data_processing.split",
+    "data_processing.summarise_data",
+    "data_processing.fingerprint",
+    "feature_engineering.build_matrices",
+    "feature_engineering.order_histories",
+    "feature_engineering.encode_side_features",
+    "feature_engineering.keep_train",
+    "evaluation.build_test_positives",
+    "evaluation.measure_known_users",
+    "evaluation.measure_beyond_accuracy",
+    "evaluation.compare_models",
+    "evaluation.measure_clicks",
+    "evaluation.measure_ratings",
+    "reranking.trace_on_test",
+    "promotion.compare_with_champion",
+    "ablation.measure_variants",
 }
 
 
@@ -84,6 +84,7 @@ def test_dirt_is_counted_and_printed(finished):
     }
     assert "item_id not in the items table" in finished.output
     assert "Registered tailor-test version 1 as champion" in finished.output
+    assert "Tuned options: none; every model's option sets in hybrid_cf.trials are tried." in finished.output
 
 
 def test_click_probabilities_are_calibrated(finished):
@@ -195,10 +196,12 @@ def test_no_choosing_or_fitting_node_sees_test_rows():
 
     configure_project("tailor")
     nodes = [node for pipeline in pipelines.values() for node in pipeline.nodes]
-    assert {"tune_lora", "merge_encoder", "select_baselines"} <= {node.name for node in nodes}
+    names = {node.name for node in nodes}
+    assert {"tuning.tune_lora", "export.merge_encoder", "hybrid_cf.select_baselines"} <= names
+    assert names >= MAY_SEE_THEM
     sees = {node.name for node in nodes if TEST_ROWS & set(node.inputs)}
     assert sees <= MAY_SEE_THEM, f"{sees - MAY_SEE_THEM} read test rows"
-    assert "measure_known_users" in sees
+    assert "evaluation.measure_known_users" in sees
 
 
 def test_what_the_language_model_leaves_behind(finished):
@@ -254,7 +257,9 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     trials = pd.read_parquet(project / "data/test/08_reporting/tuning_trials.parquet")
     assert trials.groupby("model")["number"].count().unique().tolist() == [3]
     assert trials.groupby("model")["chosen"].sum().unique().tolist() == [1]
-    run_here(project, monkeypatch, pipeline_names=["hybrid_cf"])
+    told = kedro(project, "run", "--env=test", "--pipelines=hybrid_cf").stdout
+    assert "Tuned options: conf/test/parameters_tuned.yml is in force for item_knn, " in told
+    assert "Delete the file to try hybrid_cf.trials again." in told
     chosen = json.loads((project / "data/test/06_models/hybrid_lora_choice.json").read_text())
     assert chosen == tuned["hybrid_lora"]
     assert (
@@ -287,12 +292,40 @@ def test_each_pipeline_runs_alone_and_twice_gives_the_same(finished, tmp_path, m
     project = make_project(tmp_path / "p")
     shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db"))
     kedro(project, "run", "--env=test", "--pipelines=lm_finetuning")
-    for name in ("data_processing", "feature_engineering", "hybrid_cf", "evaluation", "inference"):
+    (project / "data/test/06_models/registered_model.json").unlink()
+    kedro(project, "run", "--env=test", "--namespaces=data_processing")
+    rest = ["feature_engineering", "hybrid_cf", "evaluation", "reranking", "registration", "promotion", "reporting"]
+    for name in (*rest, "inference"):
         run_here(project, monkeypatch, pipeline_names=[name])
     again = pd.read_parquet(project / "data/test/08_reporting/metrics.parquet")
     pd.testing.assert_frame_equal(again, read(finished, "08_reporting/metrics.parquet"), check_exact=True)
     registered = json.loads((project / "data/test/06_models/registered_model.json").read_text())
     assert registered["alias"] == "champion"  # a fresh store
+
+
+def test_a_run_that_was_interrupted_goes_on_without_fitting_again(finished, tmp_path, monkeypatch, caplog):
+    """Everything after the validation lists is missing: nothing is fitted, and the figures are the same."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db"))
+    data = project / "data/test"
+    kept = {"validation_lists.parquet", "test_positives.npz", "data_quality.parquet", "data_summary.parquet"}
+    left = [*data.glob("07_model_output/*"), data / "08_reporting/report.html", data / "04_feature/test_positives.npz"]
+    left += [path for path in data.glob("08_reporting/*.parquet") if not path.name.startswith(("hybrid", "baseline"))]
+    left += [data / f"06_models/{name}.json" for name in ("registered_model", "promotion", "promotion_decision")]
+    for path in left:
+        if path.name not in kept:
+            path.unlink()
+    with caplog.at_level("INFO"):
+        run_here(project, monkeypatch, only_missing_outputs=True)
+    ran = {
+        record.message.partition(": ")[2] for record in caplog.records if record.message.startswith("Completed node")
+    }
+    assert "evaluation.recommend_on_test" in ran
+    assert "evaluation.recommend_on_validation" not in ran
+    assert not {name for name in ran if name.startswith(("hybrid_cf", "lm_finetuning.encode", "data_processing"))}
+    again = pd.read_parquet(data / "08_reporting/metrics.parquet")
+    pd.testing.assert_frame_equal(again, read(finished, "08_reporting/metrics.parquet"), check_exact=True)
+    assert (data / "08_reporting/report.html").exists()
 
 
 def test_batch_recommendations_are_for_everybody(finished):

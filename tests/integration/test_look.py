@@ -17,6 +17,8 @@ from tests.conftest import BIN, environment
 pytestmark = pytest.mark.slow
 LAYERS = ["raw", "intermediate", "primary", "feature", "language_model", "embeddings", "models", "model_output"]
 LAYERS += ["reporting", "registry", "inference"]
+PIPELINES = ["data_processing", "feature_engineering", "lm_finetuning", "hybrid_cf", "evaluation", "reranking"]
+PIPELINES += ["registration", "promotion", "reporting", "inference"]
 
 
 def test_the_notebook_runs(finished, monkeypatch):
@@ -94,11 +96,19 @@ def test_viz_knows_layers_and_previews(viz):
     graph = json.loads((build / "api" / "main").read_text())
     assert [layer for layer in LAYERS if layer in graph["layers"]] == LAYERS
     persisted = [n for n in graph["nodes"] if n["type"] == "data" and n.get("dataset_type")]
-    in_memory = {"validation_lists", "test_lists", "recommender"}
-    bare = {n["name"] for n in persisted if not n["layer"] and "MemoryDataset" not in n["dataset_type"]} - in_memory
+    bare = {n["name"] for n in persisted if not n["layer"] and "MemoryDataset" not in n["dataset_type"]}
     assert not bare, f"datasets without a layer: {bare}"
     previewed = [json.loads(path.read_text()) for path in (build / "api" / "nodes").iterdir()]
     assert sum(bool(node.get("preview")) for node in previewed) >= 10
+
+
+def test_viz_opens_on_the_pipelines_as_boxes(viz):
+    build, _ = viz
+    graph = json.loads((build / "api" / "main").read_text())
+    root = graph["modular_pipelines"]["__root__"]["children"]
+    boxes = {child["id"] for child in root if child["type"] == "modularPipeline"}
+    assert boxes == set(PIPELINES)
+    assert not [child for child in root if child["type"] == "task"], "nodes outside every box"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

@@ -17,6 +17,8 @@ from tests.conftest import BIN, environment, run_here
 
 pytestmark = pytest.mark.slow
 
+#: What ``kedro run`` does after the models are fitted, up to the alias.
+HAND_OVER = ["evaluation", "reranking", "registration", "promotion"]
 FRESH = """
 import json, sys
 import mlflow, pandas as pd
@@ -85,11 +87,13 @@ REFUSALS = [
         {"user_id": ["u1"]},
         {"top_k": 3},
         "Unknown param 'top_k'. Known: k, exclude_seen, tail_boost, popularity_debias, cold_boost, min_score, "
-        "diversity, half_life",
+        "rerank, half_life",
     ),
     ({"user_id": ["u1"]}, {"tail_boost": 2.0}, "tail_boost = 2.0 is out of bounds: 0 to 1"),
     ({"user_id": ["u1"]}, {"k": 0}, "k = 0 is out of bounds"),
-    ({"history": ["i1"]}, {}, "history in row 0: 'i1' is not a list"),
+    ({"history": ["i1"]}, {}, "Row 0: history: 'i1' is not a list"),
+    ({"user_id": ["u1"]}, {"diversity": 0.2}, "write rerank: {method: mmr, strength: ...}"),
+    ({"user_id": ["u1"]}, {"rerank": {"method": "mr", "strength": 0.2}}, "no re-ranker 'mr'. Did you mean 'mmr'?"),
 ]
 
 
@@ -136,7 +140,7 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
     """Another model is promoted by easy rules, the next is refused by strict ones, a rollback undoes the promotion."""
     import mlflow
 
-    from tailor.registry import promote as promotion
+    from tailor.registry import promote
 
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
 
@@ -149,14 +153,14 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
     assert outcome()["decision"] == "first"
     rules = {"max_mixed_loss": 1.0, "min_tail_gain": -1.0, "max_coverage_loss": 1.0, "max_p99_ms": 60_000.0}
     easy = {"evaluation": {"registered": "hybrid_frozen", "promotion": rules}}
-    run_here(finished.project, monkeypatch, params=easy, pipeline_names=["evaluation"])
+    run_here(finished.project, monkeypatch, params=easy, pipeline_names=HAND_OVER)
     assert (outcome()["version"], outcome()["alias"], outcome()["decision"]) == ("2", "champion", "promoted")
     assert champion() == "2"
     tags = client.get_model_version("tailor-test", "2").tags
-    assert (tags["decision"], tags["replaced_version"], tags["earlier_looks"]) == ("promoted", "1", "1")
+    assert (tags["decision"], tags["replaced_version"], tags["n_previous_evaluations"]) == ("promoted", "1", "1")
     assert "holds: mixed NDCG" in tags["reasons"]
     strict = {"evaluation": {"promotion": {"min_tail_gain": 0.9}}}
-    run_here(finished.project, monkeypatch, params=strict, pipeline_names=["evaluation"])
+    run_here(finished.project, monkeypatch, params=strict, pipeline_names=HAND_OVER)
     assert (outcome()["version"], outcome()["alias"], outcome()["decision"]) == ("3", "challenger", "refused")
     assert any(reason.startswith("fails: tail NDCG") for reason in outcome()["reasons"])
     assert champion() == "2"
@@ -166,7 +170,7 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            promotion.move_alias(outcome(), {"decision": "promoted", "reasons": [], "earlier_looks": 0})
+            promote.move_alias(outcome(), {"decision": "promoted", "reasons": [], "n_previous_evaluations": 0})
     assert champion() == "2"
     run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
     assert champion() == "1"
@@ -179,55 +183,74 @@ def interrupted(*_):
 
 
 @pytest.fixture
-def compare_with_champion(finished, monkeypatch):
-    """``judge`` on what the run left, with the challenger's lists changed."""
+def compare(finished, monkeypatch):
+    """``compare_with_champion`` on what the run left, with the challenger's lists changed."""
     import mlflow
     from scipy import sparse
 
     from tailor.evaluation.protocol import test_protocol
-    from tailor.registry.promote import compare_with_champion
+    from tailor.options import EvaluationOptions
+    from tailor.registry.promote import ComparedRows, compare_with_champion
+    from tailor.wiring import TEST_PROTOCOL
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.tracking_uri)
     mlflow.set_tracking_uri(finished.tracking_uri)
     monkeypatch.chdir(finished.project)
-    registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
-    model = mlflow.pyfunc.load_model(f"models:/tailor-test/{registered['version']}")
-    lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
-    tables = [pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items")]
-    names = ("train", "validation", "cold_unused", "test", "cold")
-    matrix = {
-        name: sparse.csr_matrix(sparse.load_npz(finished.data / f"04_feature/{name}_matrix.npz")) for name in names
-    }
-    protocol = test_protocol(tables[1], matrix["train"], matrix["validation"], matrix["cold_unused"])
-    rest = matrix["train"], protocol, sparse.csr_matrix(matrix["test"] + matrix["cold"])
-    checked = {"equal_places": 1, "places": 1}
 
-    def call(change=lambda frame: frame, **told):
-        recommender = model.unwrap_python_model().recommender
-        params = {"promotion": {"max_p99_ms": 60_000.0}}
-        return compare_with_champion(
-            registered | told, checked, recommender, change(lists.copy()), *tables, *rest, params
-        )
+    def load(name):
+        return sparse.csr_matrix(sparse.load_npz(finished.data / f"04_feature/{name}.npz"))
+
+    registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
+    lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
+    users, items = (pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items"))
+    matrices = {argument: load(name) for argument, name in TEST_PROTOCOL.items()}
+    protocol = test_protocol(items, **matrices)
+    rows = ComparedRows(users, items, matrices["train"], protocol, load("test_positives"))
+    options = EvaluationOptions(promotion={"max_p99_ms": 60_000.0})
+
+    def call(change=lambda frame: frame, **changed):
+        return compare_with_champion(registered | changed, change(lists.copy()), rows, options)
 
     return call
 
 
-def test_a_worse_model_is_refused(compare_with_champion):
+def test_a_worse_model_is_refused(compare):
     def give_to_the_wrong_users(lists):
         users = lists["user_id"].unique()
         return lists.assign(user_id=lists["user_id"].map(dict(zip(users, [*users[1:], users[0]], strict=True))))
 
-    decision = compare_with_champion(give_to_the_wrong_users)
+    decision = compare(give_to_the_wrong_users)
     assert decision["decision"] == "refused"
     assert decision["reasons"][0].startswith("fails: mixed NDCG: lower bound of the difference -")
     assert decision["reasons"][-1] == "champion: version 1, fitted under the same split"
 
 
-def test_under_another_split_the_champions_recipe_is_fitted_anew(compare_with_champion):
-    assert compare_with_champion(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
-    refused = compare_with_champion(split_hash="another", model="hybrid_frozen")
+def test_under_another_split_the_champions_recipe_is_fitted_anew(compare):
+    assert compare(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
+    refused = compare(split_hash="another", model="hybrid_frozen")
     assert refused["decision"] == "refused"
     assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
+
+
+def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_says_how_to_move_the_alias(compare, monkeypatch):
+    import mlflow
+
+    load = mlflow.pyfunc.load_model
+
+    def of_other_code(uri):
+        if monkeypatched:
+            raise KeyError("n_items")
+        monkeypatched.append(uri)
+        return load(uri)
+
+    monkeypatched = []
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", of_other_code)
+    decision = compare()
+    assert decision["decision"] == "refused"
+    (reason,) = decision["reasons"]
+    assert reason.startswith("the champion (version 1) cannot be loaded here (KeyError: 'n_items')")
+    assert "the alias stays where it is" in reason
+    assert "set_registered_model_alias('tailor-test', 'champion', version=...)" in reason
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +309,9 @@ def test_http_answers_like_the_process(server, finished, known):
         ({"dataframe_records": [{"user_id": None, "history": ["i1"]}]}, "fold_in"),
         ({"dataframe_records": [{"history": ["i1"]}, {"user_id": "u3"}]}, "fold_in"),
         ({"dataframe_records": [{"user_id": 12}]}, "popular"),
+        ({"inputs": [{"history": ["i1"]}]}, "fold_in"),
+        ({"inputs": {"history": ["i1"]}}, "fold_in"),
+        ({"instances": [{"history": ["i1"]}, {"history": ["i2"]}]}, "fold_in"),
     ],
 )
 def test_http_takes_partial_rows(server, body, path):
@@ -294,7 +320,7 @@ def test_http_takes_partial_rows(server, body, path):
     assert answer["predictions"][0]["path"] == path
 
 
-def test_http_takes_candidates_exclusions_and_dials(server, known):
+def test_http_takes_candidates_exclusions_and_boosts(server, known):
     asked = {"user_id": known, "candidates": ["i1", "i2", "i3", "i4", "ghost"], "exclude": ["i2"]}
     params = {"k": 5, "exclude_seen": False, "tail_boost": 0.0, "cold_boost": 0.5}
     status, body = post(server, {"dataframe_records": [asked], "params": params})
@@ -314,6 +340,8 @@ def test_http_takes_candidates_exclusions_and_dials(server, known):
     [
         ({"dataframe_records": [{"usr_id": "u1"}]}, "Unknown column 'usr_id'"),
         ({"dataframe_records": [{"user_id": "u1"}], "params": {"kk": 3}}, "Unknown param 'kk'"),
+        ({"dataframe_split": {"columns": ["histroy"], "data": [[["i1"]]]}}, "Unknown column 'histroy'"),
+        ({"inputs": {"histroy": ["i1"]}}, "Unknown column 'histroy'"),
     ],
 )
 def test_http_refuses_by_name(server, body, words):

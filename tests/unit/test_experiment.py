@@ -7,7 +7,8 @@ from scipy.stats import norm
 
 from tailor.errors import BadInputError
 from tailor.evaluation.experiment import detectable_difference, power_means, sample_size_means, sample_size_rates
-from tailor.evaluation.off_policy import doubly_robust, ips, logged_propensities, snips
+from tailor.evaluation.off_policy import doubly_robust, ips, snips
+from tailor.evaluation.policy import logged_propensities
 
 
 def test_sample_size_of_rates_by_hand():

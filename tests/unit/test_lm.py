@@ -1,27 +1,46 @@
-"""The encoder, its embeddings, and the invariants of every PEFT method."""
+"""The encoder, its embeddings, and the invariants of PEFT's types."""
 
 import contextlib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
-from tailor.datasets import AdapterDataset, EmbeddingsDataset, EncoderDataset, UserTowerDataset
+from tailor.config import parse
+from tailor.datasets import AdapterDataset, EmbeddingsDataset, EncoderDataset
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.lm import encoder
-from tailor.lm.embeddings import Embeddings, fit_user_tower, join_vectors
+from tailor.lm.config import EncoderOptions, LMOptions, PeftOptions
+from tailor.lm.embeddings import Embeddings, join_vectors
 from tailor.lm.encoder import Tokens, encode, load_base, model_path, pool, tokenise
-from tailor.lm.peft import Adapter, attach, export, extract, prepare, weights_hash
+from tailor.lm.peft import Adapter, attach, export, extract, mergeable, peft_config, prepare, weights_hash
 from tailor.lm.whitening import Whitening
-from tailor.options import EncoderOptions, LMOptions, PeftOptions
 
 ENCODER = EncoderOptions(max_length=16, batch_size=4)
 TEXTS = ["a slow space opera", "romance in paris", "a", "ghost ghost ghost in the haunted house on the hill", "cowboys"]
-METHODS = ["lora", "dora", "adalora", "ia3", "prompt", "prefix", "full"]
+TARGETS = ["query", "key", "value", "dense"]
+TYPES = {
+    "LORA": {"lora_dropout": 0.0},
+    "DoRA": {"peft_type": "LORA", "use_dora": True, "lora_dropout": 0.0},
+    "ADALORA": {"lora_dropout": 0.0},
+    "IA3": {},
+    "LOHA": {"r": 4, "alpha": 8, "target_modules": TARGETS},
+    "LOKR": {"r": 4, "target_modules": TARGETS},
+    "VERA": {"r": 16},
+    "OFT": {"oft_block_size": 8, "target_modules": TARGETS},
+    "LILY": {"r": 4, "target_modules": TARGETS},
+    "PROMPT_TUNING": {},
+    "P_TUNING": {"encoder_hidden_size": 32},
+    "PREFIX_TUNING": {"num_virtual_tokens": 4},
+    "FULL": {},
+    "FROZEN": {},
+}
+VIRTUAL_TOKENS = {"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"}
+UNMERGED = VIRTUAL_TOKENS | {"LILY"}
+OF_PEFT = [name for name in TYPES if name not in ("FULL", "FROZEN")]
 STEPS = 30
 
 
@@ -43,13 +62,17 @@ def frozen(tokens):
     return encode(load_base(ENCODER), tokens, 4)
 
 
-def noisy(method):
+def peft_options(name):
+    return PeftOptions(**{"peft_type": name} | TYPES[name])
+
+
+def noisy(name):
     """A model whose tuned weights have moved."""
     torch.manual_seed(0)
-    model = prepare(load_base(ENCODER), PeftOptions(method=method, dropout=0.0), STEPS)
+    model = prepare(load_base(ENCODER), peft_options(name), STEPS)
     with torch.no_grad():
         for p in model.parameters():
-            if p.requires_grad and method != "full":
+            if p.requires_grad and name != "FULL":
                 p.add_(0.02 * torch.randn_like(p))
             elif p.requires_grad:
                 p.add_(0.1 * p.abs().mean() * torch.randn_like(p))
@@ -73,73 +96,147 @@ def test_batch_size_and_order_do_not_change_embeddings(tokens, frozen):
     np.testing.assert_allclose(turned, frozen, atol=2e-5)
 
 
-@pytest.mark.parametrize("method", ["lora", "dora", "ia3", "full", "frozen"])
-def test_an_untrained_adapter_is_the_identity(method, tokens, frozen):
-    model = prepare(load_base(ENCODER), PeftOptions(method=method), STEPS).eval()
+@pytest.mark.parametrize("name", sorted(TYPES.keys() - VIRTUAL_TOKENS))
+def test_an_untrained_adapter_is_the_identity(name, tokens, frozen):
+    model = prepare(load_base(ENCODER), peft_options(name), STEPS).eval()
     np.testing.assert_allclose(encode(model, tokens, 4), frozen, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "full"])
-def test_only_the_adapter_gets_gradients_and_the_base_stays(method, tokens):
-    model = noisy(method).train()
-    base = {name: value.clone() for name, value in load_base(ENCODER).state_dict().items()}
+@pytest.mark.parametrize("name", OF_PEFT)
+def test_only_the_adapter_gets_gradients_and_the_base_stays(name, tokens):
+    model = noisy(name).train()
+    base = {key: value.clone() for key, value in load_base(ENCODER).state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     pool(model, tokens.batch(np.arange(5))).square().sum().backward()
     optimizer.step()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
     assert all(p.requires_grad for p in model.parameters() if p.grad is not None)
-    plain = {name.replace(".base_layer", ""): value for name, value in model.get_base_model().state_dict().items()}
-    for name, value in base.items():
-        torch.testing.assert_close(plain[name], value, rtol=0, atol=0)
+    plain = {key.replace(".base_layer", ""): value for key, value in model.get_base_model().state_dict().items()}
+    for key, value in base.items():
+        torch.testing.assert_close(plain[key], value, rtol=0, atol=0)
     share = sum(p.numel() for p in model.parameters() if p.requires_grad) / sum(p.numel() for p in model.parameters())
     assert share < 0.05
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_merged_equals_unmerged_and_survives_the_disk(method, tokens, frozen, tmp_path):
-    model = noisy(method).eval()
+@pytest.mark.parametrize("name", [name for name in TYPES if name != "FROZEN"])
+def test_merged_equals_unmerged_and_survives_the_disk(name, tokens, frozen, tmp_path):
+    model = noisy(name).eval()
     unmerged = encode(model, tokens, 4)
     assert np.abs(unmerged - frozen).max() > 1e-3
     weights, config = extract(model)
     dataset = AdapterDataset(filepath=str(tmp_path / "adapter"))
     dataset.save(Adapter(weights, config, {"weight": torch.zeros(2, 3)}, {"seed": 0}))
+    torch.manual_seed(1)
     merged = attach(load_base(ENCODER), dataset.load(), ENCODER)
+    assert isinstance(merged, PeftModel) == (name in UNMERGED)
     np.testing.assert_allclose(encode(merged, tokens, 4), unmerged, atol=2e-5)
-    if method != "full":
+    if name != "FULL":
         by_peft = PeftModel.from_pretrained(load_base(ENCODER), str(tmp_path / "adapter")).eval()
         np.testing.assert_allclose(encode(by_peft, tokens, 4), unmerged, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_an_adapter_is_mergeable_where_peft_can_merge_it(name):
+    assert mergeable(Adapter(*extract(noisy(name)), {}), ENCODER) == (name not in UNMERGED)
+
+
 def test_a_frozen_encoder_has_no_weights_to_keep(tokens, frozen):
-    weights, config = extract(prepare(load_base(ENCODER), PeftOptions(method="frozen"), STEPS))
+    weights, config = extract(prepare(load_base(ENCODER), peft_options("FROZEN"), STEPS))
     assert weights == {}
     np.testing.assert_allclose(
         encode(attach(load_base(ENCODER), Adapter(weights, config, {}), ENCODER), tokens, 4), frozen
     )
 
 
-def test_no_module_matched():
-    with pytest.raises(ConfigurationError, match=r"no module matched.*dense, key, query, value"):
+def test_the_default_is_lora_of_rank_8_on_all_linear_layers():
+    """Adapters tuned by earlier versions are reproduced bit for bit."""
+    expected = LoraConfig(r=8, lora_alpha=16.0, lora_dropout=0.05, target_modules=TARGETS, bias="none", use_dora=False)
+    assert peft_config(PeftOptions(), STEPS) == expected
+    torch.manual_seed(0)
+    by_hand = get_peft_model(load_base(ENCODER), expected)
+    torch.manual_seed(0)
+    model = prepare(load_base(ENCODER), PeftOptions(), STEPS)
+    assert model.state_dict().keys() == by_hand.state_dict().keys()
+    for key, value in by_hand.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_what_is_filled_in_where_a_key_is_absent():
+    schedule = peft_config(peft_options("ADALORA"), 30)
+    assert (schedule.total_step, schedule.tinit, schedule.tfinal) == (30, 3, 10)
+    assert (schedule.init_r, schedule.target_r, schedule.deltaT) == (12, 8, 1)
+    assert peft_config(PeftOptions(peft_type="ADALORA", total_step=50, tinit=1), 30).total_step == 50
+    for name in VIRTUAL_TOKENS:
+        config = peft_config(peft_options(name), STEPS)
+        assert config.task_type == "FEATURE_EXTRACTION"
+        assert config.num_virtual_tokens == TYPES[name].get("num_virtual_tokens", 8)
+    assert peft_config(PeftOptions(peft_type="IA3", target_modules=["q_proj"]), STEPS).feedforward_modules == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"lora_alpah": 8},
+            r"peft\.lora_alpah' = 8: LORA does not take this key\. Did you mean 'lora_alpha'\? It takes",
+        ),
+        ({"peft_type": "VERA", "lora_alpha": 8}, r"peft\.lora_alpha' = 8: VERA does not take this key"),
+        ({"peft_type": "LORAS"}, r"peft\.peft_type' = 'LORAS': there is no such type\. Did you mean 'LORA'\?"),
+        ({"peft_type": "lora"}, r"there is no such type\. Did you mean 'LORA'\?"),
+        ({"peft_type": "FROZEN", "r": 4}, r"peft\.r' = 4: FROZEN takes no keys"),
+        ({"inference_mode": True}, r"peft\.inference_mode' = True: LORA does not take this key"),
+        (
+            {"method": "dora"},
+            r"peft\.method' = 'dora': the key is now 'peft_type'; write peft_type: LORA, use_dora: true",
+        ),
+        ({"alpha": 8.0}, r"peft\.alpha' = 8\.0: the key is now 'lora_alpha'"),
+        ({"dropout": 0.1}, r"peft\.dropout' = 0\.1: the key is now 'lora_dropout'"),
+        (
+            {"peft_type": "PROMPT_TUNING", "n_virtual_tokens": 4},
+            r"peft\.n_virtual_tokens' = 4: the key is now 'num_virtual_tokens'",
+        ),
+    ],
+)
+def test_keys_are_checked_against_the_type(given, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parse(LMOptions, {"peft": given}, "lm_finetuning")
+
+
+def test_a_key_that_one_type_has_renamed_may_be_another_types_own():
+    assert parse(LMOptions, {"peft": {"peft_type": "LOHA", "alpha": 4}}, "lm_finetuning").peft.settings == {"alpha": 4}
+
+
+def test_a_value_or_a_model_that_peft_refuses_is_named():
+    with pytest.raises(ConfigurationError, match=r"lm_finetuning\.peft = .*'tfinal': 40.*increase `total_step`"):
+        peft_config(PeftOptions(peft_type="ADALORA", tinit=3, tfinal=40), STEPS)
+    with pytest.raises(ConfigurationError, match=r"c_attn.*does not fit this base model.*dense, key, query, value"):
         prepare(load_base(ENCODER), PeftOptions(target_modules=["c_attn"]), STEPS)
+    with pytest.raises(ConfigurationError, match=r"'r': -1.*does not fit this base model.*positive integer"):
+        prepare(load_base(ENCODER), PeftOptions(r=-1), STEPS)
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_an_adapter_of_another_model_is_refused(method):
-    weights, config = extract(noisy(method))
-    strange = {f"base_model.model.other.{key}": value for key, value in weights.items()}
+@pytest.mark.parametrize("name", ["LORA", "LOHA", "FULL"])
+def test_an_adapter_of_another_model_is_refused(name):
+    weights, config = extract(noisy(name))
+    others = {f"base_model.model.other.{key}": value for key, value in weights.items()}
     with pytest.raises(ConfigurationError, match="does not fit base model"):
-        attach(load_base(ENCODER), Adapter(strange, config, {}), ENCODER)
+        attach(load_base(ENCODER), Adapter(others, config, {}), ENCODER)
 
 
 def test_the_exported_encoder_is_a_base_model_like_any_other(tokens, tmp_path):
-    model = noisy("lora").eval()
+    model = noisy("LORA").eval()
     adapter = Adapter(*extract(model), {})
     EncoderDataset(filepath=str(tmp_path / "encoder")).save((adapter, ENCODER))
-    own = ENCODER.model_copy(update={"base_model": str(tmp_path / "encoder")})
-    np.testing.assert_allclose(encode(load_base(own), tokenise(TEXTS, own), 4), encode(model, tokens, 4), atol=2e-5)
-    assert weights_hash(load_base(own)) != weights_hash(load_base(ENCODER))
-    with pytest.raises(ConfigurationError, match="PROMPT_TUNING cannot be merged"):
-        export(Adapter({}, {"peft_type": "PROMPT_TUNING"}, {}), ENCODER, Path("nowhere"))
+    exported = ENCODER.model_copy(update={"base_model": str(tmp_path / "encoder")})
+    embedded = encode(load_base(exported), tokenise(TEXTS, exported), 4)
+    np.testing.assert_allclose(embedded, encode(model, tokens, 4), atol=2e-5)
+    assert weights_hash(load_base(exported)) != weights_hash(load_base(ENCODER))
+
+
+@pytest.mark.parametrize("name", ["PROMPT_TUNING", "LILY"])
+def test_what_cannot_be_merged_is_not_exported(name, tmp_path):
+    with pytest.raises(ConfigurationError, match=f"An adapter of type {name} cannot be merged"):
+        export(Adapter(*extract(noisy(name)), {}), ENCODER, tmp_path / "nowhere")
 
 
 def by_hand(states, lengths, pooling):
@@ -210,31 +307,11 @@ def test_embeddings_keep_ids_and_provenance_on_disk(projection, tmp_path):
     given = Embeddings(np.array(["a", "ü"], object), np.eye(2, dtype=np.float32), whitening, {"base_hash": "1f"})
     dataset = EmbeddingsDataset(filepath=str(tmp_path / "e.safetensors"))
     dataset.save(given)
-    found = dataset.load()
-    assert found.ids.tolist() == ["a", "ü"]
-    assert found.provenance == {"base_hash": "1f"}
-    np.testing.assert_array_equal(found.vectors, given.vectors)
-    np.testing.assert_array_equal(found.whitening.centre, whitening.centre)
-    assert (found.whitening.projection is None) == (projection is None)
+    loaded = dataset.load()
+    assert loaded.ids.tolist() == ["a", "ü"]
+    assert loaded.provenance == {"base_hash": "1f"}
+    np.testing.assert_array_equal(loaded.vectors, given.vectors)
+    np.testing.assert_array_equal(loaded.whitening.centre, whitening.centre)
+    assert (loaded.whitening.projection is None) == (projection is None)
     with pytest.raises(BadInputError, match="1 ids, but 2 embeddings"):
         Embeddings(np.array(["a"], object), np.eye(2, dtype=np.float32), whitening)
-
-
-def test_the_user_tower_places_a_stranger_by_the_profile(tmp_path):
-    """Users whose profile speaks of space have one taste, those who speak of love the other."""
-    rng = np.random.default_rng(0)
-    words = [("spaceship", "galaxy", "robot", "alien"), ("wedding", "romance", "kiss", "love")]
-    taste = rng.integers(0, 2, 60)
-    profiles = [" ".join(rng.choice(words[t], 2, replace=False)) for t in taste]
-    U = np.eye(2, dtype=np.float32)[taste]
-    trainable = np.arange(60) < 40
-    tokens = tokenise(profiles, ENCODER)
-    ids = np.array([str(u) for u in range(60)], object)
-    texts = {"stranger": tokens, "known": tokens}
-    tower = fit_user_tower(load_base(ENCODER), texts, ids, U, trainable, LMOptions(encoder=ENCODER), {"seed": 0})
-    dataset = UserTowerDataset(filepath=str(tmp_path / "tower.safetensors"))
-    dataset.save(tower)
-    found = dataset.load()
-    predicted = found.factors(found.profiles.vectors)
-    np.testing.assert_array_equal(predicted, tower.factors(tower.profiles.vectors))
-    assert (predicted.argmax(axis=1) == taste)[~trainable].mean() > 0.9

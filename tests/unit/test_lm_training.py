@@ -9,11 +9,22 @@ import torch
 from scipy import sparse
 
 from tailor.data.interactions import category_matrix
+from tailor.datasets import AdapterDataset
 from tailor.errors import ConfigurationError
-from tailor.lm import trainer as train
-from tailor.lm.augment import EmbeddingPerturbation, draw_items, mask_tokens
+from tailor.lm import batching, trainer
+from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
+from tailor.lm.batching import draw_items
 from tailor.lm.checkpoint import Checkpoint
-from tailor.lm.encoder import Tokens, load_base
+from tailor.lm.config import (
+    AugmentationOptions,
+    EncoderOptions,
+    LMOptions,
+    MaskedLMOptions,
+    ObjectiveOptions,
+    PeftOptions,
+)
+from tailor.lm.encoder import Tokens, encode, load_base
+from tailor.lm.model import ColdRanking, ridge_head
 from tailor.lm.objective import (
     CategoryObjective,
     ContrastiveObjective,
@@ -23,8 +34,9 @@ from tailor.lm.objective import (
     QuadraticObjective,
     build_objective,
 )
-from tailor.lm.trainer import TrainingData, ridge_head, tune
-from tailor.options import AugmentationOptions, EncoderOptions, LMOptions, MaskedLMOptions, ObjectiveOptions, PeftOptions
+from tailor.lm.peft import attach, extract
+from tailor.lm.trainer import Tuning, tune
+from tailor.lm.training_data import TrainingData
 
 ENCODER = EncoderOptions(max_length=16, batch_size=8)
 
@@ -94,7 +106,7 @@ def test_partners_are_co_consumed_and_negatives_are_not():
     np.testing.assert_allclose(np.exp(sampler.log_q), np.full(5, 1 / 5))
 
 
-def test_an_item_without_a_partner_teaches_nothing():
+def test_an_item_without_a_partner_adds_no_loss():
     pairs = Pairs(np.array([0, 3]), np.zeros((2, 2), bool))
     embedded = torch.randn(2, 3, requires_grad=True)
     ContrastiveObjective(np.zeros(4, np.float32), 1.0)(Examples(np.array([0, 1]), embedded, pairs, embedded)).backward()
@@ -163,7 +175,7 @@ def test_balanced_sampling_draws_rare_items_more_often():
 
 
 @pytest.fixture(scope="module")
-def lesson(planted):
+def data(planted):
     """A small catalogue whose teacher lives in the clusters of the texts."""
     rng = np.random.default_rng(0)
     items = planted.items.head(80)
@@ -194,13 +206,13 @@ def same(adapter, other):
     torch.testing.assert_close(adapter.head["weight"], other.head["weight"], rtol=0, atol=0)
 
 
-def test_tuning_learns_and_is_deterministic(lesson):
-    adapter, history = tune(lesson, options(), seed=0)
+def test_tuning_learns_and_is_deterministic(data):
+    adapter, history = tune(data, options(), seed=0)
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert history[2]["loss"] < history[1]["loss"]
     assert adapter.provenance["base_hash"]
-    assert adapter.provenance["options"]["peft"]["method"] == "lora"
-    again, history_again = tune(lesson, options(), seed=0)
+    assert adapter.provenance["options"]["peft"]["peft_type"] == "LORA"
+    again, history_again = tune(data, options(), seed=0)
     assert history[1:] == history_again[1:]
     same(adapter, again)
 
@@ -217,27 +229,55 @@ VARIANTS = {
         "gradient_checkpointing": True,
     },
     "masked_lm": {"masked_lm": MaskedLMOptions(epochs=1)},
-    "adalora": {"peft": PeftOptions(method="adalora", dropout=0.0)},
-    "prefix": {"peft": PeftOptions(method="prefix")},
+    "adalora": {"peft": PeftOptions(peft_type="ADALORA", lora_dropout=0.0)},
+    "loha": {"peft": PeftOptions(peft_type="LOHA", r=4, alpha=8)},
+    "prefix_tuning": {"peft": PeftOptions(peft_type="PREFIX_TUNING")},
+    "p_tuning": {"peft": PeftOptions(peft_type="P_TUNING", encoder_hidden_size=16)},
 }
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_switch_trains(lesson, name):
-    adapter, history = tune(lesson, options(epochs=1, patience=1, **VARIANTS[name]), seed=0)
+def test_every_switch_trains(data, name):
+    adapter, history = tune(data, options(epochs=1, patience=1, **VARIANTS[name]), seed=0)
     assert len(history) == 2
     assert math.isfinite(history[1]["loss"])
     assert history[1]["cold_ndcg"] > 0
     assert adapter.head["weight"].shape == (4, 385)
 
 
-def test_frozen_trains_the_head_alone(lesson):
-    adapter, history = tune(lesson, options(peft=PeftOptions(method="frozen")), seed=0)
+@pytest.mark.parametrize("name", ["loha", "p_tuning"])
+def test_a_type_of_peft_is_trained_saved_and_attached(data, name, tmp_path):
+    tuning = Tuning(data, options(epochs=1, **VARIANTS[name]), seed=0)
+    before, tokens = tuning.best, tuning.whole
+    tuning.run_epoch()
+    trained = encode(tuning.model.encoder, tokens, 8)
+    weights, config = extract(tuning.model.encoder)
+    assert weights.keys() == before.weights.keys()
+    assert any((weights[key] != before.weights[key]).any() for key in weights)
+    dataset = AdapterDataset(filepath=str(tmp_path / "adapter"))
+    dataset.save(replace(before, weights=weights, config=config))
+    attached = attach(load_base(ENCODER), dataset.load(), ENCODER)
+    np.testing.assert_allclose(encode(attached, tokens, 8), trained, atol=0.02 * np.abs(trained).max())
+
+
+def test_adalora_moves_its_ranks_along_the_training_and_starts_over_after_an_interruption(data, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    tuning = Tuning(data, options(epochs=1, checkpoint=str(path), **VARIANTS["adalora"]), seed=0)
+    tuning.run_epoch()
+    tuning.save()
+    assert not path.exists()
+    ranks = [sum(stays) for stays in extract(tuning.model.encoder)[1]["rank_pattern"].values()]
+    assert np.mean(ranks) == pytest.approx(8, abs=0.5)
+    assert len(set(ranks)) > 1
+
+
+def test_frozen_trains_the_head_alone(data):
+    adapter, history = tune(data, options(peft=PeftOptions(peft_type="FROZEN")), seed=0)
     assert adapter.weights == {}
     assert history[2]["loss"] < history[1]["loss"]
 
 
-def test_micro_batches_make_the_same_step(lesson, monkeypatch):
+def test_micro_batches_make_the_same_step(data, monkeypatch):
     def without_dropout(encoder):
         base = load_base(encoder)
         for module in base.modules():
@@ -245,18 +285,18 @@ def test_micro_batches_make_the_same_step(lesson, monkeypatch):
                 module.p = 0.0
         return base
 
-    monkeypatch.setattr(train, "load_base", without_dropout)
-    plain = options(epochs=1, peft=PeftOptions(dropout=0.0), learning_rate=1e-3)
-    _, whole = tune(lesson, plain, seed=0)
-    _, parts = tune(lesson, plain.model_copy(update={"accumulate": 4}), seed=0)
+    monkeypatch.setattr(trainer, "load_base", without_dropout)
+    plain = options(epochs=1, peft=PeftOptions(lora_dropout=0.0), learning_rate=1e-3)
+    _, whole = tune(data, plain, seed=0)
+    _, parts = tune(data, plain.model_copy(update={"accumulate": 4}), seed=0)
     assert parts[1]["loss"] == pytest.approx(whole[1]["loss"], rel=1e-4)
     assert parts[1]["cold_ndcg"] == pytest.approx(whole[1]["cold_ndcg"], abs=1e-3)
 
 
-def test_patience_ends_training(lesson, monkeypatch):
+def test_patience_ends_training(data, monkeypatch):
     values = iter([0.5, 0.4, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(train, "cold_ndcg", lambda *args, **kwargs: next(values))
-    adapter, history = tune(lesson, options(epochs=5, patience=2), seed=0)
+    monkeypatch.setattr(ColdRanking, "ndcg", lambda *args: next(values))
+    adapter, history = tune(data, options(epochs=5, patience=2), seed=0)
     assert len(history) == 3
     assert adapter.provenance["epoch"] == 0
 
@@ -266,25 +306,25 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_a_killed_training_resumes_to_the_same_end(lesson, tmp_path, monkeypatch, ema):
+def test_a_killed_training_resumes_to_the_same_end(data, tmp_path, monkeypatch, ema):
     path = tmp_path / "checkpoint.safetensors"
-    wanted = options(epochs=3, patience=3, ema=ema)
-    uninterrupted, expected = tune(lesson, wanted, seed=0)
-    resumable = wanted.model_copy(update={"checkpoint": str(path)})
-    epoch = train.Tuning.epoch
+    plain = options(epochs=3, patience=3, ema=ema)
+    uninterrupted, expected = tune(data, plain, seed=0)
+    resumable = plain.model_copy(update={"checkpoint": str(path)})
+    run_epoch = trainer.Tuning.run_epoch
 
-    def killed_in_the_second(trainer):
-        if trainer.done == 1:
+    def killed_in_the_second(tuning):
+        if tuning.done == 1:
             raise KilledError
-        epoch(trainer)
+        run_epoch(tuning)
 
-    monkeypatch.setattr(train.Tuning, "epoch", killed_in_the_second)
+    monkeypatch.setattr(trainer.Tuning, "run_epoch", killed_in_the_second)
     with pytest.raises(KilledError):
-        tune(lesson, resumable, seed=0)
+        tune(data, resumable, seed=0)
     assert path.is_file()
     ran = []
-    monkeypatch.setattr(train.Tuning, "epoch", lambda trainer: (ran.append(trainer.done + 1), epoch(trainer)))
-    resumed, history = tune(lesson, resumable, seed=0)
+    monkeypatch.setattr(trainer.Tuning, "run_epoch", lambda tuning: (ran.append(tuning.done + 1), run_epoch(tuning)))
+    resumed, history = tune(data, resumable, seed=0)
     assert ran == [2, 3]
     assert history[1:] == expected[1:]
     same(resumed, uninterrupted)
@@ -302,21 +342,21 @@ def test_a_checkpoint_of_another_training_or_a_broken_one_is_not_taken_up(tmp_pa
     assert "cannot be read" in caplog.text
 
 
-def test_interactions_outside_the_learnt_items_cannot_leak(lesson):
-    """Plant a leak: rewrite the interactions of every item that is not learnt; training must not notice."""
-    poisoned = lesson.train.tolil()
-    poisoned[:, np.flatnonzero(lesson.stop_on)] = 1.0
+def test_interactions_outside_the_trainable_items_cannot_leak(data):
+    """Plant a leak: rewrite the interactions of every item that is not trainable; training must not notice."""
+    poisoned = data.train.tolil()
+    poisoned[:, np.flatnonzero(data.stop_on)] = 1.0
     for name in ("implicit_quadratic", "multitask"):
-        wanted = options(epochs=1, objective=ObjectiveOptions(name=name))
-        _, history = tune(lesson, wanted, seed=0)
-        _, poisoned_history = tune(replace(lesson, train=poisoned.tocsr()), wanted, seed=0)
+        plain = options(epochs=1, objective=ObjectiveOptions(name=name))
+        _, history = tune(data, plain, seed=0)
+        _, poisoned_history = tune(replace(data, train=poisoned.tocsr()), plain, seed=0)
         assert history[1]["loss"] == poisoned_history[1]["loss"]
     with pytest.raises(ValueError, match="16 items are both trainable and stopped on"):
-        replace(lesson, trainable=np.ones(80, bool))
+        replace(data, trainable=np.ones(80, bool))
 
 
-def test_masked_lm_needs_a_mask_token(lesson, monkeypatch):
-    without = train.tokenise([". ".join(row) for row in lesson.pieces], ENCODER)
-    monkeypatch.setattr(train, "tokenise", lambda *args: replace(without, mask=None))
+def test_masked_lm_needs_a_mask_token(data, monkeypatch):
+    without = batching.tokenise([". ".join(row) for row in data.pieces], ENCODER)
+    monkeypatch.setattr(batching, "tokenise", lambda *args: replace(without, mask=None))
     with pytest.raises(ConfigurationError, match="has no mask token"):
-        tune(lesson, options(masked_lm=MaskedLMOptions(epochs=1)), seed=0)
+        tune(data, options(masked_lm=MaskedLMOptions(epochs=1)), seed=0)

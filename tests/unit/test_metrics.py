@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from tailor.evaluation.ranking import to_frame, to_lists
-from tailor.evaluation.tables import accuracy_rows
+from tailor.evaluation.tables import measure_lists
+from tailor.metrics import Lists, find_metric
 from tailor.metrics.accuracy import hit_rate, hits, ndcg, recall
-from tailor.metrics.exposure import exposure, gini
+from tailor.metrics.exposure import gini
+from tailor.testing.metrics import fabricate_metadata
 from tailor.topk import EXCLUDED, top_k
 
 LISTS = np.array([[3, 1, 0], [2, -1, -1], [0, 1, 2]])
 POSITIVES = sparse.csr_matrix(np.array([[1, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=np.float32))
 N = np.array([2, 1, 0])
+EXPOSURE = ("catalog_coverage", "tail_coverage", "gini", "entropy", "arp", "aplt", "aclt", "novelty")
 
 
 def test_hits():
@@ -48,9 +51,9 @@ def test_recall_and_hit_rate():
 
 
 def test_buckets_count_only_their_positives_in_the_ideal_too():
-    rows = accuracy_rows(
-        LISTS[:2], POSITIVES[:2], np.array(["tail", "head", "head", "head"]), np.array(["q1", "q2"]), [3]
-    )
+    lists = Lists.build(LISTS[:2], fabricate_metadata(4), positives=POSITIVES[:2])
+    chosen = [find_metric(name) for name in ("ndcg", "recall")]
+    rows = measure_lists(lists, chosen, [3], np.array(["tail", "head", "head", "head"]), np.array(["q1", "q2"]))
     value = rows.set_index(["item_bucket", "user_bucket", "metric"])["value"]
     users = rows.set_index(["item_bucket", "user_bucket", "metric"])["n_users"]
     assert value["tail", "all", "ndcg"] == pytest.approx(1 / log2(4))  # item 0 at rank 3; ideal is rank 1
@@ -60,19 +63,20 @@ def test_buckets_count_only_their_positives_in_the_ideal_too():
 
 
 def test_exposure_arithmetic():
-    got = exposure(
-        np.array([[0, 1], [0, -1]]),
-        n_train=np.array([8, 2, 0, 5]),
-        tail=np.array([False, True, False, True]),
-        candidates=np.array([True, True, True, False]),
-        n_train_users=9,
+    items = fabricate_metadata(4).with_arrays(
+        n_train=np.array([8, 2, 0, 5]), bucket=np.array(["head", "tail", "unseen", "tail"])
     )
+    candidates = np.array([True, True, True, False])
+    lists = Lists.build(np.array([[0, 1], [0, -1]]), items, candidates=candidates, n_train_users=9)
+    got = {name: float(find_metric(name).values(lists)[0]) for name in EXPOSURE}
     assert got["catalog_coverage"] == 2 / 3
     assert got["tail_coverage"] == 1 / 1
     assert got["arp"] == pytest.approx((8 + 2 + 8) / 3)
     assert got["aplt"] == pytest.approx((1 / 2 + 0 / 1) / 2)
+    assert got["aclt"] == pytest.approx((1 + 0) / 2)
     assert got["novelty"] == pytest.approx((-log2(9 / 10) - log2(3 / 10) - log2(9 / 10)) / 3)
     assert got["gini"] == pytest.approx(((2 * 2 - 4) * 1 + (2 * 3 - 4) * 2) / (3 * 3))  # counts 0, 1, 2
+    assert got["entropy"] == pytest.approx(-(2 / 3) * log2(2 / 3) - (1 / 3) * log2(1 / 3))
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30))

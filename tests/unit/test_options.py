@@ -3,8 +3,8 @@ from pydantic import ValidationError
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError
-from tailor.data.config import ColumnOptions, SplitOptions
-from tailor.options import LMOptions, ProjectOptions
+from tailor.lm.config import LMOptions
+from tailor.options import ColumnOptions, ProjectOptions, SplitOptions
 
 
 def test_misspelt_key_names_the_path_and_a_suggestion():
@@ -15,9 +15,9 @@ def test_misspelt_key_names_the_path_and_a_suggestion():
 def test_nested_and_top_level_keys():
     with pytest.raises(
         ConfigurationError,
-        match=r"'lm_finetuning.peft.rank' does not exist.*Known here: alpha, dropout, feedforward_modules",
+        match=r"'lm_finetuning.encoder.pool' does not exist.*Did you mean 'pooling'.*Known here: base_model",
     ):
-        parse(ProjectOptions, {"lm_finetuning": {"peft": {"rank": 5}}}, "")
+        parse(ProjectOptions, {"lm_finetuning": {"encoder": {"pool": "mean"}}}, "")
     with pytest.raises(ConfigurationError, match=r"'hybrid_fc' does not exist. Did you mean 'hybrid_cf'\?"):
         parse(ProjectOptions, {"hybrid_fc": {}}, "")
 

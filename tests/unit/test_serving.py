@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +7,9 @@ from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
 from tailor.models.baselines import NoOptions, Popular
-from tailor.models.ease import EASEConfig
-from tailor.models.ials import IALSConfig
-from tailor.serving.mlflow_model import COLUMNS, PARAMS, read_requests, signature
+from tailor.options import EASEOptions, IALSOptions
+from tailor.serving.mlflow_model import read_requests
+from tailor.serving.package import write_manifest
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 from tests.conftest import by_source
@@ -20,8 +18,8 @@ from tests.conftest import by_source
 @pytest.fixture(scope="module")
 def recommender(tables) -> Recommender:
     options = HybridEngineOptions(
-        ials=IALSConfig(factors=8, iterations=5, lambda_item_feature=1.0),
-        ease=EASEConfig(regularization=20.0, text_pull=20.0),
+        ials=IALSOptions(factors=8, iterations=5, lambda_item_feature=1.0),
+        ease=EASEOptions(regularization=20.0, text_pull=20.0),
     )
     gate = BlendWeights(warm=BlendModel(by_source(mf=0.5, ease=0.25, popular=0.25)), shift=0.5)
     train = tables.matrices["train"]
@@ -118,14 +116,14 @@ def test_min_score_ends_the_list(recommender, known):
     assert cut.item_ids == full.item_ids[:8]
 
 
-def test_dials_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, known, tables):
+def test_boosts_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, known, tables):
     def share(bucket, **boosts):
         listed = recommender.recommend([Request(known)], Settings(k=10, **boosts))[0].item_ids
         return (tables.items.set_index("item_id")["bucket"][listed] == bucket).mean()
 
     assert share("tail", tail_boost=1.0) > share("tail", tail_boost=0.0)
-    everybody = np.argsort(-recommender.engine.population_score())[:10]
-    common = set(recommender.item_ids[everybody])
+    popular = np.argsort(-recommender.engine.population_score())[:10]
+    common = set(recommender.item_ids[popular])
 
     def shared(**boosts):
         return len(common & set(recommender.recommend([Request(known)], Settings(k=10, **boosts))[0].item_ids))
@@ -136,7 +134,7 @@ def test_dials_lift_what_they_name_and_0_is_the_accuracy_ranking(recommender, kn
     assert plain.scores == zero.scores  # this model stands at 0
 
 
-def test_a_model_without_dials_says_so(tables):
+def test_a_model_without_boosts_says_so(tables):
     ids = tables.items["item_id"].to_numpy(dtype=object)
     train = tables.matrices["train"]
     served = Recommender(
@@ -153,8 +151,9 @@ def test_a_model_without_dials_says_so(tables):
         ({"tail_boost": 1.5}, "tail_boost = 1.5 is out of bounds: 0 to 1"),
         ({"popularity_debias": 1.01}, "popularity_debias = 1.01 is out of bounds: 0 to 1"),
         ({"cold_boost": -0.1}, "cold_boost = -0.1 is out of bounds"),
-        ({"cold_boost": float("nan")}, "cold_boost = nan is out of bounds"),
-        ({"min_score": float("nan")}, "min_score = nan is not a number"),
+        ({"cold_boost": float("nan")}, "cold_boost = nan is not a finite number"),
+        ({"min_score": float("nan")}, "min_score = nan is not a finite number"),
+        ({"explain": "maybe"}, "explain = 'maybe': Input should be a valid boolean"),
     ],
 )
 def test_settings_out_of_bounds_are_refused(settings, words):
@@ -173,11 +172,9 @@ def test_bounds(recommender):
 
 
 def test_a_package_of_another_version_is_refused(recommender, tmp_path):
-    from tailor.serving import package as manifest
-
     recommender.save(tmp_path)
     (tmp_path / "history.safetensors").rename(tmp_path / "history.npz")
-    manifest.write(tmp_path)
+    write_manifest(tmp_path)
     with pytest.raises(BadInputError, match=r"has no history\.safetensors: another version of Tailor wrote it"):
         Recommender.load(tmp_path)
 
@@ -252,23 +249,15 @@ def test_histories_of_any_kind(history, expected):
     [
         ({"usr_id": ["1"]}, r"Unknown column 'usr_id'. Did you mean 'user_id'\?"),
         ({"user_id": ["1"], "colour": ["red"]}, "Unknown column 'colour'"),
-        ({"history": ["i1,i2"]}, "history in row 0: 'i1,i2' is not a list of item ids"),
-        ({"history": [3]}, "history in row 0: 3 is not a list"),
-        ({"exclude": ["i1"]}, "exclude in row 0: 'i1' is not a list of item ids"),
-        ({"user_id": [["1"]]}, "user_id in row 0: .* is not an id"),
-        ({"user_id": [1.5]}, "1.5 is not an id"),
-        ({"user_id": [True]}, "True is not an id"),
+        ({"history": ["i1,i2"]}, "Row 0: history: 'i1,i2' is not a list of item ids"),
+        ({"history": [3]}, "Row 0: history: '3' is not a list"),
+        ({"exclude": ["i1"]}, "Row 0: exclude: 'i1' is not a list of item ids"),
+        ({"user_id": [["1"]]}, "Row 0: user_id: .* is not an id"),
+        ({"user_id": [1.5]}, "'1.5' is not an id"),
+        ({"user_id": [True]}, "'True' is not an id"),
         ({}, "no column"),
     ],
 )
 def test_bad_requests_are_refused_by_name(frame, words):
     with pytest.raises(BadInputError, match=words):
         read_requests(pd.DataFrame(frame))
-
-
-def test_the_signature_names_what_is_read():
-    about = signature()
-    assert tuple(about.inputs.input_names()) == COLUMNS
-    assert not about.inputs.required_input_names()
-    assert {p.name: p.default for p in about.params.params} == PARAMS
-    json.dumps(about.to_dict())

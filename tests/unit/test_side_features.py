@@ -235,7 +235,7 @@ def test_profiles_that_cannot_be_read_are_refused(served):
     plain = replace(served, engine=served.engine.sources["mf"])
     with pytest.raises(BadInputError, match="profile, context: a IALS reads none, only the hybrid does"):
         plain.recommend([Request(profile={"cluster": 1})])
-    with pytest.raises(BadInputError, match="profile in row 0: 'x' is not a mapping"):
+    with pytest.raises(BadInputError, match="Row 0: profile: 'x' is not a mapping"):
         read_requests(pd.DataFrame({"profile": ["x"]}))
     assert read_requests(pd.DataFrame({"profile": [{"cluster": 1}, None]}))[0].profile == {"cluster": 1}
 

@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tailor.errors import BadInputError
+from tailor.lm.config import EncoderOptions
 from tailor.lm.distill import distil, shares
 from tailor.lm.encoder import load_base
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
-from tailor.options import EncoderOptions
 from tailor.serving.recommender import ENCODER_VARIABLE, Recommender
 
 TEXTS = [
@@ -52,16 +52,16 @@ def test_rows_are_means_of_length_1(student):
 
 
 def test_shares_by_hand(student):
-    found = shares(student.tokens, ["space space opera", ""], len(student.table))
-    assert found.shape == (2, len(student.table))
-    assert sorted(found[[0]].data.tolist()) == pytest.approx([1 / 3, 2 / 3])
-    assert found[[1]].nnz == 0
+    token_shares = shares(student.tokens, ["space space opera", ""], len(student.table))
+    assert token_shares.shape == (2, len(student.table))
+    assert sorted(token_shares[[0]].data.tolist()) == pytest.approx([1 / 3, 2 / 3])
+    assert token_shares[[1]].nnz == 0
 
 
 def test_saved_and_loaded(student, tmp_path):
     student.save(tmp_path / "student")
-    found = StaticEncoder.load(tmp_path / "student")
-    np.testing.assert_array_equal(found.encode(TEXTS), student.encode(TEXTS))
+    loaded = StaticEncoder.load(tmp_path / "student")
+    np.testing.assert_array_equal(loaded.encode(TEXTS), student.encode(TEXTS))
 
 
 LIGHT = """
@@ -90,8 +90,8 @@ def test_the_variable_chooses(student, tables, tmp_path, monkeypatch):
         served = Recommender(popular, np.array(["u"], object), ids, train[:1], np.arange(len(ids)), student=packaged)
         served.save(tmp_path / name)
     monkeypatch.setenv(ENCODER_VARIABLE, "static")
-    found = Recommender.load(tmp_path / "with")
-    assert found.encoder_of().encode(["space"]).shape == (1, student.table.shape[1])
+    recommender = Recommender.load(tmp_path / "with")
+    assert recommender.encoder_of().encode(["space"]).shape == (1, student.table.shape[1])
     with pytest.raises(BadInputError, match="packaged without a token table"):
         Recommender.load(tmp_path / "without")
     monkeypatch.setenv(ENCODER_VARIABLE, "statc")
@@ -104,8 +104,8 @@ def test_int8_weights_are_half_the_size_and_say_nearly_the_same(teacher, tmp_pat
     for weights in ("bf16", "int8"):
         teacher.save(tmp_path / weights, weights)
         sizes[weights] = sum(f.stat().st_size for f in (tmp_path / weights).glob("*.safetensors"))
-        found = TextEncoder.load(tmp_path / weights)
-        assert (found.encode(TEXTS) * teacher.encode(TEXTS)).sum(axis=1).min() > 0.99
+        loaded = TextEncoder.load(tmp_path / weights)
+        assert (loaded.encode(TEXTS) * teacher.encode(TEXTS)).sum(axis=1).min() > 0.99
     assert sizes["int8"] < 0.55 * sizes["bf16"]
     whole = save_file_without(tmp_path / "int8" / "int8.safetensors", "embeddings.word_embeddings.weight")
     with pytest.raises(BadInputError, match=r"lacks embeddings\.word_embeddings\.weight"):

@@ -1,9 +1,10 @@
-"""What the language model reads of items and users."""
+"""What the language model reads of items."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tailor.config import parse
 from tailor.data.interactions import category_matrix
 from tailor.data.text import (
     add_reviews,
@@ -11,7 +12,6 @@ from tailor.data.text import (
     join_pieces,
     pack_pieces,
     unpack_pieces,
-    user_pieces,
     write_pieces,
 )
 from tailor.errors import ConfigurationError
@@ -74,15 +74,10 @@ def test_reviews_come_from_train_rows_of_items_that_are_not_pseudo_cold(reviewed
     assert add_reviews([["A"]], items, interactions.drop(columns="text"), TextOptions()) == [["A"]]
 
 
-def test_a_profile_is_own_columns_then_the_latest_train_titles(reviewed):
-    items, interactions = reviewed
-    users = pd.DataFrame({"user_id": ["1", "2", "9"], "age": [31.0, np.nan, 20.0]})
-    options = TextOptions(user_template=["age {age}"], history_titles=2)
-    own, liked = user_pieces(users, items, interactions, options)
-    assert own == [["age 31"], [], ["age 20"]]
-    assert liked == [["C", "A: slow and lovely"], [], []]
-    silent = user_pieces(users, items, interactions, options.model_copy(update={"history_titles": 0}))
-    assert silent[1] == [[], [], []]
+@pytest.mark.parametrize("name", ["user_template", "history_titles"])
+def test_options_of_user_texts_are_refused_by_name(name):
+    with pytest.raises(ConfigurationError, match=rf"'text\.{name}' is gone: no texts of users .*profile\.columns"):
+        parse(TextOptions, {name: []}, "text")
 
 
 def test_categories_are_listed_once_per_item():

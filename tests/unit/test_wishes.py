@@ -76,6 +76,10 @@ def names(genres):
     return sorted(set(genres.values()))
 
 
+def rerank(strength, method="mmr"):
+    return {"method": method, "strength": strength}
+
+
 def listed(served, request, **settings):
     return served.recommend([request], Settings(**({"k": 10} | settings)))[0]
 
@@ -87,7 +91,7 @@ def test_a_category_named_in_words_fills_the_list(served, genres, names):
     assert set(answer.reasons) == {"category"}
 
 
-def test_what_is_ruled_out_never_comes(served, genres, names):
+def test_negated_categories_never_come(served, genres, names):
     answer = listed(served, Request(query=f"anything but good, no {names[0]} or {names[1]}"), k=100)
     assert answer.item_ids
     assert not {names[0], names[1]} & {genres[i] for i in answer.item_ids}
@@ -148,10 +152,23 @@ def test_weights_are_confidences(served):
     ("request_of", "words"),
     [
         (lambda: Request(history=["a"], weights=[1, 2]), "weights: 2 for a history of 1"),
-        (lambda: Request(history=["a"], weights=[0]), "weights: 0 is out of bounds"),
-        (lambda: Request(history=["a"], weights=[float("nan")]), "weights: nan is out of bounds"),
+        (lambda: Request(history=["a"], weights=[0]), r"weights\[0\] = 0 is out of bounds: above 0, up to 100"),
+        (lambda: Request(history=["a"], weights=[float("nan")]), r"weights\[0\] = nan is not a finite number"),
         (lambda: Request(query="x" * 501), "query: 501 characters; send at most 500"),
-        (lambda: Settings(diversity=2.0), "diversity = 2.0 is out of bounds"),
+        (
+            lambda: Settings(rerank={"method": "mmr", "strength": 2.0}),
+            r"rerank\.strength = 2\.0 is out of bounds: 0 to 1",
+        ),
+        (
+            lambda: Settings(rerank={"method": "mr", "strength": 0.2}),
+            r"rerank\.method: no re-ranker 'mr'\. Did you mean 'mmr'",
+        ),
+        (lambda: Settings(rerank={"method": "mmr"}), r"rerank\.strength is missing"),
+        (
+            lambda: Settings(rerank={"metod": "mmr", "strength": 0.2}),
+            r"Unknown field 'rerank\.metod'. Did you mean 'method'",
+        ),
+        (lambda: Settings(diversity=0.2), r"write rerank: \{method: mmr, strength: 0\.2\}"),
         (lambda: Settings(half_life=0.0), "half_life = 0.0 is out of bounds"),
     ],
 )
@@ -160,13 +177,15 @@ def test_bounds(request_of, words):
         request_of()
 
 
-def test_diversity_varies_a_list_and_0_is_the_list(served, tables):
+@pytest.mark.parametrize("method", ["mmr", "dpp"])
+def test_rerank_varies_a_list_and_0_is_the_list(served, tables, method):
     user = Request(str(served.user_ids[int(np.diff(tables.matrices["train"].indptr).argmax())]))
-    plain, zero, varied = (listed(served, user, diversity=d) for d in (None, 0.0, 0.7))
-    assert plain == zero
+    plain, *same = (listed(served, user, rerank=off) for off in (None, rerank(0.0, method), rerank(0.7, "none")))
+    assert same == [plain, plain]
+    varied = listed(served, user, rerank=rerank(0.7, method))
 
     def likeness(answer):
-        rows = served.features[served.places(answer.item_ids)]
+        rows = served.features[served.item_indices(answer.item_ids)]
         return (rows @ rows.T).mean()
 
     assert likeness(varied) < likeness(plain)
@@ -227,7 +246,7 @@ def test_changed_texts(served, names, tables):
     found = listed(changed, Request(query=names[-1]), k=160).item_ids
     assert {cold, warm} <= set(found)
     assert len(found) == len(set(found)) == len(listed(served, Request(query="x"), k=160).item_ids)
-    at = changed.places([warm])[0]
+    at = changed.item_indices([warm])[0]
     np.testing.assert_array_equal(
         changed.engine.sources["mf"].item_factors[at], served.engine.sources["mf"].item_factors[at]
     )
@@ -298,7 +317,7 @@ def test_a_damaged_package_is_refused_by_its_hash(served, tmp_path):
 
 @pytest.fixture
 def champion(served, tmp_path, monkeypatch):
-    found = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"), "7", served=replace(served))
+    found = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"), (replace(served), "7"))
     monkeypatch.setattr(Champion, "refresh", lambda _: False)
     return found
 
@@ -333,25 +352,35 @@ def test_http_items_come_and_go(client, names, champion):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"usr": "u"}, "Extra inputs"),
-        ({"k": 0}, "greater than or equal to 1"),
-        ({"k": 1001}, "less than or equal to 1000"),
-        ({"history": ["a"] * 1001}, "at most 1000"),
+        ({"usr": "u"}, "Unknown field 'usr'"),
+        ({"histroy": ["i1"]}, "Unknown field 'histroy'. Did you mean 'history'?"),
+        ({"k": 0}, "k = 0 is out of bounds: 1 to 1000"),
+        ({"k": 1001}, "k = 1001 is out of bounds: 1 to 1000"),
+        ({"history": ["a"] * 1001}, "history: 1001 items in one request; send at most 1000"),
+        ({"diversity": 0.2}, "write rerank: {method: mmr, strength: 0.2}"),
+        ({"rerank": {"method": "mr", "strength": 0.2}}, "rerank.method: no re-ranker 'mr'. Did you mean 'mmr'?"),
+        ({"history": ["a"], "weights": [1, 2]}, "weights: 2 for a history of 1"),
         ({"filters": {"nope": 1}}, "Unknown filter 'nope'"),
-        ({"query": "x" * 501}, "at most 500"),
+        ({"query": "x" * 501}, "query: 501 characters; send at most 500"),
         ({"tail_boost": "nan"}, "finite number"),
     ],
 )
 def test_http_refuses_by_name(client, body, words):
     answer = client.post("/recommend", json=body)
     assert answer.status_code == 422
-    assert words in answer.text
+    assert words in answer.json()["detail"]
 
 
 def test_http_limits(client):
     assert client.post("/recommend", content=b"x" * 1_000_001).status_code == 413
     assert client.post("/recommend", content=iter([b"{}"])).status_code == 411
-    assert client.post("/recommend", content=b"{").status_code == 422
+    broken = client.post("/recommend", content=b"{", headers={"Content-Type": "application/json"})
+    assert broken.status_code == 422
+    assert broken.json()["detail"].startswith("The body is not JSON: ")
+    assert (
+        client.get("/items?k=0").json()["detail"]
+        == "k = 0 is out of bounds: Input should be greater than or equal to 1"
+    )
 
 
 def test_a_token_guards_everything_but_health(champion):
@@ -382,17 +411,17 @@ def test_metrics_tell_no_ids(client, served):
 
 
 def test_a_scenario_fills_in_what_a_request_leaves_open(served):
-    scenarios = {"drama": {"filters": {"categories": [served.metadata.vocabulary.names[0]]}, "diversity": 1.0}}
+    scenarios = {"drama": {"filters": {"categories": [served.metadata.vocabulary.names[0]]}, "rerank": rerank(1.0)}}
     model = replace(served, about=served.about | {"scenarios": scenarios})
     asked, name = Request(history=["i1", "i2"]), served.metadata.vocabulary.names[0]
     found = model.recommend([asked], Settings(k=8, scenario="drama"))[0]
-    by_hand = replace(asked, filters={"categories": [name]})
-    assert found == model.recommend([by_hand], Settings(k=8, diversity=1.0))[0]
+    by_hand = Request(history=asked.history, filters={"categories": [name]})
+    assert found == model.recommend([by_hand], Settings(k=8, rerank=rerank(1.0)))[0]
     assert found != model.recommend([by_hand], Settings(k=8))[0]
-    plain = model.recommend([asked], Settings(k=8, scenario="drama", diversity=0.0))[0]
+    plain = model.recommend([asked], Settings(k=8, scenario="drama", rerank=rerank(0.0)))[0]
     assert plain == model.recommend([by_hand], Settings(k=8))[0]
-    other = replace(asked, filters={"categories": [served.metadata.vocabulary.names[1]]})
-    assert model.recommend([other], Settings(k=8, scenario="drama", diversity=0.0)) == model.recommend(
+    other = Request(history=asked.history, filters={"categories": [served.metadata.vocabulary.names[1]]})
+    assert model.recommend([other], Settings(k=8, scenario="drama", rerank=rerank(0.0))) == model.recommend(
         [other], Settings(k=8)
     )
     with pytest.raises(BadInputError, match=r"Unknown scenario 'drma'. Did you mean 'drama'\? This model has: drama"):

@@ -1,6 +1,6 @@
 """Options of reading, cleaning and splitting a catalogue, and of writing its texts."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -85,12 +85,16 @@ class CategoryOptions(Options):
 
 
 class TextOptions(Options):
-    """How the texts of items and users are written for the language model."""
+    """How the texts of items are written for the language model."""
+
+    retired: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("user_template", "history_titles"),
+        "is gone: no texts of users are written any more. What is known of new users is named in "
+        "feature_engineering.profile.columns.",
+    )
 
     item_template: list[str] = ["{title}"]
     """Pieces joined by '. '; a piece with a missing value is left out, never printed as 'nan'."""
-    user_template: list[str] = []
-    """Pieces over the users' columns, the first part of a user's profile text."""
     missing: list[str] = ["", "nan", "none", "null", "unknown", "n/a"]
     """Cell values (case-insensitive) that count as missing."""
     categories: CategoryOptions = CategoryOptions()
@@ -98,12 +102,10 @@ class TextOptions(Options):
     """Texts that users wrote about an item (train rows only) that join its text, where interactions have a ``text``."""
     review_words: Count = 30
     """Words kept of each such text."""
-    history_titles: Annotated[int, Field(ge=0, le=100)] = 5
-    """Latest titles of a user's train history in the profile text."""
 
 
 class SideFeatureOptions(Options):
-    """What is told of users (evidence for newcomers), or of the moment of an interaction."""
+    """What is known of users (evidence for new ones), or of the moment of an interaction."""
 
     columns: list[str] = []
     """Columns of the users; of the interactions (``context_*``)."""

@@ -1,6 +1,7 @@
-"""The split of DESIGN §3: 7:1:2 in each user's order, with cold items, new users and pseudo-cold items held out.
+"""The split: 7:1:2 in each user's order, with cold items, new users and pseudo-cold items held out.
 
-Everything is decided by seeded hashes of ids, so any row order and any engine gives the same split.
+Everything is decided by seeded hashes of ids, so any row order and any engine gives the same split. Formulas:
+docs/explanation/mathematics.md, "Split".
 """
 
 import numpy as np

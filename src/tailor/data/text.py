@@ -1,4 +1,4 @@
-"""The texts of items and users: pieces of a template, with missing fields left out and entities unescaped."""
+"""The texts of items: pieces of a template, with missing fields left out and entities unescaped."""
 
 import html
 import json
@@ -30,7 +30,7 @@ def write_pieces(table: pd.DataFrame, template: list[str], missing: list[str], w
     Each piece of ``template`` is a format string over columns; it is left out where any of its columns is missing.
 
     Args:
-        table: items or users.
+        table: the items.
         template: format strings.
         missing: cell values that mean 'nothing'.
         where: the parameter's name, for errors.
@@ -73,33 +73,7 @@ def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame,
     rows = rows.assign(text=_reviews(rows, options), hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
     rows = rows[rows[c.TEXT] != ""].sort_values("hash").groupby(c.ITEM, sort=False).head(options.reviews_per_item)
     by_item = rows.groupby(c.ITEM)[c.TEXT].agg(list).to_dict()
-    return [[*own, *by_item.get(item, [])] for own, item in zip(pieces, items[c.ITEM], strict=True)]
-
-
-def user_pieces(
-    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions
-) -> tuple[Pieces, Pieces]:
-    """Write each user's profile: pieces from their own columns, and the latest titles of their train history.
-
-    What a user wrote on train rows stands behind the title it is about.
-
-    Returns:
-        Pieces known of a stranger, and pieces that the history adds; both in the order of ``users``.
-    """
-    own = write_pieces(users, options.user_template, options.missing, "feature_engineering.text.user_template")
-    if not options.history_titles or c.TITLE not in items:
-        return own, [[] for _ in own]
-    rows = interactions[interactions[c.SPLIT] == c.TRAIN]
-    time = rows[c.TIMESTAMP] if c.TIMESTAMP in rows else pd.Series(0.0, index=rows.index)
-    rows = rows.assign(time=time, hash=seeded_hash(0, rows[c.USER], rows[c.ITEM])).sort_values(["time", "hash"])
-    rows = rows.groupby(c.USER, sort=False).tail(options.history_titles)
-    titles = clean_cells(items.set_index(c.ITEM)[c.TITLE], options.missing)
-    liked = rows[c.ITEM].map(titles)
-    if c.TEXT in rows:
-        said = _reviews(rows, options)
-        liked = liked.mask(said != "", liked + ": " + said)
-    by_user = liked.groupby(rows[c.USER]).agg(list).to_dict()
-    return own, [[text for text in by_user.get(user, []) if text] for user in users[c.USER]]
+    return [[*row, *by_item.get(item, [])] for row, item in zip(pieces, items[c.ITEM], strict=True)]
 
 
 def item_categories(items: pd.DataFrame, options: CategoryOptions, missing: list[str]) -> pd.DataFrame:

@@ -1,18 +1,16 @@
 """Kedro datasets that the catalog needs and no library has."""
 
-from tailor.datasets.local import (
-    AccumulatedDataset,
+from tailor.datasets.arrays import (
     AdapterDataset,
     ArraysDataset,
     EmbeddingsDataset,
     EncoderDataset,
-    EnginesDataset,
-    ParquetDataset,
+    ModelsDataset,
     SparseMatrixDataset,
-    UserTowerDataset,
 )
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
+from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
 __all__ = [
     "AbsentDataset",
@@ -21,12 +19,11 @@ __all__ = [
     "ArraysDataset",
     "EmbeddingsDataset",
     "EncoderDataset",
-    "EnginesDataset",
+    "ModelsDataset",
     "ParquetDataset",
     "Parts",
     "PlantedDataset",
     "ResumableParquetDataset",
     "SparseMatrixDataset",
-    "UserTowerDataset",
     "WheelMemberDataset",
 ]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import DatasetError
 
-from tailor.datasets.local import LocalFileDataset
-from tailor.files import write_aside
+from tailor.datasets.base import FileDataset
+from tailor.datasets.location import Location
 from tailor.progress import progress
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class Parts:
     """Returns part 0 … n - 1; all with the same columns."""
 
 
-class ResumableParquetDataset(LocalFileDataset[Any]):
+class ResumableParquetDataset(FileDataset[Any]):
     """One parquet file, saved from :class:`Parts` and loaded as a DataFrame.
 
     Finished parts lie in a folder beside the file until all are there; then they are joined aside, one in memory at a
@@ -50,35 +49,31 @@ class ResumableParquetDataset(LocalFileDataset[Any]):
             DatasetError: there are no parts.
         """
         if data.n < 1:
-            raise DatasetError(f"{self._filepath}: a table of no parts cannot be written")
+            raise DatasetError(f"{self.filepath}: a table of no parts cannot be written")
         folder = self._folder(data.key)
-        self._clear(but=folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{at:06d}.parquet" for at in range(data.n)]
-        missing = [at for at, file in enumerate(files) if not file.exists()]
+        for old in self.location.siblings(f".{self.location.name}.*.parts"):
+            if old.path != folder.path:
+                old.remove()
+        files = [folder.sibling(f"{folder.name}/{part:06d}.parquet") for part in range(data.n)]
+        missing = [part for part, file in enumerate(files) if not file.exists()]
         if len(missing) < data.n:
-            log.info("%s: %d of %d parts were made before", self._filepath.name, data.n - len(missing), data.n)
-        for at in progress(missing, self._filepath.stem, "part"):
-            with write_aside(files[at]) as aside:
-                data.make(at).to_parquet(aside, index=False)
-        with write_aside(self._filepath) as aside:
+            log.info("%s: %d of %d parts were made before", self.location.name, data.n - len(missing), data.n)
+        for part in progress(missing, self.location.name.partition(".")[0], "part"):
+            with files[part].writing() as aside:
+                data.make(part).to_parquet(aside, index=False)
+        with self.location.writing() as aside:
             _join(files, aside)
-        shutil.rmtree(folder)
+        folder.remove()
 
-    def _folder(self, key: Mapping[str, Any]) -> Path:
+    def _folder(self, key: Mapping[str, Any]) -> Location:
         digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:16]
-        return self._filepath.with_name(f".{self._filepath.name}.{digest}.parts")
-
-    def _clear(self, but: Path) -> None:
-        for old in self._filepath.parent.glob(f".{self._filepath.name}.*.parts"):
-            if old != but:
-                shutil.rmtree(old)
+        return self.location.sibling(f".{self.location.name}.{digest}.parts")
 
 
-def _join(files: list[Path], target: Path) -> None:
-    tables = (pq.read_table(file) for file in files)
-    first = next(tables)
-    with pq.ParquetWriter(target, first.schema) as writer:
-        writer.write_table(first)
-        for table in tables:
-            writer.write_table(pa.table(table.columns, schema=first.schema))
+def _join(files: list[Location], target: Path) -> None:
+    with files[0].reading() as path:
+        schema = pq.read_schema(path)
+    with pq.ParquetWriter(target, schema) as writer:
+        for file in files:
+            with file.reading() as path:
+                writer.write_table(pa.table(pq.read_table(path).columns, schema=schema))

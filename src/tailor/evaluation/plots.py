@@ -1,4 +1,4 @@
-"""The summary people read: one row per model, and two plots."""
+"""The summary that people read, one row per model, and the plots of a run."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -6,40 +6,28 @@ from plotly.colors import DEFAULT_PLOTLY_COLORS
 from plotly.subplots import make_subplots
 
 from tailor import columns as c
+from tailor.metrics.base import headlines
 
-#: Column of the summary -> (split, candidates, item bucket, user bucket, metric).
-_HEADLINES = {
-    "warm NDCG": (c.TEST, c.WARM, "all", "all", "ndcg"),
-    "tail NDCG": (c.TEST, c.WARM, c.TAIL, "all", "ndcg"),
-    "cold NDCG": (c.TEST, c.COLD, "all", "all", "ndcg"),
-    "mixed NDCG": (c.TEST, c.MIXED, "all", "all", "ndcg"),
-    "mixed-cold NDCG": (c.TEST, c.MIXED, c.COLD, "all", "ndcg"),
-    "new user, 3 items": (c.TEST, c.WARM, "all", "new_3", "ndcg"),
-    "warm recall": (c.TEST, c.WARM, "all", "all", "recall"),
-    "coverage": (c.TEST, c.MIXED, "all", "all", "catalog_coverage"),
-    "tail coverage": (c.TEST, c.MIXED, "all", "all", "tail_coverage"),
-    "APLT": (c.TEST, c.MIXED, "all", "all", "aplt"),
-    "novelty (bits)": (c.TEST, c.MIXED, "all", "all", "novelty"),
-    "validation warm NDCG": (c.VALIDATION, c.WARM, "all", "all", "ndcg"),
-}
 _KEYS = ["split", "candidates", "item_bucket", "user_bucket", "metric"]
 
 
 def summary_table(metrics: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Return one row per model, in the order of the ladder, and one column per headline figure at cut-off k."""
+    """Return one row per model, in the order of ``metrics``, and one column per headline figure at cut-off k."""
     at_k = metrics[metrics["k"] == k].set_index([*_KEYS, "model"])["value"]
     models = list(dict.fromkeys(metrics["model"]))
     table = pd.DataFrame({c.MODEL: models})
-    for title, key in _HEADLINES.items():
-        table[title] = [float(at_k.get((*key, model), float("nan"))) for model in models]
+    for metric, line in headlines():
+        key = (line.split, line.candidates, line.item_bucket, line.user_bucket, metric.name)
+        table[line.title] = [float(at_k.get((*key, model), float("nan"))) for model in models]
     return table
 
 
 def comparison_plot(summary: pd.DataFrame, k: int) -> go.Figure:
-    """Draw the accuracy of every model on warm, tail, cold and mixed positives side by side."""
+    """Draw the NDCG of every model on warm, tail, cold and mixed positives side by side."""
     figure = go.Figure()
-    for column in ("warm NDCG", "tail NDCG", "cold NDCG", "mixed NDCG", "mixed-cold NDCG"):
-        figure.add_bar(name=column, x=summary[c.MODEL], y=summary[column])
+    for metric, line in headlines():
+        if metric.name == "ndcg" and line.compared_as is not None:
+            figure.add_bar(name=line.title, x=summary[c.MODEL], y=summary[line.title])
     return figure.update_layout(
         barmode="group",
         title=f"NDCG@{k} on test, full ranking",
@@ -50,21 +38,26 @@ def comparison_plot(summary: pd.DataFrame, k: int) -> go.Figure:
 
 #: A legend that leaves room for the titles of the x-axes.
 _BELOW = {"orientation": "h", "y": -0.25}
-_DIALS = {
-    "cold_boost": ("Cold exposure", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
-    "tail_boost": ("Tail weight", "NDCG of tail items in warm lists", "NDCG of warm lists"),
-    "popularity_debias": ("Personal weight", "Catalog coverage of warm lists", "NDCG of warm lists"),
+#: Boost -> title, what it gains, what it costs.
+_BOOSTS = {
+    "cold_boost": ("Cold boost", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
+    "tail_boost": ("Tail boost", "NDCG of tail items in warm lists", "NDCG of warm lists"),
+    "popularity_debias": ("Popularity debias", "Catalog coverage of warm lists", "NDCG of warm lists"),
 }
 
 
-def price_plot(prices: dict[str, pd.DataFrame]) -> go.Figure:
-    """Draw what each boost costs: accuracy against the NDCG of the items it lifts, by setting, on validation."""
-    figure = make_subplots(cols=len(_DIALS), subplot_titles=[title for title, _, _ in _DIALS.values()])
-    for column, (boost, (_, exposed, accuracy)) in enumerate(_DIALS.items(), start=1):
-        for colour, (name, table) in zip(DEFAULT_PLOTLY_COLORS, prices.items(), strict=False):
+def trade_off_plot(curves: dict[str, pd.DataFrame]) -> go.Figure:
+    """Draw what each boost costs and gains, by setting, on validation: accuracy against what it exposes.
+
+    Args:
+        curves: per encoder a table with boost, value, accuracy, exposure.
+    """
+    figure = make_subplots(cols=len(_BOOSTS), subplot_titles=[title for title, _, _ in _BOOSTS.values()])
+    for column, (boost, (_, exposure, accuracy)) in enumerate(_BOOSTS.items(), start=1):
+        for colour, (name, table) in zip(DEFAULT_PLOTLY_COLORS, curves.items(), strict=False):
             rows = table[table["boost"] == boost]
             figure.add_scatter(
-                x=rows["exposed"],
+                x=rows["exposure"],
                 y=rows["accuracy"],
                 text=[f"{boost} = {value:g}" for value in rows["value"]],
                 mode="lines+markers",
@@ -74,9 +67,9 @@ def price_plot(prices: dict[str, pd.DataFrame]) -> go.Figure:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(title=exposed, col=column)
+        figure.update_xaxes(title=exposure, col=column)
         figure.update_yaxes(title=accuracy, col=column)
-    return figure.update_layout(title="The price of the boosts (validation, pseudo-cold B)", legend=_BELOW)
+    return figure.update_layout(title="Trade-off curves of the boosts (validation, pseudo-cold B)", legend=_BELOW)
 
 
 def calibration_plot(curve: pd.DataFrame) -> go.Figure:
@@ -102,7 +95,7 @@ _GAINS = {
 
 
 def frontier_plot(table: pd.DataFrame) -> go.Figure:
-    """Draw NDCG against what re-ranking wins, a line per method; the star is the balance preset."""
+    """Draw NDCG against what re-ranking gains, a line per method; the star is the balance preset."""
     figure = make_subplots(cols=len(_GAINS))
     plain = table[table["method"] == "none"]
     for column, (name, title) in enumerate(_GAINS.items(), start=1):

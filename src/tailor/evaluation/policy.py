@@ -6,11 +6,13 @@ The reward model of the doubly robust estimate is logistic in the score and the 
 half of the log is predicted by a model of the other half.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
@@ -18,14 +20,37 @@ from tailor import columns as c
 from tailor.data.hashing import seeded_hash
 from tailor.errors import BadInputError
 from tailor.evaluation.config import OffPolicyOptions
-from tailor.evaluation.off_policy import doubly_robust, ips, logged_propensities, snips
+from tailor.evaluation.off_policy import doubly_robust, ips, snips
 from tailor.metrics.rating import Scorer
 from tailor.models.base import Query
 
 Floats = NDArray[np.float64]
-REWARD = "reward"
+REWARD, PROPENSITY = "reward", "propensity"
 COLUMNS = ["estimator", "value", "low", "high", "effective_n", "clipped", "rows", "logged_mean"]
 _RIDGE = 1e-3
+
+
+def logged_propensities(logs: pd.DataFrame) -> Floats:
+    """Return the propensities of a log (n,).
+
+    Raises:
+        BadInputError: there are none, or some are not in (0, 1]: without them no unbiased estimate exists.
+    """
+    if PROPENSITY not in logs:
+        raise BadInputError(
+            "The log has no 'propensity' column: without the chance with which the old policy chose each action, its "
+            "choices cannot be told from what users like, and every offline value would be biased. Log π₀(a | x) when "
+            "serving, map the column, or run an A/B test (tailor.evaluation.experiment says how large)."
+        )
+    p = logs[PROPENSITY].to_numpy(dtype=np.float64)
+    bad = ~((p > 0) & (p <= 1))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise BadInputError(
+            f"'propensity' must lie in (0, 1]: {int(bad.sum())} rows do not, the first is row {first} with {p[first]:g}"
+            ". Drop rows of actions that were not drawn at random."
+        )
+    return p
 
 
 def read_log(log: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -42,16 +67,16 @@ def read_log(log: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tup
     reward = pd.to_numeric(log[REWARD], errors="coerce").to_numpy(dtype=np.float64)
     bad = ~((reward >= 0) & (reward <= 1))
     if bad.any():
-        at = int(np.flatnonzero(bad)[0])
+        first = int(np.flatnonzero(bad)[0])
         raise BadInputError(
-            f"'reward' must lie in [0, 1]: {int(bad.sum())} rows do not, the first is row {at} with "
-            f"{log[REWARD].iloc[at]!r}. Scale rewards, or drop rows without one."
+            f"'reward' must lie in [0, 1]: {int(bad.sum())} rows do not, the first is row {first} with "
+            f"{log[REWARD].iloc[first]!r}. Scale rewards, or drop rows without one."
         )
     user, item = (
         pd.Index(table[name]).get_indexer(pd.Index(log[name].astype(str)))
         for name, table in ((c.USER, users), (c.ITEM, items))
     )
-    rows = pd.DataFrame({"user": user, "item": item, REWARD: reward, "propensity": propensity})
+    rows = pd.DataFrame({"user": user, "item": item, REWARD: reward, PROPENSITY: propensity})
     known = (user >= 0) & (item >= 0)
     if not known.any():
         raise BadInputError(f"None of the {len(log)} rows of the policy log names a known user and a known item.")
@@ -95,38 +120,73 @@ def value(
         popularity: train interactions (n_items,).
         options: temperature, epsilon, max_weight, block_users.
         seed: of the halves.
+
+    Returns:
+        Columns estimator, value, low, high, effective_n, clipped, rows, logged_mean.
     """
-    logs = np.log1p(popularity.astype(np.float64))
+    reward, propensity = rows[REWARD].to_numpy(dtype=np.float64), rows[PROPENSITY].to_numpy(dtype=np.float64)
+    log_popularity = np.log1p(popularity.astype(np.float64))
     half = seeded_hash(seed, rows["user"].astype(str)) % np.uint64(2) == 0
-    user, item = rows["user"].to_numpy(), rows["item"].to_numpy()
-    reward, propensity = rows[REWARD].to_numpy(dtype=np.float64), rows["propensity"].to_numpy(dtype=np.float64)
-
-    def blocks():  # type: ignore[no-untyped-def]
-        who = np.unique(user)
-        for start in range(0, len(who), options.block_users):
-            block = who[start : start + options.block_users]
-            at = np.flatnonzero(np.isin(user, block))
-            yield at, np.searchsorted(block, user[at]), scorer.score(queries.take(block)), queries.history[block]
-
-    features = np.empty((len(rows), 3))
-    for at, place, scores, _ in blocks():
-        features[at] = np.column_stack([np.ones(len(at)), scores[place, item[at]], logs[item[at]]])
+    features = _reward_features(scorer, queries, rows, log_popularity, options.block_users)
     models = {side: fit_reward(features[half != side], reward[half != side]) for side in (True, False)}
-    chosen, predicted, expected = (np.empty(len(rows)) for _ in range(3))
-    for at, place, scores, past in blocks():
-        allowed = np.asarray((past > 0).toarray() == 0)
-        policy = target(scores, allowed, options.temperature, options.epsilon)
-        chosen[at] = policy[place, item[at]]
-        for side, theta in models.items():
-            mine = half[at] == side
-            q = expit(theta[0] + theta[1] * scores + theta[2] * logs)
-            expected[at[mine]] = (policy * q).sum(axis=1)[place[mine]]
-            predicted[at[mine]] = q[place[mine], item[at[mine]]]
+    chosen, predicted, expected = _policy_values(scorer, queries, rows, log_popularity, half, models, options)
     cut = options.max_weight
     estimates = {
         "ips": ips(reward, propensity, chosen, cut),
         "snips": snips(reward, propensity, chosen, cut),
         "doubly_robust": doubly_robust(reward, propensity, chosen, predicted, expected, cut),
     }
-    told = [{"estimator": name} | asdict(estimate) for name, estimate in estimates.items()]
-    return pd.DataFrame(told).assign(rows=len(rows), logged_mean=float(reward.mean()))[COLUMNS]
+    table = pd.DataFrame([{"estimator": name} | asdict(estimate) for name, estimate in estimates.items()])
+    return table.assign(rows=len(rows), logged_mean=float(reward.mean()))[COLUMNS]
+
+
+def _blocks(
+    scorer: Scorer, queries: Query, user: NDArray[np.int64], block_users: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], sparse.csr_matrix]]:
+    """Yield, per block of users: its rows of the log, their user's place in the block, scores and histories."""
+    logged_users = np.unique(user)
+    for start in range(0, len(logged_users), block_users):
+        block = logged_users[start : start + block_users]
+        log_rows = np.flatnonzero(np.isin(user, block))
+        yield (
+            log_rows,
+            np.searchsorted(block, user[log_rows]),
+            scorer.score(queries.take(block)),
+            queries.history[block],
+        )
+
+
+def _reward_features(
+    scorer: Scorer, queries: Query, rows: pd.DataFrame, log_popularity: Floats, block_users: int
+) -> Floats:
+    """Return 1, score and log popularity of every logged action (n, 3)."""
+    item, features = rows["item"].to_numpy(), np.empty((len(rows), 3))
+    for log_rows, place, scores, _ in _blocks(scorer, queries, rows["user"].to_numpy(), block_users):
+        listed = item[log_rows]
+        columns = [np.ones(len(log_rows)), scores[place, listed], log_popularity[listed]]
+        features[log_rows] = np.column_stack(columns)
+    return features
+
+
+def _policy_values(
+    scorer: Scorer,
+    queries: Query,
+    rows: pd.DataFrame,
+    log_popularity: Floats,
+    half: NDArray[np.bool_],
+    models: dict[bool, Floats],
+    options: OffPolicyOptions,
+) -> tuple[Floats, Floats, Floats]:
+    """Return per logged action (n,): π of the action, its predicted reward q̂, and the policy's expected reward v̂."""
+    item = rows["item"].to_numpy()
+    chosen, predicted, expected = (np.empty(len(rows)) for _ in range(3))
+    for log_rows, place, scores, past in _blocks(scorer, queries, rows["user"].to_numpy(), options.block_users):
+        allowed = np.asarray((past > 0).toarray() == 0)
+        policy = target(scores, allowed, options.temperature, options.epsilon)
+        chosen[log_rows] = policy[place, item[log_rows]]
+        for side, theta in models.items():
+            of_half = half[log_rows] == side
+            q = expit(theta[0] + theta[1] * scores + theta[2] * log_popularity)
+            expected[log_rows[of_half]] = (policy * q).sum(axis=1)[place[of_half]]
+            predicted[log_rows[of_half]] = q[place[of_half], item[log_rows[of_half]]]
+    return chosen, predicted, expected

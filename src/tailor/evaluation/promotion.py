@@ -31,23 +31,26 @@ class Decision:
 
 def decide(evidence: Evidence, options: PromotionOptions) -> Decision:
     """Apply every rule; the challenger is promoted if all hold."""
-    e, o = evidence, options
+    mixed, tail, (coverage, coverage_before) = evidence.mixed, evidence.tail, evidence.coverage
     rules = [
         (
-            e.mixed.low >= -o.max_mixed_loss,
-            f"mixed NDCG: lower bound of the difference {e.mixed.low:+.4f}, asked for >= {-o.max_mixed_loss:+.4f}",
+            mixed.low >= -options.max_mixed_loss,
+            f"mixed NDCG: lower bound of the difference {mixed.low:+.4f}, asked for >= {-options.max_mixed_loss:+.4f}",
         ),
         (
-            e.tail.difference > o.min_tail_gain,
-            f"tail NDCG: difference {e.tail.difference:+.4f} [{e.tail.low:+.4f}, {e.tail.high:+.4f}], "
-            f"asked for > {o.min_tail_gain:+.4f}",
+            tail.difference > options.min_tail_gain,
+            f"tail NDCG: difference {tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}], "
+            f"asked for > {options.min_tail_gain:+.4f}",
         ),
         (
-            e.coverage[0] >= e.coverage[1] - o.max_coverage_loss,
-            f"catalog coverage: {e.coverage[0]:.3f} after {e.coverage[1]:.3f}, "
-            f"a loss of {o.max_coverage_loss:.3f} is allowed",
+            coverage >= coverage_before - options.max_coverage_loss,
+            f"catalog coverage: {coverage:.3f} after {coverage_before:.3f}, "
+            f"a loss of {options.max_coverage_loss:.3f} is allowed",
         ),
-        (e.p99_ms <= o.max_p99_ms, f"latency: p99 {e.p99_ms:.1f} ms, budget {o.max_p99_ms:.1f} ms"),
+        (
+            evidence.p99_ms <= options.max_p99_ms,
+            f"latency: p99 {evidence.p99_ms:.1f} ms, budget {options.max_p99_ms:.1f} ms",
+        ),
     ]
     reasons = [("holds: " if holds else "fails: ") + text for holds, text in rules]
     return Decision(all(holds for holds, _ in rules), reasons)

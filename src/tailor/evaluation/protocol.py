@@ -33,36 +33,6 @@ from tailor.models.base import Csr, Floats, Indices, Mask, Query
 
 
 @dataclass(frozen=True)
-class KnownData:
-    """The matrices that protocols are built from; no test row is among them. All are (U, n_items)."""
-
-    train: Csr
-    validation: Csr
-    cold_unused: Csr
-    order: Csr
-    """Places of train and validation rows in each user's order; empty where the order is not known."""
-    profiles: Floats
-    """What is known of the users (U, q)."""
-
-    @classmethod
-    def of(
-        cls, train: Csr, validation: Csr, cold_unused: Csr, order: Csr, side_features: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
-        """Gather what the pipelines hold."""
-        return cls(train, validation, cold_unused, order, np.asarray(side_features["profiles"], dtype=np.float32))
-
-    def histories(self, cells: Csr) -> Query:
-        """Return every user with the history ``cells``."""
-        history = binary(cells)
-        return Query.of(
-            history,
-            restrict_order(self.order, history),
-            profile=self.profiles,
-            user_index=np.arange(history.shape[0]),
-        )
-
-
-@dataclass(frozen=True)
 class EvalProtocol:
     """One split's rules for U users."""
 
@@ -76,21 +46,54 @@ class EvalProtocol:
     """head, tail, cold or unseen per item; on validation pseudo-cold B plays the cold items."""
 
 
-def validation_protocol(items: pd.DataFrame, data: KnownData) -> EvalProtocol:
-    """Return the rules of validation lists."""
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def validation_protocol(items: pd.DataFrame, *, train: Csr, order: Csr, side_features: Arrays) -> EvalProtocol:
+    """Return the rules of validation lists.
+
+    Args:
+        items: the item table.
+        train: (U, n_items).
+        order: places of known rows in each user's order; empty where the order is not known.
+        side_features: with profiles (U, q).
+    """
     cold, held_out = pseudo_cold_items(items, "B"), bucket_items(items, c.COLD)
     bucket = np.where(cold, c.COLD, np.where(held_out, "held_out", items[c.BUCKET].to_numpy(dtype=str)))
     sets = {c.WARM: ~cold & ~held_out, c.COLD: cold, c.MIXED: ~held_out}
-    return EvalProtocol(data.histories(keep_items(data.train, warm_items(items) & ~cold)), data.train, sets, bucket)
+    histories = _histories(keep_items(train, warm_items(items) & ~cold), order, side_features)
+    return EvalProtocol(histories, train, sets, bucket)
 
 
-def test_protocol(items: pd.DataFrame, data: KnownData) -> EvalProtocol:
-    """Return the rules of test lists; no positive of the test is needed for them."""
+def train_histories(*, train: Csr, order: Csr, side_features: Arrays) -> Query:
+    """Return every user with the train rows as history."""
+    return _histories(train, order, side_features)
+
+
+def test_protocol(
+    items: pd.DataFrame, *, train: Csr, validation: Csr, cold_unused: Csr, order: Csr, side_features: Arrays
+) -> EvalProtocol:
+    """Return the rules of test lists; no positive of the test is needed for them.
+
+    Args:
+        items: the item table.
+        train: (U, n_items).
+        validation: (U, n_items).
+        cold_unused: rows of cold items before the test window (U, n_items).
+        order: places of known rows in each user's order; empty where the order is not known.
+        side_features: with profiles (U, q).
+    """
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
-    seen = sparse.csr_matrix(data.train + data.validation + data.cold_unused)
-    history = keep_items(sparse.csr_matrix(data.train + data.validation), warm_items(items))
-    return EvalProtocol(data.histories(history), seen, sets, items[c.BUCKET].to_numpy(dtype=str))
+    seen = sparse.csr_matrix(train + validation + cold_unused)
+    history = keep_items(sparse.csr_matrix(train + validation), warm_items(items))
+    return EvalProtocol(_histories(history, order, side_features), seen, sets, items[c.BUCKET].to_numpy(dtype=str))
+
+
+def _histories(cells: Csr, order: Csr, side_features: Arrays) -> Query:
+    """Return every user with the history ``cells`` (U, n_items)."""
+    history, profiles = binary(cells), np.asarray(side_features["profiles"], dtype=np.float32)
+    return Query.of(history, restrict_order(order, history), profile=profiles, user_index=np.arange(history.shape[0]))
 
 
 def positives(matrix: Csr, protocol: EvalProtocol, candidates: str) -> Csr:
@@ -116,7 +119,7 @@ class NewUserProtocol:
         items: pd.DataFrame,
         new_user: Csr,
         reveal_order: Csr,
-        side_features: Mapping[str, NDArray[np.generic]],
+        side_features: Arrays,
     ) -> Self:
         """Take the new users.
 
@@ -138,7 +141,7 @@ class NewUserProtocol:
         return Query.of(known, known, profile=self.profiles, user_index=self.users)
 
     def hidden(self, n: int) -> Csr:
-        """Return what is not revealed (N, n_items)."""
+        """Return what is not revealed, 0/1 (N, n_items)."""
         hidden = sparse.csr_matrix(self.order - first_of_each_row(self.order, n))
         hidden.eliminate_zeros()
-        return hidden
+        return binary(hidden)

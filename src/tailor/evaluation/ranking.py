@@ -1,4 +1,4 @@
-"""Recommendation lists as matrices of internal ids, and as the long table that leaves the house."""
+"""Recommendation lists as matrices of internal ids, and as the long table that is written to files."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that answers whether a model is better, for whom, and at what price."""
+"""The report: one self-contained HTML page that answers whether a model is better, for whom, and what it costs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from tailor import columns as c
-
-_TITLES = {"warm": "warm NDCG", "tail": "tail NDCG", "cold": "cold NDCG", "mixed": "mixed NDCG"}
-_TITLES["mixed_cold"] = "mixed-cold NDCG"
+from tailor.metrics.base import compared_headlines
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ class Material:
     """As of :func:`tailor.evaluation.seeds.spread`."""
     quality: pd.DataFrame
     data_summary: pd.DataFrame
-    people: list[dict[str, Any]]
+    sample_users: list[dict[str, Any]]
     """As of :func:`tailor.evaluation.sample_users.tell`."""
     balance: dict[str, Any]
     figures: dict[str, go.Figure]
-    """comparison, prices, frontier, calibration, training."""
+    """comparison, trade_off, frontier, calibration, training."""
     provenance: dict[str, str]
 
 
@@ -61,11 +59,11 @@ def build(material: Material) -> str:
         registered=m.registered,
         k=m.k,
         verdicts=verdicts(m.summary, m.comparisons),
-        ladder=_table(m.summary, 3),
+        models=_table(m.summary, 3),
         comparisons=_table(m.comparisons[_COMPARED], 4),
         figures={name: _draw(name, figure) for name, figure in figures.items()},
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
-        people=m.people,
+        sample_users=m.sample_users,
         clicks=_table(m.clicks, 4),
         ratings=_table(m.ratings, 4),
         seeds=_table(m.seeds, 4),
@@ -79,14 +77,15 @@ _COMPARED = ["headline", "against", "difference", "low", "high", "ratio", "adjus
 
 def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str, str]]:
     """Return, per headline, the comparison with the best other model, in words and figures."""
-    found, means = [], summary.set_index(c.MODEL)
+    lines, means, compared = [], summary.set_index(c.MODEL), compared_headlines()
     for headline, rows in comparisons.groupby("headline", sort=False):
-        title = _TITLES[str(headline)]
+        title = compared[str(headline)][1].title
         best = rows.iloc[int(means.loc[rows["against"], title].fillna(-1).to_numpy().argmax())]
         figures = {name: f"{best[name]:+.4f}" for name in ("difference", "low", "high")}
-        told = {"headline": title, "figure": f"{means.loc[best[c.MODEL], title]:.4f}", "against": str(best["against"])}
-        found.append(told | figures | {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]})
-    return found
+        models = {"figure": f"{means.loc[best[c.MODEL], title]:.4f}", "against": str(best["against"])}
+        words = {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]}
+        lines.append({"headline": title} | models | figures | words)
+    return lines
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:

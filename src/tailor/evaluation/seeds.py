@@ -1,4 +1,4 @@
-"""What another seed would have given: mean and deviation of the ladder over the seeds that were run."""
+"""What another seed would have given: mean and standard deviation of every figure over the seeds that were run."""
 
 import hashlib
 import json
@@ -32,6 +32,6 @@ def spread(summaries: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({name: [] for name in (c.MODEL, "seeds", *figures)})
     by_model = rows.groupby(c.MODEL, sort=False)
     mean, deviation = by_model[figures].mean(), by_model[figures].std(ddof=1)
-    told = mean.map("{:.4f}".format) + " ± " + deviation.map("{:.4f}".format)
-    told.insert(0, "seeds", by_model[SEED].nunique())
-    return told.reset_index()
+    table = mean.map("{:.4f}".format) + " ± " + deviation.map("{:.4f}".format)
+    table.insert(0, "seeds", by_model[SEED].nunique())
+    return table.reset_index()

@@ -1,23 +1,49 @@
 """Frontiers of re-ranking: what each method and strength does to relevance, diversity, coverage and the tail."""
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from scipy import sparse
 
-from tailor.metrics import diversity
-from tailor.metrics.accuracy import hits, ndcg
-from tailor.options import FrontierOptions, RerankOptions
+from tailor.config import Count, Options
+from tailor.data.item_metadata import ItemMetadata
+from tailor.metrics import base, diversity
+from tailor.metrics.accuracy import ndcg
 from tailor.progress import progress
-from tailor.rerank.base import ItemFacts, Lists, Scores, rerank
+from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
 
 GAINS = ("intra_list_diversity", "catalog_coverage", "tail_ndcg")
 
 
+class FrontierOptions(Options):
+    """Relevance against diversity, coverage and tail: what is tried, and how the ``balance`` preset is chosen."""
+
+    methods: list[Method] = ["mmr", "dpp", "calibrated", "tail", "caps"]
+    """Registered re-rankers."""
+    strengths: list[Annotated[float, Field(gt=0.0, le=1.0)]] = [0.1, 0.2, 0.3, 0.5, 0.7]
+    """Strengths tried of each, beside 0."""
+    pool: Count = 200
+    """Candidates that a list is chosen from."""
+    max_users: Count = 2000
+    """Users (drawn by seed) that are traced; coverage is of their lists."""
+    max_accuracy_loss: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
+    """Of the settings whose NDCG stays within this fraction of the list as it is (validation), ``balance`` is the one
+    with the highest mean gain in intra-list diversity, catalog coverage and tail NDCG, each relative to the largest."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "max_price" in values:
+            raise ValueError("'max_price' is now called 'max_accuracy_loss'")
+        return values
+
+
 @dataclass(frozen=True)
-class Pool:
+class CandidatePool:
     """One model's candidates under one split; row u is user u of all matrices."""
 
     items: Lists
@@ -32,7 +58,7 @@ class Pool:
     """Items that a list could hold."""
 
 
-def trace(pool: Pool, facts: ItemFacts, options: FrontierOptions, k: int) -> pd.DataFrame:
+def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions, k: int) -> pd.DataFrame:
     """Measure every method at every strength, with lists of k, or of the whole pool where that is smaller.
 
     Returns:
@@ -45,37 +71,42 @@ def trace(pool: Pool, facts: ItemFacts, options: FrontierOptions, k: int) -> pd.
     ]
     k, rows = min(k, pool.items.shape[1]), []
     for setting in progress(settings, "re-ranking", "setting"):
-        lists, _ = rerank(pool.items, pool.scores, pool.history, facts, setting, k)
-        rows.append({"method": setting.method, "strength": setting.strength} | measure(lists, pool, facts, k))
+        lists, _ = rerank(pool.items, pool.scores, pool.history, metadata, setting, k)
+        rows.append({"method": setting.method, "strength": setting.strength} | measure(lists, pool, metadata))
     return pd.DataFrame(rows)
 
 
-def measure(lists: Lists, pool: Pool, facts: ItemFacts, k: int) -> dict[str, float]:
+def measure(items: Lists, pool: CandidatePool, metadata: ItemMetadata) -> dict[str, float]:
     """Return means over users of lists (U, k), and their coverage: the columns of :func:`trace` after strength."""
-    hit, filled = hits(lists, pool.positives), lists >= 0
-    tail_hit = hit & facts.tail[lists]
-    n_tail = np.asarray(pool.positives @ facts.tail.astype(np.float32), dtype=np.int64)
-    share = (filled & facts.tail[lists]).sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
-    found = {
-        "ndcg": ndcg(hit, np.diff(pool.positives.indptr), k),
-        "tail_ndcg": ndcg(tail_hit, n_tail, k),
-        "intra_list_diversity": diversity.intra_list_diversity(lists, facts.vectors),
-        "category_diversity": diversity.category_diversity(lists, facts.categories),
-        "aplt": share,
+    lists = base.Lists.build(items, metadata, positives=pool.positives, history=pool.history)
+    of_tail = lists.only(metadata.tail)
+    tail_share = (lists.filled & metadata.tail[items]).sum(axis=1) / np.maximum(lists.filled.sum(axis=1), 1)
+    per_user = {
+        "ndcg": ndcg(lists.hits, lists.n_positives, lists.k),
+        "tail_ndcg": ndcg(of_tail.hits, of_tail.n_positives, lists.k),
+        "intra_list_diversity": diversity.intra_list_diversity(lists),
+        "category_diversity": diversity.category_diversity(lists),
+        "aplt": tail_share,
     }
-    means = {name: _mean(values) for name, values in found.items()}
-    return means | {"catalog_coverage": len(np.unique(lists[filled])) / pool.n_candidates}
+    coverage = float((lists.n_listed > 0).sum()) / pool.n_candidates
+    return {name: _mean(values) for name, values in per_user.items()} | {"catalog_coverage": coverage}
 
 
-def balance(frontier: pd.DataFrame, max_price: float, pool: int) -> RerankOptions:
-    """Choose the ``balance`` preset from the frontier on validation; the rule is that of :class:`FrontierOptions`."""
-    base = frontier[frontier["method"] == "none"].iloc[0]
-    affordable = frontier[frontier["ndcg"] >= (1 - max_price) * base["ndcg"]]
-    gain = np.zeros(len(affordable))
+def select_balance(frontier: pd.DataFrame, max_accuracy_loss: float, pool: int) -> RerankOptions:
+    """Choose the ``balance`` preset from the frontier on validation; the rule is that of :class:`FrontierOptions`.
+
+    Args:
+        frontier: as of :func:`trace`.
+        max_accuracy_loss: fraction of the NDCG of the list as it is that may be lost.
+        pool: candidates, for the options that are returned.
+    """
+    plain = frontier[frontier["method"] == NONE].iloc[0]
+    allowed = frontier[frontier["ndcg"] >= (1 - max_accuracy_loss) * plain["ndcg"]]
+    total_gain = np.zeros(len(allowed))
     for name in GAINS:
-        own = affordable[name].to_numpy() - base[name]
-        gain += own / own.max() if own.max() > 0 else 0.0
-    best = affordable.iloc[int(gain.argmax())]
+        gain = allowed[name].to_numpy() - plain[name]
+        total_gain += gain / gain.max() if gain.max() > 0 else 0.0
+    best = allowed.iloc[int(total_gain.argmax())]
     return RerankOptions(method=best["method"], strength=float(best["strength"]), pool=pool)
 
 

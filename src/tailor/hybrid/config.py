@@ -17,6 +17,10 @@ def all_sources() -> dict[str, dict[str, Any]]:
     return {name: {} for name in SOURCES}
 
 
+def _all_or_none() -> dict[str, dict[str, Any] | None]:
+    return dict(all_sources())
+
+
 class ColdItemOptions(Options):
     """How an item without interactions is imputed from items with similar texts (kernel ridge regression)."""
 
@@ -34,7 +38,9 @@ class BoostScales(Options):
     renamed: ClassVar[dict[str, str]] = {
         "cold_span": "cold_boost_scale",
         "tail_span": "tail_boost_scale",
-        "head_share": "data_processing.head_share (the one definition of the tail)",
+    }
+    retired: ClassVar[dict[str, str]] = {
+        "head_share": "is gone: data_processing.head_share is the one definition of the tail.",
     }
 
     cold_boost_scale: Positive = 1.0
@@ -136,14 +142,16 @@ class HybridOptions(Options):
         "kernel": "cold_items",
         "mixture": "blend",
         "dials": "boosts",
-        "without": "sources, with the source set to null, and baselines",
+    }
+    retired: ClassVar[dict[str, str]] = {
+        "without": "is gone: set the source to null in hybrid_cf.sources, leave the model out of hybrid_cf.baselines.",
     }
 
     cold_weight: Share = 0.25
     """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
     k: Count = 20
     """Cut-off of the selection criterion."""
-    sources: dict[str, dict[str, Any] | None] = Field(default_factory=lambda: dict(all_sources()))
+    sources: dict[str, dict[str, Any] | None] = Field(default_factory=_all_or_none)
     """The hybrid's sources, each with its options that are not searched; null, or left out: the source is not used."""
     baselines: list[str] | None = None
     """Names of the baselines, from the simplest on; null: all that Tailor has."""

@@ -1,6 +1,8 @@
 """What choices are made on: a fit that treats pseudo-cold B as cold and some users as new, and the validation rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,6 +135,20 @@ class Holdout:
             per_user = ndcg(hits(lists[candidates][0], positives), np.diff(positives.indptr), k)
             values[name] = float(np.nanmean(per_user)) if np.isfinite(per_user).any() else 0.0
         return values
+
+
+def hold_out(
+    train: Csr,
+    validation: Csr,
+    order: Csr,
+    reveal_order: Csr,
+    items: pd.DataFrame,
+    side_features: Mapping[str, NDArray[Any]],
+    seed: int,
+) -> Holdout:
+    """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs."""
+    side = SideFeatures(**side_features)
+    return Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
 
 
 def _seeded_order(train: Csr, validation: Csr) -> Csr:

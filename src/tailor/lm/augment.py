@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tailor.lm.encoder import Batch, Tokens
 
@@ -17,10 +16,10 @@ def drop_pieces(pieces: list[list[str]], chance: float, rng: np.random.Generator
     """
     views = []
     for row in pieces:
-        kept = rng.random(len(row)) >= chance
-        if len(row) and not kept.any():
-            kept[rng.integers(len(row))] = True
-        views.append(". ".join(piece for piece, keep in zip(row, kept, strict=True) if keep))
+        stays = rng.random(len(row)) >= chance
+        if len(row) and not stays.any():
+            stays[rng.integers(len(row))] = True
+        views.append(". ".join(piece for piece, stay in zip(row, stays, strict=True) if stay))
     return views
 
 
@@ -28,7 +27,7 @@ def mask_tokens(batch: Batch, tokens: Tokens, chance: float, generator: torch.Ge
     """Replace each ordinary token by the mask token with ``chance``.
 
     Returns:
-        The masked batch, and which places were masked, (B, T).
+        The masked batch, and which positions were masked, (B, T).
     """
     ids = batch["input_ids"]
     ordinary = batch["attention_mask"].bool()
@@ -76,13 +75,3 @@ class EmbeddingPerturbation:
             yield
         finally:
             handle.remove()
-
-
-def draw_items(
-    rows: NDArray[np.int64], counts: NDArray[np.int64], balance: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return the items of one epoch, (n,): each once in random order, or drawn in proportion to n_i^-balance."""
-    if balance == 0:
-        return rng.permutation(rows)
-    chances = np.maximum(counts[rows], 1.0) ** -balance
-    return rng.choice(rows, len(rows), p=chances / chances.sum())

@@ -65,13 +65,15 @@ def part(prefix: str, tensors: Tensors) -> Tensors:
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     """Return the optimizer's moments under ``<parameter number>/<name>``."""
     state = optimizer.state_dict()["state"]
-    return {f"{at}/{name}": torch.as_tensor(value) for at, entry in state.items() for name, value in entry.items()}
+    return {
+        f"{index}/{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
     """Put moments saved by :func:`optimizer_tensors` back."""
     state: dict[int, Any] = {}
     for key, value in tensors.items():
-        at, name = key.split("/")
-        state.setdefault(int(at), {})[name] = value
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

@@ -11,6 +11,7 @@ with A (n, V) the shares of the tokens in each text.
 import numpy as np
 from scipy import sparse
 
+from tailor.linear_algebra import solve_spd
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 
@@ -19,7 +20,7 @@ _TEXTS, _RIDGE = 5000, 0.02
 
 
 def distil(teacher: TextEncoder, texts: list[str], n_tokens: int, seed: int) -> StaticEncoder:
-    """Distil.
+    """Distil the encoder ``teacher`` into a table of token vectors.
 
     Args:
         teacher: the encoder as it is packaged.
@@ -33,15 +34,16 @@ def distil(teacher: TextEncoder, texts: list[str], n_tokens: int, seed: int) -> 
     """
     unique = sorted({text for text in texts if text.strip()})
     drawn = np.sort(np.random.default_rng(seed).permutation(len(unique))[:_TEXTS])
-    chosen, size = [unique[at] for at in drawn], len(teacher.tokenizer)
+    chosen, size = [unique[index] for index in drawn], len(teacher.tokenizer)
     tokens = teacher.tokenizer.backend_tokenizer.to_str()
     A, Y = shares(tokens, chosen, size), teacher.encode(chosen)
     known = np.union1d(np.arange(min(n_tokens, size)), A.indices)
     known = np.setdiff1d(known, teacher.tokenizer.all_special_ids)
     table = np.zeros((size, Y.shape[1]), np.float32)
     table[known] = teacher.encode_tokens(known)
+    # Ridge regression in its dual form: there are far fewer texts than tokens.
     kernel = (A @ A.T).toarray() + _RIDGE * np.eye(len(chosen))
-    moved = A.T @ np.linalg.solve(kernel, Y - A @ table)
+    moved = A.T @ solve_spd(kernel, Y - A @ table)
     return StaticEncoder((table + moved).astype(np.float16), tokens)
 
 

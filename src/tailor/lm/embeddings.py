@@ -1,4 +1,4 @@
-"""Embeddings of a catalogue or of users, with what says where they come from and makes more of them."""
+"""Embeddings of a catalogue, with their provenance and the whitening that makes more of them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from tailor import columns as c
 from tailor.errors import BadInputError
+from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, encode
-from tailor.lm.trainer import ridge_head
 from tailor.lm.whitening import Whitening
-from tailor.options import LMOptions
 
 Floats = NDArray[np.float32]
 
@@ -74,51 +73,3 @@ def join_vectors(embeddings: Floats, items: pd.DataFrame) -> Floats:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         parts.append((vectors / np.where(norms > 0, norms, 1)).astype(np.float32))
     return embeddings if len(parts) == 1 else np.asarray(np.hstack(parts) / np.sqrt(len(parts)), dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class UserTower:
-    """From a profile text's embedding to a user factor of the teacher's space, for people without a history."""
-
-    profiles: Embeddings
-    """Every user's embedded profile, without their history (what is known of a stranger)."""
-    weights: Floats
-    """Wᵀ (d, m + 1), last column the bias."""
-
-    def factors(self, vectors: Floats) -> Floats:
-        """Predict user factors (B, d) from profile embeddings (B, m)."""
-        return np.asarray(vectors @ self.weights[:, :-1].T + self.weights[:, -1], dtype=np.float32)
-
-
-def fit_user_tower(
-    encoder: torch.nn.Module,
-    texts: dict[str, Tokens],
-    user_ids: NDArray[np.object_],
-    user_factors: Floats,
-    trainable: NDArray[np.bool_],
-    options: LMOptions,
-    provenance: dict[str, Any],
-) -> UserTower:
-    """Fit the tower by ridge regression of the teacher's user factors on profile embeddings.
-
-    Each train user is in it twice: as a stranger (own columns only) and with a history, so it serves both.
-
-    Args:
-        encoder: the tuned encoder.
-        texts: tokens of the profiles ``stranger`` and ``known``, in the order of the users.
-        user_ids: (U,).
-        user_factors: the teacher's (U, d).
-        learnt: users with train interactions (U,).
-        options: pooling, batch size, ridge.
-        provenance: of the encoder.
-    """
-    size, pooling = options.encoder.batch_size, options.encoder.pooling
-    pooled = {name: encode(encoder, tokens, size, f"encode users ({name})", pooling) for name, tokens in texts.items()}
-    whitening = Whitening.fit(
-        np.vstack([p[trainable] for p in pooled.values()]), np.ones(2 * int(trainable.sum()), bool)
-    )
-    vectors = {name: whitening.apply(p) for name, p in pooled.items()}
-    E = np.vstack([v[trainable] for v in vectors.values()])
-    factors = np.vstack([user_factors[trainable]] * len(vectors))
-    weights = ridge_head(E, factors, np.ones(len(E), np.float32), options.objective.head_ridge).numpy()
-    return UserTower(Embeddings(user_ids, vectors["stranger"], whitening, provenance), weights)

@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import ConfigurationError
-from tailor.options import EncoderOptions
+from tailor.lm.config import EncoderOptions
 from tailor.progress import progress
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Tokens:
 def load_base(options: EncoderOptions) -> torch.nn.Module:
     """Load the base model in eval mode, fp32; safetensors weights only.
 
-    The pooling layer of BERT's kin is left out: nothing here reads it, and an adapter on it would never learn.
+    The pooling layer of BERT's kin is left out: nothing here reads it, so an adapter on it would get no gradient.
     """
     path = model_path(options.base_model)
     transformers_logging.disable_progress_bar()
@@ -116,7 +116,7 @@ def tokenise(texts: list[str], options: EncoderOptions) -> Tokens:
 
 
 def hidden_states(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Return the last hidden states of the text's own tokens, (B, T, m), fp32; virtual tokens are left out."""
+    """Return the last hidden states of the text's tokens, (B, T, m), fp32; virtual tokens are left out."""
     with autocast():
         hidden = model(**batch).last_hidden_state
     return hidden[:, -batch["input_ids"].shape[1] :].float()  # type: ignore[no-any-return]
@@ -146,11 +146,11 @@ def encode(
 ) -> NDArray[np.float32]:
     """Encode a corpus to (n, m) pooled embeddings, not yet normalised, in the order of the texts."""
     model.eval()
-    out: NDArray[np.float32] | None = None
+    embeddings: NDArray[np.float32] | None = None
     batches = list(length_sorted(tokens.lengths(), batch_size))
     for rows in progress(batches, label, "batch"):
         pooled = pool(model, tokens.batch(rows), pooling).cpu().numpy()
-        if out is None:
-            out = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)
-        out[rows] = pooled
-    return np.zeros((0, 0), np.float32) if out is None else out
+        if embeddings is None:
+            embeddings = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)
+        embeddings[rows] = pooled
+    return np.zeros((0, 0), np.float32) if embeddings is None else embeddings

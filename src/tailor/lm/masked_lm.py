@@ -1,4 +1,4 @@
-"""Stage (a): the trainable weights of an encoder learn the catalogue's language by predicting masked tokens."""
+"""Stage (a): the trainable weights of an encoder adapt to the catalogue's language by predicting masked tokens."""
 
 import logging
 
@@ -9,8 +9,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from tailor.errors import ConfigurationError
 from tailor.lm.augment import mask_tokens
+from tailor.lm.config import MaskedLMOptions
 from tailor.lm.encoder import Tokens, device, hidden_states
-from tailor.options import MaskedLMOptions
 from tailor.progress import progress
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def adapt(
         model: encoder with an adapter (or all weights) trainable; changed in place.
         embeddings: its token embeddings (vocabulary, m), to which the prediction is tied.
         tokens: the corpus.
-        rows: texts to read; those of items that behaviour may be learnt from.
+        rows: texts to read; those of trainable items.
         options: epochs, share of masked tokens, learning rate.
         batch_size: texts per step.
         seed: of masks, order and the head's start.
@@ -72,18 +72,24 @@ def adapt(
     for epoch in range(1, options.epochs + 1):
         total, n_masked = 0.0, 0
         order = rng.permutation(rows)
-        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         for batch in progress(batches, f"masked LM epoch {epoch}/{options.epochs}", "batch"):
             whole = tokens.batch(batch)
-            masked, where = mask_tokens(whole, tokens, options.mask_fraction, generator)
-            if not where.any():
+            masked, positions = mask_tokens(whole, tokens, options.mask_fraction, generator)
+            n = int(positions.sum())
+            if not n:
                 continue
-            loss = F.cross_entropy(head(hidden_states(model, masked)[where]), whole["input_ids"][where])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            total, n_masked = total + loss.item() * int(where.sum()), n_masked + int(where.sum())
+            loss = F.cross_entropy(head(hidden_states(model, masked)[positions]), whole["input_ids"][positions])
+            _descend(loss, optimizer, trained)
+            total, n_masked = total + loss.item() * n, n_masked + n
         losses.append(total / max(n_masked, 1))
         log.info("masked LM epoch %d: %.3f nats per masked token", epoch, losses[-1])
     return losses
+
+
+def _descend(loss: torch.Tensor, optimizer: torch.optim.Optimizer, clipped: list[torch.nn.Parameter]) -> None:
+    """Make one step of gradient descent, the gradient of ``clipped`` cut at length 1."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(clipped, 1.0)
+    optimizer.step()

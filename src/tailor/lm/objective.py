@@ -4,7 +4,8 @@ With the user factors U (U, d) of a teacher fixed, the part of the iALS loss tha
 
     q_i(v) = Σ_(u∈i) (1 - u·v)² + α vᵀ(UᵀU)v = (v - v*_i)ᵀ A_i (v - v*_i) + const,  A_i = Σ_(u∈i) u uᵀ + α UᵀU
 
-so reading each item once an epoch puts the whole user base in the loss, with no negative sampling (DESIGN §5).
+so reading each item once an epoch puts the whole user base in the loss, with no negative sampling
+(docs/explanation/mathematics.md, section "Language-model objective").
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +18,7 @@ from scipy import sparse
 from torch.nn import functional as F  # noqa: N812
 
 from tailor.errors import ConfigurationError
-from tailor.options import ObjectiveOptions
+from tailor.lm.config import ObjectiveOptions
 
 Rows = NDArray[np.int64]
 
@@ -46,7 +47,7 @@ class Examples:
 
 
 class Objective(torch.nn.Module, ABC):
-    """A loss over the embeddings of a batch of items, with trainable heads of its own."""
+    """A loss over the embeddings of a batch of items, with trainable heads."""
 
     #: Whether the loss reads a co-consumed partner of every item.
     needs_partners = False
@@ -122,20 +123,21 @@ class PairSampler:
         self.log_q = np.log(np.maximum(counts, 1) / max(counts.sum(), 1)).astype(np.float32)
 
     def draw(self, rows: Rows, rng: np.random.Generator) -> Pairs:
-        """Return a partner per item; an item whose user has nothing else is its own partner and teaches nothing."""
+        """Return a partner per item; an item whose user has nothing else is paired with itself and adds no loss."""
         user = self.by_item.indices[_one_of_each(self.by_item, rows, rng)].astype(np.int64)
-        at = _one_of_each(self.by_user, user, rng)
+        cell = _one_of_each(self.by_user, user, rng)
         start, n = self.by_user.indptr[user], np.diff(self.by_user.indptr)[user]
-        same = self.by_user.indices[at] == rows
-        at = np.where(same, start + (at - start + 1) % n, at)
-        partners = self.by_user.indices[at].astype(np.int64)
+        same = self.by_user.indices[cell] == rows
+        cell = np.where(same, start + (cell - start + 1) % n, cell)
+        partners = self.by_user.indices[cell].astype(np.int64)
         history = np.asarray(self.by_user[user][:, partners].toarray() > 0)
-        forbidden = history | (partners[None, :] == rows[:, None])
-        own = partners[None, :] == partners[:, None]
-        return Pairs(partners, (forbidden | own) & ~np.eye(len(rows), dtype=bool))
+        is_anchor = partners[None, :] == rows[:, None]
+        is_same_partner = partners[None, :] == partners[:, None]
+        return Pairs(partners, (history | is_anchor | is_same_partner) & ~np.eye(len(rows), dtype=bool))
 
 
 def _one_of_each(matrix: sparse.csr_matrix, rows: Rows, rng: np.random.Generator) -> Rows:
+    """Draw one stored cell of each row; return their positions in ``matrix.indices``."""
     n = np.diff(matrix.indptr)[rows]
     return np.asarray(matrix.indptr[rows] + (rng.random(len(rows)) * n).astype(np.int64))
 
@@ -156,18 +158,18 @@ class ContrastiveObjective(Objective):
         self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, batch: Examples) -> torch.Tensor:
-        """Return the mean cross-entropy of finding the own partner."""
-        pairs, partners, where = batch.pairs, batch.partners, batch.embedded.device
+        """Return the mean cross-entropy of the true partner among those of the batch."""
+        pairs, partners, on = batch.pairs, batch.partners, batch.embedded.device
         if partners is None or pairs is None:
             raise ValueError("the contrastive objective needs a partner for every item")
-        at = torch.from_numpy(pairs.partners).to(where)
-        logits = batch.embedded @ partners.T / self.temperature - self.log_q[at]
-        allowed = torch.from_numpy(~pairs.forbidden).to(where)
+        log_q = self.log_q[torch.from_numpy(pairs.partners).to(on)]
+        logits = batch.embedded @ partners.T / self.temperature - log_q
+        allowed = torch.from_numpy(~pairs.forbidden).to(on)
         log_p = logits.masked_fill(~allowed, -torch.inf).log_softmax(dim=1)
-        own = log_p.diagonal()
+        true_partner = log_p.diagonal()
         spread = log_p.masked_fill(~allowed, 0.0).sum(dim=1) / allowed.sum(dim=1)
-        each = -(1 - self.label_smoothing) * own - self.label_smoothing * spread
-        useful = torch.from_numpy((pairs.partners != batch.rows).astype(np.float32)).to(where)
+        each = -(1 - self.label_smoothing) * true_partner - self.label_smoothing * spread
+        useful = torch.from_numpy((pairs.partners != batch.rows).astype(np.float32)).to(on)
         return (each * useful).sum() / useful.sum().clamp(min=1)
 
 
@@ -212,18 +214,18 @@ def build_objective(
     Raises:
         ConfigurationError: the name needs something the catalogue does not have.
     """
-    o = options
-    quadratic = QuadraticObjective(user_factors, train, head, o.alpha, o.item_weight_power, o.label_smoothing)
-    if o.name == "implicit_quadratic":
+    smoothing = options.label_smoothing
+    quadratic = QuadraticObjective(user_factors, train, head, options.alpha, options.item_weight_power, smoothing)
+    if options.name == "implicit_quadratic":
         return quadratic, quadratic
-    contrastive = ContrastiveObjective(PairSampler(train).log_q, o.temperature, o.label_smoothing)
-    if o.name == "contrastive":
+    contrastive = ContrastiveObjective(PairSampler(train).log_q, options.temperature, smoothing)
+    if options.name == "contrastive":
         return contrastive, None
     parts: list[tuple[float, Objective]] = [(1.0, quadratic)]
-    if o.contrastive_weight:
-        parts.append((o.contrastive_weight, contrastive))
-    if o.category_weight and categories is not None and categories.shape[1]:
-        parts.append((o.category_weight, CategoryObjective(categories, head.shape[1] - 1)))
+    if options.contrastive_weight:
+        parts.append((options.contrastive_weight, contrastive))
+    if options.category_weight and categories is not None and categories.shape[1]:
+        parts.append((options.category_weight, CategoryObjective(categories, head.shape[1] - 1)))
     if len(parts) == 1:
         raise ConfigurationError(
             "lm_finetuning.objective.name = 'multitask' has one task only: give contrastive_weight > 0, or "

@@ -2,20 +2,16 @@
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import (
-    AdaLoraConfig,
-    IA3Config,
-    LoraConfig,
+    PEFT_TYPE_TO_CONFIG_MAPPING,
     PeftConfig,
     PeftModel,
-    PrefixTuningConfig,
-    PromptTuningConfig,
+    PromptLearningConfig,
     get_peft_model,
     get_peft_model_state_dict,
     set_peft_model_state_dict,
@@ -23,93 +19,118 @@ from peft import (
 from transformers import AutoTokenizer
 
 from tailor.errors import ConfigurationError
+from tailor.lm.config import FROZEN, FULL, EncoderOptions, PeftOptions
 from tailor.lm.encoder import load_base, model_path
-from tailor.options import EncoderOptions, PeftOptions
 
-#: Methods that PEFT has no name for: every weight is tuned, or none.
-FULL, FROZEN = "FULL", "FROZEN"
-_PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
+Tensors = dict[str, torch.Tensor]
+
+#: Linear layers of BERT's kin.
+_TARGETS = ["query", "key", "value", "dense"]
+_LOW_RANK: dict[str, Any] = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A tuned adapter, in PEFT's own format when saved."""
+    """A tuned adapter, in PEFT's format when saved."""
 
-    weights: dict[str, torch.Tensor]
+    weights: Tensors
     """PEFT state dict; the whole state dict for full tuning; empty for a frozen encoder."""
     config: dict[str, Any]
-    """PEFT adapter config; of full tuning and frozen encoders, the method's name as ``peft_type``."""
-    head: dict[str, torch.Tensor]
+    """PEFT adapter config; of full tuning and frozen encoders, ``peft_type`` alone."""
+    head: Tensors
     """Linear head of the training objective: weight (d, m + 1), last column the bias."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """What it was tuned from and how."""
 
 
+def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
+    """Build PEFT's configuration; what ``options`` leaves out is PEFT's default, but for the following.
+
+    * LORA (Hu et al. 2021): rank 8, scaling 16 / rank, dropout .05, on query, key, value and dense layers.
+    * ADALORA (Zhang et al. 2023): the same with rank 12 pruned to 8 on average, between the tenth and the last third of
+      the ``steps``.
+    * IA3 (Liu et al. 2022): the same layers, of which the dense ones are scaled at their input.
+    * Virtual tokens (PROMPT_TUNING, PREFIX_TUNING, P_TUNING, ...): 8 of them, for feature extraction.
+
+    Args:
+        options: type and keys.
+        steps: optimisation steps to come.
+
+    Raises:
+        ConfigurationError: PEFT refuses a value.
+    """
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[options.peft_type]
+    settings = _defaults(options.peft_type, steps) | options.settings
+    if options.peft_type == "IA3" and isinstance(settings["target_modules"], list):
+        settings = {"feedforward_modules": [name for name in settings["target_modules"] if name == "dense"]} | settings
+    if issubclass(config_class, PromptLearningConfig):
+        settings = {"task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": 8} | settings
+    try:
+        return config_class(**settings)
+    except (TypeError, ValueError) as exc:
+        raise ConfigurationError(f"lm_finetuning.peft = {options.model_dump()}: {exc}") from None
+
+
+def _defaults(peft_type: str, steps: int) -> dict[str, Any]:
+    if peft_type == "ADALORA":
+        schedule = {"total_step": max(steps, 3), "tinit": steps // 10, "tfinal": steps // 3}
+        return {"init_r": 12, "target_r": 8, "deltaT": 1} | schedule | _LOW_RANK
+    if peft_type == "LORA":
+        return {"r": 8} | _LOW_RANK
+    return {"target_modules": _TARGETS} if peft_type == "IA3" else {}
+
+
 def prepare(base: torch.nn.Module, options: PeftOptions, steps: int) -> torch.nn.Module:
-    """Make the weights that ``options.method`` tunes trainable, and no other.
+    """Make the weights that ``options.peft_type`` tunes trainable, and no other.
 
     Args:
         base: the encoder; wrapped or changed in place.
-        options: the method.
+        options: the type and its keys.
         steps: optimisation steps to come (AdaLoRA prunes its ranks along them).
 
     Raises:
-        ConfigurationError: no module of the base model has one of the target names.
+        ConfigurationError: the type does not fit the base model, for example no module has one of the target names.
     """
-    if options.method in ("full", "frozen"):
-        return base.requires_grad_(options.method == "full")
-    if options.method not in ("prompt", "prefix"):
-        _check_targets(base, options)
-    return get_peft_model(base, _config(options, steps))  # type: ignore[no-any-return,arg-type]
-
-
-def _check_targets(base: torch.nn.Module, options: PeftOptions) -> None:
+    if options.peft_type in (FULL, FROZEN):
+        return base.requires_grad_(options.peft_type == FULL)
+    config = peft_config(options, steps)
     names = {name.rsplit(".", 1)[-1] for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)}
-    if not names & set(options.target_modules):
+    try:
+        return get_peft_model(base, config)  # type: ignore[no-any-return,arg-type]
+    except (NotImplementedError, TypeError, ValueError) as exc:
         raise ConfigurationError(
-            f"lm_finetuning.peft.target_modules = {options.target_modules}: no module matched. "
-            f"Linear modules of this base model: {', '.join(sorted(names))}."
-        )
+            f"lm_finetuning.peft = {options.model_dump()} does not fit this base model: {exc} "
+            f"Its linear modules, for target_modules, are: {', '.join(sorted(names))}."
+        ) from exc
 
 
-def _config(o: PeftOptions, steps: int) -> PeftConfig:
-    low_rank: dict[str, Any] = {
-        "lora_alpha": o.alpha,
-        "lora_dropout": o.dropout,
-        "target_modules": o.target_modules,
-        "bias": "none",
-    }
-    prompt: dict[str, Any] = {"task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": o.n_virtual_tokens}
-    match o.method:
-        case "adalora":
-            schedule = {"total_step": max(steps, 3), "tinit": steps // 10, "tfinal": steps // 3}
-            return AdaLoraConfig(init_r=round(1.5 * o.r), target_r=o.r, deltaT=1, **schedule, **low_rank)
-        case "ia3":
-            inner = [name for name in o.feedforward_modules if name in o.target_modules]
-            return IA3Config(target_modules=o.target_modules, feedforward_modules=inner)
-        case "prompt":
-            return PromptTuningConfig(**prompt)
-        case "prefix":
-            return PrefixTuningConfig(**prompt)
-    return LoraConfig(r=o.r, use_dora=o.method == "dora", **low_rank)
+def rank_allocator(model: torch.nn.Module) -> Any | None:
+    """Return the tuner of ``model`` that moves its ranks between layers after every step (AdaLoRA), or None."""
+    tuner = getattr(model, "base_model", None)
+    return tuner if hasattr(tuner, "update_and_allocate") else None
 
 
-def extract(model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def extract(model: torch.nn.Module) -> tuple[Tensors, dict[str, Any]]:
     """Return the tuned weights (detached, CPU) and the config (JSON-able)."""
-    if not isinstance(model, PeftModel):
-        tuned = any(p.requires_grad for p in model.parameters())
-        found = model.state_dict() if tuned else {}
-        config: dict[str, Any] = {"peft_type": FULL if tuned else FROZEN}
+    if isinstance(model, PeftModel):
+        state, config = get_peft_model_state_dict(model), _as_json(model.peft_config["default"])
     else:
-        found = get_peft_model_state_dict(model)
-        with tempfile.TemporaryDirectory() as folder:
-            model.peft_config["default"].save_pretrained(folder)
-            config = json.loads((Path(folder) / "adapter_config.json").read_text())
-    return {key: value.detach().cpu().clone() for key, value in found.items()}, config
+        tuned = any(p.requires_grad for p in model.parameters())
+        state, config = (model.state_dict(), {"peft_type": FULL}) if tuned else ({}, {"peft_type": FROZEN})
+    return {key: value.detach().cpu().clone() for key, value in state.items()}, config
+
+
+def _as_json(config: PeftConfig) -> dict[str, Any]:
+    """Return plain values; sets become sorted lists."""
+
+    def plain(value: Any) -> Any:
+        return sorted(value) if isinstance(value, set) else str(value)
+
+    return dict(json.loads(json.dumps(config.to_dict(), default=plain)))
 
 
 def attach(base: torch.nn.Module, adapter: Adapter, options: EncoderOptions) -> torch.nn.Module:
-    """Return the tuned encoder in eval mode, merged into plain weights where the method allows it.
+    """Return the tuned encoder in eval mode, merged into plain weights where PEFT can.
 
     Raises:
         ConfigurationError: the adapter belongs to another base model.
@@ -117,42 +138,55 @@ def attach(base: torch.nn.Module, adapter: Adapter, options: EncoderOptions) -> 
     if adapter.config["peft_type"] == FROZEN:
         return base.eval()
     if adapter.config["peft_type"] == FULL:
-        strange = list(base.load_state_dict(adapter.weights, strict=False).unexpected_keys)
-        model = base
-    else:
-        config = {key: value for key, value in adapter.config.items() if value is not None}
-        wrapped = get_peft_model(base, PeftConfig.from_peft_type(**config))  # type: ignore[arg-type]
-        # PEFT loads a prompt into its own encoder, then reports it as unexpected in the model.
-        unexpected = set_peft_model_state_dict(wrapped, adapter.weights).unexpected_keys
-        strange = [key for key in unexpected if key != "prompt_embeddings"]
-        model = wrapped  # type: ignore[assignment]
-    if strange:
+        _refuse_unexpected(base.load_state_dict(adapter.weights, strict=False).unexpected_keys, options)
+        return base.eval()
+    # For inference: P-tuning saves what its network makes of the prompt, not the network.
+    config = {key: value for key, value in adapter.config.items() if value is not None} | {"inference_mode": True}
+    model = get_peft_model(base, PeftConfig.from_peft_type(**config))  # type: ignore[arg-type]
+    unexpected = set_peft_model_state_dict(model, adapter.weights).unexpected_keys
+    # PEFT loads a prompt into its prompt encoder, then reports it as unexpected in the model.
+    _refuse_unexpected([key for key in unexpected if key != "prompt_embeddings"], options)
+    return _merge(model).eval()
+
+
+def _refuse_unexpected(names: list[str], options: EncoderOptions) -> None:
+    if names:
         raise ConfigurationError(
-            f"The adapter does not fit base model '{options.base_model}': unexpected weights {strange[:3]}. "
+            f"The adapter does not fit base model '{options.base_model}': unexpected weights {list(names)[:3]}. "
             "Rerun `kedro run --pipelines=lm_finetuning`."
         )
-    if isinstance(model, PeftModel) and adapter.config["peft_type"] not in _PROMPTS:
-        model = model.merge_and_unload()
-    return model.eval()
 
 
-def mergeable(adapter: Adapter) -> bool:
-    """Whether the tuned encoder is plain weights: virtual tokens are not."""
-    return adapter.config["peft_type"] not in _PROMPTS
+def _merge(model: PeftModel) -> torch.nn.Module:
+    """Merge where PEFT can: virtual tokens are no weights of the encoder, and a few types do not implement it."""
+    if model.active_peft_config.is_prompt_learning or not hasattr(model.base_model, "merge_and_unload"):
+        return model  # type: ignore[no-any-return]
+    try:
+        return model.merge_and_unload()  # type: ignore[no-any-return]
+    except NotImplementedError:
+        return model  # type: ignore[no-any-return]
+
+
+def mergeable(adapter: Adapter, options: EncoderOptions) -> bool:
+    """Tell whether the tuned encoder is plain weights, by asking PEFT to merge it."""
+    if adapter.config["peft_type"] in (FULL, FROZEN):
+        return True
+    return not isinstance(attach(load_base(options), adapter, options), PeftModel)
 
 
 def export(adapter: Adapter, options: EncoderOptions, folder: Path) -> None:
     """Write the merged encoder and its tokenizer as a plain transformers folder, usable as ``encoder.base_model``.
 
     Raises:
-        ConfigurationError: prompt and prefix tuning have no weights to merge into.
+        ConfigurationError: there are no weights to merge into, as with prompt tuning.
     """
-    if not mergeable(adapter):
+    model = attach(load_base(options), adapter, options)
+    if isinstance(model, PeftModel):
         raise ConfigurationError(
-            f"{adapter.config['peft_type']} cannot be merged: its virtual tokens are no weights of the encoder. "
-            "Deploy the adapter folder with PEFT, or tune with lora, dora, adalora, ia3 or full."
+            f"An adapter of type {adapter.config['peft_type']} cannot be merged into the weights of the encoder. "
+            "Deploy the adapter folder with PEFT, or tune with a type that can, such as LORA."
         )
-    attach(load_base(options), adapter, options).save_pretrained(folder)  # type: ignore[operator]
+    model.save_pretrained(folder)  # type: ignore[operator]
     AutoTokenizer.from_pretrained(model_path(options.base_model)).save_pretrained(folder)
 
 

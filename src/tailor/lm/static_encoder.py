@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tailor.options import EncoderWeights
+from tailor.lm.config import EncoderWeights
 
 _TABLE, _TOKENS = "table.safetensors", "tokenizer.json"
 
 
 @dataclass
 class StaticEncoder:
-    """From texts to rows e, nearly as the tuned encoder would."""
+    """From texts to embeddings, close to those of the tuned encoder it was distilled from.
+
+    Example:
+        >>> StaticEncoder.load(Path("model/student")).encode(["a slow space opera"]).shape
+        (1, 384)
+    """
 
     table: NDArray[np.float16]
     """One row per token id (V, m)."""
@@ -33,22 +38,22 @@ class StaticEncoder:
     def _tokenizer(self) -> Any:
         from tokenizers import Tokenizer  # noqa: PLC0415  (words only)
 
-        found = Tokenizer.from_str(self.tokens)
-        found.no_padding()
-        return found
+        tokenizer = Tokenizer.from_str(self.tokens)
+        tokenizer.no_padding()
+        return tokenizer
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Return the token ids of texts (n,), none of them special."""
-        return [found.ids for found in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Return rows (n, m) of length 1 for texts (n,); a text without known tokens is a row of zeros."""
-        out = np.zeros((len(texts), self.table.shape[1]), np.float32)
-        for at, ids in enumerate(self.ids(texts)):
+        embeddings = np.zeros((len(texts), self.table.shape[1]), np.float32)
+        for row, ids in enumerate(self.ids(texts)):
             if ids:
-                row = self.table[ids].astype(np.float32).mean(axis=0)
-                out[at] = row / (float(np.linalg.norm(row)) or 1.0)
-        return out
+                mean = self.table[ids].astype(np.float32).mean(axis=0)
+                embeddings[row] = mean / (float(np.linalg.norm(mean)) or 1.0)
+        return embeddings
 
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:  # noqa: ARG002
         """Write the table (fp16) and the tokenizer."""

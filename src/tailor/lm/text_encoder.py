@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import BadInputError
+from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
 from tailor.lm.whitening import Whitening
-from tailor.options import EncoderOptions, EncoderWeights
 
 if TYPE_CHECKING:
     from tailor.lm.peft import Adapter
@@ -28,7 +28,12 @@ _SCALE = "/scale"
 
 @dataclass
 class TextEncoder:
-    """From texts to rows e, as the catalogue's own."""
+    """From texts to embeddings, as those of the catalogue's items.
+
+    Example:
+        >>> TextEncoder.load(Path("model/encoder")).encode(["a slow space opera"]).shape
+        (1, 384)
+    """
 
     model: torch.nn.Module
     tokenizer: Any
@@ -56,8 +61,8 @@ class TextEncoder:
     def encode_tokens(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return L2-normalised rows (n, m) of single tokens (n,), each as a text of its own."""
         framed, bare = (self.tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
-        at = framed.index(bare[0])
-        alone = [[*framed[:at], token, *framed[at + len(bare) :]] for token in ids.tolist()]
+        start = framed.index(bare[0])
+        alone = [[*framed[:start], token, *framed[start + len(bare) :]] for token in ids.tolist()]
         return self._encode(alone, 16 * self.options.batch_size)
 
     def _encode(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
@@ -67,8 +72,8 @@ class TextEncoder:
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write weights, tokenizer, whitening and options.
 
-        ``bf16`` halves the weights (cosines with fp32 above .999); ``int8`` quarters them: rows of matrices are whole
-        numbers times a scale of their own. Either is computed with as it was read: in fp32, or bf16 where that pays.
+        ``bf16`` halves the weights (cosines with fp32 above .999); ``int8`` quarters them: each row of a matrix is
+        whole numbers times one scale. Either is computed with as it was read: in fp32, or bf16 where that pays.
         """
         folder.mkdir(parents=True)
         if weights == "int8":
@@ -80,10 +85,9 @@ class TextEncoder:
             self.model.to(dtype)
         self.tokenizer.save_pretrained(folder)
         arrays = {"centre": self.whitening.centre, "projection": self.whitening.projection}
-        kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
-        save_file(kept, folder / _WHITENING)
-        own = self.options.model_dump(include={"pooling", "max_length", "batch_size"})
-        (folder / _ABOUT).write_text(json.dumps(own))
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / _WHITENING)
+        about = self.options.model_dump(include={"pooling", "max_length", "batch_size"})
+        (folder / _ABOUT).write_text(json.dumps(about))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -111,16 +115,16 @@ class TextEncoder:
 
 def _quantised(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
     """Return matrices as int8 rows with a scale each, everything else as it is."""
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, value in state.items():
         array = value.cpu().numpy()
         if array.ndim != 2 or array.dtype.kind != "f":
-            found[name] = np.ascontiguousarray(array)
+            arrays[name] = np.ascontiguousarray(array)
             continue
         scale = np.abs(array).max(axis=1, keepdims=True) / 127
-        found[name + _SCALE] = scale
-        found[name] = np.round(array / np.where(scale > 0, scale, 1)).astype(np.int8)
-    return found
+        arrays[name + _SCALE] = scale
+        arrays[name] = np.round(array / np.where(scale > 0, scale, 1)).astype(np.int8)
+    return arrays
 
 
 def _restored(arrays: dict[str, NDArray[Any]]) -> dict[str, torch.Tensor]:

@@ -1,4 +1,7 @@
-"""From pooled states to the embeddings e_i of DESIGN §4: centred, on request whitened, L2-normalised."""
+"""From pooled states to the embeddings e_i: centred, on request whitened, L2-normalised.
+
+They are the item features of docs/explanation/mathematics.md, section "Text-prior iALS".
+"""
 
 from dataclasses import dataclass
 
@@ -26,19 +29,18 @@ class Whitening:
         ``zca`` is C^(-1/2) of the covariance C shrunk toward its mean variance σ², (1 - s) C + s σ² I: Kessy et al.
         2018, "Optimal whitening and decorrelation", with the shrinkage of Ledoit & Wolf 2004.
         """
-        known = pooled[fitted_on].astype(np.float64)
-        centre = known.mean(axis=0)
+        sample = pooled[fitted_on].astype(np.float64)
+        centre = sample.mean(axis=0)
         if method == "none":
             return cls(centre.astype(np.float32))
-        covariance = np.cov(known - centre, rowvar=False, bias=True)
+        covariance = np.cov(sample - centre, rowvar=False, bias=True)
         values, vectors = np.linalg.eigh(covariance)
         values = (1 - shrinkage) * np.maximum(values, 0) + shrinkage * values.mean()
         return cls(centre.astype(np.float32), ((vectors / np.sqrt(values)) @ vectors.T).astype(np.float32))
 
     def apply(self, pooled: Floats) -> Floats:
-        """Return centred, projected rows of length 1, (n, m); a row at the centre stays zero."""
-        moved = pooled - self.centre
-        if self.projection is not None:
-            moved = moved @ self.projection
-        norms = np.linalg.norm(moved, axis=1, keepdims=True)
-        return np.asarray(moved / np.where(norms > 0, norms, 1), dtype=np.float32)
+        """Return centred, projected rows of length 1, (n, m); a row that equals the centre stays zero."""
+        centred = pooled - self.centre
+        projected = centred if self.projection is None else centred @ self.projection
+        norms = np.linalg.norm(projected, axis=1, keepdims=True)
+        return np.asarray(projected / np.where(norms > 0, norms, 1), dtype=np.float32)

@@ -1,36 +1,30 @@
 """Accuracy of lists, one number per user, from hits and the number of positives.
 
-Shapes: ``B`` users, ``K`` list length. The ideal list counts all of a user's positives in the bucket at hand, also
+Shapes: ``U`` users, ``K`` list length. The ideal list counts all of a user's positives in the bucket at hand, also
 those no list could hold; so values are comparable between models, and equal those of ranx.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from tailor import columns as c
+from tailor.metrics.base import EVERYWHERE, MIXED_TEST, Bools, Floats, Headline, Lists, hits, metric
 
-
-def hits(lists: NDArray[np.int64], positives: sparse.csr_matrix) -> Bools:
-    """Mark which listed items are positives.
-
-    Args:
-        lists: internal item ids (B, K), -1 for an empty place.
-        positives: (B, n_items), non-zero where positive; row b belongs to ``lists[b]``.
-
-    Returns:
-        (B, K).
-    """
-    n_users, n_items = positives.shape
-    rows = np.repeat(np.arange(n_users), np.diff(positives.indptr))
-    keys = np.sort(rows * n_items + positives.indices)
-    wanted = np.arange(n_users)[:, None] * n_items + lists
-    at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-    found = keys[at] == wanted if len(keys) else np.zeros(lists.shape, dtype=bool)
-    return np.asarray(found & (lists >= 0))
+__all__ = [
+    "average_precision",
+    "hit_rate",
+    "hits",
+    "ndcg",
+    "precision",
+    "propensities",
+    "propensity_recall",
+    "recall",
+    "reciprocal_rank",
+]
 
 
 def ndcg(hit: Bools, n_positives: NDArray[np.int64], k: int) -> Floats:
@@ -65,8 +59,8 @@ def average_precision(hit: Bools, n_positives: NDArray[np.int64], k: int) -> Flo
     NaN where a user has no positives.
     """
     first = hit[:, :k]
-    at = np.cumsum(first, axis=1) / np.arange(1, first.shape[1] + 1)
-    return _divide((first * at).sum(axis=1), n_positives)
+    precision_at_rank = np.cumsum(first, axis=1) / np.arange(1, first.shape[1] + 1)
+    return _divide((first * precision_at_rank).sum(axis=1), n_positives)
 
 
 def reciprocal_rank(hit: Bools, n_positives: NDArray[np.int64], k: int) -> Floats:
@@ -77,7 +71,7 @@ def reciprocal_rank(hit: Bools, n_positives: NDArray[np.int64], k: int) -> Float
 
 
 def propensities(n_train: NDArray[np.int64], power: float = 0.5) -> Floats:
-    """Return p_i = ((n_i + 1) / (max n + 1))^power, (n_items,): the chance that a wish for item i was observed.
+    """Return p_i = ((n_i + 1) / (max n + 1))^power, (n_items,): the chance that liking item i was observed.
 
     The power-law model of Yang et al. 2018, "Unbiased offline recommender evaluation for missing-not-at-random implicit
     feedback", eq. 11; it is an assumption, not an estimate.
@@ -91,8 +85,8 @@ def propensity_recall(lists: NDArray[np.int64], positives: sparse.csr_matrix, pr
     NaN where a user has no positives.
     """
     first = lists[:, :k]
-    found = np.where(hits(first, positives), 1 / propensity[first], 0).sum(axis=1)
-    return _divide(found, (positives > 0) @ (1 / propensity))
+    gained = np.where(hits(first, positives), 1 / propensity[first], 0).sum(axis=1)
+    return _divide(gained, (positives > 0) @ (1 / propensity))
 
 
 def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -105,12 +99,32 @@ def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
     )
 
 
-#: Per-user metrics by the name they have in the metrics table.
-RANKING_METRICS = {
-    "ndcg": ndcg,
-    "recall": recall,
-    "precision": precision,
-    "map": average_precision,
-    "mrr": reciprocal_rank,
-    "hit_rate": hit_rate,
-}
+def _of_hits(function: Callable[[Bools, NDArray[np.int64], int], Floats]) -> Callable[[Lists], Floats]:
+    """Make a function of hits, number of positives and k one of lists."""
+    return lambda lists: function(lists.hits, lists.n_positives, lists.k)
+
+
+metric(
+    "ndcg",
+    per="user",
+    scope=EVERYWHERE,
+    headline=[
+        Headline("warm NDCG", c.WARM, compared_as="warm"),
+        Headline("tail NDCG", c.WARM, c.TAIL, compared_as="tail"),
+        Headline("cold NDCG", c.COLD, compared_as="cold"),
+        Headline("mixed NDCG", c.MIXED, compared_as="mixed"),
+        Headline("mixed-cold NDCG", c.MIXED, c.COLD, compared_as="mixed_cold"),
+        Headline("new user, 3 items", c.WARM, user_bucket="new_3"),
+        Headline("validation warm NDCG", c.WARM, split=c.VALIDATION),
+    ],
+)(_of_hits(ndcg))
+metric("recall", per="user", scope=EVERYWHERE, headline=[Headline("warm recall", c.WARM)])(_of_hits(recall))
+metric("precision", per="user", scope=EVERYWHERE)(_of_hits(precision))
+metric("map", per="user", scope=EVERYWHERE)(_of_hits(average_precision))
+metric("mrr", per="user", scope=EVERYWHERE)(_of_hits(reciprocal_rank))
+metric("hit_rate", per="user", scope=EVERYWHERE)(_of_hits(hit_rate))
+
+
+@metric("propensity_recall", per="user", scope=MIXED_TEST)
+def _propensity_recall(lists: Lists) -> Floats:
+    return propensity_recall(lists.items, lists.positives, propensities(lists.metadata.n_train), lists.k)

@@ -1,57 +1,92 @@
-"""What a set of lists shows: how much of the catalogue, how much of its tail, how evenly, how new."""
+"""What a set of lists shows: how much of the catalogue, how much of its tail, how evenly, how new.
+
+Every function takes :class:`tailor.metrics.base.Lists` and returns one number; NaN where a denominator is 0.
+"""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor.metrics.base import MIXED_TEST, Headline, Lists, metric
 
 Counts = NDArray[np.int64]
+_NAN = float("nan")
 
 
-def exposure(
-    lists: NDArray[np.int64],
-    n_train: Counts,
-    tail: NDArray[np.bool_],
-    candidates: NDArray[np.bool_],
-    n_train_users: int,
-) -> dict[str, float]:
-    """Compute the exposure metrics of one model's lists.
+@metric("catalog_coverage", per="lists", headline=[Headline("coverage")])
+def catalog_coverage(lists: Lists) -> float:
+    """Distinct listed items / candidate items."""
+    return _ratio((lists.n_listed > 0).sum(), lists.candidates.sum())
 
-    * catalog_coverage: distinct listed items / candidate items.
-    * tail_coverage: distinct listed tail items / candidate tail items.
-    * gini: of the listing counts over candidate items; 0 all alike, 1 one item gets all.
-    * arp: mean train popularity of listed items (Yin et al. 2012, "Challenging the long tail recommendation").
-    * aplt: mean share of tail items per list (Abdollahpouri et al. 2017).
-    * aclt: mean number of tail items per list (Abdollahpouri et al. 2019, "Managing popularity bias", eq. 8).
-    * entropy: Shannon entropy of the listing counts in bits; log2(items) when all are listed alike.
-    * novelty: mean self-information -log2((n_i + 1) / (n_users + 1)) in bits (Zhou et al. 2010; +1 for cold items).
 
-    Args:
-        lists: internal item ids (U, k), -1 for an empty place.
-        n_train: train interactions per item (n_items,).
-        tail: marks tail items (n_items,).
-        candidates: marks the items that could be listed (n_items,).
-        n_train_users: users with train interactions.
+@metric("tail_coverage", per="lists", headline=[Headline("tail coverage")])
+def tail_coverage(lists: Lists) -> float:
+    """Distinct listed tail items / candidate tail items."""
+    tail = lists.metadata.tail
+    return _ratio(((lists.n_listed > 0) & tail).sum(), (tail & lists.candidates).sum())
 
-    Returns:
-        Metric name to value; NaN where a denominator is 0.
+
+@metric("gini", per="lists")
+def listing_gini(lists: Lists) -> float:
+    """Gini index of the listing counts over candidate items: 0 all alike, 1 one item gets all."""
+    return gini(lists.n_listed[lists.candidates])
+
+
+@metric("entropy", per="lists")
+def listing_entropy(lists: Lists) -> float:
+    """Shannon entropy of the listing counts in bits; log2(items) when all are listed alike."""
+    return entropy(lists.n_listed)
+
+
+@metric("arp", per="lists")
+def average_popularity(lists: Lists) -> float:
+    """Mean train popularity of listed items (Yin et al. 2012, "Challenging the long tail recommendation")."""
+    return _mean(lists.metadata.n_train[lists.items[lists.filled]])
+
+
+@metric("aplt", per="lists", headline=[Headline("APLT")])
+def average_tail_share(lists: Lists) -> float:
+    """Mean share of tail items per list (Abdollahpouri et al. 2017); lists without an item do not count."""
+    n_filled = lists.filled.sum(axis=1)
+    return _mean(_n_tail(lists)[n_filled > 0] / n_filled[n_filled > 0])
+
+
+@metric("aclt", per="lists")
+def average_tail_count(lists: Lists) -> float:
+    """Mean number of tail items per list (Abdollahpouri et al. 2019, "Managing popularity bias", eq. 8)."""
+    return _mean(_n_tail(lists)[lists.filled.any(axis=1)])
+
+
+@metric("novelty", per="lists", headline=[Headline("novelty (bits)")])
+def novelty(lists: Lists) -> float:
+    """Mean self-information -log2((n_i + 1) / (n_users + 1)) in bits (Zhou et al. 2010; +1 for cold items)."""
+    information = -np.log2((lists.metadata.n_train + 1) / (lists.n_train_users + 1))
+    return _mean(information[lists.items[lists.filled]])
+
+
+@metric("poprsp", per="lists", scope=MIXED_TEST)
+def statistical_parity(lists: Lists) -> float:
+    """How unevenly popularity groups are listed: std_g / mean_g of the chance that an item of group g is listed.
+
+    The chance is Σ listed in g / Σ (user, item) cells of g that a list could hold. 0 is even.
+    Zhu, Wang & Caverlee 2020, "Measuring and mitigating item under-recommendation bias", eq. 4.
     """
-    filled = lists >= 0
-    listed = lists[filled]
-    counts = np.bincount(listed, minlength=len(n_train))
-    information = -np.log2((n_train + 1) / (n_train_users + 1))
-    tail_share = np.where(filled, tail[lists], False).sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "catalog_coverage": float(np.float64((counts > 0).sum()) / candidates.sum()),
-            "tail_coverage": float(np.float64(((counts > 0) & tail).sum()) / (tail & candidates).sum()),
-            "gini": gini(counts[candidates]),
-            "entropy": entropy(counts),
-            "arp": float(n_train[listed].mean()) if len(listed) else float("nan"),
-            "aplt": float(tail_share[filled.any(axis=1)].mean()) if len(listed) else float("nan"),
-            "aclt": float(np.where(filled, tail[lists], False).sum(axis=1)[filled.any(axis=1)].mean())
-            if len(listed)
-            else float("nan"),
-            "novelty": float(information[listed].mean()) if len(listed) else float("nan"),
-        }
+    n_seen = np.diff(sparse.csc_matrix(lists.seen).indptr)
+    cells = (len(lists.items) - n_seen) * lists.candidates
+    return _spread(_by_group(lists, lists.n_listed), _by_group(lists, cells))
+
+
+@metric("popreo", per="lists", scope=MIXED_TEST)
+def opportunity_parity(lists: Lists) -> float:
+    """How unevenly popularity groups are listed to users who want them: Σ hits in g / Σ positives in g as the chance.
+
+    Zhu, Wang & Caverlee 2020, eq. 6; groups without positives are left out.
+    """
+    n_hits = np.bincount(lists.items[lists.hits], minlength=len(lists.metadata.table))
+    n_positives = np.diff(sparse.csc_matrix(lists.positives).indptr)
+    return _spread(_by_group(lists, n_hits), _by_group(lists, n_positives))
 
 
 def gini(counts: Counts) -> float:
@@ -59,44 +94,35 @@ def gini(counts: Counts) -> float:
     x = np.sort(counts).astype(np.float64)
     n = len(x)
     if n == 0 or x.sum() == 0:
-        return float("nan")
+        return _NAN
     return float(((2 * np.arange(1, n + 1) - n - 1) @ x) / (n * x.sum()))
 
 
 def entropy(counts: Counts) -> float:
     """Shannon entropy -Σ p log2 p of non-negative counts, p = x / Σ x; NaN if all are 0."""
     x = counts[counts > 0].astype(np.float64)
-    return float(-(x / x.sum()) @ np.log2(x / x.sum())) if len(x) else float("nan")
+    return float(-(x / x.sum()) @ np.log2(x / x.sum())) if len(x) else _NAN
 
 
-def parity(
-    lists: NDArray[np.int64],
-    hit: NDArray[np.bool_],
-    shown: Counts,
-    wanted: Counts,
-    group: NDArray[np.int64],
-    n_groups: int,
-) -> dict[str, float]:
-    """How unevenly groups of items are listed: relative standard deviation std_g / mean_g of a group's chance.
-
-    * poprsp: chance of an item that could be listed to be listed, Σ listed in g / Σ (user, item) cells of g.
-    * popreo: the same for items that the user wants, Σ hits in g / Σ positives in g.
-
-    Zhu, Wang & Caverlee 2020, "Measuring and mitigating item under-recommendation bias", eq. 4 and 6. 0 is even.
-
-    Args:
-        lists: (U, k), -1 for an empty place.
-        hit: which listed items are positives (U, k).
-        shown: per item the number of users whose list could hold it (n_items,).
-        wanted: per item the number of users who want it (n_items,).
-        group: group per item (n_items,), 0 … n_groups - 1; groups without cells (positives) are left out.
-    """
-    listed = np.bincount(group[lists[lists >= 0]], minlength=n_groups)
-    found = np.bincount(group[lists[hit]], minlength=n_groups)
-    cells, positives = (np.bincount(group, weights=v, minlength=n_groups).astype(np.int64) for v in (shown, wanted))
-    return {"poprsp": _spread(listed, cells), "popreo": _spread(found, positives)}
+def _n_tail(lists: Lists) -> Counts:
+    """Count the tail items of each list (U,)."""
+    return np.asarray((lists.filled & lists.metadata.tail[lists.items]).sum(axis=1))
 
 
-def _spread(counts: Counts, of: Counts) -> float:
-    chance = counts[of > 0] / of[of > 0]
-    return float(chance.std() / chance.mean()) if len(chance) and chance.mean() > 0 else float("nan")
+def _by_group(lists: Lists, counts: Counts) -> Counts:
+    """Sum counts of items (n_items,) over popularity groups (3,)."""
+    return np.bincount(lists.popularity_group, weights=counts, minlength=3).astype(np.int64)
+
+
+def _spread(counts: Counts, cells: Counts) -> float:
+    """Return the relative standard deviation of counts / cells over the groups that have cells."""
+    chance = counts[cells > 0] / cells[cells > 0]
+    return float(chance.std() / chance.mean()) if len(chance) and chance.mean() > 0 else _NAN
+
+
+def _ratio(numerator: Any, denominator: Any) -> float:
+    return float(numerator / denominator) if denominator else _NAN
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else _NAN

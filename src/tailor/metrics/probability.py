@@ -26,10 +26,10 @@ class Tally:
         """Count cells; both arrays have the same shape, probabilities lie within (0, 1)."""
         p, y = probability.ravel(), label.ravel()
         p = np.clip(p, 1e-12, 1 - 1e-12)
-        at = np.clip(((logit(p) / _EDGE + 1) / 2 * _BINS).astype(np.int64), 0, _BINS - 1)
-        self.cells += np.bincount(at, minlength=_BINS)
-        self.positives += np.bincount(at[y], minlength=_BINS)
-        self.predicted += np.bincount(at, weights=p, minlength=_BINS)
+        bins = np.clip(((logit(p) / _EDGE + 1) / 2 * _BINS).astype(np.int64), 0, _BINS - 1)
+        self.cells += np.bincount(bins, minlength=_BINS)
+        self.positives += np.bincount(bins[y], minlength=_BINS)
+        self.predicted += np.bincount(bins, weights=p, minlength=_BINS)
         self.loss -= float(np.log(p[y]).sum() + np.log1p(-p[~y]).sum())
 
     def auc(self) -> float:

@@ -73,14 +73,42 @@ def baseline(train: Ratings, n_users: int, n_items: int) -> tuple[float, Floats,
     return mean, np.bincount(train.user, rest, n_users) / (_USERS + np.bincount(train.user, minlength=n_users)), of_item
 
 
+@dataclass(frozen=True)
+class Biases:
+    """What is known of a rating before its score: shrunk baseline estimates, activity, and whether the item is cold."""
+
+    mean: float
+    """μ."""
+    user: Floats
+    """b_u (n_users,)."""
+    item: Floats
+    """b_i (n_items,)."""
+    activity: Floats
+    """x_u (n_users,)."""
+    warm: NDArray[np.bool_]
+    """Items with train interactions (n_items,)."""
+
+    @classmethod
+    def fit(cls, ratings: Ratings, queries: Queries, items: pd.DataFrame) -> Self:
+        """Estimate biases from train ratings, activity from the histories of all users."""
+        lengths = queries.lengths
+        estimates = baseline(ratings, len(lengths), len(items))
+        return cls(*estimates, np.log1p(lengths), items[c.N_TRAIN].to_numpy() > 0)
+
+    def design(self, cells: Ratings, scores: Floats) -> Floats:
+        """Return 1, b_u, b_i, x_u, cold_i and the score s of cells (n, 6)."""
+        columns = [self.user[cells.user], self.item[cells.item], self.activity[cells.user], ~self.warm[cells.item]]
+        return np.column_stack([np.ones(len(scores)), *columns, scores])
+
+
 def cell_scores(model: Scorer, queries: Queries, cells: Ratings, block_users: int) -> Floats:
     """Return the model's scores of some cells (n,), computed for blocks of the users that have any."""
     out, order = np.empty(len(cells.user)), np.argsort(cells.user, kind="stable")
-    who, starts = np.unique(cells.user[order], return_index=True)
+    rated_users, starts = np.unique(cells.user[order], return_index=True)
     bounds = np.append(starts, len(order))
-    for at in range(0, len(who), block_users):
-        block = who[at : at + block_users]
-        rows = order[bounds[at] : bounds[at + len(block)]]
+    for first in range(0, len(rated_users), block_users):
+        block = rated_users[first : first + block_users]
+        rows = order[bounds[first] : bounds[first + len(block)]]
         scores = model.score(queries.take(block))
         out[rows] = scores[np.searchsorted(block, cells.user[rows]), cells.item[rows]]
     return out
@@ -113,23 +141,16 @@ def measure(
     trainable, fit, test = (
         Ratings.read(interactions, users, items, splits) for splits in ((c.TRAIN,), (c.VALIDATION,), (c.TEST, c.COLD))
     )
-    mean, of_user, of_item = baseline(trainable, len(users), len(items))
-    activity = np.log1p(queries.lengths)
-    warm = items[c.N_TRAIN].to_numpy() > 0
-    low, high = trainable.value.min(), trainable.value.max()
-
-    def design(cells: Ratings, scores: Floats) -> Floats:
-        known = [of_user[cells.user], of_item[cells.item], activity[cells.user], ~warm[cells.item]]
-        return np.column_stack([np.ones(len(scores)), *known, scores])
-
+    biases = Biases.fit(trainable, queries, items)
     rows = []
     for name in (BIASES, *models):
-        scored = [
+        fit_scores, test_scores = (
             np.zeros(len(cells.user)) if name == BIASES else cell_scores(models[name], queries, cells, block_users)
             for cells in (fit, test)
-        ]
-        beta, *_ = np.linalg.lstsq(design(fit, scored[0]), fit.value - mean, rcond=None)
-        predicted = np.clip(mean + design(test, scored[1]) @ beta, low, high)
-        counts = [len(test.value), int((~warm[test.item]).sum())]
+        )
+        beta, *_ = np.linalg.lstsq(biases.design(fit, fit_scores), fit.value - biases.mean, rcond=None)
+        predicted = biases.mean + biases.design(test, test_scores) @ beta
+        predicted = np.clip(predicted, trainable.value.min(), trainable.value.max())
+        counts = [len(test.value), int((~biases.warm[test.item]).sum())]
         rows.append([name, rmse(predicted, test.value), mae(predicted, test.value), *counts])
     return pd.DataFrame(rows, columns=COLUMNS)

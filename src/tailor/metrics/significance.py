@@ -1,4 +1,4 @@
-"""Are two models different? Paired bootstrap over users, Holm's correction over a ladder of them."""
+"""Are two models different? Paired bootstrap over users, Holm's correction for the number of comparisons."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def paired_bootstrap(
     differences = means[:, 0] - means[:, 1]
     low, high = np.quantile(differences, [0.025, 0.975])
     # One resample is granted to either side, so p is never 0 (Davison & Hinkley 1997, eq. 4.11).
-    meta_features = (differences <= 0).sum(), (differences >= 0).sum()
+    on_either_side = (differences <= 0).sum(), (differences >= 0).sum()
     with np.errstate(divide="ignore", invalid="ignore"):  # a baseline without a single hit
         ratio_low, ratio_high = np.quantile(means[:, 0] / means[:, 1], [0.025, 0.975])
         ratio = ours / theirs
@@ -70,7 +70,7 @@ def paired_bootstrap(
         ratio=float(ratio),
         ratio_low=float(ratio_low),
         ratio_high=float(ratio_high),
-        p=min(1.0, 2 * (int(min(meta_features)) + 1) / (resamples + 1)),
+        p=min(1.0, 2 * (int(min(on_either_side)) + 1) / (resamples + 1)),
         n_users=n,
     )
 

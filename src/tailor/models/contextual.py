@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from tailor.config import Options, Positive
-from tailor.linear_algebra import solve_spd
+from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
 
@@ -75,7 +75,9 @@ class Contextual(Model[ContextualConfig]):
         taken = sparse.csr_matrix((np.ones(len(items)), (np.arange(len(items)), items)), shape=(len(items), n))
         share = np.bincount(items, minlength=n) / max(len(items), 1)
         target = (taken.T @ X).T - np.outer(X.sum(axis=0), share)
-        return FittedContextual(self, solve_spd(X.T @ X, self.config.regularization, target).astype(np.float32))
+        return FittedContextual(
+            self, solve_spd(plus_diagonal(X.T @ X, self.config.regularization), target).astype(np.float32)
+        )
 
     def load(self, state: State) -> FittedContextual:
         """See :meth:`Model.load`."""

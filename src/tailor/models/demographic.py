@@ -16,7 +16,7 @@ from scipy import sparse
 
 from tailor.config import Options, Positive
 from tailor.errors import BadInputError
-from tailor.linear_algebra import solve_spd
+from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
 
@@ -77,7 +77,9 @@ class Demographic(Model[DemographicConfig]):
         X, R = profiles[users].astype(np.float64), sparse.csr_matrix(data.interactions[users])
         mean = np.asarray(R.mean(axis=0), dtype=np.float64).ravel()
         target = (R.T @ X).T - np.outer(X.sum(axis=0), mean)
-        return FittedDemographic(self, solve_spd(X.T @ X, self.config.regularization, target).astype(np.float32))
+        return FittedDemographic(
+            self, solve_spd(plus_diagonal(X.T @ X, self.config.regularization), target).astype(np.float32)
+        )
 
     def load(self, state: State) -> FittedDemographic:
         """See :meth:`Model.load`."""

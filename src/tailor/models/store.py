@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
 
-from tailor import __version__
+from tailor._version import __version__
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.models import legacy

@@ -1,53 +1,176 @@
-"""Re-ranking (DESIGN §7): from a pool of the best candidates to a list that is also varied, calibrated or deeper.
+"""Re-ranking: from a pool of the best candidates to a list that is also varied, calibrated or deeper.
+
+    @reranker("recent_first", summary="Lift what was added last.")
+    class RecentFirst(Reranker):
+        def gain(self, step: int) -> Floats:
+            pool = self.pool
+            return (1 - pool.strength) * pool.relevance + pool.strength * self.is_new[pool.items]
 
 Every method has a strength in [0, 1]; at 0 the first k of the pool come back bit for bit. Relevance is the score scaled
-to [0, 1] over a user's pool. Users are handled in blocks, together: k steps, no loop over users.
+to [0, 1] over a user's pool. Users are handled in blocks, together: k steps, no loop over users. The formulas stand in
+docs/explanation/mathematics.md, "Re-ranking".
 
 Shapes: ``B`` users, ``P`` places of the pool, ``k`` places of the list, ``m`` embedding dimensions, ``C`` categories.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 from scipy import sparse
 
-from tailor.errors import BadInputError
-from tailor.options import RerankOptions
+from tailor.config import Count, Options
+from tailor.data.item_metadata import ItemMetadata
+from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 
 Lists = NDArray[np.int64]
 Scores = NDArray[np.float32]
 Floats = NDArray[np.float64]
-_BLOCK, _SMOOTHING, _SMALL = 64, 0.01, 1e-10
+#: The method that leaves lists as they are.
+NONE = "none"
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
-class ItemFacts:
-    """What re-ranking looks at."""
+class Pool:
+    """The candidates of one block of users, from which each user's list is chosen."""
 
-    vectors: NDArray[np.float32]
-    """L2-normalised embeddings (n_items, m)."""
-    categories: sparse.csr_matrix
-    """0/1 (n_items, C)."""
-    tail: NDArray[np.bool_]
-    """Items that ``tail`` lifts (n_items,)."""
+    items: Lists
+    """Internal item ids (B, P), best first; 0 in empty places."""
+    filled: NDArray[np.bool_]
+    """Places that hold an item (B, P)."""
+    relevance: Floats
+    """Scores scaled to [0, 1] over each user's pool (B, P)."""
+    history: sparse.csr_matrix
+    """What users are known for (B, n_items)."""
+    metadata: ItemMetadata
+    """Embeddings, categories, popularity and bucket of every item; arrays that are not known are empty."""
+    strength: float
+    """In (0, 1]."""
+    k: int
+    """List length."""
+
+
+class Reranker(ABC):
+    """A greedy choice for one block of users: at each of k steps every user takes the place with the highest gain."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.rows = np.arange(len(pool.items))
+        """Of the users (B,), to pick one place each."""
+        self.start()
+
+    def start(self) -> None:  # noqa: B027  (optional)
+        """Prepare what :meth:`gain` needs; nothing is chosen yet."""
+
+    @abstractmethod
+    def gain(self, step: int) -> Floats:
+        """Return what taking each place of the pool next is worth (B, P); ``step`` items are chosen already.
+
+        Places that are empty or taken may hold anything: they are left out. A non-finite gain leaves a place out too.
+        """
+
+    def update(self, places: NDArray[np.int64], step: int) -> None:  # noqa: B027  (optional)
+        """Note the place of the pool that each user has taken (B,), as choice number ``step``, from 0.
+
+        Users whose pool is used up are given place 0; nothing they gain is used any more.
+        """
+
+
+_RERANKERS: dict[str, tuple[type[Reranker], str]] = {}
+RerankerT = TypeVar("RerankerT", bound=type[Reranker])
+
+
+def reranker(name: str, *, summary: str) -> Callable[[RerankerT], RerankerT]:
+    """Register a class of re-rankers, so that options and requests can name it.
+
+    Args:
+        name: its method.
+        summary: one sentence, for lists of what there is.
+
+    Raises:
+        ConfigurationError: another class has this name.
+    """
+
+    def register(made: RerankerT) -> RerankerT:
+        known = _RERANKERS.get(name)
+        if name == NONE or (known is not None and _origin(known[0]) != _origin(made)):
+            raise ConfigurationError(f"Re-ranker '{name}' exists already; choose another name.")
+        _RERANKERS[name] = (made, summary)
+        return made
+
+    return register
+
+
+def _origin(made: type[Reranker]) -> tuple[str, str]:
+    return made.__module__, made.__qualname__
+
+
+def registered_rerankers() -> dict[str, str]:
+    """Return every method of re-ranking with its summary, in the order in which they were registered."""
+    return {name: summary for name, (_, summary) in _RERANKERS.items()}
+
+
+def find_reranker(name: str) -> type[Reranker]:
+    """Return the class of a method.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    if name not in _RERANKERS:
+        known = [NONE, *_RERANKERS]
+        raise ConfigurationError(
+            f"Re-ranker '{name}' does not exist.{did_you_mean(name, known)} Known: {', '.join(known)}"
+        )
+    return _RERANKERS[name][0]
+
+
+def check_method(name: str) -> str:
+    """Return ``name`` if it is a registered method or "none".
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if name != NONE:
+        find_reranker(name)
+    return name
+
+
+Method = Annotated[str, AfterValidator(check_method)]
+
+
+class RerankOptions(Options):
+    """How a pool of candidates becomes a list."""
+
+    method: Method = NONE
+    """A registered re-ranker, or ``none``."""
+    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """0: the list as it is, bit for bit; 1: relevance no longer counts (``caps``: one item per category)."""
+    pool: Count = 200
+    """Candidates that a list is chosen from, the best by score."""
+    min_score: float | None = None
+    """Threshold mode: items below this score are not listed; null lists k items."""
 
 
 def rerank(
-    pool: Lists, scores: Scores, history: sparse.csr_matrix, facts: ItemFacts, options: RerankOptions, k: int
+    pool: Lists, scores: Scores, history: sparse.csr_matrix, metadata: ItemMetadata, options: RerankOptions, k: int
 ) -> tuple[Lists, Scores]:
     """Choose k of each user's pool.
 
     Args:
-        pool: internal item ids (B, P), best first, -1 for an empty place.
-        scores: theirs (B, P), ``-inf`` in empty places.
-        history: (B, n_items), for ``calibrated``.
-        facts: embeddings, categories, tail.
+        pool: internal item ids (U, P), best first, -1 for an empty place.
+        scores: theirs (U, P), ``-inf`` in empty places.
+        history: (U, n_items), for ``calibrated``.
+        metadata: embeddings, categories, buckets; a method reads what it needs.
         options: method and strength; ``min_score`` empties places of items below it, with any method.
         k: list length, at most P.
 
     Returns:
-        Items (B, k), -1 for an empty place, and their original scores (B, k).
+        Items (U, k), -1 for an empty place, and their original scores (U, k).
 
     Raises:
         BadInputError: k is larger than the pool.
@@ -57,96 +180,32 @@ def rerank(
     if options.min_score is not None:
         keep = scores >= options.min_score
         pool, scores = np.where(keep, pool, -1), np.where(keep, scores, np.float32(-np.inf))
-    if options.method == "none" or options.strength == 0:
+    if options.method == NONE or options.strength == 0:
         return pool[:, :k], scores[:, :k]
-    parts = []
+    made, parts = find_reranker(options.method), []
     for start in range(0, len(pool), _BLOCK):
         block = slice(start, start + _BLOCK)
-        choose = _Greedy(pool[block], scores[block], history[block], facts, options, k)
-        parts.append(choose.run())
+        items, filled = np.maximum(pool[block], 0), pool[block] >= 0
+        scaled = relevance(scores[block])
+        parts.append(choose(made(Pool(items, filled, scaled, history[block], metadata, options.strength, k))))
     places = np.concatenate(parts) if parts else np.zeros((0, k), np.int64)
     chosen = np.take_along_axis(pool, np.maximum(places, 0), axis=1)
     values = np.take_along_axis(scores, np.maximum(places, 0), axis=1)
     return np.where(places >= 0, chosen, -1), np.where(places >= 0, values, np.float32(-np.inf))
 
 
-class _Greedy:
-    """One block: at each of k steps every user takes the place of the pool with the highest gain."""
-
-    def __init__(
-        self, pool: Lists, scores: Scores, history: sparse.csr_matrix, facts: ItemFacts, options: RerankOptions, k: int
-    ) -> None:
-        self.k, self.strength, self.method = k, options.strength, options.method
-        self.items, self.free = np.maximum(pool, 0), pool >= 0
-        self.relevance = relevance(scores)
-        self.rows = np.arange(len(pool))
-        self.listed = np.full((len(pool), k), -1, np.int64)
-        self._facts = facts
-        if self.method in ("mmr", "dpp"):
-            self.vectors = facts.vectors[self.items]
-        if self.method == "dpp":
-            self.spread = np.ones(pool.shape)
-            self.cholesky = np.zeros((len(pool), k, pool.shape[1]))
-        if self.method == "mmr":
-            self.closest = np.zeros(pool.shape)
-        if self.method in ("calibrated", "caps"):
-            shape = (*pool.shape, facts.categories.shape[1])
-            even = facts.categories
-            if self.method == "calibrated":
-                even = sparse.csr_matrix(sparse.diags(1 / np.maximum(np.diff(even.indptr), 1)) @ even)
-                past = np.asarray(((history > 0).astype(np.float64) @ even).todense())
-                self.wanted = past / np.maximum(past.sum(axis=1, keepdims=True), _SMALL)
-            self.member = np.asarray(even[self.items.ravel()].toarray(), np.float64).reshape(shape)
-            self.counts = np.zeros((len(pool), shape[2]))
-
-    def run(self) -> Lists:
-        """Return the places of the pool that are taken (B, k), -1 where none is left."""
-        for step in range(self.k):
-            gain = np.where(self.free, self._gain(step), -np.inf)
-            place = gain.argmax(axis=1)
-            open_ = np.isfinite(gain[self.rows, place])
-            self.listed[open_, step] = place[open_]
-            self.free[self.rows[open_], place[open_]] = False
-            self._take(place, step)
-        return self.listed
-
-    def _gain(self, step: int) -> Floats:
-        s, r = self.strength, self.relevance
-        if self.method == "mmr":
-            return (1 - s) * r - s * self.closest
-        if self.method == "dpp":
-            # log det of relevance-scaled similarities; Chen et al. 2018, eq. 9 with θ = 1 - s.
-            return (1 - s) * r + s * np.log(np.maximum(self.spread, _SMALL))
-        if self.method == "calibrated":
-            return (1 - s) * r - s * self._divergence(step)
-        if self.method == "tail":
-            return (1 - s) * r + s * self._facts.tail[self.items]
-        # caps: at most so many per category; what breaks a cap comes after everything that does not.
-        cap = max(1, int(np.ceil(self.k * (1 - s))))
-        full = (self.member * (self.counts >= cap)[:, None]).any(axis=2)
-        return r - 2.0 * full
-
-    def _divergence(self, step: int) -> Floats:
-        """KL(p || q̃) in nats if each place came next (B, P); Steck 2018, eq. 6 and 7."""
-        shares = (self.counts[:, None] + self.member) / (step + 1)
-        q = (1 - _SMOOTHING) * shares + _SMOOTHING * self.wanted[:, None]
-        p = self.wanted[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(p > 0, p * np.log(p / q), 0.0).sum(axis=2))
-
-    def _take(self, place: NDArray[np.int64], step: int) -> None:
-        if self.method in ("mmr", "dpp"):
-            cosine = (self.vectors @ self.vectors[self.rows, place][..., None])[..., 0].astype(np.float64)
-        if self.method == "mmr":
-            self.closest = cosine if step == 0 else np.maximum(self.closest, cosine)
-        elif self.method == "dpp":
-            known = self.cholesky[:, :step]
-            explained = np.einsum("bsp,bs->bp", known, known[self.rows, :, place])
-            new = (cosine - explained) / np.sqrt(np.maximum(self.spread[self.rows, place], _SMALL))[:, None]
-            self.cholesky[:, step] = new
-            self.spread = self.spread - new**2
-        elif self.method in ("calibrated", "caps"):
-            self.counts += self.member[self.rows, place]
+def choose(method: Reranker) -> Lists:
+    """Return the places of the pool that are taken (B, k), -1 where none is left."""
+    pool, rows = method.pool, method.rows
+    free, taken = pool.filled.copy(), np.full((len(rows), pool.k), -1, np.int64)
+    for step in range(pool.k):
+        gain = np.where(free, method.gain(step), -np.inf)
+        places = gain.argmax(axis=1)
+        left = np.isfinite(gain[rows, places])
+        taken[left, step] = places[left]
+        free[rows[left], places[left]] = False
+        method.update(places, step)
+    return taken
 
 
 def relevance(scores: Scores) -> Floats:

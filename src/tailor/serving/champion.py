@@ -9,36 +9,79 @@ import mlflow
 
 from tailor.errors import BadInputError
 from tailor.serving.items import ItemStore
+from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
 
 log = logging.getLogger(__name__)
+
+
+def load_version(name: str, version: str) -> Recommender:
+    """Load the package of a registered version with the code of this process, whatever code was logged with it.
+
+    Raises:
+        BadInputError: the version is no Tailor package, or is damaged.
+    """
+    uri = f"models:/{name}/{version}"
+    logged = mlflow.models.get_model_info(uri).flavors.get("python_function", {}).get("artifacts", {})
+    if ARTIFACT not in logged:
+        raise BadInputError(
+            f"{uri} is no Tailor package: it has no artifact '{ARTIFACT}'. Point the alias at a version that "
+            "`kedro run` registered."
+        )
+    return Recommender.load(Path(mlflow.artifacts.download_artifacts(f"{uri}/{logged[ARTIFACT]['path']}")))
+
+
+def load_uri(uri: str) -> Recommender:
+    """Load what a URI of the registry names: ``models:/name@alias`` or ``models:/name/version``.
+
+    Raises:
+        BadInputError: there is no such version, or it is no Tailor package.
+    """
+    name, _, alias = uri.removeprefix("models:/").partition("@")
+    try:
+        if alias:
+            return load_version(name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version))
+        name, _, version = name.partition("/")
+        return load_version(name, version)
+    except mlflow.exceptions.MlflowException as problem:
+        raise BadInputError(f"{uri} cannot be loaded: {problem.message}") from None
 
 
 @dataclass
 class Champion:
     """The recommender that an alias points at, with the items that were added to it.
 
-    A new version is loaded beside the old one and takes its place in one assignment; a version that cannot be loaded
-    is told in ``last_error``, and the old one goes on answering.
+    A new version is loaded beside the old one and takes its place in one assignment; where it cannot be loaded,
+    ``last_error`` says why, and the old one goes on answering.
     """
 
     name: str
     alias: str
     items: ItemStore
-    version: str = ""
+    answering: tuple[Recommender, str] | None = None
+    """The model and its version, which change together."""
     last_error: str = ""
-    served: Recommender | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def current(self) -> Recommender:
-        """Return the recommender that answers now.
+    def current(self) -> tuple[Recommender, str]:
+        """Return the model that answers now and its version.
 
         Raises:
             BadInputError: none could be loaded.
         """
-        if self.served is None:
+        if self.answering is None:
             raise BadInputError(f"No model is loaded: {self.last_error or 'refresh has not run'}")
-        return self.served
+        return self.answering
+
+    @property
+    def model(self) -> Recommender:
+        """The model that answers now; see :meth:`current`."""
+        return self.current()[0]
+
+    @property
+    def version(self) -> str:
+        """Its version; empty where none is loaded."""
+        return self.answering[1] if self.answering else ""
 
     def refresh(self) -> bool:
         """Follow the alias; return whether another version answers now."""
@@ -48,13 +91,7 @@ class Champion:
                 if version == self.version:
                     self.last_error = ""
                     return False
-                model = mlflow.pyfunc.load_model(f"models:/{self.name}/{version}").unwrap_python_model()
-                served: Recommender = model.recommender  # type: ignore[attr-defined]
-                if served.encoder_of is not None:
-                    served.encoder.encode(["warm up"])
-                with self.items.lock:
-                    self.served = self.items.apply(served)
-                    self.version, self.last_error = version, ""
+                self._take(load_version(self.name, version), version)
             except Exception as problem:
                 self.last_error = f"{type(problem).__name__}: {problem}"[:300]
                 log.warning("%s@%s cannot be refreshed: %s", self.name, self.alias, self.last_error)
@@ -62,16 +99,26 @@ class Champion:
         log.info("%s@%s: version %s answers", self.name, self.alias, version)
         return True
 
+    def _take(self, model: Recommender, version: str) -> None:
+        """Let a model answer, once it has its added items and its encoder is in memory."""
+        if model.encoder_of is not None:
+            model.encoder.encode(["warm up"])
+        with self.items.lock:
+            self.answering, self.last_error = (self.items.apply(model), version), ""
+
     def put(self, rows: list[dict[str, object]]) -> int:
         """Add or change items, see :class:`tailor.serving.items.ItemStore`; return how many items there are now."""
         with self.items.lock:
-            self.served = self.items.put(self.current(), rows)
-            return len(self.served.item_ids)
+            model, version = self.current()
+            model = self.items.put(model, rows)
+            self.answering = model, version
+            return len(model.item_ids)
 
     def remove(self, item_ids: list[str]) -> int:
         """Remove items; return how many are removed in all."""
         with self.items.lock:
-            self.served = self.items.remove(self.current(), item_ids)
+            model, version = self.current()
+            self.answering = self.items.remove(model, item_ids), version
             return len(self.items.removed)
 
 

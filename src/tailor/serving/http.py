@@ -2,92 +2,43 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from tailor import __version__
+from tailor._version import __version__
 from tailor.errors import BadInputError
-from tailor.serving import schema as asked
+from tailor.serving import answers
+from tailor.serving.answers import ListAnswer, RecommendBody
 from tailor.serving.champion import Champion
-from tailor.serving.query import MAX_QUERY
-from tailor.serving.recommender import Recommender
+from tailor.serving.faces import Body, form
+from tailor.serving.validation import sentence
 
 MAX_BODY = 1_000_000
-#: Over HTTP; in process up to ``request.MAX_K`` and ``request.MAX_ITEMS``.
-MAX_K, MAX_IDS = 1000, 1000
-Id = Annotated[str, Field(min_length=1, max_length=200)]
-Ids = Annotated[list[Id], Field(max_length=MAX_IDS)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Body(BaseModel):
-    """A misspelt key is an error, not a default."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class RecommendBody(Body):
-    """One request with its settings; every field is optional."""
-
-    user_id: Id | None = None
-    history: Ids = []
-    weights: Annotated[list[Annotated[float, Field(gt=0, le=asked.MAX_WEIGHT)]], Field(max_length=MAX_IDS)] = []
-    query: Annotated[str, Field(max_length=MAX_QUERY)] = ""
-    profile: Annotated[dict[str, str | int | float], Field(max_length=20)] = {}
-    context: Annotated[dict[str, str | int | float], Field(max_length=20)] = {}
-    filters: Annotated[dict[str, Any], Field(max_length=20)] = {}
-    candidates: Ids = []
-    exclude: Ids = []
-    k: Annotated[int, Field(ge=1, le=MAX_K)] = 20
-    exclude_seen: bool = True
-    tail_boost: Share | None = None
-    popularity_debias: Share | None = None
-    cold_boost: Share | None = None
-    diversity: Share | None = None
-    half_life: Annotated[float, Field(gt=0)] | None = None
-    min_score: float | None = None
-    scenario: Annotated[str, Field(max_length=100)] | None = None
-    explain: bool = False
-
-
-class ItemAnswer(BaseModel):
-    """One place of a list."""
-
-    rank: int
-    item_id: str
-    title: str
-    categories: list[str]
-    score: float
-    reason: str = ""
-    explanation: dict[str, Any] | None = None
-
-
-class ListAnswer(BaseModel):
-    """A list, and how it came about."""
-
-    path: str
-    model_version: str
-    unknown_history: int = 0
-    unknown_candidates: int = 0
-    items: list[ItemAnswer]
-    titles: dict[str, str] = {}
-    """Of the history items that explanations name."""
+T = TypeVar("T")
+K = Annotated[int, Query(ge=1, le=1000)]
 
 
 class ItemsBody(Body):
     """Items with the columns of the items table."""
 
     items: Annotated[list[dict[str, str | int | float | None]], Field(min_length=1, max_length=1000)]
+
+
+class Refusal(BaseModel):
+    """What was wrong, where, and what to do."""
+
+    detail: str
 
 
 class _Meter:
@@ -111,24 +62,33 @@ def create_app(champion: Champion, token: str = "", timeout_s: float = 10.0, pol
         timeout_s: an answer that takes longer is given up with 503.
         poll_s: seconds between two looks at the alias.
     """
-    meter = _Meter()
-
-    def allowed(authorization: Annotated[str, Header()] = "") -> None:
-        if token and not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "A token is needed: Authorization: Bearer ...")
-
+    meter, allowed = _Meter(), [Depends(_needs(token))]
     app = FastAPI(title="Tailor", version=__version__, lifespan=_following(champion, poll_s))
     app.middleware("http")(_bounded(meter))
     app.exception_handler(BadInputError)(_refused)
-    told: dict[int | str, dict[str, Any]] = {401: {}, 411: {}, 413: {}, 503: {}}
-    app.include_router(_routes(champion, timeout_s), dependencies=[Depends(allowed)], responses=told)
-    app.add_api_route("/metrics", _metrics(champion, meter), dependencies=[Depends(allowed)], include_in_schema=False)
+    app.exception_handler(RequestValidationError)(_invalid)
+    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (401, 411, 413, 422, 503)}
+    app.include_router(_routes(champion, timeout_s), dependencies=allowed, responses=refusals)
+    app.add_api_route("/metrics", _metrics(champion, meter), dependencies=allowed, include_in_schema=False)
     app.add_api_route("/health", lambda: _health(champion), response_class=JSONResponse, responses={503: {}})
-    app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
+    page = _page()
+    app.add_api_route("/", lambda: page, response_class=HTMLResponse, include_in_schema=False)
     return app
 
 
+def _needs(token: str) -> Callable[[str], None]:
+    """Return a check of the token, if there is one."""
+
+    def check(authorization: Annotated[str, Header()] = "") -> None:
+        if token and not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(401, "A token is needed: Authorization: Bearer ...")
+
+    return check
+
+
 def _following(champion: Champion, poll_s: float) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    """Return a lifespan in which the champion's alias is followed."""
+
     @contextlib.asynccontextmanager
     async def follow(_: FastAPI) -> AsyncIterator[None]:
         async def forever() -> None:
@@ -144,67 +104,86 @@ def _following(champion: Champion, poll_s: float) -> Callable[[FastAPI], context
 
 
 def _routes(champion: Champion, timeout_s: float) -> APIRouter:
+    """Return the routes that answer from the model; each is given up after ``timeout_s``."""
     router = APIRouter()
-
-    async def work(call: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return await asyncio.wait_for(run_in_threadpool(call, *args), timeout_s)
-        except TimeoutError:
-            raise HTTPException(503, f"No answer within {timeout_s:g} s", {"Retry-After": "1"}) from None
 
     @router.post("/recommend")
     async def recommend(body: RecommendBody) -> ListAnswer:
-        """Recommend to a user, a session, a wish in words, or a stranger."""
-        return await work(_recommend, champion, body)
+        """Recommend to a known user, from a history, from words, or to an anonymous user."""
+        return await _within(timeout_s, answers.recommend, champion.current(), body)
 
     @router.get("/similar/{item_id:path}")
-    async def similar(item_id: str, k: Annotated[int, Query(ge=1, le=MAX_K)] = 20) -> ListAnswer:
+    async def similar(item_id: str, k: K = 20) -> ListAnswer:
         """List the items closest to one, by factors and text."""
-        return await work(_similar, champion, item_id, k)
+        return await _within(timeout_s, answers.similar, champion.current(), item_id, k)
+
+    _item_routes(router, champion, timeout_s)
+    return router
+
+
+def _item_routes(router: APIRouter, champion: Champion, timeout_s: float) -> None:
+    """Add the routes that find, add, change and remove items."""
 
     @router.get("/items")
-    async def items(
-        q: Annotated[str, Query(max_length=100)] = "", k: Annotated[int, Query(ge=1, le=MAX_K)] = 20
-    ) -> list[dict[str, Any]]:
+    async def items(q: Annotated[str, Query(max_length=100)] = "", k: K = 20) -> list[dict[str, Any]]:
         """Find items whose title contains all words of ``q``."""
-        return await work(_find, champion, q, k)
+        return await _within(timeout_s, answers.find, champion.model, q, k)
 
     @router.put("/items")
     async def put_items(body: ItemsBody) -> dict[str, int]:
         """Add items, or change the text of known ones; recommendable when this returns."""
-        return {"items": await work(champion.put, body.items)}
+        return {"items": await _within(timeout_s, champion.put, body.items)}
 
     @router.delete("/items/{item_id:path}")
     async def delete_item(item_id: str) -> dict[str, int]:
         """List an item no more."""
-        return {"removed": await work(champion.remove, [item_id])}
+        return {"removed": await _within(timeout_s, champion.remove, [item_id])}
 
-    return router
+
+async def _within(timeout_s: float, call: Callable[..., T], *args: Any) -> T:
+    """Call in a thread; answer 503 when it takes too long."""
+    try:
+        return await asyncio.wait_for(run_in_threadpool(call, *args), timeout_s)
+    except TimeoutError:
+        raise HTTPException(503, f"No answer within {timeout_s:g} s", {"Retry-After": "1"}) from None
 
 
 def _metrics(champion: Champion, meter: _Meter) -> Callable[[], Awaitable[Response]]:
     async def metrics() -> Response:
-        meter.version.set(float(champion.version or 0))
-        meter.items.set(len(champion.current().item_ids))
+        model, version = champion.current()
+        meter.version.set(float(version or 0))
+        meter.items.set(len(model.item_ids))
         return Response(generate_latest(meter.registry), media_type="text/plain; version=0.0.4")
 
     return metrics
 
 
 def _health(champion: Champion) -> JSONResponse:
-    told = {"status": "ok", "version": champion.version, "trouble": bool(champion.last_error)}
-    return JSONResponse(told, 200 if champion.served is not None else 503)
+    state = {"status": "ok", "version": champion.version, "last_error": bool(champion.last_error)}
+    return JSONResponse(state, 200 if champion.answering is not None else 503)
 
 
-async def _page() -> str:
-    return files("tailor.serving").joinpath("page.html").read_text()
+def _page() -> str:
+    """Return the page with the inputs of its form, as data."""
+    inputs = json.dumps(form()).replace("</", "<\\/")
+    return files("tailor.serving").joinpath("page.html").read_text().replace("{{ inputs }}", inputs)
 
 
 async def _refused(_: Request, problem: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(problem)}, 422)
 
 
+async def _invalid(request: Request, problem: Exception) -> JSONResponse:
+    """Say in one sentence what pydantic refused of a body, a path or a query."""
+    assert isinstance(problem, RequestValidationError)  # noqa: S101  (registered for nothing else)
+    model = {"POST": RecommendBody, "PUT": ItemsBody}.get(request.method, Body)
+    errors = [error | {"loc": error["loc"][1:]} for error in problem.errors()]
+    return JSONResponse({"detail": sentence(errors, model)}, 422)
+
+
 def _bounded(meter: _Meter) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    """Return a middleware that bounds bodies and counts answers."""
+
     async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
         if int(request.headers.get("content-length") or 0) > MAX_BODY:
@@ -218,57 +197,3 @@ def _bounded(meter: _Meter) -> Callable[[Request, Callable[[Request], Awaitable[
         return response
 
     return bounded
-
-
-def _recommend(champion: Champion, body: RecommendBody) -> ListAnswer:
-    served, version = champion.current(), champion.version
-    fields = body.model_dump()
-    request = asked.Request(
-        **{name: fields.pop(name) for name in list(fields) if name in asked.Request.__dataclass_fields__}
-    )
-    answer = served.recommend([request], asked.Settings(**fields))[0]
-    told = asdict(answer)
-    items = _items(champion, answer.item_ids, answer.scores)
-    for at, item in enumerate(items):
-        item.reason = answer.reasons[at] if at < len(answer.reasons) else ""
-        item.explanation = answer.explanations[at] if at < len(answer.explanations) else None
-    kept = {name: told[name] for name in ("path", "unknown_history", "unknown_candidates")}
-    named = sorted({item for told in answer.explanations for item in told["history"]})
-    return ListAnswer(model_version=version, items=items, titles=_titles(served, named), **kept)
-
-
-def _titles(served: Recommender, ids: list[str]) -> dict[str, str]:
-    metadata = served.metadata
-    return {item: metadata.titles[at] if metadata else item for item, at in zip(ids, served.places(ids), strict=True)}
-
-
-def _similar(champion: Champion, item_id: str, k: int) -> ListAnswer:
-    found = champion.current().similar(item_id, k)
-    return ListAnswer(path="similar", model_version=champion.version, items=_items(champion, *found))
-
-
-def _items(champion: Champion, ids: list[str], scores: list[float]) -> list[ItemAnswer]:
-    served = champion.current()
-    metadata, at, titles = served.metadata, served.places(ids), _titles(served, ids)
-    return [
-        ItemAnswer(
-            rank=rank,
-            item_id=item,
-            title=titles[item],
-            categories=metadata.categories[row] if metadata else [],
-            score=score,
-        )
-        for rank, (item, row, score) in enumerate(zip(ids, at, scores, strict=True), start=1)
-    ]
-
-
-def _find(champion: Champion, q: str, k: int) -> list[dict[str, Any]]:
-    served = champion.current()
-    metadata, wanted = served.known_metadata, q.lower().split()
-    rows = (at for at, title in enumerate(metadata.titles) if all(word in title.lower() for word in wanted))
-    gone = served.removed
-    listed = [at for at in rows if gone is None or not gone[at]][:k]
-    return [
-        {"item_id": served.item_ids[at], "title": metadata.titles[at], "categories": metadata.categories[at]}
-        for at in listed
-    ]

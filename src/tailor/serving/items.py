@@ -26,11 +26,11 @@ MAX_CELL = 10_000
 Row = dict[str, Any]
 
 
-def read_items(served: Recommender, rows: Sequence[Row]) -> ItemMetadata:
+def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
     """Write the texts of items as the catalogue's own were written.
 
     Args:
-        served: carries the text template.
+        model: carries the text template.
         rows: columns as in the items table: item_id and whatever the template, the categories and the numbers read.
 
     Raises:
@@ -40,51 +40,57 @@ def read_items(served: Recommender, rows: Sequence[Row]) -> ItemMetadata:
 
     if not 1 <= len(rows) <= MAX_CALL:
         raise BadInputError(f"{len(rows)} items in one call; send 1 to {MAX_CALL}")
-    options = parse(TextOptions, served.about.get("text", {}), "text")
-    read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
-    category = [options.categories.column] if options.categories.column else []
-    known = list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *served.known_metadata.numeric_columns]))
-    for row in rows:
-        for name, cell in row.items():
-            if name not in known:
-                raise BadInputError(
-                    f"Unknown column '{name}'.{did_you_mean(name, known)} An item has: {', '.join(known)}."
-                )
-            if cell is not None and (isinstance(cell, (dict, list)) or len(str(cell)) > MAX_CELL):
-                raise BadInputError(
-                    f"{name}: {str(cell)[:50]!r} is not a text or number of at most {MAX_CELL} characters"
-                )
-    ids = [str(row.get(c.ITEM) or "").strip() for row in rows]
-    if "" in ids or len(set(ids)) < len(ids) or any(not i.isprintable() for i in ids):
-        raise BadInputError("Each item needs an item_id of its own, of printable characters")
-    table = pd.DataFrame([{name: row.get(name) for name in known} for row in rows], dtype=object)
-    table[c.ITEM] = ids
+    options = parse(TextOptions, model.about.get("text", {}), "text")
+    numeric = model.known_metadata.numeric_columns
+    table = _read_table(rows, _columns(options, numeric))
     pieces = write_pieces(table, options.item_template, options.missing, "text.item_template")
-    metadata = ItemMetadata.build(
-        table, pack_pieces(pieces), item_categories(table, options.categories, options.missing)
-    )
-    numbers = {
-        name: pd.to_numeric(table[name], errors="coerce").astype("float64")
-        for name in served.known_metadata.numeric_columns
-    }
+    categories = item_categories(table, options.categories, options.missing)
+    metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numeric}
     return ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
 
 
-def put(served: Recommender, metadata: ItemMetadata) -> Recommender:
+def _columns(options: TextOptions, numeric: Sequence[str]) -> list[str]:
+    """Return the columns that an item may have: its id and title, and what the text, categories and numbers read."""
+    read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
+    category = [options.categories.column] if options.categories.column else []
+    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *numeric]))
+
+
+def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
+    """Check every cell and id; return the rows as a table with all columns."""
+    for row in rows:
+        for name, cell in row.items():
+            _check_cell(name, cell, columns)
+    ids = [str(row.get(c.ITEM) or "").strip() for row in rows]
+    if "" in ids or len(set(ids)) < len(ids) or not all(name.isprintable() for name in ids):
+        raise BadInputError("Each item needs an item_id of its own, of printable characters")
+    table = pd.DataFrame([{name: row.get(name) for name in columns} for row in rows], dtype=object)
+    return table.assign(**{c.ITEM: ids})
+
+
+def _check_cell(name: str, cell: Any, columns: Sequence[str]) -> None:
+    if name not in columns:
+        raise BadInputError(f"Unknown column '{name}'.{did_you_mean(name, columns)} An item has: {', '.join(columns)}.")
+    if cell is not None and (isinstance(cell, dict | list) or len(str(cell)) > MAX_CELL):
+        raise BadInputError(f"{name}: {str(cell)[:50]!r} is not a text or number of at most {MAX_CELL} characters")
+
+
+def put(model: Recommender, metadata: ItemMetadata) -> Recommender:
     """Return a recommender that has these items: new ones join, known ones take the new text."""
-    features = served.encoder.encode([". ".join(row) for row in metadata.pieces])
-    at = served.places(metadata.table[c.ITEM].tolist())
-    old, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
-    if len(old):
-        served = served.with_texts(metadata.take(old), features[old])
-    return served.with_items(metadata.take(new), features[new]) if len(new) else served
+    features = model.encoder.encode([". ".join(row) for row in metadata.pieces])
+    indices = model.item_indices(metadata.table[c.ITEM].tolist())
+    known, new = np.flatnonzero(indices >= 0), np.flatnonzero(indices < 0)
+    if len(known):
+        model = model.with_texts(metadata.take(known), features[known])
+    return model.with_new_items(metadata.take(new), features[new]) if len(new) else model
 
 
 @dataclass
 class ItemStore:
     """What was added to a model and removed from it, in one JSON file.
 
-    A change is written aside, flushed to disk and renamed before anybody is told that it happened.
+    A change is written aside, flushed to disk and renamed before it is acknowledged.
     """
 
     path: Path
@@ -103,45 +109,45 @@ class ItemStore:
         if not path.is_file():
             return cls(path)
         try:
-            found = json.loads(path.read_text())
-            return cls(path, {row[c.ITEM]: row for row in found["items"]}, set(found["removed"]))
+            stored = json.loads(path.read_text())
+            return cls(path, {row[c.ITEM]: row for row in stored["items"]}, set(stored["removed"]))
         except (OSError, ValueError, KeyError, TypeError):
             raise BadInputError(f"{path} cannot be read; restore it or delete it (added items are lost)") from None
 
-    def apply(self, served: Recommender) -> Recommender:
+    def apply(self, model: Recommender) -> Recommender:
         """Return a recommender with everything that was put and removed; ids it no longer knows are passed over."""
         rows = list(self.rows.values())
         for start in range(0, len(rows), MAX_CALL):
-            served = put(served, read_items(served, rows[start : start + MAX_CALL]))
-        gone = sorted(self.removed & set(served.item_ids))
-        return served.without_items(gone) if gone else served
+            model = put(model, read_items(model, rows[start : start + MAX_CALL]))
+        removed = sorted(self.removed & set(model.item_ids))
+        return model.without_items(removed) if removed else model
 
-    def put(self, served: Recommender, rows: Sequence[Row]) -> Recommender:
+    def put(self, model: Recommender, rows: Sequence[Row]) -> Recommender:
         """Add or change items, for good.
 
         Raises:
             BadInputError: see :func:`read_items`, or there are too many in all.
         """
-        metadata = read_items(served, rows)
-        grown = put(served, metadata)
+        metadata = read_items(model, rows)
+        extended = put(model, metadata)
         ids = metadata.table[c.ITEM].tolist()
-        kept = self.rows | {i: {**row, c.ITEM: i} for i, row in zip(ids, rows, strict=True)}
-        if len(kept) > MAX_ADDED:
-            raise BadInputError(f"{len(kept)} items added in all; at most {MAX_ADDED}: fit a model that knows them")
-        self._write(kept, self.removed - set(ids))
-        if grown.removed is not None:
-            grown.removed[grown.places(ids)] = False
-        return grown
+        stored = self.rows | {name: {**row, c.ITEM: name} for name, row in zip(ids, rows, strict=True)}
+        if len(stored) > MAX_ADDED:
+            raise BadInputError(f"{len(stored)} items added in all; at most {MAX_ADDED}: fit a model that knows them")
+        self._write(stored, self.removed - set(ids))
+        if extended.removed is not None:
+            extended.removed[extended.item_indices(ids)] = False
+        return extended
 
-    def remove(self, served: Recommender, item_ids: Sequence[str]) -> Recommender:
+    def remove(self, model: Recommender, item_ids: Sequence[str]) -> Recommender:
         """List items no more.
 
         Raises:
             BadInputError: an id is unknown.
         """
-        shrunk = served.without_items(item_ids)
+        reduced = model.without_items(item_ids)
         self._write(self.rows, self.removed | set(item_ids))
-        return shrunk
+        return reduced
 
     def _write(self, rows: dict[str, Row], removed: set[str]) -> None:
         with write_aside(self.path) as aside, aside.open("w") as file:

@@ -1,15 +1,19 @@
 """The MLflow face of :class:`tailor.serving.recommender.Recommender`: logged as code, loaded by any pyfunc client.
 
-MLflow drops columns and params that the signature does not name before a model sees them, with no more than a warning.
-A misspelt ``histroy`` would silently get the popular list, so the model looks at what the caller really passed and
-refuses what it does not know (docs/adr/0005).
+MLflow drops columns and params that a signature does not name, and only says so in its log. Nothing that was misspelt
+may be dropped here (docs/adr/0017), so
+
+* the signature has no inputs: MLflow hands a table over as it came, and an unknown column is refused by its name. What
+  columns there are stands in the model's metadata (:func:`metadata`);
+* the signature names the params, since without it all would be dropped; what MLflow then says that it leaves out is
+  refused by :class:`UnknownParams`.
 """
 
-import inspect
+import ast
 import json
-import math
-from collections.abc import Iterable
-from dataclasses import asdict, fields
+import logging
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,142 +21,143 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, set_model
-from mlflow.pyfunc import PyFuncModel, PythonModel, PythonModelContext
-from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
+from pydantic import BaseModel
 
 from tailor.errors import BadInputError, did_you_mean
+from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
-from tailor.serving.schema import Answer, Request, Settings
+from tailor.serving.schema import RENAMED, Answer, Request, Settings
+from tailor.serving.validation import is_missing, property_of
 
-COLUMNS = ("user_id", "history", "candidates", "exclude", "weights", "query", "profile", "context", "filters")
-PARAMS: dict[str, Any] = asdict(Settings())
-_PARAM_TYPES = {
-    "k": DataType.long,
-    "exclude_seen": DataType.boolean,
-    "explain": DataType.boolean,
-    "scenario": DataType.string,
+COLUMNS = tuple(Request.model_fields)
+PARAMS = tuple(Settings.model_fields)
+_TYPES = {
+    "integer": DataType.long,
+    "number": DataType.double,
+    "boolean": DataType.boolean,
+    "string": DataType.string,
+    "object": DataType.string,  # as JSON
 }
-ARTIFACT = "recommender"
 
 
-def signature() -> ModelSignature:
-    """Return the signature: both inputs optional and of any id type, one output row per input row."""
+def signature(settings: type[BaseModel] = Settings, answer: type[BaseModel] = Answer) -> ModelSignature:
+    """Return the params and the columns of an answer; a param that is None, or an empty mapping, is not set."""
     return ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), name, required=False) for name in COLUMNS]),
-        outputs=Schema(
-            [
-                ColSpec(Array(DataType.string), "item_ids"),
-                ColSpec(Array(DataType.double), "scores"),
-                ColSpec(DataType.string, "path"),
-                ColSpec(DataType.long, "unknown_history"),
-                ColSpec(DataType.long, "unknown_candidates"),
-                ColSpec(Array(DataType.string), "reasons"),
-                ColSpec(Array(DataType.string), "explanations"),
-            ]
-        ),
-        params=ParamSchema(
-            [ParamSpec(name, _PARAM_TYPES.get(name, DataType.double), default) for name, default in PARAMS.items()]
-        ),
+        outputs=Schema([ColSpec(_type(property_of(answer, (name,))), name) for name in answer.model_fields]),
+        params=ParamSchema([_param(name, property_of(settings, (name,))) for name in settings.model_fields]),
     )
 
 
-def read_requests(frame: pd.DataFrame) -> list[Request]:
+def _param(name: str, schema: dict[str, Any]) -> ParamSpec:
+    if "properties" not in schema:
+        return ParamSpec(name, _TYPES[schema["type"]], None)
+    inner = schema["properties"].items()
+    return ParamSpec(name, Object([Property(key, _type(part), required=False) for key, part in inner]), {})
+
+
+def _type(schema: dict[str, Any]) -> DataType | Array:
+    return Array(_TYPES[schema["items"]["type"]]) if "items" in schema else _TYPES[schema["type"]]
+
+
+def metadata(request: type[BaseModel] = Request) -> dict[str, Any]:
+    """Return what is logged beside the model: the JSON schema of a row of its input."""
+    return {"input_columns": request.model_json_schema()["properties"]}
+
+
+def read_requests(table: pd.DataFrame, request: type[Request] = Request) -> list[Request]:
     """Turn rows into requests: ids of any type become strings; None, NaN and blanks mean 'not given'.
 
     Raises:
-        BadInputError: a column is unknown, none is known, or a history is not a list of ids.
+        BadInputError: a column is unknown, none is known, or a cell is not what its column holds.
     """
-    _refuse_unknown(frame.columns, COLUMNS, "column")
-    if not len(frame.columns):
-        raise BadInputError(f"The input has no column; give at least one of {', '.join(COLUMNS)}")
-    given = {name: frame.get(name, pd.Series([None] * len(frame), dtype=object)).tolist() for name in COLUMNS}
-    return [
-        Request(
-            user_id=_id(given["user_id"][row], "user_id", row),
-            history=_ids(given["history"][row], "history", row),
-            candidates=_ids(given["candidates"][row], "candidates", row),
-            exclude=_ids(given["exclude"][row], "exclude", row),
-            weights=_numbers(given["weights"][row], row),
-            query=_words(given["query"][row], row),
-            profile=_mapping(given["profile"][row], "profile", row),
-            context=_mapping(given["context"][row], "context", row),
-            filters=_mapping(given["filters"][row], "filters", row),
-        )
-        for row in range(len(frame))
-    ]
+    _refuse_unknown(table.columns, request.model_fields, "column")
+    if not len(table.columns):
+        raise BadInputError(f"The input has no column; give at least one of {', '.join(request.model_fields)}")
+    requests, names = [], list(table.columns)
+    for row, cells in enumerate(zip(*(table[name].tolist() for name in names), strict=True)):
+        given = {name: cell for name, cell in zip(names, cells, strict=True) if not is_missing(cell)}
+        try:
+            requests.append(request(**given))
+        except BadInputError as problem:
+            raise BadInputError(f"Row {row}: {problem}") from None
+    return requests
 
 
-def _missing(value: object) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+def read_table(rows: Any) -> pd.DataFrame:
+    """Return what a client sent as a table: a table, a list of rows, one row, or a mapping from columns to lists."""
+    if not isinstance(rows, Mapping):
+        return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+    plain = {name: cells.tolist() if isinstance(cells, np.ndarray) else cells for name, cells in rows.items()}
+    return pd.DataFrame([plain] if all(_is_cell(name, value) for name, value in plain.items()) else plain)
 
 
-def _id(value: Any, name: str, row: int) -> str | None:
-    if _missing(value):
-        return None
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        value = int(value)
-    if not isinstance(value, (str, int, np.integer)) or isinstance(value, bool):
-        raise BadInputError(f"{name} in row {row}: {value!r} is not an id (a string or an integer)")
-    return str(value).strip() or None
+def _is_cell(column: str, value: Any) -> bool:
+    """Whether a value is one cell: no list, or a flat list where the column holds lists."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return True
+    return "items" in property_of(Request, (column,)) and all(np.isscalar(entry) for entry in value)
 
 
-def _ids(value: Any, name: str, row: int) -> tuple[str, ...]:
-    if _missing(value):
-        return ()
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise BadInputError(f"{name} in row {row}: {value!r} is not a list of item ids; write it as [...]")
-    ids = (_id(item, name, row) for item in value)
-    return tuple(item for item in ids if item is not None)
+def read_settings(params: Mapping[str, Any] | None) -> Settings:
+    """Turn params into settings; None and an empty mapping mean 'not set'.
 
-
-def _numbers(value: Any, row: int) -> tuple[float, ...]:
-    if _missing(value):
-        return ()
-    try:
-        return tuple(float(number) for number in value)
-    except (TypeError, ValueError):
-        raise BadInputError(f"weights in row {row}: {value!r} is not a list of numbers") from None
-
-
-def _words(value: Any, row: int) -> str:
-    if _missing(value):
-        return ""
-    if not isinstance(value, str):
-        raise BadInputError(f"query in row {row}: {value!r} is not text")
-    return value
-
-
-def _mapping(value: Any, name: str, row: int) -> dict[str, Any]:
-    if _missing(value):
-        return {}
-    if not isinstance(value, dict):
-        raise BadInputError(f"{name} in row {row}: {value!r} is not a mapping from names to values")
-    return value
+    Raises:
+        BadInputError: a param is unknown or out of bounds.
+    """
+    given = {name: value for name, value in (params or {}).items() if value is not None and value != {}}
+    _refuse_unknown(given, PARAMS, "param")
+    return Settings(**given)
 
 
 def _refuse_unknown(given: Iterable[Any], known: Iterable[str], what: str) -> None:
     for name in given:
+        if name in RENAMED:
+            raise BadInputError(RENAMED[name].format(value="..."))
         if name not in known:
             raise BadInputError(f"Unknown {what} '{name}'.{did_you_mean(str(name), known)} Known: {', '.join(known)}.")
 
 
-def _as_passed(data: Any, params: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
-    """Return what the caller handed to ``PyFuncModel.predict``, before MLflow dropped the names it does not know."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals
-        if frame.f_code.co_name == "predict" and isinstance(caller.get("self"), PyFuncModel) and "data" in caller:
-            return caller["data"], caller.get("params") or {}
-        frame = frame.f_back
-    return data, params or {}
+class UnknownParams(logging.Filter):
+    """Refuse the params that MLflow says it ignores, where its warning is about a model with our params.
+
+    A filter of a logger runs where the warning is written, within the caller's ``predict``: what it raises reaches the
+    caller. Warnings about other models pass.
+    """
+
+    _warning = re.compile(r"Unrecognized params (\[.*?\]) are ignored for inference\. Supported params are: (\{.*?\})")
+    _logger = "mlflow.models.utils"
+
+    @classmethod
+    def watch(cls) -> None:
+        """Listen to MLflow's warnings about params; once per process, however many models are loaded."""
+        logger, name = logging.getLogger(cls._logger), f"tailor:{','.join(PARAMS)}"
+        for earlier in [known for known in logger.filters if getattr(known, "name", "") == name]:
+            logger.removeFilter(earlier)
+        logger.addFilter(cls(name))
+        if not logger.isEnabledFor(logging.WARNING):
+            logger.setLevel(logging.WARNING)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record pass, or refuse what it says is ignored.
+
+        Raises:
+            BadInputError: naming the param.
+        """
+        warning = self._warning.match(record.getMessage())
+        if warning and ast.literal_eval(warning[2]) == set(PARAMS):
+            _refuse_unknown(ast.literal_eval(warning[1]), PARAMS, "param")
+        return True
 
 
 class TailorModel(PythonModel):
-    """Tailor behind ``mlflow.pyfunc.load_model(...).predict(frame, params)`` and ``mlflow models serve``."""
+    """Tailor behind ``mlflow.pyfunc.load_model(...).predict(table, params)`` and ``mlflow models serve``."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the packaged recommender."""
         self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
+        UnknownParams.watch()
 
     def predict(
         self,
@@ -173,14 +178,10 @@ class TailorModel(PythonModel):
         Raises:
             BadInputError: a column or param is unknown or out of bounds.
         """
-        passed, passed_params = _as_passed(model_input, params)
-        _refuse_unknown(passed_params, PARAMS, "param")
-        if isinstance(passed, (pd.DataFrame, dict)):
-            _refuse_unknown(passed, COLUMNS, "column")
-        settings = Settings(**(PARAMS | (params or {})))
-        answers = self.recommender.recommend(read_requests(model_input), settings)
-        table = pd.DataFrame([asdict(answer) for answer in answers], columns=[f.name for f in fields(Answer)])
-        table["explanations"] = table["explanations"].map(lambda told: [json.dumps(entry) for entry in told])
+        requests, settings = read_requests(read_table(model_input)), read_settings(params)
+        answers = self.recommender.recommend(requests, settings)
+        table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields))
+        table["explanations"] = table["explanations"].map(lambda entries: [json.dumps(entry) for entry in entries])
         return table
 
 

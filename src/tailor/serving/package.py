@@ -23,17 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from tailor import __version__
+from tailor._version import __version__
 from tailor.data.config import TextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
+from tailor.plugins import load_plugins
 
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"
@@ -75,6 +76,10 @@ def read(folder: Path) -> dict[str, Any]:
         BadInputError: a file is missing, a newer version wrote it, or it names what this version does not know.
     """
     about = _about(folder)
+    try:
+        load_plugins(about.get("plugins", []))
+    except ConfigurationError as problem:
+        raise BadInputError(f"The package needs a module that is not here: {problem}") from None
     of_0_1 = "format" not in about
     history, metadata = (_HISTORY_0_1, _ITEMS_0_1) if of_0_1 else (_HISTORIES, ITEMS)
     for name in (_MODEL, history, _IDS):

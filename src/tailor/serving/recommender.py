@@ -15,6 +15,7 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.sources import SOURCES
+from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import (
     AcceptsNewItems,
@@ -27,13 +28,13 @@ from tailor.models.base import (
     Query,
     ReadsTexts,
 )
-from tailor.options import EncoderWeights
-from tailor.rerank.base import rerank
+from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.query import parse_query
-from tailor.serving.schema import Answer, Request, Settings, apply_scenario
+from tailor.serving.scenario import apply_scenario
+from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k

@@ -1,132 +1,264 @@
-"""What is asked and what is answered; bounds are checked here, before anything is computed."""
+"""What is asked and what is answered, defined once.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+From the fields below are made MLflow's signature (:mod:`tailor.serving.mlflow_model`), the HTTP body, the page's form
+and the tables of the documentation (:mod:`tailor.serving.faces`), and scenarios (:mod:`tailor.serving.scenario`). A new
+field is written here, and read where it has its effect; nothing else names it.
 
-import numpy as np
+``python -m tailor.serving.schema`` prints the tables of docs/pipelines/inference.md.
+"""
 
-from tailor.errors import BadInputError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from tailor.config import Options
+from tailor.errors import did_you_mean
+from tailor.rerank import RerankOptions, registered_rerankers
 from tailor.serving.query import MAX_QUERY
+from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
 
 MAX_K = 10_000
 MAX_ITEMS = 10_000
-MAX_WEIGHT = 100.0
-MAX_VALUE = 200
 
 
 @dataclass(frozen=True)
-class Request:
-    """Who asks for what: a known user, a list of consumed items, words, any of them together, or none."""
+class Http:
+    """Bounds that hold over HTTP, beside the field's own."""
 
-    user_id: str | None = None
-    """External id; an unknown one is treated like none."""
-    history: Sequence[str] = ()
-    """External item ids, oldest first, added to what is known of the user; unknown items are counted and left out."""
-    candidates: Sequence[str] = ()
-    """External item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted."""
-    exclude: Sequence[str] = ()
-    """External item ids that must not be listed."""
-    weights: Sequence[float] = ()
-    """Confidence of each item of the history, in its order; none: 1 each."""
-    query: str = ""
-    """Plain words: "slow space opera, no romance". Categories and negations in it are understood."""
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    """What the user tells: {"age": 31, "gender": "F"}, by the model's profile columns; in place of what is known.
-    Values that no train user has say nothing."""
-    context: Mapping[str, Any] = field(default_factory=dict)
-    """Of the moment: {"context_device": "tv"}, by the model's context columns."""
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    """``categories``: any of a list; a numeric column of the catalogue: {"min": number, "max": number}."""
-
-    def __post_init__(self) -> None:
-        """Refuse what is out of bounds.
-
-        Raises:
-            BadInputError: names the field, its value and the bounds.
-        """
-        for name in ("history", "candidates", "exclude"):
-            if len(getattr(self, name)) > MAX_ITEMS:
-                raise BadInputError(
-                    f"{name}: {len(getattr(self, name))} items in one request; send at most {MAX_ITEMS}"
-                )
-        for what, told in (("profile", self.profile), ("context", self.context)):
-            for name, value in told.items():
-                if not isinstance(value, str | int | float) or len(str(value)) > MAX_VALUE:
-                    raise BadInputError(
-                        f"{what}: {name} is neither a number nor a text of at most {MAX_VALUE} characters"
-                    )
-        if len(self.query) > MAX_QUERY:
-            raise BadInputError(f"query: {len(self.query)} characters; send at most {MAX_QUERY}")
-        if len(self.weights) and len(self.weights) != len(self.history):
-            raise BadInputError(f"weights: {len(self.weights)} for a history of {len(self.history)}; give one per item")
-        for weight in self.weights:
-            if not 0 < weight <= MAX_WEIGHT:
-                raise BadInputError(f"weights: {weight} is out of bounds: above 0, up to {MAX_WEIGHT:g}")
+    max_length: int | None = None
+    """Entries of a list or mapping."""
+    le: float | None = None
+    """Largest number."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to answer, the same for all requests of a call."""
+class OnPage:
+    """How the page shows a field, where its type does not say it."""
 
-    k: int = 20
-    """Longest list."""
-    exclude_seen: bool = True
-    """Leave out what is known of the user and the request's history."""
-    tail_boost: float | None = None
-    """Lift of tail items in [0, 1]; None: where the model stands."""
-    popularity_debias: float | None = None
-    """Share in [0, 1] of what everybody gets that is taken off a user's scores; None: where the model stands."""
-    cold_boost: float | None = None
-    """Lift of items without train interactions in [0, 1]; None: where the model stands."""
-    min_score: float | None = None
-    """List nothing that scores less."""
-    diversity: float | None = None
-    """Strength in [0, 1] of re-ranking by maximal marginal relevance; 0 or None: the list as it is."""
-    half_life: float | None = None
-    """Items of a request's history after which a weight has halved, counted from the latest; None: no decay."""
-    scenario: str | None = None
-    """One of the model's named settings; what is set here comes before it."""
-    explain: bool = False
-    """Say which items of the history and which words carried each score."""
+    widget: str = ""
+    """``items``: a search for titles, each adding an id; ``words``: the line that has the focus."""
+    start: Any = None
+    """Value when the page opens; None: nothing is sent until the person sets something."""
+    more: bool = False
+    """Whether the field stands among those that are folded away."""
 
-    def __post_init__(self) -> None:
-        """Refuse what is out of bounds.
 
-        Raises:
-            BadInputError: names the setting, its value and the bounds.
-        """
-        if not 1 <= self.k <= MAX_K:
-            raise BadInputError(f"k = {self.k} is out of bounds: 1 to {MAX_K}")
-        for name, value in (self.boosts() | {"diversity": self.diversity or 0.0}).items():
-            if not 0 <= value <= 1:
-                raise BadInputError(f"{name} = {value} is out of bounds: 0 to 1")
-        if self.min_score is not None and np.isnan(self.min_score):
-            raise BadInputError("min_score = nan is not a number; leave it out to list whatever comes")
-        if self.half_life is not None and not self.half_life > 0:
-            raise BadInputError(f"half_life = {self.half_life} is out of bounds: above 0 (items)")
+Id = Annotated[str | None, BeforeValidator(read_id)]
+Ids = Annotated[tuple[str, ...], Field(max_length=MAX_ITEMS), BeforeValidator(read_ids), Http(max_length=1000)]
+Weight = Annotated[float, Field(gt=0, le=100)]
+Weights = Annotated[
+    tuple[Weight, ...], Field(max_length=MAX_ITEMS), BeforeValidator(read_numbers), Http(max_length=1000)
+]
+SideFeatures = Annotated[
+    dict[str, str | bool | int | float], BeforeValidator(read_side_features), Http(max_length=20), OnPage(more=True)
+]
+Boost = Annotated[float | None, Field(ge=0, le=1)]
+
+#: What a field of an earlier version is called now.
+RENAMED = {"diversity": "diversity is no longer a setting: write rerank: {{method: mmr, strength: {value}}}"}
+
+
+def refuse_renamed(values: Any) -> Any:
+    """Refuse a field of an earlier version.
+
+    Raises:
+        ValueError: with what to write instead.
+    """
+    if isinstance(values, Mapping):
+        for name in RENAMED.keys() & values.keys():
+            raise ValueError(RENAMED[name].format(value=values[name]))
+    return values
+
+
+class PresentNames(Validated):
+    """Base of what has had fields with other names."""
+
+    _renamed = model_validator(mode="before")(refuse_renamed)
+
+
+class Request(Validated):
+    """Who asks for what: a known user, a list of consumed items, words, any of them together, or none.
+
+    Example:
+        >>> Request(history=["i1", "i5"], query="slow space opera, no romance").history
+        ('i1', 'i5')
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    user_id: Annotated[Id, Field(title="User")] = Field(
+        None, description="A known user's history is looked up; an unknown id is treated like none.", examples=["u1"]
+    )
+    history: Annotated[Ids, OnPage("items")] = Field(
+        (),
+        title="Things you liked",
+        description="Item ids, oldest first, added to what is known of the user; unknown ones are counted and left out."
+        " It is answered by one fold-in, nothing is retrained.",
+        examples=[["i1", "i5"]],
+    )
+    candidates: Annotated[Ids, OnPage(more=True)] = Field(
+        (),
+        description="Item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted.",
+        examples=[["i2", "i3", "i4"]],
+    )
+    exclude: Annotated[Ids, OnPage(more=True)] = Field(
+        (), description="Item ids that must not be listed.", examples=[["i2"]]
+    )
+    weights: Annotated[Weights, OnPage(more=True)] = Field(
+        (), description="Confidence of each item of the history, in its order; none: 1 each.", examples=[[1.0, 0.5]]
+    )
+    query: Annotated[str, Field(max_length=MAX_QUERY), OnPage("words")] = Field(
+        "",
+        title="What would you like?",
+        description="Plain words; categories of the catalogue and negations in them are understood.",
+        examples=["slow space opera, no romance"],
+    )
+    profile: SideFeatures = Field(
+        {},
+        description="Features of the user, by the columns of `feature_engineering.profile`, in place of what is stored."
+        " Values that no train user has are ignored.",
+        examples=[{"age": 31, "gender": "F"}],
+    )
+    context: SideFeatures = Field(
+        {},
+        description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
+        examples=[{"context_device": "tv"}],
+    )
+    filters: Annotated[dict[str, Any], Http(max_length=20), OnPage(more=True)] = Field(
+        {},
+        description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
+        examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
+    )
+
+    @model_validator(mode="after")
+    def _one_weight_per_item(self) -> Self:
+        if self.weights and len(self.weights) != len(self.history):
+            raise ValueError(f"weights: {len(self.weights)} for a history of {len(self.history)}; give one per item")
+        return self
+
+
+def _methods() -> list[str]:
+    return ["none", *registered_rerankers()]
+
+
+def _known_method(name: str) -> str:
+    """Refuse a re-ranker that is not registered."""
+    known = _methods()
+    if name not in known:
+        raise ValueError(f"no re-ranker '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    return name
+
+
+class Rerank(Options):
+    """Choose the list from the best candidates so that it is also varied, calibrated or deeper."""
+
+    method: Annotated[str, AfterValidator(_known_method)] = Field(
+        title="Method",
+        description="Name of a re-ranker; `none` lists the best scores.",
+        examples=["mmr"],
+        json_schema_extra={"enum": list(_methods())},
+    )
+    strength: Annotated[float, Field(ge=0, le=1)] = Field(
+        title="Strength", description="0: the list as it is; 1: relevance no longer counts.", examples=[0.3]
+    )
+
+    def options(self) -> RerankOptions | None:
+        """Return the re-ranker's options; None where the list stays as it is."""
+        if self.method == "none" or not self.strength:
+            return None
+        return RerankOptions.model_validate(self.model_dump())
+
+
+class Settings(PresentNames):
+    """How to answer, the same for all requests of a call. What is None (or left out) is not set."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True)] = Field(
+        20, title="Length", description="Longest list.", examples=[10]
+    )
+    exclude_seen: Annotated[bool, OnPage(more=True)] = Field(
+        True,
+        title="leave out what is known",
+        description="Leave out what is known of the user, and the request's history.",
+        examples=[False],
+    )
+    tail_boost: Boost = Field(
+        None,
+        title="Long tail",
+        description="Lift of tail items; none: the model's operating point; 0: the accuracy ranking.",
+        examples=[0.5],
+    )
+    popularity_debias: Boost = Field(
+        None,
+        title="Personal",
+        description="Share of the population's score that is taken off a user's; none: the model's operating point.",
+        examples=[0.4],
+    )
+    cold_boost: Boost = Field(
+        None,
+        title="New items",
+        description="Lift of items without train interactions; none: the model's operating point.",
+        examples=[0.5],
+    )
+    min_score: Annotated[float | None, OnPage(more=True)] = Field(
+        None, description="List nothing that scores less.", examples=[0.1]
+    )
+    rerank: Rerank | None = Field(
+        None, title="Re-ranking", description=str(Rerank.__doc__), examples=[{"method": "mmr", "strength": 0.3}]
+    )
+    half_life: Annotated[float | None, Field(gt=0), OnPage(more=True)] = Field(
+        None,
+        description="Items of a request's history after which a weight has halved, counted from the latest.",
+        examples=[5.0],
+    )
+    scenario: Annotated[str | None, Field(max_length=100), OnPage(more=True)] = Field(
+        None,
+        description="One of the model's named settings (`evaluation.scenarios`, and `balance`, which evaluation"
+        " chooses); what a request sets itself comes before them.",
+        examples=["balance"],
+    )
+    explain: Annotated[bool, OnPage(start=True)] = Field(
+        False,
+        title="say why",
+        description="Say which sources, items of the history and words carried each score.",
+        examples=[True],
+    )
 
     def boosts(self) -> dict[str, float]:
-        """Return the boosts that were set."""
-        given = {name: getattr(self, name) for name in ("tail_boost", "popularity_debias", "cold_boost")}
-        return {name: value for name, value in given.items() if value is not None}
+        """Return the boosts that are set."""
+        values = {name: getattr(self, name) for name in ("tail_boost", "popularity_debias", "cold_boost")}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Validated):
     """A ranked list and how it came about."""
 
-    item_ids: list[str]
-    scores: list[float]
-    path: str
-    """known_user, fold_in (from the request's history), query (words), profile (nothing else known), or
-    popular (nothing known)."""
-    unknown_history: int = 0
-    """Items of the request's history that the catalogue does not have."""
-    unknown_candidates: int = 0
-    """Items of the request's candidates that the catalogue does not have."""
-    reasons: list[str] = field(default_factory=list)
-    """Per item what carried its score most: taken_together, taken_next, similar_text, context, profile, popular,
-    query, category."""
-    explanations: list[dict[str, Any]] = field(default_factory=list)
-    """Per item, on request: see :mod:`tailor.serving.explain`."""
+    item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
+    scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
+    path: str = Field(
+        description="`known_user`, `fold_in` (from the request's history), `query` (words), `profile` (nothing else is"
+        " known), or `popular` (nothing is known).",
+        examples=["fold_in"],
+    )
+    unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])
+    unknown_candidates: int = Field(
+        0, description="Items of the candidates that the catalogue does not have.", examples=[0]
+    )
+    reasons: list[str] = Field(
+        [],
+        description="What carried each score most: `taken_together`, `taken_next`, `similar_text`, `context`,"
+        " `profile`, `popular`, `query`, `category`.",
+        examples=[["taken_together", "similar_text"]],
+    )
+    explanations: list[dict[str, Any]] = Field(
+        [], description="Per item, on request; from MLflow each as JSON.", examples=[[]]
+    )
+
+
+if __name__ == "__main__":
+    from tailor.serving.faces import tables
+
+    print(tables())

@@ -9,7 +9,7 @@ import uvicorn
 
 from tailor.serving.champion import open_champion
 from tailor.serving.http import create_app
-from tailor.serving.recommender import ENCODER_VARIABLE
+from tailor.serving.package import ENCODER_VARIABLE
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tailor", help="name in the MLflow registry")
     parser.add_argument("--alias", default="champion", help="alias to follow")
-    parser.add_argument("--host", default="127.0.0.1", help="loopback unless told otherwise")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs TAILOR_TOKEN")
     parser.add_argument("--port", type=int, default=5071)
     parser.add_argument("--items", type=Path, help="file that added items are kept in (data/serving/<model>.json)")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds before an answer is given up")

@@ -1,11 +1,11 @@
-"""Tests that every model and every source of the hybrid has to pass, for whoever writes one; needs pytest and numpy.
+"""Tests that every plug-in should pass: inherit them in a test class, say what is tested, run pytest.
 
-Nothing else of Tailor imports this package: pytest is needed where you test, not where you serve.
+Needs pytest; nothing else of Tailor imports this package.
 
 Example:
     A model of your own, in ``tests/test_newest.py``:
 
-    >>> from tailor.testing import ModelTests
+    >>> from tailor.testing.models import ModelTests
     >>> class TestNewest(ModelTests):
     ...     personal = False
     ...
@@ -15,10 +15,5 @@ Example:
 
 import pytest
 
-pytest.register_assert_rewrite("tailor.testing.models", "tailor.testing.sources")
-
-from tailor.testing.models import ModelTests  # noqa: E402  (after the line above, so that a failed assert shows values)
-from tailor.testing.planted import PlantedBlocks, planted_blocks  # noqa: E402
-from tailor.testing.sources import SourceTests  # noqa: E402
-
-__all__ = ["ModelTests", "PlantedBlocks", "SourceTests", "planted_blocks"]
+# Before they are imported: so that an assert that fails shows its values.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("metrics", "models", "rerankers", "sources")))

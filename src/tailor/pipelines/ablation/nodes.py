@@ -7,9 +7,8 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.evaluation import measure as evaluate
-from tailor.evaluation import plots as report
-from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation import measure, plots
+from tailor.evaluation.protocol import test_protocol
 from tailor.hybrid import ablation
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
@@ -23,9 +22,8 @@ Matrix = sparse.csr_matrix
 
 def fit_variants(held_out: Models, final: Models, holdout: Holdout, params: dict[str, Any], seed: int) -> Models:
     """Fit the blend with parts left out on validation; put each on the sources fitted on all of train."""
-    options = parse(HybridOptions, params, "hybrid_cf")
-    scorer, whole = scorer_of(held_out), scorer_of(final)
-    variants = ablation.variants(scorer, holdout, options.blend, options.k, seed)
+    options, whole = parse(HybridOptions, params, "hybrid_cf"), scorer_of(final)
+    variants = ablation.variants(scorer_of(held_out), holdout, options.blend, options.k, seed)
     return {name: whole.with_blend(variant.blend).with_boosts(variant.boosts) for name, variant in variants.items()}
 
 
@@ -34,27 +32,27 @@ def recommend_by_variants(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
     params: dict[str, Any],
     seed: int,
+    **known: Any,
 ) -> pd.DataFrame:
-    """List for every known user with every variant."""
+    """List for every known user with every variant; ``known`` is what ``test_protocol`` takes."""
     o = parse(EvaluationOptions, params, "evaluation")
-    models = {
-        f"{name} | {encoder}": m for encoder, found in (("frozen", frozen), ("lora", lora)) for name, m in found.items()
-    }
-    return evaluate.list_known_users(models, protocol, c.TEST, users, items, o, seed)
+    variants = {"frozen": frozen, "lora": lora}
+    models = {f"{name} | {encoder}": model for encoder, by_name in variants.items() for name, model in by_name.items()}
+    return measure.list_known_users(models, test_protocol(items, **known), c.TEST, users, items, o, seed)
 
 
 def measure_variants(
     lists: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
+    positives: Matrix,
     params: dict[str, Any],
+    **known: Any,
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     o = parse(EvaluationOptions, params, "evaluation")
-    metrics = evaluate.measure_known_users(lists, {c.TEST: (protocol, truth)}, users, items, o)
-    return report.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")
+    protocols = {c.TEST: (test_protocol(items, **known), positives)}
+    metrics = measure.measure_known_users(lists, protocols, users, measure.popularity_metadata(items), o)
+    return plots.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")

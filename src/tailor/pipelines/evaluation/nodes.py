@@ -1,8 +1,7 @@
-"""Nodes of ``evaluation``: lists, metrics, tables and plots. Only ``measure`` sees test positives."""
+"""Nodes of ``evaluation``: lists, metrics, tables and plots. Only those that measure see test positives."""
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from scipy import sparse
@@ -10,17 +9,15 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import bucket_items, category_matrix
-from tailor.evaluation import measure as evaluate
-from tailor.evaluation import plots as report
-from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
-from tailor.evaluation.tables import Content
-from tailor.lm.embeddings import Embeddings
-from tailor.metrics import rating as ratings
-from tailor.models.base import Engine
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation import measure, plots
+from tailor.evaluation.protocol import NewUserProtocol, test_protocol, train_histories, validation_protocol
+from tailor.metrics import rating
+from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
+from tailor.wiring import VALIDATION_PROTOCOL
 
-Engines = dict[str, Engine[Any]]
+Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
 
 
@@ -28,13 +25,8 @@ def _options(params: dict[str, Any]) -> EvaluationOptions:
     return parse(EvaluationOptions, params, "evaluation")
 
 
-def _ladder(baselines: Engines, frozen: Engines, lora: Engines) -> Engines:
+def _all_models(baselines: Models, frozen: Models, lora: Models) -> Models:
     return {**baselines, "hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-
-
-def build_test_protocol(items: pd.DataFrame, train: Matrix, validation: Matrix, cold_unused: Matrix) -> EvalProtocol:
-    """Lay down the rules of test lists; no test positive is among the inputs."""
-    return test_protocol(items, train, validation, cold_unused)
 
 
 def build_test_positives(test: Matrix, cold: Matrix) -> Matrix:
@@ -43,47 +35,61 @@ def build_test_positives(test: Matrix, cold: Matrix) -> Matrix:
 
 
 def recommend_on_validation(
-    baselines: Engines,
-    frozen: Engines,
-    lora: Engines,
+    baselines: Models,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
     params: dict[str, Any],
     seed: int,
+    **known: Any,
 ) -> pd.DataFrame:
-    """List for every known user with the models that have not seen pseudo-cold B."""
-    protocol, models = validation_protocol(items, train), _ladder(baselines, frozen, lora)
-    return evaluate.list_known_users(models, protocol, c.VALIDATION, users, items, _options(params), seed)
+    """List for every known user with the models that have not seen pseudo-cold B.
+
+    ``known``: what ``validation_protocol`` takes.
+    """
+    protocol, models = validation_protocol(items, **known), _all_models(baselines, frozen, lora)
+    return measure.list_known_users(models, protocol, c.VALIDATION, users, items, _options(params), seed)
 
 
 def recommend_on_test(
-    baselines: Engines,
-    frozen: Engines,
-    lora: Engines,
+    baselines: Models,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
     params: dict[str, Any],
     seed: int,
+    **known: Any,
 ) -> pd.DataFrame:
-    """List for every known user with the final models; no test positive is among the inputs."""
-    models = _ladder(baselines, frozen, lora)
-    return evaluate.list_known_users(models, protocol, c.TEST, users, items, _options(params), seed)
+    """List for every known user with the final models; no test positive is among the inputs.
+
+    ``known``, here and below: what ``test_protocol`` takes.
+    """
+    protocol, models = test_protocol(items, **known), _all_models(baselines, frozen, lora)
+    return measure.list_known_users(models, protocol, c.TEST, users, items, _options(params), seed)
+
+
+def lay_down_new_users(
+    users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, reveal_order: Matrix, side_features: dict[str, Any]
+) -> NewUserProtocol:
+    """Lay down the test of new users, of whom the first few items are revealed."""
+    return NewUserProtocol.build(users, items, new_user, reveal_order, side_features)
 
 
 def recommend_to_new_users(
-    baselines: Engines,
-    frozen: Engines,
-    lora: Engines,
+    baselines: Models,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    new_user: Matrix,
+    protocol: NewUserProtocol,
     params: dict[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """List for new users of whom the first few items are revealed."""
-    return evaluate.list_new_users(_ladder(baselines, frozen, lora), new_user, users, items, _options(params), seed)
+    models = _all_models(baselines, frozen, lora)
+    return measure.list_new_users(models, protocol, users, items, _options(params), seed)
 
 
 def join_lists(validation_lists: pd.DataFrame, test_lists: pd.DataFrame) -> pd.DataFrame:
@@ -95,98 +101,89 @@ def measure_known_users(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
-    validation: Matrix,
-    protocol: EvalProtocol,
-    truth: Matrix,
+    positives: Matrix,
+    metadata: ItemMetadata,
     params: dict[str, Any],
+    **known: Any,
 ) -> pd.DataFrame:
-    """Measure accuracy and exposure of the saved lists."""
-    protocols = {c.VALIDATION: (validation_protocol(items, train), validation), c.TEST: (protocol, truth)}
-    return evaluate.measure_known_users(recommendations, protocols, users, items, _options(params))
+    """Measure the saved lists by every registered metric."""
+    on_validation = {name: known[name] for name in VALIDATION_PROTOCOL}
+    protocols = {
+        c.VALIDATION: (validation_protocol(items, **on_validation), known["validation"]),
+        c.TEST: (test_protocol(items, **known), positives),
+    }
+    return measure.measure_known_users(recommendations, protocols, users, metadata, _options(params))
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, params: dict[str, Any]
-) -> pd.DataFrame:
-    """Measure the saved lists of new users."""
-    return evaluate.measure_new_users(recommendations, new_user, users, items, _options(params))
-
-
-def measure_beyond_accuracy(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
-    items: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
-    embeddings: Embeddings,
-    categories: pd.DataFrame,
+    protocol: NewUserProtocol,
+    metadata: ItemMetadata,
     params: dict[str, Any],
 ) -> pd.DataFrame:
-    """Measure diversity, surprise and calibration; distances are the frozen encoder's, for every model alike."""
-    group = np.select([bucket_items(items, c.HEAD), bucket_items(items, c.TAIL)], [0, 1], default=2)
-    of_items = category_matrix(items, categories)
-    content = Content(embeddings.vectors, of_items, items[c.N_TRAIN].to_numpy(dtype=np.int64), group)
-    k = max(_options(params).k)
-    return evaluate.measure_beyond_accuracy(recommendations, protocol, truth, users, items, content, k)
+    """Measure the saved lists of new users."""
+    return measure.measure_new_users(recommendations, protocol, users, metadata, _options(params))
 
 
 def compare_models(
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
+    positives: Matrix,
+    metadata: ItemMetadata,
     params: dict[str, Any],
     seed: int,
+    **known: Any,
 ) -> pd.DataFrame:
-    """Compare the registered model with the whole ladder, user by user."""
-    o = _options(params)
-    values = evaluate.per_user_ndcg(recommendations, protocol, truth, users, items, max(o.k))
-    return evaluate.compare(values, o.registered, seed)
+    """Compare the registered model with every other, user by user, by every headline metric."""
+    options, protocol = _options(params), test_protocol(items, **known)
+    values = measure.headline_values(recommendations, protocol, positives, users, metadata, max(options.k))
+    return measure.compare(values, options.registered, seed)
 
 
-def join_metrics(known: pd.DataFrame, new: pd.DataFrame, beyond: pd.DataFrame, seed: int) -> pd.DataFrame:
+def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Put all figures into one table."""
-    return pd.concat([known, new, beyond], ignore_index=True).assign(seed=seed)
+    return pd.concat([known_users, new_users], ignore_index=True).assign(seed=seed)
 
 
 def measure_clicks(
-    frozen: Engines,
-    lora: Engines,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
-    protocol: EvalProtocol,
-    truth: Matrix,
+    items: pd.DataFrame,
+    positives: Matrix,
     split: dict[str, Any],
     params: dict[str, Any],
+    **known: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
-    o = parse(SplitOptions, split, "data_processing.split")
-    horizon = (1 - o.train - o.validation) / o.validation
-    models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    table, curve = evaluate.measure_clicks(models, protocol, truth, users, horizon, _options(params).block_users)  # type: ignore[arg-type]
-    return table, curve, report.calibration_plot(curve)
+    o, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
+    horizon, block = (1 - o.train - o.validation) / o.validation, _options(params).block_users
+    models: dict[str, Any] = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    table, curve = measure.measure_clicks(models, protocol, positives, users, horizon, block)
+    return table, curve, plots.calibration_plot(curve)
 
 
 def measure_ratings(
-    frozen: Engines,
-    lora: Engines,
+    frozen: Models,
+    lora: Models,
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: Matrix,
     params: dict[str, Any],
+    **known: Any,
 ) -> pd.DataFrame:
     """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings."""
-    models = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    return ratings.measure(models, interactions, users, items, train, _options(params).block_users)
+    models, queries = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}, train_histories(**known)
+    return rating.measure(models, interactions, users, items, queries, _options(params).block_users)
 
 
 def summarise(
-    metrics: pd.DataFrame, frozen_prices: pd.DataFrame, lora_prices: pd.DataFrame, params: dict[str, Any]
+    metrics: pd.DataFrame, frozen_curves: pd.DataFrame, lora_curves: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[pd.DataFrame, go.Figure, go.Figure]:
-    """Boil the metrics down to a table, a comparison and the price of cold exposure."""
+    """Reduce the metrics to a summary and a comparison; draw what each boost costs and gains."""
     k = max(_options(params).k)
-    table = report.summary_table(metrics, k)
-    prices = {"frozen encoder": frozen_prices, "LoRA encoder": lora_prices}
-    return table, report.comparison_plot(table, k), report.price_plot(prices)
+    table = plots.summary_table(metrics, k)
+    curves = {"frozen encoder": frozen_curves, "LoRA encoder": lora_curves}
+    return table, plots.comparison_plot(table, k), plots.trade_off_plot(curves)

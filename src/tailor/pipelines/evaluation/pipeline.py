@@ -1,243 +1,164 @@
-"""Lists, metrics, plots, and the registered model."""
+"""Lists, metrics, tables and plots of every model, by full ranking. It writes no model and calls no registry."""
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.pipelines.evaluation import frontiers, nodes, reporting
-from tailor.registry import promote as promotion
-from tailor.registry import publish as registry
+from tailor.evaluation.measure import describe_items
+from tailor.pipelines.evaluation import nodes
+from tailor.wiring import HYBRIDS, ITEM_METADATA, TEST_PROTOCOL, VALIDATION_HYBRIDS, VALIDATION_PROTOCOL, group
 
-_VALIDATION = ["baseline_validation_models", "hybrid_frozen_validation_model", "hybrid_lora_validation_model"]
-_FINAL = ["baseline_models", "hybrid_frozen_model", "hybrid_lora_model"]
-_PARAMS = ["params:evaluation", "params:seed"]
-_CONTENT = ["item_embeddings_frozen", "item_categories"]
-_TEXTS = ["items", "item_text", "item_categories"]
-_TEST = ["users", "items", "test_protocol", "test_positives"]
-#: The rules of test lists, and what counts; both are passed on in memory.
-TEST_SIDE = [
-    Node(
-        nodes.build_test_protocol,
-        ["items", "train_matrix", "validation_matrix", "cold_unused_matrix"],
-        "test_protocol",
-        name="build_test_protocol",
-    ),
-    Node(nodes.build_test_positives, ["test_matrix", "cold_matrix"], "test_positives", name="build_test_positives"),
-]
+_TABLES = {"users": "users", "items": "items"}
+_OPTIONS = {"params": "params:evaluation", "seed": "params:seed"}
+_MEASURED = {
+    "recommendations": "recommendations",
+    **_TABLES,
+    "positives": "test_positives",
+    "metadata": "item_metadata",
+} | TEST_PROTOCOL
+_PRIVATE = ["item_metadata", "new_user_protocol"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``evaluation``."""
-    return Pipeline(
-        [
-            *TEST_SIDE,
-            Node(
-                nodes.recommend_on_validation,
-                [*_VALIDATION, "users", "items", "train_matrix", *_PARAMS],
-                "validation_lists",
-                name="recommend_on_validation",
-            ),
-            Node(
-                nodes.recommend_on_test,
-                [*_FINAL, "users", "items", "test_protocol", *_PARAMS],
-                "test_lists",
-                name="recommend_on_test",
-            ),
-            Node(
-                nodes.recommend_to_new_users,
-                [*_FINAL, "users", "items", "new_user_matrix", *_PARAMS],
-                "new_user_recommendations",
-                name="recommend_to_new_users",
-            ),
-            Node(nodes.join_lists, ["validation_lists", "test_lists"], "recommendations", name="join_lists"),
-            Node(
-                nodes.measure_known_users,
-                ["recommendations", "users", "items", "train_matrix", "validation_matrix", *_TEST[2:], _PARAMS[0]],
-                "known_user_metrics",
-                name="measure_known_users",
-            ),
-            Node(
-                nodes.measure_new_users,
-                ["new_user_recommendations", "users", "items", "new_user_matrix", "params:evaluation"],
-                "new_user_metrics",
-                name="measure_new_users",
-            ),
-            Node(
-                nodes.measure_beyond_accuracy,
-                ["recommendations", *_TEST, *_CONTENT, "params:evaluation"],
-                "beyond_accuracy_metrics",
-                name="measure_beyond_accuracy",
-            ),
-            Node(
-                nodes.compare_models,
-                ["recommendations", *_TEST, *_PARAMS],
-                "comparisons",
-                name="compare_models",
-            ),
-            Node(
-                nodes.join_metrics,
-                ["known_user_metrics", "new_user_metrics", "beyond_accuracy_metrics", "params:seed"],
-                "metrics",
-                name="join_metrics",
-            ),
-            Node(
-                nodes.measure_clicks,
-                [*_FINAL[1:], "users", *_TEST[2:], "params:data_processing.split", "params:evaluation"],
-                ["click_metrics", "click_calibration", "calibration_plot"],
-                name="measure_clicks",
-            ),
-            Node(
-                nodes.measure_ratings,
-                [*_FINAL[1:], "interactions", "users", "items", "train_matrix", "params:evaluation"],
-                "rating_metrics",
-                name="measure_ratings",
-            ),
-            Node(
-                reporting.note_seed,
-                ["summary", "fingerprint", "tracked_run", "parameters"],
-                "seed_summaries",
-                name="note_seed",
-            ),
-            Node(frontiers.describe_items, ["items", *_CONTENT], "item_facts", name="describe_items"),
-            Node(
-                frontiers.frontier_on_validation,
-                [*_VALIDATION[1:], "users", "items", "train_matrix", "validation_matrix", "item_facts", *_PARAMS],
-                ["validation_frontier", "balance_preset"],
-                name="frontier_on_validation",
-            ),
-            Node(
-                frontiers.frontier_on_test,
-                [*_FINAL[1:], *_TEST, "item_facts", *_PARAMS],
-                "test_frontier",
-                name="frontier_on_test",
-            ),
-            Node(
-                frontiers.join_frontiers,
-                ["validation_frontier", "test_frontier", "balance_preset"],
-                ["frontier", "frontier_plot"],
-                name="join_frontiers",
-            ),
-            Node(
-                nodes.summarise,
-                ["metrics", "hybrid_frozen_price_list", "hybrid_lora_price_list", "params:evaluation"],
-                ["summary", "comparison_plot", "price_plot"],
-                name="summarise",
-            ),
-            Node(
-                registry.track,
-                ["metrics", "comparison_plot", "price_plot", "lm_training_plot"],
-                "tracked_run",
-                name="track",
-            ),
-            Node(
-                registry.gather_metadata,
-                ["items", "item_text", "item_categories", "params:feature_engineering"],
-                "serving_metadata",
-                name="gather_metadata",
-            ),
-            Node(
-                registry.package_encoders,
-                [
-                    "serving_metadata",
-                    "item_embeddings_frozen",
-                    "item_embeddings_lora",
-                    "adapter",
-                    _PARAMS[0],
-                    "params:lm_finetuning",
-                    _PARAMS[1],
-                ],
-                "serving_encoders",
-                name="package_encoders",
-            ),
-            Node(
-                registry.build_recommender,
-                [
-                    *_FINAL[1:],
-                    "users",
-                    "items",
-                    "test_protocol",
-                    "serving_metadata",
-                    "serving_encoders",
-                    "told_space",
-                    *_PARAMS,
-                ],
-                "recommender",
-                name="build_recommender",
-            ),
-            Node(
-                registry.register,
-                [
-                    "recommender",
-                    "adapter",
-                    "item_embeddings_lora",
-                    "fingerprint",
-                    "tracked_run",
-                    "params:model_name",
-                    _PARAMS[0],
-                ],
-                "registered_model",
-                name="register",
-            ),
-            Node(
-                reporting.explain_sample_users,
-                [*_FINAL[1:], "users", "items", "test_protocol", "recommendations", *_PARAMS],
-                "people",
-                name="explain_sample_users",
-            ),
-            Node(
-                reporting.collect_figures,
-                ["comparison_plot", "price_plot", "frontier_plot", "calibration_plot", "lm_training_plot"],
-                "report_figures",
-                name="collect_figures",
-            ),
-            Node(
-                reporting.collect_tables,
-                ["click_metrics", "rating_metrics", "data_quality", "data_summary"],
-                "report_tables",
-                name="collect_tables",
-            ),
-            Node(
-                registry.check,
-                ["registered_model", "recommendations", "users", "items", "test_protocol"],
-                "registration_check",
-                name="check_registered",
-            ),
-            Node(
-                promotion.compare_with_champion,
-                [
-                    "registered_model",
-                    "registration_check",
-                    "recommender",
-                    "recommendations",
-                    "users",
-                    "items",
-                    "train_matrix",
-                    *_TEST[2:],
-                    _PARAMS[0],
-                ],
-                "judged",
-                name="compare_with_champion",
-            ),
-            Node(
-                promotion.move_alias,
-                ["registered_model", "judged"],
-                ["promotion", "promotion_log"],
-                name="move_alias",
-            ),
-            Node(
-                reporting.write_report,
-                [
-                    "summary",
-                    "comparisons",
-                    "metrics",
-                    "seed_summaries",
-                    "report_tables",
-                    "people",
-                    "balance_preset",
-                    "report_figures",
-                    "promotion",
-                    "params:evaluation",
-                ],
-                "report",
-                name="write_report",
-            ),
-        ]
-    )
+    return group("evaluation", [*_recommend(), *_measure(), *_summarise()], private=_PRIVATE)
+
+
+def _recommend() -> list[Node]:
+    models = {"baselines": "baseline_models"} | HYBRIDS
+    validation_models = {"baselines": "baseline_validation_models"} | VALIDATION_HYBRIDS
+    return [
+        Node(
+            func=nodes.recommend_on_validation,
+            inputs=validation_models | _TABLES | VALIDATION_PROTOCOL | _OPTIONS,
+            outputs="validation_lists",
+            name="recommend_on_validation",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.recommend_on_test,
+            inputs=models | _TABLES | TEST_PROTOCOL | _OPTIONS,
+            outputs="test_lists",
+            name="recommend_on_test",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.lay_down_new_users,
+            inputs=_TABLES
+            | {
+                "new_user": "new_user_matrix",
+                "reveal_order": "reveal_order_matrix",
+                "side_features": "side_features",
+            },
+            outputs="new_user_protocol",
+            name="lay_down_new_users",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.recommend_to_new_users,
+            inputs=models | _TABLES | {"protocol": "new_user_protocol"} | _OPTIONS,
+            outputs="new_user_recommendations",
+            name="recommend_to_new_users",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.join_lists,
+            inputs=["validation_lists", "test_lists"],
+            outputs="recommendations",
+            name="join_lists",
+            tags="cpu",
+        ),
+    ]
+
+
+def _measure() -> list[Node]:
+    return [
+        Node(func=describe_items, inputs=ITEM_METADATA, outputs="item_metadata", name="describe_items", tags="cpu"),
+        Node(
+            func=nodes.build_test_positives,
+            inputs=["test_matrix", "cold_matrix"],
+            outputs="test_positives",
+            name="build_test_positives",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.measure_known_users,
+            inputs=_MEASURED | {"params": "params:evaluation"},
+            outputs="known_user_metrics",
+            name="measure_known_users",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.measure_new_users,
+            inputs={
+                "recommendations": "new_user_recommendations",
+                "users": "users",
+                "protocol": "new_user_protocol",
+                "metadata": "item_metadata",
+                "params": "params:evaluation",
+            },
+            outputs="new_user_metrics",
+            name="measure_new_users",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.measure_clicks,
+            inputs=HYBRIDS
+            | TEST_PROTOCOL
+            | _TABLES
+            | {
+                "positives": "test_positives",
+                "split": "params:data_processing.split",
+                "params": "params:evaluation",
+            },
+            outputs=["click_metrics", "click_calibration", "calibration_plot"],
+            name="measure_clicks",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.measure_ratings,
+            inputs=HYBRIDS
+            | _TABLES
+            | {
+                "interactions": "interactions",
+                "params": "params:evaluation",
+            }
+            | VALIDATION_PROTOCOL,
+            outputs="rating_metrics",
+            name="measure_ratings",
+            tags="cpu",
+        ),
+    ]
+
+
+def _summarise() -> list[Node]:
+    return [
+        Node(
+            func=nodes.compare_models,
+            inputs=_MEASURED | _OPTIONS,
+            outputs="comparisons",
+            name="compare_models",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.join_metrics,
+            inputs={
+                "known_users": "known_user_metrics",
+                "new_users": "new_user_metrics",
+                "seed": "params:seed",
+            },
+            outputs="metrics",
+            name="join_metrics",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.summarise,
+            inputs={
+                "metrics": "metrics",
+                "frozen_curves": "hybrid_frozen_trade_off_curves",
+                "lora_curves": "hybrid_lora_trade_off_curves",
+                "params": "params:evaluation",
+            },
+            outputs=["summary", "comparison_plot", "trade_off_plot"],
+            name="summarise",
+            tags=["cpu", "report"],
+        ),
+    ]

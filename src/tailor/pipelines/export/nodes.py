@@ -3,8 +3,8 @@
 from typing import Any
 
 from tailor.config import parse
+from tailor.lm.config import EncoderOptions, LMOptions
 from tailor.lm.peft import Adapter
-from tailor.options import EncoderOptions, LMOptions
 
 
 def merge_encoder(adapter: Adapter, params: dict[str, Any]) -> tuple[Adapter, EncoderOptions]:

@@ -3,10 +3,16 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.export import nodes
+from tailor.wiring import group
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``export``."""
-    return Pipeline(
-        [Node(nodes.merge_encoder, ["adapter", "params:lm_finetuning"], "merged_encoder", name="merge_encoder")]
+    merge = Node(
+        func=nodes.merge_encoder,
+        inputs=["adapter", "params:lm_finetuning"],
+        outputs="merged_encoder",
+        name="merge_encoder",
+        tags="cpu",
     )
+    return group("export", [merge])

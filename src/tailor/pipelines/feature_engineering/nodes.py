@@ -9,9 +9,9 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import keep_items, order_matrix, split_matrix, trainable_items
+from tailor.data.interactions import empty_rows, keep_items, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
-from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, user_pieces, write_pieces
+from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, write_pieces
 from tailor.models.base import TrainSet
 from tailor.models.ials import IALS
 from tailor.options import FeatureEngineeringOptions
@@ -35,15 +35,6 @@ def write_item_texts(
     pieces = add_reviews(pieces, items, interactions, o)
     texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pack_pieces(pieces)})
     return texts, item_categories(items, o.categories, o.missing)
-
-
-def write_user_texts(
-    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
-) -> pd.DataFrame:
-    """Write every user's profile: what a stranger tells, and the same with the train history."""
-    own, liked = user_pieces(users, items, interactions, _options(params).text)
-    known = [[*first, *then] for first, then in zip(own, liked, strict=True)]
-    return pd.DataFrame({c.USER: users[c.USER], "stranger": join_pieces(own), "known": join_pieces(known)})
 
 
 def encode_side_features(
@@ -75,7 +66,7 @@ def order_histories(
     """
     reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
     ordered = c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random"
-    return reveal if ordered else sparse.csr_matrix(reveal.shape, dtype=np.float32), reveal
+    return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 
 def fit_teacher(

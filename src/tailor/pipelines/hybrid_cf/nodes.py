@@ -26,21 +26,6 @@ def _options(params: dict[str, Any]) -> HybridOptions:
     return parse(HybridOptions, params, "hybrid_cf")
 
 
-def hold_out(
-    train: Matrix,
-    validation: Matrix,
-    order: Matrix,
-    reveal_order: Matrix,
-    items: pd.DataFrame,
-    side_features: Arrays,
-    seed: int,
-) -> Holdout:
-    """Lay down what choices are made on; no test row is among the inputs."""
-    return Holdout.build(
-        train, validation, items, seed, order, reveal_order, side_features=SideFeatures(**side_features)
-    )
-
-
 def gather_train_set(train: Matrix, order: Matrix, items: pd.DataFrame, side_features: Arrays) -> TrainSet:
     """Gather all of train, for the final models; texts come with each encoder."""
     side = SideFeatures(**side_features)

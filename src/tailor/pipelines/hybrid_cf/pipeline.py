@@ -2,12 +2,70 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from tailor.hybrid.holdout import hold_out
 from tailor.pipelines.hybrid_cf import nodes
+from tailor.wiring import HOLDOUT, group
 
+#: Outputs of the template; they are called ``hybrid_frozen_choice``, ``hybrid_lora_choice``, and so on.
 _OUTPUTS = ["choice", "trials", "validation_model", "model", "trade_off_curves", "blend_models"]
+_PRIVATE = ["holdout", "train_set"]
 
 
-def _hybrid() -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
+    """Wire ``hybrid_cf``."""
+    return group("hybrid_cf", [*_data(), *_baselines(), _hybrid("frozen"), _hybrid("lora")], private=_PRIVATE)
+
+
+def _data() -> list[Node]:
+    return [
+        Node(func=hold_out, inputs=HOLDOUT, outputs="holdout", name="hold_out", tags="cpu"),
+        Node(
+            func=nodes.gather_train_set,
+            inputs={
+                "train": "train_matrix",
+                "order": "order_matrix",
+                "items": "items",
+                "side_features": "side_features",
+            },
+            outputs="train_set",
+            name="gather_train_set",
+            tags="cpu",
+        ),
+    ]
+
+
+def _baselines() -> list[Node]:
+    return [
+        Node(
+            func=nodes.select_baselines,
+            inputs={
+                "holdout": "holdout",
+                "embeddings": "item_embeddings_frozen",
+                "params": "params:hybrid_cf",
+                "tuned": "params:tuned.baselines",
+                "seed": "params:seed",
+            },
+            outputs=["baseline_choice", "baseline_trials"],
+            name="select_baselines",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.fit_baselines,
+            inputs={
+                "holdout": "holdout",
+                "train_set": "train_set",
+                "embeddings": "item_embeddings_frozen",
+                "choice": "baseline_choice",
+                "seed": "params:seed",
+            },
+            outputs=["baseline_validation_models", "baseline_models"],
+            name="fit_baselines",
+            tags="cpu",
+        ),
+    ]
+
+
+def _template() -> Pipeline:
     return Pipeline(
         [
             Node(
@@ -21,7 +79,7 @@ def _hybrid() -> Pipeline:
                 },
                 outputs=["choice", "trials"],
                 name="select_hybrid",
-                tags=["cpu"],
+                tags="cpu",
             ),
             Node(
                 func=nodes.fit_hybrid,
@@ -35,15 +93,15 @@ def _hybrid() -> Pipeline:
                 },
                 outputs=["validation_model", "model", "trade_off_curves", "blend_models"],
                 name="fit_hybrid",
-                tags=["cpu"],
+                tags="cpu",
             ),
         ]
     )
 
 
-def _on(encoder: str) -> Pipeline:
+def _hybrid(encoder: str) -> Pipeline:
     return Pipeline(
-        _hybrid(),
+        _template(),
         namespace=encoder,
         inputs={"holdout": "holdout", "train_set": "train_set", "item_embeddings": f"item_embeddings_{encoder}"},
         outputs={name: f"hybrid_{encoder}_{name}" for name in _OUTPUTS},
@@ -53,65 +111,3 @@ def _on(encoder: str) -> Pipeline:
             "params:seed": "params:seed",
         },
     )
-
-
-def create_pipeline(**_: object) -> Pipeline:
-    """Wire ``hybrid_cf``."""
-    baselines = Pipeline(
-        [
-            Node(
-                func=nodes.hold_out,
-                inputs={
-                    "train": "train_matrix",
-                    "validation": "validation_matrix",
-                    "order": "order_matrix",
-                    "reveal_order": "reveal_order_matrix",
-                    "items": "items",
-                    "side_features": "side_features",
-                    "seed": "params:seed",
-                },
-                outputs="holdout",
-                name="hold_out",
-                tags=["cpu"],
-            ),
-            Node(
-                func=nodes.gather_train_set,
-                inputs={
-                    "train": "train_matrix",
-                    "order": "order_matrix",
-                    "items": "items",
-                    "side_features": "side_features",
-                },
-                outputs="train_set",
-                name="gather_train_set",
-                tags=["cpu"],
-            ),
-            Node(
-                func=nodes.select_baselines,
-                inputs={
-                    "holdout": "holdout",
-                    "embeddings": "item_embeddings_frozen",
-                    "params": "params:hybrid_cf",
-                    "tuned": "params:tuned.baselines",
-                    "seed": "params:seed",
-                },
-                outputs=["baseline_choice", "baseline_trials"],
-                name="select_baselines",
-                tags=["cpu"],
-            ),
-            Node(
-                func=nodes.fit_baselines,
-                inputs={
-                    "holdout": "holdout",
-                    "train_set": "train_set",
-                    "embeddings": "item_embeddings_frozen",
-                    "choice": "baseline_choice",
-                    "seed": "params:seed",
-                },
-                outputs=["baseline_validation_models", "baseline_models"],
-                name="fit_baselines",
-                tags=["cpu"],
-            ),
-        ]
-    )
-    return baselines + _on("frozen") + _on("lora")

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _DTYPES = {c.USER: "str", c.ITEM: "str", c.RANK: "int64", c.SCORE: "float64", "path": "str"}
 
 
-def recommend_to_everybody(
+def recommend_to_all_users(
     champion: PyFuncModel, users: pd.DataFrame, promotion: dict[str, Any], params: dict[str, Any]
 ) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
@@ -27,8 +27,8 @@ def recommend_to_everybody(
         "options": o.model_dump(mode="json"),
     }
 
-    def block(at: int) -> pd.DataFrame:
-        asked = users[[c.USER]].iloc[at * o.block_users : (at + 1) * o.block_users].reset_index(drop=True)
+    def block(index: int) -> pd.DataFrame:
+        asked = users[[c.USER]].iloc[index * o.block_users : (index + 1) * o.block_users].reset_index(drop=True)
         return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": o.k}))))
 
     return Parts(key, -(-len(users) // o.block_users), block)

@@ -3,17 +3,21 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.inference import nodes
+from tailor.wiring import group
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``inference``."""
-    return Pipeline(
-        [
-            Node(
-                nodes.recommend_to_everybody,
-                ["champion", "users", "promotion", "params:inference"],
-                "batch_recommendations",
-                name="recommend_to_everybody",
-            )
-        ]
+    recommend = Node(
+        func=nodes.recommend_to_all_users,
+        inputs={
+            "champion": "champion",
+            "users": "users",
+            "promotion": "promotion",
+            "params": "params:inference",
+        },
+        outputs="batch_recommendations",
+        name="recommend_to_all_users",
+        tags="cpu",
     )
+    return group("inference", [recommend])

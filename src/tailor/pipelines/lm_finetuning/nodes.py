@@ -11,11 +11,12 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
 from tailor.data.text import unpack_pieces
-from tailor.lm.embeddings import Embeddings, UserTower, embed_catalogue, fit_user_tower
+from tailor.lm.config import LMOptions
+from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach, weights_hash
-from tailor.lm.trainer import TrainingData, tune
-from tailor.options import LMOptions
+from tailor.lm.trainer import tune
+from tailor.lm.training_data import TrainingData
 
 
 def _options(params: dict[str, Any]) -> LMOptions:
@@ -32,7 +33,7 @@ def tune_adapter(
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
     """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
-    lesson = TrainingData(
+    data = TrainingData(
         pieces=unpack_pieces(item_text[c.PIECES]),
         user_factors=teacher["user_factors"],
         item_factors=teacher["item_factors"],
@@ -41,7 +42,7 @@ def tune_adapter(
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
-    adapter, history = tune(lesson, _options(params), seed)
+    adapter, history = tune(data, _options(params), seed)
     return adapter, pd.DataFrame(history)
 
 
@@ -59,21 +60,6 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
     return embed_catalogue(encoder, tokens, items, trainable_items(items), options, adapter.provenance, "encode tuned")
-
-
-def encode_users(
-    user_text: pd.DataFrame,
-    users: pd.DataFrame,
-    adapter: Adapter,
-    teacher: dict[str, np.ndarray],
-    params: dict[str, Any],
-) -> UserTower:
-    """Embed users' profiles and fit the map from profile to user factor."""
-    options = _options(params)
-    texts = {name: tokenise(user_text[name].tolist(), options.encoder) for name in ("stranger", "known")}
-    encoder, ids = attach(load_base(options.encoder), adapter, options.encoder), users[c.USER].to_numpy(dtype=object)
-    trainable = np.asarray(users[c.N_TRAIN] > 0)
-    return fit_user_tower(encoder, texts, ids, teacher["user_factors"], trainable, options, adapter.provenance)
 
 
 def plot_training(history: pd.DataFrame) -> go.Figure:

@@ -4,29 +4,29 @@ import logging
 from typing import Any
 
 import pandas as pd
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
 from tailor.evaluation import policy
 from tailor.evaluation.config import OffPolicyOptions
-from tailor.models.base import Engine
+from tailor.evaluation.protocol import train_histories
+from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
 
 log = logging.getLogger(__name__)
-Engines = dict[str, Engine[Any]]
+Models = dict[str, FittedModel]
 
 
 def value_policy(
     policy_log: pd.DataFrame,
-    frozen: Engines,
-    lora: Engines,
+    frozen: Models,
+    lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    train: sparse.csr_matrix,
     evaluation: dict[str, Any],
     params: dict[str, Any],
     seed: int,
+    **known: Any,
 ) -> pd.DataFrame:
     """Value the registered model's softmax policy; rows of unknown users or items are counted and left out."""
     name = parse(EvaluationOptions, evaluation, "evaluation").registered
@@ -35,5 +35,5 @@ def value_policy(
         log.warning("policy_log: %d of %d rows name an unknown user or item", unknown, len(policy_log))
     scorer = {"hybrid_frozen": frozen, "hybrid_lora": lora}[name]["hybrid"]
     options = parse(OffPolicyOptions, params, "offpolicy")
-    table = policy.value(scorer, train, rows, items[c.N_TRAIN].to_numpy(), options, seed)
+    table = policy.value(scorer, train_histories(**known), rows, items[c.N_TRAIN].to_numpy(), options, seed)
     return table.assign(unknown_rows=unknown, **{c.MODEL: name})

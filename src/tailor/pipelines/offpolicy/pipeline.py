@@ -3,27 +3,25 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.offpolicy import nodes
+from tailor.wiring import HYBRIDS, VALIDATION_PROTOCOL, group
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``offpolicy``."""
-    return Pipeline(
-        [
-            Node(
-                nodes.value_policy,
-                [
-                    "policy_log",
-                    "hybrid_frozen_model",
-                    "hybrid_lora_model",
-                    "users",
-                    "items",
-                    "train_matrix",
-                    "params:evaluation",
-                    "params:offpolicy",
-                    "params:seed",
-                ],
-                "policy_value",
-                name="value_policy",
-            )
-        ]
+    value = Node(
+        func=nodes.value_policy,
+        inputs=HYBRIDS
+        | {
+            "policy_log": "raw_policy_log",
+            "users": "users",
+            "items": "items",
+            "evaluation": "params:evaluation",
+            "params": "params:offpolicy",
+            "seed": "params:seed",
+        }
+        | VALIDATION_PROTOCOL,
+        outputs="policy_value",
+        name="value_policy",
+        tags=["cpu", "report"],
     )
+    return group("offpolicy", [value])

@@ -2,9 +2,17 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.registry.promote import roll_back
+from tailor.pipelines.rollback import nodes
+from tailor.wiring import group
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``rollback``."""
-    return Pipeline([Node(roll_back, "params:model_name", "rolled_back", name="roll_back")])
+    roll_back = Node(
+        func=nodes.roll_back,
+        inputs="params:model_name",
+        outputs="rolled_back",
+        name="roll_back",
+        tags=["cpu", "publish"],
+    )
+    return group("rollback", [roll_back])

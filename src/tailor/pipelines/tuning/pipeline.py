@@ -1,34 +1,61 @@
 """The search over all models' options, on request: what it chooses is in force from the next run on."""
 
-from collections.abc import Callable
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
+from tailor.hybrid.holdout import hold_out
 from tailor.pipelines.tuning import nodes
+from tailor.wiring import HOLDOUT, group
 
-_DATA = ["train_matrix", "validation_matrix", "items"]
-_PARAMS = ["params:tuning", "params:hybrid_cf", "params:seed"]
+_OPTIONS = {"params": "params:tuning", "hybrid": "params:hybrid_cf", "seed": "params:seed"}
+_SEARCHES = ["baseline_search", "frozen_search", "lora_search"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``tuning``."""
-    searches: dict[str, tuple[Callable[..., Any], list[str]]] = {
-        "baseline_search": (nodes.tune_baselines, ["item_embeddings_frozen"]),
-        "frozen_search": (nodes.tune_frozen, ["told", "item_embeddings_frozen"]),
-        "lora_search": (nodes.tune_lora, ["told", "item_embeddings_lora"]),
-    }
-    tune = [
-        Node(function, [*_DATA, *evidence, *_PARAMS], output, name=function.__name__)
-        for output, (function, evidence) in searches.items()
-    ]
-    after = [
-        Node(nodes.choose, list(searches), ["tuned_parameters", "tuning_trials", "tuning_importances"], name="choose"),
+    return group("tuning", [*_search(), *_choose()], private=["holdout", *_SEARCHES])
+
+
+def _search() -> list[Node]:
+    return [
+        Node(func=hold_out, inputs=HOLDOUT, outputs="holdout", name="hold_out", tags="cpu"),
         Node(
-            nodes.plot,
-            ["tuning_trials", "tuning_importances", "params:tuning"],
-            ["tuning_front_plot", "tuning_history_plot", "tuning_importance_plot"],
-            name="plot_tuning",
+            func=nodes.tune_baselines,
+            inputs={"holdout": "holdout", "embeddings": "item_embeddings_frozen"} | _OPTIONS,
+            outputs="baseline_search",
+            name="tune_baselines",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.tune_frozen,
+            inputs={"holdout": "holdout", "embeddings": "item_embeddings_frozen"} | _OPTIONS,
+            outputs="frozen_search",
+            name="tune_frozen",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.tune_lora,
+            inputs={"holdout": "holdout", "embeddings": "item_embeddings_lora"} | _OPTIONS,
+            outputs="lora_search",
+            name="tune_lora",
+            tags="cpu",
         ),
     ]
-    return Pipeline([*tune, *after])
+
+
+def _choose() -> list[Node]:
+    return [
+        Node(
+            func=nodes.choose,
+            inputs=_SEARCHES,
+            outputs=["tuned_parameters", "tuning_trials", "tuning_importances"],
+            name="choose",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.plot,
+            inputs=["tuning_trials", "tuning_importances", "params:tuning"],
+            outputs=["tuning_front_plot", "tuning_history_plot", "tuning_importance_plot"],
+            name="plot_tuning",
+            tags=["cpu", "report"],
+        ),
+    ]

@@ -3,29 +3,43 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.update import nodes
+from tailor.wiring import group
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``update``."""
-    return Pipeline(
-        [
-            Node(
-                nodes.read_new,
-                ["new_interactions", "champion", "params:data_processing.cleaning"],
-                ["clean_new_interactions", "update_quality"],
-                name="read_new",
-            ),
-            Node(
-                nodes.fold_in,
-                ["champion", "clean_new_interactions", "params:update", "params:seed"],
-                ["update", "drift", "drift_plot"],
-                name="fold_in",
-            ),
-            Node(
-                nodes.register,
-                ["update", "drift", "drift_plot", "params:update", "params:model_name"],
-                "registered_update",
-                name="register_update",
-            ),
-        ]
-    )
+    pipeline = [
+        Node(
+            func=nodes.read_new,
+            inputs=["raw_new_interactions", "champion", "params:data_processing.cleaning"],
+            outputs=["clean_new_interactions", "update_quality"],
+            name="read_new",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.fold_in,
+            inputs={
+                "champion": "champion",
+                "interactions": "clean_new_interactions",
+                "params": "params:update",
+                "seed": "params:seed",
+            },
+            outputs=["updated_model", "drift", "drift_plot"],
+            name="fold_in",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.register,
+            inputs={
+                "update": "updated_model",
+                "drift_table": "drift",
+                "figure": "drift_plot",
+                "params": "params:update",
+                "model_name": "params:model_name",
+            },
+            outputs="registered_update",
+            name="register_update",
+            tags=["cpu", "publish"],
+        ),
+    ]
+    return group("update", pipeline, private=["updated_model"])

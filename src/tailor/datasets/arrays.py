@@ -1,0 +1,113 @@
+"""Matrices, arrays, embeddings, adapters and fitted models as npz and safetensors, without pickle."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from kedro.io import DatasetError
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
+from scipy import sparse
+
+from tailor.datasets.base import FileDataset
+from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
+from tailor.lm.config import EncoderOptions
+from tailor.lm.embeddings import Embeddings
+from tailor.lm.peft import Adapter, export
+from tailor.lm.whitening import Whitening
+from tailor.models.base import FittedModel
+from tailor.models.store import load_models, save_models
+
+
+class SparseMatrixDataset(FileDataset[sparse.csr_matrix]):
+    """A scipy CSR matrix as npz, without pickle."""
+
+    def _read(self, path: Path) -> sparse.csr_matrix:
+        return sparse.csr_matrix(sparse.load_npz(path))
+
+    def _write(self, path: Path, data: sparse.csr_matrix) -> None:
+        with path.open("wb") as file:
+            sparse.save_npz(file, data)
+
+
+class ArraysDataset(FileDataset[dict[str, np.ndarray]]):
+    """Named numpy arrays as safetensors."""
+
+    def _read(self, path: Path) -> dict[str, np.ndarray]:
+        return load_file(path)
+
+    def _write(self, path: Path, data: dict[str, np.ndarray]) -> None:
+        save_file({key: np.ascontiguousarray(value) for key, value in data.items()}, path)
+
+
+class EmbeddingsDataset(FileDataset[Embeddings]):
+    """Embeddings as safetensors, with ids and provenance in the file's metadata."""
+
+    def _read(self, path: Path) -> Embeddings:
+        with safe_open(path, framework="np") as file:
+            return _embeddings({key: file.get_tensor(key) for key in file.keys()}, file.metadata())  # noqa: SIM118
+
+    def _write(self, path: Path, data: Embeddings) -> None:
+        arrays, metadata = _embedding_arrays(data)
+        save_file(arrays, path, metadata=metadata)
+
+
+def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    arrays = {"embeddings": data.vectors, "centre": data.whitening.centre, "projection": data.whitening.projection}
+    kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
+    return kept, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
+
+
+def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embeddings:
+    return Embeddings(
+        ids=np.array(json.loads(metadata["ids"]), dtype=object),
+        vectors=arrays["embeddings"],
+        whitening=Whitening(arrays["centre"], arrays.get("projection")),
+        provenance=json.loads(metadata["provenance"]),
+    )
+
+
+class EncoderDataset(FileDataset[tuple[Adapter, EncoderOptions]]):
+    """A merged encoder with its tokenizer, as a plain transformers folder; written only."""
+
+    def load(self) -> tuple[Adapter, EncoderOptions]:
+        """Refuse: the folder is for other programs.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(f"{self.filepath} is an export: name it as lm_finetuning.encoder.base_model to use it.")
+
+    def _write(self, path: Path, data: tuple[Adapter, EncoderOptions]) -> None:
+        export(*data, path)
+
+
+class ModelsDataset(FileDataset[dict[str, FittedModel]]):
+    """Fitted models by name (:mod:`tailor.models.store`)."""
+
+    def _read(self, path: Path) -> dict[str, FittedModel]:
+        return load_models(path)
+
+    def _write(self, path: Path, data: dict[str, FittedModel]) -> None:
+        save_models(path, data)
+
+
+class AdapterDataset(FileDataset[Adapter]):
+    """A PEFT adapter folder (loadable by ``PeftModel.from_pretrained``) with the training head beside it."""
+
+    def _read(self, path: Path) -> Adapter:
+        return Adapter(
+            weights=load_tensors(path / "adapter_model.safetensors"),
+            config=json.loads((path / "adapter_config.json").read_text()),
+            head=load_tensors(path / "head.safetensors"),
+            provenance=json.loads((path / "provenance.json").read_text()),
+        )
+
+    def _write(self, path: Path, data: Adapter) -> None:
+        path.mkdir()
+        save_tensors(data.weights, path / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_tensors(data.head, path / "head.safetensors", metadata={"format": "pt"})
+        (path / "adapter_config.json").write_text(json.dumps(data.config, indent=2, default=str))
+        (path / "provenance.json").write_text(json.dumps(data.provenance, indent=2))

@@ -1,0 +1,118 @@
+"""Nodes of ``registration``: the run's figures, the registered model, the proof that it is what was measured."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from tailor import columns as c
+from tailor.config import parse
+from tailor.data.hashing import tie_ranks
+from tailor.data.ids import IdMap
+from tailor.data.item_metadata import ItemMetadata
+from tailor.datasets import AdapterDataset, EmbeddingsDataset
+from tailor.evaluation.protocol import test_protocol
+from tailor.hybrid.scorer import scorer_of
+from tailor.lm.config import LMOptions
+from tailor.lm.embeddings import Embeddings
+from tailor.lm.peft import Adapter
+from tailor.models.base import FittedModel
+from tailor.options import EvaluationOptions, FeatureEngineeringOptions
+from tailor.registry import check, encoders, publish, track
+from tailor.registry.encoders import Encoders
+from tailor.serving.recommender import Recommender
+
+Models = dict[str, FittedModel]
+
+
+def track_run(
+    metrics: pd.DataFrame, comparison: go.Figure, trade_offs: go.Figure, lm_training: go.Figure
+) -> dict[str, Any]:
+    """Log the long-tail figures of every model and the plots to the run that kedro-mlflow has opened."""
+    figures = {"comparison": comparison, "trade_offs": trade_offs, "lm_training": lm_training}
+    return track.track(metrics, figures)
+
+
+def gather_metadata(
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]
+) -> ItemMetadata:
+    """Gather what serving tells and filters by, and how texts of items to come are written."""
+    text = parse(FeatureEngineeringOptions, params, "feature_engineering").text
+    return replace(ItemMetadata.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
+
+
+def package_encoders(
+    metadata: ItemMetadata,
+    embeddings_frozen: Embeddings,
+    embeddings_lora: Embeddings,
+    adapter: Adapter,
+    params: dict[str, Any],
+    lm: dict[str, Any],
+    seed: int,
+) -> Encoders:
+    """Merge the adapter of the registered model's encoder, and distil its token table."""
+    o, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
+    tuned = o.registered == "hybrid_lora"
+    whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
+    return encoders.package_encoders(metadata, adapter if tuned else None, whitening, encoder, o.student_tokens, seed)
+
+
+def build_recommender(
+    frozen: Models,
+    lora: Models,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    metadata: ItemMetadata,
+    packaged: Encoders,
+    feature_encoders: dict[str, Any],
+    balance: dict[str, Any],
+    params: dict[str, Any],
+    project: dict[str, Any],
+    **known: Any,
+) -> Recommender:
+    """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
+    o, seed = parse(EvaluationOptions, params, "evaluation"), project["seed"]
+    return Recommender(
+        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]),
+        users=IdMap(users[c.USER]),
+        items=IdMap(items[c.ITEM]),
+        histories=test_protocol(items, **known).histories,
+        tie_rank=tie_ranks(seed, items[c.ITEM]),
+        about=publish.about(o, project, metadata.text, feature_encoders, balance),
+        metadata=metadata,
+        encoder_of=packaged.encoder_of,
+        student=packaged.student,
+    )
+
+
+def register(
+    recommender: Recommender,
+    adapter: Adapter,
+    embeddings: Embeddings,
+    fingerprint: dict[str, str],
+    tracked: dict[str, Any],
+    model_name: str,
+    params: dict[str, Any],
+) -> dict[str, Any]:
+    """Log the language model and the recommender; register it as champion if it is the first, else challenger."""
+    with tempfile.TemporaryDirectory() as folder:
+        AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
+        EmbeddingsDataset(filepath=f"{folder}/item_embeddings.safetensors").save(embeddings)
+        publish.log_folder(Path(folder), "language_model")
+    weights = parse(EvaluationOptions, params, "evaluation").encoder_weights
+    tags = fingerprint | {name: tracked[name] for name in ("git_commit", "run_id")}
+    return publish.register(recommender, model_name, weights, tags)
+
+
+def check_registered(
+    registered: dict[str, Any],
+    recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    **known: Any,
+) -> dict[str, Any]:
+    """Load the registered version and assert that it reproduces the run's mixed test lists."""
+    return check.check_registered(registered, recommendations, users, items, test_protocol(items, **known))

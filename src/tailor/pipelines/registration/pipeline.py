@@ -1,0 +1,101 @@
+"""The run in MLflow, the registered model, and the proof that it is what was measured."""
+
+from kedro.pipeline import Node, Pipeline
+
+from tailor.pipelines.registration import nodes
+from tailor.wiring import HYBRIDS, TEST_PROTOCOL, group
+
+_TABLES = {"users": "users", "items": "items"}
+_OPTIONS = {"params": "params:evaluation", "seed": "params:seed"}
+
+
+def create_pipeline(**_: object) -> Pipeline:
+    """Wire ``registration``."""
+    return group("registration", [*_build(), *_publish()], private=["item_metadata", "encoders", "recommender"])
+
+
+def _build() -> list[Node]:
+    return [
+        Node(
+            func=nodes.gather_metadata,
+            inputs={
+                "items": "items",
+                "texts": "item_text",
+                "categories": "item_categories",
+                "params": "params:feature_engineering",
+            },
+            outputs="item_metadata",
+            name="gather_metadata",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.package_encoders,
+            inputs={
+                "metadata": "item_metadata",
+                "embeddings_frozen": "item_embeddings_frozen",
+                "embeddings_lora": "item_embeddings_lora",
+                "adapter": "adapter",
+                "lm": "params:lm_finetuning",
+            }
+            | _OPTIONS,
+            outputs="encoders",
+            name="package_encoders",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.build_recommender,
+            inputs=HYBRIDS
+            | _TABLES
+            | {
+                "metadata": "item_metadata",
+                "packaged": "encoders",
+                "feature_encoders": "feature_encoders",
+                "balance": "balance_preset",
+                "params": "params:evaluation",
+                "project": "parameters",
+            }
+            | TEST_PROTOCOL,
+            outputs="recommender",
+            name="build_recommender",
+            tags="cpu",
+        ),
+    ]
+
+
+def _publish() -> list[Node]:
+    return [
+        Node(
+            func=nodes.track_run,
+            inputs={
+                "metrics": "metrics",
+                "comparison": "comparison_plot",
+                "trade_offs": "trade_off_plot",
+                "lm_training": "lm_training_plot",
+            },
+            outputs="tracked_run",
+            name="track",
+            tags=["cpu", "publish"],
+        ),
+        Node(
+            func=nodes.register,
+            inputs={
+                "recommender": "recommender",
+                "adapter": "adapter",
+                "embeddings": "item_embeddings_lora",
+                "fingerprint": "fingerprint",
+                "tracked": "tracked_run",
+                "model_name": "params:model_name",
+                "params": "params:evaluation",
+            },
+            outputs="registered_model",
+            name="register",
+            tags=["cpu", "publish"],
+        ),
+        Node(
+            func=nodes.check_registered,
+            inputs={"registered": "registered_model", "recommendations": "recommendations"} | _TABLES | TEST_PROTOCOL,
+            outputs="registration_check",
+            name="check_registered",
+            tags="cpu",
+        ),
+    ]

@@ -1,0 +1,78 @@
+"""Nodes that put the report together."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from tailor.config import parse
+from tailor.evaluation import report, sample_users, seeds
+from tailor.evaluation.protocol import test_protocol
+from tailor.hybrid.scorer import scorer_of
+from tailor.models.base import FittedModel
+from tailor.options import EvaluationOptions
+from tailor.registry import track
+
+Models = dict[str, FittedModel]
+
+
+def note_seed(
+    summary: pd.DataFrame, fingerprint: dict[str, str], tracked: dict[str, Any], parameters: dict[str, Any]
+) -> pd.DataFrame:
+    """Keep this seed's summary beside those of other seeds with the same recipe on the same data."""
+    same = fingerprint["data_hash"] + str(tracked["git_commit"])
+    return summary.assign(**{seeds.SEED: parameters["seed"], seeds.RECIPE: seeds.recipe(parameters, same)})
+
+
+def explain_sample_users(
+    frozen: Models,
+    lora: Models,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    recommendations: pd.DataFrame,
+    params: dict[str, Any],
+    seed: int,
+    **known: Any,
+) -> list[dict[str, Any]]:
+    """Explain to three users what the registered model gives them; ``known`` is what ``test_protocol`` takes."""
+    name = parse(EvaluationOptions, params, "evaluation").registered
+    scorer = scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[name])
+    lists = recommendations.query("model == @name and split == 'test' and candidates == 'mixed'")
+    histories = test_protocol(items, **known).histories
+    return sample_users.describe_users(scorer, users, items, histories, lists, seed)
+
+
+def collect_figures(**figures: go.Figure) -> dict[str, go.Figure]:
+    """Put the plots side by side, by name."""
+    return figures
+
+
+def collect_tables(**tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Put the tables side by side, by name."""
+    return tables
+
+
+def write_report(
+    tables: dict[str, pd.DataFrame],
+    seed_summaries: pd.DataFrame,
+    examples: list[dict[str, Any]],
+    balance: dict[str, Any],
+    figures: dict[str, go.Figure],
+    promotion: dict[str, Any],
+    params: dict[str, Any],
+) -> str:
+    """Build the page and log it to the run."""
+    options = parse(EvaluationOptions, params, "evaluation")
+    material = report.Material(
+        registered=options.registered,
+        k=max(options.k),
+        seeds=seeds.spread(seed_summaries),
+        sample_users=examples,
+        balance=balance,
+        figures=figures,
+        provenance={name: str(value) for name, value in promotion.items()},
+        **tables,
+    )
+    html = report.build(material)
+    track.log_report(html)
+    return html

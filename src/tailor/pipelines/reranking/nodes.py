@@ -1,0 +1,88 @@
+"""Nodes of ``reranking``: what it does to the registered model's lists. Only ``trace_on_test`` sees test positives."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.config import parse
+from tailor.data.hashing import tie_ranks
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation import plots, protocol
+from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
+from tailor.evaluation.trade_off import CandidatePool, select_balance, trace
+from tailor.models.base import FittedModel
+from tailor.models.listing import recommend
+from tailor.options import EvaluationOptions
+
+Models = dict[str, FittedModel]
+Matrix = sparse.csr_matrix
+
+
+def candidates(
+    models: Models,
+    rules: EvalProtocol,
+    counted: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: EvaluationOptions,
+    seed: int,
+) -> CandidatePool:
+    """List the candidates of (a sample of) the users with positives."""
+    relevant = protocol.positives(counted, rules, c.MIXED)
+    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
+    sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.frontier.max_users])
+    mixed, ties = {c.MIXED: rules.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    size, block = min(options.frontier.pool, len(items)), options.block_users
+    query = rules.histories.take(sample)
+    lists = recommend(models["hybrid"], query, rules.seen[sample], mixed, size, ties, block)[c.MIXED]
+    return CandidatePool(*lists, query.history, relevant[sample], int(mixed[c.MIXED].sum()))
+
+
+def trace_on_validation(
+    frozen: Models,
+    lora: Models,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    validation: Matrix,
+    metadata: ItemMetadata,
+    params: dict[str, Any],
+    seed: int,
+    **known: Any,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Re-rank validation lists; choose the balance preset."""
+    o, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, **known)
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
+    pool = candidates(models, rules, validation, users, items, o, seed)
+    table = trace(pool, metadata, o.frontier, max(o.k))
+    return table, select_balance(table, o.frontier.max_accuracy_loss, o.frontier.pool).model_dump()
+
+
+def trace_on_test(
+    frozen: Models,
+    lora: Models,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    positives: Matrix,
+    metadata: ItemMetadata,
+    params: dict[str, Any],
+    seed: int,
+    **known: Any,
+) -> pd.DataFrame:
+    """Re-rank test lists; ``known`` is what ``test_protocol`` takes."""
+    o, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **known)
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
+    return trace(candidates(models, rules, positives, users, items, o, seed), metadata, o.frontier, max(o.k))
+
+
+def join_frontiers(
+    on_validation: pd.DataFrame, on_test: pd.DataFrame, preset: dict[str, Any]
+) -> tuple[pd.DataFrame, go.Figure]:
+    """Put both tables into one, mark the balance preset, draw."""
+    tables = [on_validation.assign(**{c.SPLIT: c.VALIDATION}), on_test.assign(**{c.SPLIT: c.TEST})]
+    table = pd.concat(tables, ignore_index=True)
+    table["balance"] = (table["method"] == preset["method"]) & (table["strength"] == preset["strength"])
+    return table, plots.frontier_plot(table[table[c.SPLIT] == c.TEST])

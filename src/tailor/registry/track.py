@@ -1,0 +1,33 @@
+"""What a run leaves in MLflow beside the model: figures, plots, the report."""
+
+from typing import Any
+
+import mlflow
+import pandas as pd
+import plotly.graph_objects as go
+
+from tailor import columns as c
+from tailor.registry.versions import git_commit
+
+_LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
+
+
+def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> dict[str, Any]:
+    """Log the long-tail figures of every model, and plots by name, to the run that is open.
+
+    Returns:
+        run_id (None where no run is open), n_metrics, git_commit.
+    """
+    test = metrics[(metrics["split"] == c.TEST) & metrics["metric"].isin(_LOGGED) & metrics["value"].notna()]
+    logged = test[test["user_bucket"].isin(["all"]) | test["user_bucket"].str.startswith("new_")]
+    names = logged[["model", "candidates", "item_bucket", "user_bucket", "metric"]].agg(".".join, axis=1)
+    mlflow.log_metrics(dict(zip(names + "_at_" + logged["k"].astype(str), logged["value"].astype(float), strict=True)))
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"figures/{name}.html")
+    run = mlflow.active_run()
+    return {"run_id": run.info.run_id if run else None, "n_metrics": len(logged), "git_commit": git_commit()}
+
+
+def log_report(html: str) -> None:
+    """Log the report to the run that is open."""
+    mlflow.log_text(html, "report.html")

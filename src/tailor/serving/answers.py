@@ -1,0 +1,125 @@
+"""Answers with titles and categories, as the app sends them; everything in one answer is of one model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from tailor.serving.faces import ASKED, flat_model
+from tailor.serving.recommender import Recommender
+from tailor.serving.schema import Request, Settings
+
+#: A model and its version: what one answer is made of.
+Answering = tuple[Recommender, str]
+_Asked: Any = flat_model("Asked", *ASKED)
+
+
+class RecommendBody(_Asked):
+    """One request with its settings; every field is optional."""
+
+
+class ItemAnswer(BaseModel):
+    """One place of a list."""
+
+    rank: int
+    item_id: str
+    title: str
+    categories: list[str]
+    score: float
+    reason: str = ""
+    explanation: dict[str, Any] | None = None
+
+
+class ListAnswer(BaseModel):
+    """A list, and how it came about."""
+
+    path: str
+    model_version: str
+    unknown_history: int = 0
+    unknown_candidates: int = 0
+    items: list[ItemAnswer]
+    titles: dict[str, str] = {}
+    """Of the history items that explanations name."""
+
+
+def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
+    """Answer one request; the list, its titles and the version are of the same model."""
+    model, version = answering
+    given = body.model_dump(exclude_unset=True)
+    request = Request(**_fields_of(Request, given))
+    answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
+    explained = sorted({item for entry in answer.explanations for item in entry["history"]})
+    return ListAnswer(
+        path=answer.path,
+        model_version=version,
+        unknown_history=answer.unknown_history,
+        unknown_candidates=answer.unknown_candidates,
+        items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
+        titles=dict(zip(explained, _titles(model, explained), strict=True)),
+    )
+
+
+def _fields_of(asked: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in asked.model_fields}
+
+
+def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
+    """List the k items closest to one.
+
+    Raises:
+        BadInputError: the item is unknown.
+    """
+    model, version = answering
+    item_ids, scores = model.similar(item_id, k)
+    return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
+
+
+def _items(
+    model: Recommender,
+    item_ids: Sequence[str],
+    scores: Sequence[float],
+    reasons: Sequence[str] = (),
+    explanations: Sequence[dict[str, Any]] = (),
+) -> list[ItemAnswer]:
+    """Put titles and categories beside a list; reasons and explanations may end before it does."""
+    titles, categories = _titles(model, item_ids), _categories(model, item_ids)
+    return [
+        ItemAnswer(
+            rank=place + 1,
+            item_id=item_id,
+            title=titles[place],
+            categories=categories[place],
+            score=scores[place],
+            reason=reasons[place] if place < len(reasons) else "",
+            explanation=explanations[place] if place < len(explanations) else None,
+        )
+        for place, item_id in enumerate(item_ids)
+    ]
+
+
+def _titles(model: Recommender, item_ids: Sequence[str]) -> list[str]:
+    """Return the titles of items; their ids where the model has no metadata."""
+    if model.metadata is None:
+        return list(item_ids)
+    return [model.metadata.titles[index] for index in model.item_indices(item_ids)]
+
+
+def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
+    if model.metadata is None:
+        return [[] for _ in item_ids]
+    return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
+
+
+def find(model: Recommender, q: str, k: int) -> list[dict[str, Any]]:
+    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``."""
+    metadata, words = model.known_metadata, q.lower().split()
+    matching = (index for index, title in enumerate(metadata.titles) if all(word in title.lower() for word in words))
+    listed = [index for index in matching if model.removed is None or not model.removed[index]][:k]
+    return [
+        {
+            "item_id": model.item_ids[index],
+            "title": metadata.titles[index],
+            "categories": metadata.categories[index],
+        }
+        for index in listed
+    ]

@@ -1,0 +1,76 @@
+"""Scenarios: some of the settings under a name, which a request fills in what it does not set from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import create_model
+
+from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.serving.schema import PresentNames, Request, Settings
+from tailor.serving.validation import Validated
+
+
+def _optional(model: type[Validated], *names: str) -> dict[str, Any]:
+    """Return fields of a model for another one, each optional."""
+    return {name: (model.model_fields[name].rebuild_annotation() | None, None) for name in names}
+
+
+#: Some of the settings under a name, with filters that join those of each request.
+Scenario: Any = create_model(
+    "Scenario",
+    __base__=PresentNames,
+    __doc__="Some of the settings under a name, with filters that join those of each request.",
+    **_optional(Settings, *(name for name in Settings.model_fields if name != "scenario")),
+    **_optional(Request, "filters"),
+)
+
+
+def read_scenarios(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Validate named scenarios; return what each sets, as JSON takes it.
+
+    Raises:
+        ConfigurationError: naming the scenario, the field, its value and what would be right.
+    """
+    scenarios = {}
+    for name, values in parameters.items():
+        try:
+            scenarios[name] = Scenario(**values).model_dump(mode="json", exclude_none=True)
+        except BadInputError as problem:
+            raise ConfigurationError(f"Parameter 'evaluation.scenarios.{name}': {problem}") from None
+    return scenarios
+
+
+def apply_scenario(
+    requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, Any]]
+) -> tuple[Sequence[Request], Settings]:
+    """Fill in from the scenario what is not set; its filters join those of each request.
+
+    Args:
+        requests: what is asked.
+        settings: where the scenario is named.
+        scenarios: of the model, as :func:`read_scenarios` returned them.
+
+    Raises:
+        BadInputError: the model has no such scenario.
+    """
+    if settings.scenario is None:
+        return requests, settings
+    if settings.scenario not in scenarios:
+        raise BadInputError(
+            f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, scenarios)} "
+            f"This model has: {', '.join(scenarios) or 'none'}."
+        )
+    values = _of_earlier_versions(scenarios[settings.scenario])
+    filters = values.pop("filters", {})
+    is_set = {name: getattr(settings, name) for name in settings.model_fields_set}
+    is_set = {name: value for name, value in is_set.items() if value is not None}
+    if filters:
+        requests = [r.model_copy(update={"filters": {**filters, **r.filters}}) for r in requests]
+    return requests, Settings(**(values | is_set))
+
+
+def _of_earlier_versions(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a packaged scenario; those of 0.1 say ``diversity`` and null."""
+    values = {name: value for name, value in scenario.items() if value is not None}
+    strength = values.pop("diversity", None)
+    return values if strength is None else {"rerank": {"method": "mmr", "strength": strength}} | values

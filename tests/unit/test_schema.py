@@ -1,0 +1,272 @@
+"""One definition of requests: whatever is a field of it reaches every face, and nothing else names it."""
+
+import ast
+import json
+import logging
+import re
+from types import SimpleNamespace
+from typing import Annotated
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import Field, ValidationError
+
+from tailor.errors import BadInputError, ConfigurationError
+from tailor.serving import faces, http, mlflow_model, schema
+from tailor.serving.champion import load_version
+from tailor.serving.package import verify_manifest, write_manifest
+from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
+from tailor.serving.schema import Answer, Http, Request, Settings
+from tests.conftest import ROOT
+
+ASKED = {**Request.model_fields, **Settings.model_fields}
+BOOSTS = {"tail_boost", "popularity_debias", "cold_boost"}
+SOURCES = ROOT / "src/tailor"
+DOCS = ROOT / "docs/pipelines/inference.md"
+
+
+class MoreRequest(Request):
+    """A field that a later version might add."""
+
+    company: str = Field("", description="Who watches along.", examples=["a friend"])
+
+
+class MoreSettings(Settings):
+    """Likewise."""
+
+    novelty: Annotated[float | None, Field(ge=0, le=1)] = Field(None, description="Lift of the new.", examples=[0.3])
+    spread: Annotated[int, Field(ge=1, le=50), Http(le=5)] = Field(1, description="Lists to spread.", examples=[2])
+
+
+def test_a_new_field_reaches_every_face_from_its_definition():
+    assert {"novelty", "spread"} <= {param.name for param in mlflow_model.signature(MoreSettings).params.params}
+    assert "company" in mlflow_model.metadata(MoreRequest)["input_columns"]
+    assert mlflow_model.read_requests(pd.DataFrame({"company": ["nobody"]}), MoreRequest)[0].company == "nobody"
+    body = faces.flat_model("Body", MoreRequest, MoreSettings)
+    assert body(company="x", novelty=0.5).novelty == 0.5
+    with pytest.raises(ValidationError, match="less than or equal to 5"):
+        body(spread=6)
+    assert MoreSettings(spread=6).spread == 6
+    inputs = {field["name"]: field for field in faces.form(MoreRequest, MoreSettings)}
+    assert inputs["company"]["widget"] == "text"
+    assert inputs["novelty"] | {"widget": "range", "min": 0, "max": 1, "help": "Lift of the new."} == inputs["novelty"]
+    rows = faces.tables(MoreRequest, MoreSettings)
+    assert "| `novelty` | number | 0 to 1 | none | Lift of the new. | `0.3` |" in rows
+    assert "| `spread` | integer | 1 to 50 (HTTP: 5) | `1` | Lists to spread. | `2` |" in rows
+
+
+def test_every_field_is_described_and_in_every_face():
+    for model in (Request, Settings, Answer, schema.Rerank):
+        for name, field in model.model_fields.items():
+            assert field.description, name
+            assert field.description.endswith("."), name
+            assert field.examples, name
+    signature = mlflow_model.signature()
+    assert [param.name for param in signature.params.params] == list(Settings.model_fields)
+    assert signature.outputs.input_names() == list(Answer.model_fields)
+    json.dumps(signature.to_dict())
+    assert list(mlflow_model.metadata()["input_columns"]) == list(Request.model_fields)
+    assert list(http.RecommendBody.model_fields) == list(ASKED)
+    assert [field["name"] for field in faces.form()] == list(ASKED)
+    assert set(Scenario.model_fields) == set(Settings.model_fields) - {"scenario"} | {"filters"}
+    assert not any(field.is_required() for field in Scenario.model_fields.values())
+
+
+def literals(tree: ast.AST):
+    """Yield the strings of every literal list, tuple, set, mapping and keyword call of a module."""
+    for node in ast.walk(tree):
+        parts = getattr(node, "elts", None) or getattr(node, "keys", None) or []
+        yield {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def lists_of_fields(source: str) -> list[set[str]]:
+    """The boosts are the hybrid's own options, which requests may set."""
+    named = [strings & ASKED.keys() for strings in literals(ast.parse(source))]
+    return [names for names in named if len(names) >= 3 and names - BOOSTS]
+
+
+def test_no_other_module_lists_the_fields():
+    assert lists_of_fields("KNOWN = ('history', 'query', 'k')")
+    for path in SOURCES.rglob("*.py"):
+        if path.name != "schema.py":
+            assert not lists_of_fields(path.read_text()), path
+    page = (SOURCES / "serving/page.html").read_text()
+    names = [name for name in ASKED if re.search(rf"""["'=]{name}["'\\s]""", page)]
+    assert not names
+    used = {"query", "context"}  # Query of FastAPI's routes and MLflow's own argument; no request field is read there
+    for face in ("http.py", "answers.py", "mlflow_model.py", "faces.py"):
+        text = (SOURCES / "serving" / face).read_text()
+        strings = {
+            node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and node.value in ASKED
+        }
+        assert strings - used <= {"history"}, face  # of an explanation
+
+
+def test_the_tables_of_the_docs_are_those_of_the_schema():
+    begin, end = "<!-- python -m tailor.serving.schema -->\n", "\n<!-- end -->"
+    written = DOCS.read_text().split(begin)[1].split(end)[0]
+    assert written == faces.tables()
+
+
+def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
+    assert Request("u", ["a", 3]) == Request(user_id="u", history=("a", "3"))
+    with pytest.raises(ValidationError, match="frozen"):
+        Request("u").user_id = "v"
+    with pytest.raises(BadInputError, match=r"Unknown field 'histroy'\. Did you mean 'history'"):
+        Request(histroy=["i1"])
+    with pytest.raises(BadInputError, match="Request has 9 fields, 10 were given"):
+        Request(*range(10))
+    assert Request(history=["a"], weights=np.array([0.5], np.float32)).weights == (0.5,)
+    assert Request(profile={"age": np.int64(31), "member": True}).profile == {"age": 31, "member": True}
+
+
+def test_params_that_are_not_set_are_none_or_empty():
+    specs = {param.name: param for param in mlflow_model.signature().params.params}
+    assert {name: spec.default for name, spec in specs.items()} == dict.fromkeys(specs) | {"rerank": {}}
+    settings = mlflow_model.read_settings({name: spec.default for name, spec in specs.items()})
+    assert settings == Settings()
+    assert not settings.model_fields_set
+    assert mlflow_model.read_settings({"rerank": {"method": "mmr", "strength": 0.2}}).rerank.strength == 0.2
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (pd.DataFrame({"user_id": ["u"]}), 1),
+        ({"user_id": "u", "history": ["i1", "i2"]}, 1),
+        ({"user_id": "u", "profile": {"age": 3}}, 1),
+        ({"history": [["i1"], None]}, 2),
+        ({"user_id": np.array(["u", "v"])}, 2),
+        ({"history": np.array(["i1", "i2"])}, 1),
+        ({"history": np.array([["i1", "i2"], ["i3", "i4"]])}, 2),
+        ({"user_id": np.array("u")}, 1),
+        ([{"user_id": "u"}, {"history": ["i1"]}], 2),
+    ],
+)
+def test_clients_may_send_a_table_rows_or_one_row(rows, expected):
+    assert len(mlflow_model.read_requests(mlflow_model.read_table(rows))) == expected
+
+
+@pytest.fixture
+def watching():
+    logger = logging.getLogger("mlflow.models.utils")
+    before = list(logger.filters)
+    mlflow_model.UnknownParams.watch()
+    yield logger
+    for known in set(logger.filters) - set(before):
+        logger.removeFilter(known)
+
+
+def test_a_param_that_mlflow_would_drop_is_refused_and_other_models_are_left_alone(watching):
+    from mlflow.models.utils import _enforce_params_schema
+    from mlflow.types.schema import ParamSchema, ParamSpec
+
+    ours, other = mlflow_model.signature().params, ParamSchema([ParamSpec("k", "long", 1)])
+    with pytest.raises(BadInputError, match=r"Unknown param 'top_k'\. Known: k, exclude_seen"):
+        _enforce_params_schema({"top_k": 3}, ours)
+    with pytest.raises(BadInputError, match=r"write rerank: \{method: mmr, strength: \.\.\.\}"):
+        _enforce_params_schema({"diversity": 0.3}, ours)
+    assert _enforce_params_schema({"k": 3}, ours)["k"] == 3
+    assert _enforce_params_schema({"top_k": 3}, other) == {"k": 1}
+    mlflow_model.UnknownParams.watch()
+    assert len([known for known in watching.filters if isinstance(known, mlflow_model.UnknownParams)]) == 1
+
+
+def test_mlflow_hands_unknown_columns_over(tmp_path):
+    """Why the signature has no inputs: with any, MLflow drops what they do not name."""
+    assert mlflow_model.signature().inputs is None
+    data, _ = mlflow.pyfunc._validate_prediction_input(
+        pd.DataFrame({"histroy": [["i1"]]}), {}, mlflow_model.signature().inputs, mlflow_model.signature().params
+    )
+    with pytest.raises(BadInputError, match="Unknown column 'histroy'"):
+        mlflow_model.read_requests(data)
+
+
+def test_scenarios_are_some_of_the_settings():
+    scenarios = read_scenarios({"home": {}, "short": {"k": 5, "exclude_seen": False, "filters": {"categories": ["x"]}}})
+    assert scenarios == {"home": {}, "short": {"k": 5, "exclude_seen": False, "filters": {"categories": ["x"]}}}
+    for values, words in (
+        ({"tail_bost": 0.2}, "Unknown field 'tail_bost'. Did you mean 'tail_boost'"),
+        ({"tail_boost": 2}, "tail_boost = 2 is out of bounds: 0 to 1"),
+        ({"diversity": 0.2}, r"write rerank: \{method: mmr, strength: 0\.2\}"),
+        ({"scenario": "home"}, "Unknown field 'scenario'"),
+        ({"half_life": 0}, "half_life = 0 is out of bounds: above 0"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"Parameter 'evaluation.scenarios.mine': .*{words}"):
+            read_scenarios({"mine": values})
+
+
+def test_what_a_request_sets_comes_before_its_scenario():
+    scenarios = read_scenarios({"short": {"k": 5, "tail_boost": 0.5, "filters": {"year": {"min": 1990}}}})
+    asked = [Request(filters={"categories": ["x"]}), Request(filters={"year": {"min": 2000}})]
+    requests, settings = apply_scenario(asked, Settings(scenario="short"), scenarios)
+    assert (settings.k, settings.tail_boost) == (5, 0.5)
+    assert [r.filters["year"]["min"] for r in requests] == [1990, 2000]
+    assert requests[0].filters["categories"] == ["x"]
+    _, settings = apply_scenario(asked, Settings(scenario="short", k=20, tail_boost=None), scenarios)
+    assert (settings.k, settings.tail_boost) == (20, 0.5)  # 20 was asked for, though it is the default; None was not
+
+
+def test_scenarios_of_the_first_version_are_read():
+    packaged = {"discover": {"tail_boost": 0.5, "diversity": 0.2, "half_life": None, "filters": {}}}
+    _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
+    assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
+    assert settings.tail_boost == 0.5
+
+
+def test_the_balance_preset_is_a_scenario_unless_parameters_set_another(tables, planted):
+    from tailor.models.baselines import NoOptions, Popular
+    from tailor.registry.publish import Encoders, build_recommender
+
+    engine = {"hybrid": Popular(NoOptions()).fit(tables.matrices["train"], tables.warm)}
+    protocol = SimpleNamespace(history=tables.matrices["train"])
+    preset = {"method": "dpp", "strength": 0.2, "pool": 200, "min_score": None}
+
+    def scenarios(parameters, balance):
+        parts = (engine, engine, tables.users, tables.items, protocol, SimpleNamespace(text={}), Encoders(), {})
+        return build_recommender(*parts, {"scenarios": parameters}, 0, balance).about["scenarios"]
+
+    assert scenarios({}, preset) == {"balance": {"rerank": {"method": "dpp", "strength": 0.2}}}
+    assert scenarios({}, None) == {}
+    mine = {"balance": {"tail_boost": 0.5}, "home": {}}
+    assert scenarios(mine, preset) == mine
+
+
+def test_a_version_without_a_package_is_refused(monkeypatch):
+    info = SimpleNamespace(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
+    monkeypatch.setattr(mlflow.models, "get_model_info", lambda _: info)
+    with pytest.raises(BadInputError, match="models:/shop/3 is no Tailor package: it has no artifact 'recommender'"):
+        load_version("shop", "3")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ("{", "is missing or unreadable"),
+        ("[]", "is no mapping from files to hashes"),
+        ("null", "is no mapping from files to hashes"),
+        ('{"a.txt": 3}', "is no mapping from files to hashes"),
+        ('{"a.txt": "0"}', "a.txt is not what was registered"),
+        ("{}", "a.txt is not what was registered"),
+    ],
+)
+def test_broken_manifests_are_refused_in_one_sentence(tmp_path, manifest, words):
+    (tmp_path / "a.txt").write_text("a")
+    write_manifest(tmp_path)
+    verify_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(BadInputError, match=words):
+        verify_manifest(tmp_path)
+
+
+def test_symbolic_links_are_refused(tmp_path):
+    (tmp_path / "package/inner").mkdir(parents=True)
+    (tmp_path / "package/a.txt").write_text("a")
+    write_manifest(tmp_path / "package")
+    (tmp_path / "package/inner/b.txt").symlink_to(tmp_path / "package/a.txt")
+    with pytest.raises(BadInputError, match=r"inner/b\.txt is a symbolic link"):
+        verify_manifest(tmp_path / "package")
+    with pytest.raises(BadInputError, match="is a symbolic link"):
+        write_manifest(tmp_path / "package")
