@@ -81,7 +81,7 @@ def source(
             raise ConfigurationError(
                 f"Two sources are called '{name}': {known.model.__qualname__} and {model.__qualname__}."
             )
-        if not model.name:
+        if "name" not in vars(model):  # none of its own; a parent's would load the parent
             register_model(name)(model)
         SOURCES[name] = Source(name, model, reason, label, frozenset(reads), text_dependent, derived_from)
         return model
