@@ -14,10 +14,12 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.buckets import item_table, user_table
 from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
-from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
-from tailor.data.split import split_interactions
-from tailor.hybrid.blend import SOURCES
 from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
+from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
+from tailor.data.interactions import restrict_order
+from tailor.data.split import split_interactions
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import TrainSet
 from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,8 +42,20 @@ class Tables:
     items: object
     users: object
     matrices: dict[str, sparse.csr_matrix]
+    order: sparse.csr_matrix
+    """Places of train rows in each user's order."""
+    reveal_order: sparse.csr_matrix
+    """Places of all known rows in each user's order."""
     warm: np.ndarray
+    tail: np.ndarray
     features: np.ndarray
+
+    @property
+    def train_set(self) -> TrainSet:
+        """What the models of a run are fitted on."""
+        return TrainSet.of(
+            self.matrices["train"], self.warm, order=self.order, tail=self.tail, item_features=self.features
+        )
 
 
 @pytest.fixture(scope="session")
@@ -53,15 +67,17 @@ def tables(planted: PlantedCatalogue) -> Tables:
     options = SplitOptions()
     interactions[c.SPLIT] = split_interactions(interactions, options, 0)
     items, users = item_table(items, interactions, options, 0.8, 0), user_table(users, interactions)
-    order = order_histories(interactions, users, items)
-    matrices = dict(zip(c.SPLITS, build_matrices(interactions, users, items, order, {}), strict=True))
+    order, reveal_order = order_histories(interactions, users, items, {})
+    matrices = dict(zip(c.SPLITS, build_matrices(interactions, users, items), strict=True))
     # Features that tell the cluster, with noise: what a perfect text encoder would see.
     rng = np.random.default_rng(1)
     clusters = planted.item_cluster[items[c.ITEM]].to_numpy()
     features = np.eye(clusters.max() + 1)[clusters] + 0.1 * rng.normal(size=(len(items), clusters.max() + 1))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     warm = items[c.N_TRAIN].to_numpy() > 0
-    return Tables(interactions, items, users, matrices, warm, features.astype(np.float32))
+    order = restrict_order(order, matrices["train"])
+    tail = (items[c.BUCKET] == c.TAIL).to_numpy()
+    return Tables(interactions, items, users, matrices, order, reveal_order, warm, tail, features.astype(np.float32))
 
 
 def by_source(**weights: float) -> np.ndarray:
