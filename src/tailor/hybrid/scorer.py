@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.config import parse
 from tailor.data.interactions import empty_rows
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
@@ -107,7 +108,7 @@ class HybridScorer(FittedModel):
 
     def boosted(self, settings: dict[str, float]) -> Self:
         """See :class:`Boostable`."""
-        return self.with_boosts(self.boosts.model_copy(update=settings))
+        return self.with_boosts(parse(Boosts, self.boosts.model_dump() | settings, "boosts"))
 
     def with_click(self, click: ClickHead) -> Self:
         """Return a scorer that also has a head for click probabilities."""
