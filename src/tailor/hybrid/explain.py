@@ -68,7 +68,7 @@ def text_scores(
     weights, total = scorer.source_weights(query, items[None])[0], np.zeros(len(items))
     for place, name in enumerate(scorer.source_names):
         if SOURCES[name].text_dependent:
-            scale = weights[:, place] / scorer.moments(raw[name])[1].item()
+            scale = weights[:, place] / scorer.mean_and_deviation(raw[name])[1].item()
             total += scale * _of_texts(scorer, query, raw, name, items, features)
     return total
 

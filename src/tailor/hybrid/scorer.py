@@ -120,10 +120,10 @@ class HybridScorer(FittedModel):
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
         for model in self.sources.values():
             scores = model.score(query)
-            mean, deviation = self.moments(scores)
+            mean, deviation = self.mean_and_deviation(scores)
             yield (scores - mean) / deviation
 
-    def moments(self, scores: Floats) -> tuple[Floats, Floats]:
+    def mean_and_deviation(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return mean and deviation (B, 1) over a user's warm items; where these are all equal, the deviation is 1."""
         warm = scores[:, self.warm]
         deviation = warm.std(axis=1, keepdims=True)
