@@ -178,7 +178,7 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
 def test_item_buckets_keep_the_list_and_count_only_their_positives():
     lists = fabricate_lists()
     tail = lists.metadata.tail
-    part = lists.only(tail)
+    part = lists.of_items(tail)
     assert part.items is lists.items
     assert (part.hits == (lists.hits & (lists.items >= 0) & tail[lists.items])).all()
     assert (part.n_positives == np.asarray(lists.positives[:, tail].sum(axis=1)).ravel()).all()
