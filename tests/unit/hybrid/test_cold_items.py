@@ -10,7 +10,7 @@ from tailor.hybrid.config import ColdItemOptions
 from tailor.models.ease import EASEConfig, TextEASE
 from tailor.models.ials import IALSConfig, TextIALS
 from tailor.models.slit import SLIT, SLITConfig
-from tailor.testing.models import wider_query
+from tailor.testing.compare import wider_query
 from tests.recipes import hybrid as recipe_of_hybrid
 
 
