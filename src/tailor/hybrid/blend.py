@@ -214,17 +214,18 @@ class BlendWeights:
         sources = tuple(key.split("/", 1)[1] for key in state if key.startswith("base/"))
 
         def gather(name: str) -> Floats:
-            return np.array([state[f"{name}/{source}"] for source in sources], np.float32)
+            # Files hold single numbers as arrays of one.
+            return np.array([np.ravel(state[f"{name}/{source}"]) for source in sources], np.float32)
 
         bias, centre, scale, shift = (
-            float(state[name]) for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
+            state[name].item() for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
         )
-        arrays: dict[str, Any] = {name: gather(name) for name in _BY_SOURCE}
+        arrays: dict[str, Any] = {name: gather(name).ravel() for name in _BY_SOURCE}
         arrays |= {name: state[name] for name in ("user_map", "item_map", "out")}
         warm = BlendModel(**arrays, bias=bias, activity_centre=centre, activity_scale=scale)
         lengths = state["few_shot_lengths"].tolist()
         few_shot = gather("few_shot").reshape(len(sources), len(lengths)).T
-        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift)
+        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold").ravel(), shift)
 
 
 def blend(
