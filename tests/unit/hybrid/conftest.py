@@ -1,6 +1,7 @@
 """What the tests of the hybrid share: a validation side, fitted sources, and training sets with planted truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,6 +41,18 @@ def recipe(boosts: Boosts = OFF, blend: BlendWeights | None = None, **sources: d
     """The hybrid of FAST_SOURCES, with other options of some of them; None leaves one out."""
     chosen = {name: options for name, options in (FAST_SOURCES | sources).items() if options is not None}
     return Hybrid(HybridConfig(sources=chosen, boosts=boosts), 0, blend)
+
+
+@contextmanager
+def source_forgotten(name: str) -> Iterator[None]:
+    """For a while there is no such source; the order of the others and its own place come back."""
+    every = dict(SOURCES)
+    del SOURCES[name]
+    try:
+        yield
+    finally:
+        SOURCES.clear()
+        SOURCES.update(every)
 
 
 def of_one_source(name: str, **changes: object) -> BlendWeights:

@@ -158,6 +158,7 @@ class TestSavedByName:
         weighty = replace(BLEND, warm=replace(vectors, activity_centre=1.5, activity_scale=0.5))
         again = BlendWeights.from_state(weighty.state())
         assert again.sources == BLEND.sources
+        assert again.warm.base.shape == again.cold.shape == (len(SOURCES),)
         assert (again.cold_shift, again.warm.bias) == (BLEND.cold_shift, BLEND.warm.bias)
         assert (again.warm.activity_centre, again.warm.activity_scale) == (1.5, 0.5)
         for name in ("base", "by_popularity", "by_activity", "user_map", "item_map", "out"):
@@ -165,6 +166,13 @@ class TestSavedByName:
         np.testing.assert_array_equal(again.cold, BLEND.cold)
         assert [length for length, _ in again.few_shot] == [1]
         np.testing.assert_array_equal(again.few_shot[0][1], BLEND.few_shot[0][1])
+
+    def test_numbers_may_be_arrays_of_one(self):
+        """So files hold them."""
+        again = BlendWeights.from_state({name: np.ascontiguousarray(value) for name, value in BLEND.state().items()})
+        np.testing.assert_array_equal(again.warm.base, BLEND.warm.base)
+        np.testing.assert_array_equal(again.cold, BLEND.cold)
+        assert again.cold_shift == BLEND.cold_shift
 
     def test_several_few_shot_weights_are_not_transposed(self):
         two = replace(BLEND, few_shot=((1, by_source(ease=1)), (5, by_source(popular=1))))

@@ -50,9 +50,7 @@ def test_what_a_name_is_called_now_exists(options):
 def test_what_is_gone_says_what_to_do():
     with pytest.raises(ConfigurationError, match=r"'hybrid_cf.without' is gone: set the source to null in hybrid_cf"):
         parse(HybridOptions, {"without": ["ease"]}, "hybrid_cf")
-    with pytest.raises(
-        ConfigurationError, match=r"head_share' is gone: data_processing.head_share is the one definition"
-    ):
+    with pytest.raises(ConfigurationError, match=r"head_share' is gone: data_processing.head_share is the one"):
         parse(HybridOptions, {"boosts": {"head_share": 0.5}}, "hybrid_cf")
 
 

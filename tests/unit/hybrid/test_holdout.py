@@ -90,13 +90,10 @@ def test_another_seed_draws_other_users(holdout, tables):
 
 def test_an_order_that_misses_rows_is_refused(tables):
     order = tables.order.copy()
-    order.data[:] = 0
+    order.data[:10] = 0
     order.eliminate_zeros()
-    order[0, tables.matrices["train"][0].indices[0]] = 1.0
     with pytest.raises(ValueError, match="order has shape"):
-        Holdout.build(
-            tables.matrices["train"], tables.matrices["validation"], tables.items, 0, order=sparse.csr_matrix(order)
-        )
+        Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0, order=order)
 
 
 def test_measures_by_hand(holdout):
@@ -129,7 +126,7 @@ def test_a_fitted_model_is_measured(holdout, tables):
     data = holdout.train_set(tables.features)
     values = {name: holdout.measure(build(name, {}, 0).fit(data), 10) for name in ("random", "popular", "text_knn")}
     assert values["text_knn"][c.WARM] > values["popular"][c.WARM] > values["random"][c.WARM]
-    assert values["text_knn"][c.COLD] > 1.5 * values["popular"][c.COLD]
+    assert values["text_knn"][c.COLD] > 1.2 * values["popular"][c.COLD]
 
 
 def test_queries_of_the_train_set_are_its_users(holdout, tables):

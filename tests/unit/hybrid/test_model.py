@@ -11,7 +11,7 @@ from tailor.hybrid.config import Boosts, HybridConfig
 from tailor.hybrid.model import _AVERAGED, Hybrid
 from tailor.hybrid.sources import SOURCES
 from tailor.models.store import load_models, save_models
-from tests.unit.hybrid.conftest import BLEND, of_one_source, recipe
+from tests.unit.hybrid.conftest import BLEND, of_one_source, recipe, source_forgotten
 
 
 def some(queries):
@@ -118,14 +118,14 @@ class TestSourcesLeftOut:
         with pytest.raises(ConfigurationError, match="weighs sources that this model does not have: slit"):
             recipe(slit=None, blend=BLEND)
 
-    def test_a_saved_weight_of_an_unknown_source_is_refused_with_the_version(self, blended, tmp_path, monkeypatch):
+    def test_a_saved_weight_of_an_unknown_source_is_refused_with_the_version(self, blended, tmp_path):
         save_models(tmp_path / "models.safetensors", {"hybrid": blended})
-        monkeypatch.delitem(SOURCES, "slit")
-        with pytest.raises(BadInputError, match=r"written by Tailor \S+ and cannot be read by .*no source 'slit'"):
+        message = r"written by Tailor \S+ and cannot be read by .*no source 'slit'"
+        with source_forgotten("slit"), pytest.raises(BadInputError, match=message):
             load_models(tmp_path / "models.safetensors")
 
     def test_no_source_at_all_is_refused(self):
-        with pytest.raises(ConfigurationError, match="hybrid_cf.sources is empty"):
+        with pytest.raises(ConfigurationError, match=r"hybrid_cf\.sources is empty"):
             Hybrid(HybridConfig(sources={}))
 
     @pytest.mark.parametrize("name", ["ease", "slit"])
@@ -173,7 +173,7 @@ class TestPretrained:
         interactions[user, new] = 1.0
         grown = replace(more, interactions=interactions.tocsr(), order=None)
         updated = blended.partial_fit(grown, sweeps=2)
-        assert updated.blend == blended.blend or updated.blend is blended.blend
+        assert updated.blend is blended.blend
         counts = updated.sources["popular"].counts - blended.sources["popular"].counts
         assert np.flatnonzero(counts).tolist() == new.tolist()
         assert not np.allclose(updated.sources["ials"].item_factors, blended.sources["ials"].item_factors)

@@ -129,11 +129,9 @@ class TestOneTail:
     def test_a_request_moves_the_boosts_that_it_names(self, blended):
         moved = blended.with_boosts(Boosts(cold_boost=0.2, cold_boost_scale=2.0)).boosted({"tail_boost": 0.5})
         assert moved.boosts == Boosts(cold_boost=0.2, cold_boost_scale=2.0, tail_boost=0.5)
-        with pytest.raises(ConfigurationError, match="'boosts.tail_weight' is called 'boosts.tail_boost' now"):
+        with pytest.raises(ConfigurationError, match=r"'boosts\.tail_weight' is called 'boosts.tail_boost' now"):
             blended.boosted({"tail_weight": 0.5})
-        with pytest.raises(
-            ConfigurationError, match="'boosts.tail_boost' = 1.5: Input should be less than or equal to 1"
-        ):
+        with pytest.raises(ConfigurationError, match=r"'boosts\.tail_boost' = 1\.5: Input should be less"):
             blended.boosted({"tail_boost": 1.5})
 
 
@@ -193,7 +191,7 @@ class TestNewItems:
         after = grown.score(wider(queries.take(np.arange(9)), grown.n_items))
         np.testing.assert_allclose(after[:, :-3], before, rtol=1e-4, atol=1e-5)
 
-    def test_their_popularity_is_that_of_an_item_that_nobody_has_taken(self, blended, tables, queries):
+    def test_their_popularity_is_that_of_an_item_that_nobody_has_taken(self, blended, tables):
         """A blend of popularity alone tells a wrong one apart."""
         cold = np.flatnonzero(~tables.warm)
         assert blended.popularity_of_none == pytest.approx(blended.popularity[cold[0]], rel=1e-6)
@@ -281,7 +279,7 @@ class TestWeightsOfSources:
         bias = BLEND.warm.bias * blended.popularity[blended.warm]
         np.testing.assert_allclose(rest[has_history][:, blended.warm], np.tile(bias, (has_history.sum(), 1)), atol=1e-4)
 
-    def test_short_histories_have_theirs(self, blended, queries):
+    def test_short_histories_have_theirs(self, blended):
         one = nobody(blended.n_items).history.tolil()
         one[0, 0] = 1.0
         items = np.flatnonzero(blended.warm)[None, :2]

@@ -82,7 +82,7 @@ def test_options_of_a_baseline_that_a_run_leaves_out_wait(holdout, data):
 def test_baselines_are_all_unless_named():
     assert selection.baseline_names(HybridOptions()) == list(BASELINES)
     assert selection.baseline_names(changed(baselines=["ease"])) == ["ease"]
-    with pytest.raises(ConfigurationError, match="No model 'irspack'. It is called 'ials' now"):
+    with pytest.raises(ConfigurationError, match=r"No model 'irspack'\. It is called 'ials' now"):
         selection.baseline_names(changed(baselines=["irspack"]))
 
 

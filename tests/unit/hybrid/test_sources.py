@@ -1,4 +1,4 @@
-"""Sources as data: one that is defined here is fitted, blended, saved, loaded and explained; src knows nothing of it."""
+"""Sources as data: one that is defined here is fitted, blended, saved and explained; src knows nothing of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from tailor.hybrid.sources import SOURCES, source
 from tailor.models import registry
 from tailor.models.base import FittedModel, Model, Query, State, TrainSet
 from tailor.models.store import load_models, save_models
-from tests.unit.hybrid.conftest import FAST_SOURCES, planted_training_set
+from tests.unit.hybrid.conftest import FAST_SOURCES, planted_training_set, source_forgotten
 
 
 class NewestConfig(Options):
@@ -69,7 +69,8 @@ def blend_of(**weights: float) -> BlendWeights:
     return BlendWeights(tuple(weights), BlendModel(values), (), values)
 
 
-def test_a_source_of_ones_own_is_fitted_blended_saved_loaded_and_explained(newest, tables, queries, tmp_path):
+@pytest.mark.usefixtures("newest")
+def test_a_source_of_ones_own_is_fitted_blended_saved_loaded_and_explained(tables, queries, tmp_path):
     config = HybridConfig(sources={"ials": FAST_SOURCES["ials"], "newest": {"power": 2.0}, "popular": {}})
     hybrid = Hybrid(config, 0, blend_of(ials=0.3, newest=0.5, popular=0.2))
     scorer, part = hybrid.fit(tables.train_set), queries.take(np.flatnonzero(queries.lengths > 0)[:6])
@@ -89,7 +90,8 @@ def test_a_source_of_ones_own_is_fitted_blended_saved_loaded_and_explained(newes
     assert loaded.with_new_items(tables.features[:2]).n_items == loaded.n_items + 2
 
 
-def test_its_weight_is_fitted_on_validation(newest, tables, holdout):
+@pytest.mark.usefixtures("newest")
+def test_its_weight_is_fitted_on_validation(tables, holdout):
     options = HybridOptions(
         sources={"newest": {}, "ials": FAST_SOURCES["ials"], "popular": {}},
         blend={"models": ["linear"], "few_shot_lengths": [1], "cold_shifts": [0.0], "steps": 1},
@@ -101,26 +103,29 @@ def test_its_weight_is_fitted_on_validation(newest, tables, holdout):
     assert set(fitted.weights.state()) >= {"base/newest", "cold/newest", "few_shot/newest"}
 
 
-def test_without_it_what_was_saved_with_it_is_refused(newest, tables, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("newest")
+def test_without_it_what_was_saved_with_it_is_refused(tables, tmp_path):
     config = HybridConfig(sources={"newest": {}, "popular": {}})
     save_models(tmp_path / "m.safetensors", {"hybrid": Hybrid(config).fit(tables.train_set)})
-    monkeypatch.delitem(SOURCES, "newest")
-    with pytest.raises(BadInputError, match=r"cannot be read by .*no source 'newest'.*once its module is listed"):
+    message = r"cannot be read by .*no source 'newest'.*once its module is listed"
+    with source_forgotten("newest"), pytest.raises(BadInputError, match=message):
         load_models(tmp_path / "m.safetensors")
 
 
-def test_a_source_that_reads_profiles_counts_as_a_side_feature(newest):
+@pytest.mark.usefixtures("newest")
+def test_a_source_that_reads_profiles_counts_as_a_side_feature():
     """Weights of few users try popularity with what is known of user and moment before everything else."""
     SOURCES["newest"] = replace(SOURCES["newest"], reads=frozenset(("profile",)))
-    data = planted_training_set(lambda z, _: 1.5 * z[-1] + z[0], n_users=800)
-    data = replace(data, sources=("newest", *data.sources[1:]))
+    assert list(SOURCES)[-2:] == ["popular", "newest"]
+    data = planted_training_set(lambda z, _: 1.5 * z[-2] + z[-1], n_users=800)
     weights = choose_weights(data, BlendOptions(), 10, 0)
     used = {name for name, weight in zip(data.sources, weights, strict=True) if abs(weight) > 0.1}
     assert used == {"newest", "popular"}
     assert weights[[data.sources.index(name) for name in ("ease", "slit", "text_knn")]].tolist() == [0, 0, 0]
 
 
-def test_what_cannot_take_items_in_is_named(newest, tables):
+@pytest.mark.usefixtures("newest")
+def test_what_cannot_take_items_in_is_named(tables):
     plain = Hybrid(HybridConfig(sources={"newest": {}, "popular": {}})).fit(tables.train_set)
 
     class Fixed(FittedModel):

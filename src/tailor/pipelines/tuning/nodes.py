@@ -41,6 +41,7 @@ def tune_baselines(
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
     o, h = _options(params, hybrid)
+    selection.check_names(o.space, h, "tuning.space")
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:
