@@ -135,6 +135,19 @@ def test_the_population_score_is_taken_off_by_hand():
         blend(z, model, Boosts(popularity_debias=0.5), WARM, none, meta)
 
 
+def test_a_history_of_one_item_is_a_history():
+    common = weights(1.0, 2.0, 3.0)
+    scores = blend(HAND, HAND_BLEND, Boosts(popularity_debias=1.0), WARM, TAIL, meta_features([1], 3), common)
+    assert scores.tolist() == [[5.5 - 1.0, 11.0 - 2.0, 3.25 - 3.0]]
+
+
+@pytest.mark.parametrize("slope", ["by_popularity", "by_activity"])
+def test_a_source_with_a_slope_alone_counts(slope):
+    model = BlendModel(by_source(), **{slope: by_source(ease=2)})
+    scores = model.score(HAND, MetaFeatures(weights(0.5), weights(0.5, 0.5, 0.5)))
+    assert scores.tolist() == [[10.0, 20.0, 30.0]]
+
+
 def test_a_weighted_sum_skips_sources_without_weight():
     broken = np.full((1, 2), np.nan, np.float32)
     assert weighted_sum([np.ones((1, 2), np.float32), broken], [2.0, 0.0]).tolist() == [[2.0, 2.0]]

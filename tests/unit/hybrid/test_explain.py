@@ -11,7 +11,7 @@ from tailor.hybrid.explain import explain, text_scores
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query
 from tests.conftest import by_source
-from tests.unit.hybrid.conftest import BLEND, nobody, recipe
+from tests.unit.hybrid.conftest import BLEND, nobody, of_one_source, recipe
 
 UP = Boosts(tail_boost=0.5, cold_boost=0.5, popularity_debias=0.25)
 
@@ -119,6 +119,13 @@ class TestTextScores:
         np.testing.assert_allclose(
             text_scores(blended, one, warm, features), weights * z.score_texts(one, features)[0] / scale, rtol=1e-4
         )
+
+    def test_a_source_that_declares_no_text_decides_nothing(self, blended, one, tables, monkeypatch):
+        items = np.flatnonzero(tables.warm)[:3]
+        assert text_scores(blended.with_blend(of_one_source("text_knn")), one, items, tables.features[items]).any()
+        monkeypatch.setitem(SOURCES, "text_knn", replace(SOURCES["text_knn"], text_dependent=False))
+        decided = text_scores(blended.with_blend(of_one_source("text_knn")), one, items, tables.features[items])
+        assert decided.tolist() == [0.0] * 3
 
     @pytest.mark.parametrize("kind", ["warm", "cold"])
     def test_other_texts_move_scores_by_as_much(self, kind, blended, one, tables):
