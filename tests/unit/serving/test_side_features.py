@@ -1,34 +1,23 @@
 """What users and moments tell: how it becomes numbers, what it predicts, and who is served by it."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import sparse
 
+from tailor.data.config import SideFeatureOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.side_features import FeatureEncoder, SideFeatures
-from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid.blend import SOURCES, BlendModel, BlendWeights
-from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import fit_weights, known_cells
+from tailor.errors import BadInputError
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid
-from tailor.models.contextual import Context
-from tailor.models.demographic import Profile
-from tailor.models.contextual import ContextualConfig
-from tailor.hybrid.config import BlendOptions
-from tailor.models.demographic import DemographicConfig
-from tailor.data.config import SideFeatureOptions
-from tailor.pipelines.feature_engineering.nodes import encode_side_features
 from tailor.serving.mlflow_model import read_requests
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 from tests.conftest import by_source
 from tests.unit.test_cf import FAST
+
 
 @pytest.fixture(scope="module")
 def served(tables, planted):
