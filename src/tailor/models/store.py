@@ -33,7 +33,8 @@ def save_models(path: Path, models: Mapping[str, FittedModel]) -> None:
         for name, model in models.items()
     }
     arrays = {
-        f"{name}/{key}": np.ascontiguousarray(value)
+        # Not ascontiguousarray: it makes rows of single numbers.
+        f"{name}/{key}": np.asarray(value, order="C")
         for name, model in models.items()
         for key, value in model.state().items()
     }
