@@ -53,14 +53,14 @@ def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
     """
     metadata = _metadata(path)
     state = map_arrays(path) if mapped else _arrays(path)
-    if legacy.META in metadata:
-        recipes, state = legacy.convert(json.loads(metadata[legacy.META]), state)
-        version = legacy.VERSION
-    elif _META in metadata:
-        recipes, version = json.loads(metadata[_META]), metadata.get(_VERSION, "unknown")
-    else:
+    of_0_1 = legacy.META in metadata
+    if not of_0_1 and _META not in metadata:
         raise BadInputError(f"{path.name} holds no models. Rerun the pipeline that writes it.")
+    recipes = json.loads(metadata[legacy.META if of_0_1 else _META])
+    version = legacy.VERSION if of_0_1 else metadata.get(_VERSION, "unknown")
     try:
+        if of_0_1:
+            recipes, state = legacy.convert(recipes, state)
         return {name: _load(name, recipe, part_of_state(state, name)) for name, recipe in recipes.items()}
     except (ConfigurationError, KeyError) as problem:
         message = f"no array {problem}" if isinstance(problem, KeyError) else str(problem)
