@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.buckets import item_table, user_table
 from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
-from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
-from tailor.data.split import split_interactions
-from tailor.hybrid.blend import SOURCES
 from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
+from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
+from tailor.data.interactions import bucket_items, restrict_order, warm_items
+from tailor.data.split import split_interactions
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import TrainSet
 from tailor.pipelines.feature_engineering.nodes import build_matrices, order_histories
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,12 +39,23 @@ def planted() -> PlantedCatalogue:
 
 @dataclass(frozen=True)
 class Tables:
-    interactions: object
-    items: object
-    users: object
+    """The planted catalogue as every later step sees it."""
+
+    interactions: pd.DataFrame
+    items: pd.DataFrame
+    users: pd.DataFrame
     matrices: dict[str, sparse.csr_matrix]
+    """0/1 (U, n_items) by split."""
+    order: sparse.csr_matrix
+    """Places of the rows that models may read (U, n_items)."""
+    reveal_order: sparse.csr_matrix
+    """Places in which new users reveal their items (U, n_items)."""
     warm: np.ndarray
+    tail: np.ndarray
     features: np.ndarray
+    """What a good text encoder would see: the item's cluster, with noise (n_items, 4)."""
+    train_set: TrainSet
+    """The train rows with their order, the tail and the features; no profiles, no contexts."""
 
 
 @pytest.fixture(scope="session")
@@ -53,19 +67,23 @@ def tables(planted: PlantedCatalogue) -> Tables:
     options = SplitOptions()
     interactions[c.SPLIT] = split_interactions(interactions, options, 0)
     items, users = item_table(items, interactions, options, 0.8, 0), user_table(users, interactions)
-    order = order_histories(interactions, users, items)
-    matrices = dict(zip(c.SPLITS, build_matrices(interactions, users, items, order, {}), strict=True))
-    # Features that tell the cluster, with noise: what a perfect text encoder would see.
-    rng = np.random.default_rng(1)
-    clusters = planted.item_cluster[items[c.ITEM]].to_numpy()
-    features = np.eye(clusters.max() + 1)[clusters] + 0.1 * rng.normal(size=(len(items), clusters.max() + 1))
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    warm = items[c.N_TRAIN].to_numpy() > 0
-    return Tables(interactions, items, users, matrices, warm, features.astype(np.float32))
+    order, reveal_order = order_histories(interactions, users, items, {})
+    matrices = dict(zip(c.SPLITS, build_matrices(interactions, users, items), strict=True))
+    features = _features_of(planted.item_cluster[items[c.ITEM]].to_numpy())
+    warm, tail = warm_items(items), bucket_items(items, c.TAIL)
+    train = matrices[c.TRAIN]
+    data = TrainSet.of(train, warm, order=restrict_order(order, train), tail=tail, item_features=features)
+    return Tables(interactions, items, users, matrices, order, reveal_order, warm, tail, features, data)
+
+
+def _features_of(clusters: np.ndarray) -> np.ndarray:
+    noise = 0.1 * np.random.default_rng(1).normal(size=(len(clusters), clusters.max() + 1))
+    features = np.eye(clusters.max() + 1)[clusters] + noise
+    return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
 
 
 def by_source(**weights: float) -> np.ndarray:
-    """Weights (S,) of the hybrid's sources by name, 0 for the others."""
+    """Weights (S,) of the built-in sources by name, 0 for the others."""
     assert not set(weights) - set(SOURCES)
     return np.array([weights.get(name, 0.0) for name in SOURCES], np.float32)
 

@@ -9,8 +9,8 @@ from scipy import sparse
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.evaluation.policy import fit_reward, read_log, target, value
 from tailor.evaluation.config import OffPolicyOptions
+from tailor.evaluation.policy import fit_reward, read_log, target, value
 from tailor.pipelines.offpolicy.nodes import value_policy
 
 N_USERS, N_ITEMS = 200, 12

@@ -218,6 +218,7 @@ def test_scenarios_of_the_first_version_are_read():
 
 def test_the_balance_preset_is_a_scenario_unless_parameters_set_another(tables, planted):
     from tailor.models.baselines import NoOptions, Popular
+
     from tailor.registry.publish import Encoders, build_recommender
 
     engine = {"hybrid": Popular(NoOptions()).fit(tables.matrices["train"], tables.warm)}

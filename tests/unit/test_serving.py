@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tailor.models.baselines import NoOptions, Popular
 
 from tailor.data.hashing import tie_ranks
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.models.baselines import NoOptions, Popular
 from tailor.options import EASEOptions, IALSOptions
 from tailor.serving.mlflow_model import read_requests
 from tailor.serving.package import write_manifest

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from tailor.models.baselines import NoOptions, Popular
 
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import binary
@@ -11,10 +12,8 @@ from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.models.baselines import NoOptions, Popular
-from tailor.models.ials import IALS
 from tailor.models.ease import EASEConfig
-from tailor.models.ials import IALSConfig
+from tailor.models.ials import IALS, IALSConfig
 from tailor.models.slit import SLITConfig
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings

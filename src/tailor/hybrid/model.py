@@ -89,12 +89,11 @@ class Hybrid(Model[HybridConfig]):
         pretrained = pretrained or {}
         recipes = self.source_models()
         fitted = {
-            name: pretrained.get(name) or recipe.fit(data)
+            name: pretrained[name] if name in pretrained else recipe.fit(data)
             for name, recipe in recipes.items()
             if SOURCES[name].derived_from is None
         }
-        counts = np.where(data.warm, data.counts, 0)
-        imputer = KernelImputer.fit(self.config.cold_items, data.item_features, counts)
+        imputer = KernelImputer.fit(self.config.cold_items, data.item_features, data.counts)
         cold = np.flatnonzero(~data.warm)
         fitted = impute(fitted, imputer, cold, data.item_features[cold])
         sources = {name: fitted.get(name) or self._derived(name, recipes[name], fitted, imputer) for name in recipes}
@@ -140,18 +139,19 @@ class Hybrid(Model[HybridConfig]):
         click = ClickHead(state["click/theta"]) if "click/theta" in state else None
         recipe = Hybrid(self.config, self.seed, blend, click)
         sources = recipe._load_sources(part_of_state(state, "sources"))
-        texts = "item_features" if "item_features" in state else "sources/text_knn/features"
+        texts = state["item_features" if "item_features" in state else "sources/text_knn/features"]
+        n_fitted = int(state["cold_items/n_items"][0]) if "cold_items/n_items" in state else len(texts)
         return HybridScorer(
             recipe=recipe,
             sources=sources,
-            imputer=KernelImputer(self.config.cold_items, state[texts], state["cold_items/landmarks"]),
+            imputer=KernelImputer(self.config.cold_items, texts[:n_fitted], state["cold_items/landmarks"]),
             warm=state["warm"].astype(bool),
             tail=state["tail"].astype(bool),
             popularity=state["popularity"],
             popularity_of_none=float(state["popularity_of_none"].item()),
             mean_scores=np.stack([state[f"mean_scores/{name}"] for name in sources]),
             mean_activity=float(state["mean_activity"].item()),
-            item_features=state[texts],
+            item_features=texts,
         )
 
     def _load_sources(self, state: State) -> dict[str, FittedModel]:

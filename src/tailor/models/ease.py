@@ -1,6 +1,6 @@
 """EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -195,7 +195,7 @@ class FittedEASE(FittedModel):
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: their weights are those of their texts, 0 without texts."""
         before = self.joined.features
-        e = np.vstack([before, features]) if before.size else np.asarray(features)
+        e = np.vstack([before, features]) if len(before) else np.asarray(features)
         n_fitted, n_joined = len(self.weights), self.joined.columns.shape[1] + len(features)
         if self.text is None:
             rows = np.zeros((n_joined, n_fitted), np.float32)
@@ -237,6 +237,8 @@ class FittedEASE(FittedModel):
         if self.text is not None:
             parts = {"columns": self.text.columns, "inverse": self.text.inverse, "rows": self.text.rows}
             arrays |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
+        if self.joined.columns.shape[1]:
+            arrays |= {f"joined_{part.name}": getattr(self.joined, part.name) for part in fields(self.joined)}
         return arrays
 
 
@@ -273,7 +275,10 @@ class TextEASE(Model[EASEConfig]):
         """See :meth:`Model.load`."""
         names = ("columns", "inverse", "rows")
         text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
-        return FittedEASE(self, state["weights"], text, JoinedItems.none(len(state["weights"])))
+        joined = JoinedItems.none(len(state["weights"]))
+        if "joined_columns" in state:
+            joined = JoinedItems(*(state[f"joined_{part.name}"] for part in fields(JoinedItems)))
+        return FittedEASE(self, state["weights"], text, joined)
 
 
 @register_model("ease")

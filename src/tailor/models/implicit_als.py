@@ -69,5 +69,5 @@ class ImplicitALS(Model[ImplicitALSConfig]):
         return FittedImplicitALS(self, np.asarray(model.item_factors))
 
     def load(self, state: State) -> FittedImplicitALS:
-        """See :meth:`Model.load`."""
-        return FittedImplicitALS(self, state["item_factors"])
+        """See :meth:`Model.load`; a copy, since the library asks for arrays that it could write to."""
+        return FittedImplicitALS(self, state["item_factors"].copy())
