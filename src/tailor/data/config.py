@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tailor.config import Count, Fraction, Options
 
 
-def _merge_pairs(columns: Any) -> Any:
+def _merge_pairs(columns: object) -> Any:
     """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole."""
     if isinstance(columns, list):
         return {key: value for pair in columns for key, value in pair.items()}
