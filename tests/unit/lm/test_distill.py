@@ -14,7 +14,10 @@ from tailor.lm.encoder import load_base
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
-from tailor.serving.recommender import ENCODER_VARIABLE, Recommender
+from tailor.models.popular import Popular
+from tailor.serving.package import ENCODER_VARIABLE
+from tailor.serving.recommender import Recommender
+from tests.unit.serving.conftest import recommender_of
 
 TEXTS = [
     f"{tone} {kind}" for tone in ("slow", "funny", "dark", "old") for kind in ("space opera", "war film", "romance")
@@ -82,13 +85,9 @@ def test_it_needs_no_torch(student, tmp_path):
 
 
 def test_the_variable_chooses(student, tables, tmp_path, monkeypatch):
-    from tailor.models.baselines import NoOptions, Popular
-
-    ids, train = tables.items["item_id"].to_numpy(dtype=object), tables.matrices["train"]
-    popular = Popular(NoOptions()).fit(train, tables.warm)
+    popular = Popular().fit(tables.train_set)
     for name, packaged in (("with", student), ("without", None)):
-        served = Recommender(popular, np.array(["u"], object), ids, train[:1], np.arange(len(ids)), student=packaged)
-        served.save(tmp_path / name)
+        recommender_of(tables, popular, student=packaged).save(tmp_path / name)
     monkeypatch.setenv(ENCODER_VARIABLE, "static")
     recommender = Recommender.load(tmp_path / "with")
     assert recommender.encoder_of().encode(["space"]).shape == (1, student.table.shape[1])

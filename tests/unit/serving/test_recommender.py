@@ -13,7 +13,7 @@ from tests.unit.serving.conftest import listed, scores_of, weights
 @pytest.mark.parametrize(
     ("request_of", "path"),
     [
-        (lambda user: Request(user), "known_user"),
+        (Request, "known_user"),
         (lambda user: Request(user, history=["ghost"]), "known_user"),
         (lambda user: Request(user, history=["i1"]), "fold_in"),
         (lambda _: Request("nobody", history=["i1", "i5"]), "fold_in"),
@@ -214,7 +214,9 @@ def test_the_latest_item_is_what_is_left_of_a_history_that_fades_at_once(served)
 
 @pytest.mark.parametrize("method", ["mmr", "dpp"])
 def test_rerank_varies_a_list_and_0_is_the_list(served, known, method):
-    plain, *same = (listed(served, Request(known), rerank=off) for off in (None, rerank(0.0, method), rerank(0.7, "none")))
+    plain, *same = (
+        listed(served, Request(known), rerank=off) for off in (None, rerank(0.0, method), rerank(0.7, "none"))
+    )
     assert same == [plain, plain]
     varied = listed(served, Request(known), rerank=rerank(0.7, method))
 
