@@ -1,5 +1,8 @@
 """Every re-ranker passes what is asked of all; pools, names, and what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,9 +17,10 @@ from tests.unit.rerank.worlds import world
 
 
 def test_every_re_ranker_is_tested():
-    """A module of tests stands beside each, with a suite of its own."""
-    tested = {suite.method for suite in RerankerTests.__subclasses__() if suite.__module__.startswith("tests.")}
-    assert tested >= set(registered_rerankers())
+    """A module of tests stands beside this one for each, with a suite of its own."""
+    modules = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    tested = {name for text in modules for name in re.findall(r'\(RerankerTests\):\n    method = "(\w+)"', text)}
+    assert tested - {"broken"} == set(registered_rerankers())
 
 
 @pytest.mark.parametrize("method", registered_rerankers())
