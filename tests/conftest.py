@@ -25,6 +25,8 @@ from tailor.pipelines.feature_engineering.nodes import build_matrices, order_his
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+#: Seconds after which a test gives up on a process; no test measures time by it.
+PATIENCE_S = 1800
 COLUMNS = ColumnOptions(
     interactions={"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"},
     items={"item_id": "item_id", "title": "title", "genre": "genre"},
@@ -110,7 +112,7 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
-def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **env: str) -> subprocess.CompletedProcess:
+def kedro(project: Path, *args: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
     """Run the kedro CLI in ``project``."""
     done = subprocess.run(
         [str(BIN / "kedro"), *args],
@@ -118,7 +120,6 @@ def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **e
         env=environment() | {"COLUMNS": "300"} | env,
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
     )
     if check:

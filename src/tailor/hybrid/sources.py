@@ -20,6 +20,7 @@ from tailor.models.popular import Popular
 from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
+from tailor.types import JsonObject
 
 Reads = Literal["history", "order", "confidence", "texts", "profile", "context", "popularity"]
 ModelClass = TypeVar("ModelClass", bound=type[Model[Any]])
@@ -63,7 +64,8 @@ def source(
         name: in parameters, saved weights and explanations.
         reason: what an answer calls it when it carried a score most.
         label: what reports call it.
-        reads: which evidence it reads.
+        reads: which evidence scores follow: of the query, ``texts`` of the fit, or ``popularity``, the train set alone,
+            the same for everybody. ``tailor.testing.sources`` holds a source to it.
         text_dependent: whether another text of an item changes its score.
         derived_from: the source whose fitted model it is computed from.
 
@@ -84,7 +86,7 @@ def source(
             raise ConfigurationError(
                 f"Two sources are called '{name}': {known.model.__qualname__} and {model.__qualname__}."
             )
-        if not model.name:
+        if "name" not in vars(model):  # none of its own; a parent's would load the parent
             register_model(name)(model)
         SOURCES[name] = Source(name, model, reason, label, frozenset(reads), text_dependent, derived_from)
         return model
@@ -92,13 +94,13 @@ def source(
     return register
 
 
-def check_sources(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def check_sources(sources: Mapping[str, Mapping[str, object]]) -> dict[str, JsonObject]:
     """Return sources with all their options, defaults filled in: what is saved does not hang on later defaults.
 
     Raises:
         ConfigurationError: names it, and what there is; a name of 0.1 with the new one.
     """
-    complete: dict[str, dict[str, Any]] = {}
+    complete: dict[str, JsonObject] = {}
     for name, options in sources.items():
         if name not in SOURCES:
             new = legacy.SOURCES.get(name)

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
@@ -17,13 +15,23 @@ from tailor.errors import BadInputError, ConfigurationError
 from tailor.models import legacy
 from tailor.models.base import Csr, FittedModel, State, part_of_state
 from tailor.models.registry import model_class
+from tailor.types import AnyArray, JsonObject
 
 _META, _VERSION = "models", "tailor_version"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "I8": "i1", "BOOL": "?"}
 
 
 def save_models(path: Path, models: Mapping[str, FittedModel]) -> None:
-    """Write fitted models to ``path``, by name."""
+    """Write fitted models to ``path``, by name.
+
+    Raises:
+        ConfigurationError: the class of a recipe is not registered, so that no file could name it.
+    """
+    for recipe in (model.recipe for model in models.values()):
+        if "name" not in vars(type(recipe)):
+            raise ConfigurationError(
+                f"{type(recipe).__name__} cannot be saved: it has no name. Decorate it with @register_model('a_name')."
+            )
     recipes = {
         name: {
             "model": model.recipe.name,
@@ -52,15 +60,11 @@ def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
         BadInputError: the file was not written by :func:`save_models`, or names what this version does not know.
     """
     metadata = _metadata(path)
-    state = map_arrays(path) if mapped else _arrays(path)
-    if legacy.META in metadata:
-        recipes, state = legacy.convert(json.loads(metadata[legacy.META]), state)
-        version = legacy.VERSION
-    elif _META in metadata:
-        recipes, version = json.loads(metadata[_META]), metadata.get(_VERSION, "unknown")
-    else:
+    if legacy.META not in metadata and _META not in metadata:
         raise BadInputError(f"{path.name} holds no models. Rerun the pipeline that writes it.")
+    version = legacy.VERSION if legacy.META in metadata else metadata.get(_VERSION, "unknown")
     try:
+        recipes, state = _converted(metadata, map_arrays(path) if mapped else _arrays(path))
         return {name: _load(name, recipe, part_of_state(state, name)) for name, recipe in recipes.items()}
     except (ConfigurationError, KeyError) as problem:
         message = f"no array {problem}" if isinstance(problem, KeyError) else str(problem)
@@ -69,7 +73,14 @@ def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
         ) from None
 
 
-def _load(name: str, recipe: dict[str, Any], state: State) -> FittedModel:
+def _converted(metadata: Mapping[str, str], state: State) -> tuple[JsonObject, State]:
+    """Return recipes and arrays as this version names them."""
+    if legacy.META in metadata:
+        return legacy.convert(json.loads(metadata[legacy.META]), state)
+    return json.loads(metadata[_META]), state
+
+
+def _load(name: str, recipe: JsonObject, state: State) -> FittedModel:
     model = model_class(recipe["model"])
     return model(parse(model.config_class, recipe["config"], name), recipe["seed"]).load(state)
 
@@ -84,7 +95,7 @@ def _arrays(path: Path) -> State:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
 
 
-def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def map_arrays(path: Path) -> dict[str, AnyArray]:
     """Map the arrays of a safetensors file: 8 bytes of header length, the header in JSON, then the arrays' bytes."""
     whole = np.memmap(path, dtype=np.uint8, mode="r")
     size = int(whole[:8].view("<u8")[0])

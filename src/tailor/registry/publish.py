@@ -2,10 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -15,12 +13,12 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.lm.config import EncoderWeights
 from tailor.options import EvaluationOptions, ProjectOptions
-from tailor.plugins import plugin_files
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
+from tailor.types import JsonObject, Parameters
 
 #: torch and transformers are imported when words first come in; a model that never sees any runs without.
 _REQUIREMENTS = (
@@ -44,11 +42,11 @@ BALANCE = "balance"
 
 def about(
     options: EvaluationOptions,
-    project: dict[str, Any],
-    text: dict[str, Any],
-    feature_encoders: dict[str, Any],
-    balance: dict[str, Any],
-) -> dict[str, Any]:
+    project: Parameters,
+    text: JsonObject,
+    feature_encoders: JsonObject,
+    balance: JsonObject,
+) -> JsonObject:
     """Return what a recommender knows of itself: tags, scenarios, how texts, profiles and contexts are read.
 
     Args:
@@ -72,9 +70,7 @@ def about(
     }
 
 
-def register(
-    recommender: Recommender, model_name: str, weights: EncoderWeights, tags: dict[str, Any]
-) -> dict[str, Any]:
+def register(recommender: Recommender, model_name: str, weights: EncoderWeights, tags: JsonObject) -> JsonObject:
     """Log the model as code, register it, tag it, and give it the alias champion if it is the first, else challenger.
 
     Args:
@@ -99,17 +95,18 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / mlflow_model.ARTIFACT
         recommender.save(artifact, weights)
-        return mlflow.pyfunc.log_model(
+        info: ModelInfo = mlflow.pyfunc.log_model(
             name="model",
             python_model=mlflow_model.__file__,
             artifacts={mlflow_model.ARTIFACT: str(artifact)},
-            code_paths=_code(Path(folder), recommender.about.get("plugins", [])),
+            code_paths=[_code(Path(folder))],
             signature=mlflow_model.signature(),
             metadata=mlflow_model.metadata(),
             input_example=_example(recommender),
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,
         )
+    return info
 
 
 def log_folder(folder: Path, name: str) -> None:
@@ -122,15 +119,9 @@ def _example(recommender: Recommender) -> pd.DataFrame:
     return pd.DataFrame({"user_id": [str(recommender.user_ids[0]), None], "history": [[], items]})
 
 
-def _code(folder: Path, plugins: Iterable[str]) -> list[str]:
-    """Copy the package and the plug-ins without caches, so that the logged model is the same whatever ran before."""
-    copies = []
-    for source in [Path(mlflow_model.code_paths()[0]), *plugin_files(plugins)]:
-        target = folder / "code" / source.name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(source, target)
-        copies.append(str(target))
-    return copies
+def _code(folder: Path) -> str:
+    """Copy the code without caches, so that the logged model is the same whatever ran before; plug-ins are packaged."""
+    source = Path(mlflow_model.code_paths()[0])
+    target = folder / "code" / source.name
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return str(target)

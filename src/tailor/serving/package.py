@@ -8,6 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings |
+| plugins/ | the modules that define sources, models or re-rankers of its own |
 
 Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
 """
@@ -35,12 +36,13 @@ from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 from tailor.plugins import load_plugins
+from tailor.types import AnyArray, JsonObject
 
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
 FORMAT = 2
-ITEMS, ENCODER, STUDENT = "items.parquet", "encoder", "student"
+ITEMS, ENCODER, STUDENT, PLUGINS = "items.parquet", "encoder", "student", "plugins"
 MANIFEST = "manifest.json"
 _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
@@ -56,7 +58,7 @@ def write_model(
     items: IdMap,
     histories: Query,
     tie_rank: NDArray[np.int64],
-    about: dict[str, Any],
+    about: JsonObject,
 ) -> None:
     """Write what every package has; see the table above."""
     save_models(folder / _MODEL, {"model": model})
@@ -69,17 +71,14 @@ def write_model(
     (folder / _ABOUT).write_text(json.dumps(about | versions, indent=2))
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> JsonObject:
     """Read a package; return the fields of a recommender.
 
     Raises:
         BadInputError: a file is missing, a newer version wrote it, or it names what this version does not know.
     """
     about = _about(folder)
-    try:
-        load_plugins(about.get("plugins", []))
-    except ConfigurationError as problem:
-        raise BadInputError(f"The package needs a module that is not here: {problem}") from None
+    _load_plugins(folder, about)
     of_0_1 = "format" not in about
     history, metadata = (_HISTORY_0_1, _ITEMS_0_1) if of_0_1 else (_HISTORIES, ITEMS)
     for name in (_MODEL, history, _IDS):
@@ -87,7 +86,7 @@ def read(folder: Path) -> dict[str, Any]:
             raise BadInputError(f"The package has no {name}: another version of Tailor wrote it. {_REMEDY}")
     student = StaticEncoder.load(folder / STUDENT) if (folder / STUDENT).is_dir() else None
     with np.load(folder / _IDS, allow_pickle=False) as ids:
-        fields: dict[str, Any] = {
+        fields: JsonObject = {
             "users": IdMap(ids["users"].astype(object)),
             "items": IdMap(ids["items"].astype(object)),
             "tie_rank": ids["tie_rank"],
@@ -102,7 +101,18 @@ def read(folder: Path) -> dict[str, Any]:
     }
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _load_plugins(folder: Path, about: JsonObject) -> None:
+    """Import the package's plug-ins: those on the Python path, else the copies that it carries."""
+    try:
+        load_plugins(about.get("plugins", []), folder / PLUGINS)
+    except ConfigurationError as problem:
+        version = about.get("tailor_version", "unknown")
+        raise BadInputError(
+            f"The package, written by Tailor {version} and read by {__version__}, needs a plug-in: {problem}"
+        ) from None
+
+
+def _about(folder: Path) -> JsonObject:
     try:
         about = json.loads((folder / _ABOUT).read_text())
     except (OSError, ValueError):
@@ -115,7 +125,7 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _histories(arrays: dict[str, NDArray[Any]]) -> Query:
+def _histories(arrays: dict[str, AnyArray]) -> Query:
     history = sparse_from_state(arrays, "items")
     order = sparse_from_state(arrays, "order") if "order/indptr" in arrays else None
     return Query.of(history, order, profile=arrays["profiles"], user_index=np.arange(history.shape[0]))
@@ -133,7 +143,7 @@ def _histories_of_0_1(folder: Path) -> Query:
     return Query.of(binary(order), order if ordered else None, profile=wide, user_index=np.arange(order.shape[0]))
 
 
-def _about_of_0_1(about: dict[str, Any]) -> dict[str, Any]:
+def _about_of_0_1(about: JsonObject) -> JsonObject:
     renamed = {name: value for name, value in about.items() if name != "told_space"}
     renamed["feature_encoders"] = about.get("told_space", {})
     renamed["text"] = {name: value for name, value in about.get("text", {}).items() if name in TextOptions.model_fields}
@@ -201,7 +211,7 @@ def _hashes(folder: Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise BadInputError(f"Damaged package: {name} is a symbolic link. {_REMEDY}")
-        if path.is_file() and name != MANIFEST:
+        if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
             with path.open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes

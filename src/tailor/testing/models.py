@@ -1,13 +1,12 @@
 """What every model has to keep to, whatever it learns from: pytest classes inherit :class:`ModelTests`."""
 
-from dataclasses import fields, is_dataclass, replace
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from pydantic import BaseModel
 from scipy import sparse
 
 from tailor.data.interactions import empty_rows
@@ -22,7 +21,6 @@ from tailor.models.base import (
     FittedModel,
     Floats,
     ImputesColdItems,
-    Indices,
     Model,
     PartialFit,
     Query,
@@ -30,50 +28,11 @@ from tailor.models.base import (
     TrainSet,
 )
 from tailor.models.store import load_models, save_models
-from tailor.testing.planted import PlantedBlocks, planted_blocks, with_values
+from tailor.testing.compare import assert_close, reversed_cells, snapshot, wider, wider_query, with_values
+from tailor.testing.planted import PlantedBlocks, planted_blocks
 
-#: What float32 leaves of two sums in another order.
-RTOL, ATOL = 1e-4, 1e-5
 #: How often an item of the own block must come before one of the other block; by chance .5.
 FOUND = 0.9
-
-
-def assert_close(actual: Any, expected: Any, what: str = "") -> None:
-    """Compare two arrays up to what float32 leaves of sums in another order."""
-    np.testing.assert_allclose(actual, expected, rtol=RTOL, atol=ATOL, err_msg=what)
-
-
-def snapshot(value: Any) -> Any:
-    """Copy what a recipe, a train set or a query holds into plain values that can be compared by ``==``."""
-    if isinstance(value, np.ndarray):
-        return (value.shape, value.dtype.str, value.tobytes())
-    if isinstance(value, (list, tuple)):
-        return [snapshot(entry) for entry in value]
-    parts = _parts(value)
-    return value if parts is None else {name: snapshot(part) for name, part in parts.items()}
-
-
-def _parts(value: Any) -> dict[str, Any] | None:
-    """Return what an object consists of by name; None for a plain value."""
-    if isinstance(value, sparse.csr_matrix):
-        return {"shape": value.shape, "data": value.data, "indices": value.indices, "indptr": value.indptr}
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
-    return vars(value) if isinstance(value, Model) else value if isinstance(value, dict) else None
-
-
-def wider(matrix: Csr, n_more: int) -> Csr:
-    """Return the matrix with ``n_more`` empty columns behind its own."""
-    shape = (matrix.shape[0], matrix.shape[1] + n_more)
-    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)
-
-
-def wider_query(query: Query, n_more: int) -> Query:
-    """Return the query over a catalogue of ``n_more`` more items."""
-    order = None if query.order is None else wider(query.order, n_more)
-    return Query.of(wider(query.history, n_more), order, None, query.profile, query.context, query.user_index)
 
 
 def grow(model: FittedModel, features: Floats) -> FittedModel:
@@ -93,6 +52,8 @@ class ModelTests:
 
     #: Whether the list depends on what is known of a user; popularity's does not.
     personal: ClassVar[bool] = True
+    #: Whether cold items of the own block come first; None: what the model's class says.
+    scores_cold_items: ClassVar[bool | None] = None
     #: Whether the order of a history matters.
     reads_order: ClassVar[bool] = False
 
@@ -110,7 +71,7 @@ class ModelTests:
     @classmethod
     def fitted(cls, planted: PlantedBlocks) -> FittedModel:
         """Return the model, fitted once for all tests that only look at it."""
-        return cls().make().fit(planted.data)
+        return cls().make().fit(deepcopy(planted.data))  # a copy, so that a fit that changes its data is caught
 
     # --- scores ------------------------------------------------------------------------------------------------------
 
@@ -135,8 +96,8 @@ class ModelTests:
     def test_scores_do_not_depend_on_how_cells_are_stored(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """A sparse row may hold its cells in any order."""
         query = planted.query()
-        order = None if query.order is None else _reversed_cells(query.order)
-        stored = replace(query, history=_reversed_cells(query.history), order=order, memo={})
+        order = None if query.order is None else reversed_cells(query.order)
+        stored = replace(query, history=reversed_cells(query.history), order=order, memo={})
         assert_close(fitted.score(stored), fitted.score(query))
 
     def test_an_empty_history_gets_finite_scores(self, fitted: FittedModel) -> None:
@@ -173,7 +134,8 @@ class ModelTests:
 
     def test_cold_items_of_the_own_block_are_found(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """Where the model says that it scores them."""
-        if not (self.personal and type(self.make()).scores_cold_items):
+        expected = type(self.make()).scores_cold_items if self.scores_cold_items is None else self.scores_cold_items
+        if not (self.personal and expected):
             pytest.skip("does not score cold items")
         users = planted.known_users
         share = planted.share_in_order(fitted.score(planted.query(users)), users, ~planted.data.warm)
@@ -258,11 +220,11 @@ class ModelTests:
         new, path = _texts_of_new_items(planted), tmp_path / "models.safetensors"
         never_saved: FittedModel = fitted
         saved: FittedModel = fitted
-        for text in new:
-            save_models(path, {"model": saved})
+        for n_new, text in enumerate(new, start=1):
+            never_saved, grown = grow(never_saved, text[None]), grow(saved, text[None])
+            save_models(path, {"model": grown})
             (saved,) = load_models(path, mapped=True).values()
-            never_saved, saved = grow(never_saved, text[None]), grow(saved, text[None])
-            query = wider_query(planted.query(), saved.n_items - planted.data.n_items)
+            query = wider_query(planted.query(), n_new)
             assert_close(saved.score(query), never_saved.score(query))
 
     # --- items that come ---------------------------------------------------------------------------------------------
@@ -271,7 +233,7 @@ class ModelTests:
         """The model itself stays as it is."""
         if not isinstance(fitted, AcceptsNewItems):
             pytest.skip("takes no items in")
-        new, query, before = _texts_of_new_items(planted), planted.query(), snapshot(fitted.state())
+        new, query, before = _texts_of_new_items(planted), _unsure(planted.query()), snapshot(fitted.state())
         grown = fitted.with_new_items(new)
         scores = grown.score(wider_query(query, len(new)))
         assert grown.n_items == fitted.n_items + len(new)
@@ -356,8 +318,7 @@ class ModelTests:
             pytest.skip("does not explain")
         items = np.arange(0, fitted.n_items, 3)
         query = planted.query(planted.known_users[:1])
-        unsure = replace(query, confidence=with_values(query.history, _rising(query.history.nnz)), memo={})
-        for one in (query, unsure):
+        for one in (query, _unsure(query)):
             shares = fitted.history_shares(one, items)
             assert shares.shape == (len(items), one.history.nnz)
             assert_close(shares.sum(axis=1), fitted.score(one)[0, items])
@@ -376,24 +337,19 @@ class ModelTests:
         """Before and after the item gets it."""
         if not isinstance(fitted, ScoresTexts):
             pytest.skip("scores no texts")
-        query, new = planted.query(), _texts_of_new_items(planted)
+        query, new, before = planted.query(), _texts_of_new_items(planted), snapshot(fitted.state())
         rows = planted.cold[: len(new)]  # in no history
         changed = fitted.with_item_texts(rows, new).score(query)
         assert_close(changed[:, rows], fitted.score_texts(query, new))
         others = np.setdiff1d(np.arange(fitted.n_items), rows)
         assert_close(changed[:, others], fitted.score(replace(query, memo={}))[:, others])
+        assert snapshot(fitted.state()) == before
 
 
-def _rising(n: int) -> NDArray[np.float32]:
-    """Return n confidences from .5 to 1.5, all different."""
-    return np.linspace(0.5, 1.5, n, dtype=np.float32)
-
-
-def _reversed_cells(matrix: Csr) -> Csr:
-    """Return the matrix with the cells of each row stored from the last column to the first."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    cells: Indices = np.lexsort((-matrix.indices, row))
-    return sparse.csr_matrix((matrix.data[cells], matrix.indices[cells], matrix.indptr.copy()), shape=matrix.shape)
+def _unsure(query: Query) -> Query:
+    """Return the query with confidences from .5 to 1.5, all different."""
+    confidence = with_values(query.history, np.linspace(0.5, 1.5, query.history.nnz, dtype=np.float32))
+    return replace(query, confidence=confidence, memo={})
 
 
 def _half(data: TrainSet) -> TrainSet:
