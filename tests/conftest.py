@@ -51,6 +51,7 @@ class Tables:
     reveal_order: sparse.csr_matrix
     """Places in which new users reveal their items (U, n_items)."""
     warm: np.ndarray
+    tail: np.ndarray
     features: np.ndarray
     """What a good text encoder would see: the item's cluster, with noise (n_items, 4)."""
     train_set: TrainSet
@@ -72,7 +73,7 @@ def tables(planted: PlantedCatalogue) -> Tables:
     warm, tail = warm_items(items), bucket_items(items, c.TAIL)
     train = matrices[c.TRAIN]
     data = TrainSet.of(train, warm, order=restrict_order(order, train), tail=tail, item_features=features)
-    return Tables(interactions, items, users, matrices, order, reveal_order, warm, features, data)
+    return Tables(interactions, items, users, matrices, order, reveal_order, warm, tail, features, data)
 
 
 def _features_of(clusters: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What every option of Tailor is made of: frozen pydantic models that refuse keys they do not have."""
 
+import typing
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,9 +18,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     renamed: ClassVar[dict[str, str]] = {}
-    """Keys of an earlier version, and what they are called now, beside this model's other keys."""
+    """Keys of an earlier version, each with what it is called now (dotted where it moved further in)."""
     retired: ClassVar[dict[str, str]] = {}
-    """Keys of an earlier version that have no successor: a sentence that goes on after "Parameter '<key>'"."""
+    """Keys of an earlier version, each with a sentence that goes on after "Parameter '<key>'"."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -39,15 +40,35 @@ def parse(model: type[OptionsT], values: Any, where: str) -> OptionsT:
 
 def _describe(model: type[Options], error: Any, where: str) -> str:
     path = [str(part) for part in error["loc"]]
-    name = ".".join([where, *path] if where else path)
-    if error["type"] != "extra_forbidden":
+    prefix, name = ".".join([where, *path[:-1]] if where else path[:-1]), ".".join([where, *path] if where else path)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigurationError):  # of options inside these ones: it names its parameter itself
+        return str(cause)
+    parent = _options_at(model, path[:-1])
+    if error["type"] != "extra_forbidden" or parent is None:
         return f"Parameter '{name}' = {error.get('input')!r}: {error['msg']}. Fix it in conf/ or in --params."
-    parent: Any = model
-    for part in path[:-1]:
-        parent = parent.model_fields[part].annotation
-    if path[-1] in parent.renamed:
-        return f"Parameter '{name}' is called '{'.'.join([*name.split('.')[:-1], parent.renamed[path[-1]]])}' now."
-    if path[-1] in parent.retired:
-        return f"Parameter '{name}' {parent.retired[path[-1]]}"
-    known = sorted(parent.model_fields)
-    return f"Parameter '{name}' does not exist.{did_you_mean(path[-1], known)} Known here: {', '.join(known)}."
+    key, known = path[-1], sorted(parent.model_fields)
+    if key in parent.renamed:
+        new = ".".join([prefix, parent.renamed[key]] if prefix else [parent.renamed[key]])
+        return f"Parameter '{name}' is called '{new}' now."
+    if key in parent.retired:
+        return f"Parameter '{name}' {parent.retired[key]}"
+    return f"Parameter '{name}' does not exist.{did_you_mean(key, known)} Known here: {', '.join(known)}."
+
+
+def _options_at(model: Any, path: list[str]) -> type[Options] | None:
+    """Follow field names, keys of dictionaries and places of lists; None where they do not lead to options."""
+    for part in path:
+        fields = model.model_fields if _is_options(model) else {}
+        model = _options_in(fields[part].annotation if part in fields else model)
+    return model if _is_options(model) else None
+
+
+def _options_in(annotation: Any) -> Any:
+    """Return the options that a dictionary, list or union holds; what holds none as it is."""
+    inner = [_options_in(argument) for argument in typing.get_args(annotation)]
+    return next(filter(_is_options, inner), annotation)
+
+
+def _is_options(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Options)

@@ -16,9 +16,9 @@ def reached_by(scores: NDArray[np.float32], size: int) -> np.float32:
     """
     width = max(1, len(scores) // (_STRETCHES * size))
     best = scores[: len(scores) - len(scores) % width].reshape(-1, width).max(axis=1)
-    at = len(best) - size
-    found = np.partition(best, at)[at] if at >= 0 else EXCLUDED
-    return np.float32(max(found, np.finfo(np.float32).min))
+    border = len(best) - size
+    border_score = np.partition(best, border)[border] if border >= 0 else EXCLUDED
+    return np.float32(max(border_score, np.finfo(np.float32).min))
 
 
 def top_k(
@@ -57,8 +57,8 @@ def _of_one_row(
     scores: NDArray[np.float32], k: int, tie_rank: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     pool = np.flatnonzero(scores >= reached_by(scores, k))
-    found = scores[pool]
-    order = np.lexsort((tie_rank[pool], -found))[:k]
+    border_score = scores[pool]
+    order = np.lexsort((tie_rank[pool], -border_score))[:k]
     items, values = np.full((1, k), -1, dtype=np.int64), np.full((1, k), EXCLUDED)
-    items[0, : len(order)], values[0, : len(order)] = pool[order], found[order]
+    items[0, : len(order)], values[0, : len(order)] = pool[order], border_score[order]
     return items, values

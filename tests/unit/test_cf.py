@@ -438,9 +438,7 @@ def test_sequence_blocks_are_the_whole(monkeypatch):
     train = histories(*(tuple(rng.permutation(12)[: rng.integers(1, 12)]) for _ in range(50)), n_items=12)
     whole = Sequence(SLITConfig(window=5)).fit(train, np.ones(12, bool)).weights
     monkeypatch.setattr("tailor.models.slit._BLOCK", 5 * 7)
-    np.testing.assert_allclose(
-        Sequence(SLITConfig(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6
-    )
+    np.testing.assert_allclose(Sequence(SLITConfig(window=5)).fit(train, np.ones(12, bool)).weights, whole, rtol=1e-6)
 
 
 def test_sequence_finds_a_planted_chain_that_co_occurrence_cannot_see():

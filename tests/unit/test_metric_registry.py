@@ -151,7 +151,7 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
 
 def test_only_some_headlines_are_computed_where_asked(catalogue):
     recommendations, protocols, users, metadata = catalogue
-    values = headline_values(recommendations, *protocols["test"], users, metadata, 20, only=("mixed", "tail"))
+    values = headline_values(recommendations, *protocols["test"], users, metadata, 20, names=("mixed", "tail"))
     assert list(values) == ["tail", "mixed"]
     assert np.isnan(values["mixed"]["ours"][20:]).all()  # new users have no lists here
 
@@ -178,7 +178,7 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
 def test_item_buckets_keep_the_list_and_count_only_their_positives():
     lists = fabricate_lists()
     tail = lists.metadata.tail
-    part = lists.only(tail)
+    part = lists.of_items(tail)
     assert part.items is lists.items
     assert (part.hits == (lists.hits & (lists.items >= 0) & tail[lists.items])).all()
     assert (part.n_positives == np.asarray(lists.positives[:, tail].sum(axis=1)).ravel()).all()
@@ -192,6 +192,15 @@ def test_positives_are_counted_whatever_their_values():
     assert find_metric("recall").values(places).tolist() == pytest.approx(
         find_metric("recall").values(lists).tolist(), nan_ok=True
     )
+
+
+def test_positives_are_counted_whatever_their_values():
+    """A matrix may hold positions in a user's order instead of ones."""
+    lists = fabricate_lists()
+    positions = Lists.build(lists.items, lists.metadata, positives=lists.positives * 7)
+    assert (positions.n_positives == np.diff(lists.positives.indptr)).all()
+    recall = find_metric("recall")
+    assert recall.values(positions).tolist() == pytest.approx(recall.values(lists).tolist(), nan_ok=True)
 
 
 def test_names_are_unique_but_a_notebook_may_define_its_metric_again(registry):

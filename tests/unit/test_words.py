@@ -153,17 +153,12 @@ def by_file(uses: Iterator[tuple[str, int, str]]) -> str:
     )
 
 
-TO_COME = pytest.mark.xfail(strict=False, reason="renaming goes on; switched on when nothing is left")
-
-
-@TO_COME
 @pytest.mark.parametrize("uses", [of_code, of_parameters, of_pipelines], ids=["code", "parameters", "pipelines"])
 def test_no_former_name_is_left(uses):
     left = by_file(uses())
     assert not left, f"former names (docs/glossary.md says how these are called now):\n{left}"
 
 
-@TO_COME
 def test_no_former_name_is_in_a_heading():
     left = by_file(of_headings())
     assert not left, f"former names in headings (docs/glossary.md says how these are called now):\n{left}"

@@ -74,11 +74,11 @@ def planted_catalogue(
     items["genre"] = [vocabulary[k][0] for k in item_cluster]
     rows = []
     for user in range(n_users):
-        own = item_cluster == user_cluster[user]
-        p = np.where(own, loyalty * popularity / popularity[own].sum(), 0.0) + np.where(
-            own, 0.0, (1 - loyalty) * popularity / popularity[~own].sum()
+        in_cluster = item_cluster == user_cluster[user]
+        p = np.where(in_cluster, loyalty * popularity / popularity[in_cluster].sum(), 0.0) + np.where(
+            in_cluster, 0.0, (1 - loyalty) * popularity / popularity[~in_cluster].sum()
         )
-        n = min(max(5, rng.poisson(per_user)), int(own.sum()))
+        n = min(max(5, rng.poisson(per_user)), int(in_cluster.sum()))
         chosen = rng.choice(n_items, size=n, replace=False, p=p)
         rows.append(
             pd.DataFrame(

@@ -78,20 +78,20 @@ def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr
 
 def keep_items(matrix: sparse.csr_matrix, keep: Mask) -> sparse.csr_matrix:
     """Return the matrix with the columns outside ``keep`` emptied; the shape stays."""
-    kept = sparse.csr_matrix(matrix @ sparse.diags(keep.astype(np.float32)))
-    kept.eliminate_zeros()
-    kept.sort_indices()
-    return kept
+    restricted = sparse.csr_matrix(matrix @ sparse.diags(keep.astype(np.float32)))
+    restricted.eliminate_zeros()
+    restricted.sort_indices()
+    return restricted
 
 
 def keep_users(matrix: sparse.csr_matrix, users: NDArray[np.int64]) -> sparse.csr_matrix:
     """Return the matrix with all other rows emptied; the shape stays."""
     stays = np.zeros(matrix.shape[0], dtype=np.float32)
     stays[users] = 1.0
-    kept = sparse.csr_matrix(sparse.diags(stays) @ matrix)
-    kept.eliminate_zeros()
-    kept.sort_indices()
-    return kept
+    restricted = sparse.csr_matrix(sparse.diags(stays) @ matrix)
+    restricted.eliminate_zeros()
+    restricted.sort_indices()
+    return restricted
 
 
 def restrict_order(order: sparse.csr_matrix | None, cells: sparse.csr_matrix) -> sparse.csr_matrix | None:
@@ -163,9 +163,9 @@ def order_matrix(
     order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, user))
     starts = np.r_[True, np.diff(user[order]) != 0]
     first = np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
-    places = np.ones(len(rows), dtype=np.float32)
-    places[order] = np.arange(len(rows)) - first + 1
-    return _matrix(rows, users, items, places)
+    positions = np.ones(len(rows), dtype=np.float32)
+    positions[order] = np.arange(len(rows)) - first + 1
+    return _matrix(rows, users, items, positions)
 
 
 def _matrix(

@@ -56,8 +56,8 @@ class EmbeddingsDataset(FileDataset[Embeddings]):
 
 def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     arrays = {"embeddings": data.vectors, "centre": data.whitening.centre, "projection": data.whitening.projection}
-    kept = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
-    return kept, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
+    contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
+    return contiguous, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
 
 
 def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embeddings:

@@ -42,7 +42,7 @@ class FileDataset(AbstractDataset[T, T], Generic[T]):
 
     def load(self) -> T:
         """Read what is there."""
-        with self.location.reading() as path:
+        with self.location.open_for_reading() as path:
             return self._read(path)
 
     def save(self, data: T) -> None:

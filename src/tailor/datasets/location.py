@@ -23,7 +23,7 @@ class Location:
         >>> place = Location.parse("memory://shop/items.txt")
         >>> with place.writing() as path:
         ...     _ = path.write_text("one item")
-        >>> with place.reading() as path:
+        >>> with place.open_for_reading() as path:
         ...     path.read_text()
         'one item'
     """
@@ -70,7 +70,7 @@ class Location:
             self.fs.rm(self.path, recursive=True)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Path]:
+    def open_for_reading(self) -> Iterator[Path]:
         """Yield a local path: the file or folder itself, or a copy that is gone after the block.
 
         Raises:

@@ -71,9 +71,9 @@ class ResumableParquetDataset(FileDataset[Any]):
 
 
 def _join(files: list[Location], target: Path) -> None:
-    with files[0].reading() as path:
+    with files[0].open_for_reading() as path:
         schema = pq.read_schema(path)
     with pq.ParquetWriter(target, schema) as writer:
         for file in files:
-            with file.reading() as path:
+            with file.open_for_reading() as path:
                 writer.write_table(pa.table(pq.read_table(path).columns, schema=schema))

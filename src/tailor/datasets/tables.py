@@ -28,7 +28,7 @@ class ParquetDataset(FileDataset[pd.DataFrame]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows, for kedro-viz."""
-        with self.location.reading() as path, pq.ParquetFile(path) as file:
+        with self.location.open_for_reading() as path, pq.ParquetFile(path) as file:
             batch = next(file.iter_batches(nrows), None)
             first = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
         return TablePreview(first.to_pandas().to_dict(orient="split"))

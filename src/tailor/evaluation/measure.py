@@ -170,7 +170,7 @@ def headline_values(
     users: pd.DataFrame,
     metadata: ItemMetadata,
     k: int,
-    only: Collection[str] | None = None,
+    names: Collection[str] | None = None,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
@@ -181,9 +181,9 @@ def headline_values(
         users: the user table.
         metadata: of items.
         k: cut-off.
-        only: names of the headlines; None: every one by which models are compared.
+        names: names of the headlines; None: every one by which models are compared.
     """
-    compared = {name: pair for name, pair in compared_headlines().items() if only is None or name in only}
+    compared = {name: pair for name, pair in compared_headlines().items() if names is None or name in names}
     by_headline: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in compared}
     of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
     for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
@@ -191,7 +191,7 @@ def headline_values(
         for name, (metric, headline) in compared.items():
             if headline.candidates == candidates:
                 bucket = headline.item_bucket
-                part = lists if bucket == ALL else lists.only(protocol.item_bucket == bucket)
+                part = lists if bucket == ALL else lists.of_items(protocol.item_bucket == bucket)
                 values = np.full(len(users), np.nan)
                 values[user_index] = metric.values(part)
                 by_headline[name][model] = values

@@ -180,8 +180,8 @@ def _policy_values(
     """Return per logged action (n,): π of the action, its predicted reward q̂, and the policy's expected reward v̂."""
     item = rows["item"].to_numpy()
     chosen, predicted, expected = (np.empty(len(rows)) for _ in range(3))
-    for log_rows, place, scores, past in _blocks(scorer, queries, rows["user"].to_numpy(), options.block_users):
-        allowed = np.asarray((past > 0).toarray() == 0)
+    for log_rows, place, scores, histories in _blocks(scorer, queries, rows["user"].to_numpy(), options.block_users):
+        allowed = np.asarray((histories > 0).toarray() == 0)
         policy = target(scores, allowed, options.temperature, options.epsilon)
         chosen[log_rows] = policy[place, item[log_rows]]
         for side, theta in models.items():

@@ -68,7 +68,7 @@ def _by_item_bucket(
     yield ALL, lists, list(metrics)
     chosen = [metric for metric in metrics if metric.scope.item_buckets]
     for bucket in sorted(set(item_bucket)) if chosen else ():
-        counted = lists.only(item_bucket == bucket)
+        counted = lists.of_items(item_bucket == bucket)
         if counted.positives.nnz:
             yield str(bucket), counted, chosen
 

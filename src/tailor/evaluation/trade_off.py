@@ -79,7 +79,7 @@ def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions,
 def measure(items: Lists, pool: CandidatePool, metadata: ItemMetadata) -> dict[str, float]:
     """Return means over users of lists (U, k), and their coverage: the columns of :func:`trace` after strength."""
     lists = base.Lists.build(items, metadata, positives=pool.positives, history=pool.history)
-    of_tail = lists.only(metadata.tail)
+    of_tail = lists.of_items(metadata.tail)
     tail_share = (lists.filled & metadata.tail[items]).sum(axis=1) / np.maximum(lists.filled.sum(axis=1), 1)
     per_user = {
         "ndcg": ndcg(lists.hits, lists.n_positives, lists.k),

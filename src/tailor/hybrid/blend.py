@@ -166,16 +166,16 @@ class BlendWeights:
         """
         if tuple(sources) == self.sources:
             return self
-        strange = [name for name in self.sources if name not in sources and self._uses(name)]
-        if strange:
+        unknown = [name for name in self.sources if name not in sources and self._uses(name)]
+        if unknown:
             raise ConfigurationError(
-                f"The blend weighs sources that this model does not have: {', '.join(strange)}. "
+                f"The blend weighs sources that this model does not have: {', '.join(unknown)}. "
                 f"It has: {', '.join(sources)}."
             )
-        places = [self.sources.index(name) if name in self.sources else -1 for name in sources]
+        positions = [self.sources.index(name) if name in self.sources else -1 for name in sources]
 
         def align(values: Floats) -> Floats:
-            return np.append(values, np.float32(0))[places].astype(np.float32)
+            return np.append(values, np.float32(0))[positions].astype(np.float32)
 
         slopes: dict[str, Any] = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
         warm = replace(self.warm, **slopes)

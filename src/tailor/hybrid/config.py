@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator
 
 from tailor.config import Count, Options, Positive, parse
+from tailor.errors import ConfigurationError
 from tailor.hybrid.sources import SOURCES, check_sources
 
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
@@ -40,7 +41,7 @@ class BoostScales(Options):
         "tail_span": "tail_boost_scale",
     }
     retired: ClassVar[dict[str, str]] = {
-        "head_share": "is gone: data_processing.head_share is the one definition of the tail.",
+        "head_share": "is gone: data_processing.head_share is the one definition of head and tail."
     }
 
     cold_boost_scale: Positive = 1.0
@@ -59,6 +60,13 @@ class Boosts(BoostScales):
     popularity_debias: Share = 0.0
     """Share of the population score that is taken off the scores of users with a history."""
 
+    renamed: ClassVar[dict[str, str]] = {
+        **BoostScales.renamed,
+        "cold_exposure": "cold_boost",
+        "tail_weight": "tail_boost",
+        "personal_weight": "popularity_debias",
+    }
+
     def off(self) -> Self:
         """Return boosts of the same scales that touch nothing."""
         return self.model_copy(update={"cold_boost": 0.0, "tail_boost": 0.0, "popularity_debias": 0.0})
@@ -67,7 +75,7 @@ class Boosts(BoostScales):
 class HybridConfig(Options):
     """The recipe of the hybrid: which sources with which options, how cold items are imputed, the operating point."""
 
-    sources: dict[str, dict[str, Any]] = Field(default_factory=all_sources)
+    sources: dict[str, dict[str, Any]] = Field(default_factory=all_sources, validate_default=True)
     """Options by source, in the order of the blend's weights; a source that is left out has no weight."""
     cold_items: ColdItemOptions = ColdItemOptions()
     boosts: Boosts = Boosts()
@@ -75,8 +83,7 @@ class HybridConfig(Options):
     @field_validator("sources")
     @classmethod
     def _sources_exist(cls, sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        check_sources(sources)
-        return sources
+        return check_sources(sources)
 
 
 class ClickOptions(Options):
@@ -144,7 +151,7 @@ class HybridOptions(Options):
         "dials": "boosts",
     }
     retired: ClassVar[dict[str, str]] = {
-        "without": "is gone: set the source to null in hybrid_cf.sources, leave the model out of hybrid_cf.baselines.",
+        "without": "is gone: set the source to null in hybrid_cf.sources, and leave it out of hybrid_cf.baselines."
     }
 
     cold_weight: Share = 0.25
@@ -179,7 +186,15 @@ class HybridOptions(Options):
         return trials
 
     def hybrid_config(self, trial: dict[str, Any]) -> HybridConfig:
-        """Join the options that are not searched with those of one trial, which win."""
+        """Join the options that are not searched with those of one trial, which win.
+
+        Options of a source that is left out are left out too.
+
+        Raises:
+            ConfigurationError: the trial names no source, or an option that the source does not have.
+        """
+        if "kernel" in trial:
+            raise ConfigurationError("hybrid_cf.trials.hybrid: 'kernel' is called 'cold_items' now.")
         sources = {name: options | trial.get(name, {}) for name, options in self.sources.items() if options is not None}
         check_sources({name: {} for name in trial if name not in (*self.sources, "cold_items")})
         cold_items = self.cold_items.model_dump() | trial.get("cold_items", {})

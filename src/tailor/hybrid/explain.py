@@ -1,5 +1,6 @@
 """Why an item is on a list: exact shares of its score, by source and, for the factors, by history item."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
-from tailor.models.base import Explains, Indices, Query, ScoresTexts
+from tailor.models.base import Explains, ImputesColdItems, Indices, Query, Rebases, ScoresTexts
 
 Floats = NDArray[np.float64]
 
@@ -64,16 +65,28 @@ def text_scores(
     scores of the landmarks.
     """
     raw = {name: model.score(query) for name, model in scorer.sources.items()}
-    weights = scorer.source_weights(query, items[None])[0]
-    cold, total = np.flatnonzero(~scorer.warm[items]), np.zeros(len(items))
-    for place, (name, model) in enumerate(scorer.sources.items()):
-        entry = SOURCES[name]
-        if not entry.text_dependent:
-            continue
-        scale = weights[:, place] / scorer.moments(raw[name])[1].item()
-        if isinstance(model, ScoresTexts):
-            total += scale * model.score_texts(query, features)[0]
-        elif len(cold):
-            landmarks = raw[entry.derived_from or name][:, scorer.imputer.landmarks]
-            total[cold] += scale[cold] * scorer.imputer.predict(features[cold], landmarks.T)[:, 0]
+    weights, total = scorer.source_weights(query, items[None])[0], np.zeros(len(items))
+    for place, name in enumerate(scorer.source_names):
+        if SOURCES[name].text_dependent:
+            scale = weights[:, place] / scorer.mean_and_deviation(raw[name])[1].item()
+            total += scale * _of_texts(scorer, query, raw, name, items, features)
     return total
+
+
+def _of_texts(
+    scorer: HybridScorer,
+    query: Query,
+    raw: Mapping[str, NDArray[np.float32]],
+    name: str,
+    items: Indices,
+    features: NDArray[np.float32],
+) -> Floats:
+    """Return what one source makes of texts (r,), before it is standardised; ``raw``: scores (1, n_items) by source."""
+    model, of_texts = scorer.sources[name], np.zeros(len(items))
+    if isinstance(model, ScoresTexts):
+        return model.score_texts(query, features)[0].astype(np.float64)
+    cold = ~scorer.warm[items]
+    if isinstance(model, (ImputesColdItems, Rebases)) and cold.any():
+        landmarks = raw[SOURCES[name].derived_from or name][:, scorer.imputer.landmarks]
+        of_texts[cold] = scorer.imputer.predict(features[cold], landmarks.T)[:, 0]
+    return of_texts

@@ -89,12 +89,11 @@ class Hybrid(Model[HybridConfig]):
         pretrained = pretrained or {}
         recipes = self.source_models()
         fitted = {
-            name: pretrained.get(name) or recipe.fit(data)
+            name: pretrained[name] if name in pretrained else recipe.fit(data)
             for name, recipe in recipes.items()
             if SOURCES[name].derived_from is None
         }
-        counts = np.where(data.warm, data.counts, 0)
-        imputer = KernelImputer.fit(self.config.cold_items, data.item_features, counts)
+        imputer = KernelImputer.fit(self.config.cold_items, data.item_features, data.counts)
         cold = np.flatnonzero(~data.warm)
         fitted = impute(fitted, imputer, cold, data.item_features[cold])
         sources = {name: fitted.get(name) or self._derived(name, recipes[name], fitted, imputer) for name in recipes}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.config import parse
 from tailor.data.interactions import empty_rows
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
@@ -107,7 +108,7 @@ class HybridScorer(FittedModel):
 
     def boosted(self, settings: dict[str, float]) -> Self:
         """See :class:`Boostable`."""
-        return self.with_boosts(self.boosts.model_copy(update=settings))
+        return self.with_boosts(parse(Boosts, self.boosts.model_dump() | settings, "boosts"))
 
     def with_click(self, click: ClickHead) -> Self:
         """Return a scorer that also has a head for click probabilities."""
@@ -119,10 +120,10 @@ class HybridScorer(FittedModel):
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
         for model in self.sources.values():
             scores = model.score(query)
-            mean, deviation = self.moments(scores)
+            mean, deviation = self.mean_and_deviation(scores)
             yield (scores - mean) / deviation
 
-    def moments(self, scores: Floats) -> tuple[Floats, Floats]:
+    def mean_and_deviation(self, scores: Floats) -> tuple[Floats, Floats]:
         """Return mean and deviation (B, 1) over a user's warm items; where these are all equal, the deviation is 1."""
         warm = scores[:, self.warm]
         deviation = warm.std(axis=1, keepdims=True)

@@ -1,5 +1,6 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from tailor.hybrid.operating_point import (
     known_users,
 )
 from tailor.hybrid.scorer import HybridScorer
+from tailor.models import legacy
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import BASELINES, build, model_class
 
@@ -55,8 +57,12 @@ def select_baselines(
         options: the option sets, the criterion.
         seed: of the models.
         tuned: by baseline the option set that a search chose; it is taken as it is.
+
+    Raises:
+        ConfigurationError: options are given for what is no baseline of this run.
     """
-    _check_trials(options)
+    check_names(options.trials, options, "hybrid_cf.trials")
+    check_names(tuned or {}, options, "tuned.baselines")
     chosen, rows = {}, []
     for name in baseline_names(options):
         tried = []
@@ -68,14 +74,27 @@ def select_baselines(
     return chosen, pd.DataFrame(rows)
 
 
-def _check_trials(options: HybridOptions) -> None:
-    for name in options.trials:
-        if name == HYBRID or name in baseline_names(options):
+def check_names(names: Iterable[str], options: HybridOptions, where: str) -> None:
+    """Refuse names that are neither a baseline of this run nor the hybrid.
+
+    Baselines that Tailor has, but that this run leaves out, are passed over: their options wait for another run.
+
+    Args:
+        names: keys of the parameter ``where``.
+        options: which baselines the run has.
+        where: for the error.
+
+    Raises:
+        ConfigurationError: names it, and what there is; a name of 0.1 with the new one.
+    """
+    known = [*baseline_names(options), HYBRID]
+    for name in names:
+        if name in known or name in BASELINES:
             continue
-        known = [*baseline_names(options), HYBRID]
+        new = legacy.BASELINES.get(name)
+        hint = f" It is called '{new}' now." if new else did_you_mean(name, known)
         raise ConfigurationError(
-            f"hybrid_cf.trials names '{name}', which is no baseline of this run.{did_you_mean(name, known)} "
-            f"Known: {', '.join(known)}."
+            f"{where} names '{name}', which is no baseline of this run.{hint} Known: {', '.join(known)}."
         )
 
 

@@ -68,12 +68,15 @@ def source(
         derived_from: the source whose fitted model it is computed from.
 
     Raises:
-        ConfigurationError: another source has that name.
+        ConfigurationError: another source has that name, or it reads nothing.
 
     Example:
         >>> @source(name="newest", reason="new", label="newest titles", reads={"popularity"})
         ... class Newest(Model[NewestConfig]): ...
     """
+
+    if not reads:
+        raise ConfigurationError(f"The source {name} reads nothing: say what its scores depend on")
 
     def register(model: ModelClass) -> ModelClass:
         known = SOURCES.get(name)
@@ -89,12 +92,13 @@ def source(
     return register
 
 
-def check_sources(sources: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse a source that does not exist, or an option that it does not have.
+def check_sources(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return sources with all their options, defaults filled in: what is saved does not hang on later defaults.
 
     Raises:
         ConfigurationError: names it, and what there is; a name of 0.1 with the new one.
     """
+    complete: dict[str, dict[str, Any]] = {}
     for name, options in sources.items():
         if name not in SOURCES:
             new = legacy.SOURCES.get(name)
@@ -103,7 +107,9 @@ def check_sources(sources: Mapping[str, Mapping[str, Any]]) -> None:
                 f"hybrid_cf.sources: no source '{name}'.{hint} Known: {', '.join(SOURCES)}. A source of your own is "
                 "known once its module is listed under 'plugins'."
             )
-        parse(SOURCES[name].model.config_class, dict(options), f"hybrid_cf.sources.{name}")
+        config = parse(SOURCES[name].model.config_class, dict(options), f"hybrid_cf.sources.{name}")
+        complete[name] = config.model_dump(mode="json")
+    return complete
 
 
 source(

@@ -107,7 +107,7 @@ class Lists:
         """Return the same lists cut off after ``k`` places."""
         return replace(self, items=self.items[:, :k], hits=self.hits[:, :k], k=k)
 
-    def only(self, members: Bools) -> Self:
+    def of_items(self, members: Bools) -> Self:
         """Return the same lists, of which only positives among ``members`` (n_items,) count."""
         return replace(self, hits=self.hits & members[self.items], positives=keep_items(self.positives, members))
 
@@ -288,8 +288,8 @@ def find_metric(name: str) -> Metric:
 
 def headlines() -> list[tuple[Metric, Headline]]:
     """Return every headline with its metric; those of test come first, then those of validation."""
-    found = [(one, headline) for one in registered_metrics() for headline in one.headlines]
-    return sorted(found, key=lambda pair: pair[1].split != c.TEST)
+    pairs = [(one, headline) for one in registered_metrics() for headline in one.headlines]
+    return sorted(pairs, key=lambda pair: pair[1].split != c.TEST)
 
 
 def compared_headlines() -> dict[str, tuple[Metric, Headline]]:

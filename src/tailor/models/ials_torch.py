@@ -58,26 +58,28 @@ def solve_rows(
     indices = torch.from_numpy(np.append(matrix.indices, 0).astype(np.int64)).to(device)
     padded = torch.vstack([other, torch.zeros(1, d, dtype=other.dtype, device=device)])
     right = torch.zeros(len(lengths), d, dtype=other.dtype, device=device) if prior is None else ridge[:, None] * prior
-    out, order, at = torch.empty_like(right), torch.argsort(lengths, stable=True), 0
+    out, order, first = torch.empty_like(right), torch.argsort(lengths, stable=True), 0
     sizes = lengths[order].cpu().numpy()
-    while at < len(order):
-        end = at + 1
-        while end < len(order) and (end + 1 - at) * (int(sizes[end]) + d) * d <= _BUDGET:
+    while first < len(order):
+        end = first + 1
+        while end < len(order) and (end + 1 - first) * (int(sizes[end]) + d) * d <= _BUDGET:
             end += 1
-        rows = order[at:end]
+        rows = order[first:end]
         slots = torch.arange(int(sizes[end - 1]), device=device)
         valid = slots < lengths[rows, None]
-        places = (start_of[rows, None] + slots).clamp(max=len(indices) - 1)
+        positions = (start_of[rows, None] + slots).clamp(max=len(indices) - 1)
         # Empty places take the row of zeros at the end.
         chosen = (
-            torch.where(valid, indices[places], len(other)) if len(indices) else torch.full_like(places, len(other))
+            torch.where(valid, indices[positions], len(other))
+            if len(indices)
+            else torch.full_like(positions, len(other))
         )
         vectors = padded[chosen]
         normal = vectors.transpose(1, 2) @ vectors + gram
         normal.diagonal(dim1=1, dim2=2).add_(ridge[rows, None])
         rhs = right[rows] + vectors.sum(dim=1)
         out[rows] = torch.cholesky_solve(rhs[..., None], torch.linalg.cholesky(normal))[..., 0]
-        at = end
+        first = end
     return out
 
 
@@ -90,23 +92,23 @@ def fit(train: sparse.csr_matrix, features: NDArray[Any] | None, options: IALSCo
         options: factors, alpha, regularization, nu, lambda_item_feature (ρ), iterations.
         seed: of the items' start.
     """
-    o, device = options, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     by_user, by_item = sparse.csr_matrix(train), sparse.csr_matrix(train.T)
     n_users, n_items = train.shape
-    start = np.random.default_rng(seed).normal(scale=1 / np.sqrt(o.factors), size=(n_items, o.factors))
+    start = np.random.default_rng(seed).normal(scale=1 / np.sqrt(options.factors), size=(n_items, options.factors))
     items = torch.from_numpy(start).to(device)
     counts = [torch.from_numpy(np.diff(m.indptr).astype(np.float64)).to(device) for m in (by_user, by_item)]
-    user_ridge = o.regularization * frequency(counts[0], n_items, o.alpha, o.nu)
-    item_ridge = o.regularization * frequency(counts[1], n_users, o.alpha, o.nu)
+    user_ridge = options.regularization * frequency(counts[0], n_items, options.alpha, options.nu)
+    item_ridge = options.regularization * frequency(counts[1], n_users, options.alpha, options.nu)
     E = None if features is None else torch.from_numpy(np.asarray(features, np.float64)).to(device)
     weights: torch.Tensor | None = None
-    users = torch.zeros(n_users, o.factors, dtype=torch.float64, device=device)
-    for _ in progress(range(o.iterations), "iALS (torch)", "sweep"):
-        users = solve_rows(by_user, items, o.alpha * items.T @ items, user_ridge)
+    users = torch.zeros(n_users, options.factors, dtype=torch.float64, device=device)
+    for _ in progress(range(options.iterations), "iALS (torch)", "sweep"):
+        users = solve_rows(by_user, items, options.alpha * items.T @ items, user_ridge)
         if E is not None:
-            weights = feature_weights(E, items, item_ridge, o.lambda_item_feature)
+            weights = feature_weights(E, items, item_ridge, options.lambda_item_feature)
         prior = None if weights is None or E is None else E @ weights
-        items = solve_rows(by_item, users, o.alpha * users.T @ users, item_ridge, prior)
+        items = solve_rows(by_item, users, options.alpha * users.T @ users, item_ridge, prior)
     return Solution(users.cpu().numpy(), items.cpu().numpy(), None if weights is None else weights.cpu().numpy())
 
 

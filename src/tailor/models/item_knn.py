@@ -61,8 +61,8 @@ class ItemKNN(Model[ItemKNNConfig]):
         """See :meth:`Model.fit`."""
         by_item = sparse.csr_matrix(data.interactions.T)
         norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).ravel()
-        kept = [self._nearest(by_item, data.interactions, norms, block) for block in blocks(data.n_items, _BLOCK)]
-        return FittedItemKNN(self, sparse.csr_matrix(sparse.vstack(kept)))
+        neighbours = [self._nearest(by_item, data.interactions, norms, block) for block in blocks(data.n_items, _BLOCK)]
+        return FittedItemKNN(self, sparse.csr_matrix(sparse.vstack(neighbours)))
 
     def _nearest(self, by_item: Csr, by_user: Csr, norms: Floats, block: slice) -> Csr:
         """Return the similarities of a block of items to their nearest neighbours (b, n_items)."""

@@ -68,12 +68,12 @@ def convert(recipes: dict[str, Any], state: State) -> tuple[dict[str, Any], Stat
         if recipe["engine"] not in MODELS:
             raise ConfigurationError(f"no model '{recipe['engine']}'. Known of 0.1: {', '.join(sorted(MODELS))}.")
         model, new_name = MODELS[recipe["engine"]], BASELINES.get(name, name)
-        own = {key.split("/", 1)[1]: value for key, value in state.items() if key.startswith(f"{name}/")}
+        saved = {key.split("/", 1)[1]: value for key, value in state.items() if key.startswith(f"{name}/")}
         config = recipe["options"]
         if model == "hybrid":
-            config, own = _hybrid_config(config), _hybrid_state(own)
+            config, saved = _hybrid_config(config), _hybrid_state(saved)
         converted[new_name] = {"model": model, "config": config, "seed": recipe["seed"]}
-        arrays |= {f"{new_name}/{key}": value for key, value in own.items()}
+        arrays |= {f"{new_name}/{key}": value for key, value in saved.items()}
     return converted, arrays
 
 
@@ -94,27 +94,27 @@ def _hybrid_config(options: dict[str, Any]) -> dict[str, Any]:
     return {"sources": sources, "cold_items": options["kernel"], "boosts": boosts}
 
 
-def _hybrid_state(own: State) -> State:
-    if len(own["gate/base"]) != len(SOURCES):
-        raise ConfigurationError(f"it weighs {len(own['gate/base'])} sources, 0.1 had {len(SOURCES)}")
+def _hybrid_state(saved: State) -> State:
+    if len(saved["gate/base"]) != len(SOURCES):
+        raise ConfigurationError(f"it weighs {len(saved['gate/base'])} sources, 0.1 had {len(SOURCES)}")
     state: State = {
-        "warm": own["warm"],
-        "tail": own["tail"],
-        "popularity": own["popularity"],
-        "popularity_of_none": np.array([_popularity_of_none(own["popular/counts"], own["warm"])]),
-        "mean_activity": own["activity"],
-        "cold_items/landmarks": own["kernel/landmarks"],
-        "sources/text_factors/vectors": own["kernel/text_factors"],
-        **_blend_state(own),
+        "warm": saved["warm"],
+        "tail": saved["tail"],
+        "popularity": saved["popularity"],
+        "popularity_of_none": np.array([_popularity_of_none(saved["popular/counts"], saved["warm"])]),
+        "mean_activity": saved["activity"],
+        "cold_items/landmarks": saved["kernel/landmarks"],
+        "sources/text_factors/vectors": saved["kernel/text_factors"],
+        **_blend_state(saved),
     }
     for old, new in SOURCES.items():
-        for key, value in own.items():
+        for key, value in saved.items():
             if key.startswith(f"{old}/"):
                 state[f"sources/{new}/{key.split('/', 1)[1]}"] = value
     for row, new in enumerate(SOURCES.values()):
-        state[f"mean_scores/{new}"] = own["common"][row]
-    if "click/theta" in own:
-        state["click/theta"] = own["click/theta"]
+        state[f"mean_scores/{new}"] = saved["common"][row]
+    if "click/theta" in saved:
+        state["click/theta"] = saved["click/theta"]
     return state
 
 
@@ -123,19 +123,19 @@ def _popularity_of_none(counts: NDArray[Any], warm: NDArray[Any]) -> float:
     return float(-logs.mean() / (logs.std() or 1.0))
 
 
-def _blend_state(own: State) -> State:
+def _blend_state(saved: State) -> State:
     """Name the weights of each source, which 0.1 told apart by their place alone."""
-    bias, centre, scale, shift = own["gate/scalars"]
+    bias, centre, scale, shift = saved["gate/scalars"]
     state: State = {
         "blend/bias": np.array(bias),
         "blend/activity_centre": np.array(centre),
         "blend/activity_scale": np.array(scale),
         "blend/cold_shift": np.array(shift),
-        **{f"blend/{name}": own[f"gate/{name}"] for name in ("user_map", "item_map", "out")},
-        "blend/few_shot_lengths": own["gate/newcomer_lengths"],
+        **{f"blend/{name}": saved[f"gate/{name}"] for name in ("user_map", "item_map", "out")},
+        "blend/few_shot_lengths": saved["gate/newcomer_lengths"],
     }
     for row, source in enumerate(SOURCES.values()):
         for name in ("base", "by_popularity", "by_activity", "cold"):
-            state[f"blend/{name}/{source}"] = np.array(own[f"gate/{name}"][row])
-        state[f"blend/few_shot/{source}"] = np.array(own["gate/newcomer"][:, row])
+            state[f"blend/{name}/{source}"] = np.array(saved[f"gate/{name}"][row])
+        state[f"blend/few_shot/{source}"] = np.array(saved["gate/newcomer"][:, row])
     return state

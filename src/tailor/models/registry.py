@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError, did_you_mean
+from tailor.models import legacy
 
 if TYPE_CHECKING:
     from tailor.models.base import Model
@@ -59,8 +60,10 @@ def model_class(name: str) -> "type[Model[Any]]":
     """
     _import_built_in()
     if name not in _MODELS:
+        new = legacy.BASELINES.get(name)
+        hint = f" It is called '{new}' now." if new else did_you_mean(name, _MODELS)
         raise ConfigurationError(
-            f"No model '{name}'.{did_you_mean(name, _MODELS)} Known: {', '.join(sorted(_MODELS))}. A model of your own "
+            f"No model '{name}'.{hint} Known: {', '.join(sorted(_MODELS))}. A model of your own "
             "is known once its module is listed under 'plugins'."
         )
     return _MODELS[name]

@@ -137,19 +137,19 @@ class SLIT(Model[SLITConfig]):
             )
         weights = np.zeros((0, 0), np.float32)
         if data.order is not None and data.order.nnz:
-            past, following = self._transitions(data.order)
-            inverse = inverse_spd(plus_diagonal(past, np.full(n, config.regularization)))
-            weights = (inverse @ following).astype(np.float32)
+            before, after = self._transitions(data.order)
+            inverse = inverse_spd(plus_diagonal(before, np.full(n, config.regularization)))
+            weights = (inverse @ after).astype(np.float32)
         return FittedSLIT(self, weights, np.zeros((len(weights), 0), np.float32), n)
 
     def _transitions(self, order: Csr) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
         n = order.shape[1]
-        past, following = np.zeros((n, n)), np.zeros((n, n))
+        before, after = np.zeros((n, n)), np.zeros((n, n))
         for S, T in self._steps(order):
-            past += (S.T @ S).toarray()
-            following += (S.T @ T).toarray()
-        return past, following
+            before += (S.T @ S).toarray()
+            after += (S.T @ T).toarray()
+        return before, after
 
     def _steps(self, order: Csr) -> Iterator[tuple[Csr, Csr]]:
         """Yield rows of S and T (b, n_items), a block of steps at a time."""

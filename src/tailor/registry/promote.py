@@ -165,7 +165,13 @@ def _evidence(
     of_run = (recommendations[c.MODEL] == registered["model"]) & (recommendations[c.SPLIT] == c.TEST)
     lists = pd.concat([recommendations[of_run].assign(**{c.MODEL: CHALLENGER}), theirs], ignore_index=True)
     values = measure.headline_values(
-        lists, protocol, rows.positives, rows.users, measure.popularity_metadata(rows.items), k, only=("mixed", "tail")
+        lists,
+        protocol,
+        rows.positives,
+        rows.users,
+        measure.popularity_metadata(rows.items),
+        k,
+        names=("mixed", "tail"),
     )
     mixed, tail = (paired_bootstrap(values[h][CHALLENGER], values[h][CHAMPION], seed=seed) for h in ("mixed", "tail"))
     top = lists[(lists[c.CANDIDATES] == c.MIXED) & (lists[c.RANK] <= k)]

@@ -74,7 +74,7 @@ class Reranker(ABC):
         Places that are empty or taken may hold anything: they are left out. A non-finite gain leaves a place out too.
         """
 
-    def update(self, places: NDArray[np.int64], step: int) -> None:  # noqa: B027  (optional)
+    def update(self, positions: NDArray[np.int64], step: int) -> None:  # noqa: B027  (optional)
         """Note the place of the pool that each user has taken (B,), as choice number ``step``, from 0.
 
         Users whose pool is used up are given place 0; nothing they gain is used any more.
@@ -188,10 +188,10 @@ def rerank(
         items, filled = np.maximum(pool[block], 0), pool[block] >= 0
         scaled = relevance(scores[block])
         parts.append(choose(made(Pool(items, filled, scaled, history[block], metadata, options.strength, k))))
-    places = np.concatenate(parts) if parts else np.zeros((0, k), np.int64)
-    chosen = np.take_along_axis(pool, np.maximum(places, 0), axis=1)
-    values = np.take_along_axis(scores, np.maximum(places, 0), axis=1)
-    return np.where(places >= 0, chosen, -1), np.where(places >= 0, values, np.float32(-np.inf))
+    positions = np.concatenate(parts) if parts else np.zeros((0, k), np.int64)
+    chosen = np.take_along_axis(pool, np.maximum(positions, 0), axis=1)
+    values = np.take_along_axis(scores, np.maximum(positions, 0), axis=1)
+    return np.where(positions >= 0, chosen, -1), np.where(positions >= 0, values, np.float32(-np.inf))
 
 
 def choose(method: Reranker) -> Lists:
@@ -200,11 +200,11 @@ def choose(method: Reranker) -> Lists:
     free, taken = pool.filled.copy(), np.full((len(rows), pool.k), -1, np.int64)
     for step in range(pool.k):
         gain = np.where(free, method.gain(step), -np.inf)
-        places = gain.argmax(axis=1)
-        left = np.isfinite(gain[rows, places])
-        taken[left, step] = places[left]
-        free[rows[left], places[left]] = False
-        method.update(places, step)
+        positions = gain.argmax(axis=1)
+        left = np.isfinite(gain[rows, positions])
+        taken[left, step] = positions[left]
+        free[rows[left], positions[left]] = False
+        method.update(positions, step)
     return taken
 
 

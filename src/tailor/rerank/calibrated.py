@@ -34,9 +34,9 @@ class Calibrated(Reranker):
             divergence = np.asarray(np.where(p > 0, p * np.log(p / q), 0.0).sum(axis=2))
         return (1 - self.pool.strength) * self.pool.relevance - self.pool.strength * divergence
 
-    def update(self, places: NDArray[np.int64], step: int) -> None:  # noqa: ARG002
+    def update(self, positions: NDArray[np.int64], step: int) -> None:  # noqa: ARG002
         """Count the categories of what was taken."""
-        self.listed += self.member[self.rows, places]
+        self.listed += self.member[self.rows, positions]
 
 
 def members(categories: sparse.csr_matrix, items: NDArray[np.int64]) -> Floats:

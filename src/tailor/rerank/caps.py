@@ -23,6 +23,6 @@ class Caps(Reranker):
         full = (self.member * (self.listed >= self.cap)[:, None]).any(axis=2)
         return self.pool.relevance - 2.0 * full
 
-    def update(self, places: NDArray[np.int64], step: int) -> None:  # noqa: ARG002
+    def update(self, positions: NDArray[np.int64], step: int) -> None:  # noqa: ARG002
         """Count the categories of what was taken."""
-        self.listed += self.member[self.rows, places]
+        self.listed += self.member[self.rows, positions]

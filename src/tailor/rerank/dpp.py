@@ -28,11 +28,11 @@ class DPP(Reranker):
         volume = np.log(np.maximum(self.unexplained, _SMALL))
         return (1 - self.pool.strength) * self.pool.relevance + self.pool.strength * volume
 
-    def update(self, places: NDArray[np.int64], step: int) -> None:
+    def update(self, positions: NDArray[np.int64], step: int) -> None:
         """Add the taken item's row to the factor."""
         rows_so_far = self.cholesky[:, :step]
-        explained = np.einsum("bsp,bs->bp", rows_so_far, rows_so_far[self.rows, :, places])
-        scale = np.sqrt(np.maximum(self.unexplained[self.rows, places], _SMALL))[:, None]
-        row = (cosine_with(self.vectors, places, self.rows) - explained) / scale
+        explained = np.einsum("bsp,bs->bp", rows_so_far, rows_so_far[self.rows, :, positions])
+        scale = np.sqrt(np.maximum(self.unexplained[self.rows, positions], _SMALL))[:, None]
+        row = (cosine_with(self.vectors, positions, self.rows) - explained) / scale
         self.cholesky[:, step] = row
         self.unexplained = self.unexplained - row**2

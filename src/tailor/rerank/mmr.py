@@ -19,12 +19,12 @@ class MMR(Reranker):
         """Return relevance less similarity (B, P)."""
         return (1 - self.pool.strength) * self.pool.relevance - self.pool.strength * self.closest
 
-    def update(self, places: NDArray[np.int64], step: int) -> None:
+    def update(self, positions: NDArray[np.int64], step: int) -> None:
         """Compare the pool with the item that was taken."""
-        cosine = cosine_with(self.vectors, places, self.rows)
+        cosine = cosine_with(self.vectors, positions, self.rows)
         self.closest = cosine if step == 0 else np.maximum(self.closest, cosine)
 
 
-def cosine_with(vectors: NDArray[np.float32], places: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
+def cosine_with(vectors: NDArray[np.float32], positions: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
     """Return cosines of every place's vector (B, P, m) with that of one place per user (B,): (B, P)."""
-    return np.asarray((vectors @ vectors[rows, places][..., None])[..., 0], dtype=np.float64)
+    return np.asarray((vectors @ vectors[rows, positions][..., None])[..., 0], dtype=np.float64)

@@ -81,8 +81,8 @@ def join_histories(
     lists = [request.history for request in requests]
     known = _known_order(histories, users)
     latest = np.zeros(len(users)) if known is None or not known.nnz else known.max(axis=1).toarray().ravel()
-    places = [start + 1 + np.arange(len(row)) for start, row in zip(latest, lists, strict=True)]
-    given, n_unknown = rows_of_ids(lists, ids, places)
+    positions = [start + 1 + np.arange(len(row)) for start, row in zip(latest, lists, strict=True)]
+    given, n_unknown = rows_of_ids(lists, ids, positions)
     order = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
     confidence = _confidence(order, requests, settings, ids)
     query = Query.of(order, order, confidence, profile, context, users)
@@ -104,9 +104,9 @@ def _confidence(order: Csr, requests: Sequence[Request], settings: Settings, ids
     """Return how sure each cell is: what requests say, 1 for the rest; None where no request says anything."""
     if settings.half_life is None and not any(request.weights for request in requests):
         return None
-    said, _ = rows_of_ids([request.history for request in requests], ids, [_weights(r, settings) for r in requests])
-    rest = sparse.csr_matrix(binary(order) - binary(said))
-    return sparse.csr_matrix(rest + said, dtype=np.float32)
+    weighted, _ = rows_of_ids([request.history for request in requests], ids, [_weights(r, settings) for r in requests])
+    rest = sparse.csr_matrix(binary(order) - binary(weighted))
+    return sparse.csr_matrix(rest + weighted, dtype=np.float32)
 
 
 def _weights(request: Request, settings: Settings) -> Sequence[float]:

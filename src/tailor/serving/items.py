@@ -129,15 +129,15 @@ class ItemStore:
             BadInputError: see :func:`read_items`, or there are too many in all.
         """
         metadata = read_items(model, rows)
-        extended = put(model, metadata)
+        changed = put(model, metadata)
         ids = metadata.table[c.ITEM].tolist()
         stored = self.rows | {name: {**row, c.ITEM: name} for name, row in zip(ids, rows, strict=True)}
         if len(stored) > MAX_ADDED:
             raise BadInputError(f"{len(stored)} items added in all; at most {MAX_ADDED}: fit a model that knows them")
         self._write(stored, self.removed - set(ids))
-        if extended.removed is not None:
-            extended.removed[extended.item_indices(ids)] = False
-        return extended
+        if changed.removed is not None:
+            changed.removed[changed.item_indices(ids)] = False
+        return changed
 
     def remove(self, model: Recommender, item_ids: Sequence[str]) -> Recommender:
         """List items no more.

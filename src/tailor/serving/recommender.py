@@ -197,10 +197,10 @@ class Recommender:
         """Look up users, and encode what requests say of user and moment."""
         users = np.array([-1 if r.user_id is None else self.users.index(r.user_id) for r in requests], dtype=np.int64)
         profile = np.where((users >= 0)[:, None], self.histories.profile[np.maximum(users, 0)], np.float32(0))
-        said = np.flatnonzero([bool(request.profile) for request in requests])
-        if len(said):
+        with_profile = np.flatnonzero([bool(request.profile) for request in requests])
+        if len(with_profile):
             encoder = self._feature_encoders["profile"]
-            profile[said] = encoder.transform_requests(
+            profile[with_profile] = encoder.transform_requests(
                 [request.profile for request in requests if request.profile], "profile"
             )
         context = np.zeros((len(requests), self._feature_encoders["context"].width), np.float32)

@@ -60,14 +60,14 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         "items touched": int(touched.sum()),
         _WARMED: int((touched & ~model.warm).sum()),
     }
-    updated = replace(
+    model_now = replace(
         recommender,
         model=model.partial_fit(data, sweeps),
         users=users,
         histories=histories,
         about=recommender.about | {"fit_on": "update"},
     )
-    return Update(recommender.keeping_the_encoder(updated), counts)
+    return Update(recommender.keeping_the_encoder(model_now), counts)
 
 
 def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) -> TrainSet:

@@ -312,8 +312,8 @@ class ModelTests:
         plain, before = fitted.score(query), snapshot(fitted.state())
         imputed = fitted.impute_cold_items(cold, data.item_features[cold], imputer).score(replace(query, memo={}))
         np.testing.assert_array_equal(imputed[:, data.warm], plain[:, data.warm])
-        mixture = imputer.predict(data.item_features[cold], plain[:, imputer.landmarks].T).T
-        np.testing.assert_allclose(imputed[:, cold], mixture, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
+        expected = imputer.predict(data.item_features[cold], plain[:, imputer.landmarks].T).T
+        np.testing.assert_allclose(imputed[:, cold], expected, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
         assert snapshot(fitted.state()) == before
 
     def test_items_that_joined_are_imputed_like_those_of_the_fit(
@@ -401,10 +401,10 @@ def _half(data: TrainSet) -> TrainSet:
     stays = sparse.diags((np.arange(data.interactions.shape[0]) % 4 < 2).astype(np.float32))
 
     def keep(matrix: Csr) -> Csr:
-        kept = sparse.csr_matrix(stays @ matrix)
-        kept.eliminate_zeros()
-        kept.sort_indices()
-        return kept
+        remaining = sparse.csr_matrix(stays @ matrix)
+        remaining.eliminate_zeros()
+        remaining.sort_indices()
+        return remaining
 
     order = None if data.order is None else keep(data.order)
     return replace(data, interactions=keep(data.interactions), order=order).without_features()

@@ -56,8 +56,8 @@ class PlantedBlocks:
         shares = []
         for row, user in zip(scores, users, strict=True):
             unseen = items & ~np.isin(np.arange(len(row)), self.data.interactions[[user]].indices)
-            own = self.item_block == self.user_block[user]
-            gaps = row[unseen & own][:, None] - row[unseen & ~own]
+            in_block = self.item_block == self.user_block[user]
+            gaps = row[unseen & in_block][:, None] - row[unseen & ~in_block]
             shares.append(np.mean((gaps > 0) + 0.5 * (gaps == 0)))
         return float(np.mean(shares))
 
@@ -112,14 +112,14 @@ def _histories(rng: np.random.Generator, item_block: Indices, user_block: Indice
     """Return the places (U, n_items) of what users have taken, from 1: half to four fifths of the own block."""
     rows: list[int] = []
     columns: list[int] = []
-    places: list[int] = []
+    positions: list[int] = []
     for user, block in enumerate(user_block):
         candidates = np.flatnonzero(warm & (item_block == block))
         n_taken = 0 if user % _EMPTY_EVERY == _EMPTY_EVERY - 1 else _draw(rng, len(candidates))
         rows += [user] * n_taken
         columns += rng.permutation(candidates)[:n_taken].tolist()
-        places += range(1, n_taken + 1)
-    values = np.array(places, np.float32)
+        positions += range(1, n_taken + 1)
+    values = np.array(positions, np.float32)
     order = sparse.csr_matrix((values, (rows, columns)), shape=(len(user_block), len(item_block)))
     order.sort_indices()
     return order

@@ -37,10 +37,10 @@ def recommend_by_variants(
     **known: Any,
 ) -> pd.DataFrame:
     """List for every known user with every variant; ``known`` is what ``test_protocol`` takes."""
-    o = parse(EvaluationOptions, params, "evaluation")
+    options = parse(EvaluationOptions, params, "evaluation")
     variants = {"frozen": frozen, "lora": lora}
     models = {f"{name} | {encoder}": model for encoder, by_name in variants.items() for name, model in by_name.items()}
-    return measure.list_known_users(models, test_protocol(items, **known), c.TEST, users, items, o, seed)
+    return measure.list_known_users(models, test_protocol(items, **known), c.TEST, users, items, options, seed)
 
 
 def measure_variants(
@@ -52,7 +52,7 @@ def measure_variants(
     **known: Any,
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
-    o = parse(EvaluationOptions, params, "evaluation")
+    options = parse(EvaluationOptions, params, "evaluation")
     protocols = {c.TEST: (test_protocol(items, **known), positives)}
-    metrics = measure.measure_known_users(lists, protocols, users, measure.popularity_metadata(items), o)
-    return plots.summary_table(metrics, max(o.k)).dropna(axis=1, how="all")
+    metrics = measure.measure_known_users(lists, protocols, users, measure.popularity_metadata(items), options)
+    return plots.summary_table(metrics, max(options.k)).dropna(axis=1, how="all")

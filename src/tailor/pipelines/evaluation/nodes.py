@@ -158,8 +158,8 @@ def measure_clicks(
     **known: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
-    o, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
-    horizon, block = (1 - o.train - o.validation) / o.validation, _options(params).block_users
+    shares, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
+    horizon, block = (1 - shares.train - shares.validation) / shares.validation, _options(params).block_users
     models: dict[str, Any] = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     table, curve = measure.measure_clicks(models, protocol, positives, users, horizon, block)
     return table, curve, plots.calibration_plot(curve)

@@ -30,11 +30,11 @@ def write_item_texts(
     items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the text of every item, with what users wrote on train rows, and list the categories of every item."""
-    o = _options(params).text
-    pieces = write_pieces(items, o.item_template, o.missing, "feature_engineering.text.item_template")
-    pieces = add_reviews(pieces, items, interactions, o)
+    options = _options(params).text
+    pieces = write_pieces(items, options.item_template, options.missing, "feature_engineering.text.item_template")
+    pieces = add_reviews(pieces, items, interactions, options)
     texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pack_pieces(pieces)})
-    return texts, item_categories(items, o.categories, o.missing)
+    return texts, item_categories(items, options.categories, options.missing)
 
 
 def encode_side_features(

@@ -19,19 +19,21 @@ def recommend_to_all_users(
     champion: PyFuncModel, users: pd.DataFrame, promotion: dict[str, Any], params: dict[str, Any]
 ) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
-    o = parse(InferenceOptions, params, "inference")
+    options = parse(InferenceOptions, params, "inference")
     log.info("The champion of '%s' answers for %d users", promotion["name"], len(users))
     key = {
         "model": str(champion.metadata.model_uuid),
         "users": int(pd.util.hash_pandas_object(users[c.USER], index=False).sum()),
-        "options": o.model_dump(mode="json"),
+        "options": options.model_dump(mode="json"),
     }
 
     def block(index: int) -> pd.DataFrame:
-        asked = users[[c.USER]].iloc[index * o.block_users : (index + 1) * o.block_users].reset_index(drop=True)
-        return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": o.k}))))
+        asked = (
+            users[[c.USER]].iloc[index * options.block_users : (index + 1) * options.block_users].reset_index(drop=True)
+        )
+        return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": options.k}))))
 
-    return Parts(key, -(-len(users) // o.block_users), block)
+    return Parts(key, -(-len(users) // options.block_users), block)
 
 
 def _long(answers: pd.DataFrame) -> pd.DataFrame:

@@ -54,10 +54,12 @@ def package_encoders(
     seed: int,
 ) -> Encoders:
     """Merge the adapter of the registered model's encoder, and distil its token table."""
-    o, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
-    tuned = o.registered == "hybrid_lora"
+    options, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
+    tuned = options.registered == "hybrid_lora"
     whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
-    return encoders.package_encoders(metadata, adapter if tuned else None, whitening, encoder, o.student_tokens, seed)
+    return encoders.package_encoders(
+        metadata, adapter if tuned else None, whitening, encoder, options.student_tokens, seed
+    )
 
 
 def build_recommender(
@@ -74,14 +76,14 @@ def build_recommender(
     **known: Any,
 ) -> Recommender:
     """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
-    o, seed = parse(EvaluationOptions, params, "evaluation"), project["seed"]
+    options, seed = parse(EvaluationOptions, params, "evaluation"), project["seed"]
     return Recommender(
-        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]),
+        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]),
         users=IdMap(users[c.USER]),
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,
         tie_rank=tie_ranks(seed, items[c.ITEM]),
-        about=publish.about(o, project, metadata.text, feature_encoders, balance),
+        about=publish.about(options, project, metadata.text, feature_encoders, balance),
         metadata=metadata,
         encoder_of=packaged.encoder_of,
         student=packaged.student,

@@ -54,11 +54,11 @@ def trace_on_validation(
     **known: Any,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Re-rank validation lists; choose the balance preset."""
-    o, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, **known)
-    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    pool = candidates(models, rules, validation, users, items, o, seed)
-    table = trace(pool, metadata, o.frontier, max(o.k))
-    return table, select_balance(table, o.frontier.max_accuracy_loss, o.frontier.pool).model_dump()
+    options, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, **known)
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]
+    pool = candidates(models, rules, validation, users, items, options, seed)
+    table = trace(pool, metadata, options.frontier, max(options.k))
+    return table, select_balance(table, options.frontier.max_accuracy_loss, options.frontier.pool).model_dump()
 
 
 def trace_on_test(
@@ -73,9 +73,11 @@ def trace_on_test(
     **known: Any,
 ) -> pd.DataFrame:
     """Re-rank test lists; ``known`` is what ``test_protocol`` takes."""
-    o, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **known)
-    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[o.registered]
-    return trace(candidates(models, rules, positives, users, items, o, seed), metadata, o.frontier, max(o.k))
+    options, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **known)
+    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]
+    return trace(
+        candidates(models, rules, positives, users, items, options, seed), metadata, options.frontier, max(options.k)
+    )
 
 
 def join_frontiers(

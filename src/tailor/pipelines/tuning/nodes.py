@@ -40,20 +40,22 @@ def tune_baselines(
     holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
-    o, h = _options(params, hybrid)
+    options, hybrid_options = _options(params, hybrid)
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:
         def fit(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
-            return selection.measure(holdout, build(name, settings, seed).fit(data), h)
+            return selection.measure(holdout, build(name, settings, seed).fit(data), hybrid_options)
 
         return fit
 
     outcomes = []
-    for name in selection.baseline_names(h):
-        if name in o.space:
-            known = _known_sets(o.space[name], h.trials.get(name, []))
-            outcomes.append(search(name, o.space[name], evaluate(name), o, seed, _identity(data, holdout), known))
+    for name in selection.baseline_names(hybrid_options):
+        if name in options.space:
+            known = _known_sets(options.space[name], hybrid_options.trials.get(name, []))
+            outcomes.append(
+                search(name, options.space[name], evaluate(name), options, seed, _identity(data, holdout), known)
+            )
     return outcomes
 
 
@@ -61,19 +63,20 @@ def tune_hybrid(
     model: str, holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
 ) -> Outcome:
     """Search the hybrid's sources; a trial may be given up after its factorization."""
-    o, h = _options(params, hybrid)
+    options, hybrid_options = _options(params, hybrid)
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:
-        if h.sources.get("ials") is None:
-            return selection.measure(holdout, selection.fit_scorer(holdout, data, settings, h, seed), h)
-        factors = selection.fit_factors(data, settings, h, seed)
-        report(selection.measure(holdout, factors, h)["criterion"])
-        return selection.measure(holdout, selection.fit_scorer(holdout, data, settings, h, seed, factors), h)
+        factors = None
+        if hybrid_options.sources.get("ials") is not None:
+            factors = selection.fit_factors(data, settings, hybrid_options, seed)
+            report(selection.measure(holdout, factors, hybrid_options)["criterion"])
+        scorer = selection.fit_scorer(holdout, data, settings, hybrid_options, seed, factors)
+        return selection.measure(holdout, scorer, hybrid_options)
 
-    space = o.space.get("hybrid", {})
-    known = _known_sets(space, h.trials.get("hybrid", []))
-    return search(model, space, evaluate, o, seed, _identity(data, holdout), known)
+    space = options.space.get("hybrid", {})
+    known = _known_sets(space, hybrid_options.trials.get("hybrid", []))
+    return search(model, space, evaluate, options, seed, _identity(data, holdout), known)
 
 
 def tune_frozen(holdout: Holdout, embeddings: Embeddings, params: Any, hybrid: Any, seed: int) -> Outcome:
@@ -92,17 +95,17 @@ def choose(
     """Write the chosen options as parameters, the table of all trials, and the importances."""
     outcomes = [*baselines, frozen, lora]
     tuned = {
-        "baselines": {o.model: o.chosen for o in baselines if o.chosen},
+        "baselines": {outcome.model: outcome.chosen for outcome in baselines if outcome.chosen},
         "hybrid_frozen": frozen.chosen,
         "hybrid_lora": lora.chosen,
     }
     rows = [
-        {"model": o.model, "option": option, "importance": value}
-        for o in outcomes
-        for option, value in o.importances.items()
+        {"model": outcome.model, "option": option, "importance": value}
+        for outcome in outcomes
+        for option, value in outcome.importances.items()
     ]
     weights = pd.DataFrame(rows, columns=["model", "option", "importance"])
-    tried = [o.trials for o in outcomes if len(o.trials)]
+    tried = [outcome.trials for outcome in outcomes if len(outcome.trials)]
     columns = ["model", "number", "state", "options", "on_front", "chosen"]
     trials = pd.concat(tried, ignore_index=True) if tried else pd.DataFrame(columns=columns)
     return {"tuned": tuned}, trials, weights

@@ -39,10 +39,10 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in flat.items():
         *parents, last = key.split(".")
-        at = out
+        inner = out
         for parent in parents:
-            at = at.setdefault(parent, {})
-        at[last] = value
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
     return out
 
 
@@ -104,8 +104,8 @@ def _study(
 ) -> optuna.Study:
     """Open the study of one model: other data, another sampler or another space of its own make it another one."""
     how = options.model_dump_json(exclude={"n_trials", "storage", "min_warm", "space"})
-    told = f"{identity}|{how}|{TypeAdapter(Space).dump_json(space).decode()}"
-    name = f"{model}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    description = f"{identity}|{how}|{TypeAdapter(Space).dump_json(space).decode()}"
+    name = f"{model}-{hashlib.sha256(description.encode()).hexdigest()[:12]}"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if options.storage.startswith("sqlite:///"):
@@ -173,10 +173,10 @@ def choose(study: optuna.Study, options: TuningOptions) -> FrozenTrial:
     front = study.best_trials
     if "warm" not in options.objectives:
         return max(front, key=lambda t: sum(_values(t)))
-    at = options.objectives.index("warm")
-    limit = options.min_warm * max(_values(t)[at] for t in front)
-    affordable = [t for t in front if _values(t)[at] >= limit]
-    return max(affordable, key=lambda t: (sum(_values(t)) - _values(t)[at], _values(t)[at]))
+    inner = options.objectives.index("warm")
+    limit = options.min_warm * max(_values(t)[inner] for t in front)
+    affordable = [t for t in front if _values(t)[inner] >= limit]
+    return max(affordable, key=lambda t: (sum(_values(t)) - _values(t)[inner], _values(t)[inner]))
 
 
 def _table(model: str, study: optuna.Study, options: TuningOptions, chosen: int) -> pd.DataFrame:

@@ -34,9 +34,9 @@ def fold_in(
     champion: PyFuncModel, interactions: pd.DataFrame, params: dict[str, Any], seed: int
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
     """Take the rows in; tell how far distributions have moved."""
-    o, model = parse(UpdateOptions, params, "update"), _recommender(champion)
-    update = with_interactions(model, interactions, o.sweeps)
-    table = drift(model, update, interactions, o.sample_users, o.k, seed)
+    options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
+    update = with_interactions(model, interactions, options.sweeps)
+    table = drift(model, update, interactions, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")
     for line in (STABLE, SHIFTED):
         figure.add_hline(y=line, line_dash="dot")
