@@ -68,16 +68,11 @@ class Query:
         """
         n_users = history.shape[0]
         history = binary(sparse.csr_matrix(history, dtype=np.float32))
-        for name, matrix in (("order", order), ("confidence", confidence)):
-            if matrix is not None and (matrix.shape != history.shape or matrix.nnz != history.nnz):
-                raise BadInputError(
-                    f"{name} has shape {matrix.shape} and {matrix.nnz} cells, "
-                    f"the history {history.shape} and {history.nnz}"
-                )
+        _check_cells("history", history, order, confidence)
         return cls(
             history,
             order,
-            confidence,
+            None if confidence is None else sparse.csr_matrix(confidence, dtype=np.float32),
             np.zeros((n_users, 0), np.float32) if profile is None else profile,
             np.zeros((n_users, 0), np.float32) if context is None else context,
             np.full(n_users, -1, dtype=np.int64) if user_index is None else user_index,
@@ -120,6 +115,16 @@ class Query:
             yield rows, self.take(rows)
 
 
+def _check_cells(name: str, matrix: Csr, order: Csr | None, confidence: Csr | None) -> None:
+    """Refuse an order or confidences that are not of the cells of ``matrix``."""
+    for what, other in (("order", order), ("confidence", confidence)):
+        if other is not None and (other.shape != matrix.shape or other.nnz != matrix.nnz):
+            raise BadInputError(
+                f"{what} has shape {other.shape} and {other.nnz} cells, the {name} {matrix.shape} and {matrix.nnz}: "
+                "they must have the same cells"
+            )
+
+
 def _rows(matrix: Csr, rows: Indices | slice) -> Csr:
     return matrix[rows]
 
@@ -158,7 +163,7 @@ class TrainSet:
     item_features: Floats
     """Text embeddings, L2-normalised rows (n_items, m); m is 0 where there are none."""
     profiles: Floats
-    """What is known of the users (U, q)."""
+    """What is known of the users (U, q); of the last ones nothing where there are fewer rows than users."""
     contexts: Contexts
 
     @classmethod
@@ -177,7 +182,8 @@ class TrainSet:
         """Build a train set; what is left out is unknown.
 
         Raises:
-            BadInputError: shapes differ, or interactions belong to items that are not warm.
+            BadInputError: shapes differ, there are more profiles than users, order or confidence do not have the cells
+                of the interactions, or interactions belong to items that are not warm.
         """
         n_users, n_items = interactions.shape
         features = np.zeros((n_items, 0), np.float32) if item_features is None else item_features
@@ -188,6 +194,9 @@ class TrainSet:
         of_cold_items = int(np.diff(sparse.csc_matrix(interactions).indptr)[~warm].sum())
         if of_cold_items:
             raise BadInputError(f"{of_cold_items} train interactions belong to items that must be treated as cold")
+        if profiles is not None and len(profiles) > n_users:
+            raise BadInputError(f"There are {len(profiles)} profiles of {n_users} users")
+        _check_cells("interactions", interactions, order, confidence)
         return cls(
             binary(sparse.csr_matrix(interactions, dtype=np.float32)),
             order,
@@ -212,7 +221,8 @@ class TrainSet:
     def queries(self) -> Query:
         """Return the users of this train set as one query: their histories, order and profiles, in no context."""
         n_users = self.interactions.shape[0]
-        profile = self.profiles if len(self.profiles) == n_users else np.zeros((n_users, 0), np.float32)
+        profile = np.zeros((n_users, self.profiles.shape[1]), np.float32)
+        profile[: len(self.profiles)] = self.profiles
         none = np.zeros((n_users, self.contexts.values.shape[1]), np.float32)
         return Query.of(self.interactions, self.order, self.confidence, profile, none, np.arange(n_users))
 

@@ -15,7 +15,6 @@ import numpy as np
 from scipy import sparse
 
 from tailor.config import Options, Positive
-from tailor.errors import BadInputError
 from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
@@ -63,16 +62,10 @@ class Demographic(Model[DemographicConfig]):
     config_class = DemographicConfig
 
     def fit(self, data: TrainSet) -> FittedDemographic:
-        """See :meth:`Model.fit`.
-
-        Raises:
-            BadInputError: there are more profiles than users.
-        """
+        """See :meth:`Model.fit`."""
         profiles, width = data.profiles, data.profiles.shape[1]
         if not width:
             return FittedDemographic(self, np.zeros((0, data.n_items), np.float32))
-        if len(profiles) > data.interactions.shape[0]:
-            raise BadInputError(f"There are {len(profiles)} profiles of {data.interactions.shape[0]} users")
         users = np.flatnonzero(np.diff(data.interactions.indptr)[: len(profiles)] > 0)
         X, R = profiles[users].astype(np.float64), sparse.csr_matrix(data.interactions[users])
         mean = np.asarray(R.mean(axis=0), dtype=np.float64).ravel()

@@ -52,21 +52,24 @@ def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
         BadInputError: the file was not written by :func:`save_models`, or names what this version does not know.
     """
     metadata = _metadata(path)
-    state = map_arrays(path) if mapped else _arrays(path)
-    if legacy.META in metadata:
-        recipes, state = legacy.convert(json.loads(metadata[legacy.META]), state)
-        version = legacy.VERSION
-    elif _META in metadata:
-        recipes, version = json.loads(metadata[_META]), metadata.get(_VERSION, "unknown")
-    else:
+    if legacy.META not in metadata and _META not in metadata:
         raise BadInputError(f"{path.name} holds no models. Rerun the pipeline that writes it.")
+    version = legacy.VERSION if legacy.META in metadata else metadata.get(_VERSION, "unknown")
     try:
+        recipes, state = _converted(metadata, map_arrays(path) if mapped else _arrays(path))
         return {name: _load(name, recipe, part_of_state(state, name)) for name, recipe in recipes.items()}
     except (ConfigurationError, KeyError) as problem:
         message = f"no array {problem}" if isinstance(problem, KeyError) else str(problem)
         raise BadInputError(
             f"{path.name} was written by Tailor {version} and cannot be read by {__version__}: {message}"
         ) from None
+
+
+def _converted(metadata: Mapping[str, str], state: State) -> tuple[dict[str, Any], State]:
+    """Return recipes and arrays as this version names them."""
+    if legacy.META in metadata:
+        return legacy.convert(json.loads(metadata[legacy.META]), state)
+    return json.loads(metadata[_META]), state
 
 
 def _load(name: str, recipe: dict[str, Any], state: State) -> FittedModel:

@@ -93,6 +93,8 @@ class ModelTests:
 
     #: Whether the list depends on what is known of a user; popularity's does not.
     personal: ClassVar[bool] = True
+    #: Whether cold items of the own block come first; None: what the model's class says.
+    scores_cold_items: ClassVar[bool | None] = None
     #: Whether the order of a history matters.
     reads_order: ClassVar[bool] = False
 
@@ -173,7 +175,8 @@ class ModelTests:
 
     def test_cold_items_of_the_own_block_are_found(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """Where the model says that it scores them."""
-        if not (self.personal and type(self.make()).scores_cold_items):
+        said = type(self.make()).scores_cold_items if self.scores_cold_items is None else self.scores_cold_items
+        if not (self.personal and said):
             pytest.skip("does not score cold items")
         users = planted.known_users
         share = planted.share_in_order(fitted.score(planted.query(users)), users, ~planted.data.warm)

@@ -1,0 +1,132 @@
+"""EASE, plain and pulled toward texts: closed forms against brute force."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from tailor.data.interactions import empty_rows
+from tailor.errors import BadInputError
+from tailor.models.base import Query, TrainSet
+from tailor.models.ease import EASE, EASEConfig, TextEASE, ease_weights, penalty, pulled_ease_weights
+from tailor.models.registry import build
+from tailor.testing.models import ModelTests, wider_query
+from tests.unit.models.histories import random_history
+
+
+class TestEASE(ModelTests):
+    def make(self, seed=0):
+        return EASE(EASEConfig(regularization=20.0), seed)
+
+
+class TestTextEASE(ModelTests):
+    def make(self, seed=0):
+        return TextEASE(EASEConfig(regularization=20.0, text_pull=20.0), seed)
+
+
+class TestTextEASEWithoutPull(ModelTests):
+    """What the hybrid holds where texts are not pulled toward: its cold items wait for an imputer."""
+
+    scores_cold_items = False
+
+    def make(self, seed=0):
+        return TextEASE(EASEConfig(regularization=20.0), seed)
+
+
+def test_it_is_the_least_squares_solution_with_zero_diagonal():
+    X = random_history(60, 8).toarray().astype(float)
+    ridge = penalty(X.T @ X, 3.0, 0.2)
+    np.testing.assert_allclose(ridge, 3.0 + 0.2 / 0.8 * (X**2).sum(axis=0))
+    B = ease_weights(X.T @ X, ridge)
+    for j in range(8):
+        others = [i for i in range(8) if i != j]
+        A = X[:, others]
+        expected = np.linalg.solve(A.T @ A + np.diag(ridge[others]), A.T @ X[:, j])
+        np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
+        assert B[j, j] == 0
+
+
+def test_the_penalty_of_dropout_is_what_dropping_out_costs():
+    """Dropping entries of X with chance p, and scaling up the rest, adds p / (1 - p) Σ_u x² to the normal matrix."""
+    rng, p = np.random.default_rng(0), 0.3
+    X = random_history(60, 8).toarray().astype(float)
+    noisy = [(X * (rng.random(X.shape) >= p)) / (1 - p) for _ in range(20_000)]
+    mean = sum(z.T @ z for z in noisy) / len(noisy)
+    np.testing.assert_allclose(np.diag(mean), np.diag(X.T @ X) + penalty(X.T @ X, 0.0, p), rtol=0.01)
+
+
+def test_user_weights_make_users_alike():
+    """With power 1 a user counts once, whatever the length of the history."""
+    X = sparse.csr_matrix(np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.float32))
+    model = EASE(EASEConfig(regularization=2.0, user_weight_power=1.0)).fit(TrainSet.of(X, np.ones(4, bool)))
+    weights = np.array([3 / 4, 3 / 2])  # the mean length is 3
+    G = X.toarray().T @ np.diag(weights) @ X.toarray()
+    np.testing.assert_allclose(model.weights, ease_weights(G, np.full(4, 2.0)), rtol=1e-5)
+
+
+def test_scores_are_the_weighted_sum_over_the_history():
+    model = EASE(EASEConfig(regularization=2.0)).fit(TrainSet.of(random_history(30, 5), np.ones(5, bool)))
+    history = sparse.csr_matrix(np.array([[1, 0, 0, 1, 0]], np.float32))
+    confidence = sparse.csr_matrix(np.array([[0.5, 0, 0, 2, 0]], np.float32))
+    B = model.weights
+    np.testing.assert_allclose(model.score(Query.of(history))[0], B[0] + B[3], rtol=1e-5)
+    np.testing.assert_allclose(
+        model.score(Query.of(history, confidence=confidence))[0], 0.5 * B[0] + 2 * B[3], rtol=1e-5
+    )
+
+
+def test_pulled_ease_minimises_its_objective():
+    X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
+    lam_text, kappa, ridge = 0.7, 5.0, np.linspace(2.0, 3.0, 6)
+    T = ease_weights(E @ E.T, np.full(6, lam_text))
+    B, _ = pulled_ease_weights(X.T @ X, ridge, E, lam_text, kappa)
+    for j in range(6):
+        others = [i for i in range(6) if i != j]
+        A = X[:, others]
+        normal = A.T @ A + np.diag(ridge[others] + kappa)
+        expected = np.linalg.solve(normal, A.T @ X[:, j] + kappa * T[others, j])
+        np.testing.assert_allclose(B[others, j], expected, rtol=1e-8)
+
+
+def test_pull_zero_is_ease_and_pull_infinite_is_text():
+    X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
+    G, two = X.T @ X, np.full(6, 2.0)
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 0.0)[0], ease_weights(G, two), atol=1e-10)
+    text = ease_weights(E @ E.T, np.full(6, 0.7))
+    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 1e9)[0], text, atol=1e-6)
+
+
+def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(tables):
+    """Column M e / (1 - e'Ke), row κ/(λ + κ) e'K E' diag(q): of a cold item that the fit knew, they are its own."""
+    model = TextEASE(EASEConfig(regularization=20.0, text_pull=10.0)).fit(tables.train_set)
+    cold = int(np.flatnonzero(~tables.warm)[0])
+    others = np.arange(len(tables.warm)) != cold
+    grown = model.with_new_items(tables.features[[cold]])
+    np.testing.assert_allclose(grown.joined.columns[others, 0], model.weights[others, cold], atol=1e-5)
+    np.testing.assert_allclose(grown.joined.rows[0, others], model.weights[cold, others], atol=1e-5)
+    query = tables.train_set.queries().take(slice(0, 5))
+    scores = grown.score(wider_query(query, 1))
+    np.testing.assert_array_equal(scores[:, :-1], model.score(query))
+    np.testing.assert_allclose(scores[:, -1], model.score(query)[:, cold], atol=1e-4)
+
+
+def test_items_that_join_together_weigh_each_other_as_those_of_the_fit_do(tables):
+    model = TextEASE(EASEConfig(regularization=20.0, text_pull=10.0)).fit(tables.train_set)
+    cold = np.flatnonzero(~tables.warm)[:2]
+    grown, n = model.with_new_items(tables.features[cold]), model.n_items
+    history = empty_rows(1, n + 2).tolil()
+    history[0, n] = 1  # the first of the new ones
+    scores = grown.score(Query.of(history.tocsr()))
+    np.testing.assert_allclose(scores[0, n + 1], model.weights[cold[0], cold[1]], atol=1e-5)
+    assert scores[0, n] == 0
+
+
+def test_without_texts_no_weight_leads_to_or_from_an_item_that_joins(tables):
+    grown = build("ease", {}, 0).fit(tables.train_set).with_new_items(tables.features[:2])
+    query = wider_query(tables.train_set.queries().take(slice(0, 5)), 2)
+    assert not grown.score(query)[:, -2:].any()
+    assert not grown.joined.rows.any()
+
+
+def test_a_large_catalogue_is_refused_with_the_remedy():
+    with pytest.raises(BadInputError, match=r"25 items are more than max_items = 10 .*Raise hybrid_cf.sources.ease"):
+        build("ease", {"max_items": 10}, 0).fit(TrainSet.of(random_history(), np.ones(25, bool)))
