@@ -1,0 +1,207 @@
+"""Items that come, change and go without a fit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tailor.errors import BadInputError
+from tailor.models.registry import build
+from tailor.serving import items as items_module
+from tailor.serving.items import MAX_ADDED, ItemStore, put, read_items
+from tailor.serving.schema import Request
+from tests.unit.serving.conftest import listed, recommender_of, scores_of, weights
+
+
+@pytest.fixture(scope="module")
+def cold(served, tables):
+    """An item of the fit that nobody has taken."""
+    return str(served.item_ids[np.flatnonzero(~tables.warm)[0]])
+
+
+@pytest.fixture(scope="module")
+def warm(served, tables):
+    """An item of the fit that most have taken."""
+    return str(served.item_ids[tables.train_set.counts.argmax()])
+
+
+@pytest.fixture
+def row(names):
+    return {"item_id": "fresh", "title": "Fresh", "genre": names[0], "year": 2001}
+
+
+def test_an_item_is_recommendable_when_it_has_come(served, row, names, known):
+    grown = put(served, read_items(served, [row]))
+    assert "fresh" in listed(grown, Request(query=names[0]), k=160).item_ids
+    assert listed(grown, Request(history=["fresh"])).path == "fold_in"
+    assert listed(grown, Request(candidates=["fresh"], filters={"year": {"min": 2001, "max": 2001}})).item_ids
+    assert grown.item_ids.tolist() == [*served.item_ids, "fresh"]
+    assert "fresh" not in served.item_ids
+
+
+@pytest.mark.parametrize("request_of", [lambda user: Request(user), lambda _: Request(), lambda _: Request(query="x")])
+def test_no_score_of_another_item_moves(served, row, known, request_of):
+    before = scores_of(served, request_of(known))
+    after = scores_of(put(served, read_items(served, [row])), request_of(known))
+    assert set(after.index) == {*before.index, "fresh"}
+    assert (after[before.index] - before).abs().max() < (1e-5 if not request_of(known).query else 0.05)
+
+
+def test_an_item_that_comes_scores_as_one_of_the_fit_that_has_its_text_and_no_interactions(served, cold, known):
+    """Popularity included: nobody has taken either of them."""
+    blend = weights(((0, {"popular": 0.7, "text_knn": 0.3}),), ials=0.5, popular=0.5)
+    blend = replace(blend, warm=replace(blend.warm, bias=0.7), cold=blend.warm.base)
+    served = replace(served, model=served.model.with_blend(blend))
+    index = served.item_indices([cold])
+    twin = served.known_metadata.take(index)
+    twin = replace(twin, table=twin.table.assign(item_id="twin"))
+    grown = served.with_new_items(twin, served.item_features[index])
+    for request in (Request(known), Request(), Request(history=["i3", "i7"]), Request(known, query="x")):
+        scores = scores_of(grown, request, cold_boost=0.2)
+        assert scores["twin"] == pytest.approx(scores[cold], abs=1e-5)
+    model, twin_index = grown.model, grown.item_indices(["twin"])
+    assert model.popularity[twin_index] == pytest.approx(model.popularity[index], abs=1e-6)
+    assert not model.warm[twin_index]
+    assert not model.tail[twin_index]
+    assert model.sources["popular"].counts[twin_index] == 0
+    assert grown.tie_rank[twin_index] == len(grown.item_ids) - 1
+
+
+def test_popularity_of_none_is_that_of_an_item_without_interactions(served, tables):
+    """log(1 + 0), standardised over the items that have some."""
+    logs = np.log1p(tables.train_set.counts[tables.warm])
+    assert served.model.popularity_of_none == pytest.approx(-logs.mean() / logs.std(), rel=1e-6)
+    np.testing.assert_allclose(served.model.popularity[~tables.warm], served.model.popularity_of_none, rtol=1e-5)
+
+
+def test_a_cold_item_that_is_put_again_is_what_its_new_text_says(served, cold, known, names, genres):
+    gone = served.without_items([cold, "i1"])
+    other = next(name for name in names if name != genres[cold])
+    again = put(gone, read_items(gone, [{"item_id": cold, "title": "Other", "genre": other}]))
+    assert again.item_ids.tolist() == served.item_ids.tolist()  # no second row
+    assert len(again.known_metadata.table) == len(served.known_metadata.table)
+    np.testing.assert_array_equal(again.tie_rank, served.tie_rank)
+    np.testing.assert_array_equal(again.removed, gone.removed)
+    assert again.model.n_items == served.model.n_items
+    # As an item that comes with that text.
+    twin = put(again, read_items(again, [{"item_id": "twin", "title": "Other", "genre": other}]))
+    twin = replace(twin, removed=None)
+    for request in (Request(known), Request(history=["i3", "i7"]), Request(query=other)):
+        scores = scores_of(twin, request)
+        assert scores[cold] == pytest.approx(scores["twin"], abs=1e-5)
+    before, after = scores_of(served, Request(known)), scores_of(replace(again, removed=None), Request(known))
+    assert abs(after[cold] - before[cold]) > 0.05
+    others = before.index.drop(cold)
+    np.testing.assert_allclose(after[others], before[others], atol=1e-5)
+
+
+def test_a_warm_item_keeps_its_factors_when_its_text_changes(served, warm, names, genres):
+    other = next(name for name in names if name != genres[warm])
+    changed = put(served, read_items(served, [{"item_id": warm, "title": "Other", "genre": other}]))
+    index = served.item_indices([warm])[0]
+    for source, array in (("ials", "item_factors"), ("ease", "weights")):
+        before, after = (getattr(model.model.sources[source], array)[index] for model in (served, changed))
+        np.testing.assert_array_equal(after, before)
+    assert changed.known_metadata.titles[index] == "Other"
+    assert listed(changed, Request(query=other), k=160).item_ids.count(warm) == 1
+    assert np.abs(changed.item_features[index] - served.item_features[index]).max() > 0.1
+    assert served.known_metadata.titles[index] != "Other"  # the old model is as it was
+
+
+def test_old_and_new_items_may_come_in_one_call(served, cold, row, names):
+    rows = [{"item_id": cold, "title": "Other", "genre": names[-1]}, row]
+    changed = put(served, read_items(served, rows))
+    assert {cold, "fresh"} <= set(listed(changed, Request(), k=1000).item_ids)
+    assert len(changed.item_ids) == len(served.item_ids) + 1
+
+
+def test_what_is_removed_is_listed_no_more_and_may_stand_in_histories(served):
+    gone = served.without_items(["i1", "i2"])
+    assert not {"i1", "i2"} & set(listed(gone, Request(), k=1000).item_ids)
+    assert listed(gone, Request(history=["i1"])).path == "fold_in"
+    assert listed(gone.without_items(["i3"]), Request(candidates=["i1", "i3", "i4"])).item_ids == ["i4"]
+    assert "i1" in listed(served, Request(), k=1000).item_ids
+    with pytest.raises(BadInputError, match="Unknown items: ghost"):
+        served.without_items(["i1", "ghost"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "0 items in one call; send 1 to 1000"),
+        ([{"item_id": str(number)} for number in range(1001)], "1001 items in one call; send 1 to 1000"),
+        ([{"title": "x"}], "item_id of its own"),
+        ([{"item_id": "a"}, {"item_id": "a"}], "item_id of its own"),
+        ([{"item_id": "a\x00"}], "printable"),
+        ([{"item_id": "a", "titel": "x"}], "Unknown column 'titel'. Did you mean 'title'?"),
+        ([{"item_id": "a", "title": "x" * 10_001}], "title: "),
+        ([{"item_id": "a", "title": ["x"]}], "title: "),
+    ],
+)
+def test_bad_items_are_refused(served, rows, words):
+    with pytest.raises(BadInputError) as refused:
+        read_items(served, rows)
+    assert words in str(refused.value)
+
+
+def test_a_model_that_takes_no_items_in_says_so(served, tables, row):
+    model = build("item_knn", {}, 0).fit(tables.train_set)
+    plain = recommender_of(tables, model, about=served.about, metadata=served.metadata)
+    with pytest.raises(BadInputError, match="The model 'item_knn' cannot take items in without a new fit"):
+        plain.with_new_items(read_items(served, [row]), np.zeros((1, 4), np.float32))
+    with pytest.raises(BadInputError, match="The model 'item_knn' knows no texts"):
+        plain.with_texts(read_items(served, [row | {"item_id": "i1"}]), np.zeros((1, 4), np.float32))
+    with pytest.raises(BadInputError, match="This model holds no text encoder"):
+        put(plain, read_items(served, [row]))
+
+
+def test_a_store_outlives_the_process_and_an_interruption(served, row, tmp_path, monkeypatch):
+    path = tmp_path / "items.json"
+    store, gone = ItemStore.open(path), str(served.item_ids[3])
+    shrunk = store.remove(store.put(served, [row]), [gone])
+    again = ItemStore.open(path).apply(served)
+    for model in (shrunk, again):
+        item_ids = listed(model, Request(), k=200).item_ids
+        assert "fresh" in item_ids
+        assert gone not in item_ids
+    written = path.read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(items_module.os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(shrunk, [row | {"item_id": "half"}])
+    assert path.read_bytes() == written
+    assert list(tmp_path.iterdir()) == [path]
+    path.write_text("{")
+    with pytest.raises(BadInputError, match="cannot be read; restore it or delete it"):
+        ItemStore.open(path)
+
+
+def test_an_item_that_was_removed_comes_back_when_it_is_put(served, row, tmp_path):
+    store = ItemStore.open(tmp_path / "items.json")
+    model = store.remove(store.put(served, [row]), ["fresh", "i3"])
+    assert "fresh" not in listed(model, Request(), k=200).item_ids
+    back = store.put(model, [row])
+    item_ids = listed(back, Request(), k=200).item_ids
+    assert "fresh" in item_ids
+    assert "i3" not in item_ids
+    assert json.loads(store.path.read_text())["removed"] == ["i3"]
+    assert ItemStore.open(store.path).apply(served).item_ids.tolist().count("fresh") == 1
+
+
+def test_a_store_passes_over_what_another_model_no_longer_knows(served, row, tmp_path):
+    store = ItemStore(tmp_path / "items.json", {"fresh": row}, {"of another catalogue", "i1"})
+    applied = store.apply(served)
+    assert "i1" not in listed(applied, Request(), k=200).item_ids
+
+
+def test_a_store_is_bounded(served, row, tmp_path):
+    rows = {str(number): {"item_id": str(number)} for number in range(MAX_ADDED)}
+    store = ItemStore(tmp_path / "items.json", rows)
+    with pytest.raises(BadInputError, match="20001 items added in all; at most 20000: fit a model that knows them"):
+        store.put(served, [row])
+    assert not store.path.exists()
+

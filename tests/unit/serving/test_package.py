@@ -1,0 +1,200 @@
+"""A package: what is written is read again, and what was damaged, exchanged or is not known is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tailor._version import __version__
+from tailor.errors import BadInputError
+from tailor.serving.package import FORMAT, verify_manifest, write_manifest
+from tailor.serving.recommender import Recommender
+from tailor.serving.schema import Request, Settings
+from tests.unit.serving.conftest import listed
+
+
+@pytest.fixture
+def package(served, tmp_path):
+    """A package without an encoder."""
+    replace(served, encoder_of=None).save(tmp_path / "package")
+    return tmp_path / "package"
+
+
+def change_about(package, **about):
+    path = package / "about.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | about))
+    write_manifest(package)
+
+
+def change_model(package, change):
+    """Rewrite the recipes in the header of the model's file."""
+    path = package / "model.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = dict(file.metadata())
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    recipes = json.loads(metadata["models"])
+    change(recipes["model"], arrays)
+    save_file(arrays, path, metadata=metadata | {"models": json.dumps(recipes), "tailor_version": "9.9"})
+    write_manifest(package)
+
+
+def is_mapped(array) -> bool:
+    return isinstance(array, np.memmap) or (array is not None and is_mapped(array.base))
+
+
+def test_saved_and_loaded_without_pickle(served, package, known):
+    assert sorted(path.name for path in package.iterdir()) == [
+        "about.json",
+        "histories.safetensors",
+        "ids.npz",
+        "items.parquet",
+        "manifest.json",
+        "model.safetensors",
+    ]
+    np.load(package / "ids.npz", allow_pickle=False)
+    loaded = Recommender.load(package)
+    sources = loaded.model.sources
+    for array in (loaded.histories.history.data, sources["ease"].weights, sources["ials"].item_factors):
+        assert not array.flags.writeable
+        assert is_mapped(array)
+    assert loaded.about == served.about | {"format": FORMAT, "tailor_version": __version__}
+    requests = [Request(known), Request(None, ["i1"]), Request(), Request(filters={"year": {"min": 2000}})]
+    for settings in (Settings(k=9), Settings(tail_boost=0.5), Settings(rerank={"method": "mmr", "strength": 0.4})):
+        assert loaded.recommend(requests, settings) == served.recommend(requests, settings)
+    assert listed(loaded, Request(known), explain=True).explanations[0]["sources"]
+    assert loaded.histories.order is not None
+
+
+def test_a_model_that_is_no_hybrid_is_packaged_too(popular, tmp_path):
+    popular.save(tmp_path / "package")
+    assert not (tmp_path / "package/items.parquet").exists()
+    loaded = Recommender.load(tmp_path / "package")
+    assert listed(loaded, Request()) == listed(popular, Request())
+
+
+def test_the_encoder_goes_with_it(served, tmp_path):
+    served.save(tmp_path / "package")
+    assert (tmp_path / "package/encoder/kept.txt").is_file()
+
+
+def test_a_damaged_package_is_refused_by_its_hash(package):
+    ids = package / "ids.npz"
+    ids.write_bytes(ids.read_bytes()[:-1] + b"x")
+    with pytest.raises(BadInputError, match=r"Damaged package: ids\.npz is not what was registered"):
+        Recommender.load(package)
+    (package / "manifest.json").unlink()
+    with pytest.raises(BadInputError, match=r"manifest\.json is missing"):
+        Recommender.load(package)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "histories.safetensors", "ids.npz"])
+def test_a_package_without_one_of_its_files_is_refused(package, name):
+    (package / name).unlink()
+    write_manifest(package)
+    with pytest.raises(BadInputError, match=f"The package has no {name}: another version of Tailor wrote it"):
+        Recommender.load(package)
+
+
+def test_a_package_of_a_newer_format_is_refused_with_its_version(package):
+    change_about(package, format=FORMAT + 1, tailor_version="7.3.1")
+    with pytest.raises(BadInputError) as refused:
+        Recommender.load(package)
+    assert str(refused.value) == (
+        f"The package was written by Tailor 7.3.1, this is {__version__}. Install that version."
+    )
+
+
+def test_a_package_without_its_plug_in_is_refused(package):
+    change_about(package, plugins=["no_such_shop.sources"])
+    with pytest.raises(BadInputError) as refused:
+        Recommender.load(package)
+    message = str(refused.value)
+    assert message.startswith("The package needs a module that is not here: ")
+    assert "'no_such_shop.sources'" in message
+    assert __version__ in message
+    assert "\n" not in message
+
+
+def test_an_unknown_source_is_refused_with_name_and_version(package):
+    def rename(recipe, arrays):
+        recipe["config"]["sources"]["trending"] = recipe["config"]["sources"].pop("slit")
+        for key in [key for key in arrays if "slit" in key]:
+            arrays[key.replace("slit", "trending")] = arrays.pop(key)
+
+    change_model(package, rename)
+    words = rf"model\.safetensors was written by Tailor 9\.9 and cannot be read by {__version__}: .*'trending'"
+    with pytest.raises(BadInputError, match=words):
+        Recommender.load(package)
+
+
+def test_a_weight_of_a_source_that_the_model_does_not_have_is_refused(package):
+    """A weight that nobody reads would change the scores without a word."""
+
+    def leave_out(recipe, _):
+        del recipe["config"]["sources"]["ease"]
+
+    change_model(package, leave_out)
+    words = r"written by Tailor 9\.9 .*The blend weighs sources that this model does not have: ease\. It has: ials"
+    with pytest.raises(BadInputError, match=words):
+        Recommender.load(package)
+
+
+def test_an_unknown_model_is_refused_with_name_and_version(package):
+    def rename(recipe, _):
+        recipe["model"] = "hybird"
+
+    change_model(package, rename)
+    words = rf"written by Tailor 9\.9 and cannot be read by {__version__}: No model 'hybird'\. Did you mean 'hybrid'"
+    with pytest.raises(BadInputError, match=words):
+        Recommender.load(package)
+
+
+def test_an_unknown_option_is_refused_with_name_and_version(package):
+    def add(recipe, _):
+        recipe["config"]["colour"] = "red"
+
+    change_model(package, add)
+    with pytest.raises(BadInputError, match=r"written by Tailor 9\.9 .*'model\.colour' does not exist"):
+        Recommender.load(package)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+def test_an_unreadable_about_is_refused(package, text):
+    (package / "about.json").write_text(text)
+    write_manifest(package)
+    with pytest.raises(BadInputError, match=r"about\.json is missing or unreadable|was written by Tailor unknown"):
+        Recommender.load(package)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ("{", "is missing or unreadable"),
+        ("[]", "is no mapping from files to hashes"),
+        ("null", "is no mapping from files to hashes"),
+        ('{"a.txt": 3}', "is no mapping from files to hashes"),
+        ('{"a.txt": "0"}', "a.txt is not what was registered"),
+        ("{}", "a.txt is not what was registered"),
+    ],
+)
+def test_broken_manifests_are_refused_in_one_sentence(tmp_path, manifest, words):
+    (tmp_path / "a.txt").write_text("a")
+    write_manifest(tmp_path)
+    verify_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(BadInputError, match=words):
+        verify_manifest(tmp_path)
+
+
+def test_symbolic_links_are_refused(tmp_path):
+    (tmp_path / "package/inner").mkdir(parents=True)
+    (tmp_path / "package/a.txt").write_text("a")
+    write_manifest(tmp_path / "package")
+    (tmp_path / "package/inner/b.txt").symlink_to(tmp_path / "package/a.txt")
+    with pytest.raises(BadInputError, match=r"inner/b\.txt is a symbolic link"):
+        verify_manifest(tmp_path / "package")
+    with pytest.raises(BadInputError, match="is a symbolic link"):
+        write_manifest(tmp_path / "package")

@@ -1,0 +1,109 @@
+"""What words are worth: nearness, categories, negations; and how they are weighed against a history."""
+
+import numpy as np
+import pytest
+
+from tailor.serving.query import parse_query
+from tailor.serving.schema import Request
+from tailor.serving.words import in_categories, score_words
+from tests.unit.serving.conftest import listed, scores_of
+
+#: The planted encoder knows none of these words, so they say nothing of any item.
+NOTHING = "unknown words"
+
+
+def standardised(scores):
+    return (scores - scores.mean()) / scores.std(ddof=0)
+
+
+@pytest.mark.parametrize("n_history", [1, 5, 20])
+def test_a_history_of_n_items_weighs_n_by_n_plus_5(served, history, n_history):
+    """Beside words that say nothing, what is left is the history's share of its own standardised scores."""
+    asked = history[:n_history]
+    scores = scores_of(served, Request(query=NOTHING, history=asked))
+    of_history = standardised(scores_of(served, Request(history=asked)))
+    np.testing.assert_allclose(scores, n_history / (n_history + 5) * of_history[scores.index], atol=1e-4)
+
+
+def test_a_longer_history_moves_the_answer_to_the_same_words_further(served, history, genres, names):
+    """The longer the history, the less of the list is what the words name."""
+    other = next(name for name in names if name != genres[history[0]])
+    words = Request(query=f"{other}")
+    alone = scores_of(served, words)
+
+    def distance(n):
+        together = scores_of(served, Request(query=words.query, history=history[:n]))
+        return float(np.abs(together - alone[together.index]).mean())
+
+    distances = [distance(n) for n in (1, 3, 10, len(history))]
+    assert distances == sorted(distances)
+    assert distances[0] < 0.5 * distances[-1]
+
+
+def test_without_a_history_popularity_weighs_a_little_beside_the_words(served, tables):
+    scores = scores_of(served, Request(query=NOTHING))
+    counts = standardised(tables.items.set_index("item_id")["n_train"].astype(float))
+    np.testing.assert_allclose(scores, 0.15 * counts[scores.index], atol=1e-4)
+    assert listed(served, Request(query=NOTHING)).item_ids == listed(served, Request()).item_ids
+
+
+def test_of_equally_near_items_the_popular_come_first(served, names, genres, tables):
+    """Ten genre's items are nearly equally near; what tells the first from the last is who takes them."""
+    counts = tables.items.set_index("item_id")["n_train"]
+    of_genre = [item for item, genre in genres.items() if genre == names[0]]
+    item_ids = listed(served, Request(query=names[0], candidates=of_genre), k=len(of_genre)).item_ids
+    half = len(item_ids) // 2
+    assert counts[item_ids[:half]].mean() > counts[item_ids[half:]].mean()
+
+
+def test_a_category_named_in_words_fills_the_list(served, genres, names):
+    answer = listed(served, Request(query=f"{names[0]} please"))
+    assert answer.path == "query"
+    assert {genres[i] for i in answer.item_ids} == {names[0]}
+    assert set(answer.reasons) == {"category"}
+
+
+def test_negated_categories_never_come(served, genres, names):
+    answer = listed(served, Request(query=f"anything but good, no {names[0]} or {names[1]}"), k=1000)
+    assert set(answer.item_ids) == {i for i, genre in genres.items() if genre not in names[:2]}
+
+
+def test_what_is_negated_and_is_no_category_is_moved_away_from(served, names):
+    """Of what is negated, an item loses its nearness to it, as far as that is above the mean."""
+    metadata = served.known_metadata
+    parsed = parse_query(f"{names[1]}, no {names[0]}s of theirs", metadata.vocabulary)
+    plain = parse_query(names[1], metadata.vocabulary)
+    assert parsed.negated
+    negated = score_words(parsed, served.encoder, served.item_features, metadata)
+    wanted = score_words(plain, served.encoder, served.item_features, metadata)
+    near = served.item_features @ served.encoder.encode([names[0]])[0]
+    near = (near - near.mean()) / near.std()
+    lost = wanted.query_score - negated.query_score
+    np.testing.assert_allclose(lost, np.maximum(near, 0), atol=1e-4)
+    assert lost.max() > 1
+
+
+def test_negated_words_alone_are_enough(served, names):
+    """Nothing is wanted: only the distance to what is negated counts."""
+    parsed = parse_query(f"no {names[0]}", served.known_metadata.vocabulary)
+    words = score_words(parsed, served.encoder, served.item_features, served.known_metadata)
+    assert words.query_score.max() == 0
+    assert words.query_score.min() < -0.5
+
+
+def test_a_negated_word_that_is_no_category_lowers_its_items(served, genres, names):
+    """Through a request: the vocabulary does not know 'xthing', the encoder reads the genre out of it."""
+    word = f"x{names[0].lower()}"
+    assert not parse_query(f"no {word}", served.known_metadata.vocabulary).excluded_categories
+    plain = scores_of(served, Request(query=f"{NOTHING}"))
+    negated = scores_of(served, Request(query=f"{NOTHING}, no {word}"))[plain.index]
+    of_genre = np.array([genres[i] == names[0] for i in plain.index])
+    assert (negated - plain)[of_genre].max() < -0.5
+    assert (negated - plain)[~of_genre].min() > -0.2
+
+
+def test_items_in_categories(served, genres, names):
+    place = served.known_metadata.vocabulary.names.index(names[1])
+    expected = [genre == names[1] for genre in genres.values()]
+    assert in_categories(served.known_metadata, (place,)).tolist() == expected
+    assert not in_categories(served.known_metadata, ()).any()
