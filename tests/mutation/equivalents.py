@@ -55,5 +55,6 @@ def stale() -> list[str]:
     return [
         f"equivalents.toml: {entry.module} no longer has {' / '.join(entry.before)}: remove the entry"
         for entry in equivalents()
-        if not (ROOT / entry.module).exists() or not set(entry.before) <= set(stripped((ROOT / entry.module).read_text()))
+        if not (ROOT / entry.module).exists()
+        or not set(entry.before) <= set(stripped((ROOT / entry.module).read_text()))
     ]

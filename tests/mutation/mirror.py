@@ -4,6 +4,7 @@ A second file may stand beside it (test_blend_more.py). Where one file covers se
 """
 
 import tomllib
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -37,10 +38,15 @@ def tests_of(module: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in (*mirrored, *named) if (ROOT / path).exists()))
 
 
-def problems() -> list[str]:
-    """Say what is wrong with the mirror: a module without tests, a line of mirror.toml that names nothing."""
-    missing = [f"{module} has no unit tests: add the file that mirrors it" for module in modules() if not tests_of(module)]
+def problems(among: Collection[str]) -> list[str]:
+    """Say what is wrong: a module without tests among some, a line of mirror.toml that names nothing."""
+    missing = [f"{module} has no unit tests: add the file that mirrors it" for module in among if not tests_of(module)]
     known = {module.removeprefix("src/tailor/") for module in modules()}
+    where = f"{', '.join(PACKAGES[:-1])} or {PACKAGES[-1]}"
+    unknown = [f"mirror.toml: {module} is no module of {where}" for module in exceptions() if module not in known]
     lines = [(module, path) for module, paths in exceptions().items() for path in paths]
-    stale = [f"mirror.toml: {module} is no module of {', '.join(PACKAGES)}" for module in exceptions() if module not in known]
-    return missing + stale + [f"mirror.toml: {module}: {path} does not exist" for module, path in lines if not (ROOT / path).exists()]
+    return (
+        missing
+        + unknown
+        + [f"mirror.toml: {module}: no file {path}" for module, path in lines if not (ROOT / path).exists()]
+    )

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmic_ray.work_item import TestOutcome, WorkResult, WorkerOutcome
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
 
 from tests.mutation.mirror import tests_of
 from tests.mutation.sites import Mutant

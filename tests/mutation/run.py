@@ -31,7 +31,7 @@ from tests.mutation.report import KILLED_AT_LEAST, write_report
 HOME = ROOT / ".mutants"
 #: A mutant may take so many times what the unmutated code takes with the same tests.
 TIME_FACTOR = 4.0
-QUIET = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+QUIET = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: Hypothesis draws the same examples each time, and keeps none, where it takes a run for one of CI.
 FIXED = {"PYTHONHASHSEED": "0", "CI": "true", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 UNFINISHED = 2
@@ -40,21 +40,23 @@ UNFINISHED = 2
 def main() -> int:
     """Draw, test, report."""
     options = _arguments()
-    problems = mirror.problems() + equivalents.stale()
+    modules = [module for module in mirror.modules() if options.only in module]
+    problems = mirror.problems(modules) + equivalents.stale()
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return UNFINISHED
     HOME.mkdir(exist_ok=True)
     (HOME / ".gitignore").write_text("*\n")
-    mutants = sites.draw(list(mirror.modules()), HOME, options.n, options.seed)
+    mutants = sites.draw(modules, HOME, options.n, options.seed)
     name = f"seed-{options.seed}-{digest(str((m.mutation, m.before, m.after)) for m in mutants)[:8]}"
+    report_at = HOME / f"seed-{options.seed}{'-' + options.only.replace('/', '-') if options.only else ''}.md"
     with use_db(HOME / f"{name}.sqlite", WorkDB.Mode.create) as database:
         if not database.num_work_items:
             database.add_work_items(sites.work_items(mutants))
         finished = Session(database, options).run()
-        report = write_report(HOME / f"seed-{options.seed}.md", mutants, dict(database.results))
+        report = write_report(report_at, mutants, dict(database.results))
     print(report.table)
-    print(f"Survivors: {(HOME / f'seed-{options.seed}.md').relative_to(ROOT)}")
+    print(f"Survivors: {report_at.relative_to(ROOT)}")
     if not finished:
         print("Not finished: the same command goes on from here.")
         return UNFINISHED
@@ -66,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="interpreter that has the project")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n", type=int, default=150, help="mutants")
+    parser.add_argument("--only", default="", help="modules whose path contains this, as serving or hybrid/blend.py")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
     return parser.parse_args()

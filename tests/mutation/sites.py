@@ -150,5 +150,7 @@ def _calculations(source: str) -> list[tuple[str, Position, Position]]:
         )
         for node in ast.walk(tree)
         # Outside functions `A | B` is a type.
-        if isinstance(node, ast.BinOp) and node not in hints and (node in in_functions or type(node.op) is not ast.BitOr)
+        if isinstance(node, ast.BinOp)
+        and node not in hints
+        and (node in in_functions or type(node.op) is not ast.BitOr)
     ]
