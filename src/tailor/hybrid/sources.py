@@ -63,7 +63,8 @@ def source(
         name: in parameters, saved weights and explanations.
         reason: what an answer calls it when it carried a score most.
         label: what reports call it.
-        reads: which evidence it reads.
+        reads: which evidence scores follow: of the query, ``texts`` of the fit, or ``popularity``, the train set alone,
+            the same for everybody. ``tailor.testing.sources`` holds a source to it.
         text_dependent: whether another text of an item changes its score.
         derived_from: the source whose fitted model it is computed from.
 
@@ -84,7 +85,7 @@ def source(
             raise ConfigurationError(
                 f"Two sources are called '{name}': {known.model.__qualname__} and {model.__qualname__}."
             )
-        if not model.name:
+        if "name" not in vars(model):  # none of its own; a parent's would load the parent
             register_model(name)(model)
         SOURCES[name] = Source(name, model, reason, label, frozenset(reads), text_dependent, derived_from)
         return model

@@ -23,7 +23,16 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4",
 
 
 def save_models(path: Path, models: Mapping[str, FittedModel]) -> None:
-    """Write fitted models to ``path``, by name."""
+    """Write fitted models to ``path``, by name.
+
+    Raises:
+        ConfigurationError: the class of a recipe is not registered, so that no file could name it.
+    """
+    for recipe in (model.recipe for model in models.values()):
+        if "name" not in vars(type(recipe)):
+            raise ConfigurationError(
+                f"{type(recipe).__name__} cannot be saved: it has no name. Decorate it with @register_model('a_name')."
+            )
     recipes = {
         name: {
             "model": model.recipe.name,

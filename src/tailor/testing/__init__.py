@@ -16,4 +16,6 @@ Example:
 import pytest
 
 # Before they are imported: so that an assert that fails shows its values.
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("metrics", "models", "rerankers", "sources")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{module}" for module in ("compare", "metrics", "models", "rerankers", "sources"))
+)

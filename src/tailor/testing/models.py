@@ -1,13 +1,12 @@
 """What every model has to keep to, whatever it learns from: pytest classes inherit :class:`ModelTests`."""
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from scipy import sparse
 
 from tailor.data.interactions import empty_rows
@@ -22,7 +21,6 @@ from tailor.models.base import (
     FittedModel,
     Floats,
     ImputesColdItems,
-    Indices,
     Model,
     PartialFit,
     Query,
@@ -30,50 +28,11 @@ from tailor.models.base import (
     TrainSet,
 )
 from tailor.models.store import load_models, save_models
-from tailor.testing.planted import PlantedBlocks, planted_blocks, with_values
+from tailor.testing.compare import assert_close, reversed_cells, snapshot, wider, wider_query, with_values
+from tailor.testing.planted import PlantedBlocks, planted_blocks
 
-#: What float32 leaves of two sums in another order.
-RTOL, ATOL = 1e-4, 1e-5
 #: How often an item of the own block must come before one of the other block; by chance .5.
 FOUND = 0.9
-
-
-def assert_close(actual: Any, expected: Any, what: str = "") -> None:
-    """Compare two arrays up to what float32 leaves of sums in another order."""
-    np.testing.assert_allclose(actual, expected, rtol=RTOL, atol=ATOL, err_msg=what)
-
-
-def snapshot(value: Any) -> Any:
-    """Copy what a recipe, a train set or a query holds into plain values that can be compared by ``==``."""
-    if isinstance(value, np.ndarray):
-        return (value.shape, value.dtype.str, value.tobytes())
-    if isinstance(value, (list, tuple)):
-        return [snapshot(entry) for entry in value]
-    parts = _parts(value)
-    return value if parts is None else {name: snapshot(part) for name, part in parts.items()}
-
-
-def _parts(value: Any) -> dict[str, Any] | None:
-    """Return what an object consists of by name; None for a plain value."""
-    if isinstance(value, sparse.csr_matrix):
-        return {"shape": value.shape, "data": value.data, "indices": value.indices, "indptr": value.indptr}
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
-    return vars(value) if isinstance(value, Model) else value if isinstance(value, dict) else None
-
-
-def wider(matrix: Csr, n_more: int) -> Csr:
-    """Return the matrix with ``n_more`` empty columns behind its own."""
-    shape = (matrix.shape[0], matrix.shape[1] + n_more)
-    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)
-
-
-def wider_query(query: Query, n_more: int) -> Query:
-    """Return the query over a catalogue of ``n_more`` more items."""
-    order = None if query.order is None else wider(query.order, n_more)
-    return Query.of(wider(query.history, n_more), order, None, query.profile, query.context, query.user_index)
 
 
 def grow(model: FittedModel, features: Floats) -> FittedModel:
@@ -137,8 +96,8 @@ class ModelTests:
     def test_scores_do_not_depend_on_how_cells_are_stored(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """A sparse row may hold its cells in any order."""
         query = planted.query()
-        order = None if query.order is None else _reversed_cells(query.order)
-        stored = replace(query, history=_reversed_cells(query.history), order=order, memo={})
+        order = None if query.order is None else reversed_cells(query.order)
+        stored = replace(query, history=reversed_cells(query.history), order=order, memo={})
         assert_close(fitted.score(stored), fitted.score(query))
 
     def test_an_empty_history_gets_finite_scores(self, fitted: FittedModel) -> None:
@@ -175,8 +134,8 @@ class ModelTests:
 
     def test_cold_items_of_the_own_block_are_found(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """Where the model says that it scores them."""
-        said = type(self.make()).scores_cold_items if self.scores_cold_items is None else self.scores_cold_items
-        if not (self.personal and said):
+        expected = type(self.make()).scores_cold_items if self.scores_cold_items is None else self.scores_cold_items
+        if not (self.personal and expected):
             pytest.skip("does not score cold items")
         users = planted.known_users
         share = planted.share_in_order(fitted.score(planted.query(users)), users, ~planted.data.warm)
@@ -390,13 +349,6 @@ class ModelTests:
 def _rising(n: int) -> NDArray[np.float32]:
     """Return n confidences from .5 to 1.5, all different."""
     return np.linspace(0.5, 1.5, n, dtype=np.float32)
-
-
-def _reversed_cells(matrix: Csr) -> Csr:
-    """Return the matrix with the cells of each row stored from the last column to the first."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    cells: Indices = np.lexsort((-matrix.indices, row))
-    return sparse.csr_matrix((matrix.data[cells], matrix.indices[cells], matrix.indptr.copy()), shape=matrix.shape)
 
 
 def _half(data: TrainSet) -> TrainSet:

@@ -7,7 +7,6 @@ any of it must rank the items of a user's own block first.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.models.base import Contexts, Csr, Floats, Indices, Mask, Query, TrainSet
@@ -101,11 +100,6 @@ def planted_blocks(seed: int = 0, n_users: int = 80, n_items: int = 50) -> Plant
 def block_indicators(blocks: Indices) -> Floats:
     """Return centred indicators of the blocks (n, 2), as :mod:`tailor.data.side_features` writes them."""
     return np.eye(N_BLOCKS, dtype=np.float32)[blocks] - np.float32(1 / N_BLOCKS)
-
-
-def with_values(matrix: Csr, values: NDArray[np.float32]) -> Csr:
-    """Return a matrix of the same cells with other values (nnz,)."""
-    return sparse.csr_matrix((values, matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape)
 
 
 def _histories(rng: np.random.Generator, item_block: Indices, user_block: Indices, warm: Mask) -> Csr:

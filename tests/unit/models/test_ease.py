@@ -9,7 +9,8 @@ from tailor.errors import BadInputError
 from tailor.models.base import Query, TrainSet
 from tailor.models.ease import EASE, EASEConfig, TextEASE, ease_weights, penalty, pulled_ease_weights
 from tailor.models.registry import build
-from tailor.testing.models import ModelTests, wider_query
+from tailor.testing.compare import wider_query
+from tailor.testing.models import ModelTests
 from tests.unit.models.histories import random_history
 
 

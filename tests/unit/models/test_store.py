@@ -9,8 +9,9 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from tailor import __version__
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.models.base import Query
+from tailor.models.popular import Popular
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 from tests.recipes import MODELS, make
 
@@ -93,6 +94,14 @@ def test_a_missing_array_is_named(saved, tmp_path):
     save_file({"other": np.zeros(1)}, path, metadata=metadata)
     with pytest.raises(BadInputError, match=r"cannot be read by .*: no array 'weights'"):
         load_models(path)
+
+
+def test_a_model_without_a_name_of_its_own_is_not_saved_as_its_parent(tables, tmp_path):
+    class Newest(Popular):
+        pass
+
+    with pytest.raises(ConfigurationError, match=r"Newest cannot be saved: .* @register_model"):
+        save_models(tmp_path / "x.safetensors", {"newest": Newest().fit(tables.train_set)})
 
 
 def test_sparse_matrices_survive_as_arrays():

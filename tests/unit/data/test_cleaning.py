@@ -1,11 +1,13 @@
+"""Raw tables become Tailor's: what is repaired or dropped is counted and named."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tailor.data.cleaning import QualityReport, as_id, clean_interactions, clean_items, clean_users
+from tailor.data.config import CleaningOptions, ColumnOptions
 from tailor.data.fabricate import planted_catalogue
 from tailor.errors import BadInputError
-from tailor.data.config import CleaningOptions, ColumnOptions
 
 COLUMNS = ColumnOptions(
     interactions={"user_id": "user", "item_id": "item", "value": "rating", "timestamp": "time"},

@@ -1,16 +1,15 @@
+"""The split: windows in each user's order, cold items, new users, pseudo-cold items; decided by hashes of ids."""
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.buckets import head_items, item_table, user_table
-from tailor.data.interactions import binary, first_of_each_row, recency, split_matrix
+from tailor.data.config import SplitOptions
 from tailor.data.split import pseudo_cold, split_interactions
 from tailor.errors import BadInputError
-from tailor.data.config import SplitOptions
 
 PLAIN = SplitOptions(cold_items=0.0, new_users=0.0)
 
@@ -136,55 +135,3 @@ def test_pseudo_cold_samples_are_disjoint_warm_and_of_one_size():
     labels = pseudo_cold(n_train, 0.05, 0)
     assert labels.value_counts().to_dict() == {"none": 250 - 20, "A": 10, "B": 10}
     assert (labels[n_train == 0] == "none").all()
-
-
-@pytest.mark.parametrize(
-    ("counts", "share", "head"),
-    [
-        ([50, 30, 20], 0.8, [True, True, False]),  # 50 + 30 = 80 % exactly
-        ([50, 29, 21], 0.8, [True, True, True]),  # the item that crosses the border is in
-        ([100, 0, 0], 0.8, [True, False, False]),
-        ([10, 10, 10, 10], 0.5, [False, False, True, True]),  # ties by hash, lowest first
-    ],
-)
-def test_head_items(counts, share, head):
-    hashes = np.arange(len(counts), dtype=np.uint64)[::-1].copy()
-    assert head_items(np.array(counts), hashes, share).tolist() == head
-
-
-def test_buckets_come_from_train_only():
-    data = pd.DataFrame(
-        {
-            "user_id": ["u", "u", "v", "v", "v", "w"],
-            "item_id": ["a", "b", "a", "c", "d", "a"],
-            "split": ["train", "train", "train", "test", "cold", "new_user"],
-        }
-    )
-    items = item_table(pd.DataFrame({"item_id": list("abcde")}), data, SplitOptions(pseudo_cold=0.01), 0.5, 0)
-    assert items["n_train"].tolist() == [2, 1, 0, 0, 0]
-    assert items["bucket"].tolist() == ["head", "tail", "unseen", "cold", "unseen"]
-    users = user_table(pd.DataFrame({"user_id": ["u"], "age": [30]}), data)
-    assert users["user_id"].tolist() == ["u", "v", "w"]
-    assert users["bucket"].tolist() == ["q4", "q2", "new"]
-    assert users["age"].tolist()[0] == 30
-
-
-def test_matrices_and_revealed_history():
-    data = pd.DataFrame(
-        {"user_id": "u", "item_id": list("abcd"), "timestamp": [4.0, 2.0, 3.0, 1.0], "split": "new_user"}
-    )
-    users, items = pd.DataFrame({"user_id": ["u"]}), pd.DataFrame({"item_id": list("abcd")})
-    places = split_matrix(data, users, items, "new_user", positions=True)
-    assert places.toarray().tolist() == [[4.0, 2.0, 3.0, 1.0]]
-    assert first_of_each_row(places, 2).toarray().tolist() == [[0.0, 2.0, 0.0, 1.0]]
-    assert recency(places, 1.0).toarray().tolist() == [[1.0, 0.25, 0.5, 0.125]]
-    assert binary(places).toarray().tolist() == [[1.0] * 4]
-    assert first_of_each_row(places, 0).nnz == 0
-
-
-@pytest.mark.parametrize("derive", [binary, lambda matrix: recency(matrix, 1.0)])
-def test_what_is_derived_from_a_matrix_shares_nothing_with_it(derive):
-    """scipy sorts indices in place: shared ones would be sorted from under the values of the matrix."""
-    matrix = sparse.csr_matrix((np.array([2.0, 1.0], np.float32), np.array([1, 0]), np.array([0, 2])), shape=(1, 2))
-    derive(matrix).sort_indices()
-    assert matrix.toarray().tolist() == [[1.0, 2.0]]

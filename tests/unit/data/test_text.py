@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tailor.config import parse
+from tailor.data.config import CategoryOptions, TextOptions
 from tailor.data.interactions import category_matrix
 from tailor.data.text import (
     add_reviews,
@@ -15,8 +16,6 @@ from tailor.data.text import (
     write_pieces,
 )
 from tailor.errors import ConfigurationError
-from tailor.lm.augment import drop_pieces
-from tailor.data.config import CategoryOptions, TextOptions
 
 MISSING = TextOptions().missing
 
@@ -82,21 +81,10 @@ def test_options_of_user_texts_are_refused_by_name(name):
 
 def test_categories_are_listed_once_per_item():
     items = pd.DataFrame({"item_id": ["a", "b", "c"], "genres": ["Drama, War,Drama", None, "War"]})
-    found = item_categories(items, CategoryOptions(column="genres", separator=","), MISSING)
-    assert list(found.itertuples(index=False, name=None)) == [("a", "Drama"), ("a", "War"), ("c", "War")]
-    np.testing.assert_array_equal(category_matrix(items, found).toarray(), [[1, 1], [0, 0], [0, 1]])
+    listed = item_categories(items, CategoryOptions(column="genres", separator=","), MISSING)
+    assert list(listed.itertuples(index=False, name=None)) == [("a", "Drama"), ("a", "War"), ("c", "War")]
+    np.testing.assert_array_equal(category_matrix(items, listed).toarray(), [[1, 1], [0, 0], [0, 1]])
     nothing = item_categories(items, CategoryOptions(), MISSING)
     assert category_matrix(items, nothing).shape == (3, 0)
     with pytest.raises(ConfigurationError, match=r"no such column. Did you mean 'genres'\?"):
         item_categories(items, CategoryOptions(column="genre"), MISSING)
-
-
-def test_a_view_drops_pieces_but_never_all():
-    rng = np.random.default_rng(0)
-    pieces = [["a", "b", "c"]] * 2000
-    views = drop_pieces(pieces, 0.5, rng)
-    # P(all three stay) = 1/8; P(one is left) = 3/8 + 1/8 of the draws where all would have gone.
-    assert np.mean([v == "a. b. c" for v in views]) == pytest.approx(1 / 8, abs=0.03)
-    assert np.mean([len(v) == 1 for v in views]) == pytest.approx(4 / 8, abs=0.04)
-    assert drop_pieces([[], ["x"]], 0.99, rng) == ["", "x"]
-    assert drop_pieces(pieces[:1], 0.0, rng) == ["a. b. c"]

@@ -1,0 +1,151 @@
+"""What items without interactions take from those with similar texts: closed forms, limits, the hybrid's use of it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tailor.hybrid.cold_items import KernelImputer
+from tailor.hybrid.config import ColdItemOptions
+from tailor.models.ease import EASEConfig, TextEASE
+from tailor.models.ials import IALSConfig, TextIALS
+from tailor.models.slit import SLIT, SLITConfig
+from tailor.testing.compare import wider_query
+from tests.recipes import hybrid as recipe_of_hybrid
+
+
+def unit_rows(n, m=6, seed=0):
+    E = np.random.default_rng(seed).normal(size=(n, m))
+    return (E / np.linalg.norm(E, axis=1, keepdims=True)).astype(np.float32)
+
+
+def kernel_of(a, b, width):
+    return np.exp(-width * ((a[:, None] - b[None]) ** 2).sum(axis=2)) + 1
+
+
+def test_shares_are_the_ridge_solution():
+    E, options = unit_rows(12), ColdItemOptions(width=0.7, ridge=0.2)
+    imputer = KernelImputer(options, E, np.arange(9))
+    y = np.random.default_rng(1).normal(size=(9, 3))
+    K = kernel_of(E[:9], E[:9], 0.7) + 0.2 * np.eye(9)
+    expected = kernel_of(E[9:], E[:9], 0.7) @ np.linalg.solve(K, y)
+    np.testing.assert_allclose(imputer.predict(E[9:], y), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_are_the_whole(monkeypatch):
+    E, y = unit_rows(30), np.random.default_rng(1).normal(size=(20, 2))
+    imputer = KernelImputer(ColdItemOptions(), E, np.arange(20))
+    whole = imputer.predict(E[20:], y)
+    monkeypatch.setattr("tailor.hybrid.cold_items._CELLS", 3 * 20)
+    np.testing.assert_allclose(imputer.predict(E[20:], y), whole, atol=1e-5)
+
+
+def test_left_out_is_a_fit_without_the_item():
+    E, y, options = unit_rows(10), np.random.default_rng(1).normal(size=(10, 2)), ColdItemOptions(width=0.7, ridge=0.2)
+    left_out = KernelImputer(options, E, np.arange(10)).left_out(y)
+    for j in range(10):
+        others = np.delete(np.arange(10), j)
+        K = kernel_of(E[others], E[others], 0.7) + 0.2 * np.eye(9)
+        expected = kernel_of(E[[j]], E[others], 0.7) @ np.linalg.solve(K, y[others])
+        np.testing.assert_allclose(left_out[j], expected[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_limits(seed):
+    """Without a ridge a twin of a known item is that item; under a huge one nothing is left."""
+    E = unit_rows(8, seed=seed)
+    y = np.random.default_rng(seed).normal(size=(8, 2))
+    close = KernelImputer(ColdItemOptions(width=4.0, ridge=1e-4), E, np.arange(8)).predict(E[[2]], y)
+    np.testing.assert_allclose(close[0], y[2], atol=5e-3)
+    assert np.abs(KernelImputer(ColdItemOptions(ridge=1e9), E, np.arange(8)).predict(E[[2]], y)).max() < 1e-6
+
+
+def test_of_too_many_items_the_best_known_speak():
+    imputer = KernelImputer.fit(ColdItemOptions(max_items=2), unit_rows(5), np.array([3, 0, 9, 4, 0]))
+    assert imputer.landmarks.tolist() == [2, 3]
+
+
+def test_a_shorter_embedding_lacks_its_last_dimensions():
+    E = unit_rows(8)
+    imputer, y = KernelImputer(ColdItemOptions(), E, np.arange(7)), np.ones((7, 1))
+    wide = E[[7]].copy()
+    wide[:, 4:] = 0
+    np.testing.assert_array_equal(imputer.predict(E[[7], :4], y), imputer.predict(wide, y))
+
+
+def test_nothing_is_known():
+    imputer = KernelImputer.fit(ColdItemOptions(), unit_rows(4), np.zeros(4, np.int64))
+    assert imputer.predict(unit_rows(2), np.zeros((0, 3))).tolist() == [[0.0] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TextIALS(IALSConfig(factors=8, iterations=5)),
+        TextEASE(EASEConfig(regularization=20.0, text_pull=5.0)),
+        SLIT(SLITConfig(regularization=20.0)),
+    ],
+    ids=["ials", "ease", "slit"],
+)
+def test_a_cold_item_scores_as_the_mixture_of_the_known_ones(model, tables):
+    """For histories of known items: scoring is linear in an item's factors and in its column of weights."""
+    query, cold = tables.train_set.queries().take(slice(0, 20)), np.flatnonzero(~tables.warm)
+    fitted = model.fit(tables.train_set)
+    imputer = KernelImputer.fit(ColdItemOptions(), tables.features, tables.train_set.counts)
+    before = fitted.score(query)
+    after = fitted.impute_cold_items(cold, tables.features[cold], imputer).score(query)
+    expected = imputer.predict(tables.features[cold], before[:, imputer.landmarks].T).T
+    np.testing.assert_allclose(after[:, cold], expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(after[:, tables.warm], before[:, tables.warm])
+
+
+@pytest.fixture(scope="module")
+def hybrid(tables):
+    return recipe_of_hybrid().fit(tables.train_set)
+
+
+def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(hybrid, tables):
+    """In every source, whether items join one by one or together."""
+    cold = np.flatnonzero(~tables.warm)[:2]
+    grown = hybrid.with_new_items(tables.features[cold[:1]]).with_new_items(tables.features[cold[1:]])
+    query = tables.train_set.queries().take(slice(0, 9))
+    theirs, ours = hybrid.standardised(query), grown.standardised(wider_query(query, 2))
+    for name, before, after in zip(hybrid.source_names, theirs, ours, strict=True):
+        np.testing.assert_allclose(after[:, :-2], before, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(after[:, -2:], before[:, cold], atol=1e-3, err_msg=name)
+
+
+def test_text_factors_leave_each_item_out(hybrid, tables):
+    """Whatever is known of an item, its text factors are those that the others predict for its text."""
+    imputer, V = hybrid.imputer, hybrid.sources["ials"].item_factors
+    text_factors = hybrid.sources["text_factors"].vectors
+    item = int(imputer.landmarks[5])
+    others = imputer.landmarks[imputer.landmarks != item]
+    alone = KernelImputer(imputer.options, imputer.features, others)
+    expected = alone.predict(tables.features[[item]], V[others])[0]
+    np.testing.assert_allclose(text_factors[item], expected, rtol=1e-2, atol=1e-4)
+    cold = ~tables.warm
+    np.testing.assert_allclose(text_factors[cold], V[cold], rtol=1e-4, atol=1e-6)
+
+
+def test_text_factors_follow_texts_that_change(hybrid, tables):
+    """An item without interactions is where its new text puts it; one with interactions stays where it was."""
+    cold, warm = int(np.flatnonzero(~tables.warm)[0]), int(np.flatnonzero(tables.warm)[0])
+    twin = int(hybrid.imputer.landmarks[3])
+    changed = hybrid.with_item_texts(np.array([cold, warm]), tables.features[[twin, twin]])
+    before, after = hybrid.sources["text_factors"].vectors, changed.sources["text_factors"].vectors
+    expected = hybrid.imputer.predict(
+        tables.features[[twin]], hybrid.sources["ials"].item_factors[hybrid.imputer.landmarks]
+    )
+    np.testing.assert_allclose(after[cold], expected[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(np.delete(after, cold, axis=0), np.delete(before, cold, axis=0))
+
+
+def test_a_wider_ridge_smooths_more():
+    E = unit_rows(20)
+    y = np.random.default_rng(0).normal(size=(20, 1))
+    norms = [
+        float(np.abs(KernelImputer(ColdItemOptions(ridge=r), E, np.arange(20)).predict(E, y)).sum())
+        for r in (0.1, 1.0, 10.0)
+    ]
+    assert all(a > b for a, b in pairwise(norms))
