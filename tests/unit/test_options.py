@@ -1,10 +1,16 @@
+from typing import ClassVar
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from tailor.config import parse
+from tailor.config import Options, parse
+from tailor.data.config import ColumnOptions, SplitOptions
 from tailor.errors import ConfigurationError
+from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import LMOptions
-from tailor.options import ColumnOptions, ProjectOptions, SplitOptions
+from tailor.options import ProjectOptions
+from tests.conftest import ROOT
 
 
 def test_misspelt_key_names_the_path_and_a_suggestion():
@@ -15,11 +21,59 @@ def test_misspelt_key_names_the_path_and_a_suggestion():
 def test_nested_and_top_level_keys():
     with pytest.raises(
         ConfigurationError,
-        match=r"'lm_finetuning.encoder.pool' does not exist.*Did you mean 'pooling'.*Known here: base_model",
+        match=r"'lm_finetuning.peft.rank' does not exist.*Known here: alpha, dropout, feedforward_modules",
     ):
-        parse(ProjectOptions, {"lm_finetuning": {"encoder": {"pool": "mean"}}}, "")
+        parse(ProjectOptions, {"lm_finetuning": {"peft": {"rank": 5}}}, "")
     with pytest.raises(ConfigurationError, match=r"'hybrid_fc' does not exist. Did you mean 'hybrid_cf'\?"):
         parse(ProjectOptions, {"hybrid_fc": {}}, "")
+
+
+class Inner(Options):
+    renamed: ClassVar[dict[str, str]] = {"old": "new", "deeper": "inside.new"}
+    retired: ClassVar[dict[str, str]] = {"gone": "is gone: do without it."}
+    new: int = 0
+
+
+class Outer(Options):
+    one: Inner = Inner()
+    perhaps: Inner | None = None
+    by_name: dict[str, Inner] = {}
+    listed: list[Inner] = []
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"one": {"old": 1}}, "one"),
+        ({"perhaps": {"old": 1}}, "perhaps"),
+        ({"by_name": {"x": {"old": 1}}}, "by_name.x"),
+        ({"listed": [{}, {"old": 1}]}, "listed.1"),
+    ],
+)
+def test_a_renamed_key_is_refused_with_the_new_name_wherever_it_stands(values, path):
+    with pytest.raises(ConfigurationError, match=rf"^Parameter 'a\.{path}\.old' is called 'a\.{path}\.new' now\.$"):
+        parse(Outer, values, "a")
+    with pytest.raises(ConfigurationError, match=rf"^Parameter '{path}\.old' is called '{path}\.new' now\.$"):
+        parse(Outer, values, "")
+
+
+def test_renamed_and_retired_keys_at_the_top():
+    with pytest.raises(ConfigurationError, match=r"^Parameter 'old' is called 'new' now\.$"):
+        parse(Inner, {"old": 1}, "")
+    with pytest.raises(ConfigurationError, match=r"^Parameter 'a.deeper' is called 'a\.inside\.new' now\.$"):
+        parse(Inner, {"deeper": 1}, "a")
+    with pytest.raises(ConfigurationError, match=r"^Parameter 'a.gone' is gone: do without it\.$"):
+        parse(Inner, {"gone": 1}, "a")
+
+
+def test_a_misspelt_key_inside_a_dictionary_is_named():
+    with pytest.raises(ConfigurationError, match=r"'a.by_name.x.nwe' does not exist. Did you mean 'new'\?"):
+        parse(Outer, {"by_name": {"x": {"nwe": 1}}}, "a")
+
+
+def test_options_of_the_base_configuration_are_all_known():
+    values = yaml.safe_load((ROOT / "conf/base/parameters/hybrid_cf.yml").read_text())
+    parse(HybridOptions, values["hybrid_cf"], "hybrid_cf")
 
 
 def test_all_problems_are_listed_with_values():

@@ -3,10 +3,15 @@
 import mlflow
 import optuna
 import pytest
+import yaml
 
 from tailor.errors import ConfigurationError
+from tailor.hybrid.config import HybridOptions
+from tailor.hybrid.selection import check_names
+from tailor.models.registry import build
 from tailor.options import Choices, TuningOptions
 from tailor.pipelines.tuning.search import choose, nest, search
+from tests.conftest import ROOT
 
 SPACE = {"a.x": (0.01, 100.0), "y": Choices(choices=[1, 2, 3])}
 
@@ -45,6 +50,32 @@ def hill(settings, report):
 
 def test_dotted_names_nest():
     assert nest({"a.x": 1, "a.y": 2, "z": 3}) == {"a": {"x": 1, "y": 2}, "z": 3}
+
+
+def test_what_a_search_chooses_is_an_option_set_of_the_hybrid():
+    """Dimensions are dotted names under sources and cold_items, under the names that parameters have."""
+    config = HybridOptions(sources={"ials": {"factors": 16}, "ease": {}}).hybrid_config(
+        nest({"ials.alpha": 0.5, "ease.dropout": 0.2, "cold_items.width": 2.0})
+    )
+    assert (config.sources["ials"]["alpha"], config.sources["ials"]["factors"]) == (0.5, 16)
+    assert config.sources["ease"]["dropout"] == 0.2
+    assert config.cold_items.width == 2.0
+
+
+def test_every_space_of_the_base_configuration_names_what_exists():
+    parameters = yaml.safe_load((ROOT / "conf/base/parameters/tuning.yml").read_text())
+    hybrid = yaml.safe_load((ROOT / "conf/base/parameters/hybrid_cf.yml").read_text())
+    spaces, options = parameters["tuning"]["space"], HybridOptions(**hybrid["hybrid_cf"])
+    check_names(spaces, options, "tuning.space")
+    for name, space in spaces.items():
+        settings = nest({key: d["choices"][0] if isinstance(d, dict) else d[0] for key, d in space.items()})
+        options.hybrid_config(settings) if name == "hybrid" else build(name, settings, 0)
+
+
+@pytest.mark.parametrize(("old", "new"), [("sequence", "slit"), ("irspack", "ials"), ("irspack_features", "text_ials")])
+def test_a_space_under_an_old_name_is_refused_with_the_new_one(old, new):
+    with pytest.raises(ConfigurationError, match=f"tuning.space names '{old}'.* It is called '{new}' now"):
+        check_names({old: {}}, HybridOptions(), "tuning.space")
 
 
 def test_a_search_climbs_and_every_trial_is_a_nested_run(wanted):

@@ -15,7 +15,7 @@ import torch
 
 from tailor.hybrid.blend import BlendModel, one_hot
 from tailor.hybrid.config import BlendKind, BlendOptions
-from tailor.hybrid.training_set import BlendTrainingSet
+from tailor.hybrid.training_set import BlendTrainingSet, mean_or_0
 from tailor.models.base import Floats, Mask
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
@@ -80,7 +80,7 @@ class _Climber:
                 return self.scores[rows]
             return self.scores[rows] + np.float32(step) * self.data.z[source][rows]
 
-        return float(np.nanmean(self.data.measure_blocks(allowed, self.k)))
+        return mean_or_0(self.data.measure_blocks(allowed, self.k))
 
     def move(self, source: int, step: float, value: float) -> None:
         """Make a step, and scale the weights to length 1."""

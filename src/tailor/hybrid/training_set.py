@@ -94,8 +94,7 @@ class BlendTrainingSet:
 
     def mean_ndcg(self, scores: Floats, k: int, items: Mask | None = None) -> float:
         """Return the mean of :meth:`measure` over users with a positive, 0 without any."""
-        values = self.measure(scores, k, items)
-        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+        return mean_or_0(self.measure(scores, k, items))
 
     def coverage(self, scores: Floats, k: int) -> float:
         """Return the share of the items that stand on a list of k by ``scores`` (U, n)."""
@@ -105,6 +104,11 @@ class BlendTrainingSet:
 
         items = np.concatenate([np.zeros(0, np.int64), *in_threads(listed, blocks(len(scores)))])
         return float((np.unique(items) >= 0).sum() / max(scores.shape[1], 1))
+
+
+def mean_or_0(values: NDArray[np.float64]) -> float:
+    """Return the mean of what is known (U,), 0 where nothing is."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def collect(

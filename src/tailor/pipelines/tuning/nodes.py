@@ -41,6 +41,7 @@ def tune_baselines(
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
     options, hybrid_options = _options(params, hybrid)
+    selection.check_names(options.space, hybrid_options, "tuning.space")
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:

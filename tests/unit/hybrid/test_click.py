@@ -9,10 +9,9 @@ from scipy.special import expit
 
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import MetaFeatures
-from tailor.hybrid.click import design, fit_click
-from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
+from tailor.hybrid.click import ClickHead, design, fit_click, rates
+from tailor.hybrid.config import Boosts, ClickOptions
 from tailor.metrics.probability import Tally, mae, rmse
-from tailor.hybrid.config import ClickOptions
 
 THETA = np.array([-4.0, 1.2, 0.1, 0.3, 0.4, -0.5])
 
@@ -22,11 +21,11 @@ def world():
     rng = np.random.default_rng(0)
     n_users, n_items = 2000, 150
     scores = rng.normal(size=(n_users, n_items)).astype(np.float32)
-    told = MetaFeatures(rng.normal(size=n_users).astype(np.float32), rng.normal(size=n_items).astype(np.float32))
-    warm, shown = rng.random(n_items) < 0.9, rng.random((n_users, n_items)) < 0.95
-    p = expit(design(scores, told, warm) @ THETA)
-    clicks = (rng.random(p.shape) < p) & shown
-    return scores, shown, sparse.csr_matrix(clicks.astype(np.float32)), told, warm, p
+    meta = MetaFeatures(rng.normal(size=n_users).astype(np.float32), rng.normal(size=n_items).astype(np.float32))
+    warm, candidates = rng.random(n_items) < 0.9, rng.random((n_users, n_items)) < 0.95
+    p = expit(design(scores, meta, warm) @ THETA)
+    clicks = (rng.random(p.shape) < p) & candidates
+    return scores, candidates, sparse.csr_matrix(clicks.astype(np.float32)), meta, warm, p
 
 
 @pytest.mark.parametrize(
@@ -43,31 +42,56 @@ def test_planted_log_odds_come_back(world, options):
     *table, p = world
     head = fit_click(*table, options, seed=0)
     np.testing.assert_allclose(head.theta, THETA, atol=0.12)
-    scores, shown, clicks, told, warm = table
-    predicted = head.probability(scores, told, warm)
-    assert predicted[shown].mean() == pytest.approx(clicks.sum() / shown.sum(), rel=0.03)
+    scores, candidates, clicks, meta, warm = table
+    predicted = head.probability(scores, meta, warm)
+    assert predicted[candidates].mean() == pytest.approx(clicks.sum() / candidates.sum(), rel=0.03)
     tally = Tally()
-    tally.add(predicted[shown], clicks.toarray()[shown] > 0)
+    tally.add(predicted[candidates], clicks.toarray()[candidates] > 0)
     assert tally.ece() < 0.05 * p.mean()
 
 
 def test_two_windows_are_two_chances(world):
-    scores, shown, clicks, told, warm, _ = world
-    head = fit_click(scores, shown, clicks, told, warm, ClickOptions(), seed=0)
-    once, twice = (head.probability(scores[:3], told.rows(slice(3)), warm, h) for h in (1.0, 2.0))
+    scores, candidates, clicks, meta, warm, _ = world
+    head = fit_click(scores, candidates, clicks, meta, warm, ClickOptions(), seed=0)
+    once, twice = (head.probability(scores[:3], meta.rows(slice(3)), warm, h) for h in (1.0, 2.0))
     np.testing.assert_allclose(twice, once + (1 - once) * once, rtol=1e-9)
 
 
 def test_no_positive_no_head(world):
-    scores, shown, clicks, told, warm, _ = world
+    scores, candidates, clicks, meta, warm, _ = world
     with pytest.raises(BadInputError, match="validation holds no positive"):
-        fit_click(scores, shown, sparse.csr_matrix(clicks.shape), told, warm, ClickOptions(), seed=0)
+        fit_click(scores, candidates, sparse.csr_matrix(clicks.shape), meta, warm, ClickOptions(), seed=0)
 
 
-def test_a_scorer_without_head_says_so(tables):
-    scorer = Hybrid(HybridEngineOptions())
+def test_a_scorer_without_head_says_so(blended, queries):
     with pytest.raises(BadInputError, match="without a click head"):
-        scorer.click_probability(tables.matrices["train"][:1])
+        blended.click_probability(queries.take(np.arange(1)))
+
+
+def test_a_scorer_gives_chances_at_boosts_of_0(blended, queries):
+    """They follow the ranking score of the accuracy ranking, whatever the operating point."""
+    head, part = ClickHead(np.array([-3.0, 1.0, 0.1, 0.2, 0.3, -0.4])), queries.take(np.arange(5))
+    clicking = blended.with_click(head)
+    s, x_u, x_i = blended.score(part), np.log1p(part.lengths)[:, None], blended.popularity * blended.warm
+    odds = -3.0 + s + 0.1 * s**2 + 0.2 * x_u + 0.3 * x_i - 0.4 * ~blended.warm
+    np.testing.assert_allclose(clicking.click_probability(part), expit(odds), rtol=1e-4)
+    boosted = clicking.with_boosts(Boosts(cold_boost=0.5, tail_boost=0.5, popularity_debias=0.5))
+    np.testing.assert_array_equal(boosted.click_probability(part), clicking.click_probability(part))
+    loaded = clicking.recipe.load(clicking.state())
+    np.testing.assert_allclose(loaded.click_probability(part), clicking.click_probability(part), rtol=1e-3)
+
+
+def test_about_as_many_negatives_are_drawn_as_asked_for(world):
+    _, candidates, _, meta, _, _ = world
+    options = ClickOptions(negatives=40)
+    chances = rates(candidates, meta, options)
+    np.testing.assert_allclose(chances.sum(axis=1), 40)
+    assert (chances[~candidates] == 0).all()
+    leaning = rates(candidates, meta, options.model_copy(update={"popularity_power": 1.0}))[0]
+    few, many = meta.popularity.argsort()[[0, -1]]
+    assert leaning[candidates[0]].sum() <= 40 + 1e-9
+    assert leaning[many] > leaning[few]
+    assert rates(candidates, meta, ClickOptions(negatives=10_000)).max() == 1.0
 
 
 def test_tally_by_hand():

@@ -1,0 +1,86 @@
+"""Parameters of hybrid_cf: old names are refused with the new ones, and so is what a source does not have."""
+
+import pytest
+
+from tailor.config import parse
+from tailor.errors import ConfigurationError
+from tailor.hybrid.config import BlendOptions, Boosts, HybridConfig, HybridOptions, all_sources
+from tailor.hybrid.sources import SOURCES
+from tailor.options import ProjectOptions
+
+RENAMED = {
+    "ials": "sources.ials",
+    "ease": "sources.ease",
+    "sequence": "sources.slit",
+    "profile": "sources.demographic",
+    "context": "sources.contextual",
+    "kernel": "cold_items",
+    "mixture": "blend",
+    "dials": "boosts",
+    "blend.fusions": "blend.models",
+    "blend.newcomer_history": "blend.few_shot_lengths",
+    "blend.shifts": "blend.cold_shifts",
+    "blend.max_price": "blend.max_cold_boost_loss",
+    "blend.max_tail_price": "blend.max_tail_boost_loss",
+    "boosts.cold_span": "boosts.cold_boost_scale",
+    "boosts.tail_span": "boosts.tail_boost_scale",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_refused_with_the_new_one(old, new):
+    values = {}
+    for key in reversed(old.split(".")):
+        values = {key: values}
+    message = rf"^Parameter 'hybrid_cf\.{old}' is called 'hybrid_cf\.{new}' now\.$"
+    with pytest.raises(ConfigurationError, match=message):
+        parse(HybridOptions, values, "hybrid_cf")
+    with pytest.raises(ConfigurationError, match=message):
+        parse(ProjectOptions, {"hybrid_cf": values}, "")
+
+
+@pytest.mark.parametrize("options", [BlendOptions, HybridOptions, Boosts])
+def test_what_a_name_is_called_now_exists(options):
+    for new in options.renamed.values():
+        name, _, source = new.partition(".")
+        assert name in options.model_fields
+        assert not source or source in SOURCES
+
+
+def test_what_is_gone_says_what_to_do():
+    with pytest.raises(ConfigurationError, match=r"'hybrid_cf.without' is gone: set the source to null in hybrid_cf"):
+        parse(HybridOptions, {"without": ["ease"]}, "hybrid_cf")
+    with pytest.raises(ConfigurationError, match=r"head_share' is gone: data_processing.head_share is the one"):
+        parse(HybridOptions, {"boosts": {"head_share": 0.5}}, "hybrid_cf")
+
+
+def test_where_boosts_stand_is_no_parameter():
+    with pytest.raises(ConfigurationError, match=r"'hybrid_cf\.boosts\.tail_boost' does not exist"):
+        parse(HybridOptions, {"boosts": {"tail_boost": 0.5}}, "hybrid_cf")
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ({"mf": {}}, r"^hybrid_cf.sources: no source 'mf'. It is called 'ials' now\. Known: ials, text_factors, ease"),
+        ({"text": None}, r"no source 'text'. It is called 'text_knn' now"),
+        ({"popullar": {}}, r"no source 'popullar'. Did you mean 'popular'\?.* listed under 'plugins'"),
+        ({"ease": {"lambda": 1}}, r"^Parameter 'hybrid_cf.sources.ease.lambda' does not exist"),
+        ({"slit": {"window": 0}}, r"^Parameter 'hybrid_cf.sources.slit.window' = 0: Input should be greater"),
+    ],
+)
+def test_a_source_or_option_that_does_not_exist_is_refused(sources, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parse(HybridOptions, {"sources": sources}, "hybrid_cf")
+
+
+def test_every_source_is_used_unless_it_is_left_out():
+    assert HybridOptions().sources == all_sources()
+    config = HybridOptions(sources={"ease": {"regularization": 7.0}, "slit": None, "popular": {}}).hybrid_config({})
+    assert list(config.sources) == ["ease", "popular"]
+    assert config.sources["ease"]["regularization"] == 7.0
+
+
+def test_a_recipe_of_its_own_dump_is_the_same():
+    config = HybridConfig(sources={"ease": {"regularization": 7.0}, "popular": {}})
+    assert HybridConfig.model_validate(config.model_dump(mode="json")) == config

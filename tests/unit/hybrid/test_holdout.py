@@ -1,0 +1,135 @@
+"""The validation side of the split: what is hidden from the fits, and what is measured."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.data.interactions import keep_items
+from tailor.hybrid.holdout import MIXED_COLD, Holdout
+from tailor.models.base import FittedModel, Query
+from tailor.models.registry import build
+
+
+class Scores(FittedModel):
+    """Says the same to all."""
+
+    def __init__(self, scores):
+        self.scores = np.asarray(scores, np.float32)
+
+    @property
+    def n_items(self):
+        return len(self.scores)
+
+    def _score(self, query):
+        return np.tile(self.scores, (len(query), 1))
+
+    def state(self):
+        return {}
+
+
+def test_pseudo_cold_b_is_hidden(holdout, tables):
+    b = (tables.items[c.PSEUDO_COLD] == "B").to_numpy()
+    assert holdout.interactions[:, np.flatnonzero(b)].nnz == 0
+    assert holdout.histories.history[:, np.flatnonzero(b)].nnz == 0
+    assert holdout.seen[:, np.flatnonzero(b)].nnz > 0
+    assert holdout.reveal_order[:, np.flatnonzero(b)].nnz == 0
+    np.testing.assert_array_equal(holdout.cold, b)
+    assert not (holdout.warm & b).any()
+    assert not (holdout.tail & b).any()
+    assert not holdout.candidates[(tables.items[c.BUCKET] == c.COLD).to_numpy()].any()
+
+
+def test_few_shot_users_are_in_no_fit_but_keep_their_history(holdout):
+    n_known = int((np.diff(holdout.seen.indptr) > 0).sum())
+    assert len(holdout.few_shot_users) == round(0.1 * n_known)
+    assert holdout.interactions[holdout.few_shot_users].nnz == 0
+    assert holdout.histories.history[holdout.few_shot_users].nnz > 0
+    others = np.setdiff1d(np.arange(len(holdout.histories)), holdout.few_shot_users)
+    assert (holdout.interactions[others] != holdout.histories.history[others]).nnz == 0
+
+
+def test_the_train_set_is_what_is_not_hidden(holdout, tables):
+    data = holdout.train_set(tables.features)
+    assert (data.interactions != holdout.interactions).nnz == 0
+    assert ((data.order > 0) != (data.interactions > 0)).nnz == 0
+    assert (data.order != tables.order.multiply(data.interactions > 0)).nnz == 0
+    np.testing.assert_array_equal(data.warm, holdout.warm)
+    np.testing.assert_array_equal(data.item_features, tables.features)
+
+
+def test_few_shot_users_reveal_their_first_items_in_time(holdout, tables):
+    """Places come from train and validation rows alone, in the order of the timestamps."""
+    places = tables.reveal_order
+    user = tables.users[c.USER].iloc[int(np.diff(places.indptr).argmax())]
+    rows = tables.interactions[tables.interactions[c.USER] == user]
+    rows = rows[rows[c.SPLIT].isin([c.TRAIN, c.VALIDATION, c.NEW_USER])]
+    earliest = rows.loc[rows[c.TIMESTAMP].idxmin(), c.ITEM]
+    row = places[[tables.users[c.USER].tolist().index(user)]]
+    assert tables.items[c.ITEM].iloc[row.indices[row.data.argmin()]] == earliest
+    assert (holdout.reveal_order != keep_items(places, holdout.warm)).nnz == 0
+
+
+def test_without_an_order_the_same_cells_are_revealed(holdout, tables):
+    train, validation = tables.matrices["train"], tables.matrices["validation"]
+    built = Holdout.build(train, validation, tables.items, 0)
+    assert built.histories.order is None
+    assert built.train_set(tables.features).order is None
+    known = keep_items(sparse.csr_matrix(train + validation), built.warm)
+    assert ((built.reveal_order > 0) != (known > 0)).nnz == 0
+    for row in range(20):
+        values = built.reveal_order[[row]].data
+        assert len(set(values.tolist())) == len(values)
+
+
+def test_another_seed_draws_other_users(holdout, tables):
+    other = Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 1)
+    assert len(other.few_shot_users) == len(holdout.few_shot_users)
+    assert other.few_shot_users.tolist() != holdout.few_shot_users.tolist()
+
+
+def test_an_order_that_misses_rows_is_refused(tables):
+    order = tables.order.copy()
+    order.data[:10] = 0
+    order.eliminate_zeros()
+    with pytest.raises(ValueError, match="order has shape"):
+        Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0, order=order)
+
+
+def test_measures_by_hand(holdout):
+    """One list for all: each figure is the mean over the users with a positive of its kind."""
+    popular = np.asarray(holdout.interactions.sum(axis=0)).ravel()
+    values = holdout.measure(Scores(popular), 10)
+    k, rows = 10, np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+
+    def ndcg(candidates, counted):
+        per_user = []
+        for user in rows:
+            seen = set(holdout.seen[[user]].indices.tolist())
+            wanted = set(holdout.validation[[user]].indices.tolist()) & set(np.flatnonzero(counted).tolist())
+            allowed = [i for i in np.flatnonzero(candidates) if i not in seen]
+            best = sorted(allowed, key=lambda i: (-popular[i], holdout.tie_rank[i]))[:k]
+            gain = sum(1 / np.log2(place + 2) for place, item in enumerate(best) if item in wanted)
+            if wanted:
+                per_user.append(gain / sum(1 / np.log2(place + 2) for place in range(min(k, len(wanted)))))
+        return np.mean(per_user)
+
+    warm = holdout.candidates & ~holdout.cold
+    assert values[c.WARM] == pytest.approx(ndcg(warm, warm))
+    assert values[c.TAIL] == pytest.approx(ndcg(warm, holdout.tail))
+    assert values[c.COLD] == pytest.approx(ndcg(holdout.cold, holdout.cold))
+    assert values[c.MIXED] == pytest.approx(ndcg(holdout.candidates, holdout.candidates))
+    assert values[MIXED_COLD] == pytest.approx(ndcg(holdout.candidates, holdout.cold))
+
+
+def test_a_fitted_model_is_measured(holdout, tables):
+    data = holdout.train_set(tables.features)
+    values = {name: holdout.measure(build(name, {}, 0).fit(data), 10) for name in ("random", "popular", "text_knn")}
+    assert values["text_knn"][c.WARM] > values["popular"][c.WARM] > values["random"][c.WARM]
+    assert values["text_knn"][c.COLD] > 1.2 * values["popular"][c.COLD]
+
+
+def test_queries_of_the_train_set_are_its_users(holdout, tables):
+    queries = holdout.train_set(tables.features).queries()
+    assert isinstance(queries, Query)
+    assert queries.user_index.tolist() == list(range(len(queries)))

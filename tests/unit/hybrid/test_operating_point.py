@@ -1,0 +1,218 @@
+"""What validation makes of the sources: short histories, the shift of cold items, trade-off curves, boosts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tailor.hybrid.blend import BlendWeights
+from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.operating_point import (
+    _few_shot_users,
+    best_cold_shift,
+    fit_blend,
+    fit_few_shot_weights,
+    fit_weights,
+    operating_point,
+    select_operating_point,
+    trade_off_curves,
+)
+from tailor.hybrid.sources import SOURCES
+from tests.unit.hybrid.conftest import BLEND, OFF, of_one_source
+
+LINEAR = BlendOptions(models=["linear"], cold_shifts=[0.0], steps=4)
+BOOSTS = ("cold_boost", "tail_boost", "popularity_debias")
+
+
+@pytest.fixture(scope="module")
+def weights(known, holdout):
+    return fit_weights(known, holdout, LINEAR, 10, 0)[0]
+
+
+@pytest.fixture(scope="module")
+def curves(scorer, weights, known, holdout):
+    rows = trade_off_curves(scorer.with_blend(weights), known, holdout, 4, 10)
+    return {boost: [row for row in rows if row["boost"] == boost] for boost in BOOSTS}
+
+
+class TestFewShotWeights:
+    def test_they_come_from_the_users_own_lists(self, scorer, holdout):
+        """Where text and behaviour share clusters, one item says more about a user than popularity does."""
+        options = BlendOptions(few_shot_lengths=[5, 1])
+        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0)
+        assert [longest for longest, _ in fitted.few_shot] == [1, 5]
+        for _, found in fitted.few_shot:
+            assert np.abs(found).sum() == pytest.approx(1)
+            assert found[-1] < found[:-1].max()
+
+    def test_other_weights_stay(self, scorer, holdout):
+        fitted = fit_few_shot_weights(scorer, BLEND, holdout, BlendOptions(few_shot_lengths=[1]), 10, 0)
+        assert replace(fitted, few_shot=BLEND.few_shot) == BLEND
+
+    def test_excluded_sources_have_none(self, scorer, holdout):
+        options = BlendOptions(few_shot_lengths=[3])
+        excluded = tuple(name for name in SOURCES if name not in ("ials", "ease"))
+        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0, excluded)
+        used = {name for name, weight in zip(SOURCES, fitted.few_shot[0][1], strict=True) if weight}
+        assert used <= {"ials", "ease"}
+
+    def test_the_first_items_are_revealed_and_the_others_wanted(self, scorer, holdout):
+        data = _few_shot_users(scorer, holdout, 2, BlendOptions(), 0)
+        items = np.flatnonzero(holdout.candidates & ~holdout.cold)
+        order = holdout.reveal_order[holdout.few_shot_users].toarray()[:, items]
+        order = order[(order > 0).sum(axis=1) > 2]
+        places = np.where(order > 0, order, np.inf)
+        first = places <= np.sort(places, axis=1)[:, [1]]
+        np.testing.assert_array_equal(~data.candidate_mask, first)
+        np.testing.assert_array_equal(data.positives.toarray() > 0, (order > 0) & ~first)
+        assert data.meta.lengths.tolist() == [2] * len(order)
+
+    def test_who_has_nothing_left_teaches_nothing(self, scorer, holdout):
+        assert _few_shot_users(scorer, holdout, 1000, BlendOptions(), 0) is None
+        options = BlendOptions(few_shot_lengths=[1, 1000])
+        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0)
+        assert [longest for longest, _ in fitted.few_shot] == [1]
+
+
+class TestColdShift:
+    def test_it_is_the_most_accurate_one(self, scorer, weights, known, holdout):
+        # Fifty deviations would list nothing but cold items.
+        options = BlendOptions(cold_shifts=[0.0, 50.0])
+        assert best_cold_shift(scorer, weights, known, holdout, options, 10) == 0.0
+
+    def test_of_equally_accurate_ones_it_is_the_largest(self, scorer, weights, known, holdout):
+        # Far below the warm items nothing changes any more.
+        options = BlendOptions(cold_shifts=[-900.0, -1000.0])
+        assert best_cold_shift(scorer, weights, known, holdout, options, 10) == -900.0
+
+    def test_it_is_measured_on_what_is_served(self, scorer, weights, known, holdout):
+        shifts = [-1.0, -0.5, 0.0, 0.5, 1.0]
+        users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+        items = np.flatnonzero(holdout.candidates)
+        served = {
+            shift: known.mean_ndcg(
+                scorer.with_blend(weights.shifted(shift)).score(holdout.histories.take(users))[:, items], 10
+            )
+            for shift in shifts
+        }
+        chosen = best_cold_shift(scorer, weights, known, holdout, BlendOptions(cold_shifts=shifts), 10)
+        assert len({round(value, 6) for value in served.values()}) > 1
+        assert served[chosen] == pytest.approx(max(served.values()), abs=1e-6)
+
+    def test_the_shift_that_the_weights_had_does_not_matter(self, scorer, weights, known, holdout):
+        options = BlendOptions(cold_shifts=[-1.0, 0.0, 1.0])
+        plain = best_cold_shift(scorer, weights, known, holdout, options, 10)
+        assert best_cold_shift(scorer, weights.shifted(7.0), known, holdout, options, 10) == plain
+
+    def test_users_without_history_are_not_shifted(self, scorer, weights, known, holdout):
+        """Their lists come from weights of their own: were they shifted, they would decide."""
+        activity = known.meta.activity.copy()
+        activity[:] = 0.0
+        nobody = replace(known, meta=replace(known.meta, activity=activity))
+        options = BlendOptions(cold_shifts=[0.0, 50.0])
+        assert best_cold_shift(scorer, weights, nobody, holdout, options, 10) == 50.0
+
+
+class TestCurves:
+    def test_they_start_at_the_accuracy_ranking(self, curves, scorer, weights, known, holdout):
+        users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+        items = np.flatnonzero(holdout.candidates)
+        cold = holdout.cold[holdout.candidates]
+        scores = scorer.with_blend(weights).score(holdout.histories.take(users))[:, items]
+        mixed = known.mean_ndcg(scores, 10)
+        warm = known.columns(~cold)
+        wanting = np.diff(known.positives[:, np.flatnonzero(~cold)].indptr) > 0
+        assert curves["cold_boost"][0]["accuracy"] == pytest.approx(mixed, abs=1e-6)
+        assert curves["tail_boost"][0]["accuracy"] == curves["popularity_debias"][0]["accuracy"]
+        expected = warm.mean_ndcg(scores[wanting][:, ~cold], 10)
+        assert curves["tail_boost"][0]["accuracy"] == pytest.approx(expected, abs=1e-6)
+
+    def test_each_has_its_steps_and_pays_for_exposure_with_accuracy(self, curves):
+        for boost in ("cold_boost", "tail_boost"):
+            rows = curves[boost]
+            assert [row["value"] for row in rows] == [0.0, 0.25, 0.5, 0.75, 1.0]
+            assert rows[-1]["exposure"] > rows[0]["exposure"]
+            assert rows[-1]["accuracy"] < rows[0]["accuracy"]
+
+    def test_their_points_are_what_is_served(self, curves, scorer, weights, known, holdout):
+        users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+        items, cold = np.flatnonzero(holdout.candidates), holdout.cold[holdout.candidates]
+        part = known.columns(~cold)
+        wanting = np.diff(known.positives[:, np.flatnonzero(~cold)].indptr) > 0
+        for boost in BOOSTS:
+            served = scorer.with_blend(weights).with_boosts(Boosts(**{boost: 0.5}))
+            scores = served.score(holdout.histories.take(users))[:, items]
+            row = next(row for row in curves[boost] if row["value"] == 0.5)
+            if boost == "cold_boost":
+                assert row["accuracy"] == pytest.approx(known.mean_ndcg(scores, 10), abs=1e-6)
+                assert row["exposure"] == pytest.approx(known.mean_ndcg(scores, 10, cold), abs=1e-6)
+                continue
+            scores = scores[wanting][:, ~cold]
+            assert row["accuracy"] == pytest.approx(part.mean_ndcg(scores, 10), abs=1e-6)
+            tail = holdout.tail[items][~cold]
+            exposure = part.mean_ndcg(scores, 10, tail) if boost == "tail_boost" else part.coverage(scores, 10)
+            assert row["exposure"] == pytest.approx(exposure, abs=1e-6)
+
+    def test_taking_off_the_population_score_covers_more(self, scorer, weights, known, holdout):
+        rows = trade_off_curves(scorer.with_blend(weights), known, holdout, 4, 3)
+        covered = [row["exposure"] for row in rows if row["boost"] == "popularity_debias"]
+        assert min(covered[1:]) > covered[0]
+        assert max(covered[1:]) > 1.2 * covered[0]
+
+    def test_twice_the_scale_is_half_the_setting(self, curves, scorer, weights, known, holdout):
+        wide = scorer.with_blend(weights).with_boosts(Boosts(tail_boost_scale=2.0, cold_boost_scale=2.0))
+        rows = trade_off_curves(wide, known, holdout, 4, 10)
+        for boost in ("cold_boost", "tail_boost"):
+            plain = {row["value"]: (row["accuracy"], row["exposure"]) for row in curves[boost]}
+            doubled = {row["value"]: (row["accuracy"], row["exposure"]) for row in rows if row["boost"] == boost}
+            assert doubled[0.5] == plain[1.0] != plain[0.0]
+
+    def test_where_the_scorer_stands_does_not_matter(self, curves, scorer, weights, known, holdout):
+        lifted = scorer.with_blend(weights).with_boosts(Boosts(cold_boost=0.5, tail_boost=0.5, popularity_debias=0.5))
+        assert trade_off_curves(lifted, known, holdout, 4, 10) == [row for boost in BOOSTS for row in curves[boost]]
+
+
+class TestOperatingPoint:
+    CURVE = [{"value": v, "accuracy": a} for v, a in ((0.0, 0.5), (0.25, 0.51), (0.5, 0.49), (0.75, 0.495), (1.0, 0.4))]
+
+    @pytest.mark.parametrize(
+        ("max_loss", "expected"), [(0.0, 0.25), (0.01, 0.75), (0.02, 0.75), (0.2, 1.0), (0.19, 0.75)]
+    )
+    def test_it_is_the_largest_setting_within_the_accepted_loss(self, max_loss, expected):
+        assert select_operating_point(self.CURVE, max_loss) == expected
+
+    def test_each_boost_has_a_loss_of_its_own(self):
+        curve = [{"value": v, "accuracy": 1 - v / 10} for v in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        rows = [row | {"boost": boost} for boost in BOOSTS for row in curve]
+        options = BlendOptions(max_cold_boost_loss=0.06, max_tail_boost_loss=0.03)
+        scales = Boosts(cold_boost=1.0, popularity_debias=0.9, cold_boost_scale=2.0, tail_boost_scale=3.0)
+        assert operating_point(rows, options, scales) == Boosts(
+            cold_boost=0.5, tail_boost=0.25, popularity_debias=0.0, cold_boost_scale=2.0, tail_boost_scale=3.0
+        )
+
+
+def test_everything_is_fitted_at_once(scorer, holdout):
+    options = BlendOptions(
+        few_shot_lengths=[1], cold_shifts=[0.0, 0.5], max_cold_boost_loss=0.05, max_tail_boost_loss=0.02, steps=4
+    )
+    fitted = fit_blend(scorer, holdout, options, 10, 0)
+    rows = {boost: [row for row in fitted.curves if row["boost"] == boost] for boost in BOOSTS}
+    assert fitted.boosts.cold_boost == select_operating_point(rows["cold_boost"], 0.05)
+    assert fitted.boosts.tail_boost == select_operating_point(rows["tail_boost"], 0.02)
+    assert fitted.boosts.popularity_debias == 0
+    assert isinstance(fitted.weights, BlendWeights)
+    assert fitted.weights.cold_shift in options.cold_shifts
+    assert [row["model"] for row in fitted.models] == ["linear", "gated"]
+    assert fitted.click.theta.shape == (6,)
+    users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)[:50]
+    served = scorer.with_blend(fitted.weights).with_click(fitted.click)
+    chances = served.click_probability(holdout.histories.take(users))[:, holdout.candidates]
+    unseen = holdout.seen[users][:, np.flatnonzero(holdout.candidates)].toarray() == 0
+    wanted = holdout.validation[users][:, np.flatnonzero(holdout.candidates)].toarray() > 0
+    assert chances[wanted].mean() > 1.5 * chances[unseen].mean()
+
+
+def test_off_is_off():
+    scales = Boosts(cold_boost=0.1, tail_boost=0.2, popularity_debias=0.3, cold_boost_scale=4.0)
+    assert scales.off() == Boosts(cold_boost_scale=4.0)
+    assert Boosts() == OFF

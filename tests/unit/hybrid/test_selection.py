@@ -1,0 +1,150 @@
+"""Choosing options on validation: equal budgets, one criterion, names that are known."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tailor import columns as c
+from tailor.errors import ConfigurationError
+from tailor.hybrid import selection
+from tailor.hybrid.config import Boosts, HybridOptions
+from tailor.hybrid.model import Hybrid
+from tailor.models.registry import BASELINES
+from tests.unit.hybrid.conftest import FAST_SOURCES
+
+OPTIONS = HybridOptions(
+    sources=FAST_SOURCES,
+    baselines=["popular", "item_knn"],
+    blend={"models": ["linear"], "few_shot_lengths": [0, 1], "cold_shifts": [0.0], "steps": 1},
+    k=10,
+)
+
+
+@pytest.fixture(scope="module")
+def data(holdout, tables):
+    return holdout.train_set(tables.features)
+
+
+def changed(**changes):
+    return HybridOptions.model_validate(OPTIONS.model_dump() | changes)
+
+
+def test_the_criterion_weighs_warm_and_cold():
+    assert selection.criterion({c.WARM: 0.4, c.COLD: 0.8}, 0.25) == pytest.approx(0.75 * 0.4 + 0.25 * 0.8)
+
+
+def test_unequal_budgets_are_refused():
+    with pytest.raises(ValueError, match=r"every model gets the same number of trials, found .*'ease': 2, 'ials': 1"):
+        HybridOptions(trials={"ease": [{}, {}], "ials": [{}]})
+
+
+def test_every_option_set_is_tried_and_the_best_is_chosen(holdout, data):
+    options = changed(trials={"item_knn": [{"neighbours": 1}, {"neighbours": 50}], "hybrid": [{}, {}]})
+    chosen, table = selection.select_baselines(holdout, data, options, 0)
+    assert Counter(table["model"]) == {"popular": 1, "item_knn": 2}
+    best = table[table["model"] == "item_knn"].sort_values("criterion").iloc[-1]
+    assert str(chosen["item_knn"]) == best["options"]
+    assert chosen["popular"] == {}
+    expected = 0.75 * table["warm_ndcg"] + 0.25 * table["cold_ndcg"]
+    np.testing.assert_allclose(table["criterion"], expected)
+
+
+def test_what_a_search_chose_is_taken_as_it_is(holdout, data):
+    options = changed(trials={"item_knn": [{"neighbours": 1}]})
+    chosen, table = selection.select_baselines(holdout, data, options, 0, {"item_knn": {"neighbours": 7}})
+    assert chosen["item_knn"] == {"neighbours": 7}
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("eese", r"Did you mean 'ease'\?"),
+        ("sequence", "It is called 'slit' now"),
+        ("irspack", "It is called 'ials' now"),
+        ("irspack_features", "It is called 'text_ials' now"),
+    ],
+)
+def test_a_name_of_no_baseline_is_refused(holdout, data, name, hint):
+    with pytest.raises(ConfigurationError, match=rf"hybrid_cf.trials names '{name}', which is no baseline.*{hint}"):
+        selection.select_baselines(holdout, data, HybridOptions(trials={name: [{}]}), 0)
+    with pytest.raises(ConfigurationError, match=rf"tuned.baselines names '{name}', which is no baseline.*{hint}"):
+        selection.select_baselines(holdout, data, HybridOptions(), 0, {name: {}})
+
+
+def test_options_of_a_baseline_that_a_run_leaves_out_wait(holdout, data):
+    options = changed(baselines=["popular"], trials={"ease": [{"regularization": 1.0}]})
+    chosen, _ = selection.select_baselines(holdout, data, options, 0)
+    assert list(chosen) == ["popular"]
+
+
+def test_baselines_are_all_unless_named():
+    assert selection.baseline_names(HybridOptions()) == list(BASELINES)
+    assert selection.baseline_names(changed(baselines=["ease"])) == ["ease"]
+    with pytest.raises(ConfigurationError, match=r"No model 'irspack'\. It is called 'ials' now"):
+        selection.baseline_names(changed(baselines=["irspack"]))
+
+
+def test_a_trial_changes_only_what_it_names():
+    options = HybridOptions(sources={"ials": {"factors": 16, "alpha": 0.5}, "popular": {}}, cold_items={"width": 2.0})
+    config = options.hybrid_config({"ials": {"factors": 8}, "cold_items": {"ridge": 0.5}})
+    assert list(config.sources) == ["ials", "popular"]
+    assert (config.sources["ials"]["factors"], config.sources["ials"]["alpha"]) == (8, 0.5)
+    assert (config.cold_items.width, config.cold_items.ridge) == (2.0, 0.5)
+
+
+def test_a_trial_does_not_bring_back_what_is_left_out():
+    options = HybridOptions(sources={"ease": {}, "slit": None})
+    assert list(options.hybrid_config({"slit": {"half_life": 2.0}, "ials": {}}).sources) == ["ease"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "message"),
+    [
+        ({"sequence": {}}, "no source 'sequence'. It is called 'slit' now"),
+        ({"eaze": {}}, r"no source 'eaze'. Did you mean 'ease'\?"),
+        ({"kernel": {}}, "'kernel' is called 'cold_items' now"),
+        ({"ease": {"regularisation": 1}}, "'hybrid_cf.sources.ease.regularisation' does not exist"),
+    ],
+)
+def test_a_trial_of_what_does_not_exist_is_refused(trial, message):
+    with pytest.raises(ConfigurationError, match=message):
+        HybridOptions().hybrid_config(trial)
+
+
+def test_the_hybrid_is_chosen_by_the_same_criterion(holdout, data):
+    options = changed(trials={"hybrid": [{"ials": {"iterations": 1}, "ease": {"regularization": 9000.0}}, {}]})
+    chosen, table = selection.select_hybrid(holdout, data, options, 0)
+    assert str(chosen) == table.sort_values("criterion").iloc[-1]["options"]
+    assert table["model"].tolist() == ["hybrid", "hybrid"]
+    only, tuned = selection.select_hybrid(holdout, data, options, 0, {"ials": {"iterations": 2}})
+    assert only == {"ials": {"iterations": 2}}
+    assert len(tuned) == 1
+
+
+def test_factors_of_an_earlier_step_are_not_fitted_again(holdout, data, monkeypatch):
+    factors = selection.fit_factors(data, {}, OPTIONS, 0)
+    expected = selection.fit_scorer(holdout, data, {}, OPTIONS, 0)
+
+    def refuse(*_):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(type(factors.recipe), "fit", refuse)
+    ours = selection.fit_scorer(holdout, data, {}, OPTIONS, 0, factors)
+    part = holdout.histories.take(np.arange(5))
+    np.testing.assert_allclose(ours.score(part), expected.score(part), rtol=1e-4, atol=1e-5)
+
+
+def test_the_hybrid_stands_where_validation_put_it(holdout, data):
+    scorer, fitted = selection.fit_hybrid(holdout, data, {}, OPTIONS, 0)
+    assert scorer.blend is fitted.weights
+    assert scorer.boosts == fitted.boosts
+    assert scorer.click is fitted.click
+
+
+def test_how_far_boosts_reach_is_configured(holdout, data):
+    options = changed(boosts={"tail_boost_scale": 2.0})
+    scorer = selection.fit_scorer(holdout, data, {}, options, 0)
+    assert scorer.boosts == Boosts(tail_boost_scale=2.0)
+    assert isinstance(scorer.recipe, Hybrid)
