@@ -110,7 +110,7 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
-def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **env: str) -> subprocess.CompletedProcess:
+def kedro(project: Path, *args: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
     """Run the kedro CLI in ``project``."""
     done = subprocess.run(
         [str(BIN / "kedro"), *args],
@@ -118,7 +118,6 @@ def kedro(project: Path, *args: str, check: bool = True, timeout: int = 300, **e
         env=environment() | {"COLUMNS": "300"} | env,
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
     )
     if check:

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.lm.config import EncoderWeights
 from tailor.options import EvaluationOptions, ProjectOptions
-from tailor.plugins import plugin_files
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model
 from tailor.serving.recommender import Recommender
@@ -103,7 +101,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             name="model",
             python_model=mlflow_model.__file__,
             artifacts={mlflow_model.ARTIFACT: str(artifact)},
-            code_paths=_code(Path(folder), recommender.about.get("plugins", [])),
+            code_paths=[_code(Path(folder))],
             signature=mlflow_model.signature(),
             metadata=mlflow_model.metadata(),
             input_example=_example(recommender),
@@ -122,15 +120,9 @@ def _example(recommender: Recommender) -> pd.DataFrame:
     return pd.DataFrame({"user_id": [str(recommender.user_ids[0]), None], "history": [[], items]})
 
 
-def _code(folder: Path, plugins: Iterable[str]) -> list[str]:
-    """Copy the package and the plug-ins without caches, so that the logged model is the same whatever ran before."""
-    copies = []
-    for source in [Path(mlflow_model.code_paths()[0]), *plugin_files(plugins)]:
-        target = folder / "code" / source.name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(source, target)
-        copies.append(str(target))
-    return copies
+def _code(folder: Path) -> str:
+    """Copy the code without caches, so that the logged model is the same whatever ran before; plug-ins are packaged."""
+    source = Path(mlflow_model.code_paths()[0])
+    target = folder / "code" / source.name
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return str(target)

@@ -8,6 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings |
+| plugins/ | the modules that define sources, models or re-rankers of its own |
 
 Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
 """
@@ -40,7 +41,7 @@ from tailor.plugins import load_plugins
 ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
 FORMAT = 2
-ITEMS, ENCODER, STUDENT = "items.parquet", "encoder", "student"
+ITEMS, ENCODER, STUDENT, PLUGINS = "items.parquet", "encoder", "student", "plugins"
 MANIFEST = "manifest.json"
 _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
@@ -76,10 +77,7 @@ def read(folder: Path) -> dict[str, Any]:
         BadInputError: a file is missing, a newer version wrote it, or it names what this version does not know.
     """
     about = _about(folder)
-    try:
-        load_plugins(about.get("plugins", []))
-    except ConfigurationError as problem:
-        raise BadInputError(f"The package needs a module that is not here: {problem}") from None
+    _load_plugins(folder, about)
     of_0_1 = "format" not in about
     history, metadata = (_HISTORY_0_1, _ITEMS_0_1) if of_0_1 else (_HISTORIES, ITEMS)
     for name in (_MODEL, history, _IDS):
@@ -100,6 +98,17 @@ def read(folder: Path) -> dict[str, Any]:
         "encoder_of": _encoder_of(folder, student),
         "student": student,
     }
+
+
+def _load_plugins(folder: Path, about: dict[str, Any]) -> None:
+    """Import the package's plug-ins: those on the Python path, else the copies that it carries."""
+    try:
+        load_plugins(about.get("plugins", []), folder / PLUGINS)
+    except ConfigurationError as problem:
+        version = about.get("tailor_version", "unknown")
+        raise BadInputError(
+            f"The package, written by Tailor {version} and read by {__version__}, needs a plug-in: {problem}"
+        ) from None
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -201,7 +210,7 @@ def _hashes(folder: Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise BadInputError(f"Damaged package: {name} is a symbolic link. {_REMEDY}")
-        if path.is_file() and name != MANIFEST:
+        if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
             with path.open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes

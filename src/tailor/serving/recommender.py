@@ -28,6 +28,7 @@ from tailor.models.base import (
     Query,
     ReadsTexts,
 )
+from tailor.plugins import copy_plugins
 from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
@@ -129,7 +130,8 @@ class Recommender:
     @cached_property
     def _rerank_metadata(self) -> ItemMetadata:
         """What re-rankers look at."""
-        return self.known_metadata.with_arrays(vectors=self.item_features, bucket=self._buckets())
+        n_train = np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
+        return self.known_metadata.with_arrays(vectors=self.item_features, n_train=n_train, bucket=self._buckets())
 
     def _buckets(self) -> NDArray[np.str_]:
         tail = getattr(self.model, "tail", np.zeros(len(self.items), dtype=bool))
@@ -376,6 +378,7 @@ class Recommender:
             self.encoder.save(folder / package.ENCODER, weights)
         if self.student is not None:
             self.student.save(folder / package.STUDENT)
+        copy_plugins(self.about.get("plugins", []), folder / package.PLUGINS)
         package.write_manifest(folder)
 
     @classmethod

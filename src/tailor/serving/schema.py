@@ -158,7 +158,7 @@ class Rerank(Options):
         title="Method",
         description="Name of a re-ranker; `none` lists the best scores.",
         examples=["mmr"],
-        json_schema_extra={"enum": list(_methods())},
+        json_schema_extra=lambda schema: schema.update(enum=[*_methods()]),
     )
     strength: Annotated[float, Field(ge=0, le=1)] = Field(
         title="Strength", description="0: the list as it is; 1: relevance no longer counts.", examples=[0.3]

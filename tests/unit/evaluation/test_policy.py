@@ -9,8 +9,9 @@ from scipy import sparse
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.evaluation.policy import fit_reward, read_log, target, value
 from tailor.evaluation.config import OffPolicyOptions
+from tailor.evaluation.policy import fit_reward, read_log, target, value
+from tailor.models.base import Query
 from tailor.pipelines.offpolicy.nodes import value_policy
 
 N_USERS, N_ITEMS = 200, 12
@@ -23,8 +24,8 @@ class Scores:
     def __init__(self, table):
         self.table = table
 
-    def score(self, history, users=None):  # noqa: ARG002
-        return self.table[users]
+    def score(self, query):
+        return self.table[query.user_index]
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,14 @@ def world():
     )
     new = target(scores, ~past, OPTIONS.temperature, OPTIONS.epsilon)
     truth = float((new * chance).sum(axis=1)[user].mean())
-    return log, Scores(scores), sparse.csr_matrix(past, dtype=np.float32), truth
+    queries = Query.of(sparse.csr_matrix(past, dtype=np.float32), user_index=np.arange(N_USERS))
+    return log, Scores(scores), queries, truth
 
 
 def test_estimates_cover_the_truth_and_the_log_does_not(world):
-    log, scorer, history, truth = world
+    log, scorer, queries, truth = world
     rows, unknown = read_log(log, USERS, ITEMS)
-    found = value(scorer, history, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).set_index("estimator")
+    found = value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).set_index("estimator")
     assert unknown == 0
     assert abs(log["reward"].mean() - truth) > 0.1
     for name in ("ips", "snips", "doubly_robust"):
@@ -63,10 +65,10 @@ def test_estimates_cover_the_truth_and_the_log_does_not(world):
 
 
 def test_the_block_of_users_changes_nothing(world):
-    log, scorer, history, _ = world
+    log, scorer, queries, _ = world
     rows, _ = read_log(log.head(2000), USERS, ITEMS)
     tables = [
-        value(scorer, history, rows, ITEMS["n_train"].to_numpy(), OPTIONS.model_copy(update={"block_users": b}), 0)
+        value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS.model_copy(update={"block_users": b}), 0)
         for b in (1, 1000)
     ]
     pd.testing.assert_frame_equal(*tables)
@@ -101,10 +103,12 @@ def test_unusable_logs_are_refused(world, change, words):
 
 
 def test_the_node_values_the_registered_model_and_counts_unknown_rows(world, caplog):
-    log, scorer, history, _ = world
+    log, scorer, queries, _ = world
     some = pd.concat([log.head(500), log.head(1).assign(user_id="stranger")])
     models = {"hybrid": scorer}
-    table = value_policy(some, {}, models, USERS, ITEMS, history, {}, OPTIONS.model_dump(), 0)
+    side_features = {"profiles": np.zeros((N_USERS, 0), np.float32)}
+    known = {"train": queries.history, "order": sparse.csr_matrix((N_USERS, N_ITEMS)), "side_features": side_features}
+    table = value_policy(some, {}, models, USERS, ITEMS, {}, OPTIONS.model_dump(), 0, **known)
     assert table["model"].unique().tolist() == ["hybrid_lora"]
     assert table["unknown_rows"].unique().tolist() == [1]
     assert "1 of 501 rows" in caplog.text

@@ -9,8 +9,8 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.evaluation.measure import compare, headline_values, measure_known_users, measure_new_users
 from tailor.evaluation.plots import summary_table
+from tailor.evaluation.protocol import NewUserProtocol, validation_protocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
-from tailor.evaluation.protocol import validation_protocol
 from tailor.evaluation.report import verdicts
 from tailor.metrics import EVERYWHERE, MIXED_TEST, Headline, Lists, Scope, find_metric, metric, registered_metrics
 from tailor.metrics import base as module
@@ -93,9 +93,10 @@ def catalogue():
     users.loc[20:, ["n_train", "bucket"]] = [0, "new"]
     empty = sparse.csr_matrix((24, 30), dtype=np.float32)
     truth = sparse.csr_matrix((rng.random((24, 30)) < 0.3).astype(np.float32))
+    known = {"train": empty, "order": empty, "side_features": {"profiles": np.zeros((24, 0), np.float32)}}
     protocols = {
-        "validation": (validation_protocol(items, empty), truth),
-        "test": (protocol_of_test(items, empty, empty, empty), truth),
+        "validation": (validation_protocol(items, **known), truth),
+        "test": (protocol_of_test(items, validation=empty, cold_unused=empty, **known), truth),
     }
     frames = [
         pd.DataFrame(
@@ -164,10 +165,11 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
     _, _, users, metadata = catalogue
     rows = np.repeat([20, 21], 6)
     warm = np.flatnonzero(metadata.bucket != "cold")[:6]
-    places = sparse.csr_matrix((np.tile(np.arange(1.0, 7.0), 2), (rows, np.tile(warm, 2))), shape=(24, 30))
+    order = sparse.csr_matrix((np.tile(np.arange(1.0, 7.0), 2), (rows, np.tile(warm, 2))), shape=(24, 30))
+    protocol = NewUserProtocol(np.arange(20, 24), order[20:], np.zeros((4, 0), np.float32))
     lists = pd.DataFrame({"user_id": ["u20", "u21"] * 2, "item_id": "i0", "rank": 1, "model": "ours"})
     lists["n_history"] = [1, 1, 3, 3]
-    table = measure_new_users(lists, places, users, metadata, EvaluationOptions()).set_index(["metric", "user_bucket"])
+    table = measure_new_users(lists, protocol, users, metadata, EvaluationOptions()).set_index(["metric", "user_bucket"])
     assert table.loc[("n_revealed", "new_1"), "value"].unique().tolist() == [1.0]
     assert table.loc[("n_revealed", "new_3"), "value"].unique().tolist() == [3.0]
     assert set(table.index.get_level_values("metric")) == {
@@ -182,16 +184,6 @@ def test_item_buckets_keep_the_list_and_count_only_their_positives():
     assert part.items is lists.items
     assert (part.hits == (lists.hits & (lists.items >= 0) & tail[lists.items])).all()
     assert (part.n_positives == np.asarray(lists.positives[:, tail].sum(axis=1)).ravel()).all()
-
-
-def test_positives_are_counted_whatever_their_values():
-    """Matrices of places in a user's order are given too."""
-    lists = fabricate_lists()
-    places = Lists.build(lists.items, lists.metadata, positives=lists.positives * 7)
-    assert (places.n_positives == np.diff(lists.positives.indptr)).all()
-    assert find_metric("recall").values(places).tolist() == pytest.approx(
-        find_metric("recall").values(lists).tolist(), nan_ok=True
-    )
 
 
 def test_positives_are_counted_whatever_their_values():

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.metrics.rating import BIASES, Ratings, baseline, cell_scores, measure
+from tailor.models.base import Query
 
 N_USERS, N_ITEMS = 60, 40
 
@@ -17,8 +18,8 @@ class Oracle:
     def __init__(self, taste):
         self.taste = taste
 
-    def score(self, history, users=None):  # noqa: ARG002
-        return self.taste[users]
+    def score(self, query):
+        return self.taste[query.user_index]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def rated():
     items[c.N_TRAIN] = items[c.ITEM].map(counts).fillna(0).astype(int)
     rows = interactions[interactions[c.SPLIT] == c.TRAIN]
     cells = (np.ones(len(rows), np.float32), (rows[c.USER].astype(int), rows[c.ITEM].astype(int)))
-    return interactions, users, items, sparse.csr_matrix(cells, shape=taste.shape), taste
+    history = sparse.csr_matrix(cells, shape=taste.shape)
+    return interactions, users, items, Query.of(history, user_index=np.arange(N_USERS)), taste
 
 
 def test_biases_are_shrunk_means():
@@ -51,8 +53,8 @@ def test_biases_are_shrunk_means():
 
 
 def test_an_oracle_predicts_to_the_noise_and_biases_to_the_taste(rated):
-    interactions, users, items, train, taste = rated
-    found = measure({"oracle": Oracle(taste)}, interactions, users, items, train, 16).set_index(c.MODEL)
+    interactions, users, items, queries, taste = rated
+    found = measure({"oracle": Oracle(taste)}, interactions, users, items, queries, 16).set_index(c.MODEL)
     assert found.loc["oracle", "rmse"] == pytest.approx(0.1, rel=0.1)
     assert found.loc[BIASES, "rmse"] == pytest.approx(np.hypot(0.5, 0.1), rel=0.1)
     # Of a normal error, mean |e| = sd * sqrt(2 / π).
@@ -63,12 +65,12 @@ def test_an_oracle_predicts_to_the_noise_and_biases_to_the_taste(rated):
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_cell_scores_do_not_depend_on_the_block(rated, block):
-    interactions, users, items, train, taste = rated
+    interactions, users, items, queries, taste = rated
     cells = Ratings.read(interactions, users, items, (c.TEST,))
-    np.testing.assert_array_equal(cell_scores(Oracle(taste), train, cells, block), taste[cells.user, cells.item])
+    np.testing.assert_array_equal(cell_scores(Oracle(taste), queries, cells, block), taste[cells.user, cells.item])
 
 
 def test_without_ratings_there_are_no_rows(rated):
-    interactions, users, items, train, taste = rated
+    interactions, users, items, queries, taste = rated
     for table in (interactions.drop(columns=c.VALUE), interactions.assign(value=1.0)):
-        assert measure({"oracle": Oracle(taste)}, table, users, items, train, 16).empty
+        assert measure({"oracle": Oracle(taste)}, table, users, items, queries, 16).empty

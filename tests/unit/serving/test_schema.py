@@ -4,7 +4,6 @@ import ast
 import json
 import logging
 import re
-from types import SimpleNamespace
 from typing import Annotated
 
 import mlflow
@@ -15,14 +14,13 @@ from pydantic import Field, ValidationError
 
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import faces, http, mlflow_model, schema
-from tailor.serving.champion import load_version
-from tailor.serving.package import verify_manifest, write_manifest
 from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
 from tailor.serving.schema import Answer, Http, Request, Settings
 from tests.conftest import ROOT
 
 ASKED = {**Request.model_fields, **Settings.model_fields}
-BOOSTS = {"tail_boost", "popularity_debias", "cold_boost"}
+#: The hybrid's own options, and the kinds of evidence that its sources read.
+BOOSTS, EVIDENCE = {"tail_boost", "popularity_debias", "cold_boost"}, {"history", "profile", "context"}
 SOURCES = ROOT / "src/tailor"
 DOCS = ROOT / "docs/pipelines/inference.md"
 
@@ -82,9 +80,9 @@ def literals(tree: ast.AST):
 
 
 def lists_of_fields(source: str) -> list[set[str]]:
-    """The boosts are the hybrid's own options, which requests may set."""
+    """Three names and more, of which one at least is a request's alone."""
     named = [strings & ASKED.keys() for strings in literals(ast.parse(source))]
-    return [names for names in named if len(names) >= 3 and names - BOOSTS]
+    return [names for names in named if len(names) >= 3 and names - BOOSTS - EVIDENCE]
 
 
 def test_no_other_module_lists_the_fields():
@@ -214,59 +212,3 @@ def test_scenarios_of_the_first_version_are_read():
     _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
     assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
     assert settings.tail_boost == 0.5
-
-
-def test_the_balance_preset_is_a_scenario_unless_parameters_set_another(tables, planted):
-    from tailor.models.baselines import NoOptions, Popular
-    from tailor.registry.publish import Encoders, build_recommender
-
-    engine = {"hybrid": Popular(NoOptions()).fit(tables.matrices["train"], tables.warm)}
-    protocol = SimpleNamespace(history=tables.matrices["train"])
-    preset = {"method": "dpp", "strength": 0.2, "pool": 200, "min_score": None}
-
-    def scenarios(parameters, balance):
-        parts = (engine, engine, tables.users, tables.items, protocol, SimpleNamespace(text={}), Encoders(), {})
-        return build_recommender(*parts, {"scenarios": parameters}, 0, balance).about["scenarios"]
-
-    assert scenarios({}, preset) == {"balance": {"rerank": {"method": "dpp", "strength": 0.2}}}
-    assert scenarios({}, None) == {}
-    mine = {"balance": {"tail_boost": 0.5}, "home": {}}
-    assert scenarios(mine, preset) == mine
-
-
-def test_a_version_without_a_package_is_refused(monkeypatch):
-    info = SimpleNamespace(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
-    monkeypatch.setattr(mlflow.models, "get_model_info", lambda _: info)
-    with pytest.raises(BadInputError, match="models:/shop/3 is no Tailor package: it has no artifact 'recommender'"):
-        load_version("shop", "3")
-
-
-@pytest.mark.parametrize(
-    ("manifest", "words"),
-    [
-        ("{", "is missing or unreadable"),
-        ("[]", "is no mapping from files to hashes"),
-        ("null", "is no mapping from files to hashes"),
-        ('{"a.txt": 3}', "is no mapping from files to hashes"),
-        ('{"a.txt": "0"}', "a.txt is not what was registered"),
-        ("{}", "a.txt is not what was registered"),
-    ],
-)
-def test_broken_manifests_are_refused_in_one_sentence(tmp_path, manifest, words):
-    (tmp_path / "a.txt").write_text("a")
-    write_manifest(tmp_path)
-    verify_manifest(tmp_path)
-    (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(BadInputError, match=words):
-        verify_manifest(tmp_path)
-
-
-def test_symbolic_links_are_refused(tmp_path):
-    (tmp_path / "package/inner").mkdir(parents=True)
-    (tmp_path / "package/a.txt").write_text("a")
-    write_manifest(tmp_path / "package")
-    (tmp_path / "package/inner/b.txt").symlink_to(tmp_path / "package/a.txt")
-    with pytest.raises(BadInputError, match=r"inner/b\.txt is a symbolic link"):
-        verify_manifest(tmp_path / "package")
-    with pytest.raises(BadInputError, match="is a symbolic link"):
-        write_manifest(tmp_path / "package")

@@ -1,46 +1,36 @@
 """New interactions in a served model: exact steps, close to a fit of everything; drift."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 
-from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import binary
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
 from tailor.hybrid.blend import BlendModel, BlendWeights
-from tailor.hybrid.scorer import Hybrid, HybridEngineOptions
-from tailor.models.baselines import NoOptions, Popular
-from tailor.models.ials import IALS
-from tailor.models.ease import EASEConfig
-from tailor.models.ials import IALSConfig
-from tailor.models.slit import SLITConfig
-from tailor.serving.recommender import Recommender
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import Query, TrainSet
+from tailor.models.registry import build
 from tailor.serving.schema import Request, Settings
-from tailor.serving.update import drift, with_interactions
+from tailor.serving.update import drift, grown, joined, with_interactions
 from tests.conftest import by_source
+from tests.unit.serving.conftest import hybrid, listed, recommender_of
 
-OPTIONS = HybridEngineOptions(
-    ials=IALSConfig(factors=8, iterations=16, lambda_item_feature=1.0),
-    ease=EASEConfig(regularization=20.0, text_pull=20.0),
-    sequence=SLITConfig(regularization=20.0),
-)
-GATE = BlendWeights(
-    warm=BlendModel(by_source(mf=0.4, ease=0.2, sequence=0.2, text=0.1, popular=0.1)), cold=by_source(mf=1)
+IALS = {"factors": 8, "iterations": 16, "lambda_item_feature": 1.0}
+OPTIONS = {"ials": IALS, "ease": {"regularization": 20.0, "text_pull": 20.0}, "slit": {"regularization": 20.0}}
+BLEND = BlendWeights(
+    tuple(SOURCES),
+    BlendModel(by_source(ials=0.4, ease=0.2, slit=0.2, text_knn=0.1, popular=0.1)),
+    (),
+    by_source(ials=1),
 )
 
 
 @pytest.fixture(scope="module")
 def served(tables):
-    train = tables.matrices["train"]
-    return Recommender(
-        engine=Hybrid(OPTIONS, 0, GATE).fit(train, tables.warm, tables.features),
-        user_ids=tables.users["user_id"].to_numpy(dtype=object),
-        item_ids=tables.items["item_id"].to_numpy(dtype=object),
-        history=train,
-        tie_rank=tie_ranks(0, tables.items["item_id"]),
-    )
+    return recommender_of(tables, hybrid(BLEND, OPTIONS).fit(tables.train_set), about={"fit_on": "train", "seed": 0})
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +61,23 @@ def test_psi_grows_with_the_shift():
 
 def test_a_converged_factorization_stays_where_it_is(tables):
     """At the optimum of the objective the exact steps change nothing."""
-    train = tables.matrices["train"]
-    options = OPTIONS.ials.model_copy(update={"engine": "torch", "iterations": 1000})
-    fitted = IALS(options).fit(train, tables.warm, tables.features)
-    again = fitted.partial_fit(train, tables.warm, tables.features)
-    np.testing.assert_allclose(again.score(train[:9]), fitted.score(train[:9]), atol=5e-3)
+    fitted = build("text_ials", IALS | {"engine": "torch", "iterations": 1000}, 0).fit(tables.train_set)
+    again = fitted.partial_fit(tables.train_set, 1)
+    queries = tables.train_set.queries().take(slice(0, 9))
+    np.testing.assert_allclose(again.score(queries), fitted.score(queries), atol=5e-3)
 
 
 def test_the_item_step_is_the_stationary_point(tables, served):
     """Of the items' part of the objective: its gradient vanishes at every item; a cold one is W e."""
-    train, o, warm = tables.matrices["train"], OPTIONS.ials, tables.warm
-    mf = served.engine.sources["mf"]
-    found = mf.partial_fit(train, warm, tables.features)
-    U, X = mf.fold_in(binary(train)), binary(train).toarray()
-    prior = np.hstack([tables.features, np.ones((len(X[0]), 1))]) @ found.feature_weights
-    ridge = o.regularization * (X.sum(axis=0) + o.alpha * len(X)) ** o.nu
-    V = found.item_factors
-    gradient = -((X - X * (U @ V.T)).T @ U) + o.alpha * V @ (U.T @ U) + ridge[:, None] * (V - prior)
+    data, warm = tables.train_set, tables.warm
+    factorization = served.model.sources["ials"]
+    options = factorization.recipe.config
+    continued = factorization.partial_fit(data, 1)
+    U, X = factorization.user_vectors(data.queries()), data.interactions.toarray()
+    prior = np.hstack([tables.features, np.ones((len(X[0]), 1))]) @ continued.feature_weights
+    ridge = options.regularization * (X.sum(axis=0) + options.alpha * len(X)) ** options.nu
+    V = continued.item_factors
+    gradient = -((X - X * (U @ V.T)).T @ U) + options.alpha * V @ (U.T @ U) + ridge[:, None] * (V - prior)
     assert np.abs(gradient[warm]).max() < 1e-8
     np.testing.assert_allclose(V[~warm], prior[~warm])
 
@@ -99,81 +89,111 @@ def test_counts_and_order(served, update, rows, tables):
     assert update.counts["of them known before"] == len(pairs & known)
     assert update.counts["items touched"] == rows["item_id"].nunique()
     user = rows.query("user_id in @served.user_ids")["user_id"].iloc[0]
-    mine = rows[rows["user_id"] == user].sort_values("timestamp", kind="stable")["item_id"].tolist()
-    at = update.served.user_ids.tolist().index(user)
-    row = update.served.history[[at]]
-    latest = update.served.item_ids[row.indices[np.argsort(row.data)][-len(mine) :]].tolist()
-    assert latest == mine
+    of_user = rows[rows["user_id"] == user].sort_values("timestamp", kind="stable")["item_id"].tolist()
+    row = update.recommender.histories.order[[update.recommender.users.index(user)]]
+    latest = update.recommender.item_ids[row.indices[np.argsort(row.data)][-len(of_user) :]].tolist()
+    assert latest == of_user
 
 
 def test_a_user_who_came_is_known(served, rows):
     came = rows.assign(user_id=rows["user_id"].replace(rows["user_id"].iloc[0], "somebody new"))
     update = with_interactions(served, came, 1)
     assert update.counts["users that are new"] == 1
-    answer = update.served.recommend([Request("somebody new")], Settings(k=160))[0]
+    answer = listed(update.recommender, Request("somebody new"), k=160)
     assert answer.path == "known_user"
     assert not set(came.query("user_id == 'somebody new'")["item_id"]) & set(answer.item_ids)
+    assert update.recommender.about["fit_on"] == "update"
+    assert served.about["fit_on"] == "train"
+    assert "somebody new" not in served.user_ids
 
 
 def test_an_update_is_close_to_a_fit_of_everything(served, update, tables):
     """Closed forms are equal; lists come most of the way to a refit's, as far as a refit from another seed does."""
-    history = update.served.history
-    warm = tables.warm | (np.bincount(history.indices, minlength=history.shape[1]) > 0)
-    refit, other = (Hybrid(OPTIONS, seed, GATE).fit(history, warm, tables.features) for seed in (0, 1))
-    for name in ("ease", "sequence", "popular"):
-        scores = (engine.sources[name].score(history[:9]) for engine in (update.served.engine, refit))
+    histories = update.recommender.histories
+    warm = tables.warm | (np.bincount(histories.history.indices, minlength=histories.n_items) > 0)
+    data = TrainSet.of(histories.history, warm, order=histories.order, item_features=tables.features)
+    recipe = hybrid(BLEND, OPTIONS)
+    refit, other = recipe.fit(data), type(recipe)(recipe.config, 1, BLEND).fit(data)
+    for name in ("ease", "slit", "popular"):
+        queries = histories.take(slice(0, 9))
+        scores = (model.sources[name].score(queries) for model in (update.recommender.model, refit))
         np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
-    users = [Request(str(user)) for user in update.served.user_ids]
+    users = [Request(str(user)) for user in update.recommender.user_ids]
 
-    def lists(engine):
-        model = Recommender(engine, update.served.user_ids, served.item_ids, history, served.tie_rank)
-        return [set(answer.item_ids) for answer in model.recommend(users, Settings(k=10))]
+    def lists(model):
+        answers = replace(update.recommender, model=model).recommend(users, Settings(k=10))
+        return [set(answer.item_ids) for answer in answers]
 
     def shared(one, two):
         return np.mean([len(a & b) / len(b) for a, b in zip(lists(one), lists(two), strict=True)])
 
-    before, after, most = (shared(engine, refit) for engine in (served.engine, update.served.engine, other))
+    before, after, most = (shared(model, refit) for model in (served.model, update.recommender.model, other))
     assert after > before + 0.75 * (most - before)
 
 
 def test_a_cold_item_that_was_taken_is_warm(served, tables):
     cold = tables.items["item_id"][tables.items["bucket"] == "cold"].iloc[0]
     takers = tables.users["user_id"][tables.users["bucket"] == "q4"].head(20)
-    came = pd.DataFrame({"user_id": takers, "item_id": cold})
-    update = with_interactions(served, came, 1)
-    at = served.item_ids.tolist().index(cold)
-    assert not served.engine.warm[at]
-    assert update.served.engine.warm[at]
+    update = with_interactions(served, pd.DataFrame({"user_id": takers, "item_id": cold}), 1)
+    index = served.items.index(cold)
+    assert not served.model.warm[index]
+    assert update.recommender.model.warm[index]
     assert update.counts["items that were cold"] == 1
+    # Its popularity is that of 20 takers, over the items that are warm now.
+    counts = np.bincount(update.recommender.histories.history.indices, minlength=len(served.items))
+    logs = np.log1p(counts)[update.recommender.model.warm]
+    expected = (np.log1p(counts[index]) - logs.mean()) / logs.std()
+    assert update.recommender.model.popularity[index] == pytest.approx(expected, rel=1e-5)
+
+
+def test_items_that_were_removed_stay_removed(served, rows):
+    gone = served.without_items(["i1"])
+    update = with_interactions(gone, rows.head(20), 1)
+    assert "i1" not in listed(update.recommender, Request(), k=1000).item_ids
 
 
 def test_where_no_order_is_known_none_is_made_up(served, rows):
-    plain = Recommender(
-        Hybrid(OPTIONS, 0, GATE).fit(binary(served.history), served.engine.warm, served.features),
-        served.user_ids,
-        served.item_ids,
-        binary(served.history),
-        served.tie_rank,
-    )
-    assert set(with_interactions(plain, rows, 1).served.history.data.tolist()) == {1.0}
+    plain = replace(served, histories=Query.of(served.histories.history))
+    histories = with_interactions(plain, rows, 1).recommender.histories
+    assert histories.order is None
+    assert set(histories.history.data.tolist()) == {1.0}
 
 
-def test_drift_tells_the_same_from_something_else(served, rows, tables, planted):
+def test_profiles_of_users_who_come_are_unknown_and_the_others_stay(by_profile, rows):
+    came = rows.assign(user_id="somebody new").head(5)
+    histories = with_interactions(by_profile, came, 1).recommender.histories
+    np.testing.assert_array_equal(histories.profile[:-1], by_profile.histories.profile)
+    assert not histories.profile[-1].any()
+
+
+def test_histories_grow_and_are_joined(tables):
+    histories = tables.train_set.queries()
+    wide = grown(histories, len(histories) + 2)
+    assert wide.lengths[-2:].tolist() == [0, 0]
+    assert (wide.history[: len(histories)] != histories.history).nnz == 0
+    again = joined(histories, histories.order)
+    assert (again.history != histories.history).nnz == 0
+    assert (again.order != histories.order).nnz == 0
+
+
+def test_drift_tells_the_same_from_something_else(served, tables, planted):
     same = tables.interactions.query("split == 'train'").sample(300, random_state=0)[["user_id", "item_id"]]
     one = planted.item_cluster[planted.item_cluster == 0].index
     other = pd.DataFrame({"user_id": same["user_id"], "item_id": np.random.default_rng(0).choice(one, 300)})
-    told = {
+    by_name = {
         name: drift(served, with_interactions(served, came, 1), came, 50, 10, 0).set_index("distribution")["psi"]
         for name, came in (("same", same), ("other", other))
     }
-    assert list(told["same"].index) == ["popularity", "embedding_1", "embedding_2", "embedding_3", "scores"]
-    assert told["same"]["popularity"] < 0.1
-    assert told["other"].filter(like="embedding").max() > 1 > told["same"].filter(like="embedding").max()
+    assert list(by_name["same"].index) == ["popularity", "embedding_1", "embedding_2", "embedding_3", "scores"]
+    assert by_name["same"]["popularity"] < 0.1
+    assert by_name["other"].filter(like="embedding").max() > 1 > by_name["same"].filter(like="embedding").max()
 
 
-def test_a_model_without_factors_takes_nothing_in(tables, rows):
-    ids = tables.items["item_id"].to_numpy(dtype=object)
-    popular = Popular(NoOptions()).fit(tables.matrices["train"], tables.warm)
-    served = Recommender(popular, np.array(["u"], object), ids, sparse.csr_matrix((1, len(ids))), np.arange(len(ids)))
-    with pytest.raises(BadInputError, match="A Popular takes no interactions in, only the hybrid does"):
-        with_interactions(served, rows, 1)
+def test_a_model_without_factors_takes_nothing_in(popular, rows):
+    with pytest.raises(BadInputError, match="The model 'popular' takes no interactions in, only the hybrid does"):
+        with_interactions(popular, rows, 1)
+
+
+def test_the_binary_of_histories_is_what_is_learnt_from(update):
+    history = update.recommender.histories.history
+    assert (binary(history) != history).nnz == 0

@@ -1,0 +1,40 @@
+"""What a recommender knows of itself when it is registered."""
+
+from typing import Any
+
+import pytest
+
+from tailor.errors import ConfigurationError
+from tailor.options import EvaluationOptions
+from tailor.registry import publish
+
+BALANCE = {"method": "dpp", "strength": 0.2, "pool": 200, "min_score": None}
+PROJECT: dict[str, Any] = {"seed": 3, "data_processing": {"head_share": 0.7}, "plugins": ["myshop.sources"]}
+
+
+def about(scenarios):
+    options = EvaluationOptions(scenarios=scenarios)
+    return publish.about(options, PROJECT, {"item_template": ["{title}"]}, {"profile": {"columns": []}}, BALANCE)
+
+
+def test_the_balance_preset_is_a_scenario_unless_parameters_set_another():
+    assert about({})["scenarios"] == {"balance": {"rerank": {"method": "dpp", "strength": 0.2}}}
+    chosen = {"balance": {"tail_boost": 0.5}, "home": {}}
+    assert about(chosen)["scenarios"] == chosen
+    with pytest.raises(ConfigurationError, match=r"evaluation\.scenarios\.home': Unknown field 'tail_bost'"):
+        about({"home": {"tail_bost": 0.5}})
+
+
+def test_what_serving_needs_goes_with_it():
+    known = about({})
+    assert known["text"] == {"item_template": ["{title}"]}
+    assert known["feature_encoders"] == {"profile": {"columns": []}}
+    assert (known["seed"], known["head_share"], known["plugins"]) == (3, 0.7, ["myshop.sources"])
+    assert (known["model"], known["fit_on"]) == ("hybrid_lora", "train")
+
+
+def test_the_code_is_copied_without_caches(tmp_path):
+    code = publish._code(tmp_path)
+    assert code == str(tmp_path / "code" / "tailor")
+    assert (tmp_path / "code/tailor/serving/recommender.py").is_file()
+    assert not list((tmp_path / "code").rglob("__pycache__"))

@@ -1,0 +1,103 @@
+"""The champion of a registry, followed while it moves, without a registry."""
+
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+
+import tailor
+from tailor.errors import BadInputError
+from tailor.serving import champion as module
+from tailor.serving.champion import Champion, load_version, open_champion
+from tailor.serving.items import ItemStore
+from tailor.serving.schema import Request
+from tests.unit.serving.conftest import Planted, listed
+
+
+@pytest.fixture
+def registry(monkeypatch, served):
+    """An alias that may point anywhere; every version loads the same recommender, unless it is called bad."""
+    pointed = {"champion": "1"}
+
+    class Client:
+        def get_model_version_by_alias(self, name, alias):
+            assert name == "shop"
+            return SimpleNamespace(version=pointed[alias])
+
+    def load(name, version):
+        if version == "bad":
+            raise BadInputError("Damaged package: model.safetensors")
+        return served.without_items([])
+
+    monkeypatch.setattr(mlflow, "MlflowClient", Client)
+    monkeypatch.setattr(module, "load_version", load)
+    return pointed
+
+
+def test_it_follows_the_alias_with_the_items_that_were_added(registry, names, tmp_path):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    assert champion.version == "1"
+    assert not champion.refresh()
+    assert champion.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0]}]) == 161
+    assert champion.remove(["i1"]) == 1
+    registry["champion"] = "2"
+    first = champion.model
+    assert champion.refresh()
+    assert champion.version == "2"
+    assert champion.model is not first
+    item_ids = listed(champion.model, Request(), k=1000).item_ids
+    assert "fresh" in item_ids
+    assert "i1" not in item_ids
+
+
+def test_one_that_cannot_be_loaded_leaves_the_old_one_answering(registry, tmp_path):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    model, registry["champion"] = champion.model, "bad"
+    assert not champion.refresh()
+    assert champion.current() == (model, "1")
+    assert champion.last_error == "BadInputError: Damaged package: model.safetensors"
+    registry["champion"] = "1"
+    assert not champion.refresh()
+    assert champion.last_error == ""
+    del registry["champion"]
+    assert not champion.refresh()
+    assert champion.model is model
+
+
+def test_none_that_can_be_loaded_is_refused(registry, tmp_path):
+    registry["champion"] = "bad"
+    with pytest.raises(BadInputError, match=r"models:/shop@champion cannot be served \(BadInputError: Damaged package"):
+        open_champion("shop", "champion", tmp_path / "items.json")
+    with pytest.raises(BadInputError, match="No model is loaded: refresh has not run"):
+        Champion("shop", "champion", ItemStore(tmp_path / "items.json")).current()
+
+
+def test_the_encoder_is_in_memory_before_the_model_answers(registry, tmp_path, monkeypatch):
+    encoded = []
+    encode = Planted.encode
+    monkeypatch.setattr(Planted, "encode", lambda self, texts: encoded.append(texts) or encode(self, texts))
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    assert encoded == [["warm up"]]
+    assert "encoder" in champion.model.__dict__
+
+
+def test_what_a_uri_names_is_loaded(registry, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(module, "load_version", lambda name, version: loaded.append((name, version)))
+    tailor.load("models:/shop@champion")
+    tailor.load("models:/shop/7")
+    assert loaded == [("shop", "1"), ("shop", "7")]
+
+    def missing(*_):
+        raise mlflow.exceptions.MlflowException("Registered Model with name=shop not found")
+
+    monkeypatch.setattr(module, "load_version", missing)
+    with pytest.raises(BadInputError, match="models:/shop/7 cannot be loaded: Registered Model with name=shop not found"):
+        tailor.load("models:/shop/7")
+
+
+def test_a_version_without_a_package_is_refused(monkeypatch):
+    info = SimpleNamespace(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
+    monkeypatch.setattr(mlflow.models, "get_model_info", lambda _: info)
+    with pytest.raises(BadInputError, match="models:/shop/3 is no Tailor package: it has no artifact 'recommender'"):
+        load_version("shop", "3")
