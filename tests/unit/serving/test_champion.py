@@ -92,7 +92,9 @@ def test_what_a_uri_names_is_loaded(registry, monkeypatch):
         raise mlflow.exceptions.MlflowException("Registered Model with name=shop not found")
 
     monkeypatch.setattr(module, "load_version", missing)
-    with pytest.raises(BadInputError, match="models:/shop/7 cannot be loaded: Registered Model with name=shop not found"):
+    with pytest.raises(
+        BadInputError, match="models:/shop/7 cannot be loaded: Registered Model with name=shop not found"
+    ):
         tailor.load("models:/shop/7")
 
 

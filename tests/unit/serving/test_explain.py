@@ -28,9 +28,12 @@ def mixed(served):
 
 
 @pytest.mark.parametrize(
-    "boosts", [{}, {"tail_boost": 0.7}, {"cold_boost": 0.4}, {"popularity_debias": 0.3}, {"tail_boost": 1, "cold_boost": 1}]
+    "boosts",
+    [{}, {"tail_boost": 0.7}, {"cold_boost": 0.4}, {"popularity_debias": 0.3}, {"tail_boost": 1, "cold_boost": 1}],
 )
-@pytest.mark.parametrize("request_of", [lambda u: Request(u), lambda _: Request(history=["i1", "i5"]), lambda _: Request()])
+@pytest.mark.parametrize(
+    "request_of", [lambda u: Request(u), lambda _: Request(history=["i1", "i5"]), lambda _: Request()]
+)
 def test_sources_and_the_rest_add_up_to_the_score_that_is_served(mixed, tables, known, boosts, request_of):
     """Head, tail and cold items, at the boosts of the request."""
     by_bucket = tables.items.groupby("bucket")["item_id"]
@@ -67,7 +70,9 @@ def test_what_no_source_says_is_the_rest(mixed, tables, known):
 
 def test_history_names_the_items_with_the_largest_shares(mixed, known, history):
     """Of the factors' score, which is their exact sum."""
-    (entry,) = listed(mixed, Request(history=history[:4], candidates=["i90"]), exclude_seen=False, explain=True).explanations
+    (entry,) = listed(
+        mixed, Request(history=history[:4], candidates=["i90"]), exclude_seen=False, explain=True
+    ).explanations
     assert set(entry["history"]) == set(history[:4])
     query = mixed.histories.take(np.array([0]))
     answer = listed(mixed, Request(known), k=3, explain=True)

@@ -204,4 +204,3 @@ def test_a_store_is_bounded(served, row, tmp_path):
     with pytest.raises(BadInputError, match="20001 items added in all; at most 20000: fit a model that knows them"):
         store.put(served, [row])
     assert not store.path.exists()
-

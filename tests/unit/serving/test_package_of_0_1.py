@@ -72,7 +72,10 @@ def test_a_model_that_0_1_did_not_have_is_refused(tmp_path):
         recipe["engine"] = "Hybird"
 
     change_engines(folder, rename)
-    with pytest.raises(BadInputError, match=r"model\.safetensors was written by Tailor 0\.1\.0 and cannot be read by .*: no model 'Hybird'\. Known of 0\.1: .*Hybrid"):
+    with pytest.raises(
+        BadInputError,
+        match=r"model\.safetensors was written by Tailor 0\.1\.0 and cannot be read by .*: no model 'Hybird'\. Known of 0\.1: .*Hybrid",
+    ):
         tailor.load(str(folder))
 
 
@@ -84,5 +87,7 @@ def test_weights_of_more_sources_than_0_1_had_are_refused(tmp_path):
         arrays["model/gate/base"] = np.append(arrays["model/gate/base"], np.float32(0.5))
 
     change_engines(folder, add)
-    with pytest.raises(BadInputError, match=r"written by Tailor 0\.1\.0 and cannot be read by .*: it weighs 9 sources, 0\.1 had 8"):
+    with pytest.raises(
+        BadInputError, match=r"written by Tailor 0\.1\.0 and cannot be read by .*: it weighs 9 sources, 0\.1 had 8"
+    ):
         tailor.load(str(folder))

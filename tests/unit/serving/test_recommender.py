@@ -214,7 +214,9 @@ def test_the_latest_item_is_what_is_left_of_a_history_that_fades_at_once(served)
 
 @pytest.mark.parametrize("method", ["mmr", "dpp"])
 def test_rerank_varies_a_list_and_0_is_the_list(served, known, method):
-    plain, *same = (listed(served, Request(known), rerank=off) for off in (None, rerank(0.0, method), rerank(0.7, "none")))
+    plain, *same = (
+        listed(served, Request(known), rerank=off) for off in (None, rerank(0.0, method), rerank(0.7, "none"))
+    )
     assert same == [plain, plain]
     varied = listed(served, Request(known), rerank=rerank(0.7, method))
 
