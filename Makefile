@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format-check types bench bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow mutants clean
+.PHONY: help run test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -63,6 +63,9 @@ types: $(VENV)/requirements.lock ## mypy alone
 bench: $(VENV)/requirements.lock ## speed of the core against its peers
 	$(BIN)/python benchmarks/run.py
 
+bench-house: $(VENV)/requirements.lock ## time and memory of fits, scores, requests and loading
+	$(BIN)/python benchmarks/house.py
+
 bench-lm: $(VENV)/requirements.lock ## what tuning the language model is worth, with intervals
 	$(BIN)/python benchmarks/lm.py
 
@@ -94,8 +97,8 @@ bench-update: $(VENV)/requirements.lock ## new interactions in a served model, b
 bench-serve: $(VENV)/requirements.lock ## what words return, what a request costs in process and over HTTP, after make run
 	$(BIN)/python benchmarks/serve.py
 
-bench-ann: .venv-ann/built ## an approximate index beside the exact scan
-	.venv-ann/bin/python benchmarks/ann.py
+bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index beside the exact product with every item
+	$(BIN)/python benchmarks/ann.py
 
 .venv-ann/built: benchmarks/requirements-ann.txt
 	$(PYTHON) -m venv .venv-ann && .venv-ann/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@

@@ -1,11 +1,19 @@
-"""The catalogues of the benchmarks: prepared in memory by the project's own pipelines, for any seed."""
+"""What the benchmarks share: catalogues prepared in memory by the project's pipelines, and how results are written."""
 
-from dataclasses import dataclass
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -14,12 +22,31 @@ from kedro.runner import SequentialRunner
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import bucket_items, category_matrix, pseudo_cold_items, trainable_items, warm_items
+from tailor.config import parse
+from tailor.data.hashing import tie_ranks
+from tailor.data.ids import IdMap
+from tailor.data.interactions import (
+    bucket_items,
+    category_matrix,
+    pseudo_cold_items,
+    restrict_order,
+    trainable_items,
+    warm_items,
+)
+from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import SideFeatures
 from tailor.data.text import unpack_pieces
+from tailor.files import write_aside
+from tailor.hybrid.config import HybridOptions
+from tailor.hybrid.holdout import Holdout, hold_out
 from tailor.lm.training_data import TrainingData
+from tailor.models.base import Contexts, Csr, FittedModel, Floats, Mask, Query, TrainSet
+from tailor.serving.recommender import Recommender
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+#: Catalogues as results call them, by environment.
+NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m", "test": "fabricated"}
 
 
 @dataclass(frozen=True)
@@ -42,13 +69,52 @@ class Catalogue:
         return self.data["users"]
 
     @property
-    def told(self) -> SideFeatures:
-        """What is told of users and moments."""
+    def tie_rank(self) -> np.ndarray:
+        """The order of items with equal scores (n_items,)."""
+        return tie_ranks(self.seed, self.items[c.ITEM])
+
+    @property
+    def side_features(self) -> SideFeatures:
+        """What is known of users, and of the moments they acted in."""
         return SideFeatures(**self.data["side_features"])
 
-    def matrix(self, split: str) -> sparse.csr_matrix:
-        """One split."""
+    @property
+    def hybrid_options(self) -> HybridOptions:
+        """The catalogue's own."""
+        return parse(HybridOptions, self.params["hybrid_cf"], "hybrid_cf")
+
+    def matrix(self, split: str) -> Csr:
+        """One split, 0/1 (U, n_items)."""
         return self.data[f"{split}_matrix"]
+
+    @property
+    def known(self) -> Csr:
+        """Train and validation rows, 0/1 (U, n_items)."""
+        return sparse.csr_matrix(self.matrix(c.TRAIN) + self.matrix(c.VALIDATION))
+
+    def holdout(self) -> Holdout:
+        """The validation side of the split."""
+        orders = (self.data["order_matrix"], self.data["reveal_order_matrix"])
+        matrices = (self.matrix(c.TRAIN), self.matrix(c.VALIDATION), *orders)
+        return hold_out(*matrices, self.items, self.data["side_features"], self.seed)
+
+    def train_set(self, interactions: Csr, warm: Mask, item_features: Floats) -> TrainSet:
+        """What models are fitted on: interactions (U, n_items), their order where it is known, texts (n_items, m)."""
+        side = self.side_features
+        return TrainSet.of(
+            interactions,
+            warm,
+            order=restrict_order(self.data["order_matrix"], interactions),
+            tail=bucket_items(self.items, c.TAIL),
+            item_features=item_features,
+            profiles=side.profiles,
+            contexts=Contexts(side.context_users, side.context_items, side.contexts),
+        )
+
+    def histories(self, interactions: Csr) -> Query:
+        """Every user with these interactions (U, n_items) as history."""
+        order, profiles = restrict_order(self.data["order_matrix"], interactions), self.side_features.profiles
+        return Query.of(interactions, order, profile=profiles, user_index=np.arange(interactions.shape[0]))
 
     @property
     def warm(self) -> np.ndarray:
@@ -63,6 +129,24 @@ class Catalogue:
     def pseudo_cold(self, sample: str) -> np.ndarray:
         """One pseudo-cold sample."""
         return pseudo_cold_items(self.items, sample)
+
+    @property
+    def metadata(self) -> ItemMetadata:
+        """What is known of items."""
+        metadata = ItemMetadata.build(self.items, self.data["item_text"][c.PIECES], self.data["item_categories"])
+        return replace(metadata, text=self.params["feature_engineering"]["text"])
+
+    def recommender(self, model: FittedModel, known: Csr, **fields: Any) -> Recommender:
+        """What would be registered: a model and the rows (U, n_items) it knows; ``fields``: texts and encoders."""
+        return Recommender(
+            model=model,
+            users=IdMap(self.users[c.USER]),
+            items=IdMap(self.items[c.ITEM]),
+            histories=self.histories(known),
+            tie_rank=self.tie_rank,
+            about={"seed": self.seed, "head_share": self.params["data_processing"]["head_share"]},
+            **fields,
+        )
 
     @property
     def trainable(self) -> np.ndarray:
@@ -83,7 +167,7 @@ class Catalogue:
         )
 
 
-class _Kept(MemoryDataset):
+class _Lasting(MemoryDataset):
     """Memory that a runner does not free after the last consumer."""
 
     def _release(self) -> None:
@@ -93,11 +177,49 @@ class _Kept(MemoryDataset):
 def prepare(env: str, seed: int, **params: Any) -> Catalogue:
     """Run the first two pipelines of ``env`` ("base" for the default) with every output in memory."""
     bootstrap_project(ROOT)
-    chosen = None if env == "base" else env
-    with KedroSession.create(project_path=ROOT, env=chosen, runtime_params={"seed": seed} | params) as session:
+    environment = None if env == "base" else env
+    with KedroSession.create(project_path=ROOT, env=environment, runtime_params={"seed": seed} | params) as session:
         context = session.load_context()
         pipeline = pipelines["data_processing"] + pipelines["feature_engineering"]
         raw = {name: context.catalog.get(name) for name in pipeline.inputs()}
-        kept = {name: _Kept() for name in pipeline.all_outputs()}
-        SequentialRunner().run(pipeline, DataCatalog(datasets=raw | kept))
-        return Catalogue(env, seed, {name: dataset.load() for name, dataset in kept.items()}, context.params)
+        made = {name: _Lasting() for name in pipeline.all_outputs()}
+        SequentialRunner().run(pipeline, DataCatalog(datasets=raw | made))
+        return Catalogue(env, seed, {name: dataset.load() for name, dataset in made.items()}, context.params)
+
+
+def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Time one call; return the seconds and what it returns."""
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def peak_mib() -> float:
+    """Return the most memory this process ever held (VmHWM; ru_maxrss would count the parent's too)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
+
+
+def about(command: str, seeds: list[int]) -> dict[str, Any]:
+    """Return where and when figures come from."""
+    git = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
+    return {
+        "command": command,
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "seeds": seeds,
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} CPUs, "
+        f"{torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def rounded(figures: dict[str, float], digits: int = 4) -> dict[str, float]:
+    """Return figures as results show them."""
+    return {name: round(value, digits) for name, value in figures.items()}
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """Write aside and rename."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,32 +1,23 @@
 """What both LM benchmarks share: the text-prior iALS on given embeddings, and lists over items it has not seen."""
 
-import json
-import os
-import platform
-import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from catalogues import ROOT, Catalogue
+from catalogues import Catalogue
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import keep_items
-from tailor.files import write_aside
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach
 from tailor.lm.trainer import tune
 from tailor.metrics.accuracy import hits, ndcg
-from tailor.models.ials import IALS
-from tailor.options import IALSOptions
+from tailor.models.ials import FittedIALS, IALSConfig, TextIALS
 from tailor.topk import EXCLUDED, top_k
 
 K = 20
@@ -49,6 +40,11 @@ def lm_options(catalogue: Catalogue, changes: dict[str, Any]) -> LMOptions:
 def embed(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions) -> Vectors:
     """Encode the catalogue with an adapter, or frozen."""
     return embeddings(catalogue, adapter, options).vectors
+
+
+def embed_frozen(catalogue: Catalogue) -> Vectors:
+    """Encode the catalogue by its encoder as it is."""
+    return embed(catalogue, None, lm_options(catalogue, {"peft": {"peft_type": "FROZEN"}}))
 
 
 def embeddings(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions) -> Embeddings:
@@ -76,11 +72,14 @@ def parameters(options: LMOptions) -> int:
     return sum(p.numel() for p in load_base(options.encoder).parameters())
 
 
-def fit(catalogue: Catalogue, vectors: Vectors, trainable: Mask, settings: dict[str, Any]) -> tuple[IALS, NDArray[Any]]:
+def fit(
+    catalogue: Catalogue, vectors: Vectors, trainable: Mask, settings: dict[str, Any]
+) -> tuple[FittedIALS, NDArray[Any]]:
     """Fit text-prior iALS on train rows of the items ``trainable``; return it and every user's factor."""
-    train = keep_items(catalogue.matrix(c.TRAIN), trainable)
-    engine = IALS(parse(IALSOptions, settings, "trial"), catalogue.seed).fit(train, trainable, vectors)
-    return engine, engine.fold_in(train)
+    data = catalogue.train_set(keep_items(catalogue.matrix(c.TRAIN), trainable), trainable, vectors)
+    model = TextIALS(parse(IALSConfig, settings, "trial"), catalogue.seed).fit(data)
+    # Histories are 0/1: places in a user's order stand in a matrix of their own and cannot be read as confidences.
+    return model, model.fold_in(data.interactions)
 
 
 def per_user(
@@ -96,7 +95,7 @@ def per_user(
     Scores are products of ``users`` (U, d) and ``item_factors`` (n_items, d).
     """
     columns = np.flatnonzero(candidates)
-    ties, items = tie_ranks(catalogue.seed, catalogue.items[c.ITEM])[columns], item_factors[columns].T
+    ties, items = catalogue.tie_rank[columns], item_factors[columns].T
     values = []
     for start in range(0, len(users), 512):
         block = slice(start, start + 512)
@@ -106,23 +105,3 @@ def per_user(
         truth = sparse.csr_matrix(positives[block][:, columns])
         values.append(ndcg(hits(top_k(scores, K, ties)[0], truth), np.diff(truth.indptr), K))
     return np.concatenate(values)
-
-
-def about(command: str, seeds: list[int]) -> dict[str, Any]:
-    """Return where and when figures come from."""
-    git = ["git", "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
-    return {
-        "command": command,
-        "commit": commit,
-        "date": datetime.now(UTC).date().isoformat(),
-        "seeds": seeds,
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} CPUs, "
-        f"{torch.backends.cpu.get_cpu_capability()}",
-    }
-
-
-def write(path: Path, result: dict[str, Any]) -> None:
-    """Write aside and rename."""
-    with write_aside(path) as aside:
-        aside.write_text(json.dumps(result, indent=2) + "\n")

@@ -4,7 +4,6 @@ RecTools needs numpy < 2, so it runs in an interpreter of its own (.venv-peers),
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cold_start import about, write
+from catalogues import RESULTS, ROOT, about, peak_mib, write
 from scipy import sparse
 
 from tailor.data.item_metadata import ItemMetadata
@@ -27,8 +26,7 @@ from tailor.evaluation.ranking import to_lists
 from tailor.metrics import Lists, find_metric
 from tailor.rerank import RerankOptions, rerank
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "eval.json"
+RESULT = RESULTS / "eval.json"
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 SEED, N_USERS, N_ITEMS, K = 0, 5_000, 7_390, 20
 MANY = (200_000, 50_000)
@@ -89,11 +87,6 @@ def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
     return median(seconds), result
 
 
-def peak_mib() -> float:
-    """Return this process's peak resident memory in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def against_rectools() -> dict[str, Any]:
     """Measure the same lists with both."""
     rng = np.random.default_rng(SEED)
@@ -137,11 +130,11 @@ def scale() -> None:
     """Fabricate and measure the large case; print what it took."""
     rng, (n_users, n_items) = np.random.default_rng(SEED), MANY
     top = np.minimum((rng.pareto(0.8, (n_users, K)) * 20).astype(np.int64), n_items - 1)
-    wanted = np.minimum((rng.pareto(0.8, (n_users, 15)) * 20).astype(np.int64), n_items - 1)
-    positives = matrix(wanted, n_items)
+    relevant = np.minimum((rng.pareto(0.8, (n_users, 15)) * 20).astype(np.int64), n_items - 1)
+    positives = matrix(relevant, n_items)
     positives.sum_duplicates()
     started = time.perf_counter()
-    figures(top, positives, np.bincount(wanted.ravel(), minlength=n_items), n_users)
+    figures(top, positives, np.bincount(relevant.ravel(), minlength=n_items), n_users)
     print(json.dumps({"seconds": time.perf_counter() - started, "peak_mib": peak_mib()}))
 
 
@@ -157,13 +150,13 @@ def reranking() -> dict[str, float]:
     pool = draw(rng, N_USERS, N_ITEMS, 200)
     scores = -np.sort(-rng.normal(size=pool.shape).astype(np.float32), axis=1)
     history = matrix(draw(rng, N_USERS, N_ITEMS, 50), N_ITEMS)
-    found = {}
+    seconds = {}
     for method in ("mmr", "dpp", "calibrated", "tail", "caps"):
         options = RerankOptions(method=method, strength=0.3)
         started = time.perf_counter()
         rerank(pool, scores, history, metadata, options, K)
-        found[method] = time.perf_counter() - started
-    return found
+        seconds[method] = time.perf_counter() - started
+    return seconds
 
 
 TARGETS = {

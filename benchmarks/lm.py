@@ -11,24 +11,23 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from catalogues import ROOT, Catalogue, prepare
-from cold_start import about, embed, fit, lm_options, parameters, per_user, tuned, write
+from catalogues import NAMES, RESULTS, Catalogue, about, prepare, rounded, write
+from cold_start import embed, fit, lm_options, parameters, per_user, tuned
 from lm_speed import encoding, training
 from scipy import sparse
 
 from tailor import columns as c
 from tailor.metrics.significance import paired_bootstrap
 
-RESULT = ROOT / "benchmarks" / "results" / "lm.json"
+RESULT = RESULTS / "lm.json"
 PLAN = {"base": (0, 1, 2), "anime": (0, 1), "ml1m": (0, 1)}
-NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m"}
 ARMS: dict[str, dict[str, Any]] = {
     "frozen": {"peft": {"peft_type": "FROZEN"}},
     "lora": {},
     "full": {"peft": {"peft_type": "FULL"}, "learning_rate": 5e-5, "masked_lm": {"learning_rate": 5e-5}},
 }
 RIDGES, REGULARIZATIONS = (5.0, 0.3, 1.0, 30.0), (0.003, 0.01, 0.03)
-ENGINE = ("alpha", "regularization", "lambda_item_feature")
+FITTED_BY = ("alpha", "regularization", "lambda_item_feature")
 Values = dict[str, np.ndarray]
 
 
@@ -36,14 +35,14 @@ def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
     """Choose the regularization by warm validation lists, then the ridge by pseudo-cold B; six fits for every arm."""
     held_out, validation = catalogue.pseudo_cold("B"), catalogue.matrix(c.VALIDATION)
     trainable, candidates = catalogue.warm & ~held_out, ~catalogue.cold & ~held_out
-    truth = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + validation)
+    truth = catalogue.known
     tried: list[tuple[float, float, dict[str, Any]]] = []
 
     def attempt(ridge: float, regularization: float) -> None:
         settings = {"alpha": 0.1, "regularization": regularization, "lambda_item_feature": ridge}
-        engine, users = fit(catalogue, vectors, trainable, settings)
-        cold = per_user(catalogue, engine.item_factors, users, held_out, truth)
-        warm = per_user(catalogue, engine.item_factors, users, candidates, validation, catalogue.matrix(c.TRAIN))
+        model, users = fit(catalogue, vectors, trainable, settings)
+        cold = per_user(catalogue, model.item_factors, users, held_out, truth)
+        warm = per_user(catalogue, model.item_factors, users, candidates, validation, catalogue.matrix(c.TRAIN))
         tried.append((float(np.nanmean(warm)), float(np.nanmean(cold)), settings))
 
     for regularization in REGULARIZATIONS:
@@ -58,14 +57,15 @@ def choose(catalogue: Catalogue, vectors: np.ndarray) -> dict[str, Any]:
 
 def look_at_test(catalogue: Catalogue, vectors: np.ndarray, settings: dict[str, Any]) -> Values:
     """Fit on all of train; return per-user NDCG@20 of cold and warm lists."""
-    engine, users = fit(catalogue, vectors, catalogue.warm, {k: v for k, v in settings.items() if k in ENGINE})
+    model, users = fit(catalogue, vectors, catalogue.warm, {k: v for k, v in settings.items() if k in FITTED_BY})
     cold, unused = catalogue.matrix(c.COLD), catalogue.matrix(c.COLD_UNUSED)
-    seen = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
     every = sparse.csr_matrix(cold + unused)
     return {
-        "cold": per_user(catalogue, engine.item_factors, users, catalogue.cold, cold, unused),
-        "cold_all": per_user(catalogue, engine.item_factors, users, catalogue.cold, every),
-        "warm": per_user(catalogue, engine.item_factors, users, ~catalogue.cold, catalogue.matrix(c.TEST), seen),
+        "cold": per_user(catalogue, model.item_factors, users, catalogue.cold, cold, unused),
+        "cold_all": per_user(catalogue, model.item_factors, users, catalogue.cold, every),
+        "warm": per_user(
+            catalogue, model.item_factors, users, ~catalogue.cold, catalogue.matrix(c.TEST), catalogue.known
+        ),
     }
 
 
@@ -124,15 +124,15 @@ def measure(env: str, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 def headline(results: dict[str, Any], speed: dict[str, Any]) -> dict[str, float]:
     """Pick the figures that have targets."""
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for env, result in results.items():
         for which in ("cold", "cold_all"):
             lora = result["compared"]["lora_against_frozen"][which]
-            found[f"{env}_{which}_lora_over_frozen"] = lora["ratio"]
-            found[f"{env}_{which}_lora_over_frozen_low"] = lora["ratio_low"]
-        found[f"{env}_warm_lora_over_frozen"] = result["compared"]["lora_against_frozen"]["warm"]["ratio"]
-        found[f"{env}_cold_lora_minus_full_low"] = result["compared"]["lora_against_full"]["cold"]["low"]
-    return {k: round(v, 4) for k, v in (found | speed["headline"]).items()}
+            figures[f"{env}_{which}_lora_over_frozen"] = lora["ratio"]
+            figures[f"{env}_{which}_lora_over_frozen_low"] = lora["ratio_low"]
+        figures[f"{env}_warm_lora_over_frozen"] = result["compared"]["lora_against_frozen"]["warm"]["ratio"]
+        figures[f"{env}_cold_lora_minus_full_low"] = result["compared"]["lora_against_full"]["cold"]["low"]
+    return rounded(figures | speed["headline"])
 
 
 TARGETS = {
@@ -161,12 +161,12 @@ def main() -> None:
     print(speed, flush=True)
     weights = parameters(lm_options(prepare("base", 0), {}))
     results: dict[str, Any] = {}
-    for at, env in enumerate(chosen, start=1):
+    for place, env in enumerate(chosen, start=1):
         results[NAMES[env]] = measure(env, PLAN[env])
         figures = headline(results, speed)
         lora = next(row for row in results[NAMES[env]]["rows"] if row["arm"] == "lora")
         figures["tuned_share"] = round(lora["tuned_parameters"] / weights, 4)
-        done = chosen[:at]
+        done = chosen[:place]
         RESULT.with_name(f"lm_{'_'.join(NAMES[e] for e in done[:-1])}.json").unlink(missing_ok=True)
         # What is finished is kept, under the name of what it holds.
         path = RESULT if set(done) == set(PLAN) else RESULT.with_name(f"lm_{'_'.join(NAMES[e] for e in done)}.json")

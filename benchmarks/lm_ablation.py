@@ -10,14 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from catalogues import ROOT, prepare
-from cold_start import about, embed, fit, lm_options, per_user, tuned, write
-from scipy import sparse
+from catalogues import RESULTS, about, prepare, write
+from cold_start import embed, fit, lm_options, per_user, tuned
 
-from tailor import columns as c
 from tailor.metrics.significance import paired_bootstrap
 
-RESULT = ROOT / "benchmarks" / "results" / "lm_ablation.json"
+RESULT = RESULTS / "lm_ablation.json"
 SHARE, SEED, RIDGES = 0.15, 0, (3.0, 10.0, 30.0, 100.0)
 REFERENCE: dict[str, Any] = {
     "epochs": 5,
@@ -59,24 +57,22 @@ def main() -> None:
     """Run every switch, or those named on the command line."""
     logging.disable(logging.INFO)
     catalogue = prepare("base", SEED, data_processing={"split": {"pseudo_cold": SHARE}})
-    truth = sparse.csr_matrix(catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION))
+    truth = catalogue.known
     values: dict[str, np.ndarray] = {}
     rows: dict[str, dict[str, Any]] = {}
     for name in sys.argv[1:] or SWITCHES:
         options = lm_options(catalogue, REFERENCE | SWITCHES[name])
-        adapter, told = tuned(catalogue, options)
+        adapter, details = tuned(catalogue, options)
         vectors = embed(catalogue, adapter, options)
         tried = []
         for ridge in RIDGES:
             settings = {"alpha": 0.1, "regularization": 0.01, "lambda_item_feature": ridge}
-            engine, users = fit(catalogue, vectors, catalogue.trainable, settings)
-            a, b = (
-                per_user(catalogue, engine.item_factors, users, catalogue.pseudo_cold(s), truth) for s in ("A", "B")
-            )
+            model, users = fit(catalogue, vectors, catalogue.trainable, settings)
+            a, b = (per_user(catalogue, model.item_factors, users, catalogue.pseudo_cold(s), truth) for s in ("A", "B"))
             tried.append((float(np.nanmean(a)), ridge, b))
         best_a, ridge, values[name] = max(tried, key=lambda trial: trial[0])
-        rows[name] = {"b_ndcg": float(np.nanmean(values[name])), "a_ndcg": best_a, "ridge": ridge} | told
-        print(f"{name:28s} B {rows[name]['b_ndcg']:.4f}  A {best_a:.4f}  {told}", flush=True)
+        rows[name] = {"b_ndcg": float(np.nanmean(values[name])), "a_ndcg": best_a, "ridge": ridge} | details
+        print(f"{name:28s} B {rows[name]['b_ndcg']:.4f}  A {best_a:.4f}  {details}", flush=True)
     for name, row in rows.items():
         if "reference: lora" in values:
             row["minus_reference"] = asdict(paired_bootstrap(values[name], values["reference: lora"]))

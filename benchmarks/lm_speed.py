@@ -1,14 +1,12 @@
 """Speed of the language model against its peers, in the same process on the same texts."""
 
 import tempfile
-import time
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from catalogues import prepare
+from catalogues import prepare, seconds_of
 from cold_start import lm_options
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, Trainer, TrainingArguments
@@ -19,12 +17,6 @@ from tailor.lm.peft import prepare as prepare_encoder
 from tailor.lm.trainer import Tuning
 
 REPEATS, STEPS = 3, 24
-
-
-def _seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = work()
-    return time.perf_counter() - started, result
 
 
 def encoding() -> dict[str, Any]:
@@ -41,7 +33,7 @@ def encoding() -> dict[str, Any]:
         return np.asarray(peer.encode(texts, batch_size=options.batch_size, show_progress_bar=False))
 
     ours(), theirs()
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(REPEATS)]
+    pairs = [(seconds_of(ours), seconds_of(theirs)) for _ in range(REPEATS)]
     mine, other = median(p[0][0] for p in pairs), median(p[1][0] for p in pairs)
     e, t = pairs[0][0][1], pairs[0][1][1]
     cosine = (e * t).sum(axis=1) / np.linalg.norm(e, axis=1) / np.linalg.norm(t, axis=1)
@@ -71,13 +63,13 @@ def training() -> dict[str, Any]:
     """Tune LoRA on MovieLens-100K: items per second of ours against a plain fp32 ``transformers.Trainer`` loop.
 
     Same model, adapter, loss and batch size. The Trainer pads to ``max_length`` (the plain recipe) or to the longest
-    text of a batch (DataCollatorWithPadding); both are told.
+    text of a batch (DataCollatorWithPadding); both are reported.
     """
     catalogue = prepare("base", 0)
     options = lm_options(catalogue, {"epochs": 2, "augmentation": {}})
     tuning = Tuning(catalogue.training_data(), options, 0)
     n = len(tuning.rows)
-    mine, _ = _seconds(tuning.run_epoch)
+    mine, _ = seconds_of(tuning.run_epoch)
     ours = n / mine
     texts = catalogue.data["item_text"][c.TEXT].tolist()
     tokenizer = AutoTokenizer.from_pretrained(model_path(options.encoder.base_model))
@@ -106,7 +98,7 @@ def training() -> dict[str, Any]:
             rows = [int(row) for row in tuning.rows]
             trainer = _PlainTrainer(model=model, args=arguments, train_dataset=rows, data_collator=collate)  # type: ignore[arg-type]
             trainer.tuning = tuning
-            seconds, _ = _seconds(trainer.train)
+            seconds, _ = seconds_of(trainer.train)
         return STEPS * options.batch_size / seconds
 
     padded, longest = peer("max_length"), peer("longest")
@@ -125,8 +117,8 @@ def compilation() -> dict[str, Any]:
     catalogue = prepare("base", 0)
     tuning = Tuning(catalogue.training_data(), lm_options(catalogue, {"epochs": 2}), 0)
     tuning.model.encoder = torch.compile(tuning.model.encoder, dynamic=True)  # type: ignore[assignment]
-    first, _ = _seconds(tuning.run_epoch)
-    second, _ = _seconds(tuning.run_epoch)
+    first, _ = seconds_of(tuning.run_epoch)
+    second, _ = seconds_of(tuning.run_epoch)
     return {"first_epoch_seconds": first, "items_per_second": len(tuning.rows) / second}
 
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from catalogues import ROOT
-from cold_start import about, write
+from catalogues import NAMES, RESULTS, ROOT, about, write
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tailor.config import parse
 from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation.measure import describe_items
+from tailor.evaluation.protocol import test_protocol
 from tailor.evaluation.trade_off import CandidatePool, measure
 from tailor.options import EvaluationOptions
-from tailor.pipelines.evaluation.frontiers import candidates, describe_items
-from tailor.pipelines.evaluation.nodes import build_test_positives, build_test_protocol
+from tailor.pipelines.reranking.nodes import candidates
 from tailor.rerank import RerankOptions, rerank
 
 PEER = ROOT / ".venv-lenskit" / "bin" / "python"
@@ -35,16 +35,14 @@ def finished_run(env: str) -> tuple[CandidatePool, ItemMetadata, int, int]:
     with KedroSession.create(project_path=ROOT, env=None if env == "base" else env) as session:
         context = session.load_context()
         load, params = context.catalog.load, context.params
-        o = parse(EvaluationOptions, params["evaluation"], "evaluation")
+        options = parse(EvaluationOptions, params["evaluation"], "evaluation")
         items, users, seed = load("items"), load("users"), int(params["seed"])
-        protocol = build_test_protocol(
-            items, *(load(f"{name}_matrix") for name in ("train", "validation", "cold_unused"))
-        )
-        truth = build_test_positives(load("test_matrix"), load("cold_matrix"))
-        texts = (load("item_text"), load("item_categories"))
-        metadata = describe_items(items, *texts, load("item_embeddings_frozen"))
-        pool = candidates(load(f"{o.registered}_model"), protocol, truth, users, items, o, seed)
-    return pool, metadata, max(o.k), seed
+        known = {name: load(f"{name}_matrix") for name in ("train", "validation", "cold_unused", "order")}
+        protocol = test_protocol(items, side_features=load("side_features"), **known)
+        metadata = describe_items(items, load("item_text"), load("item_categories"), load("item_embeddings_frozen"))
+        models, positives = load(f"{options.registered}_model"), load("test_positives")
+        pool = candidates(models, protocol, positives, users, items, options, seed)
+    return pool, metadata, max(options.k), seed
 
 
 def fair(pool: CandidatePool, tail: np.ndarray, k: int) -> dict[float, np.ndarray]:
@@ -61,8 +59,8 @@ def at_equal_tail(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """Return, at each of the others' settings that our frontier spans, NDCG of both at the same tail NDCG."""
     curve = ours.sort_values("tail_ndcg")
     within = theirs[theirs["tail_ndcg"].between(curve["tail_ndcg"].iloc[0], curve["tail_ndcg"].iloc[-1])]
-    own = np.interp(within["tail_ndcg"], curve["tail_ndcg"], curve["ndcg"])
-    return within[["strength", "tail_ndcg", "ndcg"]].assign(ours=own, ratio=own / within["ndcg"])
+    interpolated = np.interp(within["tail_ndcg"], curve["tail_ndcg"], curve["ndcg"])
+    return within[["strength", "tail_ndcg", "ndcg"]].assign(ours=interpolated, ratio=interpolated / within["ndcg"])
 
 
 def compare(env: str) -> tuple[dict[str, float], dict[str, Any], int]:
@@ -79,7 +77,7 @@ def compare(env: str) -> tuple[dict[str, float], dict[str, Any], int]:
     )
     matched = at_equal_tail(ours, theirs)
     print(f"{env}\n{ours.round(4).to_string()}\n{theirs.round(4).to_string()}\n{matched.round(4).to_string()}")
-    name = "ml100k" if env == "base" else env
+    name = NAMES.get(env, env)
     headline = {
         f"{name}_ndcg_over_fair_at_equal_tail_{which}": float(matched["ratio"].agg(which)) for which in ("min", "max")
     }
@@ -94,7 +92,7 @@ def main() -> None:
     for env in sys.argv[1:] or ["base"]:
         headline, results, seed = compare(env)
         report = {"headline": headline, "targets": {"ndcg_over_fair_at_equal_tail": ">= 1.0"}, "results": results}
-        path = ROOT / "benchmarks" / "results" / f"rerank_{'ml100k' if env == 'base' else env}.json"
+        path = RESULTS / f"rerank_{NAMES.get(env, env)}.json"
         write(path, report | about(f"make run ENV={env} && make bench-rerank ENV={env}", [seed]))
 
 

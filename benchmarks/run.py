@@ -4,41 +4,28 @@ Each ratio is the median over repetitions, ours and the peer's taken in turn, so
 """
 
 import json
-import os
-import platform
-import subprocess
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import ranx
+from catalogues import RESULTS, about, seconds_of, write
 from irspack import IALSRecommender
 from irspack.recommenders._ials_core import IALSSolverConfigBuilder, SolverType
 from scipy import sparse
 
 from tailor.metrics.accuracy import hits, ndcg
-from tailor.models.ials import PlainIALS
-from tailor.models.ials import IALSConfig
+from tailor.models.base import TrainSet
+from tailor.models.ials import IALS, IALSConfig
 from tailor.topk import top_k
 
 SEED, N_USERS, N_ITEMS, D, K, REPEATS = 0, 2_000, 2_000, 64, 20, 5
-RESULT = Path(__file__).parent / "results" / "skeleton.json"
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def ratio(ours: Callable[[], object], peer: Callable[[], object]) -> tuple[float, float, float]:
     """Return ours / peer, and both medians in seconds."""
     ours(), peer()
-    pairs = [(seconds(ours), seconds(peer)) for _ in range(REPEATS)]
+    pairs = [(seconds_of(ours)[0], seconds_of(peer)[0]) for _ in range(REPEATS)]
     mine, theirs = median(p[0] for p in pairs), median(p[1] for p in pairs)
     return mine / theirs, mine, theirs
 
@@ -56,8 +43,7 @@ def fabricate() -> sparse.csr_matrix:
 
 def bench_fold_in(X: sparse.csr_matrix) -> tuple[float, float, float]:
     """Exact fold-in of every user against irspack's Cholesky user step, one thread each."""
-    options = IALSConfig(factors=D, iterations=3)
-    ours = PlainIALS(options, SEED).fit(X, np.ones(N_ITEMS, bool))
+    ours = IALS(IALSConfig(factors=D, iterations=3), SEED).fit(TrainSet.of(X, np.ones(N_ITEMS, bool)))
     peer = IALSRecommender(X, n_components=D, alpha0=0.1, reg=0.003, train_epochs=3, n_threads=1, random_seed=SEED)
     peer.start_learning()
     for _ in range(3):
@@ -83,20 +69,13 @@ def main() -> None:
     """Run all and write the result."""
     X = fabricate()
     fold_in, metrics = bench_fold_in(X), bench_metrics(X)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     result = {
         "headline": {"fold_in_over_irspack_cholesky": round(fold_in[0], 3), "ndcg_over_ranx": round(metrics[0], 3)},
         "targets": {"fold_in_over_irspack_cholesky": "<= 1.5", "ndcg_over_ranx": "<= 1.0"},
         "seconds": {"fold_in": fold_in[1:], "ndcg": metrics[1:]},
         "size": {"users": N_USERS, "items": N_ITEMS, "factors": D, "k": K, "repeats": REPEATS},
-        "command": "make bench",
-        "commit": commit,
-        "date": datetime.now(UTC).date().isoformat(),
-        "seeds": [SEED],
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} CPUs",
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    write(RESULTS / "skeleton.json", result | about("make bench", [SEED]))
     print(json.dumps(result["headline"], indent=2))
 
 

@@ -1,7 +1,7 @@
 """`make bench-serve`: what words return, what a request costs in process and over HTTP, what a package weighs.
 
 Queries are made from the categories of items that training did not see (the cold ones): one category, two, and one
-with another ruled out. Each catalogue is tuned and fitted by its first option set, packaged, and loaded again.
+with another negated. Each catalogue is tuned and fitted by its first option set, packaged, and loaded again.
 """
 
 import json
@@ -16,116 +16,117 @@ from typing import cast
 import numpy as np
 import serve_http
 import torch
-from catalogues import ROOT
-from cold_start import about, lm_options, write
-from quality import NAMES, PLAN, make_trial
+from catalogues import NAMES, RESULTS, about, rounded, seconds_of, write
+from cold_start import lm_options
+from quality import PLAN, Trial, make_trial
 from scipy import sparse
 from serve_http import percentiles
 from threadpoolctl import threadpool_limits
 
-from tailor import columns as c
-from tailor.data.hashing import tie_ranks
-from tailor.data.item_metadata import ItemMetadata
+from tailor.data.ids import IdMap
 from tailor.hybrid import selection
-from tailor.hybrid.scorer import Hybrid
-from tailor.lm.embeddings import Embeddings
+from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.static_encoder import StaticEncoder
-from tailor.models.ials import IALS
-from tailor.models.ials import IALSConfig
-from tailor.registry.publish import package_encoders
-from tailor.serving import recommender as serving
-from tailor.serving.recommender import Recommender, load_encoder
+from tailor.lm.text_encoder import TextEncoder
+from tailor.models.base import Query
+from tailor.models.ials import IALS, IALSConfig
+from tailor.registry.encoders import package_encoders
+from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 
 K, N_REQUESTS = 20, 300
 
 
-def packaged(env: str, folder: Path) -> dict[str, float]:
-    """Tune, fit and package a catalogue; return what the package weighs and how long it takes to load."""
-    trial = make_trial(env, 0)
-    d, o = trial.catalogue, trial.options
-    settings = o.trials["hybrid"][0]
-    scorer, _ = selection.fit_hybrid(trial.holdout, trial.features("hybrid_lora"), settings, o, 0)
-    engine = Hybrid(scorer.options, 0, scorer.gate, scorer.click, trial.catalogue.told)
-    engine.fit(trial.known, trial.warm, trial.vectors["lora"])
-    lm = lm_options(d, {})
-    text = d.params["feature_engineering"]["text"]
-    metadata = replace(ItemMetadata.build(d.items, d.data["item_text"][c.PIECES], d.data["item_categories"]), text=text)
-    found = Embeddings(d.items[c.ITEM].to_numpy(dtype=object), trial.vectors["lora"], trial.whitening, {})
-    encoders = package_encoders(metadata, found, found, trial.adapter, d.params["evaluation"], lm.model_dump(), 0)
-    Recommender(
-        engine=engine,
-        user_ids=d.users[c.USER].to_numpy(dtype=object),
-        item_ids=d.items[c.ITEM].to_numpy(dtype=object),
-        history=trial.known,
-        tie_rank=tie_ranks(0, d.items[c.ITEM]),
-        about={"text": text},
+def build(trial: Trial) -> Recommender:
+    """Tune and fit a catalogue by its first option set; return what would be registered."""
+    catalogue, options, seed = trial.catalogue, trial.options, trial.catalogue.seed
+    data, settings = trial.held_out("hybrid_lora"), options.trials["hybrid"][0]
+    scorer, _ = selection.fit_hybrid(trial.holdout, data, settings, options, seed)
+    metadata = catalogue.metadata
+    encoders = package_encoders(
+        metadata,
+        trial.adapter,
+        trial.embeddings.whitening,
+        lm_options(catalogue, {}).encoder,
+        catalogue.params["evaluation"]["student_tokens"],
+        seed,
+    )
+    return catalogue.recommender(
+        trial.final(scorer.recipe, "hybrid_lora"),
+        trial.known,
         metadata=metadata,
         encoder_of=encoders.encoder_of,
         student=encoders.student,
-    ).save(folder)
+    )
+
+
+def packaged(env: str, folder: Path) -> dict[str, float]:
+    """Package a catalogue; return what the package weighs and how long it takes to load."""
+    build(make_trial(env, 0)).save(folder)
     sizes = {part: sum(f.stat().st_size for f in folder.glob(f"{part}/*")) for part in ("encoder", "student")}
     whole = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    started = time.perf_counter()
-    served = Recommender.load(folder)
-    loaded = time.perf_counter()
-    served.encoder.encode(["a word"])
+    load_seconds, recommender = seconds_of(lambda: Recommender.load(folder))
+    first_words_seconds, _ = seconds_of(lambda: recommender.encoder.encode(["a word"]))
     return {
         "package_mib": whole / 2**20,
         "package_encoder_mib": sizes["encoder"] / 2**20,
         "package_student_mib": sizes["student"] / 2**20,
-        "load_seconds": loaded - started,
-        "first_words_seconds": time.perf_counter() - loaded,
+        "load_seconds": load_seconds,
+        "first_words_seconds": first_words_seconds,
     }
 
 
-def queries(served: Recommender, seed: int) -> list[tuple[str, set[str], set[str]]]:
-    """Return (query, categories asked for, categories ruled out)."""
-    engine = served.engine
-    assert isinstance(engine, Hybrid)  # noqa: S101
-    metadata, rng = served.known_metadata, np.random.default_rng(seed)
-    common = {
-        n for n, c in zip(metadata.vocabulary.names, metadata.category_matrix.sum(axis=0).A1, strict=True) if c >= 2 * K
-    }
+def cold_items(recommender: Recommender) -> np.ndarray:
+    """Return the items that training did not see."""
+    model = recommender.model
+    assert isinstance(model, HybridScorer)  # noqa: S101
+    return np.flatnonzero(~model.warm)
+
+
+def queries(recommender: Recommender, seed: int) -> list[tuple[str, set[str], set[str]]]:
+    """Return (query, categories asked for, categories negated)."""
+    metadata, rng = recommender.known_metadata, np.random.default_rng(seed)
+    counts = metadata.category_matrix.sum(axis=0).A1
+    common = {name for name, count in zip(metadata.vocabulary.names, counts, strict=True) if count >= 2 * K}
     made = []
-    for at in rng.permutation(np.flatnonzero(~engine.warm))[:100]:
-        own = [name for name in metadata.categories[at] if name in common]
-        others = sorted(common - set(own))
-        if own and others:
-            barred = others[int(rng.integers(len(others)))]
-            made.append((own[0].lower(), {own[0]}, set[str]()))
-            made.append((f"{own[0]} but no {barred}", {own[0]}, {barred}))
-            if len(own) > 1:
-                made.append((f"{own[0]} and {own[1]}", set(own[:2]), set[str]()))
+    for item in rng.permutation(cold_items(recommender))[:100]:
+        names = [name for name in metadata.categories[item] if name in common]
+        others = sorted(common - set(names))
+        if names and others:
+            negated = others[int(rng.integers(len(others)))]
+            made.append((names[0].lower(), {names[0]}, set[str]()))
+            made.append((f"{names[0]} but no {negated}", {names[0]}, {negated}))
+            if len(names) > 1:
+                made.append((f"{names[0]} and {names[1]}", set(names[:2]), set[str]()))
     return made
 
 
-def words(served: Recommender, name: str, seed: int = 0) -> dict[str, float]:
-    """Return the share of top-20 places with a category asked for (any, all of them) and with one ruled out."""
-    places = dict(zip(served.item_ids, served.known_metadata.categories, strict=True))
-    any_of, all_of, barred, seconds = [], [], [], []
-    for query, wanted, without in queries(served, seed):
+def words(recommender: Recommender, name: str, seed: int = 0) -> dict[str, float]:
+    """Return the share of top-20 places with a category asked for (any, all of them) and with a negated one."""
+    categories = dict(zip(recommender.item_ids, recommender.known_metadata.categories, strict=True))
+    any_of, all_of, with_negated, seconds = [], [], [], []
+    for query, asked_for, negated in queries(recommender, seed):
         started = time.perf_counter()
-        answer = served.recommend([Request(query=query)], Settings(k=K))[0]
+        answer = recommender.recommend([Request(query=query)], Settings(k=K))[0]
         seconds.append(time.perf_counter() - started)
-        listed = [set(places[item]) for item in answer.item_ids]
-        any_of.append(np.mean([bool(own & wanted) for own in listed]))
-        all_of.append(np.mean([wanted <= own for own in listed]))
-        if without:
-            barred.append(np.mean([bool(own & without) for own in listed]))
-    told = {
+        listed = [set(categories[item]) for item in answer.item_ids]
+        any_of.append(np.mean([bool(names & asked_for) for names in listed]))
+        all_of.append(np.mean([asked_for <= names for names in listed]))
+        if negated:
+            with_negated.append(np.mean([bool(names & negated) for names in listed]))
+    shares = {
         "queries": float(len(any_of)),
         "right_category_in_top_20": float(np.mean(any_of)),
         "all_categories_in_top_20": float(np.mean(all_of)),
-        "ruled_out_in_top_20": float(np.mean(barred)),
+        "negated_in_top_20": float(np.mean(with_negated)),
     }
-    return {f"{name}_{key}": value for key, value in (told | percentiles("query", seconds)).items()}
+    return {f"{name}_{key}": value for key, value in (shares | percentiles("query", seconds)).items()}
 
 
 def in_int8(tuned: Recommender, folder: Path) -> Recommender:
     """Return the same with an encoder that was packaged with int8 weights."""
     tuned.encoder.save(folder, "int8")
-    return replace(tuned, encoder_of=lambda: load_encoder(folder))
+    return replace(tuned, encoder_of=lambda: TextEncoder.load(folder))
 
 
 def meaning(tuned: Recommender, others: dict[str, Recommender]) -> dict[str, float]:
@@ -133,28 +134,25 @@ def meaning(tuned: Recommender, others: dict[str, Recommender]) -> dict[str, flo
 
     Categories are taken out of the texts; a title is found where its item is among the 20 closest of all.
     """
-    engine = tuned.engine
-    assert isinstance(engine, Hybrid)  # noqa: S101
-    cold = np.flatnonzero(~engine.warm)
-    titles = [tuned.known_metadata.titles[at] for at in cold]
-    told = {}
-    own = tuned.encoder.encode(titles)
-    for name, served in {"tuned": tuned, **others}.items():
-        rows = served.encoder.encode(titles)
-        told[f"{name}_cosine_to_tuned"] = float((own * rows).sum(axis=1).mean())
-        near = np.argsort(-(rows @ served.features[:, : rows.shape[1]].T), axis=1)[:, :K]
-        told[f"{name}_title_found_in_top_20"] = float((near == cold[:, None]).any(axis=1).mean())
-    return told
+    cold, figures = cold_items(tuned), {}
+    titles = [tuned.known_metadata.titles[item] for item in cold]
+    of_tuned = tuned.encoder.encode(titles)
+    for name, recommender in {"tuned": tuned, **others}.items():
+        rows = recommender.encoder.encode(titles)
+        figures[f"{name}_cosine_to_tuned"] = float((of_tuned * rows).sum(axis=1).mean())
+        near = np.argsort(-(rows @ recommender.item_features[:, : rows.shape[1]].T), axis=1)[:, :K]
+        figures[f"{name}_title_found_in_top_20"] = float((near == cold[:, None]).any(axis=1).mean())
+    return figures
 
 
-def sessions(served: Recommender, seed: int = 0) -> dict[str, float]:
+def sessions(recommender: Recommender, seed: int = 0) -> dict[str, float]:
     """Time single requests with a history of 20."""
-    rng, ids = np.random.default_rng(seed), served.item_ids
+    rng, ids = np.random.default_rng(seed), recommender.item_ids
     seconds = []
     for _ in range(N_REQUESTS):
         history = rng.choice(ids, 20, replace=False).tolist()
         started = time.perf_counter()
-        served.recommend([Request(history=history)], Settings(k=K))
+        recommender.recommend([Request(history=history)], Settings(k=K))
         seconds.append(time.perf_counter() - started)
     return percentiles("session", seconds)
 
@@ -165,58 +163,43 @@ def large(n: int = 100_000, d: int = 128, seed: int = 0) -> dict[str, float]:
 
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(n, d)).astype(np.float32)
-    state = {"item_factors": factors, "feature_weights": np.zeros((0, d), np.float32), "n_items": np.array([n])}
+    state = {"item_factors": factors, "feature_weights": np.zeros((0, d), np.float32)}
     state |= {"gram": 0.1 * factors.astype(np.float64).T @ factors, "n_warm": np.array([n])}
-    engine = IALS.from_state(state, IALSConfig(factors=d))
-    ids = np.array([f"i{at}" for at in range(n)], dtype=object)
-    users = np.array([], dtype=object)
-    served = Recommender(engine, np.append(users, "u"), ids, sparse.csr_matrix((1, n)), np.arange(n))
+    ids, model = np.array([f"i{item}" for item in range(n)]), IALS(IALSConfig(factors=d)).load(state)
+    nothing = Query.of(sparse.csr_matrix((1, n), dtype=np.float32))
+    recommender = Recommender(model, IdMap(["u"]), IdMap(ids), nothing, np.arange(n))
     peer = AlternatingLeastSquares(factors=d, use_gpu=False, num_threads=1)
     peer.item_factors, peer.user_factors = factors, np.zeros((1, d), np.float32)
-    vector, exact, ours, theirs, stream, same = factors[0].copy(), [], [], [], [], []
+    vector, ours, theirs, stream = factors[0].copy(), [], [], []
 
-    def ask(history: list[str], scan_from: int) -> list[str]:
-        serving.SCAN_FROM = scan_from
-        return served.recommend([Request(history=history)], Settings(k=K))[0].item_ids
+    def ask(history: list[str]) -> list[str]:
+        return recommender.recommend([Request(history=history)], Settings(k=K))[0].item_ids
 
-    ask(ids[:K].tolist(), 0)
+    ask(ids[:K].tolist())
     for _ in range(N_REQUESTS):
         items = np.sort(rng.choice(n, 20, replace=False))
         row = sparse.csr_matrix((np.ones(20, np.float32), (np.zeros(20, int), items)), shape=(1, n))
         for call, seconds in (
             (lambda: factors @ vector, stream),
-            (lambda items=items: ask(ids[items].tolist(), 0), ours),
-            (lambda items=items: ask(ids[items].tolist(), 10 * n), exact),
+            (lambda items=items: ask(ids[items].tolist()), ours),
             (lambda row=row: peer.recommend(0, row, N=K, recalculate_user=True), theirs),
         ):
-            started = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - started)
-        same.append(ask(ids[items].tolist(), 0) == ask(ids[items].tolist(), 10 * n))
-    told = (
-        percentiles("large", ours)
-        | percentiles("large_exact", exact)
-        | percentiles("large_stream", stream)
-        | percentiles("large_implicit", theirs)
-    )
-    return told | {
-        "large_p50_over_stream": told["large_p50_ms"] / told["large_stream_p50_ms"],
-        "large_p99_over_p50": told["large_p99_ms"] / told["large_p50_ms"],
-        "large_exact_requests_over_implicit": float(np.sum(theirs) / np.sum(exact)),
+            seconds.append(seconds_of(call)[0])
+    figures = percentiles("large", ours) | percentiles("large_stream", stream) | percentiles("large_implicit", theirs)
+    return figures | {
+        "large_p50_over_stream": figures["large_p50_ms"] / figures["large_stream_p50_ms"],
+        "large_p99_over_p50": figures["large_p99_ms"] / figures["large_p50_ms"],
         "large_requests_over_implicit": float(np.sum(theirs) / np.sum(ours)),
-        "large_identical_lists": float(np.mean(same)),
-        "large_scanned_in_full": engine.scan.full / engine.scan.rows,
     }
 
 
 TARGETS = {
     "*_right_category_in_top_20": ">= 0.8",
-    "*_ruled_out_in_top_20": "<= 0.1",
+    "*_negated_in_top_20": "<= 0.1",
     "*_query_p99_ms - session_p99_ms": "<= 20",
     "large_p50_over_stream": "<= 2",
     "large_p99_over_p50": "<= 2",
-    "large_exact_requests_over_implicit": ">= 1.0",
-    "large_requests_over_implicit": ">= 1.5 with large_identical_lists >= 0.999",
+    "large_requests_over_implicit": ">= 1.0",
     "http_errors, fuzz_5xx, fuzz_leaks": "0",
     "http_p99_over_in_process_ms": "<= 15",
 }
@@ -225,17 +208,17 @@ TARGETS = {
 def catalogue(env: str) -> dict[str, float]:
     """Package one catalogue, ask it in words and sessions."""
     with tempfile.TemporaryDirectory() as folder:
-        told = packaged(env, Path(folder) / "package")
+        figures = packaged(env, Path(folder) / "package")
         tuned = Recommender.load(Path(folder) / "package")
         static = replace(tuned, encoder_of=lambda: cast(StaticEncoder, tuned.student))
         with threadpool_limits(1):
             torch.set_num_threads(1)
-            told |= words(tuned, "tuned") | words(static, "static") | sessions(tuned)
+            figures |= words(tuned, "tuned") | words(static, "static") | sessions(tuned)
             small = in_int8(tuned, Path(folder) / "int8")
-            told |= meaning(tuned, {"static": static, "int8": small}) | words(small, "int8")
+            figures |= meaning(tuned, {"static": static, "int8": small}) | words(small, "int8")
             weight = sum(file.stat().st_size for file in (Path(folder) / "int8").iterdir())
-            told["package_encoder_int8_mib"] = weight / 2**20
-    return {f"{NAMES[env]}_{name}": value for name, value in told.items()}
+            figures["package_encoder_int8_mib"] = weight / 2**20
+    return {f"{NAMES[env]}_{name}": value for name, value in figures.items()}
 
 
 def main() -> None:
@@ -250,11 +233,11 @@ def main() -> None:
         return
     headline: dict[str, float] = {}
 
-    def keep(found: dict[str, float]) -> None:
-        headline.update(found)
-        result = {"headline": {k: round(v, 4) for k, v in headline.items()}, "targets": TARGETS}
-        write(ROOT / "benchmarks" / "results" / "serve.json", result | about("make bench-serve", [0]))
-        print(json.dumps(found, indent=2), flush=True)
+    def keep(figures: dict[str, float]) -> None:
+        headline.update(figures)
+        result = {"headline": rounded(headline), "targets": TARGETS}
+        write(RESULTS / "serve.json", result | about("make bench-serve", [0]))
+        print(json.dumps(figures, indent=2), flush=True)
 
     with threadpool_limits(1):
         keep(large())

@@ -17,7 +17,7 @@ def main() -> None:
     builder = DatasetBuilder()
     builder.add_entities("item", ids)
     builder.add_scalar_attribute("item", "protected", ids, tail)
-    data, found = builder.build(), {}
+    data, by_share = builder.build(), {}
     for share in shares:
         reranker = FAIRReranker(n=k, p=float(share))
         reranker.train(data)
@@ -25,8 +25,8 @@ def main() -> None:
         for row, pool in enumerate(pools):
             chosen = reranker(ItemList(item_ids=pool[pool >= 0], ordered=True)).ids()
             lists[row, : len(chosen)] = chosen
-        found[f"{share:g}"] = lists
-    np.savez(folder / "lists.npz", **found)
+        by_share[f"{share:g}"] = lists
+    np.savez(folder / "lists.npz", **by_share)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def main() -> None:
         started = time.perf_counter()
         values = calc_metrics(metrics, lists, test, prev_interactions=train, catalog=catalog)
         seconds.append(time.perf_counter() - started)
-    told = {"seconds": seconds[1:], "values": {name: float(value) for name, value in values.items()}}
-    (folder / "peer.json").write_text(json.dumps(told))
+    figures = {"seconds": seconds[1:], "values": {name: float(value) for name, value in values.items()}}
+    (folder / "peer.json").write_text(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -166,16 +166,16 @@ class BlendWeights:
         """
         if tuple(sources) == self.sources:
             return self
-        strange = [name for name in self.sources if name not in sources and self._uses(name)]
-        if strange:
+        unknown = [name for name in self.sources if name not in sources and self._uses(name)]
+        if unknown:
             raise ConfigurationError(
-                f"The blend weighs sources that this model does not have: {', '.join(strange)}. "
+                f"The blend weighs sources that this model does not have: {', '.join(unknown)}. "
                 f"It has: {', '.join(sources)}."
             )
-        places = [self.sources.index(name) if name in self.sources else -1 for name in sources]
+        positions = [self.sources.index(name) if name in self.sources else -1 for name in sources]
 
         def align(values: Floats) -> Floats:
-            return np.append(values, np.float32(0))[places].astype(np.float32)
+            return np.append(values, np.float32(0))[positions].astype(np.float32)
 
         slopes: dict[str, Any] = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
         warm = replace(self.warm, **slopes)
@@ -214,18 +214,17 @@ class BlendWeights:
         sources = tuple(key.split("/", 1)[1] for key in state if key.startswith("base/"))
 
         def gather(name: str) -> Floats:
-            # Files hold single numbers as arrays of one.
-            return np.array([np.ravel(state[f"{name}/{source}"]) for source in sources], np.float32)
+            return np.array([state[f"{name}/{source}"].item() for source in sources], np.float32)
 
         bias, centre, scale, shift = (
-            state[name].item() for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
+            float(state[name].item()) for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
         )
-        arrays: dict[str, Any] = {name: gather(name).ravel() for name in _BY_SOURCE}
+        arrays: dict[str, Any] = {name: gather(name) for name in _BY_SOURCE}
         arrays |= {name: state[name] for name in ("user_map", "item_map", "out")}
         warm = BlendModel(**arrays, bias=bias, activity_centre=centre, activity_scale=scale)
         lengths = state["few_shot_lengths"].tolist()
-        few_shot = gather("few_shot").reshape(len(sources), len(lengths)).T
-        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold").ravel(), shift)
+        few_shot = np.stack([state[f"few_shot/{source}"] for source in sources], axis=1).astype(np.float32)
+        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift)
 
 
 def blend(

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tailor.evaluation.config import PromotionOptions
 from tailor.evaluation.promotion import Evidence, decide
 from tailor.metrics.significance import paired_bootstrap
-from tailor.evaluation.config import PromotionOptions
 
 RULES = PromotionOptions()
 

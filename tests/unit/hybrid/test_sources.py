@@ -1,172 +1,165 @@
-"""Sources as data: one that is defined here is fitted, blended, saved and explained; src knows nothing of it."""
+"""Sources as data: each reads what its entry says, and what is not a source is refused."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Self
-
-import numpy as np
 import pytest
 
-from tailor.config import Options, Positive
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.hybrid.blend import BlendModel, BlendWeights
-from tailor.hybrid.blend_choice import choose_weights
-from tailor.hybrid.config import BlendOptions, HybridConfig, HybridOptions
-from tailor.hybrid.explain import explain
+from tailor.hybrid import sources as sources_module
+from tailor.hybrid.config import HybridConfig
 from tailor.hybrid.model import Hybrid
-from tailor.hybrid.operating_point import fit_blend
-from tailor.hybrid.sources import SOURCES, source
+from tailor.hybrid.sources import SOURCES, check_sources, source
+from tailor.hybrid.text_factors import TextFactors
 from tailor.models import registry
-from tailor.models.base import FittedModel, Model, Query, State, TrainSet
-from tailor.models.store import load_models, save_models
-from tests.unit.hybrid.conftest import FAST_SOURCES, planted_training_set, source_forgotten
+from tailor.models.base import Derives, FittedModel, Model, NoConfig
+from tailor.models.ease import TextEASE
+from tailor.models.popular import FittedPopular, Popular
+from tailor.testing.models import ModelTests
+from tailor.testing.sources import SourceTests
+from tests.recipes import FAST, hybrid
 
 
-class NewestConfig(Options):
-    power: Positive = 1.0
+class TestHybrid(ModelTests):
+    """The whole of them keeps to what every model keeps to."""
+
+    reads_order = True
+
+    def make(self, seed=0):
+        return hybrid(seed=seed)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedNewest(FittedModel):
-    recipe: Model[NewestConfig]
-    age: np.ndarray
+class TestIALS(SourceTests):
+    source = "ials"
+    options = FAST["text_ials"]
 
-    @property
-    def n_items(self) -> int:
-        return len(self.age)
 
-    def _score(self, query: Query) -> np.ndarray:
-        return np.tile(self.age**self.recipe.config.power, (len(query), 1)).astype(np.float32)
+class TestTextFactors(SourceTests):
+    source = "text_factors"
+    base_options = FAST["text_ials"]
 
-    def state(self) -> State:
-        return {"age": self.age}
 
-    def with_new_items(self, features: np.ndarray) -> Self:
-        return replace(self, age=np.append(self.age, np.full(len(features), self.age.max(), np.float32)))
+class TestEASE(SourceTests):
+    source = "ease"
+    options = FAST["text_ease"]
+
+
+class TestSLIT(SourceTests):
+    source = "slit"
+    options = FAST["slit"]
+
+
+class TestTextKNN(SourceTests):
+    source = "text_knn"
+
+
+class TestContextual(SourceTests):
+    source = "contextual"
+
+
+class TestDemographic(SourceTests):
+    source = "demographic"
+
+
+class TestPopular(SourceTests):
+    source = "popular"
 
 
 @pytest.fixture
-def newest() -> Iterator[type[Model[NewestConfig]]]:
-    """A source: rows further down in the item table are newer. It is forgotten after the test."""
+def scratch(monkeypatch):
+    """Registries that forget what a test registers."""
+    monkeypatch.setattr(sources_module, "SOURCES", dict(SOURCES))
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    return sources_module.SOURCES
 
+
+def test_every_built_in_source_is_tested_here():
+    tested = {
+        name.source
+        for name in globals().values()
+        if isinstance(name, type) and issubclass(name, SourceTests) and name is not SourceTests
+    }
+    assert tested == set(SOURCES)
+
+
+def test_a_model_becomes_a_source_by_a_decorator(scratch):
     @source(name="newest", reason="new", label="newest titles", reads={"popularity"})
-    class Newest(Model[NewestConfig]):
-        config_class = NewestConfig
+    class Newest(Popular):
+        pass
 
-        def fit(self, data: TrainSet) -> FittedNewest:
-            return FittedNewest(self, np.arange(data.n_items, dtype=np.float32))
-
-        def load(self, state: State) -> FittedNewest:
-            return FittedNewest(self, state["age"])
-
-    yield Newest
-    SOURCES.pop("newest")
-    registry._MODELS.pop("newest")
+    assert scratch["newest"].model is Newest
+    assert registry.model_class("newest") is Newest
+    assert (Newest.name, Popular.name) == ("newest", "popular")
+    check_sources({"newest": {}})
 
 
-def blend_of(**weights: float) -> BlendWeights:
-    values = np.array(list(weights.values()), np.float32)
-    return BlendWeights(tuple(weights), BlendModel(values), (), values)
+def test_two_sources_of_one_name_are_refused(scratch):
+    class Other(Model[NoConfig]):
+        pass
+
+    with pytest.raises(ConfigurationError, match=r"Two sources are called 'ease': TextEASE and .*Other"):
+        source(name="ease", reason="x", label="x", reads={"history"})(Other)
+    source(name="ease", reason="x", label="x", reads={"history"})(TextEASE)  # the module is imported again
 
 
-@pytest.mark.usefixtures("newest")
-def test_a_source_of_ones_own_is_fitted_blended_saved_loaded_and_explained(tables, queries, tmp_path):
-    config = HybridConfig(sources={"ials": FAST_SOURCES["ials"], "newest": {"power": 2.0}, "popular": {}})
-    hybrid = Hybrid(config, 0, blend_of(ials=0.3, newest=0.5, popular=0.2))
-    scorer, part = hybrid.fit(tables.train_set), queries.take(np.flatnonzero(queries.lengths > 0)[:6])
-    assert isinstance(scorer.sources["newest"], FittedNewest)
-    z = dict(zip(scorer.source_names, scorer.standardised(part), strict=True))
-    np.testing.assert_allclose(
-        scorer.score(part), 0.3 * z["ials"] + 0.5 * z["newest"] + 0.2 * z["popular"], rtol=1e-4, atol=1e-5
-    )
-    assert (np.diff(z["newest"], axis=1) > 0).all()
-    save_models(tmp_path / "m.safetensors", {"hybrid": scorer})
-    loaded = load_models(tmp_path / "m.safetensors")["hybrid"]
-    assert loaded.recipe.config.sources["newest"] == {"power": 2.0}
-    np.testing.assert_allclose(loaded.score(part), scorer.score(part), rtol=1e-4, atol=1e-5)
-    items = np.arange(5)
-    shares = explain(loaded, part.take(np.array([0])), items).sources["newest"]
-    np.testing.assert_allclose(shares, 0.5 * z["newest"][0, :5], rtol=1e-4)
-    assert loaded.with_new_items(tables.features[:2]).n_items == loaded.n_items + 2
+def test_an_unknown_source_is_refused_with_the_nearest_one_or_the_new_name():
+    with pytest.raises(ConfigurationError, match=r"hybrid_cf.sources: no source 'eese'. Did you mean 'ease'\?"):
+        check_sources({"eese": {}})
+    with pytest.raises(ConfigurationError, match=r"no source 'mf'. It is called 'ials' now. Known: ials, text_factors"):
+        check_sources({"mf": {}})
 
 
-@pytest.mark.usefixtures("newest")
-def test_its_weight_is_fitted_on_validation(tables, holdout):
-    options = HybridOptions(
-        sources={"newest": {}, "ials": FAST_SOURCES["ials"], "popular": {}},
-        blend={"models": ["linear"], "few_shot_lengths": [1], "cold_shifts": [0.0], "steps": 1},
-    )
-    scorer = Hybrid(options.hybrid_config({"newest": {"power": 0.5}}), 0).fit(holdout.train_set(tables.features))
-    fitted = fit_blend(scorer, holdout, options.blend, 10, 0)
-    assert fitted.weights.sources == ("newest", "ials", "popular")
-    assert fitted.weights.warm.base[1] > abs(fitted.weights.warm.base[0])
-    assert set(fitted.weights.state()) >= {"base/newest", "cold/newest", "few_shot/newest"}
+def test_an_unknown_option_of_a_source_is_refused_with_its_path():
+    with pytest.raises(ConfigurationError, match=r"'hybrid_cf.sources.ease.lambda' does not exist"):
+        check_sources({"ease": {"lambda": 1}})
 
 
-@pytest.mark.usefixtures("newest")
-def test_without_it_what_was_saved_with_it_is_refused(tables, tmp_path):
-    config = HybridConfig(sources={"newest": {}, "popular": {}})
-    save_models(tmp_path / "m.safetensors", {"hybrid": Hybrid(config).fit(tables.train_set)})
-    message = r"cannot be read by .*no source 'newest'.*once its module is listed"
-    with source_forgotten("newest"), pytest.raises(BadInputError, match=message):
-        load_models(tmp_path / "m.safetensors")
+def test_text_factors_are_neither_fitted_nor_loaded_alone(tables):
+    model = TextFactors()
+    assert isinstance(model, Derives)
+    with pytest.raises(ConfigurationError, match="text_factors is computed from the source ials"):
+        model.fit(tables.train_set)
+    with pytest.raises(ConfigurationError, match="text_factors is loaded together with the source ials"):
+        model.load({})
+    popular = Popular().fit(tables.train_set)
+    with pytest.raises(ConfigurationError, match="text_factors needs the source ials, not a FittedPopular"):
+        model.derive(popular, None)
 
 
-@pytest.mark.usefixtures("newest")
-def test_a_source_that_reads_profiles_counts_as_a_side_feature():
-    """Weights of few users try popularity with what is known of user and moment before everything else."""
-    SOURCES["newest"] = replace(SOURCES["newest"], reads=frozenset(("profile",)))
-    assert list(SOURCES)[-2:] == ["popular", "newest"]
-    data = planted_training_set(lambda z, _: 1.5 * z[-2] + z[-1], n_users=800)
-    weights = choose_weights(data, BlendOptions(), 10, 0)
-    used = {name for name, weight in zip(data.sources, weights, strict=True) if abs(weight) > 0.1}
-    assert used == {"newest", "popular"}
-    assert weights[[data.sources.index(name) for name in ("ease", "slit", "text_knn")]].tolist() == [0, 0, 0]
+def test_a_derived_source_without_its_base_is_refused(tables):
+    recipe = Hybrid(HybridConfig(sources={"text_factors": {}, "popular": {}}))
+    message = r"hybrid_cf.sources.text_factors is computed from ials, which is left out: set text_factors to null too"
+    with pytest.raises(ConfigurationError, match=message):
+        recipe.fit(tables.train_set)
 
 
-@pytest.mark.usefixtures("newest")
-def test_what_cannot_take_items_in_is_named(tables):
-    plain = Hybrid(HybridConfig(sources={"newest": {}, "popular": {}})).fit(tables.train_set)
+def test_a_hybrid_of_no_source_is_refused():
+    with pytest.raises(ConfigurationError, match=r"hybrid_cf.sources is empty"):
+        Hybrid(HybridConfig(sources={}))
 
-    class Fixed(FittedModel):
-        recipe = plain.sources["newest"].recipe
-        n_items = plain.n_items
+
+def test_a_source_that_takes_no_items_in_is_named(tables, scratch, monkeypatch):
+    class Rigid(FittedModel):
+        """Popularity that cannot grow."""
+
+        def __init__(self, fitted: FittedPopular) -> None:
+            self.fitted, self.recipe = fitted, fitted.recipe
+
+        @property
+        def n_items(self) -> int:
+            return self.fitted.n_items
 
         def _score(self, query):
-            return np.zeros((len(query), self.n_items), np.float32)
+            return self.fitted.score(query)
 
         def state(self):
-            return {}
+            return self.fitted.state()
 
-    fixed = replace(plain, sources=plain.sources | {"newest": Fixed()})
-    with pytest.raises(BadInputError, match="The source newest cannot take items in without being fitted again"):
-        fixed.with_new_items(tables.features[:1])
-
-
-def test_two_sources_of_one_name_are_refused(newest):
-    class Other(Model[NewestConfig]):
-        fit = load = None
-
-    with pytest.raises(ConfigurationError, match=r"Two sources are called 'newest': .*Newest and .*Other"):
-        source(name="newest", reason="new", label="new", reads={"popularity"})(Other)
-    assert SOURCES["newest"].model is newest
+    scorer = Hybrid(HybridConfig(sources={"popular": {}})).fit(tables.train_set)
+    scorer.sources["popular"] = Rigid(scorer.sources["popular"])
+    with pytest.raises(BadInputError, match="The source popular cannot take items in without being fitted again"):
+        scorer.with_new_items(tables.features[:1])
 
 
-def test_a_source_reads_something():
-    with pytest.raises(ConfigurationError, match="The source newest reads nothing"):
-        source(name="newest", reason="new", label="new", reads=set())
-    assert "newest" not in SOURCES
-
-
-def test_the_built_in_sources():
-    assert list(SOURCES) == [
-        "ials", "text_factors", "ease", "slit", "text_knn", "contextual", "demographic", "popular"
-    ]  # fmt: skip
-    assert {name for name, entry in SOURCES.items() if entry.derived_from} == {"text_factors"}
-    assert {name for name, entry in SOURCES.items() if not entry.text_dependent} == {
-        "contextual",
-        "demographic",
-        "popular",
-    }
-    assert SOURCES["popular"].model.name == "popular"
-    assert SOURCES["ials"].model.name == "text_ials"
+def test_a_large_catalogue_names_the_source_to_leave_out(tables):
+    for name in ("ease", "slit"):
+        recipe = Hybrid(HybridConfig(sources={"popular": {}, name: {"max_items": 10}}))
+        with pytest.raises(BadInputError, match=rf"hybrid_cf.sources: {{{name}: null}}"):
+            recipe.fit(tables.train_set)
