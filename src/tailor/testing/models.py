@@ -1,12 +1,12 @@
 """What every model has to keep to, whatever it learns from: pytest classes inherit :class:`ModelTests`."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.interactions import empty_rows
@@ -71,7 +71,7 @@ class ModelTests:
     @classmethod
     def fitted(cls, planted: PlantedBlocks) -> FittedModel:
         """Return the model, fitted once for all tests that only look at it."""
-        return cls().make().fit(planted.data)
+        return cls().make().fit(deepcopy(planted.data))  # a copy, so that a fit that changes its data is caught
 
     # --- scores ------------------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class ModelTests:
         """The model itself stays as it is."""
         if not isinstance(fitted, AcceptsNewItems):
             pytest.skip("takes no items in")
-        new, query, before = _texts_of_new_items(planted), planted.query(), snapshot(fitted.state())
+        new, query, before = _texts_of_new_items(planted), _unsure(planted.query()), snapshot(fitted.state())
         grown = fitted.with_new_items(new)
         scores = grown.score(wider_query(query, len(new)))
         assert grown.n_items == fitted.n_items + len(new)
@@ -318,8 +318,7 @@ class ModelTests:
             pytest.skip("does not explain")
         items = np.arange(0, fitted.n_items, 3)
         query = planted.query(planted.known_users[:1])
-        unsure = replace(query, confidence=with_values(query.history, _rising(query.history.nnz)), memo={})
-        for one in (query, unsure):
+        for one in (query, _unsure(query)):
             shares = fitted.history_shares(one, items)
             assert shares.shape == (len(items), one.history.nnz)
             assert_close(shares.sum(axis=1), fitted.score(one)[0, items])
@@ -338,17 +337,19 @@ class ModelTests:
         """Before and after the item gets it."""
         if not isinstance(fitted, ScoresTexts):
             pytest.skip("scores no texts")
-        query, new = planted.query(), _texts_of_new_items(planted)
+        query, new, before = planted.query(), _texts_of_new_items(planted), snapshot(fitted.state())
         rows = planted.cold[: len(new)]  # in no history
         changed = fitted.with_item_texts(rows, new).score(query)
         assert_close(changed[:, rows], fitted.score_texts(query, new))
         others = np.setdiff1d(np.arange(fitted.n_items), rows)
         assert_close(changed[:, others], fitted.score(replace(query, memo={}))[:, others])
+        assert snapshot(fitted.state()) == before
 
 
-def _rising(n: int) -> NDArray[np.float32]:
-    """Return n confidences from .5 to 1.5, all different."""
-    return np.linspace(0.5, 1.5, n, dtype=np.float32)
+def _unsure(query: Query) -> Query:
+    """Return the query with confidences from .5 to 1.5, all different."""
+    confidence = with_values(query.history, np.linspace(0.5, 1.5, query.history.nnz, dtype=np.float32))
+    return replace(query, confidence=confidence, memo={})
 
 
 def _half(data: TrainSet) -> TrainSet:
