@@ -25,6 +25,8 @@ from tailor.pipelines.feature_engineering.nodes import build_matrices, order_his
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+#: Seconds after which a test gives up on a process; no test measures time by it.
+PATIENCE_S = 1800
 COLUMNS = ColumnOptions(
     interactions={"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"},
     items={"item_id": "item_id", "title": "title", "genre": "genre"},

@@ -26,7 +26,7 @@ class Options(BaseModel):
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def parse(model: type[OptionsT], values: Any, where: str) -> OptionsT:
+def parse(model: type[OptionsT], values: object, where: str) -> OptionsT:
     """Validate ``values`` into ``model``, or say which key under ``where`` is wrong and what would be right.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -122,7 +123,7 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _table(frame: Any, title: str) -> Table:
+def _table(frame: pd.DataFrame, title: str) -> Table:
     table = Table(title=title if len(frame) else f"{title}: nothing")
     for column in frame.columns:
         table.add_column(str(column), overflow="fold")

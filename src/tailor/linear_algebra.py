@@ -1,12 +1,11 @@
 """Symmetric positive definite systems, and the ridge regression that the whole project solves in one way."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
 from tailor.errors import BadInputError
+from tailor.types import AnyArray
 
 Matrix = NDArray[np.float64]
 
@@ -32,7 +31,7 @@ def inverse_spd(matrix: Matrix) -> Matrix:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-def solve_spd(matrix: Matrix, right: NDArray[Any]) -> Matrix:
+def solve_spd(matrix: Matrix, right: AnyArray) -> Matrix:
     """Solve ``matrix`` Z = ``right`` for Z (n, d) by Cholesky; ``matrix`` (n, n) is symmetric positive definite.
 
     Raises:
@@ -44,7 +43,7 @@ def solve_spd(matrix: Matrix, right: NDArray[Any]) -> Matrix:
         raise BadInputError(f"A Gram matrix is not positive definite ({exc}); raise the regularization") from None
 
 
-def ridge(X: NDArray[Any], Y: NDArray[Any], regularization: float, weights: NDArray[Any] | None = None) -> Matrix:
+def ridge(X: AnyArray, Y: AnyArray, regularization: float, weights: AnyArray | None = None) -> Matrix:
     """Fit Y ≈ X W by ridge regression: W = (XᵀDX + λI)⁻¹ XᵀDY (Hoerl & Kennard 1970), in double precision.
 
     Args:

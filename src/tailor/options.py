@@ -15,6 +15,7 @@ from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
 from tailor.models.ials import IALSConfig
+from tailor.types import JsonObject, Parameters
 
 
 class FeatureEngineeringOptions(Options):
@@ -62,11 +63,11 @@ class TuningOptions(Options):
 class TunedOptions(Options):
     """``parameters/tuned.yml``: what a search chose; empty entries leave hybrid_cf.trials in force."""
 
-    baselines: dict[str, dict[str, Any]] = {}
+    baselines: dict[str, JsonObject] = {}
     """Per rung of the ladder its option set."""
-    hybrid_frozen: dict[str, Any] = {}
+    hybrid_frozen: Parameters = {}
     """Option set of the hybrid on frozen embeddings."""
-    hybrid_lora: dict[str, Any] = {}
+    hybrid_lora: Parameters = {}
     """Option set of the hybrid on tuned embeddings."""
 
 
@@ -79,7 +80,7 @@ class EvaluationOptions(ListOptions):
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()
     """Rules by which a challenger replaces the champion."""
-    scenarios: dict[str, dict[str, Any]] = {}
+    scenarios: dict[str, JsonObject] = {}
     """Packaged with the model: names that a request may give as its ``scenario``, and some of the settings of a request
     under each; :func:`tailor.serving.scenario.read_scenarios` validates them."""
     encoder_weights: EncoderWeights = "bf16"

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
+
+from tailor.types import Parameters
 
 T = TypeVar("T")
 
@@ -14,5 +16,5 @@ def progress(steps: Iterable[T], label: str, unit: str, total: int | None = None
 
     ``total``: how many steps there are, where they do not know.
     """
-    settings: dict[str, Any] = {"mininterval": 0.5} if sys.stderr.isatty() else {"mininterval": 15.0, "ncols": 100}
+    settings: Parameters = {"mininterval": 0.5} if sys.stderr.isatty() else {"mininterval": 15.0, "ncols": 100}
     return tqdm(steps, desc=label, unit=unit, total=total, delay=3.0, **settings)

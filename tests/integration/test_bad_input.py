@@ -12,7 +12,7 @@ import pytest
 from kedro.io import DatasetError
 
 from tailor.errors import TailorError
-from tests.conftest import BIN, environment, kedro, make_project, run_here
+from tests.conftest import BIN, PATIENCE_S, environment, kedro, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -119,13 +119,13 @@ def test_an_interrupted_run_is_completed_by_a_rerun(tmp_path, monkeypatch):
     process = subprocess.Popen(
         [str(BIN / "kedro"), "run", "--env=test"], cwd=project, env=environment(), start_new_session=True
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not (project / "data/test/04_feature/teacher_factors.safetensors").exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_S)
     run_here(project, monkeypatch, only_missing_outputs=True)
     assert (project / "data/test/07_model_output/batch_recommendations.parquet").exists()
 

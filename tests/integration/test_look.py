@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.browser import CHROMIUM, opened
-from tests.conftest import BIN, environment
+from tests.conftest import BIN, PATIENCE_S, environment
 
 pytestmark = pytest.mark.slow
 LAYERS = ["raw", "intermediate", "primary", "feature", "language_model", "embeddings", "models", "model_output"]
@@ -26,9 +26,8 @@ def test_the_notebook_runs(finished, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     notebook = nbformat.read(finished.project / "notebooks" / "tour.ipynb", as_version=4)
-    NotebookClient(
-        notebook, timeout=240, resources={"metadata": {"path": str(finished.project / "notebooks")}}
-    ).execute()
+    resources = {"metadata": {"path": str(finished.project / "notebooks")}}
+    NotebookClient(notebook, timeout=PATIENCE_S, resources=resources).execute()
     text = str([cell.get("outputs", "") for cell in notebook.cells])
     assert "hybrid_lora" in text
     assert "known_user" in text
@@ -77,7 +76,6 @@ def viz(finished):
         env=environment() | {"KEDRO_ENV": "test"},
         capture_output=True,
         text=True,
-        timeout=240,
         check=False,
     )
     build = finished.project / "build"

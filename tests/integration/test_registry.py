@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from tests.conftest import BIN, environment, run_here
+from tests.conftest import BIN, PATIENCE_S, environment, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +34,13 @@ REFUSED = """
 import json, sys
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/tailor-test@champion")
-told = []
+refusals = []
 for rows, params in zip(json.loads(sys.argv[1]), json.loads(sys.argv[2]), strict=True):
     try:
-        told.append(str(model.predict(pd.DataFrame(rows), params=params).to_dict()))
+        refusals.append(str(model.predict(pd.DataFrame(rows), params=params).to_dict()))
     except Exception as error:
-        told.append(str(error))
-print("ANSWER" + json.dumps(told))
+        refusals.append(str(error))
+print("ANSWER" + json.dumps(refusals))
 """
 
 
@@ -50,7 +51,6 @@ def ask_fresh(finished, rows, params, program=FRESH):
         cwd=finished.project,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
 
@@ -99,8 +99,7 @@ REFUSALS = [
 
 def test_a_fresh_process_refuses_by_name(finished):
     done = ask_fresh(finished, [case[0] for case in REFUSALS], [case[1] for case in REFUSALS], REFUSED)
-    told = answers(done)
-    for (_, _, words), message in zip(REFUSALS, told, strict=True):
+    for (_, _, words), message in zip(REFUSALS, answers(done), strict=True):
         assert words in message
 
 
@@ -186,9 +185,11 @@ def interrupted(*_):
 def compare(finished, monkeypatch):
     """``compare_with_champion`` on what the run left, with the challenger's lists changed."""
     import mlflow
+    from safetensors.numpy import load_file
     from scipy import sparse
 
     from tailor.evaluation.protocol import test_protocol
+    from tailor.hybrid.holdout import gather_train_set
     from tailor.options import EvaluationOptions
     from tailor.registry.promote import ComparedRows, compare_with_champion
     from tailor.wiring import TEST_PROTOCOL
@@ -203,9 +204,10 @@ def compare(finished, monkeypatch):
     registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
     lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
     users, items = (pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items"))
-    matrices = {argument: load(name) for argument, name in TEST_PROTOCOL.items()}
-    protocol = test_protocol(items, **matrices)
-    rows = ComparedRows(users, items, matrices["train"], protocol, load("test_positives"))
+    known = {argument: load(name) for argument, name in TEST_PROTOCOL.items() if argument != "side_features"}
+    known["side_features"] = load_file(finished.data / "04_feature/side_features.safetensors")
+    train_set = gather_train_set(known["train"], known["order"], items, known["side_features"])
+    rows = ComparedRows(users, items, train_set, test_protocol(items, **known), load("test_positives"))
     options = EvaluationOptions(promotion={"max_p99_ms": 60_000.0})
 
     def call(change=lambda frame: frame, **changed):
@@ -232,23 +234,30 @@ def test_under_another_split_the_champions_recipe_is_fitted_anew(compare):
     assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
 
 
-def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_says_how_to_move_the_alias(compare, monkeypatch):
-    import mlflow
+def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_says_how_to_move_the_alias(
+    compare, finished, monkeypatch, tmp_path
+):
+    """A plug-in that its package names is nowhere, as where a source was taken out of the project."""
+    from tailor.registry import promote
+    from tailor.serving.package import write_manifest
+    from tailor.serving.recommender import Recommender
 
-    load = mlflow.pyfunc.load_model
+    folder = shutil.copytree(next(finished.project.rglob("recommender/manifest.json")).parent, tmp_path / "package")
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps(about | {"plugins": ["no_such_shop"]}))
+    write_manifest(folder)
+    load, loaded = promote.load_version, []
 
-    def of_other_code(uri):
-        if monkeypatched:
-            raise KeyError("n_items")
-        monkeypatched.append(uri)
-        return load(uri)
+    def load_version(name, version):
+        loaded.append(version)
+        return load(name, version) if len(loaded) == 1 else Recommender.load(folder)
 
-    monkeypatched = []
-    monkeypatch.setattr(mlflow.pyfunc, "load_model", of_other_code)
+    monkeypatch.setattr(promote, "load_version", load_version)
     decision = compare()
     assert decision["decision"] == "refused"
     (reason,) = decision["reasons"]
-    assert reason.startswith("the champion (version 1) cannot be loaded here (KeyError: 'n_items')")
+    assert reason.startswith("the champion (version 1) cannot be loaded here (The package, written by Tailor")
+    assert "no module 'no_such_shop'" in reason
     assert "the alias stays where it is" in reason
     assert "set_registered_model_alias('tailor-test', 'champion', version=...)" in reason
 
@@ -269,7 +278,8 @@ def server(finished):
         start_new_session=True,
     )
     try:
-        for _ in range(120):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2)
                 break
@@ -279,13 +289,13 @@ def server(finished):
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
 
 
 def post(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -356,27 +366,27 @@ def test_new_interactions_join_the_champion(finished, monkeypatch):
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
     before = str(client.get_registered_model("tailor-test").aliases["champion"])
     items = pd.read_parquet(finished.data / "03_primary/items.parquet")["item_id"]
-    rows = pd.DataFrame({"user_id": ["u1", "u1", "newcomer", "u2", None], "item_id": [*items[:3], "ghost", "i1"]})
+    rows = pd.DataFrame({"user_id": ["u1", "u1", "new here", "u2", None], "item_id": [*items[:3], "ghost", "i1"]})
     rows["timestamp"] = 2e9
     (finished.data / "01_raw").mkdir(exist_ok=True)
     rows.to_csv(finished.data / "01_raw/new_interactions.csv", index=False)
     run_here(finished.project, monkeypatch, pipeline_names=["update"])
-    told = json.loads((finished.data / "08_reporting/registered_update.json").read_text())
-    assert told["interactions"] == 3
-    assert told["users that are new"] == 1
-    assert told["alias"] == "champion"
-    assert str(client.get_registered_model("tailor-test").aliases["champion"]) == told["version"] != before
-    assert client.get_model_version("tailor-test", told["version"]).tags["fit_on"] == "update"
+    updated = json.loads((finished.data / "08_reporting/registered_update.json").read_text())
+    assert updated["interactions"] == 3
+    assert updated["users that are new"] == 1
+    assert updated["alias"] == "champion"
+    assert str(client.get_registered_model("tailor-test").aliases["champion"]) == updated["version"] != before
+    assert client.get_model_version("tailor-test", updated["version"]).tags["fit_on"] == "update"
     dropped = pd.read_parquet(finished.data / "08_reporting/update_quality.parquet").set_index("problem")["rows"]
     assert dropped.to_dict() == {"missing user_id": 1, "item_id not in the items table": 1}
     drift = pd.read_parquet(finished.data / "08_reporting/drift.parquet")
-    assert set(drift["reading"]) <= {"stable", "moved", "shifted"}
-    (answer,) = answers(ask_fresh(finished, {"user_id": ["newcomer"]}, {"k": 160}))
+    assert set(drift["interpretation"]) <= {"stable", "moved", "shifted"}
+    (answer,) = answers(ask_fresh(finished, {"user_id": ["new here"]}, {"k": 160}))
     assert answer["path"] == "known_user"
     assert items[2] not in answer["item_ids"]
     run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
     aliases = client.get_registered_model("tailor-test").aliases
-    assert str(aliases["champion"]) == told["version"]
-    assert int(aliases["challenger"]) > int(told["version"])
+    assert str(aliases["champion"]) == updated["version"]
+    assert int(aliases["challenger"]) > int(updated["version"])
     run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
     assert str(client.get_registered_model("tailor-test").aliases["champion"]) == before

@@ -37,7 +37,9 @@ def test_one_that_is_not_there_is_refused_with_where_to_put_it(modules):
     with pytest.raises(ConfigurationError, match=r"plugins names 'ts_nowhere', but there is no module 'ts_nowhere'"):
         load_plugins(["ts_nowhere"])
     (modules / "ts_shop/broken.py").write_text("import ts_missing\n")
-    with pytest.raises(ConfigurationError, match=r"plugins names 'ts_shop.broken', but there is no module 'ts_missing'"):
+    with pytest.raises(
+        ConfigurationError, match=r"plugins names 'ts_shop.broken', but there is no module 'ts_missing'"
+    ):
         load_plugins(["ts_shop.broken"])
 
 

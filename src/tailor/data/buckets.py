@@ -1,7 +1,5 @@
 """The tables every later step works on: items with buckets, users with activity, and one sparse matrix per split."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,12 +8,13 @@ from tailor import columns as c
 from tailor.data.config import SplitOptions
 from tailor.data.hashing import seeded_hash
 from tailor.data.split import pseudo_cold
+from tailor.types import AnyArray
 
 #: Share of the train interactions that the head holds, unless ``data_processing.head_share`` says otherwise.
 HEAD_SHARE = 0.8
 
 
-def head_items(n_train: NDArray[Any], hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
+def head_items(n_train: AnyArray, hashes: NDArray[np.uint64], head_share: float) -> NDArray[np.bool_]:
     """Mark the most popular items that together hold ``head_share`` of the train interactions.
 
     The item that crosses the border belongs to the head; ties in popularity are ordered by ``hashes``.

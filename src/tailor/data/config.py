@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tailor.config import Count, Fraction, Options
 
 
-def _merge_pairs(columns: Any) -> Any:
+def _merge_pairs(columns: object) -> Any:
     """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole."""
     if isinstance(columns, list):
         return {key: value for pair in columns for key, value in pair.items()}
@@ -38,7 +38,7 @@ class CleaningOptions(Options):
 
 
 class SplitOptions(Options):
-    """The split of DESIGN: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
+    """The split: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
 
     strategy: Literal["per_user", "global_time", "random"] = "per_user"
     """per_user: each user's own order; global_time: two dates for everybody (needs timestamps); random: each user's

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ class IdMap:
         array([ 1, -1])
     """
 
-    def __init__(self, ids: Iterable[Any]) -> None:
+    def __init__(self, ids: Iterable[object]) -> None:
         """Take the ids, each once.
 
         Args:
@@ -35,23 +34,23 @@ class IdMap:
         return external in self._row_of
 
     @cached_property
-    def _row_of(self) -> dict[Any, int]:
+    def _row_of(self) -> dict[object, int]:
         return {external: row for row, external in enumerate(self.ids.tolist())}
 
     @cached_property
     def _index(self) -> pd.Index:
         return pd.Index(self.ids)
 
-    def index(self, external: Any) -> int:
+    def index(self, external: object) -> int:
         """Return the row of one id, -1 where it is unknown."""
         return self._row_of.get(external, -1)
 
-    def indices(self, external: Iterable[Any]) -> NDArray[np.int64]:
+    def indices(self, external: Iterable[object]) -> NDArray[np.int64]:
         """Return the rows of ids (k,), -1 where unknown."""
         if isinstance(external, (pd.Series, pd.Index, np.ndarray)):
             return np.asarray(self._index.get_indexer(pd.Index(np.asarray(external, dtype=object))), dtype=np.int64)
         return np.fromiter((self._row_of.get(one, -1) for one in external), dtype=np.int64)
 
-    def extend(self, external: Iterable[Any]) -> "IdMap":
+    def extend(self, external: Iterable[object]) -> "IdMap":
         """Return the ids with more behind them."""
         return IdMap([*self.ids.tolist(), *external])

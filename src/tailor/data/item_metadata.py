@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.vocabulary import Vocabulary
 from tailor.errors import BadInputError, did_you_mean
+from tailor.types import JsonObject
 
 CATEGORIES = "categories"
 _OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES)
@@ -31,7 +32,7 @@ class ItemMetadata:
 
     table: pd.DataFrame
     """item_id, title, pieces and categories (JSON lists), and numeric columns, NaN where missing."""
-    text: dict[str, Any] = field(default_factory=dict)
+    text: JsonObject = field(default_factory=dict)
     """Options by which the texts were written; not part of the file."""
     vectors: NDArray[np.float32] = field(default_factory=lambda: _NO_VECTORS)
     """L2-normalised embeddings (n, m); empty where nothing compares items. Not part of the file."""
@@ -101,7 +102,7 @@ class ItemMetadata:
         """Names of the numeric columns."""
         return [str(name) for name in self.table if name not in _OWN]
 
-    def matching(self, filters: Mapping[str, Any]) -> NDArray[np.bool_]:
+    def matching(self, filters: Mapping[str, object]) -> NDArray[np.bool_]:
         """Mark the items (n,) that pass filters: ``categories`` (any of a list), numeric columns (min, max).
 
         Raises:
@@ -120,7 +121,7 @@ class ItemMetadata:
                 raise BadInputError(f"Unknown filter '{name}'.{hint} This catalogue has: {', '.join(known)}.")
         return keep
 
-    def _in_categories(self, condition: Any) -> NDArray[np.bool_]:
+    def _in_categories(self, condition: object) -> NDArray[np.bool_]:
         names = [condition] if isinstance(condition, str) else condition
         if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
             raise BadInputError(f"categories = {condition!r}: a name or a list of names is needed")
@@ -153,7 +154,7 @@ class ItemMetadata:
         self, table: pd.DataFrame, parts: "list[ItemMetadata]", rows: NDArray[np.int64] | None
     ) -> "ItemMetadata":
         """Return an object with ``table``; arrays that every part has are joined, and cut to ``rows``."""
-        arrays: dict[str, Any] = {}
+        arrays: JsonObject = {}
         for name in ("vectors", "n_train", "bucket"):
             columns = [getattr(part, name) for part in parts]
             if all(len(column) == len(part.table) for column, part in zip(columns, parts, strict=True)):
@@ -169,7 +170,7 @@ class ItemMetadata:
     ) -> "ItemMetadata":
         """Return the same items with embeddings, train counts or buckets; what is None stays."""
         given = {"vectors": vectors, "n_train": n_train, "bucket": bucket}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        changes: JsonObject = {name: value for name, value in given.items() if value is not None}
         return replace(self, **changes)
 
     def save(self, path: Path) -> None:
@@ -182,7 +183,7 @@ class ItemMetadata:
         return cls(pd.read_parquet(path))
 
 
-def _bounds(name: str, condition: Any) -> tuple[float, float]:
+def _bounds(name: str, condition: object) -> tuple[float, float]:
     if not isinstance(condition, Mapping) or set(condition) - {"min", "max"}:
         raise BadInputError(f"Filter {name} = {condition!r}: write {{'min': number, 'max': number}}, either or both")
     try:

@@ -6,7 +6,7 @@ One indicator per value, centred; a row is 0 where nothing is known, so that it 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from tailor import columns as c
 from tailor.data.config import SideFeatureOptions
 from tailor.data.ids import IdMap
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.types import AnyArray, JsonObject
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -103,7 +104,7 @@ class FeatureEncoder:
         parts = [column.transform(table.get(column.name, absent)) for column in self.columns]
         return np.hstack([np.zeros((len(table), 0), np.float32), *parts])
 
-    def transform_requests(self, rows: Sequence[Mapping[str, Any]], field: str) -> Floats:
+    def transform_requests(self, rows: Sequence[Mapping[str, object]], field: str) -> Floats:
         """Return the numbers (n, q) of what requests say; ``field``: profile or context, for the error.
 
         Raises:
@@ -123,12 +124,12 @@ class FeatureEncoder:
         """q."""
         return sum(len(column.values) if column.shares else 0 for column in self.columns)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Return plain values."""
         return {"columns": [asdict(column) for column in self.columns]}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(cls, state: JsonObject) -> Self:
         """Undo :meth:`state`."""
         lists = ("values", "edges", "shares")
         columns = (FeatureColumn(entry["name"], *(tuple(entry[key]) for key in lists)) for entry in state["columns"])
@@ -185,7 +186,7 @@ class SideFeatures:
         means = np.asarray(sums / np.maximum(counts, 1)[:, None], dtype=np.float32)
         return cls(of_users.transform(users), user, item, contexts, means)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, AnyArray]:
         """Return the fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -193,7 +194,7 @@ class SideFeatures:
 def _as_text(cells: pd.Series) -> list[str | None]:
     """Write cells as text, whole numbers without a point, None where there is none."""
 
-    def written(cell: Any) -> str | None:
+    def written(cell: object) -> str | None:
         if cell is None or cell is pd.NA or cell != cell:  # noqa: PLR0124  (NaN)
             return None
         return str(int(cell)) if isinstance(cell, (float, np.floating)) and float(cell).is_integer() else str(cell)

@@ -1,11 +1,12 @@
 """The base of every dataset of ours: one place on any file system, and how its content is read and written."""
 
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from kedro.io import AbstractDataset
 
 from tailor.datasets.location import Location
+from tailor.types import JsonObject
 
 T = TypeVar("T")
 
@@ -20,9 +21,9 @@ class FileDataset(AbstractDataset[T, T], Generic[T]):
         self,
         *,
         filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        credentials: JsonObject | None = None,
+        fs_args: JsonObject | None = None,
+        metadata: JsonObject | None = None,
     ) -> None:
         """Remember the place.
 
@@ -59,5 +60,5 @@ class FileDataset(AbstractDataset[T, T], Generic[T]):
     def _exists(self) -> bool:
         return self.location.exists()
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> JsonObject:
         return {"filepath": self.filepath}

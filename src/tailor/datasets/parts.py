@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Parts:
     """A table that is yet to be made."""
 
-    key: Mapping[str, Any]
+    key: Mapping[str, object]
     """Everything that the rows depend on; parts that were made under another key are thrown away."""
     n: int
     make: Callable[[int], pd.DataFrame]
@@ -65,7 +65,7 @@ class ResumableParquetDataset(FileDataset[Any]):
             _join(files, aside)
         folder.remove()
 
-    def _folder(self, key: Mapping[str, Any]) -> Location:
+    def _folder(self, key: Mapping[str, object]) -> Location:
         digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:16]
         return self.location.sibling(f".{self.location.name}.{digest}.parts")
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from kedro.io import AbstractDataset
@@ -16,6 +16,7 @@ from kedro.io import AbstractDataset
 from tailor.data.fabricate import planted_catalogue
 from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
+from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         requirement: str,
         sha256: str,
         member: str,
-        load_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        load_args: Parameters | None = None,
+        metadata: JsonObject | None = None,
     ) -> None:
         """Describe the table.
 
@@ -67,7 +68,7 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             self._extract(self._wheel())
         try:
             with self.location.open_for_reading() as path:
-                return pd.read_csv(path, **self._load_args)
+                return cast("pd.DataFrame", pd.read_csv(path, **self._load_args))
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
             raise BadInputError(
                 f"{self.filepath} is not the table it should be ({exc}). Delete it and rerun."
@@ -118,14 +119,14 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def _exists(self) -> bool:
         return True
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> JsonObject:
         return {"filepath": self.filepath, "requirement": self._requirement, "member": self._member}
 
 
 class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """One table of the fabricated catalogue (:func:`tailor.data.fabricate.planted_catalogue`)."""
 
-    def __init__(self, *, table: str, metadata: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(self, *, table: str, metadata: JsonObject | None = None, **options: Any) -> None:
         """Describe the table.
 
         Args:
@@ -144,14 +145,14 @@ class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Refuse: raw data are not written."""
         raise BadInputError("the fabricated catalogue is read-only")
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> JsonObject:
         return {"table": self._table, **self._options}
 
 
 class AbsentDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """An optional table that a catalogue does not have: no rows."""
 
-    def __init__(self, *, columns: list[str], metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, columns: list[str], metadata: JsonObject | None = None) -> None:
         """Remember the columns of the empty table."""
         self._columns, self.metadata = columns, metadata
 
@@ -163,5 +164,5 @@ class AbsentDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Refuse: raw data are not written."""
         raise BadInputError("an absent table is read-only")
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> JsonObject:
         return {"columns": self._columns}

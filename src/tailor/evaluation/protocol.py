@@ -12,7 +12,7 @@ docs/explanation/mathematics.md, "Evaluation protocol".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,25 @@ class EvalProtocol:
 
 
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class TrainRows(TypedDict):
+    """What :func:`validation_protocol` and :func:`train_histories` take."""
+
+    train: Csr
+    """(U, n_items)."""
+    order: Csr
+    """Positions of known rows in each user's order (U, n_items); empty where the order is not known."""
+    side_features: Arrays
+    """With ``profiles`` (U, q)."""
+
+
+class TestRows(TrainRows):
+    """What :func:`test_protocol` takes."""
+
+    validation: Csr
+    cold_unused: Csr
+    """Rows of cold items before the test window."""
 
 
 def validation_protocol(items: pd.DataFrame, *, train: Csr, order: Csr, side_features: Arrays) -> EvalProtocol:

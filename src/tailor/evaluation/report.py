@@ -1,7 +1,6 @@
 """The report: one self-contained HTML page that answers whether a model is better, for whom, and what it costs."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from tailor import columns as c
 from tailor.metrics.base import compared_headlines
+from tailor.types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Material:
     """As of :func:`tailor.evaluation.seeds.spread`."""
     quality: pd.DataFrame
     data_summary: pd.DataFrame
-    sample_users: list[dict[str, Any]]
+    sample_users: list[JsonObject]
     """As of :func:`tailor.evaluation.sample_users.tell`."""
-    balance: dict[str, Any]
+    balance: JsonObject
     figures: dict[str, go.Figure]
     """comparison, trade_off, frontier, calibration, training."""
     provenance: dict[str, str]
@@ -115,7 +115,7 @@ def _draw(name: str, figure: go.Figure) -> Markup:
 
 
 def _table(frame: pd.DataFrame, digits: int) -> Table:
-    def cell(value: Any) -> str:
+    def cell(value: object) -> str:
         if isinstance(value, float):
             return "" if pd.isna(value) else f"{value:.{digits}f}"
         return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,7 +1,5 @@
 """What a few users get, and why, in words."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from tailor.hybrid.explain import Explanation, explain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query
+from tailor.types import JsonObject
 
 _HISTORY_SHOWN = 8
 _OTHER = "exposure of rare items"
@@ -36,7 +35,7 @@ def describe_users(
     lists: pd.DataFrame,
     seed: int,
     top: int = 5,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Describe three users: what they took, what they get, and what carried it.
 
     Args:

@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from typing import Any
 
 import pandas as pd
 
 from tailor import columns as c
+from tailor.types import Parameters
 
 SEED, RECIPE = "seed", "recipe"
 
 
-def recipe(parameters: dict[str, Any], same: str) -> str:
+def recipe(parameters: Parameters, same: str) -> str:
     """Return a hash (16 hex digits) of all parameters but the seed, and of ``same`` (hashes of data and code)."""
     rest = {name: value for name, value in parameters.items() if name != SEED}
     return hashlib.sha256((json.dumps(rest, sort_keys=True, default=str) + same).encode()).hexdigest()[:16]
@@ -32,6 +32,6 @@ def spread(summaries: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({name: [] for name in (c.MODEL, "seeds", *figures)})
     by_model = rows.groupby(c.MODEL, sort=False)
     mean, deviation = by_model[figures].mean(), by_model[figures].std(ddof=1)
-    table = mean.map("{:.4f}".format) + " ± " + deviation.map("{:.4f}".format)
+    table: pd.DataFrame = mean.map("{:.4f}".format) + " ± " + deviation.map("{:.4f}".format)
     table.insert(0, "seeds", by_model[SEED].nunique())
     return table.reset_index()

@@ -36,7 +36,7 @@ class FrontierOptions(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_old_names(cls, values: Any) -> Any:
+    def _refuse_old_names(cls, values: object) -> Any:
         if isinstance(values, dict) and "max_price" in values:
             raise ValueError("'max_price' is now called 'max_accuracy_loss'")
         return values

@@ -5,14 +5,14 @@ Shapes: ``B`` users, ``n`` items, ``S`` sources; ``p`` and ``x`` are the widths 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tailor.errors import ConfigurationError
 from tailor.hybrid.config import Boosts
 from tailor.models.base import Floats, Indices, Mask, State
+from tailor.types import AnyArray, JsonObject
 
 _NONE = np.zeros((0, 0), np.float32)
 _EMPTY = np.zeros(0, np.float32)
@@ -33,7 +33,7 @@ class MetaFeatures:
     items: Floats = field(default_factory=lambda: _NONE)
     """Factors and text embeddings (n, x)."""
 
-    def rows(self, rows: Any) -> "MetaFeatures":
+    def rows(self, rows: slice | Indices) -> "MetaFeatures":
         """Return the same for some of the users."""
         users = self.users[rows] if self.users.size else self.users
         return replace(self, activity=self.activity[rows], users=users)
@@ -142,7 +142,7 @@ class BlendWeights:
         """Return the same weights with another shift of cold items."""
         return replace(self, cold_shift=shift)
 
-    def by_history(self, lengths: NDArray[Any]) -> Iterator[tuple[BlendModel, Indices]]:
+    def by_history(self, lengths: AnyArray) -> Iterator[tuple[BlendModel, Indices]]:
         """Yield each set of weights with the rows it is for, from history lengths (B,)."""
         bounds = np.array([longest for longest, _ in self.few_shot], dtype=np.int64)
         which = np.searchsorted(bounds, lengths)
@@ -177,7 +177,7 @@ class BlendWeights:
         def align(values: Floats) -> Floats:
             return np.append(values, np.float32(0))[positions].astype(np.float32)
 
-        slopes: dict[str, Any] = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
+        slopes: JsonObject = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
         warm = replace(self.warm, **slopes)
         few_shot = tuple((longest, align(weights)) for longest, weights in self.few_shot)
         return BlendWeights(tuple(sources), warm, few_shot, align(self.cold), self.cold_shift)
@@ -219,7 +219,7 @@ class BlendWeights:
         bias, centre, scale, shift = (
             float(state[name].item()) for name in ("bias", "activity_centre", "activity_scale", "cold_shift")
         )
-        arrays: dict[str, Any] = {name: gather(name) for name in _BY_SOURCE}
+        arrays: JsonObject = {name: gather(name) for name in _BY_SOURCE}
         arrays |= {name: state[name] for name in ("user_map", "item_map", "out")}
         warm = BlendModel(**arrays, bias=bias, activity_centre=centre, activity_scale=scale)
         lengths = state["few_shot_lengths"].tolist()

@@ -76,9 +76,8 @@ class _Climber:
         """Return the mean NDCG@k if the weight of a source were ``step`` larger."""
 
         def allowed(rows: slice) -> Floats:
-            if not step:
-                return self.scores[rows]
-            return self.scores[rows] + np.float32(step) * self.data.z[source][rows]
+            scores: Floats = self.scores[rows]
+            return scores + np.float32(step) * self.data.z[source][rows] if step else scores
 
         return mean_or_0(self.data.measure_blocks(allowed, self.k))
 
@@ -187,13 +186,12 @@ class _Trainable(torch.nn.Module):
             return (self.base @ z.flatten(1)).view(z.shape[1:])
         weights = torch.stack([self.base, self.by_popularity, self.by_activity])
         plain, by_item, by_user = (weights @ z.flatten(1)).view(3, *z.shape[1:])
-        scores = plain + (by_item + self.bias) * self.popularity + by_user * self.activity[users, None]
+        scores: torch.Tensor = plain + (by_item + self.bias) * self.popularity + by_user * self.activity[users, None]
         if self.kind == "gated":
             return scores
         a, b = self.users[users] @ self.user_map, self.items @ self.item_map
-        if self.kind == "bilinear":
-            return scores + a @ b.T
-        return scores + torch.sigmoid(a[:, None] + b) @ self.out
+        match: torch.Tensor = a @ b.T if self.kind == "bilinear" else torch.sigmoid(a[:, None] + b) @ self.out
+        return scores + match
 
     def export(self) -> BlendModel:
         """Return plain arrays; scores are divided by Σ|base|, so that boosts keep their unit."""

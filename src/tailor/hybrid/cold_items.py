@@ -11,7 +11,7 @@ that an item is the next season of another.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from tailor.hybrid.config import ColdItemOptions
 from tailor.linear_algebra import inverse_spd
 from tailor.models.base import Floats, Indices
 from tailor.threads import blocks
+from tailor.types import AnyArray
 
 #: Cells of k(e) that are laid out at a time; 8 bytes each.
 _CELLS = 20_000_000
@@ -50,7 +51,7 @@ class KernelImputer:
         most = known[np.argsort(-counts[known], kind="stable")[: options.max_items]]
         return cls(options, features, np.sort(most))
 
-    def _kernel(self, features: NDArray[Any]) -> NDArray[np.float64]:
+    def _kernel(self, features: AnyArray) -> NDArray[np.float64]:
         e, known = features.astype(np.float64), self.features[self.landmarks].astype(np.float64)
         distance = (e**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * (e @ known.T)
         return np.asarray(np.exp(-self.options.width * np.maximum(distance, 0)) + 1)
@@ -73,14 +74,14 @@ class KernelImputer:
             kernel = self._kernel(wide[rows]).astype(np.float32)
             yield rows, kernel @ self._inverse if len(self.landmarks) else kernel
 
-    def predict(self, features: Floats, targets: NDArray[Any]) -> NDArray[Any]:
+    def predict(self, features: Floats, targets: AnyArray) -> AnyArray:
         """Return what items with texts ``features`` (a, m) have (a, x) where the landmarks have ``targets`` (l, x)."""
         out = np.zeros((len(features), targets.shape[1]), targets.dtype)
         for rows, shares in self.blocks(features):
             out[rows] = shares @ targets
         return out
 
-    def left_out(self, targets: NDArray[Any]) -> NDArray[Any]:
+    def left_out(self, targets: AnyArray) -> AnyArray:
         """Return what each landmark would have by its text if it were not a landmark itself (l, x).
 
         With H = (K + ρI)⁻¹ that is y_j - (H y)_j / H_jj: Rifkin & Lippert 2007, "Notes on regularized least squares",

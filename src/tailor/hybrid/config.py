@@ -1,24 +1,25 @@
 """Options of the hybrid: its sources, how they are blended, and how far its boosts reach."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
 from tailor.config import Count, Options, Positive, parse
 from tailor.errors import ConfigurationError
 from tailor.hybrid.sources import SOURCES, check_sources
+from tailor.types import JsonObject, Parameters
 
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-def all_sources() -> dict[str, dict[str, Any]]:
+def all_sources() -> dict[str, JsonObject]:
     """Return every source there is, with its default options."""
     return {name: {} for name in SOURCES}
 
 
-def _all_or_none() -> dict[str, dict[str, Any] | None]:
+def _all_or_none() -> dict[str, JsonObject | None]:
     return dict(all_sources())
 
 
@@ -75,14 +76,14 @@ class Boosts(BoostScales):
 class HybridConfig(Options):
     """The recipe of the hybrid: which sources with which options, how cold items are imputed, the operating point."""
 
-    sources: dict[str, dict[str, Any]] = Field(default_factory=all_sources, validate_default=True)
+    sources: dict[str, JsonObject] = Field(default_factory=all_sources, validate_default=True)
     """Options by source, in the order of the blend's weights; a source that is left out has no weight."""
     cold_items: ColdItemOptions = ColdItemOptions()
     boosts: Boosts = Boosts()
 
     @field_validator("sources")
     @classmethod
-    def _sources_exist(cls, sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _sources_exist(cls, sources: dict[str, JsonObject]) -> dict[str, JsonObject]:
         return check_sources(sources)
 
 
@@ -158,13 +159,13 @@ class HybridOptions(Options):
     """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
     k: Count = 20
     """Cut-off of the selection criterion."""
-    sources: dict[str, dict[str, Any] | None] = Field(default_factory=_all_or_none)
+    sources: dict[str, JsonObject | None] = Field(default_factory=_all_or_none)
     """The hybrid's sources, each with its options that are not searched; null, or left out: the source is not used."""
     baselines: list[str] | None = None
     """Names of the baselines, from the simplest on; null: all that Tailor has."""
     cold_items: ColdItemOptions = ColdItemOptions()
     """How cold items are imputed, where a trial does not say otherwise."""
-    trials: dict[str, list[dict[str, Any]]] = {}
+    trials: dict[str, list[Parameters]] = {}
     """Per model the option sets tried on validation, the same number for each. Of ``hybrid``: options by source, and
     ``cold_items``."""
     blend: BlendOptions = BlendOptions()
@@ -173,19 +174,19 @@ class HybridOptions(Options):
 
     @field_validator("sources")
     @classmethod
-    def _sources_exist(cls, sources: dict[str, dict[str, Any] | None]) -> dict[str, dict[str, Any] | None]:
+    def _sources_exist(cls, sources: dict[str, JsonObject | None]) -> dict[str, JsonObject | None]:
         check_sources({name: options or {} for name, options in sources.items()})
         return sources
 
     @field_validator("trials")
     @classmethod
-    def _same_budget(cls, trials: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    def _same_budget(cls, trials: dict[str, list[Parameters]]) -> dict[str, list[Parameters]]:
         budgets = {name: len(option_sets) for name, option_sets in trials.items()}
         if len(set(budgets.values())) > 1:
             raise ValueError(f"every model gets the same number of trials, found {budgets}")
         return trials
 
-    def hybrid_config(self, trial: dict[str, Any]) -> HybridConfig:
+    def hybrid_config(self, trial: Parameters) -> HybridConfig:
         """Join the options that are not searched with those of one trial, which win.
 
         Options of a source that is left out are left out too.

@@ -84,7 +84,8 @@ def _of_texts(
     """Return what one source makes of texts (r,), before it is standardised; ``raw``: scores (1, n_items) by source."""
     model, of_texts = scorer.sources[name], np.zeros(len(items))
     if isinstance(model, ScoresTexts):
-        return model.score_texts(query, features)[0].astype(np.float64)
+        of_texts[:] = model.score_texts(query, features)[0]
+        return of_texts
     cold = ~scorer.warm[items]
     if isinstance(model, (ImputesColdItems, Rebases)) and cold.any():
         landmarks = raw[SOURCES[name].derived_from or name][:, scorer.imputer.landmarks]

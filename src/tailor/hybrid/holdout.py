@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from tailor.data.side_features import SideFeatures
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 from tailor.models.listing import recommend
+from tailor.types import AnyArray
 
 MIXED_COLD = "mixed_cold"
 
@@ -143,12 +143,25 @@ def hold_out(
     order: Csr,
     reveal_order: Csr,
     items: pd.DataFrame,
-    side_features: Mapping[str, NDArray[Any]],
+    side_features: Mapping[str, AnyArray],
     seed: int,
 ) -> Holdout:
     """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs."""
     side = SideFeatures(**side_features)
     return Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
+
+
+def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features: Mapping[str, AnyArray]) -> TrainSet:
+    """Gather all of train, for the final models; texts come with each encoder."""
+    side = SideFeatures(**side_features)
+    return TrainSet.of(
+        train,
+        warm_items(items),
+        order=restrict_order(order, train),
+        tail=bucket_items(items, c.TAIL),
+        profiles=side.profiles,
+        contexts=Contexts(side.context_users, side.context_items, side.contexts),
+    )
 
 
 def _seeded_order(train: Csr, validation: Csr) -> Csr:

@@ -8,7 +8,7 @@ gets the popular items unless validation showed better.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from tailor.models.base import (
     State,
     TrainSet,
 )
+from tailor.types import AnyArray
 
 if TYPE_CHECKING:
     from tailor.hybrid.model import Hybrid
@@ -166,7 +167,8 @@ class HybridScorer(FittedModel):
             nobody = Query.of(empty_rows(1, self.n_items))
             meta = replace(self.meta_features(nobody, vectors=True), activity=meta.activity)
         rows = [scores[None] for scores in self.mean_scores]
-        return blend(rows, self.blend, Boosts(), self.warm, self.tail, meta)[0]
+        population: Floats = blend(rows, self.blend, Boosts(), self.warm, self.tail, meta)[0]
+        return population
 
     def source_weights(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
@@ -306,7 +308,7 @@ def rebase(sources: Mapping[str, FittedModel], changed: Indices) -> dict[str, Fi
     return rebased
 
 
-def _unit(blocks: list[NDArray[Any]]) -> Floats:
+def _unit(blocks: list[AnyArray]) -> Floats:
     """Put blocks (R, ·) side by side, the rows of each scaled to length 1 (zeros stay)."""
     lengths = [np.sqrt((block**2).sum(axis=1, keepdims=True)) for block in blocks]
     scaled = [block / np.where(length > 0, length, 1) for block, length in zip(blocks, lengths, strict=True)]

@@ -1,7 +1,6 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -21,6 +20,7 @@ from tailor.hybrid.scorer import HybridScorer
 from tailor.models import legacy
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import BASELINES, build, model_class
+from tailor.types import JsonObject, Parameters
 
 HYBRID = "hybrid"
 
@@ -47,8 +47,8 @@ def select_baselines(
     data: TrainSet,
     options: HybridOptions,
     seed: int,
-    tuned: dict[str, dict[str, Any]] | None = None,
-) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
+    tuned: dict[str, JsonObject] | None = None,
+) -> tuple[dict[str, JsonObject], pd.DataFrame]:
     """Try every baseline's option sets; return the best set of each, and the table of all trials.
 
     Args:
@@ -104,7 +104,7 @@ def measure(holdout: Holdout, model: FittedModel, options: HybridOptions) -> dic
     return values | {"criterion": criterion(values, options.cold_weight)}
 
 
-def fit_factors(data: TrainSet, settings: dict[str, Any], options: HybridOptions, seed: int) -> FittedModel:
+def fit_factors(data: TrainSet, settings: Parameters, options: HybridOptions, seed: int) -> FittedModel:
     """Fit the hybrid's factorization alone; what it reaches tells early what a trial is worth."""
     return Hybrid(options.hybrid_config(settings), seed).source_models()["ials"].fit(data)
 
@@ -112,7 +112,7 @@ def fit_factors(data: TrainSet, settings: dict[str, Any], options: HybridOptions
 def fit_scorer(
     holdout: Holdout,
     data: TrainSet,
-    settings: dict[str, Any],
+    settings: Parameters,
     options: HybridOptions,
     seed: int,
     factors: FittedModel | None = None,
@@ -137,8 +137,8 @@ def fit_scorer(
 
 
 def select_hybrid(
-    holdout: Holdout, data: TrainSet, options: HybridOptions, seed: int, tuned: dict[str, Any] | None = None
-) -> tuple[dict[str, Any], pd.DataFrame]:
+    holdout: Holdout, data: TrainSet, options: HybridOptions, seed: int, tuned: Parameters | None = None
+) -> tuple[JsonObject, pd.DataFrame]:
     """Try the hybrid's option sets, each with the weights that validation gives it; return the best and the table."""
     tried, rows = [], []
     for settings in _option_sets(tuned, options.trials.get(HYBRID)):
@@ -149,7 +149,7 @@ def select_hybrid(
 
 
 def fit_hybrid(
-    holdout: Holdout, data: TrainSet, settings: dict[str, Any], options: HybridOptions, seed: int
+    holdout: Holdout, data: TrainSet, settings: Parameters, options: HybridOptions, seed: int
 ) -> tuple[HybridScorer, FittedBlend]:
     """Fit the sources without B and the blend on validation; return the scorer at its operating point, and what led
     there.
@@ -159,12 +159,12 @@ def fit_hybrid(
     return scorer.with_blend(fitted.weights).with_boosts(fitted.boosts).with_click(fitted.click), fitted
 
 
-def _option_sets(tuned: dict[str, Any] | None, trials: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def _option_sets(tuned: Parameters | None, trials: list[Parameters] | None) -> list[Parameters]:
     """Return what a search chose, else the option sets to try, else the defaults."""
     return [tuned] if tuned else trials or [{}]
 
 
-def _trial_row(model: str, settings: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
+def _trial_row(model: str, settings: Parameters, values: dict[str, float]) -> Parameters:
     return {
         "model": model,
         "options": str(settings),

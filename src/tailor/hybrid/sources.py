@@ -20,6 +20,7 @@ from tailor.models.popular import Popular
 from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
+from tailor.types import JsonObject
 
 Reads = Literal["history", "order", "confidence", "texts", "profile", "context", "popularity"]
 ModelClass = TypeVar("ModelClass", bound=type[Model[Any]])
@@ -93,13 +94,13 @@ def source(
     return register
 
 
-def check_sources(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def check_sources(sources: Mapping[str, Mapping[str, object]]) -> dict[str, JsonObject]:
     """Return sources with all their options, defaults filled in: what is saved does not hang on later defaults.
 
     Raises:
         ConfigurationError: names it, and what there is; a name of 0.1 with the new one.
     """
-    complete: dict[str, dict[str, Any]] = {}
+    complete: dict[str, JsonObject] = {}
     for name, options in sources.items():
         if name not in SOURCES:
             new = legacy.SOURCES.get(name)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from tailor.files import write_aside
+from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 Tensors = dict[str, torch.Tensor]
@@ -22,7 +23,7 @@ class Checkpoint:
 
     fingerprint: str
     """Of options, data, base model and seed: another training's checkpoint is not taken up."""
-    progress: dict[str, Any]
+    progress: JsonObject
     """JSON-able: epoch, history, best value."""
     tensors: Tensors
     """Weights, optimizer moments, averages, the best adapter so far; contiguous, on the CPU."""

@@ -8,6 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tailor.config import Count, Fraction, Options, Positive
 from tailor.errors import did_you_mean
+from tailor.types import Parameters
 
 EncoderWeights = Literal["bf16", "int8"]
 
@@ -49,13 +50,13 @@ class PeftOptions(Options):
     """A type of PEFT (LORA, ADALORA, IA3, LOHA, VERA, PROMPT_TUNING, ...), FULL or FROZEN (the head alone)."""
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Parameters:
         """The keys that go to PEFT's configuration class."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
-    def _check_keys(cls, values: Any) -> Any:
+    def _check_keys(cls, values: object) -> Any:
         if isinstance(values, dict) and values not in ({}, {"peft_type": "LORA"}):
             problems = _peft_problems(**{"peft_type": "LORA"} | values)
             if problems:
@@ -88,7 +89,7 @@ def peft_fields() -> dict[str, set[str]]:
     return library | {FULL: set(), FROZEN: set()}
 
 
-def _key_advice(peft_type: str, key: str, value: Any, known: set[str]) -> str:
+def _key_advice(peft_type: str, key: str, value: object, known: set[str]) -> str:
     if key == "method":
         return f"the key is now 'peft_type'; write {_RENAMED_METHODS.get(str(value), 'peft_type: LORA')}"
     if key in _RENAMED:
@@ -98,7 +99,7 @@ def _key_advice(peft_type: str, key: str, value: Any, known: set[str]) -> str:
     return f"{peft_type} does not take this key.{did_you_mean(key, known)} It takes: {', '.join(sorted(known))}"
 
 
-def _problem(key: str, value: Any, message: str) -> InitErrorDetails:
+def _problem(key: str, value: object, message: str) -> InitErrorDetails:
     error = PydanticCustomError("peft", "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=(key,), input=value)
 

@@ -1,7 +1,6 @@
 """Embeddings of a catalogue, with their provenance and the whitening that makes more of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from tailor.errors import BadInputError
 from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, encode
 from tailor.lm.whitening import Whitening
+from tailor.types import JsonObject
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class Embeddings:
     """(n, m)."""
     whitening: Whitening
     """From pooled states to rows; apply it to a new text's."""
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: JsonObject = field(default_factory=dict)
     """Base model, its hash, data hash, options, seed."""
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ def embed_catalogue(
     items: pd.DataFrame,
     fitted_on: NDArray[np.bool_],
     options: LMOptions,
-    provenance: dict[str, Any],
+    provenance: JsonObject,
     label: str,
 ) -> Embeddings:
     """Encode every item; centring and whitening are fitted on the items ``fitted_on`` (n_items,) alone."""

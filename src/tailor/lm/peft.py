@@ -21,12 +21,13 @@ from transformers import AutoTokenizer
 from tailor.errors import ConfigurationError
 from tailor.lm.config import FROZEN, FULL, EncoderOptions, PeftOptions
 from tailor.lm.encoder import load_base, model_path
+from tailor.types import JsonObject, Parameters
 
 Tensors = dict[str, torch.Tensor]
 
 #: Linear layers of BERT's kin.
 _TARGETS = ["query", "key", "value", "dense"]
-_LOW_RANK: dict[str, Any] = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
+_LOW_RANK: JsonObject = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Adapter:
 
     weights: Tensors
     """PEFT state dict; the whole state dict for full tuning; empty for a frozen encoder."""
-    config: dict[str, Any]
+    config: Parameters
     """PEFT adapter config; of full tuning and frozen encoders, ``peft_type`` alone."""
     head: Tensors
     """Linear head of the training objective: weight (d, m + 1), last column the bias."""
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: JsonObject = field(default_factory=dict)
     """What it was tuned from and how."""
 
 
@@ -71,7 +72,7 @@ def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
         raise ConfigurationError(f"lm_finetuning.peft = {options.model_dump()}: {exc}") from None
 
 
-def _defaults(peft_type: str, steps: int) -> dict[str, Any]:
+def _defaults(peft_type: str, steps: int) -> JsonObject:
     if peft_type == "ADALORA":
         schedule = {"total_step": max(steps, 3), "tinit": steps // 10, "tfinal": steps // 3}
         return {"init_r": 12, "target_r": 8, "deltaT": 1} | schedule | _LOW_RANK
@@ -110,7 +111,7 @@ def rank_allocator(model: torch.nn.Module) -> Any | None:
     return tuner if hasattr(tuner, "update_and_allocate") else None
 
 
-def extract(model: torch.nn.Module) -> tuple[Tensors, dict[str, Any]]:
+def extract(model: torch.nn.Module) -> tuple[Tensors, JsonObject]:
     """Return the tuned weights (detached, CPU) and the config (JSON-able)."""
     if isinstance(model, PeftModel):
         state, config = get_peft_model_state_dict(model), _as_json(model.peft_config["default"])
@@ -120,7 +121,7 @@ def extract(model: torch.nn.Module) -> tuple[Tensors, dict[str, Any]]:
     return {key: value.detach().cpu().clone() for key, value in state.items()}, config
 
 
-def _as_json(config: PeftConfig) -> dict[str, Any]:
+def _as_json(config: PeftConfig) -> Parameters:
     """Return plain values; sets become sorted lists."""
 
     def plain(value: Any) -> Any:

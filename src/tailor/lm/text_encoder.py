@@ -18,6 +18,7 @@ from tailor.errors import BadInputError
 from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
 from tailor.lm.whitening import Whitening
+from tailor.types import AnyArray
 
 if TYPE_CHECKING:
     from tailor.lm.peft import Adapter
@@ -113,9 +114,9 @@ class TextEncoder:
         return cls(model.to(device()).eval(), tokenizer, Whitening(arrays["centre"], arrays.get("projection")), options)
 
 
-def _quantised(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+def _quantised(state: dict[str, torch.Tensor]) -> dict[str, AnyArray]:
     """Return matrices as int8 rows with a scale each, everything else as it is."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, AnyArray] = {}
     for name, value in state.items():
         array = value.cpu().numpy()
         if array.ndim != 2 or array.dtype.kind != "f":
@@ -127,7 +128,7 @@ def _quantised(state: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _restored(arrays: dict[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
+def _restored(arrays: dict[str, AnyArray]) -> dict[str, torch.Tensor]:
     """Undo :func:`_quantised`."""
     state = {}
     for name, value in arrays.items():

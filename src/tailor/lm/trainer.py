@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from tailor.lm.objective import Examples, PairSampler, build_objective
 from tailor.lm.peft import Adapter, extract, prepare, rank_allocator, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.progress import progress
+from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 History = list[dict[str, float]]
@@ -260,7 +260,7 @@ class Tuning:
         tensors |= ck.flatten("average", self.average) | ck.flatten("optimizer", ck.optimizer_tensors(self.optimizer))
         tensors |= ck.flatten("best", self.best.weights) | ck.flatten("head", self.best.head)
         best = {"config": self.best.config, "provenance": self.best.provenance}
-        state: dict[str, Any] = {"done": self.done, "stale": self.stale, "history": self.history, "best": best}
+        state: JsonObject = {"done": self.done, "stale": self.stale, "history": self.history, "best": best}
         ck.Checkpoint(self._fingerprint(), state, tensors).save(path)
 
     def resume(self) -> None:

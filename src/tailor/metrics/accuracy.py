@@ -5,7 +5,6 @@ those no list could hold; so values are comparable between models, and equal tho
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.metrics.base import EVERYWHERE, MIXED_TEST, Bools, Floats, Headline, Lists, hits, metric
+from tailor.types import AnyArray
 
 __all__ = [
     "average_precision",
@@ -89,14 +89,10 @@ def propensity_recall(lists: NDArray[np.int64], positives: sparse.csr_matrix, pr
     return _divide(gained, (positives > 0) @ (1 / propensity))
 
 
-def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    return np.divide(
-        numerator,
-        denominator,
-        out=np.full(len(denominator), np.nan),
-        where=np.asarray(denominator) > 0,
-        dtype=np.float64,
-    )
+def _divide(numerator: AnyArray, denominator: AnyArray) -> Floats:
+    ratios = np.full(len(denominator), np.nan)
+    np.divide(numerator, denominator, out=ratios, where=np.asarray(denominator) > 0, dtype=np.float64)
+    return ratios
 
 
 def _of_hits(function: Callable[[Bools, NDArray[np.int64], int], Floats]) -> Callable[[Lists], Floats]:

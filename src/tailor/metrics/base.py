@@ -256,7 +256,7 @@ def metric(
     return register
 
 
-def _origin(function: Any) -> str:
+def _origin(function: object) -> str:
     """Return where a function or class was written; the instance of a class counts as the class."""
     written = function if hasattr(function, "__qualname__") else type(function)
     return f"{written.__module__}.{written.__qualname__}"

@@ -3,13 +3,12 @@
 Every function takes :class:`tailor.metrics.base.Lists` and returns one number; NaN where a denominator is 0.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.metrics.base import MIXED_TEST, Headline, Lists, metric
+from tailor.types import AnyArray
 
 Counts = NDArray[np.int64]
 _NAN = float("nan")
@@ -120,9 +119,9 @@ def _spread(counts: Counts, cells: Counts) -> float:
     return float(chance.std() / chance.mean()) if len(chance) and chance.mean() > 0 else _NAN
 
 
-def _ratio(numerator: Any, denominator: Any) -> float:
+def _ratio(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator else _NAN
 
 
-def _mean(values: NDArray[Any]) -> float:
+def _mean(values: AnyArray) -> float:
     return float(values.mean()) if len(values) else _NAN

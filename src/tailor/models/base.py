@@ -17,12 +17,13 @@ from scipy import sparse
 from tailor.config import Options
 from tailor.data.interactions import binary
 from tailor.errors import BadInputError
+from tailor.types import AnyArray
 
 Csr = sparse.csr_matrix
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-State = dict[str, NDArray[Any]]
+State = dict[str, AnyArray]
 ConfigT = TypeVar("ConfigT", bound=Options)
 
 
@@ -305,7 +306,7 @@ class ColdItemImputer(Protocol):
         """Yield shares (b, l) of the landmarks in some of the items at a time, and which they are."""
         ...
 
-    def predict(self, features: Floats, targets: NDArray[Any]) -> NDArray[Any]:
+    def predict(self, features: Floats, targets: AnyArray) -> AnyArray:
         """Return what items with ``features`` (a, m) have (a, x) where the landmarks have ``targets`` (l, x)."""
         ...
 
@@ -351,11 +352,11 @@ class Embeds(Protocol):
     """A fitted model that places users and items in one space."""
 
     @property
-    def item_vectors(self) -> NDArray[Any]:
+    def item_vectors(self) -> AnyArray:
         """One row per item (n_items, p)."""
         ...
 
-    def user_vectors(self, query: Query) -> NDArray[Any]:
+    def user_vectors(self, query: Query) -> AnyArray:
         """Return one row per user (B, p)."""
         ...
 

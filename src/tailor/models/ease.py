@@ -1,7 +1,7 @@
 """EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from tailor.models.base import (
     TrainSet,
 )
 from tailor.models.registry import register_model
+from tailor.types import AnyArray
 
 
 class EASEConfig(Options):
@@ -103,8 +104,8 @@ def pulled_ease_weights(
 
 
 def impute_columns(
-    weights: NDArray[Any], of_landmarks: NDArray[Any], columns: Indices, features: Floats, imputer: ColdItemImputer
-) -> NDArray[Any]:
+    weights: AnyArray, of_landmarks: AnyArray, columns: Indices, features: Floats, imputer: ColdItemImputer
+) -> AnyArray:
     """Return a copy of ``weights`` (r, n) in which ``columns`` (a,) are mixtures of the landmarks' columns (r, l).
 
     Args:
@@ -126,23 +127,23 @@ class TextPart:
     M e / (1 - eᵀKe) and its row κ / (λ + κ) eᵀK Eᵀ diag(q); K is kept, so that no other weight moves.
     """
 
-    columns: NDArray[Any]
+    columns: AnyArray
     """M = κ P E K (n, m)."""
-    inverse: NDArray[Any]
+    inverse: AnyArray
     """K (m, m)."""
-    rows: NDArray[Any]
+    rows: AnyArray
     """diag(q) E (n, m)."""
 
-    def column(self, e: NDArray[Any]) -> NDArray[np.float32]:
+    def column(self, e: AnyArray) -> NDArray[np.float32]:
         """Return the weights of all items for items e (a, m): (n, a)."""
         q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
         return np.asarray((self.columns @ e.T) * q, dtype=np.float32)
 
-    def row(self, e: NDArray[Any]) -> NDArray[np.float32]:
+    def row(self, e: AnyArray) -> NDArray[np.float32]:
         """Return the weights of items e (a, m) for all items, times (λ + κ) / κ: (a, n)."""
         return np.asarray((e @ self.inverse) @ self.rows.T, dtype=np.float32)
 
-    def block(self, e: NDArray[Any]) -> NDArray[np.float64]:
+    def block(self, e: AnyArray) -> NDArray[np.float64]:
         """Return the weights among items e (a, m), times (λ + κ) / κ: (a, a)."""
         q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
         return np.asarray((e @ self.inverse @ e.T) * q)
@@ -182,7 +183,7 @@ class FittedEASE(FittedModel):
     @property
     def n_items(self) -> int:
         """Items of the catalogue."""
-        return len(self.weights) + self.joined.columns.shape[1]
+        return len(self.weights) + int(self.joined.columns.shape[1])
 
     def _score(self, query: Query) -> Floats:
         n_fitted, x = len(self.weights), query.weights

@@ -10,7 +10,7 @@ ridge solve.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,10 @@ from tailor.models.base import (
 )
 from tailor.models.registry import register_model
 from tailor.progress import progress
+from tailor.types import AnyArray
 
 #: Factors of the warm items (n, d), and W (m, d) where there are features.
-Solution = tuple[NDArray[Any], NDArray[np.float64] | None]
+Solution = tuple[AnyArray, NDArray[np.float64] | None]
 #: Floats gathered at a time by fold-in; 8 bytes each.
 _BUDGET = 4_000_000
 
@@ -139,7 +140,7 @@ class FittedIALS(FittedModel):
     """Item factors, and what a fold-in of users needs."""
 
     recipe: Model[IALSConfig]
-    item_factors: NDArray[Any]
+    item_factors: AnyArray
     """V (n_items, d)."""
     feature_weights: NDArray[np.float64]
     """W (m + 1, d), the last row a bias; without rows where the fit had no features."""
@@ -149,7 +150,7 @@ class FittedIALS(FittedModel):
 
     @classmethod
     def of_factors(
-        cls, recipe: Model[IALSConfig], item_factors: NDArray[Any], feature_weights: NDArray[np.float64], warm: Mask
+        cls, recipe: Model[IALSConfig], item_factors: AnyArray, feature_weights: NDArray[np.float64], warm: Mask
     ) -> Self:
         """Build from factors: the Gram matrix is that of the warm items."""
         vectors = item_factors[warm].astype(np.float64, copy=False)
@@ -161,7 +162,7 @@ class FittedIALS(FittedModel):
         return len(self.item_factors)
 
     @property
-    def item_vectors(self) -> NDArray[Any]:
+    def item_vectors(self) -> AnyArray:
         """See :class:`Embeds`."""
         return self.item_factors
 
@@ -215,7 +216,7 @@ class FittedIALS(FittedModel):
             current = current._sweep(data, by_item, E)
         return current
 
-    def _sweep(self, data: TrainSet, by_item: Csr, E: NDArray[Any]) -> Self:
+    def _sweep(self, data: TrainSet, by_item: Csr, E: AnyArray) -> Self:
         """Solve users, then W, then items, each exactly."""
         config, warm = self.recipe.config, data.warm
         factors = self.item_factors.astype(np.float64)

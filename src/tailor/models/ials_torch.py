@@ -5,7 +5,6 @@ sweeps here. Memory: ``_BUDGET`` gathered floats at a time, beside the factors.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from scipy import sparse
 
 from tailor.models.ials import IALSConfig
 from tailor.progress import progress
+from tailor.types import AnyArray
 
 _BUDGET = 32_000_000
 Factors = NDArray[np.float64]
@@ -83,7 +83,7 @@ def solve_rows(
     return out
 
 
-def fit(train: sparse.csr_matrix, features: NDArray[Any] | None, options: IALSConfig, seed: int) -> Solution:
+def fit(train: sparse.csr_matrix, features: AnyArray | None, options: IALSConfig, seed: int) -> Solution:
     """Minimise the objective of :mod:`tailor.models.ials` by alternating exact solves: users, W, items.
 
     Args:
@@ -116,4 +116,5 @@ def feature_weights(features: torch.Tensor, items: torch.Tensor, ridge: torch.Te
     """Return W = (Eᵀ D E + ρI)⁻¹ Eᵀ D V (m, d), D = diag(λ f): the weighted ridge of item factors on their texts."""
     weighted = features * ridge[:, None]
     normal = features.T @ weighted + rho * torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
-    return torch.linalg.solve(normal, weighted.T @ items)
+    weights: torch.Tensor = torch.linalg.solve(normal, weighted.T @ items)
+    return weights

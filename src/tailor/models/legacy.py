@@ -1,12 +1,10 @@
 """How files of Tailor 0.1 are read: one table from the old names to the new ones."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from tailor.errors import ConfigurationError
 from tailor.models.base import State
+from tailor.types import AnyArray, JsonObject, Parameters
 
 META, VERSION = "engines", "0.1.0"
 
@@ -52,7 +50,7 @@ BOOSTS = {
 _CONFIGURED = {"ials": "mf", "ease": "ease", "sequence": "sequence", "context": "context", "profile": "profile"}
 
 
-def convert(recipes: dict[str, Any], state: State) -> tuple[dict[str, Any], State]:
+def convert(recipes: JsonObject, state: State) -> tuple[Parameters, State]:
     """Rewrite what 0.1 saved as this version saves it.
 
     Args:
@@ -62,7 +60,7 @@ def convert(recipes: dict[str, Any], state: State) -> tuple[dict[str, Any], Stat
     Raises:
         ConfigurationError: a class is none that 0.1 had.
     """
-    converted: dict[str, Any] = {}
+    converted: JsonObject = {}
     arrays: State = {}
     for name, recipe in recipes.items():
         if recipe["engine"] not in MODELS:
@@ -77,15 +75,15 @@ def convert(recipes: dict[str, Any], state: State) -> tuple[dict[str, Any], Stat
     return converted, arrays
 
 
-def rename_boosts(settings: dict[str, Any]) -> dict[str, Any]:
+def rename_boosts(settings: Parameters) -> Parameters:
     """Return settings under the names that boosts have now; ``diversity`` becomes a re-ranker."""
     renamed = {BOOSTS.get(name, name): value for name, value in settings.items()}
     diversity = renamed.pop("diversity", None)
     return renamed if diversity is None else renamed | {"rerank": {"method": "mmr", "strength": diversity}}
 
 
-def _hybrid_config(options: dict[str, Any]) -> dict[str, Any]:
-    sources: dict[str, Any] = {new: {} for new in SOURCES.values()}
+def _hybrid_config(options: Parameters) -> Parameters:
+    sources: Parameters = {new: {} for new in SOURCES.values()}
     for key, old in _CONFIGURED.items():
         sources[SOURCES[old]] = options[key]
     for old in options.get("without", []):
@@ -118,7 +116,7 @@ def _hybrid_state(saved: State) -> State:
     return state
 
 
-def _popularity_of_none(counts: NDArray[Any], warm: NDArray[Any]) -> float:
+def _popularity_of_none(counts: AnyArray, warm: AnyArray) -> float:
     logs = np.log1p(counts[warm.astype(bool)].astype(np.float64)) if warm.any() else np.zeros(1)
     return float(-logs.mean() / (logs.std() or 1.0))
 

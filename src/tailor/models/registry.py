@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tailor.config import parse
 from tailor.errors import ConfigurationError, did_you_mean
 from tailor.models import legacy
+from tailor.types import Parameters
 
 if TYPE_CHECKING:
     from tailor.models.base import Model
@@ -69,7 +70,7 @@ def model_class(name: str) -> "type[Model[Any]]":
     return _MODELS[name]
 
 
-def build(name: str, config: dict[str, Any], seed: int, where: str = "hybrid_cf.trials") -> "Model[Any]":
+def build(name: str, config: Parameters, seed: int, where: str = "hybrid_cf.trials") -> "Model[Any]":
     """Return a recipe with a validated configuration.
 
     Args:

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
@@ -17,6 +15,7 @@ from tailor.errors import BadInputError, ConfigurationError
 from tailor.models import legacy
 from tailor.models.base import Csr, FittedModel, State, part_of_state
 from tailor.models.registry import model_class
+from tailor.types import AnyArray, JsonObject
 
 _META, _VERSION = "models", "tailor_version"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "I8": "i1", "BOOL": "?"}
@@ -74,14 +73,14 @@ def load_models(path: Path, mapped: bool = False) -> dict[str, FittedModel]:
         ) from None
 
 
-def _converted(metadata: Mapping[str, str], state: State) -> tuple[dict[str, Any], State]:
+def _converted(metadata: Mapping[str, str], state: State) -> tuple[JsonObject, State]:
     """Return recipes and arrays as this version names them."""
     if legacy.META in metadata:
         return legacy.convert(json.loads(metadata[legacy.META]), state)
     return json.loads(metadata[_META]), state
 
 
-def _load(name: str, recipe: dict[str, Any], state: State) -> FittedModel:
+def _load(name: str, recipe: JsonObject, state: State) -> FittedModel:
     model = model_class(recipe["model"])
     return model(parse(model.config_class, recipe["config"], name), recipe["seed"]).load(state)
 
@@ -96,7 +95,7 @@ def _arrays(path: Path) -> State:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
 
 
-def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def map_arrays(path: Path) -> dict[str, AnyArray]:
     """Map the arrays of a safetensors file: 8 bytes of header length, the header in JSON, then the arrays' bytes."""
     whole = np.memmap(path, dtype=np.uint8, mode="r")
     size = int(whole[:8].view("<u8")[0])

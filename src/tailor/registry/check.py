@@ -10,18 +10,19 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.ids import IdMap
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.types import JsonObject
 
 #: Two items whose scores differ by rounding alone may change places between block sizes.
 _MAX_SCORE_DIFFERENCE, _MIN_EQUAL = 1e-4, 0.999
 
 
 def check_registered(
-    registered: dict[str, Any],
+    registered: JsonObject,
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: EvalProtocol,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Load the registered version and assert that it reproduces the run's mixed test lists.
 
     Returns:
@@ -47,7 +48,7 @@ def compare_answers(
     item_ids: pd.Series,
     left_out: sparse.csr_matrix,
     n_users: int = 100,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Ask the model for enough items to leave out, as the run did, what only the split knows."""
     asked = of_run[c.USER].drop_duplicates().head(n_users).tolist()
     rows = IdMap(user_ids).indices(asked)

@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -12,20 +11,19 @@ from mlflow.entities.model_registry import ModelVersion
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import bucket_items, restrict_order, warm_items
-from tailor.data.side_features import SideFeatures
 from tailor.errors import BadInputError, TailorError
 from tailor.evaluation import measure
 from tailor.evaluation.promotion import Evidence, decide
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid.scorer import HybridScorer, scorer_of
 from tailor.metrics.significance import paired_bootstrap
-from tailor.models.base import Contexts, TrainSet
+from tailor.models.base import TrainSet
 from tailor.options import EvaluationOptions
 from tailor.registry.versions import CHALLENGER, CHAMPION, DECISION, EVALUATIONS, REASONS, REPLACED, history, tag
 from tailor.serving.champion import load_version
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 Matrix = sparse.csr_matrix
@@ -45,22 +43,9 @@ class ComparedRows:
     """(U, n_items)."""
 
 
-def train_set(items: pd.DataFrame, train: Matrix, order: Matrix, side_features: dict[str, Any]) -> TrainSet:
-    """Gather all of train; texts come with each encoder."""
-    side = SideFeatures(**side_features)
-    return TrainSet.of(
-        train,
-        warm_items(items),
-        order=restrict_order(order, train),
-        tail=bucket_items(items, c.TAIL),
-        profiles=side.profiles,
-        contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    )
-
-
 def compare_with_champion(
-    registered: dict[str, Any], recommendations: pd.DataFrame, rows: ComparedRows, options: EvaluationOptions
-) -> dict[str, Any]:
+    registered: JsonObject, recommendations: pd.DataFrame, rows: ComparedRows, options: EvaluationOptions
+) -> JsonObject:
     """Compare the registered challenger with the champion and apply the rules of promotion.
 
     A champion that was fitted under another split may know some of these rows: its recipe (sources, blend, boosts) is
@@ -83,14 +68,14 @@ def compare_with_champion(
     return {DECISION: word, REASONS: [*decision.reasons, how]} | counted
 
 
-def n_previous_evaluations(registered: dict[str, Any]) -> int:
+def n_previous_evaluations(registered: JsonObject) -> int:
     """Count the versions that were compared on the same test rows before."""
     versions = mlflow.MlflowClient().search_model_versions(f"name = '{registered['name']}'")
     same = [v for v in versions if v.tags.get("split_hash") == registered["split_hash"]]
     return sum(DECISION in v.tags and str(v.version) != registered["version"] for v in same)
 
 
-def move_alias(registered: dict[str, Any], decided: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
+def move_alias(registered: JsonObject, decided: JsonObject) -> tuple[JsonObject, pd.DataFrame]:
     """Write the decision to the version's tags; then, if it is promoted, point the champion's alias at it.
 
     The alias moves in one call, after the tags: an interruption leaves the old champion in place.
@@ -110,7 +95,7 @@ def move_alias(registered: dict[str, Any], decided: dict[str, Any]) -> tuple[dic
     return registered | decided | {"alias": alias}, history(name)
 
 
-def _load(name: str, version: Any, role: str) -> Recommender:
+def _load(name: str, version: str, role: str) -> Recommender:
     """Load a version's recommender with the code of this process.
 
     Raises:
@@ -130,7 +115,7 @@ def _how_to_move(name: str) -> str:
     return f"to move it by hand: mlflow.MlflowClient().{call}"
 
 
-def _champion(registered: dict[str, Any], challenger: Recommender, rows: ComparedRows) -> tuple[HybridScorer, str]:
+def _champion(registered: JsonObject, challenger: Recommender, rows: ComparedRows) -> tuple[HybridScorer, str]:
     """Return the champion's scorer: as registered under the same split, else its recipe fitted on the present rows."""
     version = mlflow.MlflowClient().get_model_version_by_alias(registered["name"], CHAMPION)
     scorer = scorer_of({"hybrid": _load(registered["name"], version.version, "champion").model})
@@ -141,7 +126,7 @@ def _champion(registered: dict[str, Any], challenger: Recommender, rows: Compare
     return refitted, f"champion: recipe of version {version.version} refitted"
 
 
-def _check_recipe(version: ModelVersion, registered: dict[str, Any]) -> None:
+def _check_recipe(version: ModelVersion, registered: JsonObject) -> None:
     if version.tags.get("model") != registered["model"]:
         raise BadInputError(
             f"the champion (version {version.version}) was fitted under another split, so it may know test rows, and "
@@ -152,7 +137,7 @@ def _check_recipe(version: ModelVersion, registered: dict[str, Any]) -> None:
 
 
 def _evidence(
-    registered: dict[str, Any],
+    registered: JsonObject,
     challenger: Recommender,
     champion: HybridScorer,
     recommendations: pd.DataFrame,

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -19,6 +18,7 @@ from tailor.serving import mlflow_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
+from tailor.types import JsonObject, Parameters
 
 #: torch and transformers are imported when words first come in; a model that never sees any runs without.
 _REQUIREMENTS = (
@@ -42,11 +42,11 @@ BALANCE = "balance"
 
 def about(
     options: EvaluationOptions,
-    project: dict[str, Any],
-    text: dict[str, Any],
-    feature_encoders: dict[str, Any],
-    balance: dict[str, Any],
-) -> dict[str, Any]:
+    project: Parameters,
+    text: JsonObject,
+    feature_encoders: JsonObject,
+    balance: JsonObject,
+) -> JsonObject:
     """Return what a recommender knows of itself: tags, scenarios, how texts, profiles and contexts are read.
 
     Args:
@@ -70,9 +70,7 @@ def about(
     }
 
 
-def register(
-    recommender: Recommender, model_name: str, weights: EncoderWeights, tags: dict[str, Any]
-) -> dict[str, Any]:
+def register(recommender: Recommender, model_name: str, weights: EncoderWeights, tags: JsonObject) -> JsonObject:
     """Log the model as code, register it, tag it, and give it the alias champion if it is the first, else challenger.
 
     Args:
@@ -97,7 +95,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / mlflow_model.ARTIFACT
         recommender.save(artifact, weights)
-        return mlflow.pyfunc.log_model(
+        info: ModelInfo = mlflow.pyfunc.log_model(
             name="model",
             python_model=mlflow_model.__file__,
             artifacts={mlflow_model.ARTIFACT: str(artifact)},
@@ -108,6 +106,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=model_name,
         )
+    return info
 
 
 def log_folder(folder: Path, name: str) -> None:

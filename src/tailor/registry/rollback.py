@@ -1,17 +1,17 @@
 """Undo a promotion."""
 
 import logging
-from typing import Any
 
 import mlflow
 
 from tailor.errors import ConfigurationError
 from tailor.registry.versions import CHAMPION, DECISION, REPLACED, tag
+from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 
 
-def roll_back(name: str) -> dict[str, Any]:
+def roll_back(name: str) -> JsonObject:
     """Point the champion's alias at the version that the present champion replaced.
 
     Raises:

@@ -1,18 +1,17 @@
 """What a run leaves in MLflow beside the model: figures, plots, the report."""
 
-from typing import Any
-
 import mlflow
 import pandas as pd
 import plotly.graph_objects as go
 
 from tailor import columns as c
 from tailor.registry.versions import git_commit
+from tailor.types import JsonObject
 
 _LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
 
 
-def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> dict[str, Any]:
+def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> JsonObject:
     """Log the long-tail figures of every model, and plots by name, to the run that is open.
 
     Returns:

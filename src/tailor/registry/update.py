@@ -1,7 +1,6 @@
 """Register what became of a champion that has taken new interactions in."""
 
 import logging
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -10,14 +9,13 @@ import plotly.graph_objects as go
 from tailor.registry.publish import log_package
 from tailor.registry.versions import CHALLENGER, CHAMPION, DECISION, REASONS, REPLACED, git_commit, tag
 from tailor.serving.update import Update
+from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 _KEPT_TAGS = ("model", "seed", "data_hash")
 
 
-def register_update(
-    update: Update, drift: pd.DataFrame, figure: go.Figure, max_psi: float, name: str
-) -> dict[str, Any]:
+def register_update(update: Update, drift: pd.DataFrame, figure: go.Figure, max_psi: float, name: str) -> JsonObject:
     """Register an updated champion; the alias moves, in one call and last, where scores have not shifted.
 
     Args:

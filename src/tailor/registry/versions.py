@@ -1,10 +1,11 @@
 """Versions of a registered model: their aliases and tags."""
 
 import subprocess
-from typing import Any
 
 import mlflow
 import pandas as pd
+
+from tailor.types import JsonObject
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION, REASONS, EVALUATIONS, REPLACED = "decision", "reasons", "n_previous_evaluations", "replaced_version"
@@ -14,14 +15,14 @@ LOG_COLUMNS = ["version", DECISION, REASONS, EVALUATIONS, REPLACED, "split_hash"
 _FORMER_TAGS = {EVALUATIONS: "earlier_looks"}
 
 
-def tag(model_name: str, version: Any, tags: dict[str, Any]) -> None:
+def tag(model_name: str, version: str | int | None, tags: JsonObject) -> None:
     """Write tags to a version."""
     client = mlflow.MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(model_name, str(version), key, str(value))
 
 
-def give_alias(model_name: str, version: Any) -> str:
+def give_alias(model_name: str, version: str | int | None) -> str:
     """Make a version the champion if the model has none, else the challenger; return the alias."""
     client = mlflow.MlflowClient()
     alias = CHALLENGER if CHAMPION in client.get_registered_model(model_name).aliases else CHAMPION

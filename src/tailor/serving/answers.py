@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
+from tailor.types import JsonObject
 
 #: A model and its version: what one answer is made of.
 Answering = tuple[Recommender, str]
@@ -27,7 +28,7 @@ class ItemAnswer(BaseModel):
     categories: list[str]
     score: float
     reason: str = ""
-    explanation: dict[str, Any] | None = None
+    explanation: JsonObject | None = None
 
 
 class ListAnswer(BaseModel):
@@ -59,7 +60,7 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
     )
 
 
-def _fields_of(asked: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:
     return {name: value for name, value in given.items() if name in asked.model_fields}
 
 
@@ -79,7 +80,7 @@ def _items(
     item_ids: Sequence[str],
     scores: Sequence[float],
     reasons: Sequence[str] = (),
-    explanations: Sequence[dict[str, Any]] = (),
+    explanations: Sequence[JsonObject] = (),
 ) -> list[ItemAnswer]:
     """Put titles and categories beside a list; reasons and explanations may end before it does."""
     titles, categories = _titles(model, item_ids), _categories(model, item_ids)
@@ -110,7 +111,7 @@ def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
     return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
 
 
-def find(model: Recommender, q: str, k: int) -> list[dict[str, Any]]:
+def find(model: Recommender, q: str, k: int) -> list[JsonObject]:
     """Return the first k items, in the catalogue's order, whose title contains every word of ``q``."""
     metadata, words = model.known_metadata, q.lower().split()
     matching = (index for index, title in enumerate(metadata.titles) if all(word in title.lower() for word in words))

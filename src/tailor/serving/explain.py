@@ -1,6 +1,6 @@
 """Explanations of a served list: shares by source, by history item, and by what is written about the item."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from tailor.hybrid.explain import Explanation, explain, text_scores
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import FittedModel, Indices, Query
 from tailor.serving.query import parse_query
+from tailor.types import JsonObject
 
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
@@ -20,7 +21,7 @@ MAX_EXPLAINED, _NAMED = 20, 5
 
 def explain_list(
     recommender: "Recommender", model: FittedModel, query: Query, listed: Indices, words: str
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Explain the first ``MAX_EXPLAINED`` items of one list.
 
     Per item: ``sources`` (weighted standardised scores by source; with ``other`` they sum to the score before words),
@@ -54,7 +55,7 @@ def explain_list(
     return entries
 
 
-def _entry(recommender: "Recommender", explanation: Explanation, place: int) -> dict[str, Any]:
+def _entry(recommender: "Recommender", explanation: Explanation, place: int) -> JsonObject:
     shares = explanation.by_history[place]
     largest = np.argsort(-np.abs(shares), kind="stable")[:_NAMED]
     names = recommender.items.ids[explanation.history[largest]]

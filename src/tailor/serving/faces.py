@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from tailor.serving.schema import Answer, Http, OnPage, Request, Settings, refuse_renamed
 from tailor.serving.validation import bounds, property_of
+from tailor.types import JsonObject
 
 T = TypeVar("T")
 Model = type[BaseModel]
@@ -32,10 +33,10 @@ def _of_type(field: FieldInfo, kind: type[T]) -> T | None:
 
 def flat_model(name: str, *models: Model) -> Any:
     """Return one model with the fields of all, under the bounds that hold over HTTP."""
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     for model in models:
         for key, field in model.model_fields.items():
-            about: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
+            about: JsonObject = {"title": field.title, "description": field.description, "examples": field.examples}
             fields[key] = (_over_http(field), Field(field.get_default(), **about))
     return create_model(name, __base__=Body, **fields)
 
@@ -55,14 +56,14 @@ def _over_http(field: FieldInfo) -> Any:
     return annotation
 
 
-def form(*models: Model) -> list[dict[str, Any]]:
+def form(*models: Model) -> list[JsonObject]:
     """Return the inputs of the page's form: name, label, help, widget, bounds, options, example, start, more."""
     return [_input(model, (name,), field) for model in models or ASKED for name, field in model.model_fields.items()]
 
 
-def _input(model: Model, path: tuple[str, ...], field: FieldInfo) -> dict[str, Any]:
+def _input(model: Model, path: tuple[str, ...], field: FieldInfo) -> JsonObject:
     schema, page = property_of(model, path), _of_type(field, OnPage) or OnPage()
-    about: dict[str, Any] = {
+    about: JsonObject = {
         "name": path[-1],
         "label": field.title or path[-1].replace("_", " ").capitalize(),
         "help": field.description,
@@ -89,7 +90,7 @@ def _models_in(annotation: Any) -> Iterator[Model]:
             yield part
 
 
-def _widget(schema: dict[str, Any]) -> str:
+def _widget(schema: JsonObject) -> str:
     if "enum" in schema:
         return "select"
     if "properties" in schema:
@@ -122,15 +123,16 @@ def _row(model: Model, name: str, *, default: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _type_name(schema: dict[str, Any]) -> str:
+def _type_name(schema: JsonObject) -> str:
     if "items" in schema:
         return f"list of {_type_name(schema['items'])}s"
     if "properties" in schema:
         return "{" + ", ".join(schema["properties"]) + "}"
-    return {"object": "mapping", "": "any"}.get(schema.get("type", ""), schema.get("type", "any"))
+    name = str(schema.get("type", "any"))
+    return "mapping" if name == "object" else name
 
 
-def _limits(field: FieldInfo, schema: dict[str, Any]) -> str:
+def _limits(field: FieldInfo, schema: JsonObject) -> str:
     """Write the bounds of a field, and in brackets those over HTTP."""
     http, inner = _of_type(field, Http) or Http(), schema.get("properties", {})
     parts = [f"{schema[word]:,} {unit}" for word, unit in _UNITS.items() if word in schema]

@@ -115,7 +115,8 @@ def _weights(request: Request, settings: Settings) -> Sequence[float]:
     weights: NDArray[np.float64] = np.array(request.weights or [1.0] * n, dtype=np.float64)
     if settings.half_life is not None:
         weights *= 0.5 ** ((n - 1 - np.arange(n)) / settings.half_life)
-    return np.maximum(weights, _LEAST_WEIGHT).tolist()
+    listed: list[float] = np.maximum(weights, _LEAST_WEIGHT).tolist()
+    return listed
 
 
 def widened(histories: Query, n_items: int) -> Query:

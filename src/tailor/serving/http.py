@@ -23,6 +23,7 @@ from tailor.serving.answers import ListAnswer, RecommendBody
 from tailor.serving.champion import Champion
 from tailor.serving.faces import Body, form
 from tailor.serving.validation import sentence
+from tailor.types import JsonObject
 
 MAX_BODY = 1_000_000
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def create_app(champion: Champion, token: str = "", timeout_s: float = 10.0, pol
     app.middleware("http")(_bounded(meter))
     app.exception_handler(BadInputError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
-    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (401, 411, 413, 422, 503)}
+    refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (401, 411, 413, 422, 503)}
     app.include_router(_routes(champion, timeout_s), dependencies=allowed, responses=refusals)
     app.add_api_route("/metrics", _metrics(champion, meter), dependencies=allowed, include_in_schema=False)
     app.add_api_route("/health", lambda: _health(champion), response_class=JSONResponse, responses={503: {}})
@@ -125,7 +126,7 @@ def _item_routes(router: APIRouter, champion: Champion, timeout_s: float) -> Non
     """Add the routes that find, add, change and remove items."""
 
     @router.get("/items")
-    async def items(q: Annotated[str, Query(max_length=100)] = "", k: K = 20) -> list[dict[str, Any]]:
+    async def items(q: Annotated[str, Query(max_length=100)] = "", k: K = 20) -> list[JsonObject]:
         """Find items whose title contains all words of ``q``."""
         return await _within(timeout_s, answers.find, champion.model, q, k)
 

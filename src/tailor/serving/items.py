@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +18,12 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
 from tailor.serving.recommender import Recommender
+from tailor.types import JsonObject
 
 #: Items in one call, and added to one model in all; a fit takes them in for good.
 MAX_CALL, MAX_ADDED = 1000, 20_000
 MAX_CELL = 10_000
-Row = dict[str, Any]
+Row = JsonObject
 
 
 def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
@@ -69,7 +69,7 @@ def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
     return table.assign(**{c.ITEM: ids})
 
 
-def _check_cell(name: str, cell: Any, columns: Sequence[str]) -> None:
+def _check_cell(name: str, cell: object, columns: Sequence[str]) -> None:
     if name not in columns:
         raise BadInputError(f"Unknown column '{name}'.{did_you_mean(name, columns)} An item has: {', '.join(columns)}.")
     if cell is not None and (isinstance(cell, dict | list) or len(str(cell)) > MAX_CELL):

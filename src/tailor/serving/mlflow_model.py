@@ -15,7 +15,6 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -30,6 +29,7 @@ from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import RENAMED, Answer, Request, Settings
 from tailor.serving.validation import is_missing, property_of
+from tailor.types import JsonObject, Parameters
 
 COLUMNS = tuple(Request.model_fields)
 PARAMS = tuple(Settings.model_fields)
@@ -50,18 +50,18 @@ def signature(settings: type[BaseModel] = Settings, answer: type[BaseModel] = An
     )
 
 
-def _param(name: str, schema: dict[str, Any]) -> ParamSpec:
+def _param(name: str, schema: JsonObject) -> ParamSpec:
     if "properties" not in schema:
         return ParamSpec(name, _TYPES[schema["type"]], None)
     inner = schema["properties"].items()
     return ParamSpec(name, Object([Property(key, _type(part), required=False) for key, part in inner]), {})
 
 
-def _type(schema: dict[str, Any]) -> DataType | Array:
+def _type(schema: JsonObject) -> DataType | Array:
     return Array(_TYPES[schema["items"]["type"]]) if "items" in schema else _TYPES[schema["type"]]
 
 
-def metadata(request: type[BaseModel] = Request) -> dict[str, Any]:
+def metadata(request: type[BaseModel] = Request) -> JsonObject:
     """Return what is logged beside the model: the JSON schema of a row of its input."""
     return {"input_columns": request.model_json_schema()["properties"]}
 
@@ -85,7 +85,7 @@ def read_requests(table: pd.DataFrame, request: type[Request] = Request) -> list
     return requests
 
 
-def read_table(rows: Any) -> pd.DataFrame:
+def read_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return what a client sent as a table: a table, a list of rows, one row, or a mapping from columns to lists."""
     if not isinstance(rows, Mapping):
         return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
@@ -93,14 +93,14 @@ def read_table(rows: Any) -> pd.DataFrame:
     return pd.DataFrame([plain] if all(_is_cell(name, value) for name, value in plain.items()) else plain)
 
 
-def _is_cell(column: str, value: Any) -> bool:
+def _is_cell(column: str, value: object) -> bool:
     """Whether a value is one cell: no list, or a flat list where the column holds lists."""
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         return True
     return "items" in property_of(Request, (column,)) and all(np.isscalar(entry) for entry in value)
 
 
-def read_settings(params: Mapping[str, Any] | None) -> Settings:
+def read_settings(params: Mapping[str, object] | None) -> Settings:
     """Turn params into settings; None and an empty mapping mean 'not set'.
 
     Raises:
@@ -111,7 +111,7 @@ def read_settings(params: Mapping[str, Any] | None) -> Settings:
     return Settings(**given)
 
 
-def _refuse_unknown(given: Iterable[Any], known: Iterable[str], what: str) -> None:
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
     for name in given:
         if name in RENAMED:
             raise BadInputError(RENAMED[name].format(value="..."))
@@ -163,7 +163,7 @@ class TailorModel(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002  (MLflow's signature)
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,
+        params: Parameters | None = None,
     ) -> pd.DataFrame:
         """Answer one list per row.
 

@@ -36,6 +36,7 @@ from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 from tailor.plugins import load_plugins
+from tailor.types import AnyArray, JsonObject
 
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"
@@ -57,7 +58,7 @@ def write_model(
     items: IdMap,
     histories: Query,
     tie_rank: NDArray[np.int64],
-    about: dict[str, Any],
+    about: JsonObject,
 ) -> None:
     """Write what every package has; see the table above."""
     save_models(folder / _MODEL, {"model": model})
@@ -70,7 +71,7 @@ def write_model(
     (folder / _ABOUT).write_text(json.dumps(about | versions, indent=2))
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> JsonObject:
     """Read a package; return the fields of a recommender.
 
     Raises:
@@ -85,7 +86,7 @@ def read(folder: Path) -> dict[str, Any]:
             raise BadInputError(f"The package has no {name}: another version of Tailor wrote it. {_REMEDY}")
     student = StaticEncoder.load(folder / STUDENT) if (folder / STUDENT).is_dir() else None
     with np.load(folder / _IDS, allow_pickle=False) as ids:
-        fields: dict[str, Any] = {
+        fields: JsonObject = {
             "users": IdMap(ids["users"].astype(object)),
             "items": IdMap(ids["items"].astype(object)),
             "tie_rank": ids["tie_rank"],
@@ -100,7 +101,7 @@ def read(folder: Path) -> dict[str, Any]:
     }
 
 
-def _load_plugins(folder: Path, about: dict[str, Any]) -> None:
+def _load_plugins(folder: Path, about: JsonObject) -> None:
     """Import the package's plug-ins: those on the Python path, else the copies that it carries."""
     try:
         load_plugins(about.get("plugins", []), folder / PLUGINS)
@@ -111,7 +112,7 @@ def _load_plugins(folder: Path, about: dict[str, Any]) -> None:
         ) from None
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _about(folder: Path) -> JsonObject:
     try:
         about = json.loads((folder / _ABOUT).read_text())
     except (OSError, ValueError):
@@ -124,7 +125,7 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _histories(arrays: dict[str, NDArray[Any]]) -> Query:
+def _histories(arrays: dict[str, AnyArray]) -> Query:
     history = sparse_from_state(arrays, "items")
     order = sparse_from_state(arrays, "order") if "order/indptr" in arrays else None
     return Query.of(history, order, profile=arrays["profiles"], user_index=np.arange(history.shape[0]))
@@ -142,7 +143,7 @@ def _histories_of_0_1(folder: Path) -> Query:
     return Query.of(binary(order), order if ordered else None, profile=wide, user_index=np.arange(order.shape[0]))
 
 
-def _about_of_0_1(about: dict[str, Any]) -> dict[str, Any]:
+def _about_of_0_1(about: JsonObject) -> JsonObject:
     renamed = {name: value for name, value in about.items() if name != "told_space"}
     renamed["feature_encoders"] = about.get("told_space", {})
     renamed["text"] = {name: value for name, value in about.get("text", {}).items() if name in TextOptions.model_fields}

@@ -1,10 +1,10 @@
 """What is deployed: a fitted model, ids, known histories, and what is known of items; no training code."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
+from tailor.types import JsonObject
 
 MAX_REQUESTS = 100_000
 
@@ -61,7 +62,7 @@ class Recommender:
     histories: Query
     """What is known of every user, profiles included."""
     tie_rank: NDArray[np.int64]
-    about: dict[str, Any] = field(default_factory=dict)
+    about: JsonObject = field(default_factory=dict)
     """Tags: seed, fit_on, hashes; scenarios; how profiles and contexts are encoded; how texts are written."""
     metadata: ItemMetadata | None = None
     """Titles, categories, texts, numbers; None: no words, filters or re-ranking."""
@@ -123,8 +124,8 @@ class Recommender:
 
     @cached_property
     def _feature_encoders(self) -> dict[str, FeatureEncoder]:
-        states: Mapping[str, Any] = self.about.get("feature_encoders", {})
-        none: dict[str, Any] = {"columns": []}
+        states: JsonObject = self.about.get("feature_encoders", {})
+        none: JsonObject = {"columns": []}
         return {name: FeatureEncoder.from_state(states.get(name, none)) for name in ("profile", "context")}
 
     @cached_property
@@ -176,24 +177,23 @@ class Recommender:
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
         reasons = self._reasons(model, batch.query, items, z, words)
-        answers = []
-        for row, request in enumerate(requests):
-            filled = items[row] >= 0
-            listed, one = items[row][filled], np.array([row])
-            answers.append(
-                Answer(
-                    item_ids=self.items.ids[listed].tolist(),
-                    scores=values[row][filled].astype(float).tolist(),
-                    path="query" if row in words else batch.path(row),
-                    unknown_history=int(batch.n_unknown[row]),
-                    unknown_candidates=int(n_unknown[row]),
-                    reasons=reasons[row][: len(listed)],
-                    explanations=explain_list(self, model, batch.query.take(one), listed, request.query)
-                    if settings.explain
-                    else [],
-                )
+        return [
+            Answer(
+                item_ids=self.items.ids[listed].tolist(),
+                scores=values[row, : len(listed)].astype(float).tolist(),
+                path="query" if row in words else batch.path(row),
+                unknown_history=int(batch.n_unknown[row]),
+                unknown_candidates=int(n_unknown[row]),
+                reasons=reasons[row][: len(listed)],
+                explanations=self._explain(model, batch, row, listed, requests[row]) if settings.explain else [],
             )
-        return answers
+            for row, listed in enumerate(chosen[chosen >= 0] for chosen in items)
+        ]
+
+    def _explain(
+        self, model: FittedModel, batch: HistoryBatch, row: int, listed: Indices, request: Request
+    ) -> list[JsonObject]:
+        return explain_list(self, model, batch.query.take(np.array([row])), listed, request.query)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""

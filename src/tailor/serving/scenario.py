@@ -8,9 +8,10 @@ from pydantic import create_model
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.serving.schema import PresentNames, Request, Settings
 from tailor.serving.validation import Validated
+from tailor.types import JsonObject
 
 
-def _optional(model: type[Validated], *names: str) -> dict[str, Any]:
+def _optional(model: type[Validated], *names: str) -> JsonObject:
     """Return fields of a model for another one, each optional."""
     return {name: (model.model_fields[name].rebuild_annotation() | None, None) for name in names}
 
@@ -25,7 +26,7 @@ Scenario: Any = create_model(
 )
 
 
-def read_scenarios(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def read_scenarios(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, JsonObject]:
     """Validate named scenarios; return what each sets, as JSON takes it.
 
     Raises:
@@ -41,7 +42,7 @@ def read_scenarios(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 
 def apply_scenario(
-    requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, Any]]
+    requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, object]]
 ) -> tuple[Sequence[Request], Settings]:
     """Fill in from the scenario what is not set; its filters join those of each request.
 
@@ -69,7 +70,7 @@ def apply_scenario(
     return requests, Settings(**(values | is_set))
 
 
-def _of_earlier_versions(scenario: Mapping[str, Any]) -> dict[str, Any]:
+def _of_earlier_versions(scenario: Mapping[str, object]) -> JsonObject:
     """Read a packaged scenario; those of 0.1 say ``diversity`` and null."""
     values = {name: value for name, value in scenario.items() if value is not None}
     strength = values.pop("diversity", None)

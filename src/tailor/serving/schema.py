@@ -18,6 +18,7 @@ from tailor.errors import did_you_mean
 from tailor.rerank import RerankOptions, registered_rerankers
 from tailor.serving.query import MAX_QUERY
 from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
+from tailor.types import JsonObject
 
 MAX_K = 10_000
 MAX_ITEMS = 10_000
@@ -60,7 +61,7 @@ Boost = Annotated[float | None, Field(ge=0, le=1)]
 RENAMED = {"diversity": "diversity is no longer a setting: write rerank: {{method: mmr, strength: {value}}}"}
 
 
-def refuse_renamed(values: Any) -> Any:
+def refuse_renamed(values: object) -> Any:
     """Refuse a field of an earlier version.
 
     Raises:
@@ -126,7 +127,7 @@ class Request(Validated):
         description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
-    filters: Annotated[dict[str, Any], Http(max_length=20), OnPage(more=True)] = Field(
+    filters: Annotated[JsonObject, Http(max_length=20), OnPage(more=True)] = Field(
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
@@ -253,7 +254,7 @@ class Answer(Validated):
         " `profile`, `popular`, `query`, `category`.",
         examples=[["taken_together", "similar_text"]],
     )
-    explanations: list[dict[str, Any]] = Field(
+    explanations: list[JsonObject] = Field(
         [], description="Per item, on request; from MLflow each as JSON.", examples=[[]]
     )
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tailor.config import Options
 from tailor.errors import BadInputError, did_you_mean
+from tailor.types import JsonObject
 
 MAX_VALUE = 200
 _SHOWN = 60
@@ -47,7 +49,7 @@ class Validated(Options):
             raise BadInputError(sentence(problem.errors(), type(self))) from None
 
 
-def sentence(errors: Sequence[Mapping[str, Any]], model: type[BaseModel]) -> str:
+def sentence(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
     """Say in one sentence the first thing that pydantic refused, a misspelt name before anything else.
 
     Args:
@@ -75,10 +77,10 @@ def _label(path: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def property_of(model: type[BaseModel], path: Iterable[str | int]) -> dict[str, Any]:
+def property_of(model: type[BaseModel], path: Iterable[str | int]) -> JsonObject:
     """Return the JSON schema of the field at ``path``, without references and without "or null"."""
     whole = _json_schema(model)
-    schema: dict[str, Any] = whole
+    schema: JsonObject = whole
     for part in path:
         inner = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
         schema = _plain(inner, whole)
@@ -86,11 +88,11 @@ def property_of(model: type[BaseModel], path: Iterable[str | int]) -> dict[str, 
 
 
 @cache
-def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
+def _json_schema(model: type[BaseModel]) -> JsonObject:
     return model.model_json_schema()
 
 
-def _plain(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+def _plain(schema: JsonObject, whole: JsonObject) -> JsonObject:
     """Follow a reference, and leave "or null" out of an optional field."""
     options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
     if len(options) == 1:
@@ -101,7 +103,7 @@ def _plain(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def bounds(schema: Mapping[str, Any]) -> str:
+def bounds(schema: JsonObject) -> str:
     """Write the bounds of a number: "0 to 1", "above 0, up to 100", "above 0"; empty where there are none."""
     low, high, above = (schema.get(name) for name in ("minimum", "maximum", "exclusiveMinimum"))
     if low is not None and high is not None:
@@ -120,7 +122,7 @@ def is_missing(value: object) -> bool:
     )
 
 
-def read_id(value: Any) -> str | None:
+def read_id(value: object) -> str | None:
     """Read an id of any type as a string; a blank one is none.
 
     Raises:
@@ -135,7 +137,7 @@ def read_id(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def read_ids(value: Any) -> tuple[str, ...]:
+def read_ids(value: object) -> tuple[str, ...]:
     """Read a list of ids; missing ones are left out.
 
     Raises:
@@ -148,7 +150,7 @@ def read_ids(value: Any) -> tuple[str, ...]:
     return tuple(name for name in map(read_id, value) if name is not None)
 
 
-def read_numbers(value: Any) -> list[Any]:
+def read_numbers(value: object) -> list[object]:
     """Read a list or an array of numbers.
 
     Raises:
@@ -159,7 +161,7 @@ def read_numbers(value: Any) -> list[Any]:
     return np.asarray(value).tolist() if isinstance(value, np.ndarray) else list(value)
 
 
-def read_side_features(value: Any) -> dict[str, Any]:
+def read_side_features(value: object) -> JsonObject:
     """Read a profile or a context: names, and a number or a short text each.
 
     Raises:

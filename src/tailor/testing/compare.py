@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from tailor.models.base import Csr, Indices, Model, Query
+from tailor.types import JsonObject
 
 #: What float32 leaves of two sums in another order.
 RTOL, ATOL = 1e-4, 1e-5
@@ -29,7 +30,7 @@ def snapshot(value: Any) -> Any:
     return value if parts is None else {name: snapshot(part) for name, part in parts.items()}
 
 
-def _parts(value: Any) -> dict[str, Any] | None:
+def _parts(value: Any) -> JsonObject | None:
     """Return what an object consists of by name; None for a plain value."""
     if isinstance(value, sparse.csr_matrix):
         return {"shape": value.shape, "data": value.data, "indices": value.indices, "indptr": value.indptr}

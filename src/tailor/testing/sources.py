@@ -16,6 +16,7 @@ from tailor.models.base import Csr, Derives, FittedModel, Floats, ImputesColdIte
 from tailor.models.registry import model_class
 from tailor.testing.compare import with_values
 from tailor.testing.planted import PlantedBlocks, planted_blocks
+from tailor.types import Parameters
 
 
 class SourceTests:
@@ -30,9 +31,9 @@ class SourceTests:
     #: Name of the source in :data:`tailor.hybrid.sources.SOURCES`.
     source: ClassVar[str]
     #: Options under which it reads all that its entry says.
-    options: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[Parameters] = {}
     #: Options of the source that it is derived from.
-    base_options: ClassVar[dict[str, Any]] = {}
+    base_options: ClassVar[Parameters] = {}
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -51,7 +52,7 @@ class SourceTests:
         return SOURCES[cls.source]
 
     @classmethod
-    def _recipe(cls, name: str, options: dict[str, Any]) -> Model[Any]:
+    def _recipe(cls, name: str, options: Parameters) -> Model[Any]:
         model = SOURCES[name].model
         return model(model.config_class.model_validate(options), 0)
 

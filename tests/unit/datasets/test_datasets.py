@@ -20,7 +20,7 @@ from tailor.datasets import (
     ArraysDataset,
     EmbeddingsDataset,
     EncoderDataset,
-    EnginesDataset,
+    ModelsDataset,
     ParquetDataset,
     Parts,
     PlantedDataset,
@@ -33,6 +33,7 @@ from tailor.files import write_aside
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
 from tailor.lm.whitening import Whitening
+from tailor.models.base import Query, TrainSet
 from tailor.models.registry import build
 
 
@@ -215,9 +216,8 @@ def root(request, tmp_path):
 
 def a_model(seed):
     matrix = sparse.random(6, 8, 0.5, format="csr", random_state=seed, dtype=np.float32)
-    return {
-        "popular": build("popular", {}, seed).fit(sparse.csr_matrix(matrix > 0, dtype=np.float32), np.ones(8, bool))
-    }
+    data = TrainSet.of(sparse.csr_matrix(matrix > 0, dtype=np.float32), np.ones(8, bool))
+    return {"popular": build("popular", {}, seed).fit(data)}
 
 
 def an_adapter(seed):
@@ -240,8 +240,8 @@ def table(seed):
 
 
 def same_models(a, b):
-    history = sparse.csr_matrix(np.eye(8, dtype=np.float32))
-    np.testing.assert_array_equal(a["popular"].score(history), b["popular"].score(history))
+    query = Query.of(sparse.csr_matrix(np.eye(8, dtype=np.float32)))
+    np.testing.assert_array_equal(a["popular"].score(query), b["popular"].score(query))
 
 
 def same_adapters(a, b):
@@ -269,7 +269,7 @@ DATASETS = {
         lambda a, b: np.testing.assert_array_equal(a["x"], b["x"]),
     ),
     "embeddings.safetensors": (EmbeddingsDataset, embeddings, same_embeddings),
-    "models.safetensors": (EnginesDataset, a_model, same_models),
+    "models.safetensors": (ModelsDataset, a_model, same_models),
     "adapter": (AdapterDataset, an_adapter, same_adapters),
 }
 each_dataset = pytest.mark.parametrize("name", DATASETS)

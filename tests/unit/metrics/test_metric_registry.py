@@ -169,7 +169,9 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
     protocol = NewUserProtocol(np.arange(20, 24), order[20:], np.zeros((4, 0), np.float32))
     lists = pd.DataFrame({"user_id": ["u20", "u21"] * 2, "item_id": "i0", "rank": 1, "model": "ours"})
     lists["n_history"] = [1, 1, 3, 3]
-    table = measure_new_users(lists, protocol, users, metadata, EvaluationOptions()).set_index(["metric", "user_bucket"])
+    table = measure_new_users(lists, protocol, users, metadata, EvaluationOptions()).set_index(
+        ["metric", "user_bucket"]
+    )
     assert table.loc[("n_revealed", "new_1"), "value"].unique().tolist() == [1.0]
     assert table.loc[("n_revealed", "new_3"), "value"].unique().tolist() == [3.0]
     assert set(table.index.get_level_values("metric")) == {

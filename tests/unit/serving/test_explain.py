@@ -7,7 +7,7 @@ import pytest
 
 from tailor.hybrid.scorer import HybridScorer
 from tailor.serving.explain import MAX_EXPLAINED
-from tailor.serving.schema import Request
+from tailor.serving.schema import Request, Settings
 from tests.unit.serving.conftest import listed, scores_of, weights
 
 #: Rounded to four places, eight sources and the rest.
@@ -31,9 +31,7 @@ def mixed(served):
     "boosts",
     [{}, {"tail_boost": 0.7}, {"cold_boost": 0.4}, {"popularity_debias": 0.3}, {"tail_boost": 1, "cold_boost": 1}],
 )
-@pytest.mark.parametrize(
-    "request_of", [lambda u: Request(u), lambda _: Request(history=["i1", "i5"]), lambda _: Request()]
-)
+@pytest.mark.parametrize("request_of", [Request, lambda _: Request(history=["i1", "i5"]), lambda _: Request()])
 def test_sources_and_the_rest_add_up_to_the_score_that_is_served(mixed, tables, known, boosts, request_of):
     """Head, tail and cold items, at the boosts of the request."""
     by_bucket = tables.items.groupby("bucket")["item_id"]
@@ -70,18 +68,15 @@ def test_what_no_source_says_is_the_rest(mixed, tables, known):
 
 def test_history_names_the_items_with_the_largest_shares(mixed, known, history):
     """Of the factors' score, which is their exact sum."""
-    (entry,) = listed(
-        mixed, Request(history=history[:4], candidates=["i90"]), exclude_seen=False, explain=True
-    ).explanations
+    asked = Request(history=history[:4], candidates=["i90"])
+    (entry,) = listed(mixed, asked, exclude_seen=False, explain=True).explanations
     assert set(entry["history"]) == set(history[:4])
-    query = mixed.histories.take(np.array([0]))
     answer = listed(mixed, Request(known), k=3, explain=True)
     for entry in answer.explanations:
         shares = np.abs(list(entry["history"].values()))
         assert 1 <= len(shares) <= 5
         assert shares.tolist() == sorted(shares, reverse=True)
         assert set(entry["history"]) <= set(history)
-    assert len(query)
 
 
 def test_the_shares_of_a_short_history_sum_to_the_score_of_the_factors(mixed, history):
@@ -89,14 +84,8 @@ def test_the_shares_of_a_short_history_sum_to_the_score_of_the_factors(mixed, hi
     asked = Request(history=history[:4], candidates=["i90"])
     (entry,) = listed(alone, asked, exclude_seen=False, explain=True).explanations
     ials = alone.model.sources["ials"]
-    batch = alone._read([asked], settings())
+    batch = alone._read([asked], Settings())
     assert sum(entry["history"].values()) == pytest.approx(ials.score(batch.query)[0, 90], abs=4e-4)
-
-
-def settings():
-    from tailor.serving.schema import Settings
-
-    return Settings()
 
 
 def test_the_words_of_an_item_s_text_are_what_its_score_loses_without_them(served, known):

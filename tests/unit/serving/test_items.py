@@ -40,7 +40,7 @@ def test_an_item_is_recommendable_when_it_has_come(served, row, names, known):
     assert "fresh" not in served.item_ids
 
 
-@pytest.mark.parametrize("request_of", [lambda user: Request(user), lambda _: Request(), lambda _: Request(query="x")])
+@pytest.mark.parametrize("request_of", [Request, lambda _: Request(), lambda _: Request(query="x")])
 def test_no_score_of_another_item_moves(served, row, known, request_of):
     before = scores_of(served, request_of(known))
     after = scores_of(put(served, read_items(served, [row])), request_of(known))

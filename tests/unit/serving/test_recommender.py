@@ -13,7 +13,7 @@ from tests.unit.serving.conftest import listed, scores_of, weights
 @pytest.mark.parametrize(
     ("request_of", "path"),
     [
-        (lambda user: Request(user), "known_user"),
+        (Request, "known_user"),
         (lambda user: Request(user, history=["ghost"]), "known_user"),
         (lambda user: Request(user, history=["i1"]), "fold_in"),
         (lambda _: Request("nobody", history=["i1", "i5"]), "fold_in"),

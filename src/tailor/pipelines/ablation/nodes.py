@@ -1,6 +1,6 @@
 """Nodes of ``ablation``. Only ``measure_variants`` sees test positives."""
 
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 from scipy import sparse
@@ -8,19 +8,20 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.evaluation import measure, plots
-from tailor.evaluation.protocol import test_protocol
+from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.hybrid import ablation
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import scorer_of
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
+from tailor.types import Parameters
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
 
 
-def fit_variants(held_out: Models, final: Models, holdout: Holdout, params: dict[str, Any], seed: int) -> Models:
+def fit_variants(held_out: Models, final: Models, holdout: Holdout, params: Parameters, seed: int) -> Models:
     """Fit the blend with parts left out on validation; put each on the sources fitted on all of train."""
     options, whole = parse(HybridOptions, params, "hybrid_cf"), scorer_of(final)
     variants = ablation.variants(scorer_of(held_out), holdout, options.blend, options.k, seed)
@@ -32,9 +33,9 @@ def recommend_by_variants(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """List for every known user with every variant; ``known`` is what ``test_protocol`` takes."""
     options = parse(EvaluationOptions, params, "evaluation")
@@ -48,8 +49,8 @@ def measure_variants(
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
-    params: dict[str, Any],
-    **known: Any,
+    params: Parameters,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """Measure the lists: one row per variant, the headline figures of the summary."""
     options = parse(EvaluationOptions, params, "evaluation")

@@ -1,7 +1,6 @@
 """Nodes of ``data_processing``."""
 
 import hashlib
-from typing import Any
 
 import pandas as pd
 
@@ -11,14 +10,15 @@ from tailor.data import buckets as catalogue
 from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
 from tailor.data.config import DataProcessingOptions
 from tailor.data.split import split_interactions
+from tailor.types import Parameters
 
 
-def _options(params: dict[str, Any]) -> DataProcessingOptions:
+def _options(params: Parameters) -> DataProcessingOptions:
     return parse(DataProcessingOptions, params, "data_processing")
 
 
 def clean(
-    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: dict[str, Any]
+    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rename, repair and count: interactions, items, users, and the report of what was repaired."""
     options, report = _options(params), QualityReport()
@@ -29,7 +29,7 @@ def clean(
 
 
 def split(
-    interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, params: dict[str, Any], seed: int
+    interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, params: Parameters, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Label every interaction, and describe items and users by what is in train."""
     options = _options(params)

@@ -1,6 +1,6 @@
 """Nodes of ``evaluation``: lists, metrics, tables and plots. Only those that measure see test positives."""
 
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,17 +11,24 @@ from tailor.config import parse
 from tailor.data.config import SplitOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation import measure, plots
-from tailor.evaluation.protocol import NewUserProtocol, test_protocol, train_histories, validation_protocol
+from tailor.evaluation.protocol import (
+    NewUserProtocol,
+    TestRows,
+    TrainRows,
+    test_protocol,
+    train_histories,
+    validation_protocol,
+)
 from tailor.metrics import rating
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
-from tailor.wiring import VALIDATION_PROTOCOL
+from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
 
 
-def _options(params: dict[str, Any]) -> EvaluationOptions:
+def _options(params: Parameters) -> EvaluationOptions:
     return parse(EvaluationOptions, params, "evaluation")
 
 
@@ -40,9 +47,9 @@ def recommend_on_validation(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TrainRows],
 ) -> pd.DataFrame:
     """List for every known user with the models that have not seen pseudo-cold B.
 
@@ -58,9 +65,9 @@ def recommend_on_test(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """List for every known user with the final models; no test positive is among the inputs.
 
@@ -71,7 +78,7 @@ def recommend_on_test(
 
 
 def lay_down_new_users(
-    users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, reveal_order: Matrix, side_features: dict[str, Any]
+    users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, reveal_order: Matrix, side_features: JsonObject
 ) -> NewUserProtocol:
     """Lay down the test of new users, of whom the first few items are revealed."""
     return NewUserProtocol.build(users, items, new_user, reveal_order, side_features)
@@ -84,7 +91,7 @@ def recommend_to_new_users(
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: NewUserProtocol,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
 ) -> pd.DataFrame:
     """List for new users of whom the first few items are revealed."""
@@ -103,13 +110,13 @@ def measure_known_users(
     items: pd.DataFrame,
     positives: Matrix,
     metadata: ItemMetadata,
-    params: dict[str, Any],
-    **known: Any,
+    params: Parameters,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """Measure the saved lists by every registered metric."""
-    on_validation = {name: known[name] for name in VALIDATION_PROTOCOL}
+    of_train = TrainRows(train=known["train"], order=known["order"], side_features=known["side_features"])
     protocols = {
-        c.VALIDATION: (validation_protocol(items, **on_validation), known["validation"]),
+        c.VALIDATION: (validation_protocol(items, **of_train), known["validation"]),
         c.TEST: (test_protocol(items, **known), positives),
     }
     return measure.measure_known_users(recommendations, protocols, users, metadata, _options(params))
@@ -120,7 +127,7 @@ def measure_new_users(
     users: pd.DataFrame,
     protocol: NewUserProtocol,
     metadata: ItemMetadata,
-    params: dict[str, Any],
+    params: Parameters,
 ) -> pd.DataFrame:
     """Measure the saved lists of new users."""
     return measure.measure_new_users(recommendations, protocol, users, metadata, _options(params))
@@ -132,9 +139,9 @@ def compare_models(
     items: pd.DataFrame,
     positives: Matrix,
     metadata: ItemMetadata,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """Compare the registered model with every other, user by user, by every headline metric."""
     options, protocol = _options(params), test_protocol(items, **known)
@@ -153,14 +160,14 @@ def measure_clicks(
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
-    split: dict[str, Any],
-    params: dict[str, Any],
-    **known: Any,
+    split: Parameters,
+    params: Parameters,
+    **known: Unpack[TestRows],
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
     shares, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
     horizon, block = (1 - shares.train - shares.validation) / shares.validation, _options(params).block_users
-    models: dict[str, Any] = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    models: JsonObject = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
     table, curve = measure.measure_clicks(models, protocol, positives, users, horizon, block)
     return table, curve, plots.calibration_plot(curve)
 
@@ -171,8 +178,8 @@ def measure_ratings(
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    params: dict[str, Any],
-    **known: Any,
+    params: Parameters,
+    **known: Unpack[TrainRows],
 ) -> pd.DataFrame:
     """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings."""
     models, queries = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}, train_histories(**known)
@@ -180,7 +187,7 @@ def measure_ratings(
 
 
 def summarise(
-    metrics: pd.DataFrame, frozen_curves: pd.DataFrame, lora_curves: pd.DataFrame, params: dict[str, Any]
+    metrics: pd.DataFrame, frozen_curves: pd.DataFrame, lora_curves: pd.DataFrame, params: Parameters
 ) -> tuple[pd.DataFrame, go.Figure, go.Figure]:
     """Reduce the metrics to a summary and a comparison; draw what each boost costs and gains."""
     k = max(_options(params).k)

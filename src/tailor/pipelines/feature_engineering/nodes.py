@@ -1,7 +1,5 @@
 """Nodes of ``feature_engineering``."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -15,9 +13,10 @@ from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pie
 from tailor.models.base import TrainSet
 from tailor.models.ials import IALS
 from tailor.options import FeatureEngineeringOptions
+from tailor.types import JsonObject, Parameters
 
 
-def _options(params: dict[str, Any]) -> FeatureEngineeringOptions:
+def _options(params: Parameters) -> FeatureEngineeringOptions:
     return parse(FeatureEngineeringOptions, params, "feature_engineering")
 
 
@@ -27,7 +26,7 @@ def keep_train(interactions: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_item_texts(
-    items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
+    items: pd.DataFrame, interactions: pd.DataFrame, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the text of every item, with what users wrote on train rows, and list the categories of every item."""
     options = _options(params).text
@@ -38,8 +37,8 @@ def write_item_texts(
 
 
 def encode_side_features(
-    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: dict[str, Any]
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: Parameters
+) -> tuple[dict[str, np.ndarray], JsonObject]:
     """Turn what is known of users and moments into numbers; return them and how to do it again."""
     options, train = _options(params), keep_train(interactions)
     missing, where = options.text.missing, "feature_engineering"
@@ -57,7 +56,7 @@ def build_matrices(
 
 
 def order_histories(
-    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: dict[str, Any]
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, split: Parameters
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Number each user's known rows in their order, for models and for revealing the items of new users.
 
@@ -69,9 +68,7 @@ def order_histories(
     return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 
-def fit_teacher(
-    train: sparse.csr_matrix, items: pd.DataFrame, params: dict[str, Any], seed: int
-) -> dict[str, np.ndarray]:
+def fit_teacher(train: sparse.csr_matrix, items: pd.DataFrame, params: Parameters, seed: int) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
     trainable = trainable_items(items)
     seen = keep_items(train, trainable)

@@ -1,54 +1,38 @@
 """Nodes of ``hybrid_cf``. None of them has a test row among its inputs."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
-from tailor.data.interactions import bucket_items, restrict_order, warm_items
-from tailor.data.side_features import SideFeatures
 from tailor.hybrid import selection
 from tailor.hybrid.blend_choice import BLEND_COLUMNS
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.lm.embeddings import Embeddings
-from tailor.models.base import Contexts, FittedModel, TrainSet
+from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build
+from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 Arrays = dict[str, np.ndarray]
 Matrix = sparse.csr_matrix
 
 
-def _options(params: dict[str, Any]) -> HybridOptions:
+def _options(params: Parameters) -> HybridOptions:
     return parse(HybridOptions, params, "hybrid_cf")
 
 
-def gather_train_set(train: Matrix, order: Matrix, items: pd.DataFrame, side_features: Arrays) -> TrainSet:
-    """Gather all of train, for the final models; texts come with each encoder."""
-    side = SideFeatures(**side_features)
-    return TrainSet.of(
-        train,
-        warm_items(items),
-        order=restrict_order(order, train),
-        tail=bucket_items(items, "tail"),
-        profiles=side.profiles,
-        contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    )
-
-
 def select_baselines(
-    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], tuned: dict[str, Any], seed: int
-) -> tuple[dict[str, Any], pd.DataFrame]:
+    holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
+) -> tuple[JsonObject, pd.DataFrame]:
     """Choose every baseline's options on validation, or take those of a search."""
     data = holdout.train_set(embeddings.vectors)
     return selection.select_baselines(holdout, data, _options(params), seed, tuned)
 
 
 def fit_baselines(
-    holdout: Holdout, train_set: TrainSet, embeddings: Embeddings, choice: dict[str, Any], seed: int
+    holdout: Holdout, train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int
 ) -> tuple[Models, Models]:
     """Fit every baseline without pseudo-cold B, for validation lists, and on all of train, for test lists."""
     held_out, every = holdout.train_set(embeddings.vectors), train_set.with_features(embeddings.vectors)
@@ -58,8 +42,8 @@ def fit_baselines(
 
 
 def select_hybrid(
-    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], tuned: dict[str, Any], seed: int
-) -> tuple[dict[str, Any], pd.DataFrame]:
+    holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
+) -> tuple[JsonObject, pd.DataFrame]:
     """Choose the options of the hybrid's sources on validation, or take those of a search."""
     data = holdout.train_set(embeddings.vectors)
     return selection.select_hybrid(holdout, data, _options(params), seed, tuned)
@@ -69,8 +53,8 @@ def fit_hybrid(
     holdout: Holdout,
     train_set: TrainSet,
     embeddings: Embeddings,
-    choice: dict[str, Any],
-    params: dict[str, Any],
+    choice: Parameters,
+    params: Parameters,
     seed: int,
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
     """Fit sources and blend without pseudo-cold B, then the sources on all of train by the same recipe."""

@@ -1,7 +1,6 @@
 """Nodes of ``inference``."""
 
 import logging
-from typing import Any
 
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
@@ -10,13 +9,14 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
+from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
 _DTYPES = {c.USER: "str", c.ITEM: "str", c.RANK: "int64", c.SCORE: "float64", "path": "str"}
 
 
 def recommend_to_all_users(
-    champion: PyFuncModel, users: pd.DataFrame, promotion: dict[str, Any], params: dict[str, Any]
+    champion: PyFuncModel, users: pd.DataFrame, promotion: JsonObject, params: Parameters
 ) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
     options = parse(InferenceOptions, params, "inference")

@@ -1,7 +1,5 @@
 """Nodes of ``lm_finetuning``."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,9 +15,10 @@ from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach, weights_hash
 from tailor.lm.trainer import tune
 from tailor.lm.training_data import TrainingData
+from tailor.types import Parameters
 
 
-def _options(params: dict[str, Any]) -> LMOptions:
+def _options(params: Parameters) -> LMOptions:
     return parse(LMOptions, params, "lm_finetuning")
 
 
@@ -29,7 +28,7 @@ def tune_adapter(
     train: sparse.csr_matrix,
     teacher: dict[str, np.ndarray],
     item_categories: pd.DataFrame,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
     """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
@@ -46,7 +45,7 @@ def tune_adapter(
     return adapter, pd.DataFrame(history)
 
 
-def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str, Any]) -> Embeddings:
+def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: Parameters) -> Embeddings:
     """Embed the catalogue with the base model as it is."""
     options, base = _options(params), load_base(_options(params).encoder)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
@@ -54,7 +53,7 @@ def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: dict[str
     return embed_catalogue(base, tokens, items, trainable_items(items), options, about, "encode frozen")
 
 
-def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: dict[str, Any]) -> Embeddings:
+def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: Parameters) -> Embeddings:
     """Embed the catalogue with the adapter merged into the base model."""
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)

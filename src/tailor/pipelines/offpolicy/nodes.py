@@ -1,7 +1,7 @@
 """Nodes of ``offpolicy``."""
 
 import logging
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 
@@ -9,9 +9,10 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.evaluation import policy
 from tailor.evaluation.config import OffPolicyOptions
-from tailor.evaluation.protocol import train_histories
+from tailor.evaluation.protocol import TrainRows, train_histories
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
+from tailor.types import Parameters
 
 log = logging.getLogger(__name__)
 Models = dict[str, FittedModel]
@@ -23,10 +24,10 @@ def value_policy(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    evaluation: dict[str, Any],
-    params: dict[str, Any],
+    evaluation: Parameters,
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TrainRows],
 ) -> pd.DataFrame:
     """Value the registered model's softmax policy; rows of unknown users or items are counted and left out."""
     name = parse(EvaluationOptions, evaluation, "evaluation").registered

@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,7 +14,7 @@ from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.item_metadata import ItemMetadata
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
-from tailor.evaluation.protocol import test_protocol
+from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.hybrid.scorer import scorer_of
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings
@@ -24,20 +24,21 @@ from tailor.options import EvaluationOptions, FeatureEngineeringOptions
 from tailor.registry import check, encoders, publish, track
 from tailor.registry.encoders import Encoders
 from tailor.serving.recommender import Recommender
+from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 
 
 def track_run(
     metrics: pd.DataFrame, comparison: go.Figure, trade_offs: go.Figure, lm_training: go.Figure
-) -> dict[str, Any]:
+) -> JsonObject:
     """Log the long-tail figures of every model and the plots to the run that kedro-mlflow has opened."""
     figures = {"comparison": comparison, "trade_offs": trade_offs, "lm_training": lm_training}
     return track.track(metrics, figures)
 
 
 def gather_metadata(
-    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: dict[str, Any]
+    items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: Parameters
 ) -> ItemMetadata:
     """Gather what serving tells and filters by, and how texts of items to come are written."""
     text = parse(FeatureEngineeringOptions, params, "feature_engineering").text
@@ -49,8 +50,8 @@ def package_encoders(
     embeddings_frozen: Embeddings,
     embeddings_lora: Embeddings,
     adapter: Adapter,
-    params: dict[str, Any],
-    lm: dict[str, Any],
+    params: Parameters,
+    lm: Parameters,
     seed: int,
 ) -> Encoders:
     """Merge the adapter of the registered model's encoder, and distil its token table."""
@@ -62,6 +63,14 @@ def package_encoders(
     )
 
 
+def describe_recommender(
+    metadata: ItemMetadata, feature_encoders: JsonObject, balance: JsonObject, project: Parameters
+) -> JsonObject:
+    """Write down what a recommender knows of itself: tags, scenarios, how texts, profiles and contexts are read."""
+    options = parse(EvaluationOptions, project["evaluation"], "evaluation")
+    return publish.about(options, project, metadata.text, feature_encoders, balance)
+
+
 def build_recommender(
     frozen: Models,
     lora: Models,
@@ -69,21 +78,17 @@ def build_recommender(
     items: pd.DataFrame,
     metadata: ItemMetadata,
     packaged: Encoders,
-    feature_encoders: dict[str, Any],
-    balance: dict[str, Any],
-    params: dict[str, Any],
-    project: dict[str, Any],
-    **known: Any,
+    about: JsonObject,
+    **known: Unpack[TestRows],
 ) -> Recommender:
     """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
-    options, seed = parse(EvaluationOptions, params, "evaluation"), project["seed"]
     return Recommender(
-        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]),
+        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[about["model"]]),
         users=IdMap(users[c.USER]),
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,
-        tie_rank=tie_ranks(seed, items[c.ITEM]),
-        about=publish.about(options, project, metadata.text, feature_encoders, balance),
+        tie_rank=tie_ranks(about["seed"], items[c.ITEM]),
+        about=about,
         metadata=metadata,
         encoder_of=packaged.encoder_of,
         student=packaged.student,
@@ -95,10 +100,10 @@ def register(
     adapter: Adapter,
     embeddings: Embeddings,
     fingerprint: dict[str, str],
-    tracked: dict[str, Any],
+    tracked: JsonObject,
     model_name: str,
-    params: dict[str, Any],
-) -> dict[str, Any]:
+    params: Parameters,
+) -> JsonObject:
     """Log the language model and the recommender; register it as champion if it is the first, else challenger."""
     with tempfile.TemporaryDirectory() as folder:
         AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
@@ -110,11 +115,11 @@ def register(
 
 
 def check_registered(
-    registered: dict[str, Any],
+    registered: JsonObject,
     recommendations: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    **known: Any,
-) -> dict[str, Any]:
+    **known: Unpack[TestRows],
+) -> JsonObject:
     """Load the registered version and assert that it reproduces the run's mixed test lists."""
     return check.check_registered(registered, recommendations, users, items, test_protocol(items, **known))

@@ -43,17 +43,22 @@ def _build() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.describe_recommender,
+            inputs={
+                "metadata": "item_metadata",
+                "feature_encoders": "feature_encoders",
+                "balance": "balance_preset",
+                "project": "parameters",
+            },
+            outputs="recommender_description",
+            name="describe_recommender",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.build_recommender,
             inputs=HYBRIDS
             | _TABLES
-            | {
-                "metadata": "item_metadata",
-                "packaged": "encoders",
-                "feature_encoders": "feature_encoders",
-                "balance": "balance_preset",
-                "params": "params:evaluation",
-                "project": "parameters",
-            }
+            | {"metadata": "item_metadata", "packaged": "encoders", "about": "recommender_description"}
             | TEST_PROTOCOL,
             outputs="recommender",
             name="build_recommender",

@@ -1,23 +1,24 @@
 """Nodes that put the report together."""
 
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from tailor.config import parse
 from tailor.evaluation import report, sample_users, seeds
-from tailor.evaluation.protocol import test_protocol
+from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.hybrid.scorer import scorer_of
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
 from tailor.registry import track
+from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 
 
 def note_seed(
-    summary: pd.DataFrame, fingerprint: dict[str, str], tracked: dict[str, Any], parameters: dict[str, Any]
+    summary: pd.DataFrame, fingerprint: dict[str, str], tracked: JsonObject, parameters: Parameters
 ) -> pd.DataFrame:
     """Keep this seed's summary beside those of other seeds with the same recipe on the same data."""
     same = fingerprint["data_hash"] + str(tracked["git_commit"])
@@ -30,10 +31,10 @@ def explain_sample_users(
     users: pd.DataFrame,
     items: pd.DataFrame,
     recommendations: pd.DataFrame,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
-) -> list[dict[str, Any]]:
+    **known: Unpack[TestRows],
+) -> list[JsonObject]:
     """Explain to three users what the registered model gives them; ``known`` is what ``test_protocol`` takes."""
     name = parse(EvaluationOptions, params, "evaluation").registered
     scorer = scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[name])
@@ -55,11 +56,11 @@ def collect_tables(**tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def write_report(
     tables: dict[str, pd.DataFrame],
     seed_summaries: pd.DataFrame,
-    examples: list[dict[str, Any]],
-    balance: dict[str, Any],
+    examples: list[JsonObject],
+    balance: JsonObject,
     figures: dict[str, go.Figure],
-    promotion: dict[str, Any],
-    params: dict[str, Any],
+    promotion: JsonObject,
+    params: Parameters,
 ) -> str:
     """Build the page and log it to the run."""
     options = parse(EvaluationOptions, params, "evaluation")

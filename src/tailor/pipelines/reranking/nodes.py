@@ -1,6 +1,6 @@
 """Nodes of ``reranking``: what it does to the registered model's lists. Only ``trace_on_test`` sees test positives."""
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,12 @@ from tailor.config import parse
 from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation import plots, protocol
-from tailor.evaluation.protocol import EvalProtocol, test_protocol, validation_protocol
+from tailor.evaluation.protocol import EvalProtocol, TestRows, TrainRows, test_protocol, validation_protocol
 from tailor.evaluation.trade_off import CandidatePool, select_balance, trace
 from tailor.models.base import FittedModel
 from tailor.models.listing import recommend
 from tailor.options import EvaluationOptions
+from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
@@ -49,10 +50,10 @@ def trace_on_validation(
     items: pd.DataFrame,
     validation: Matrix,
     metadata: ItemMetadata,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+    **known: Unpack[TrainRows],
+) -> tuple[pd.DataFrame, JsonObject]:
     """Re-rank validation lists; choose the balance preset."""
     options, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, **known)
     models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]
@@ -68,9 +69,9 @@ def trace_on_test(
     items: pd.DataFrame,
     positives: Matrix,
     metadata: ItemMetadata,
-    params: dict[str, Any],
+    params: Parameters,
     seed: int,
-    **known: Any,
+    **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """Re-rank test lists; ``known`` is what ``test_protocol`` takes."""
     options, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **known)
@@ -81,7 +82,7 @@ def trace_on_test(
 
 
 def join_frontiers(
-    on_validation: pd.DataFrame, on_test: pd.DataFrame, preset: dict[str, Any]
+    on_validation: pd.DataFrame, on_test: pd.DataFrame, preset: JsonObject
 ) -> tuple[pd.DataFrame, go.Figure]:
     """Put both tables into one, mark the balance preset, draw."""
     tables = [on_validation.assign(**{c.SPLIT: c.VALIDATION}), on_test.assign(**{c.SPLIT: c.TEST})]

@@ -1,10 +1,9 @@
 """Nodes of ``rollback``."""
 
-from typing import Any
-
 from tailor.registry import rollback
+from tailor.types import JsonObject
 
 
-def roll_back(model_name: str) -> dict[str, Any]:
+def roll_back(model_name: str) -> JsonObject:
     """Point the champion's alias at the version that the present champion replaced."""
     return rollback.roll_back(model_name)

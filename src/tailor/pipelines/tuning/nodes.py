@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +17,10 @@ from tailor.models.base import TrainSet
 from tailor.models.registry import build
 from tailor.options import Space, TuningOptions
 from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
+from tailor.types import JsonObject, Parameters
 
 
-def _options(params: dict[str, Any], hybrid: dict[str, Any]) -> tuple[TuningOptions, HybridOptions]:
+def _options(params: Parameters, hybrid: Parameters) -> tuple[TuningOptions, HybridOptions]:
     return parse(TuningOptions, params, "tuning"), parse(HybridOptions, hybrid, "hybrid_cf")
 
 
@@ -31,13 +31,13 @@ def _identity(data: TrainSet, holdout: Holdout) -> str:
     return digest.hexdigest()[:16]
 
 
-def _known_sets(space: Space, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _known_sets(space: Space, trials: list[Parameters]) -> list[Parameters]:
     """Return what hybrid_cf.trials lists, as far as the space has its dimensions: it is tried first."""
     return [{key: value for key, value in flat(settings).items() if key in space} for settings in trials]
 
 
 def tune_baselines(
-    holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
+    holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
     options, hybrid_options = _options(params, hybrid)
@@ -45,7 +45,7 @@ def tune_baselines(
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:
-        def fit(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
+        def fit(settings: Parameters, report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
             return selection.measure(holdout, build(name, settings, seed).fit(data), hybrid_options)
 
         return fit
@@ -61,13 +61,13 @@ def tune_baselines(
 
 
 def tune_hybrid(
-    model: str, holdout: Holdout, embeddings: Embeddings, params: dict[str, Any], hybrid: dict[str, Any], seed: int
+    model: str, holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int
 ) -> Outcome:
     """Search the hybrid's sources; a trial may be given up after its factorization."""
     options, hybrid_options = _options(params, hybrid)
     data = holdout.train_set(embeddings.vectors)
 
-    def evaluate(settings: dict[str, Any], report: Callable[[float], None]) -> dict[str, float]:
+    def evaluate(settings: Parameters, report: Callable[[float], None]) -> dict[str, float]:
         factors = None
         if hybrid_options.sources.get("ials") is not None:
             factors = selection.fit_factors(data, settings, hybrid_options, seed)
@@ -80,19 +80,17 @@ def tune_hybrid(
     return search(model, space, evaluate, options, seed, _identity(data, holdout), known)
 
 
-def tune_frozen(holdout: Holdout, embeddings: Embeddings, params: Any, hybrid: Any, seed: int) -> Outcome:
+def tune_frozen(holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int) -> Outcome:
     """Search the hybrid on frozen embeddings."""
     return tune_hybrid("hybrid_frozen", holdout, embeddings, params, hybrid, seed)
 
 
-def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Any, hybrid: Any, seed: int) -> Outcome:
+def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int) -> Outcome:
     """Search the hybrid on tuned embeddings."""
     return tune_hybrid("hybrid_lora", holdout, embeddings, params, hybrid, seed)
 
 
-def choose(
-    baselines: list[Outcome], frozen: Outcome, lora: Outcome
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+def choose(baselines: list[Outcome], frozen: Outcome, lora: Outcome) -> tuple[JsonObject, pd.DataFrame, pd.DataFrame]:
     """Write the chosen options as parameters, the table of all trials, and the importances."""
     outcomes = [*baselines, frozen, lora]
     tuned = {
@@ -112,7 +110,7 @@ def choose(
     return {"tuned": tuned}, trials, weights
 
 
-def plot(trials: pd.DataFrame, weights: pd.DataFrame, params: dict[str, Any]) -> tuple[go.Figure, go.Figure, go.Figure]:
+def plot(trials: pd.DataFrame, weights: pd.DataFrame, params: Parameters) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Draw the Pareto front (or, with one objective, all values), the best so far by trial, and the importances."""
     names = parse(TuningOptions, params, "tuning").objectives
     finished = trials[trials["state"] == "complete"].reset_index(drop=True)

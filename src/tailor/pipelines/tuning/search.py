@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import optuna
@@ -15,10 +14,11 @@ from pydantic import TypeAdapter
 
 from tailor.errors import ConfigurationError
 from tailor.options import Choices, Space, TuningOptions
+from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
 #: Fits and measures one option set: (settings, report) -> value per objective. ``report`` may raise TrialPruned.
-Evaluate = Callable[[dict[str, Any], Callable[[float], None]], dict[str, float]]
+Evaluate = Callable[[JsonObject, Callable[[float], None]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Outcome:
     """What a search found for one model."""
 
     model: str
-    chosen: dict[str, Any]
+    chosen: Parameters
     """Nested option set; empty where nothing was searched."""
     trials: pd.DataFrame
     """model, number, state, options, a column per objective, on_front, chosen."""
@@ -34,9 +34,9 @@ class Outcome:
     """How much each dimension moves the first objective."""
 
 
-def nest(flat: dict[str, Any]) -> dict[str, Any]:
+def nest(flat: Parameters) -> Parameters:
     """Turn ``{"ials.alpha": 1}`` into ``{"ials": {"alpha": 1}}``."""
-    out: dict[str, Any] = {}
+    out: JsonObject = {}
     for key, value in flat.items():
         *parents, last = key.split(".")
         inner = out
@@ -46,15 +46,15 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(settings: Parameters, prefix: str = "") -> Parameters:
     """Undo :func:`nest`."""
-    out: dict[str, Any] = {}
+    out: JsonObject = {}
     for key, value in settings.items():
         out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return out
 
 
-def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> Parameters:
     """Draw one option set; intervals on a logarithmic scale."""
     return {
         name: trial.suggest_categorical(name, dimension.choices)
@@ -71,7 +71,7 @@ def search(
     options: TuningOptions,
     seed: int,
     identity: str,
-    defaults: list[dict[str, Any]],
+    defaults: list[Parameters],
 ) -> Outcome:
     """Search one model's space until ``options.n_trials`` trials are finished, those of earlier calls counted.
 
@@ -99,9 +99,7 @@ def search(
     return Outcome(model, nest(chosen.params), _table(model, study, options, chosen.number), _importances(study))
 
 
-def _study(
-    model: str, space: Space, options: TuningOptions, identity: str, defaults: list[dict[str, Any]]
-) -> optuna.Study:
+def _study(model: str, space: Space, options: TuningOptions, identity: str, defaults: list[Parameters]) -> optuna.Study:
     """Open the study of one model: other data, another sampler or another space of its own make it another one."""
     how = options.model_dump_json(exclude={"n_trials", "storage", "min_warm", "space"})
     description = f"{identity}|{how}|{TypeAdapter(Space).dump_json(space).decode()}"

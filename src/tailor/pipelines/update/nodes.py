@@ -17,11 +17,12 @@ from tailor.options import UpdateOptions
 from tailor.registry import update as registry
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import Update, drift, with_interactions
+from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
 
 
-def read_new(raw: pd.DataFrame, champion: PyFuncModel, cleaning: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_new(raw: pd.DataFrame, champion: PyFuncModel, cleaning: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows; items that the champion does not know are dropped and counted."""
     report, options = QualityReport(), parse(CleaningOptions, cleaning, "data_processing.cleaning")
     carried = (c.USER, c.ITEM, c.TIMESTAMP, c.VALUE)
@@ -31,7 +32,7 @@ def read_new(raw: pd.DataFrame, champion: PyFuncModel, cleaning: dict[str, Any])
 
 
 def fold_in(
-    champion: PyFuncModel, interactions: pd.DataFrame, params: dict[str, Any], seed: int
+    champion: PyFuncModel, interactions: pd.DataFrame, params: Parameters, seed: int
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
     """Take the rows in; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
@@ -45,8 +46,8 @@ def fold_in(
 
 
 def register(
-    update: Update, drift_table: pd.DataFrame, figure: go.Figure, params: dict[str, Any], model_name: str
-) -> dict[str, Any]:
+    update: Update, drift_table: pd.DataFrame, figure: go.Figure, params: Parameters, model_name: str
+) -> JsonObject:
     """Register what became of the champion; the alias moves where scores have not shifted."""
     max_psi = parse(UpdateOptions, params, "update").max_psi
     return registry.register_update(update, drift_table, figure, max_psi, model_name)

@@ -1,0 +1,108 @@
+"""The report: one page that fetches nothing and says what the figures say."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from tailor.evaluation.report import Material, build, heat_map, verdicts
+
+
+def comparisons(verdict="better (p < .001)", difference=0.02):
+    rows = [
+        ("mixed", "ours", "popular", difference + 0.1, 0.1, 0.2, verdict),
+        ("mixed", "ours", "ease", difference, 0.01, 0.03, verdict),
+        ("cold", "ours", "popular", 0.3, 0.2, 0.4, "no difference shown"),
+        ("cold", "ours", "ease", 0.2, 0.1, 0.3, "no difference shown"),
+    ]
+    table = pd.DataFrame(rows, columns=["headline", "model", "against", "difference", "low", "high", "verdict"])
+    return table.assign(ratio=1.1, adjusted_p=0.01, n_users=100)
+
+
+SUMMARY = pd.DataFrame(
+    {
+        "model": ["ours", "popular", "ease"],
+        "mixed NDCG": [0.30, 0.10, 0.28],
+        "cold NDCG": [0.20, np.nan, np.nan],
+    }
+)
+
+
+@pytest.fixture
+def summary():
+    from tailor.metrics.base import compared_headlines
+
+    titles = {name: headline.title for name, (_, headline) in compared_headlines().items()}
+    return SUMMARY.rename(columns={"mixed NDCG": titles["mixed"], "cold NDCG": titles["cold"]})
+
+
+def metrics():
+    rows = [
+        (model, item_bucket, user_bucket, value)
+        for model, value in (("ours", 0.4), ("ease", 0.2))
+        for item_bucket, user_bucket in (("all", "all"), ("tail", "all"), ("all", "q1"))
+    ]
+    table = pd.DataFrame(rows, columns=["model", "item_bucket", "user_bucket", "value"])
+    return table.assign(split="test", candidates="mixed", metric="ndcg", k=20)
+
+
+def material(summary, **changes):
+    empty = pd.DataFrame({"model": []})
+    sizes = [("interactions by split", "train", 1000), ("items by bucket", "head", 20), ("items by bucket", "tail", 30)]
+    fields = {
+        "registered": "ours",
+        "k": 20,
+        "summary": summary,
+        "comparisons": comparisons(),
+        "metrics": metrics(),
+        "clicks": empty,
+        "ratings": empty,
+        "seeds": empty,
+        "quality": pd.DataFrame({"problem": ["missing item_id"], "rows": [3]}),
+        "data_summary": pd.DataFrame(sizes, columns=["what", "bucket", "count"]),
+        "sample_users": [
+            {
+                "name": "User A: 3 known items",
+                "history": "one; two",
+                "rows": [{"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"}],
+            }
+        ],
+        "balance": {"method": "mmr", "strength": 0.3},
+        "figures": {name: go.Figure() for name in ("comparison", "trade_off", "frontier", "calibration", "training")},
+        "provenance": {"git_commit": "abc123"},
+    }
+    return Material(**(fields | changes))
+
+
+def test_a_verdict_is_against_the_best_other_model(summary):
+    mixed, cold = verdicts(summary, comparisons())
+    assert (mixed["against"], mixed["figure"], mixed["difference"]) == ("ease", "0.3000", "+0.0200")
+    assert (mixed["low"], mixed["high"], mixed["css"]) == ("+0.0100", "+0.0300", "better")
+    assert mixed["verdict"] == "better (p < .001)"
+    assert (cold["against"], cold["css"]) == ("popular", "no")  # the first of those without a figure
+
+
+def test_the_heat_map_scales_each_bucket_to_its_best_model():
+    (heat,) = heat_map(metrics(), 20).data
+    assert sorted(heat.x) == ["items: all", "items: tail", "users: q1"]
+    np.testing.assert_allclose(dict(zip(heat.y, heat.z, strict=True))["ours"], 1)
+    np.testing.assert_allclose(dict(zip(heat.y, heat.z, strict=True))["ease"], 0.5)
+    assert not heat_map(metrics(), 10).data[0].y
+
+
+def test_the_page_says_it_all_and_fetches_nothing(summary):
+    page = build(material(summary))
+    body = page.split("<body>")[1]
+    assert "src=" not in body
+    for words in ("ours", "better", "no difference shown", "User A: 3 known items", "factors 60%", "abc123"):
+        assert words in body, words
+    assert "mmr, strength 0.3" in body
+    assert "3 models" in page
+    assert "1,000 interactions, 50 items" in page
+    assert "missing item_id" in body
+
+
+def test_what_comes_from_the_data_is_escaped(summary):
+    page = build(material(summary))
+    assert "&lt;b&gt;Bold&lt;/b&gt;" in page
+    assert "<b>Bold</b>" not in page
