@@ -142,6 +142,8 @@ def test_the_ascent_ends_where_no_step_of_a_source_helps(seed, monkeypatch):
     start = BlendModel(np.random.default_rng(seed).normal(size=len(SOURCES)).astype(np.float32))
     ended = blend_fit.coordinate_ascent(data, start, 10, np.ones(len(SOURCES), dtype=bool))
     best = mean_ndcg(data, ended)
+    assert best > mean_ndcg(data, start)
+    assert np.abs(ended.base).sum() == pytest.approx(1)
     for source in range(len(SOURCES)):
         for step in (0.05, -0.05):
             base = ended.base.copy()
