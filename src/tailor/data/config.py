@@ -38,7 +38,7 @@ class CleaningOptions(Options):
 
 
 class SplitOptions(Options):
-    """The split of DESIGN: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
+    """The split: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
 
     strategy: Literal["per_user", "global_time", "random"] = "per_user"
     """per_user: each user's own order; global_time: two dates for everybody (needs timestamps); random: each user's

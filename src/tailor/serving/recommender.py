@@ -177,24 +177,23 @@ class Recommender:
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
         reasons = self._reasons(model, batch.query, items, z, words)
-        answers = []
-        for row, request in enumerate(requests):
-            filled = items[row] >= 0
-            listed, one = items[row][filled], np.array([row])
-            answers.append(
-                Answer(
-                    item_ids=self.items.ids[listed].tolist(),
-                    scores=values[row][filled].astype(float).tolist(),
-                    path="query" if row in words else batch.path(row),
-                    unknown_history=int(batch.n_unknown[row]),
-                    unknown_candidates=int(n_unknown[row]),
-                    reasons=reasons[row][: len(listed)],
-                    explanations=explain_list(self, model, batch.query.take(one), listed, request.query)
-                    if settings.explain
-                    else [],
-                )
+        return [
+            Answer(
+                item_ids=self.items.ids[listed].tolist(),
+                scores=values[row, : len(listed)].astype(float).tolist(),
+                path="query" if row in words else batch.path(row),
+                unknown_history=int(batch.n_unknown[row]),
+                unknown_candidates=int(n_unknown[row]),
+                reasons=reasons[row][: len(listed)],
+                explanations=self._explain(model, batch, row, listed, requests[row]) if settings.explain else [],
             )
-        return answers
+            for row, listed in enumerate(chosen[chosen >= 0] for chosen in items)
+        ]
+
+    def _explain(
+        self, model: FittedModel, batch: HistoryBatch, row: int, listed: Indices, request: Request
+    ) -> list[JsonObject]:
+        return explain_list(self, model, batch.query.take(np.array([row])), listed, request.query)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""

@@ -220,11 +220,11 @@ class ModelTests:
         new, path = _texts_of_new_items(planted), tmp_path / "models.safetensors"
         never_saved: FittedModel = fitted
         saved: FittedModel = fitted
-        for text in new:
-            save_models(path, {"model": saved})
+        for n_new, text in enumerate(new, start=1):
+            never_saved, grown = grow(never_saved, text[None]), grow(saved, text[None])
+            save_models(path, {"model": grown})
             (saved,) = load_models(path, mapped=True).values()
-            never_saved, saved = grow(never_saved, text[None]), grow(saved, text[None])
-            query = wider_query(planted.query(), saved.n_items - planted.data.n_items)
+            query = wider_query(planted.query(), n_new)
             assert_close(saved.score(query), never_saved.score(query))
 
     # --- items that come ---------------------------------------------------------------------------------------------

@@ -50,13 +50,13 @@ class TestScores:
         scores = np.zeros((1, scorer.n_items), np.float32)
         scores[:, scorer.warm] = np.resize([1.0, 3.0], scorer.warm.sum())
         scores[:, ~scorer.warm] = 1000.0
-        mean, deviation = scorer.moments(scores)
+        mean, deviation = scorer.mean_and_deviation(scores)
         warm = scores[:, scorer.warm]
         assert mean.item() == pytest.approx(warm.mean())
         assert deviation.item() == pytest.approx(warm.std())
 
     def test_a_source_that_says_the_same_of_all_divides_by_1(self, scorer):
-        assert scorer.moments(np.full((2, scorer.n_items), 5.0, np.float32))[1].tolist() == [[1.0], [1.0]]
+        assert scorer.mean_and_deviation(np.full((2, scorer.n_items), 5.0, np.float32))[1].tolist() == [[1.0], [1.0]]
 
     def test_users_without_history_get_the_popular_items(self, scorer, holdout):
         counts = np.asarray(holdout.interactions.sum(axis=0)).ravel()
@@ -174,6 +174,16 @@ class TestPopulationScore:
             scorer.with_blend(slope).population_score[warm], expected[warm], rtol=1e-4, atol=1e-5
         )
 
+    def test_it_is_of_the_mean_activity_where_vectors_are_read_too(self, scorer):
+        """Maps of zeros add nothing: the score is that without them."""
+        warm = BlendModel(by_source(ials=1), by_activity=by_source(ease=1))
+        meta = scorer.meta_features(nobody(scorer.n_items), vectors=True)
+        maps = {"user_map": np.zeros((meta.users.shape[1], 2)), "item_map": np.zeros((meta.items.shape[1], 2))}
+        reading = of_one_source("ials", warm=replace(warm, **{k: v.astype(np.float32) for k, v in maps.items()}))
+        assert reading.warm.reads_vectors
+        plain = scorer.with_blend(of_one_source("ials", warm=warm)).population_score
+        np.testing.assert_allclose(scorer.with_blend(reading).population_score, plain, rtol=1e-5, atol=1e-6)
+
     @pytest.mark.parametrize("kind", ["gated", "bilinear", "deep"])
     def test_every_member_of_the_family_has_one(self, kind, scorer, holdout):
         options = BlendOptions(models=[kind], epochs=2)
@@ -263,6 +273,14 @@ class TestOtherTexts:
         for name in SOURCES:
             before, after = blended.sources[name].score(part)[:, warm], changed.sources[name].score(part)[:, warm]
             assert (before == after).all() == (name != "text_knn"), name
+
+    def test_a_known_item_beside_a_cold_one_keeps_its_place(self, blended, tables, queries):
+        rows = np.r_[np.flatnonzero(tables.warm)[:1], np.flatnonzero(~tables.warm)[:1]]
+        changed, part = blended.with_item_texts(rows, -tables.features[rows]), queries.take(np.arange(9))
+        before, after = (model.sources["ials"].score(part)[:, rows] for model in (blended, changed))
+        np.testing.assert_array_equal(after[:, 0], before[:, 0])
+        assert (after[:, 1] != before[:, 1]).any()
+        assert (changed.mean_scores[:, rows[0]] == blended.mean_scores[:, rows[0]]).all()
 
 
 class TestWeightsOfSources:

@@ -1,27 +1,25 @@
-"""The encoder, its embeddings, and the invariants of PEFT's types."""
+"""What holds of every type of PEFT: identity before training, the base stays, merged equals unmerged."""
 
 import contextlib
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
-from tailor.config import parse
-from tailor.datasets import AdapterDataset, EmbeddingsDataset, EncoderDataset
-from tailor.errors import BadInputError, ConfigurationError
+from tailor.datasets import AdapterDataset, EncoderDataset
+from tailor.errors import ConfigurationError
 from tailor.lm import encoder
-from tailor.lm.config import EncoderOptions, LMOptions, PeftOptions
-from tailor.lm.embeddings import Embeddings, join_vectors
-from tailor.lm.encoder import Tokens, encode, load_base, model_path, pool, tokenise
+from tailor.lm.config import EncoderOptions, PeftOptions
+from tailor.lm.encoder import encode, load_base, pool, tokenise
 from tailor.lm.peft import Adapter, attach, export, extract, mergeable, peft_config, prepare, weights_hash
-from tailor.lm.whitening import Whitening
 
 ENCODER = EncoderOptions(max_length=16, batch_size=4)
+
 TEXTS = ["a slow space opera", "romance in paris", "a", "ghost ghost ghost in the haunted house on the hill", "cowboys"]
+
 TARGETS = ["query", "key", "value", "dense"]
+
 TYPES = {
     "LORA": {"lora_dropout": 0.0},
     "DoRA": {"peft_type": "LORA", "use_dora": True, "lora_dropout": 0.0},
@@ -38,9 +36,13 @@ TYPES = {
     "FULL": {},
     "FROZEN": {},
 }
+
 VIRTUAL_TOKENS = {"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"}
+
 UNMERGED = VIRTUAL_TOKENS | {"LILY"}
+
 OF_PEFT = [name for name in TYPES if name not in ("FULL", "FROZEN")]
+
 STEPS = 30
 
 
@@ -77,23 +79,6 @@ def noisy(name):
             elif p.requires_grad:
                 p.add_(0.1 * p.abs().mean() * torch.randn_like(p))
     return model
-
-
-def test_packaged_model_is_found_and_others_are_explained():
-    assert model_path("some/hub-id") == "some/hub-id"
-    with pytest.raises(ConfigurationError, match="no installed package 'nowhere' carries a model folder"):
-        model_path("packaged:nowhere")
-
-
-def test_truncation_is_counted():
-    assert tokenise(TEXTS, EncoderOptions(max_length=6)).n_truncated == 1
-    assert tokenise(TEXTS, ENCODER).n_truncated == 0
-
-
-def test_batch_size_and_order_do_not_change_embeddings(tokens, frozen):
-    np.testing.assert_allclose(encode(load_base(ENCODER), tokens, 1), frozen, atol=2e-5)
-    turned = encode(load_base(ENCODER), tokenise(TEXTS[::-1], ENCODER), 3)[::-1]
-    np.testing.assert_allclose(turned, frozen, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", sorted(TYPES.keys() - VIRTUAL_TOKENS))
@@ -173,39 +158,6 @@ def test_what_is_filled_in_where_a_key_is_absent():
     assert peft_config(PeftOptions(peft_type="IA3", target_modules=["q_proj"]), STEPS).feedforward_modules == set()
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (
-            {"lora_alpah": 8},
-            r"peft\.lora_alpah' = 8: LORA does not take this key\. Did you mean 'lora_alpha'\? It takes",
-        ),
-        ({"peft_type": "VERA", "lora_alpha": 8}, r"peft\.lora_alpha' = 8: VERA does not take this key"),
-        ({"peft_type": "LORAS"}, r"peft\.peft_type' = 'LORAS': there is no such type\. Did you mean 'LORA'\?"),
-        ({"peft_type": "lora"}, r"there is no such type\. Did you mean 'LORA'\?"),
-        ({"peft_type": "FROZEN", "r": 4}, r"peft\.r' = 4: FROZEN takes no keys"),
-        ({"inference_mode": True}, r"peft\.inference_mode' = True: LORA does not take this key"),
-        (
-            {"method": "dora"},
-            r"peft\.method' = 'dora': the key is now 'peft_type'; write peft_type: LORA, use_dora: true",
-        ),
-        ({"alpha": 8.0}, r"peft\.alpha' = 8\.0: the key is now 'lora_alpha'"),
-        ({"dropout": 0.1}, r"peft\.dropout' = 0\.1: the key is now 'lora_dropout'"),
-        (
-            {"peft_type": "PROMPT_TUNING", "n_virtual_tokens": 4},
-            r"peft\.n_virtual_tokens' = 4: the key is now 'num_virtual_tokens'",
-        ),
-    ],
-)
-def test_keys_are_checked_against_the_type(given, message):
-    with pytest.raises(ConfigurationError, match=message):
-        parse(LMOptions, {"peft": given}, "lm_finetuning")
-
-
-def test_a_key_that_one_type_has_renamed_may_be_another_types_own():
-    assert parse(LMOptions, {"peft": {"peft_type": "LOHA", "alpha": 4}}, "lm_finetuning").peft.settings == {"alpha": 4}
-
-
 def test_a_value_or_a_model_that_peft_refuses_is_named():
     with pytest.raises(ConfigurationError, match=r"lm_finetuning\.peft = .*'tfinal': 40.*increase `total_step`"):
         peft_config(PeftOptions(peft_type="ADALORA", tinit=3, tfinal=40), STEPS)
@@ -243,75 +195,3 @@ def by_hand(states, lengths, pooling):
     if pooling == "mean":
         return np.stack([s[:n].mean(axis=0) for s, n in zip(states, lengths, strict=True)])
     return np.stack([s[0 if pooling == "cls" else n - 1] for s, n in zip(states, lengths, strict=True)])
-
-
-@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
-@pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_pooling_of_encoders_and_decoders(pooling, kind):
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    model = (
-        BertModel(BertConfig(vocab_size=50, **size), add_pooling_layer=False)
-        if kind == "encoder"
-        else LlamaModel(LlamaConfig(vocab_size=50, **size))
-    ).eval()
-    tokens = Tokens([[5, 6, 7], [8], [9, 10, 11, 12]], pad=0, n_truncated=0)
-    alone = [model(input_ids=torch.tensor([ids])).last_hidden_state[0].detach().numpy() for ids in tokens.ids]
-    expected = by_hand(alone, tokens.lengths(), pooling)
-    np.testing.assert_allclose(encode(model, tokens, 3, pooling=pooling), expected, atol=1e-5)
-
-
-def test_bf16_points_where_fp32_does(tokens, frozen, monkeypatch):
-    monkeypatch.setattr(encoder, "autocast", lambda: torch.autocast("cpu", dtype=torch.bfloat16))
-    half = encode(load_base(ENCODER), tokens, 4)
-    assert half.dtype == np.float32
-    assert np.abs(half - frozen).max() > 0
-    cosine = (half * frozen).sum(axis=1) / np.linalg.norm(half, axis=1) / np.linalg.norm(frozen, axis=1)
-    assert cosine.min() > 0.999
-
-
-def test_a_text_without_tokens_has_an_embedding():
-    tokens = Tokens([[], [101, 102]], pad=0, n_truncated=0)
-    assert np.isfinite(encode(load_base(ENCODER), tokens, 2)).all()
-
-
-def test_centring_is_fitted_on_the_given_rows_only():
-    pooled = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 5.0]], dtype=np.float32)
-    got = Whitening.fit(pooled, np.array([True, True, False])).apply(pooled)
-    np.testing.assert_allclose(got, [[-1, 0], [1, 0], [0, 1]])
-
-
-def test_zca_decorrelates_the_rows_it_was_fitted_on():
-    rng = np.random.default_rng(0)
-    pooled = (rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4)) + 3).astype(np.float32)
-    fitted_on = np.arange(500) < 400
-    whitening = Whitening.fit(pooled, fitted_on, "zca", shrinkage=1e-6)
-    white = (pooled - whitening.centre) @ whitening.projection
-    np.testing.assert_allclose(np.cov(white[fitted_on], rowvar=False, bias=True), np.eye(4), atol=1e-3)
-    np.testing.assert_allclose(whitening.projection, whitening.projection.T, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(whitening.apply(pooled), axis=1), 1, atol=1e-5)
-    pooled[450] += 100
-    np.testing.assert_array_equal(Whitening.fit(pooled, fitted_on, "zca", 1e-6).projection, whitening.projection)
-
-
-def test_item_vectors_join_the_embedding():
-    E = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
-    assert join_vectors(E, pd.DataFrame({"item_id": ["a", "b"]})) is E
-    joined = join_vectors(E, pd.DataFrame({"vector_image": [[2.0], [4.0]]}))
-    np.testing.assert_allclose(joined, np.array([[1, 0, -1], [0, 1, 1]]) / np.sqrt(2))
-
-
-@pytest.mark.parametrize("projection", [None, np.eye(2, dtype=np.float32)])
-def test_embeddings_keep_ids_and_provenance_on_disk(projection, tmp_path):
-    whitening = Whitening(np.array([0.5, 0.5], np.float32), projection)
-    given = Embeddings(np.array(["a", "ü"], object), np.eye(2, dtype=np.float32), whitening, {"base_hash": "1f"})
-    dataset = EmbeddingsDataset(filepath=str(tmp_path / "e.safetensors"))
-    dataset.save(given)
-    loaded = dataset.load()
-    assert loaded.ids.tolist() == ["a", "ü"]
-    assert loaded.provenance == {"base_hash": "1f"}
-    np.testing.assert_array_equal(loaded.vectors, given.vectors)
-    np.testing.assert_array_equal(loaded.whitening.centre, whitening.centre)
-    assert (loaded.whitening.projection is None) == (projection is None)
-    with pytest.raises(BadInputError, match="1 ids, but 2 embeddings"):
-        Embeddings(np.array(["a"], object), np.eye(2, dtype=np.float32), whitening)

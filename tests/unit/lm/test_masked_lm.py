@@ -1,0 +1,27 @@
+"""Adaptation to the catalogue's language before the objective."""
+
+from dataclasses import replace
+
+import pytest
+
+from tailor.errors import ConfigurationError
+from tailor.lm import batching
+from tailor.lm.config import (
+    EncoderOptions,
+    LMOptions,
+    MaskedLMOptions,
+)
+from tailor.lm.trainer import tune
+
+ENCODER = EncoderOptions(max_length=16, batch_size=8)
+
+
+def options(**changes):
+    return LMOptions(**({"encoder": ENCODER, "epochs": 2, "batch_size": 16} | changes))
+
+
+def test_masked_lm_needs_a_mask_token(data, monkeypatch):
+    without = batching.tokenise([". ".join(row) for row in data.pieces], ENCODER)
+    monkeypatch.setattr(batching, "tokenise", lambda *args: replace(without, mask=None))
+    with pytest.raises(ConfigurationError, match="has no mask token"):
+        tune(data, options(masked_lm=MaskedLMOptions(epochs=1)), seed=0)
