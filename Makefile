@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow clean
+.PHONY: help run test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update viz serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -107,7 +107,8 @@ bench-lm-ablation: $(VENV)/requirements.lock ## what each switch of tuning is wo
 	$(BIN)/python benchmarks/lm_ablation.py
 
 viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
-	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
+	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"
+	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
@@ -120,6 +121,15 @@ serve-mlflow: $(VENV)/requirements.lock ## the same model behind MLflow's scorin
 	$(STORE) PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  mlflow models serve -m "models:/$(MODEL)@champion" --env-manager local -h 127.0.0.1 -p 5071
 
+# Mutation testing needs tools that the project does not: they change the code, .venv runs the tests.
+SEED ?= 0
+N ?= 150
+mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice changes of the code? SEED=0 N=150 ONLY=hybrid
+	.venv-mutants/bin/python -m tests.mutation.run --python $(CURDIR)/$(BIN)/python --seed $(SEED) --n $(N) --only "$(ONLY)"
+
+.venv-mutants/built: benchmarks/requirements-mutants.txt
+	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -116,6 +116,6 @@ def _stratified(counts: pd.Series, hashes: Hashes, fraction: float) -> NDArray[n
     n_chosen = round(fraction * len(counts))
     order = np.lexsort((hashes, -counts.to_numpy()))
     ids = np.asarray(counts.index, dtype=object)[order]
-    strata = np.array_split(np.arange(len(ids)), max(n_chosen, 1)) if n_chosen else []
+    strata = np.array_split(np.arange(len(ids)), n_chosen) if n_chosen else []
     draw = np.argsort(hashes[order], kind="stable").argsort(kind="stable")
     return np.array([ids[s[draw[s].argmin()]] for s in strata], dtype=object)

@@ -123,6 +123,9 @@ def test_contexts_are_those_of_train_and_validation_rows():
     np.testing.assert_allclose(side.contexts[0], [1 / 3, -1 / 3], rtol=1e-6)
     np.testing.assert_allclose(side.validation_contexts[1], side.contexts[3:].mean(axis=0), rtol=1e-6)  # web and tv
     assert not side.validation_contexts[[0, 2]].any()
+    without = SideFeatures(**encode_side_features(USERS, ITEMS, rows, {})[0])
+    assert without.context_users.tolist() == without.context_items.tolist() == []
+    assert without.contexts.shape == (0, 0)
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just("unknown")), min_size=1, max_size=60))

@@ -77,6 +77,18 @@ def test_cold_items_span_popularity():
     assert max(per_decile) <= 2
 
 
+def test_a_single_cold_item_may_be_any():
+    """One stratum: which item it is, the seed says, whatever its popularity."""
+    data = interactions(n_users=40, n_items=30)
+    options = SplitOptions(cold_items=0.04, new_users=0.0)
+    drawn = set()
+    for seed in range(30):
+        cold = set(data["item_id"][split_interactions(data, options, seed).isin([c.COLD, c.COLD_UNUSED])])
+        assert len(cold) == 1
+        drawn |= cold
+    assert len(drawn) > 10
+
+
 def test_latest_cold_items_are_the_newest():
     data = interactions()
     labels = split_interactions(data, SplitOptions(cold_strategy="latest", new_users=0.0), 0)

@@ -132,3 +132,20 @@ def test_no_step_of_the_ascent_loses(seed):
         assert climber.best == pytest.approx(mean_ndcg(data, BlendModel(climber.base)), abs=1e-4)
     assert values == sorted(values)
     assert values[-1] > values[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_ascent_ends_where_no_step_of_a_source_helps(seed, monkeypatch):
+    """Given passes enough, weights are a local maximum: neither 0.05 more nor less of any source ranks better."""
+    monkeypatch.setattr(blend_fit, "_PASSES", 50)
+    data = planted_training_set(lambda z, _: z[0] + 0.5 * z[2], n_users=300, seed=seed)
+    start = BlendModel(np.random.default_rng(seed).normal(size=len(SOURCES)).astype(np.float32))
+    ended = blend_fit.coordinate_ascent(data, start, 10, np.ones(len(SOURCES), dtype=bool))
+    best = mean_ndcg(data, ended)
+    assert best > mean_ndcg(data, start)
+    assert np.abs(ended.base).sum() == pytest.approx(1)
+    for source in range(len(SOURCES)):
+        for step in (0.05, -0.05):
+            base = ended.base.copy()
+            base[source] += step
+            assert mean_ndcg(data, BlendModel(base)) <= best + 1e-4

@@ -127,3 +127,18 @@ def test_rating_errors_by_hand():
     assert rmse(predicted, rating) == pytest.approx(np.sqrt((4 + 0) / 2))
     assert mae(predicted, rating) == pytest.approx((2 + 0) / 2)
     assert np.isnan(rmse(predicted[:0], rating[:0]))
+
+
+def test_chances_to_be_drawn_by_hand():
+    """Two of four candidates are expected; e times as many of an item that is one deviation more popular."""
+    meta = MetaFeatures(np.zeros(2, np.float32), np.array([0, 0, 0, 1, 0], np.float32))
+    candidates = np.array([[1, 1, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
+    even = rates(candidates, meta, ClickOptions(negatives=2))
+    assert even.tolist() == [[0.5, 0.5, 0.5, 0.5, 0], [0, 0, 0, 0, 0]]
+    leaning = rates(candidates, meta, ClickOptions(negatives=2, popularity_power=0.5))
+    share = np.exp(0.5) / (3 + np.exp(0.5))
+    np.testing.assert_allclose(leaning[0], [*[2 * (1 - share) / 3] * 3, 2 * share, 0])
+    assert rates(candidates, meta, ClickOptions(negatives=9))[0].tolist() == [1, 1, 1, 1, 0]
+    unpopular = MetaFeatures(np.zeros(1, np.float32), np.array([-1], np.float32))
+    alone = rates(np.array([[True]]), unpopular, ClickOptions(negatives=1, popularity_power=1.0))
+    assert alone.tolist() == [[1]]  # however little it weighs, it is the only one

@@ -1,12 +1,14 @@
 """Parameters of hybrid_cf: old names are refused with the new ones, and so is what a source does not have."""
 
 import pytest
+import yaml
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError
 from tailor.hybrid.config import BlendOptions, Boosts, HybridConfig, HybridOptions, all_sources
 from tailor.hybrid.sources import SOURCES
 from tailor.options import ProjectOptions
+from tests.conftest import ROOT
 
 RENAMED = {
     "ials": "sources.ials",
@@ -84,3 +86,47 @@ def test_every_source_is_used_unless_it_is_left_out():
 def test_a_recipe_of_its_own_dump_is_the_same():
     config = HybridConfig(sources={"ease": {"regularization": 7.0}, "popular": {}})
     assert HybridConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_defaults_are_what_the_parameters_of_the_project_say():
+    """Who leaves a parameter out gets what the file documents."""
+    text = (ROOT / "conf/base/parameters/hybrid_cf.yml").read_text()
+    written = parse(HybridOptions, yaml.safe_load(text)["hybrid_cf"], "hybrid_cf")
+    plain = HybridOptions()
+    for name in ("cold_weight", "k", "cold_items", "boosts"):
+        assert getattr(plain, name) == getattr(written, name), name
+    for name in yaml.safe_load(text)["hybrid_cf"]["blend"]:
+        assert getattr(plain.blend, name) == getattr(written.blend, name), name
+
+
+@pytest.mark.parametrize(
+    ("path", "low", "high", "beyond"),
+    [
+        ("cold_weight", 0.0, 1.0, (-0.01, 1.01)),
+        ("blend.max_cold_boost_loss", 0.0, 0.99, (-0.01, 1.0)),
+        ("blend.max_tail_boost_loss", 0.0, 0.99, (-0.01, 1.0)),
+        ("blend.l2", 0.0, 10.0, (-0.01,)),
+        ("blend.click.l2", 0.0, 10.0, (-0.01,)),
+        ("blend.click.popularity_power", 0.0, 2.0, (-0.01, 2.01)),
+        ("k", 1, 1000, (0,)),
+        ("blend.epochs", 1, 1000, (0,)),
+        ("blend.steps", 1, 1000, (0,)),
+    ],
+)
+def test_options_at_and_beyond_their_bounds(path, low, high, beyond):
+    def nested(value):
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        return value
+
+    for value in (low, high):
+        parse(HybridOptions, nested(value), "hybrid_cf")
+    for value in beyond:
+        with pytest.raises(ConfigurationError, match=rf"hybrid_cf\.{path}"):
+            parse(HybridOptions, nested(value), "hybrid_cf")
+
+
+def test_boosts_at_0_are_the_accuracy_ranking():
+    off = Boosts(cold_boost=0.3, tail_boost=0.2, popularity_debias=0.1, cold_boost_scale=2.0).off()
+    assert off == Boosts(cold_boost_scale=2.0)
+    assert (off.cold_boost, off.tail_boost, off.popularity_debias) == (0.0, 0.0, 0.0)

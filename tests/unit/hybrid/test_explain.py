@@ -115,7 +115,7 @@ class TestTextScores:
         warm, features = np.flatnonzero(tables.warm)[:4], tables.features[10:14]
         z = blended.sources["text_knn"]
         weights = blended.source_weights(one, warm[None])[0][:, list(SOURCES).index("text_knn")]
-        scale = blended.moments(z.score(one))[1].item()
+        scale = blended.mean_and_deviation(z.score(one))[1].item()
         np.testing.assert_allclose(
             text_scores(blended, one, warm, features), weights * z.score_texts(one, features)[0] / scale, rtol=1e-4
         )

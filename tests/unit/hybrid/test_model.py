@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from tailor.errors import BadInputError, ConfigurationError
+from tailor.hybrid import model
 from tailor.hybrid.blend import BlendWeights
 from tailor.hybrid.config import Boosts, HybridConfig
 from tailor.hybrid.model import _AVERAGED, Hybrid
 from tailor.hybrid.sources import SOURCES
+from tailor.models.base import TrainSet
 from tailor.models.store import load_models, save_models
 from tests.unit.hybrid.conftest import BLEND, of_one_source, recipe, source_forgotten
 
@@ -177,3 +180,34 @@ class TestPretrained:
         counts = updated.sources["popular"].counts - blended.sources["popular"].counts
         assert np.flatnonzero(counts).tolist() == new.tolist()
         assert not np.allclose(updated.sources["ials"].item_factors, blended.sources["ials"].item_factors)
+
+
+def fit_popular(interactions, warm):
+    data = TrainSet.of(sparse.csr_matrix(np.array(interactions, np.float32)), np.array(warm))
+    return recipe_of_popular().fit(data)
+
+
+def recipe_of_popular():
+    return Hybrid(HybridConfig(sources={"popular": {}}))
+
+
+def test_items_that_are_all_taken_alike_are_all_of_mean_popularity():
+    scorer = fit_popular([[1, 1, 0, 0], [0, 0, 1, 0]], [True, True, True, False])
+    np.testing.assert_allclose(scorer.popularity, [0, 0, 0, -np.log(2)], rtol=1e-6)
+    assert scorer.popularity_of_none == pytest.approx(-np.log(2))
+
+
+def test_where_nothing_was_taken_nothing_is_popular():
+    scorer = fit_popular([[0, 0], [0, 0]], [False, False])
+    assert scorer.popularity.tolist() == [0, 0]
+    assert scorer.popularity_of_none == 0
+    assert scorer.mean_activity == 0
+    assert scorer.mean_scores.tolist() == [[0, 0]]
+
+
+def test_of_many_users_an_evenly_spread_sample_makes_the_average(tables, queries, monkeypatch):
+    monkeypatch.setattr(model, "_AVERAGED", 5)
+    scorer = recipe_of_popular().fit(tables.train_set)
+    users = np.flatnonzero(queries.lengths > 0)
+    spread = users[[round(share * (len(users) - 1) - 0.4999) for share in (0, 0.25, 0.5, 0.75, 1)]]
+    assert scorer.mean_activity == pytest.approx(np.log1p(queries.lengths[spread]).mean())

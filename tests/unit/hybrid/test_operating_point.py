@@ -13,6 +13,7 @@ from tailor.hybrid.operating_point import (
     fit_blend,
     fit_few_shot_weights,
     fit_weights,
+    known_users,
     operating_point,
     select_operating_point,
     trade_off_curves,
@@ -72,6 +73,26 @@ class TestFewShotWeights:
         options = BlendOptions(few_shot_lengths=[1, 1000])
         fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0)
         assert [longest for longest, _ in fitted.few_shot] == [1]
+
+
+class TestKnownUsers:
+    def test_cells_bound_the_users_of_which_the_seed_draws_some(self, scorer, holdout):
+        every = known_users(scorer, holdout, BlendOptions(), 0)
+        n_items = int(holdout.candidates.sum())
+        assert every.n_users == int((np.diff(holdout.validation.indptr) > 0).sum())
+        some = known_users(scorer, holdout, BlendOptions(max_cells=7 * n_items + 1), 0)
+        others = known_users(scorer, holdout, BlendOptions(max_cells=7 * n_items + 1), 1)
+        assert some.n_users == others.n_users == 7
+        assert (some.positives != others.positives).nnz
+        assert known_users(scorer, holdout, BlendOptions(max_cells=1), 0).n_users == 1
+        exact = BlendOptions(max_cells=every.n_users * n_items)
+        assert known_users(scorer, holdout, exact, 0).n_users == every.n_users
+
+    def test_vectors_are_gathered_only_for_members_that_read_them(self, scorer, holdout):
+        few = {"max_cells": 5 * int(holdout.candidates.sum())}
+        for models, read in ((["linear", "gated"], False), (["linear", "bilinear"], True), (["deep"], True)):
+            meta = known_users(scorer, holdout, BlendOptions(models=models, **few), 0).meta
+            assert (meta.users.size > 0) == (meta.items.size > 0) == read
 
 
 class TestColdShift:

@@ -50,13 +50,13 @@ class TestScores:
         scores = np.zeros((1, scorer.n_items), np.float32)
         scores[:, scorer.warm] = np.resize([1.0, 3.0], scorer.warm.sum())
         scores[:, ~scorer.warm] = 1000.0
-        mean, deviation = scorer.moments(scores)
+        mean, deviation = scorer.mean_and_deviation(scores)
         warm = scores[:, scorer.warm]
         assert mean.item() == pytest.approx(warm.mean())
         assert deviation.item() == pytest.approx(warm.std())
 
     def test_a_source_that_says_the_same_of_all_divides_by_1(self, scorer):
-        assert scorer.moments(np.full((2, scorer.n_items), 5.0, np.float32))[1].tolist() == [[1.0], [1.0]]
+        assert scorer.mean_and_deviation(np.full((2, scorer.n_items), 5.0, np.float32))[1].tolist() == [[1.0], [1.0]]
 
     def test_users_without_history_get_the_popular_items(self, scorer, holdout):
         counts = np.asarray(holdout.interactions.sum(axis=0)).ravel()

@@ -106,3 +106,41 @@ def test_metrics_tell_no_ids(client, served):
     assert 'tailor_requests_total{route="/recommend",status="200"} 1.0' in text
     assert 'route="/similar/{item_id:path}"' in text
     assert "tailor_model_version 7.0" in text
+
+
+def test_what_lies_at_a_bound_is_answered(client, served):
+    item = served.item_ids[0]
+    assert len(client.get(f"/similar/{item}?k=1").json()["items"]) == 1
+    assert len(client.get("/items?k=1").json()) == 1
+    assert client.get("/items?k=1000").status_code == client.get(f"/similar/{item}?k=1000").status_code == 200
+    assert client.get(f"/similar/{item}?k=1001").status_code == 422
+    assert client.get("/items", params={"q": "x" * 100}).json() == []
+    assert client.get("/items", params={"q": "x" * 101}).status_code == 422
+    assert client.post("/recommend", json={"k": 1}).status_code == 200
+    assert client.post("/recommend", json={"query": "x" * 500}).status_code == 200
+    assert client.post("/recommend", content=b"x" * 1_000_000).status_code == 422
+    assert client.put("/items", json={"items": []}).status_code == 422
+    assert len(client.get(f"/similar/{item}").json()["items"]) == len(client.get("/items").json()) == 20
+
+
+def test_metrics_tell_how_many_how_long_and_of_what(client, served):
+    started = time.perf_counter()
+    for _ in range(3):
+        client.post("/recommend", json={})
+    client.post("/recommend", json={"k": 0})
+    took = time.perf_counter() - started
+    lines = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    assert lines['tailor_requests_total{route="/recommend",status="200"}'] == "3.0"
+    assert lines['tailor_requests_total{route="/recommend",status="422"}'] == "1.0"
+    assert lines['tailor_request_seconds_count{route="/recommend"}'] == "4.0"
+    assert 0 < float(lines['tailor_request_seconds_sum{route="/recommend"}']) < took
+    assert float(lines["tailor_items"]) == len(served.item_ids)
+
+
+def test_health_is_503_until_a_model_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(Champion, "refresh", lambda _: False)
+    nobody = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"))
+    with TestClient(create_app(nobody)) as client:
+        answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["version"] == ""

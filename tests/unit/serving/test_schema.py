@@ -212,3 +212,103 @@ def test_scenarios_of_the_first_version_are_read():
     _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
     assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
     assert settings.tail_boost == 0.5
+
+
+@pytest.mark.parametrize(
+    ("values", "taken"),
+    [
+        ({"k": 1}, True),
+        ({"k": 0}, False),
+        ({"tail_boost": 0}, True),
+        ({"tail_boost": 1}, True),
+        ({"tail_boost": -0.01}, False),
+        ({"popularity_debias": 1.01}, False),
+        ({"scenario": "x" * 100}, True),
+        ({"scenario": "x" * 101}, False),
+        ({"half_life": 1e-6}, True),
+        ({"half_life": 0}, False),
+        ({"min_score": float("inf")}, False),
+        ({"rerank": {"method": "mmr", "strength": 1}}, True),
+        ({"rerank": {"method": "mmr", "strength": -0.01}}, False),
+        ({"rerank": {"method": "mmr", "strength": 1.01}}, False),
+    ],
+)
+def test_settings_at_and_beyond_their_bounds(values, taken):
+    if taken:
+        assert Settings(**values).model_dump(exclude_unset=True) == values
+    else:
+        with pytest.raises(BadInputError, match=next(iter(values))):
+            Settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("method", "strength", "options"), [("none", 0.5, None), ("mmr", 0, None), ("mmr", 0.5, ("mmr", 0.5))]
+)
+def test_a_list_is_chosen_anew_only_by_a_re_ranker_of_some_strength(method, strength, options):
+    read = schema.Rerank(method=method, strength=strength).options()
+    assert (read and (read.method, read.strength)) == options
+
+
+def test_requests_are_bounded_too():
+    assert Request(query="x" * 500, history=["a"], weights=[1e-9]).weights == (1e-9,)
+    for values, words in (
+        ({"query": "x" * 501}, "send at most 500"),
+        ({"history": ["a", "b"], "weights": [1.0]}, "weights: 1 for a history of 2; give one per item"),
+        ({"history": ["a"], "weights": [float("nan")]}, "weights"),
+    ):
+        with pytest.raises(BadInputError, match=words):
+            Request(**values)
+
+
+def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behind_more():
+    inputs = {field["name"]: field for field in faces.form()}
+    assert [name for name, field in inputs.items() if not field["more"]] == [
+        *("user_id", "history", "query"),
+        *("tail_boost", "popularity_debias", "cold_boost", "rerank", "explain"),
+    ]
+    widgets = {name: field["widget"] for name, field in inputs.items()}
+    assert (widgets["history"], widgets["query"], widgets["k"], widgets["tail_boost"]) == (
+        "items",
+        "words",
+        "number",
+        "range",
+    )
+    assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "json")
+    assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
+    assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
+        "exclude_seen": True,
+        "explain": False,
+    }
+    assert inputs["k"]["label"] == "Length"
+    assert inputs["min_score"]["label"] == "Min score"
+    assert [part["name"] for part in inputs["rerank"]["inputs"]] == ["method", "strength"]
+    method, strength = inputs["rerank"]["inputs"]
+    assert (method["widget"], method["options"][0]) == ("select", "none")
+    assert (strength["widget"], strength["min"], strength["max"]) == ("range", 0, 1)
+
+
+def test_over_http_the_tighter_of_two_bounds_holds():
+    class Asked(Request):
+        names: Annotated[list[str], Field(min_length=1, max_length=9), Http(max_length=2)] = Field(
+            ["a"], description="Names."
+        )
+
+    body = faces.flat_model("Body", Asked)
+    assert body(names=["a", "b"]).names == ["a", "b"]
+    for names, words in ((["a"] * 3, "at most 2"), ([], "at least 1")):
+        with pytest.raises(ValidationError, match=words):
+            body(names=names)
+    assert Asked(names=["a"] * 9).names == ["a"] * 9
+    assert body.model_fields["user_id"].description == Request.model_fields["user_id"].description
+
+
+def test_rows_of_the_docs_name_types_and_bounds():
+    rows = {row.split("`")[1]: row for row in faces.tables().splitlines() if row.startswith("| `")}
+    assert "| list of strings |" in rows["history"]
+    assert "| mapping |" in rows["filters"]
+    assert "| {method, strength} | method: none, " in rows["rerank"]
+    assert "strength: 0 to 1" in rows["rerank"]
+    assert "| 500 characters |" in rows["query"]
+    assert "| `20` |" in rows["k"]
+    assert rows["k"].count("|") == 7
+    assert rows["query"].count("|") == rows["path"].count("|") == 6

@@ -1,0 +1,75 @@
+"""The command line of the server: what each option reaches, and what it refuses to listen on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tailor.serving import server
+from tailor.serving.package import ENCODER_VARIABLE
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Run the command line without a model or a socket; returns what each part was given."""
+    monkeypatch.delenv("TAILOR_TOKEN", raising=False)
+    monkeypatch.delenv(ENCODER_VARIABLE, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    calls = {}
+
+    def open_champion(*args):
+        return calls.setdefault("champion", args) and "the champion"
+
+    monkeypatch.setattr(server, "open_champion", open_champion)
+    monkeypatch.setattr(server, "create_app", lambda *args: calls.setdefault("app", args) and "the app")
+    monkeypatch.setattr(server.uvicorn, "run", lambda app, **given: calls.setdefault("run", (app, given)))
+
+    def start(*arguments: str) -> dict:
+        monkeypatch.setattr("sys.argv", ["server", *arguments])
+        server.main()
+        return calls
+
+    return start
+
+
+def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
+    calls = started()
+    assert calls["champion"] == ("tailor", "champion", Path("data/serving/tailor.json"))
+    assert calls["app"] == ("the champion", "", 10.0, 10.0)
+    app, given = calls["run"]
+    assert app == "the app"
+    assert given == {"host": "127.0.0.1", "port": 5071, "access_log": False, "limit_concurrency": 64}
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert ENCODER_VARIABLE not in os.environ
+
+
+def test_every_option_reaches_its_part(started, monkeypatch):
+    monkeypatch.setenv("TAILOR_TOKEN", "secret")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv(ENCODER_VARIABLE, "tuned")
+    calls = started(
+        *("--model", "shop", "--alias", "next", "--host", "0.0.0.0", "--port", "80", "--items", "kept.json"),  # noqa: S104
+        *("--timeout", "2.5", "--poll", "60", "--concurrency", "8", "--encoder", "static"),
+    )
+    assert calls["champion"] == ("shop", "next", Path("kept.json"))
+    assert calls["app"] == ("the champion", "secret", 2.5, 60.0)
+    assert calls["run"][1] == {"host": "0.0.0.0", "port": 80, "access_log": False, "limit_concurrency": 8}  # noqa: S104
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ[ENCODER_VARIABLE] == "static"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_loopback_needs_no_token(started, host):
+    assert started("--host", host)["run"][1]["host"] == host
+
+
+def test_any_other_address_needs_a_token(started, capsys):
+    with pytest.raises(SystemExit):
+        started("--host", "0.0.0.0")  # noqa: S104
+    assert "--host 0.0.0.0 is reachable from elsewhere: set TAILOR_TOKEN first" in capsys.readouterr().err
+
+
+def test_an_unknown_encoder_is_refused(started, capsys):
+    with pytest.raises(SystemExit):
+        started("--encoder", "frozen")
+    assert "invalid choice: 'frozen'" in capsys.readouterr().err

@@ -1,0 +1,199 @@
+"""Values of any kind are read; what is refused is said in one sentence with name, value and what would be right."""
+
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel, Field
+
+from tailor.config import Options
+from tailor.errors import BadInputError
+from tailor.serving.validation import (
+    MAX_VALUE,
+    Validated,
+    bounds,
+    is_missing,
+    property_of,
+    read_id,
+    read_ids,
+    read_numbers,
+    read_side_features,
+)
+
+
+class Inner(BaseModel):
+    level: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Asked(Validated):
+    count: Annotated[int, Field(ge=1, le=50)] = 1
+    width: Annotated[float | None, Field(gt=0)] = None
+    names: Annotated[list[str], Field(max_length=2)] = []
+    word: Annotated[str, Field(max_length=3)] = ""
+    inner: Inner | None = None
+    size: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"count": 0}, r"^count = 0 is out of bounds: 1 to 50$"),
+        ({"count": 51}, r"^count = 51 is out of bounds: 1 to 50$"),
+        ({"width": 0}, r"^width = 0 is out of bounds: above 0$"),
+        ({"names": ["a", "b", "c"]}, r"^names: 3 items in one request; send at most 2$"),
+        ({"word": "long"}, r"^word: 4 characters; send at most 3$"),
+        ({"inner": {"level": 2}}, r"^inner.level = 2 is out of bounds: 0 to 1$"),
+        ({"names": ["a", 5]}, r"^names\[1\] = '5': Input should be a valid string$"),
+        ({"size": float("inf")}, r"^size = inf is not a finite number; leave it out or give another$"),
+        ({"count": "x" * 100}, rf"^count = '{'x' * 60}': Input should be a valid integer"),
+        # A misspelt name comes first, wherever it stands.
+        (
+            {"count": 0, "cuont": 1},
+            r"^Unknown field 'cuont'\. Did you mean 'count'\? Known: count, width, names, word,",
+        ),
+    ],
+)
+def test_what_is_refused_is_said_in_one_sentence(given, words):
+    with pytest.raises(BadInputError, match=words):
+        Asked(**given)
+
+
+def test_a_misspelt_name_within_a_group_is_compared_with_those_of_the_group():
+    class Strict(Options):
+        level: float = 0.0
+
+    class Outer(Validated):
+        strict: Strict = Strict()
+
+    with pytest.raises(BadInputError, match=r"^Unknown field 'strict.levle'\. Did you mean 'level'\? Known: level\.$"):
+        Outer(strict={"levle": 1})
+
+
+def test_fields_in_order_then_by_name():
+    assert Asked(2, 1.5).model_dump(exclude_defaults=True) == {"count": 2, "width": 1.5}
+    assert Asked(2, word="a").count == 2
+    assert Asked(1, None, [], "", None, 0.0) == Asked()
+    with pytest.raises(BadInputError, match="Asked has 6 fields, 7 were given"):
+        Asked(1, None, [], "", None, 0.0, 0)
+
+
+def test_a_request_that_is_no_mapping_is_named_as_a_whole():
+    from tailor.serving.validation import sentence
+
+    assert sentence([{"type": "dict_type", "loc": (), "input": 3, "msg": "give a mapping"}], Asked) == (
+        "The request = '3': give a mapping"
+    )
+    value = {"type": "value_error", "loc": (), "input": 3, "msg": "", "ctx": {"error": ValueError("together too long")}}
+    assert sentence([value], Asked) == "together too long"
+    assert sentence([value | {"loc": ("word",)}], Asked) == "word: together too long"
+    assert sentence([{"type": "missing", "loc": ("word",), "input": {}, "msg": ""}], Asked) == "word is missing"
+
+
+def test_the_schema_of_a_field_is_followed_through_references_lists_and_or_null():
+    assert property_of(Asked, ("width",))["exclusiveMinimum"] == 0
+    assert property_of(Asked, ("inner", "level"))["maximum"] == 1
+    assert property_of(Asked, ("names", 1))["type"] == "string"
+    assert property_of(Asked, ("nothing", "there")) == {}
+    assert "anyOf" not in property_of(Asked, ("inner",))
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"minimum": 0, "maximum": 1}, "0 to 1"),
+        ({"minimum": 0, "maximum": 99_999}, "0 to 99999"),
+        ({"minimum": 0, "maximum": 100_000}, "0 to 100000"),
+        ({"minimum": 0, "maximum": 1_234_567}, "0 to 1234567"),
+        ({"exclusiveMinimum": 0, "maximum": 100}, "above 0, up to 100"),
+        ({"exclusiveMinimum": 0.5}, "above 0.5"),
+        ({"minimum": 2}, "at least 2"),
+        ({"maximum": 3}, "up to 3"),
+        ({"type": "string"}, ""),
+    ],
+)
+def test_bounds_in_words(schema, text):
+    assert bounds(schema) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "missing"),
+    [
+        (None, True),
+        (float("nan"), True),
+        (np.float64("nan"), True),
+        (pd.NA, True),
+        (pd.NaT, True),
+        (0, False),
+        (0.0, False),
+        ("", False),
+        ([], False),
+        ("nan", False),
+    ],
+)
+def test_cells_that_say_not_given(value, missing):
+    assert is_missing(value) is missing
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("u1", "u1"),
+        (" u1 ", "u1"),
+        ("  ", None),
+        (7, "7"),
+        (7.0, "7"),
+        (np.float32(7), "7"),
+        (np.int64(7), "7"),
+        (0, "0"),
+        (None, None),
+        (float("nan"), None),
+        (pd.NA, None),
+    ],
+)
+def test_ids_of_any_type_become_strings(value, read):
+    assert read_id(value) == read
+
+
+@pytest.mark.parametrize("value", [1.5, True, False, ["u"], {"u": 1}, np.float32(0.5), np.datetime64("2020-01-01")])
+def test_what_is_no_id_is_refused(value):
+    with pytest.raises(ValueError, match=r"is not an id \(a string or a whole number\)"):
+        read_id(value)
+
+
+def test_what_is_shown_of_a_value_is_cut():
+    with pytest.raises(ValueError, match=rf"^'\[{'1, ' * 19}1,' is not an id"):
+        read_id([1] * 200)
+
+
+def test_lists_of_ids():
+    assert read_ids(["a", None, 3, " ", float("nan")]) == ("a", "3")
+    assert read_ids(np.array([1, 2])) == ("1", "2")
+    assert read_ids(None) == ()
+    assert read_ids(float("nan")) == ()
+    for value in ("abc", b"abc", {"a": 1}, 3):
+        with pytest.raises(ValueError, match=r"is not a list of item ids; write it as \[\.\.\.\]"):
+            read_ids(value)
+
+
+def test_lists_of_numbers():
+    assert read_numbers([1, 2.5]) == [1, 2.5]
+    assert read_numbers((1,)) == [1]
+    of_array = read_numbers(np.array([0.5, 1.0], np.float32))
+    assert of_array == [0.5, 1.0]
+    assert type(of_array[0]) is float
+    for value in ("12", b"12", {"a": 1}, 3):
+        with pytest.raises(ValueError, match="is not a list of numbers"):
+            read_numbers(value)
+
+
+def test_side_features_are_numbers_and_short_texts():
+    read = read_side_features({"age": np.int64(3), "name": "x", "share": 0.5, "long": "y" * MAX_VALUE})
+    assert read == {"age": 3, "name": "x", "share": 0.5, "long": "y" * 200}
+    assert type(read["age"]) is int
+    for value in ("age", 3, [("age", 3)]):
+        with pytest.raises(ValueError, match="is not a mapping from names to values"):
+            read_side_features(value)
+    for value in ([1], None, {"a": 1}, "y" * 201):
+        with pytest.raises(ValueError, match="cell is neither a number nor a text of at most 200 characters"):
+            read_side_features({"fine": 1, "cell": value})
