@@ -1,5 +1,6 @@
 """A table made part by part: killed, taken up again, whatever the file system."""
 
+import shutil
 import subprocess
 import sys
 
@@ -17,47 +18,60 @@ import sys, time
 import pandas as pd
 from tailor.datasets import Parts, ResumableParquetDataset
 
-def make(at):
-    print("made", at, flush=True)
-    time.sleep(float(sys.argv[2]))
-    return pd.DataFrame({"user_id": [f"u{at}"], "rank": [at]})
+def make(part):
+    print("made", part, flush=True)
+    time.sleep(0.3)
+    return pd.DataFrame({"user_id": [f"u{part}"], "rank": [part]})
 
-ResumableParquetDataset(filepath=sys.argv[1]).save(Parts({"model": sys.argv[3]}, 6, make))
+ResumableParquetDataset(filepath=sys.argv[1]).save(Parts({"model": "a"}, 6, make))
 """
 
 
-def part_run(path, pause, model="a"):
-    return subprocess.Popen(
-        [sys.executable, "-c", PARTS, str(path), str(pause), model], stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_a_killed_table_keeps_the_old_file_and_is_taken_up_again(tmp_path):
-    path = tmp_path / "lists.parquet"
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A folder in which a process was killed while it made a table that had existed before."""
+    folder = tmp_path_factory.mktemp("killed")
+    path = folder / "lists.parquet"
     pd.DataFrame({"user_id": ["old"], "rank": [9]}).to_parquet(path)
-    process = part_run(path, 0.3)
+    process = subprocess.Popen([sys.executable, "-c", PARTS, str(path)], stdout=subprocess.PIPE, text=True)
     for _ in range(3):
         process.stdout.readline()
     process.kill()
     process.wait()
+    return folder
+
+
+@pytest.fixture
+def path(killed, tmp_path):
+    """The table in a copy of that folder."""
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "lists.parquet"
+
+
+def made_by_another_save(path, model):
+    """Save the same table again; return which parts were made."""
+    made = []
+
+    def make(part):
+        made.append(part)
+        return pd.DataFrame({"user_id": [f"u{part}"], "rank": [part]})
+
+    ResumableParquetDataset(filepath=str(path)).save(Parts({"model": model}, 6, make))
+    return made
+
+
+def test_a_killed_table_keeps_the_old_file_and_is_taken_up_again(path):
     assert pd.read_parquet(path)["user_id"].tolist() == ["old"]
-    done = len(list(tmp_path.glob(".lists.parquet.*.parts/[0-9]*.parquet")))
+    done = len(list(path.parent.glob(".lists.parquet.*.parts/[0-9]*.parquet")))
     assert done in (2, 3)
-    made = part_run(path, 0).communicate()[0].splitlines()
-    assert made == [f"made {at}" for at in range(done, 6)]
-    assert ResumableParquetDataset(filepath=str(path)).load()["user_id"].tolist() == [f"u{at}" for at in range(6)]
-    assert [found.name for found in tmp_path.iterdir()] == ["lists.parquet"]
+    assert made_by_another_save(path, "a") == list(range(done, 6))
+    assert ResumableParquetDataset(filepath=str(path)).load()["user_id"].tolist() == [f"u{part}" for part in range(6)]
+    assert [file.name for file in path.parent.iterdir()] == ["lists.parquet"]
 
 
-def test_parts_of_another_model_are_thrown_away(tmp_path):
-    path = tmp_path / "lists.parquet"
-    process = part_run(path, 0.3)
-    for _ in range(3):
-        process.stdout.readline()
-    process.kill()
-    process.wait()
-    assert len(part_run(path, 0, "b").communicate()[0].splitlines()) == 6
-    assert [found.name for found in tmp_path.iterdir()] == ["lists.parquet"]
+def test_parts_of_another_model_are_thrown_away(path):
+    assert made_by_another_save(path, "b") == list(range(6))
+    assert [file.name for file in path.parent.iterdir()] == ["lists.parquet"]
 
 
 def test_no_parts_are_refused(tmp_path):
