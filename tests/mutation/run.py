@@ -121,14 +121,18 @@ class Session:
         kept_in = HOME / "times.json"
         kept = json.loads(kept_in.read_text()) if kept_in.exists() else {}
         files = {_tests(item): _tests_digest(_tests(item)) for item in pending}
-        new = {tests: digest for tests, digest in files.items() if digest not in kept}
-        commands = [self.command(tests) for tests in new]
+        new = {tests: key for tests, key in files.items() if key not in kept}
+        commands, failures = [self.command(tests) for tests in new], []
         for (tests, key), (outcome, seconds, output) in zip(new.items(), workers.map(timed, commands), strict=True):
-            if outcome is not TestOutcome.SURVIVED:
-                raise SystemExit(f"{', '.join(tests)}: the tests fail on unmutated code.\n{output[-3000:]}")
             print(f"unmutated  {seconds:6.1f} s  {' '.join(tests)}", flush=True)
-            kept[key] = seconds
-        kept_in.write_text(json.dumps(kept))
+            if outcome is TestOutcome.SURVIVED:
+                kept[key] = seconds
+                kept_in.write_text(json.dumps(kept))
+            else:
+                failures.append(f"{', '.join(tests)}: the tests fail on unmutated code.\n{output[-2000:]}")
+        if failures:
+            print(*failures, sep="\n", file=sys.stderr)
+            raise SystemExit(UNFINISHED)
         return {tests: TIME_FACTOR * kept[key] for tests, key in files.items()}
 
     def _test(
