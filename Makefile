@@ -107,7 +107,8 @@ bench-lm-ablation: $(VENV)/requirements.lock ## what each switch of tuning is wo
 	$(BIN)/python benchmarks/lm_ablation.py
 
 viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
-	$(BIN)/kedro viz run $(KEDRO_ENV_FLAG)
+	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"
+	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))

@@ -63,7 +63,7 @@ def test_no_file_of_the_project_knows_them():
 
 def test_the_source_has_a_weight_of_its_name(run):
     for model in ("hybrid_frozen", "hybrid_lora"):
-        with safe_open(run.data / f"06_models/{model}.safetensors", framework="numpy") as file:
+        with safe_open(run.data / f"06_models/{model}_model.safetensors", framework="numpy") as file:
             keys = set(file.keys())
             recipe = json.loads(file.metadata()["models"])["hybrid"]
         assert f"hybrid/blend/base/{SOURCE}" in keys

@@ -21,9 +21,9 @@ def test_misspelt_key_names_the_path_and_a_suggestion():
 def test_nested_and_top_level_keys():
     with pytest.raises(
         ConfigurationError,
-        match=r"'lm_finetuning.peft.rank' does not exist.*Known here: alpha, dropout, feedforward_modules",
+        match=r"'lm_finetuning.encoder.pool' does not exist.*Known here: base_model, batch_size, max_length, pooling",
     ):
-        parse(ProjectOptions, {"lm_finetuning": {"peft": {"rank": 5}}}, "")
+        parse(ProjectOptions, {"lm_finetuning": {"encoder": {"pool": "cls"}}}, "")
     with pytest.raises(ConfigurationError, match=r"'hybrid_fc' does not exist. Did you mean 'hybrid_cf'\?"):
         parse(ProjectOptions, {"hybrid_fc": {}}, "")
 

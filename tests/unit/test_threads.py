@@ -1,3 +1,5 @@
+"""Blocks of rows, several at a time."""
+
 import time
 
 import numpy as np

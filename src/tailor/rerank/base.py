@@ -140,7 +140,15 @@ def check_method(name: str) -> str:
     return name
 
 
-Method = Annotated[str, AfterValidator(check_method)]
+def _check_option(name: str) -> str:
+    """Check a method that stands in options; the error that names the parameter is made of this one."""
+    try:
+        return check_method(name)
+    except ConfigurationError as problem:
+        raise ValueError(str(problem)) from None
+
+
+Method = Annotated[str, AfterValidator(_check_option)]
 
 
 class RerankOptions(Options):

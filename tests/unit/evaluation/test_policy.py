@@ -5,68 +5,33 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.evaluation.config import OffPolicyOptions
-from tailor.evaluation.policy import fit_reward, read_log, target, value
-from tailor.models.base import Query
-from tailor.pipelines.offpolicy.nodes import value_policy
-
-N_USERS, N_ITEMS = 200, 12
-USERS = pd.DataFrame({"user_id": [f"u{u}" for u in range(N_USERS)]})
-ITEMS = pd.DataFrame({"item_id": [f"i{i}" for i in range(N_ITEMS)], "n_train": range(N_ITEMS)})
-OPTIONS = OffPolicyOptions(temperature=0.7, epsilon=0.2, max_weight=1e9, block_users=64)
-
-
-class Scores:
-    def __init__(self, table):
-        self.table = table
-
-    def score(self, query):
-        return self.table[query.user_index]
+from tailor.evaluation.policy import fit_reward, logged_propensities, read_log, target, value
+from tests.unit.evaluation.planted_log import ITEMS, OPTIONS, USERS, plant_log
 
 
 @pytest.fixture(scope="module")
-def world():
-    """Rewards depend on user and item; the old policy leans the wrong way; what a user took is not shown again."""
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=(N_USERS, N_ITEMS)).astype(np.float32)
-    chance = expit(scores - 1.0)
-    past = rng.random((N_USERS, N_ITEMS)) < 0.1
-    old = target(-scores, ~past, 1.0, 0.3)
-    user = rng.integers(0, N_USERS, 40_000)
-    item = np.array([rng.choice(N_ITEMS, p=old[u]) for u in user])
-    log = pd.DataFrame(
-        {
-            "user_id": [f"u{u}" for u in user],
-            "item_id": [f"i{i}" for i in item],
-            "reward": (rng.random(len(user)) < chance[user, item]).astype(float),
-            "propensity": old[user, item],
-        }
-    )
-    new = target(scores, ~past, OPTIONS.temperature, OPTIONS.epsilon)
-    truth = float((new * chance).sum(axis=1)[user].mean())
-    queries = Query.of(sparse.csr_matrix(past, dtype=np.float32), user_index=np.arange(N_USERS))
-    return log, Scores(scores), queries, truth
+def planted_log():
+    return plant_log()
 
 
-def test_estimates_cover_the_truth_and_the_log_does_not(world):
-    log, scorer, queries, truth = world
+def test_estimates_cover_the_truth_and_the_log_does_not(planted_log):
+    log, scorer, queries, truth = planted_log.log, planted_log.scorer, planted_log.queries, planted_log.truth
     rows, unknown = read_log(log, USERS, ITEMS)
-    found = value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).set_index("estimator")
+    table = value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).set_index("estimator")
     assert unknown == 0
     assert abs(log["reward"].mean() - truth) > 0.1
     for name in ("ips", "snips", "doubly_robust"):
-        assert found.loc[name, "low"] - 0.01 < truth < found.loc[name, "high"] + 0.01
-    widths = found["high"] - found["low"]
+        assert table.loc[name, "low"] - 0.01 < truth < table.loc[name, "high"] + 0.01
+    widths = table["high"] - table["low"]
     assert widths["doubly_robust"] < widths["ips"]
 
 
-def test_the_block_of_users_changes_nothing(world):
-    log, scorer, queries, _ = world
-    rows, _ = read_log(log.head(2000), USERS, ITEMS)
+def test_the_block_of_users_changes_nothing(planted_log):
+    scorer, queries = planted_log.scorer, planted_log.queries
+    rows, _ = read_log(planted_log.log.head(2000), USERS, ITEMS)
     tables = [
         value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS.model_copy(update={"block_users": b}), 0)
         for b in (1, 1000)
@@ -97,18 +62,14 @@ def test_the_reward_model_finds_planted_coefficients():
         (lambda d: d.assign(item_id="nope"), "None of the 5 rows"),
     ],
 )
-def test_unusable_logs_are_refused(world, change, words):
+def test_unusable_logs_are_refused(planted_log, change, words):
     with pytest.raises(BadInputError, match=re.escape(words)):
-        read_log(change(world[0].head(5)), USERS, ITEMS)
+        read_log(change(planted_log.log.head(5)), USERS, ITEMS)
 
 
-def test_the_node_values_the_registered_model_and_counts_unknown_rows(world, caplog):
-    log, scorer, queries, _ = world
-    some = pd.concat([log.head(500), log.head(1).assign(user_id="stranger")])
-    models = {"hybrid": scorer}
-    side_features = {"profiles": np.zeros((N_USERS, 0), np.float32)}
-    known = {"train": queries.history, "order": sparse.csr_matrix((N_USERS, N_ITEMS)), "side_features": side_features}
-    table = value_policy(some, {}, models, USERS, ITEMS, {}, OPTIONS.model_dump(), 0, **known)
-    assert table["model"].unique().tolist() == ["hybrid_lora"]
-    assert table["unknown_rows"].unique().tolist() == [1]
-    assert "1 of 501 rows" in caplog.text
+def test_logs_without_propensities_are_refused_with_the_reason():
+    with pytest.raises(BadInputError, match=r"has no 'propensity' column: without the chance .* A/B test"):
+        logged_propensities(pd.DataFrame({"item_id": ["a"]}))
+    with pytest.raises(BadInputError, match=r"must lie in \(0, 1\]: 2 rows do not, the first is row 1 with 0"):
+        logged_propensities(pd.DataFrame({"propensity": [0.5, 0.0, np.nan]}))
+    assert logged_propensities(pd.DataFrame({"propensity": [0.5, 1.0]})).tolist() == [0.5, 1.0]

@@ -1,9 +1,8 @@
-"""The spread over seeds, and the table that keeps them."""
+"""The spread over seeds, and what makes runs comparable."""
 
 import numpy as np
 import pandas as pd
 
-from tailor.datasets import AccumulatedDataset
 from tailor.evaluation.seeds import recipe, spread
 
 
@@ -28,20 +27,3 @@ def test_a_recipe_is_everything_but_the_seed():
     assert recipe(parameters, "x") == recipe(parameters | {"seed": 1}, "x")
     assert recipe(parameters, "x") != recipe(parameters, "y")
     assert recipe(parameters, "x") != recipe({"seed": 0, "hybrid_cf": {"k": 10}}, "x")
-
-
-def test_rows_of_the_same_seed_are_replaced_and_others_kept(tmp_path):
-    dataset = AccumulatedDataset(filepath=str(tmp_path / "seeds.parquet"), keys=["recipe", "seed"])
-    for table in (summary(0, 0.2), summary(1, 0.3), summary(0, 0.4), summary(0, 0.5, "b")):
-        dataset.save(table)
-    kept = dataset.load()
-    ours = kept[kept["model"] == "ours"]
-    assert ours[["recipe", "seed", "warm NDCG"]].to_numpy().tolist() == [["a", 1, 0.3], ["a", 0, 0.4], ["b", 0, 0.5]]
-    assert [path.name for path in tmp_path.iterdir()] == ["seeds.parquet"]
-
-
-def test_a_table_of_other_columns_starts_anew(tmp_path):
-    dataset = AccumulatedDataset(filepath=str(tmp_path / "seeds.parquet"), keys=["recipe", "seed"])
-    dataset.save(summary(0, 0.2).assign(old=1.0))
-    dataset.save(summary(1, 0.2))
-    assert dataset.load()["seed"].tolist() == [1, 1]

@@ -8,7 +8,7 @@ from kedro.framework.project import configure_project, pipelines
 
 from tailor.pipeline_registry import ON_REQUEST
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "tailor" / "pipelines"
+SOURCE = Path(__file__).resolve().parents[3] / "src" / "tailor" / "pipelines"
 NAMES = sorted(folder.name for folder in SOURCE.iterdir() if (folder / "pipeline.py").is_file())
 #: Top-level boxes of ``kedro run``, those that the data flow through first come first.
 BOXES = ["data_processing", "feature_engineering", "lm_finetuning", "hybrid_cf", "evaluation", "reranking"]

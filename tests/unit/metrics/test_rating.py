@@ -40,8 +40,8 @@ def rated():
     items[c.N_TRAIN] = items[c.ITEM].map(counts).fillna(0).astype(int)
     rows = interactions[interactions[c.SPLIT] == c.TRAIN]
     cells = (np.ones(len(rows), np.float32), (rows[c.USER].astype(int), rows[c.ITEM].astype(int)))
-    history = sparse.csr_matrix(cells, shape=taste.shape)
-    return interactions, users, items, Query.of(history, user_index=np.arange(N_USERS)), taste
+    queries = Query.of(sparse.csr_matrix(cells, shape=taste.shape), user_index=np.arange(N_USERS))
+    return interactions, users, items, queries, taste
 
 
 def test_biases_are_shrunk_means():

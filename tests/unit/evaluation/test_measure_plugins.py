@@ -1,84 +1,28 @@
-"""Every metric passes what is asked of all; one of someone else reaches metrics, summary and comparison."""
+"""From lists to metrics, summary and comparison: a metric of someone else reaches every table."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from tailor.data.item_metadata import ItemMetadata
-from tailor.errors import BadInputError, ConfigurationError
 from tailor.evaluation.measure import compare, headline_values, measure_known_users, measure_new_users
 from tailor.evaluation.plots import summary_table
 from tailor.evaluation.protocol import NewUserProtocol, validation_protocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
 from tailor.evaluation.report import verdicts
-from tailor.metrics import EVERYWHERE, MIXED_TEST, Headline, Lists, Scope, find_metric, metric, registered_metrics
+from tailor.metrics import MIXED_TEST, Headline, Lists, Scope, metric
 from tailor.metrics import base as module
 from tailor.options import EvaluationOptions
-from tailor.testing.metrics import MetricTests, fabricate_lists, fabricate_metadata
+from tailor.testing.metrics import fabricate_metadata
 
-#: Metric -> its bounds.
-BOUNDS = {
-    **dict.fromkeys(("ndcg", "recall", "precision", "map", "mrr", "hit_rate", "propensity_recall"), (0.0, 1.0)),
-    **dict.fromkeys(("catalog_coverage", "tail_coverage", "gini", "aplt", "popularity_calibration"), (0.0, 1.0)),
-    **dict.fromkeys(("intra_list_diversity", "unexpectedness", "serendipity"), (-1.0, 2.0)),
-    "category_diversity": (0.0, 1.0),
-    "entropy": (0.0, np.log2(30)),
-    "arp": (0.0, 50.0),
-    "aclt": (0.0, 8.0),
-    "novelty": (-np.log2(51 / 41), np.log2(41)),
-    **dict.fromkeys(("poprsp", "popreo"), (0.0, np.sqrt(2))),
-    "category_calibration": (0.0, np.log2(1 / 0.01)),
-}
-
-
-class TestEveryMetric(MetricTests):
-    @pytest.fixture(autouse=True, params=BOUNDS)
-    def _choose(self, request):
-        self.metric, (self.low, self.high) = request.param, BOUNDS[request.param]
-
-
-def test_every_metric_is_tested():
-    assert {one.name for one in registered_metrics()} == set(BOUNDS)
+#: Side features of 24 users of whom nothing is known.
+NO_PROFILES = {"profiles": np.zeros((24, 0), np.float32)}
 
 
 @pytest.fixture
 def registry(monkeypatch):
     """The registry, which is after the test what it was before."""
     monkeypatch.setattr(module, "_METRICS", dict(module._METRICS))
-
-
-class Broken(MetricTests):
-    """A suite that must fail, for every reason it knows."""
-
-    metric = "broken"
-    low, high = 0.0, 1.0
-
-
-def _sorts_its_input(lists):
-    lists.items.sort(axis=1)
-    return lists.filled.mean(axis=1)
-
-
-@pytest.mark.parametrize(
-    ("function", "check"),
-    [
-        (lambda lists: lists.filled.sum(axis=1) + 2.0, "values_are_nan_or_within_the_bounds"),
-        (lambda lists: lists.nothing(), "values_are_nan_or_within_the_bounds"),
-        (lambda lists: np.arange(len(lists.items)) / 100, "the_order_of_users_does_not_matter"),
-        (lambda lists: lists.hits.mean(axis=1) / len(lists.items), "a_users_value_does_not_depend_on_the_others"),
-        (lambda lists: np.ones(len(lists.items)), "empty_lists_have_nothing_or_zero"),
-        (
-            lambda lists: np.random.default_rng().random(len(lists.items)),
-            "it_is_deterministic_and_leaves_its_input_alone",
-        ),
-        (_sorts_its_input, "it_is_deterministic_and_leaves_its_input_alone"),
-    ],
-)
-def test_the_suite_finds_broken_metrics(registry, function, check):
-    metric("broken", per="user")(function)
-    with pytest.raises(AssertionError):
-        getattr(Broken(), f"test_{check}")(0)
 
 
 @pytest.fixture
@@ -92,8 +36,8 @@ def catalogue():
     users["bucket"] = np.resize(["q1", "q2", "q3", "q4"], 24)
     users.loc[20:, ["n_train", "bucket"]] = [0, "new"]
     empty = sparse.csr_matrix((24, 30), dtype=np.float32)
+    known = {"train": empty, "order": empty, "side_features": NO_PROFILES}
     truth = sparse.csr_matrix((rng.random((24, 30)) < 0.3).astype(np.float32))
-    known = {"train": empty, "order": empty, "side_features": {"profiles": np.zeros((24, 0), np.float32)}}
     protocols = {
         "validation": (validation_protocol(items, **known), truth),
         "test": (protocol_of_test(items, validation=empty, cold_unused=empty, **known), truth),
@@ -165,10 +109,11 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
     _, _, users, metadata = catalogue
     rows = np.repeat([20, 21], 6)
     warm = np.flatnonzero(metadata.bucket != "cold")[:6]
-    order = sparse.csr_matrix((np.tile(np.arange(1.0, 7.0), 2), (rows, np.tile(warm, 2))), shape=(24, 30))
-    protocol = NewUserProtocol(np.arange(20, 24), order[20:], np.zeros((4, 0), np.float32))
+    places = sparse.csr_matrix((np.tile(np.arange(1.0, 7.0), 2), (rows, np.tile(warm, 2))), shape=(24, 30))
     lists = pd.DataFrame({"user_id": ["u20", "u21"] * 2, "item_id": "i0", "rank": 1, "model": "ours"})
     lists["n_history"] = [1, 1, 3, 3]
+    items = pd.DataFrame({"item_id": metadata.table["item_id"], "bucket": metadata.bucket})
+    protocol = NewUserProtocol.build(users, items, places, places, NO_PROFILES)
     table = measure_new_users(lists, protocol, users, metadata, EvaluationOptions()).set_index(
         ["metric", "user_bucket"]
     )
@@ -177,49 +122,3 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
     assert set(table.index.get_level_values("metric")) == {
         "ndcg", "recall", "precision", "map", "mrr", "hit_rate", "n_revealed",
     }  # fmt: skip
-
-
-def test_item_buckets_keep_the_list_and_count_only_their_positives():
-    lists = fabricate_lists()
-    tail = lists.metadata.tail
-    part = lists.of_items(tail)
-    assert part.items is lists.items
-    assert (part.hits == (lists.hits & (lists.items >= 0) & tail[lists.items])).all()
-    assert (part.n_positives == np.asarray(lists.positives[:, tail].sum(axis=1)).ravel()).all()
-
-
-def test_positives_are_counted_whatever_their_values():
-    """A matrix may hold positions in a user's order instead of ones."""
-    lists = fabricate_lists()
-    positions = Lists.build(lists.items, lists.metadata, positives=lists.positives * 7)
-    assert (positions.n_positives == np.diff(lists.positives.indptr)).all()
-    recall = find_metric("recall")
-    assert recall.values(positions).tolist() == pytest.approx(recall.values(lists).tolist(), nan_ok=True)
-
-
-def test_names_are_unique_but_a_notebook_may_define_its_metric_again(registry):
-    def one(lists):
-        return lists.nothing()
-
-    metric("mine", per="user")(one)
-    metric("mine", per="user", scope=EVERYWHERE)(one)
-    assert find_metric("mine").scope == EVERYWHERE
-    with pytest.raises(ConfigurationError, match=r"Metric 'ndcg' exists already \(tailor.metrics.accuracy"):
-        metric("ndcg", per="user")(one)
-
-
-def test_an_unknown_metric_is_refused_with_the_nearest_name():
-    with pytest.raises(ConfigurationError, match=r"Metric 'ndgc' does not exist. Did you mean 'ndcg'"):
-        find_metric("ndgc")
-
-
-def test_a_metric_must_return_what_it_said(registry):
-    metric("one_number", per="user")(lambda lists: 1.0)
-    with pytest.raises(ConfigurationError, match=r"shape \(1,\); with per='user' it must return \(40,\)"):
-        find_metric("one_number").values(fabricate_lists())
-
-
-def test_lists_need_popularity_and_buckets():
-    bare = ItemMetadata(fabricate_metadata(3).table)
-    with pytest.raises(BadInputError, match="n_train of 0 and bucket of 0 of 3 items: metrics need both"):
-        Lists.build(np.array([[0, 1]]), bare)

