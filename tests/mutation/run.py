@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 
 from attrs import evolve
@@ -96,7 +97,7 @@ class Session:
             result = done.get(item.job_id)
             if result is None:
                 return False
-            return result.is_killed or (result.output or "").startswith(self._tests_digest(item))
+            return result.is_killed or (result.output or "").startswith(_tests_digest(_tests(item)))
 
         return [item for item in sorted(self.database.work_items, key=lambda item: item.job_id) if not is_done(item)]
 
@@ -119,15 +120,19 @@ class Session:
         """Time the tests on unmutated code, which must pass; kept until the tests change."""
         kept_in = HOME / "times.json"
         kept = json.loads(kept_in.read_text()) if kept_in.exists() else {}
-        files = {_tests(item): self._tests_digest(item) for item in pending}
-        new = {tests: digest for tests, digest in files.items() if digest not in kept}
-        commands = [self.command(tests) for tests in new]
+        files = {_tests(item): _tests_digest(_tests(item)) for item in pending}
+        new = {tests: key for tests, key in files.items() if key not in kept}
+        commands, failures = [self.command(tests) for tests in new], []
         for (tests, key), (outcome, seconds, output) in zip(new.items(), workers.map(timed, commands), strict=True):
-            if outcome is not TestOutcome.SURVIVED:
-                raise SystemExit(f"{', '.join(tests)}: the tests fail on unmutated code.\n{output[-3000:]}")
             print(f"unmutated  {seconds:6.1f} s  {' '.join(tests)}", flush=True)
-            kept[key] = seconds
-        kept_in.write_text(json.dumps(kept))
+            if outcome is TestOutcome.SURVIVED:
+                kept[key] = seconds
+                kept_in.write_text(json.dumps(kept))
+            else:
+                failures.append(f"{', '.join(tests)}: the tests fail on unmutated code.\n{output[-2000:]}")
+        if failures:
+            print(*failures, sep="\n", file=sys.stderr)
+            raise SystemExit(UNFINISHED)
         return {tests: TIME_FACTOR * kept[key] for tests, key in files.items()}
 
     def _test(
@@ -144,7 +149,7 @@ class Session:
                 item = running.pop(future)
                 result, seconds = future.result()
                 self.database.set_result(
-                    item.job_id, evolve(result, output=f"{self._tests_digest(item)}\n{result.output}")
+                    item.job_id, evolve(result, output=f"{_tests_digest(_tests(item))}\n{result.output}")
                 )
                 mutation = item.mutations[0]
                 where = f"{mutation.module_path.as_posix().removeprefix('src/tailor/')}:{mutation.start_pos[0]}"
@@ -152,16 +157,16 @@ class Session:
                 print(f"[{count:3d}/{total}] {result.test_outcome.value:9s} {seconds:6.1f} s  {where}", flush=True)
         return not left
 
-    @staticmethod
-    def _tests_digest(item: WorkItem) -> str:
-        """Return a hash of the module's tests and of what they share."""
-        shared = [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests/unit").rglob("conftest.py")]
-        paths = [ROOT / path for path in _tests(item)] + sorted(shared)
-        return digest(path.read_text() for path in paths)[:16]
-
 
 def _tests(item: WorkItem) -> tuple[str, ...]:
     return mirror.tests_of(item.mutations[0].module_path.as_posix())
+
+
+@cache
+def _tests_digest(tests: tuple[str, ...]) -> str:
+    """Return a hash of tests and of what they share, as they are when the session starts."""
+    shared = [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests/unit").rglob("conftest.py")]
+    return digest(path.read_text() for path in [*(ROOT / path for path in tests), *sorted(shared)])[:16]
 
 
 def lay_copy(number: int, python: str) -> Path:

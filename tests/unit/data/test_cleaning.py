@@ -99,6 +99,8 @@ def test_unknown_split_label():
     columns = ColumnOptions(interactions={"user_id": "user", "item_id": "item", "split": "part"})
     with pytest.raises(BadInputError, match=r"split label 'tset' \(row 1, 1 rows in all\)"):
         clean(interactions(part=["train", "tset", "test"]), columns)
+    with pytest.raises(BadInputError, match=r"split label 'tset' \(row 1, 2 rows in all\)"):
+        clean(interactions(part=["train", "tset", "tets"]), columns)
 
 
 @pytest.mark.parametrize(

@@ -135,3 +135,11 @@ def test_any_column_gives_finite_numbers(values):
     table = FeatureEncoder.fit(users, options, ["unknown"], "here").transform(users)
     assert np.isfinite(table).all()
     assert (np.abs(table) <= 1).all()
+
+
+def test_a_column_of_which_nothing_is_known_is_no_column():
+    users = USERS.assign(gender=None)
+    encoder = FeatureEncoder.fit(users, OPTIONS, [], "here")
+    assert encoder.transform(users).shape == (40, encoder.width) == (40, 4)  # the intervals of the age
+    only = FeatureEncoder.fit(users, SideFeatureOptions(columns=["gender"]), [], "here")
+    assert only.transform(users).shape == (40, only.width) == (40, 0)

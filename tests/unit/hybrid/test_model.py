@@ -12,7 +12,7 @@ from tailor.hybrid.blend import BlendWeights
 from tailor.hybrid.config import Boosts, HybridConfig
 from tailor.hybrid.model import _AVERAGED, Hybrid
 from tailor.hybrid.sources import SOURCES
-from tailor.models.base import TrainSet
+from tailor.models.base import Query, TrainSet
 from tailor.models.store import load_models, save_models
 from tests.unit.hybrid.conftest import BLEND, of_one_source, recipe, source_forgotten
 
@@ -211,3 +211,14 @@ def test_of_many_users_an_evenly_spread_sample_makes_the_average(tables, queries
     users = np.flatnonzero(queries.lengths > 0)
     spread = users[[round(share * (len(users) - 1) - 0.4999) for share in (0, 0.25, 0.5, 0.75, 1)]]
     assert scorer.mean_activity == pytest.approx(np.log1p(queries.lengths[spread]).mean())
+
+
+def test_of_a_single_user_the_average_is_that_user():
+    scorer = fit_popular([[1, 1, 0, 0], [0, 0, 0, 0]], [True, True, True, False])
+    (z,) = scorer.standardised(scorer_queries([[1, 1, 0, 0]]))
+    np.testing.assert_allclose(scorer.mean_scores, z, atol=1e-6)
+    assert np.abs(z).max() > 0.5
+
+
+def scorer_queries(history):
+    return Query.of(sparse.csr_matrix(np.array(history, np.float32)))

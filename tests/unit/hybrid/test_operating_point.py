@@ -57,16 +57,21 @@ class TestFewShotWeights:
         used = {name for name, weight in zip(SOURCES, fitted.few_shot[0][1], strict=True) if weight}
         assert used <= {"ials", "ease"}
 
-    def test_the_first_items_are_revealed_and_the_others_wanted(self, scorer, holdout):
-        data = _few_shot_users(scorer, holdout, 2, BlendOptions(), 0)
+    @pytest.mark.parametrize("left", [None, 1])
+    def test_the_first_items_are_revealed_and_the_others_wanted(self, scorer, holdout, left):
+        """Also of a user who has a single item left."""
+        of_users = holdout.reveal_order[holdout.few_shot_users].toarray()
+        of_users = of_users[:, holdout.candidates & ~holdout.cold]
+        n = int((of_users > 0).sum(axis=1).min()) - left if left else 2
+        data = _few_shot_users(scorer, holdout, n, BlendOptions(), 0)
         items = np.flatnonzero(holdout.candidates & ~holdout.cold)
         order = holdout.reveal_order[holdout.few_shot_users].toarray()[:, items]
-        order = order[(order > 0).sum(axis=1) > 2]
+        order = order[(order > 0).sum(axis=1) > n]
         places = np.where(order > 0, order, np.inf)
-        first = places <= np.sort(places, axis=1)[:, [1]]
+        first = places <= np.sort(places, axis=1)[:, [n - 1]]
         np.testing.assert_array_equal(~data.candidate_mask, first)
         np.testing.assert_array_equal(data.positives.toarray() > 0, (order > 0) & ~first)
-        assert data.meta.lengths.tolist() == [2] * len(order)
+        assert data.meta.lengths.tolist() == [n] * len(order)
 
     def test_who_has_nothing_left_teaches_nothing(self, scorer, holdout):
         assert _few_shot_users(scorer, holdout, 1000, BlendOptions(), 0) is None

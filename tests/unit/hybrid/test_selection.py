@@ -148,3 +148,12 @@ def test_how_far_boosts_reach_is_configured(holdout, data):
     scorer = selection.fit_scorer(holdout, data, {}, options, 0)
     assert scorer.boosts == Boosts(tail_boost_scale=2.0)
     assert isinstance(scorer.recipe, Hybrid)
+
+
+def test_every_name_is_looked_at_and_those_of_other_runs_are_passed_over():
+    options = HybridOptions(baselines=["popular", "ease"])
+    selection.check_names(["ease", "item_knn", "hybrid", "popular"], options, "here")
+    with pytest.raises(
+        ConfigurationError, match=r"here names 'polular', which is no baseline of this run\. Did you mean"
+    ):
+        selection.check_names(["ease", "item_knn", "polular"], options, "here")

@@ -103,3 +103,16 @@ def test_a_version_without_a_package_is_refused(monkeypatch):
     monkeypatch.setattr(mlflow.models, "get_model_info", lambda _: info)
     with pytest.raises(BadInputError, match="models:/shop/3 is no Tailor package: it has no artifact 'recommender'"):
         load_version("shop", "3")
+
+
+def test_what_went_wrong_is_kept_in_300_characters(registry, tmp_path, monkeypatch):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+
+    def load(name, version):
+        raise ValueError("x" * 1000)
+
+    monkeypatch.setattr(module, "load_version", load)
+    registry["champion"] = "2"
+    assert not champion.refresh()
+    assert champion.last_error == "ValueError: " + "x" * 288
+    assert champion.version == "1"

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from tailor._version import __version__
 from tailor.errors import BadInputError
+from tailor.serving import package as package_module
 from tailor.serving.package import FORMAT, verify_manifest, write_manifest
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
@@ -197,3 +198,36 @@ def test_symbolic_links_are_refused(tmp_path):
         verify_manifest(tmp_path / "package")
     with pytest.raises(BadInputError, match="is a symbolic link"):
         write_manifest(tmp_path / "package")
+
+
+@pytest.mark.parametrize(
+    ("choice", "student", "encoder"), [("static", "the student", "the student"), ("tuned", "the student", None)]
+)
+def test_words_are_read_by_the_token_table_only_where_that_is_asked_for(
+    tmp_path, monkeypatch, choice, student, encoder
+):
+    monkeypatch.setenv(package_module.ENCODER_VARIABLE, choice)
+    chosen = package_module._encoder_of(tmp_path, student)
+    assert (chosen and chosen()) == encoder
+
+
+def test_the_tuned_encoder_is_loaded_when_words_come(tmp_path, monkeypatch):
+    monkeypatch.delenv(package_module.ENCODER_VARIABLE, raising=False)
+    monkeypatch.setattr(package_module, "_load_encoder", lambda folder: f"loaded from {folder.name}")
+    assert package_module._encoder_of(tmp_path, "the student") is None
+    (tmp_path / package_module.ENCODER).mkdir()
+    assert package_module._encoder_of(tmp_path, "the student")() == f"loaded from {package_module.ENCODER}"
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("static", "TAILOR_ENCODER=static: known are tuned and static; this model was packaged without a token table"),
+        ("frozen", "TAILOR_ENCODER=frozen: known are tuned and static"),
+    ],
+)
+def test_an_encoder_that_is_not_there_is_refused(tmp_path, monkeypatch, choice, words):
+    monkeypatch.setenv(package_module.ENCODER_VARIABLE, choice)
+    with pytest.raises(BadInputError) as refused:
+        package_module._encoder_of(tmp_path, None)
+    assert str(refused.value) == words

@@ -90,3 +90,19 @@ def test_weights_of_more_sources_than_0_1_had_are_refused(tmp_path):
     change_engines(folder, add)
     with pytest.raises(BadInputError, match=rf"{READ_BY}it weighs 9 sources, 0\.1 had 8"):
         tailor.load(str(folder))
+
+
+def test_places_that_are_all_alike_say_that_no_order_was_known(recommender, tmp_path):
+    assert recommender.histories.order is not None
+    folder = tmp_path / "package"
+    shutil.copytree(PACKAGE, folder)
+    path = folder / "history.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    places = arrays["data"]
+    for values, ordered in ((np.ones_like(places), False), (np.where(np.arange(len(places)), 1, 2), True)):
+        save_file(arrays | {"data": values.astype(places.dtype)}, path)
+        write_manifest(folder)
+        histories = tailor.load(str(folder)).histories
+        assert (histories.order is not None) == ordered
+        assert (histories.history != recommender.histories.history).nnz == 0

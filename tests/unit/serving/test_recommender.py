@@ -259,3 +259,21 @@ def test_a_scenario_fills_in_what_a_request_leaves_open(served, names):
     assert listed(model, other, k=8, scenario="drama", rerank=rerank(0.0)) == listed(model, other, k=8)
     with pytest.raises(BadInputError, match=r"Unknown scenario 'drma'. Did you mean 'drama'\? This model has: drama"):
         listed(model, asked, scenario="drma")
+
+
+def test_words_are_the_reason_where_they_say_more_than_any_source(served, names, history):
+    assert listed(served, Request(query=names[0]), k=5).reasons == ["category"] * 5
+    # The encoder reads the genre within the word; the vocabulary does not. Of the most popular items that says less.
+    assert listed(served, Request(query=f"x{names[0]}x"), k=5).reasons[-2:] == ["query", "query"]
+    assert not {"query", "category"} & set(listed(served, Request(history=history, query="unknown words"), k=5).reasons)
+
+
+def test_an_encoder_that_is_loaded_is_handed_on_and_one_that_is_not_is_not_loaded(served):
+    loaded = []
+    fresh = replace(served, encoder_of=lambda: loaded.append("encoder") or served.encoder)
+    smaller = fresh.without_items(["i1"])
+    assert loaded == []
+    assert smaller.encoder is served.encoder
+    smallest = smaller.without_items(["i2"])
+    assert smallest.encoder is smaller.encoder
+    assert loaded == ["encoder"]

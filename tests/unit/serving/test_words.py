@@ -1,5 +1,7 @@
 """What words are worth: nearness, categories, negations; and how they are weighed against a history."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,17 @@ def test_items_in_categories(served, genres, names):
     expected = [genre == names[1] for genre in genres.values()]
     assert in_categories(served.known_metadata, (place,)).tolist() == expected
     assert not in_categories(served.known_metadata, ()).any()
+
+
+def test_an_item_of_every_category_named_gains_4_deviations(served, genres, names):
+    """And half of them half as much; what the words are near to comes on top."""
+    encoder, vocabulary = served.encoder, served.known_metadata.vocabulary
+    plain = parse_query(NOTHING, vocabulary)
+    of_genre = np.array([genre == names[0] for genre in genres.values()])
+    for categories, gain in (((0,), 4.0), ((0, 1), 2.0)):
+        scores = [
+            score_words(parsed, encoder, served.item_features, served.known_metadata).query_score
+            for parsed in (replace(plain, categories=categories), plain)
+        ]
+        np.testing.assert_allclose((scores[0] - scores[1])[of_genre], gain, atol=1e-5)
+    assert vocabulary.names[0] == names[0]
