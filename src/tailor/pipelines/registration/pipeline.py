@@ -11,7 +11,11 @@ _OPTIONS = {"params": "params:evaluation", "seed": "params:seed"}
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``registration``."""
-    return group("registration", [*_build(), *_publish()], private=["item_metadata", "encoders", "recommender_description", "recommender"])
+    return group(
+        "registration",
+        [*_build(), *_publish()],
+        private=["item_metadata", "encoders", "recommender_description", "recommender"],
+    )
 
 
 def _build() -> list[Node]:
