@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from transformers import AutoModel, AutoTokenizer
 
 from tailor.data.interactions import category_matrix
-from tailor.lm.config import EncoderOptions
+from tailor.lm.config import EncoderOptions, LMOptions
 from tailor.lm.distill import distil
-from tailor.lm.encoder import load_base
+from tailor.lm.encoder import load_base, model_path
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.training_data import TrainingData
 from tailor.lm.whitening import Whitening
@@ -15,6 +16,29 @@ from tailor.lm.whitening import Whitening
 TEXTS = [
     f"{tone} {kind}" for tone in ("slow", "funny", "dark", "old") for kind in ("space opera", "war film", "romance")
 ]
+
+
+@pytest.fixture(scope="package")
+def encoder(tmp_path_factory):
+    """The packaged encoder cut down to its first layer: what it learns is the same, in a sixth of the time."""
+    whole, folder = EncoderOptions(), tmp_path_factory.mktemp("encoder")
+    path = model_path(whole.base_model)
+    base = AutoModel.from_pretrained(path, use_safetensors=True)
+    base.encoder.layer = base.encoder.layer[:1]
+    base.config.num_hidden_layers = 1
+    base.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(path).save_pretrained(folder)
+    return EncoderOptions(base_model=str(folder), max_length=16, batch_size=8)
+
+
+@pytest.fixture(scope="package")
+def options(encoder):
+    """Options of a short training, of which a test changes some."""
+
+    def changed(**changes):
+        return LMOptions(**({"encoder": encoder, "epochs": 2, "batch_size": 16} | changes))
+
+    return changed
 
 
 @pytest.fixture(scope="package")

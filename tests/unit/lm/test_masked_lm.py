@@ -7,21 +7,13 @@ import pytest
 from tailor.errors import ConfigurationError
 from tailor.lm import batching
 from tailor.lm.config import (
-    EncoderOptions,
-    LMOptions,
     MaskedLMOptions,
 )
 from tailor.lm.trainer import tune
 
-ENCODER = EncoderOptions(max_length=16, batch_size=8)
 
-
-def options(**changes):
-    return LMOptions(**({"encoder": ENCODER, "epochs": 2, "batch_size": 16} | changes))
-
-
-def test_masked_lm_needs_a_mask_token(data, monkeypatch):
-    without = batching.tokenise([". ".join(row) for row in data.pieces], ENCODER)
+def test_masked_lm_needs_a_mask_token(data, options, encoder, monkeypatch):
+    without = batching.tokenise([". ".join(row) for row in data.pieces], encoder)
     monkeypatch.setattr(batching, "tokenise", lambda *args: replace(without, mask=None))
     with pytest.raises(ConfigurationError, match="has no mask token"):
         tune(data, options(masked_lm=MaskedLMOptions(epochs=1)), seed=0)

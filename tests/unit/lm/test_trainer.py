@@ -1,5 +1,6 @@
 """The training loop: it learns, is deterministic, and goes on where it was interrupted."""
 
+import contextlib
 import math
 from dataclasses import replace
 
@@ -8,11 +9,10 @@ import pytest
 import torch
 
 from tailor.datasets import AdapterDataset
+from tailor.lm import encoder as encoder_module
 from tailor.lm import trainer
 from tailor.lm.config import (
     AugmentationOptions,
-    EncoderOptions,
-    LMOptions,
     MaskedLMOptions,
     ObjectiveOptions,
     PeftOptions,
@@ -22,12 +22,6 @@ from tailor.lm.model import ColdRanking
 from tailor.lm.peft import attach, extract
 from tailor.lm.trainer import Tuning, tune
 
-ENCODER = EncoderOptions(max_length=16, batch_size=8)
-
-
-def options(**changes):
-    return LMOptions(**({"encoder": ENCODER, "epochs": 2, "batch_size": 16} | changes))
-
 
 def same(adapter, other):
     assert adapter.weights.keys() == other.weights.keys()
@@ -36,7 +30,7 @@ def same(adapter, other):
     torch.testing.assert_close(adapter.head["weight"], other.head["weight"], rtol=0, atol=0)
 
 
-def test_tuning_learns_and_is_deterministic(data):
+def test_tuning_learns_and_is_deterministic(data, options):
     adapter, history = tune(data, options(), seed=0)
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert history[2]["loss"] < history[1]["loss"]
@@ -67,7 +61,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_switch_trains(data, name):
+def test_every_switch_trains(data, options, name):
     adapter, history = tune(data, options(epochs=1, patience=1, **VARIANTS[name]), seed=0)
     assert len(history) == 2
     assert math.isfinite(history[1]["loss"])
@@ -76,7 +70,7 @@ def test_every_switch_trains(data, name):
 
 
 @pytest.mark.parametrize("name", ["loha", "p_tuning"])
-def test_a_type_of_peft_is_trained_saved_and_attached(data, name, tmp_path):
+def test_a_type_of_peft_is_trained_saved_and_attached(data, options, encoder, name, tmp_path):
     tuning = Tuning(data, options(epochs=1, **VARIANTS[name]), seed=0)
     before, tokens = tuning.best, tuning.whole
     tuning.run_epoch()
@@ -86,11 +80,11 @@ def test_a_type_of_peft_is_trained_saved_and_attached(data, name, tmp_path):
     assert any((weights[key] != before.weights[key]).any() for key in weights)
     dataset = AdapterDataset(filepath=str(tmp_path / "adapter"))
     dataset.save(replace(before, weights=weights, config=config))
-    attached = attach(load_base(ENCODER), dataset.load(), ENCODER)
+    attached = attach(load_base(encoder), dataset.load(), encoder)
     np.testing.assert_allclose(encode(attached, tokens, 8), trained, atol=0.02 * np.abs(trained).max())
 
 
-def test_adalora_moves_its_ranks_along_the_training_and_starts_over_after_an_interruption(data, tmp_path):
+def test_adalora_moves_its_ranks_along_the_training_and_starts_over_after_an_interruption(data, options, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     tuning = Tuning(data, options(epochs=1, checkpoint=str(path), **VARIANTS["adalora"]), seed=0)
     tuning.run_epoch()
@@ -101,13 +95,13 @@ def test_adalora_moves_its_ranks_along_the_training_and_starts_over_after_an_int
     assert len(set(ranks)) > 1
 
 
-def test_frozen_trains_the_head_alone(data):
+def test_frozen_trains_the_head_alone(data, options):
     adapter, history = tune(data, options(peft=PeftOptions(peft_type="FROZEN")), seed=0)
     assert adapter.weights == {}
     assert history[2]["loss"] < history[1]["loss"]
 
 
-def test_micro_batches_make_the_same_step(data, monkeypatch):
+def test_micro_batches_make_the_same_step(data, options, monkeypatch):
     def without_dropout(encoder):
         base = load_base(encoder)
         for module in base.modules():
@@ -116,6 +110,8 @@ def test_micro_batches_make_the_same_step(data, monkeypatch):
         return base
 
     monkeypatch.setattr(trainer, "load_base", without_dropout)
+    # In bf16 the padding of a batch, which micro-batches change, moves the last digits.
+    monkeypatch.setattr(encoder_module, "autocast", contextlib.nullcontext)
     plain = options(epochs=1, peft=PeftOptions(lora_dropout=0.0), learning_rate=1e-3)
     _, whole = tune(data, plain, seed=0)
     _, parts = tune(data, plain.model_copy(update={"accumulate": 4}), seed=0)
@@ -123,7 +119,7 @@ def test_micro_batches_make_the_same_step(data, monkeypatch):
     assert parts[1]["cold_ndcg"] == pytest.approx(whole[1]["cold_ndcg"], abs=1e-3)
 
 
-def test_patience_ends_training(data, monkeypatch):
+def test_patience_ends_training(data, options, monkeypatch):
     values = iter([0.5, 0.4, 0.3, 0.2, 0.1])
     monkeypatch.setattr(ColdRanking, "ndcg", lambda *args: next(values))
     adapter, history = tune(data, options(epochs=5, patience=2), seed=0)
@@ -136,7 +132,7 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_a_killed_training_resumes_to_the_same_end(data, tmp_path, monkeypatch, ema):
+def test_a_killed_training_resumes_to_the_same_end(data, options, tmp_path, monkeypatch, ema):
     path = tmp_path / "checkpoint.safetensors"
     plain = options(epochs=3, patience=3, ema=ema)
     uninterrupted, expected = tune(data, plain, seed=0)

@@ -6,20 +6,12 @@ import numpy as np
 import pytest
 
 from tailor.lm.config import (
-    EncoderOptions,
-    LMOptions,
     ObjectiveOptions,
 )
 from tailor.lm.trainer import tune
 
-ENCODER = EncoderOptions(max_length=16, batch_size=8)
 
-
-def options(**changes):
-    return LMOptions(**({"encoder": ENCODER, "epochs": 2, "batch_size": 16} | changes))
-
-
-def test_interactions_outside_the_trainable_items_cannot_leak(data):
+def test_interactions_outside_the_trainable_items_cannot_leak(data, options):
     """Plant a leak: rewrite the interactions of every item that is not trainable; training must not notice."""
     poisoned = data.train.tolil()
     poisoned[:, np.flatnonzero(data.stop_on)] = 1.0
