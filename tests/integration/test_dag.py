@@ -232,8 +232,8 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
 
 def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):
     from tailor.datasets import EmbeddingsDataset
-    from tailor.lm.encoder import encode, load_base, tokenise
     from tailor.lm.config import EncoderOptions
+    from tailor.lm.encoder import encode, load_base, tokenise
 
     assert not (finished.data / "06_models/encoder").exists()
     run_here(finished.project, monkeypatch, pipeline_names=["export"])
