@@ -34,7 +34,6 @@ MAY_SEE_THEM = {
     "feature_engineering.keep_train",
     "evaluation.build_test_positives",
     "evaluation.measure_known_users",
-    "evaluation.measure_beyond_accuracy",
     "evaluation.compare_models",
     "evaluation.measure_clicks",
     "evaluation.measure_ratings",
