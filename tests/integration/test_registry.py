@@ -371,7 +371,7 @@ def test_new_interactions_join_the_champion(finished, monkeypatch):
     (finished.data / "01_raw").mkdir(exist_ok=True)
     rows.to_csv(finished.data / "01_raw/new_interactions.csv", index=False)
     run_here(finished.project, monkeypatch, pipeline_names=["update"])
-    updated = json.loads((finished.data / "08_reporting/registered_update.json").read_text())
+    updated = json.loads((finished.data / "06_models/registered_update.json").read_text())
     assert updated["interactions"] == 3
     assert updated["users that are new"] == 1
     assert updated["alias"] == "champion"
