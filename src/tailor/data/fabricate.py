@@ -3,6 +3,9 @@
 Users and items belong to clusters; a user mostly consumes items of the own cluster; an item's text is written in the
 words of its cluster. So a model that joins text and behaviour can place an item nobody has touched, and one that looks
 at popularity alone cannot.
+
+On request titles end in the name of a studio, and users keep to the studios of their camp. The names are made up: a
+language model that has not seen who likes what together takes them for noise, and one that is tuned on it does not.
 """
 
 from dataclasses import dataclass
@@ -22,6 +25,13 @@ _WORDS = (
     "wizard dragon kingdom sword magic",
     "comedy prank clown joke holiday",
 )
+#: Even ones are of camp 0, odd ones of camp 1.
+_STUDIOS = ("Vorlex", "Quandor", "Zimbral", "Tolvane", "Brexul", "Maldwin", "Krandip", "Fenwold")
+#: Say nothing of anybody's taste.
+_FILLERS = """
+    river window garden lantern copper winter bridge harbour pepper ribbon marble velvet thunder orchard candle mirror
+    pocket ladder basket tunnel feather blanket anchor kettle puzzle meadow saddle barrel hammer needle carpet bottle
+"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,10 @@ class PlantedCatalogue:
     """Cluster per item_id."""
     user_cluster: pd.Series
     """Cluster per user_id."""
+    item_camp: pd.Series
+    """Camp of the studio per item_id; 0 without studios."""
+    user_camp: pd.Series
+    """Camp per user_id; 0 without studios."""
     n_duplicates: int
     n_unknown_items: int
     n_missing_ids: int
@@ -51,6 +65,7 @@ def planted_catalogue(
     per_user: int = 24,
     loyalty: float = 0.9,
     dirty: int = 7,
+    allegiance: float = 0.0,
 ) -> PlantedCatalogue:
     """Fabricate a catalogue.
 
@@ -62,6 +77,7 @@ def planted_catalogue(
         per_user: mean interactions per user (Poisson, at least 5).
         loyalty: probability that an interaction stays in the user's cluster.
         dirty: how many duplicated rows, rows of unknown items, and rows without item are planted, each.
+        allegiance: how much less likely an item is for users of the other camp, in [0, 1]; at 0 there are no studios.
     """
     rng = np.random.default_rng(seed)
     item_cluster, user_cluster = np.arange(n_items) % n_clusters, np.arange(n_users) % n_clusters
@@ -72,14 +88,21 @@ def planted_catalogue(
         " ".join(rng.choice(vocabulary[k], size=3, replace=False)).title() + f" {i}" for i, k in enumerate(item_cluster)
     ]
     items["genre"] = [vocabulary[k][0] for k in item_cluster]
+    item_camp, user_camp = np.zeros(n_items, dtype=np.int64), np.zeros(n_users, dtype=np.int64)
+    if allegiance:
+        names = np.random.default_rng([seed, 1])
+        studio = names.integers(0, len(_STUDIOS), n_items)
+        items[c.TITLE] += [f" {' '.join(names.choice(_FILLERS.split(), 6, False))} {_STUDIOS[s]}" for s in studio]
+        item_camp, user_camp = studio % 2, np.arange(n_users) // n_clusters % 2
     rows = []
     for user in range(n_users):
         in_cluster = item_cluster == user_cluster[user]
         p = np.where(in_cluster, loyalty * popularity / popularity[in_cluster].sum(), 0.0) + np.where(
             in_cluster, 0.0, (1 - loyalty) * popularity / popularity[~in_cluster].sum()
         )
+        p *= np.where(item_camp == user_camp[user], 1.0, 1.0 - allegiance)
         n = min(max(5, rng.poisson(per_user)), int(in_cluster.sum()))
-        chosen = rng.choice(n_items, size=n, replace=False, p=p)
+        chosen = rng.choice(n_items, size=n, replace=False, p=p / p.sum())
         rows.append(
             pd.DataFrame(
                 {
@@ -102,6 +125,8 @@ def planted_catalogue(
         users=users,
         item_cluster=pd.Series(item_cluster, index=items[c.ITEM]),
         user_cluster=pd.Series(user_cluster, index=users[c.USER]),
+        item_camp=pd.Series(item_camp, index=items[c.ITEM]),
+        user_camp=pd.Series(user_camp, index=users[c.USER]),
         n_duplicates=dirty,
         n_unknown_items=dirty,
         n_missing_ids=dirty,

@@ -85,3 +85,23 @@ def test_times_are_seconds_of_four_months_and_ages_those_of_adults(catalogue, cl
     assert times.between(10**9, 10**9 + 10**7 - 1).all()
     assert times.max() - times.min() > 0.99 * 10**7
     assert (ages.min(), ages.max()) == (18, 79)
+
+
+def test_users_keep_to_the_studios_of_their_camp():
+    """Of the items of the user's cluster, those of the other camp are a tenth as likely."""
+    catalogue = planted_catalogue(seed=3, n_users=400, n_items=400, n_clusters=4, per_user=8, dirty=0, allegiance=0.9)
+    rows = catalogue.interactions
+    same = catalogue.item_camp[rows["item_id"]].to_numpy() == catalogue.user_camp[rows["user_id"]].to_numpy()
+    assert 0.82 < same.mean() < 0.93  # 1 / 1.1 = .91 where draws do not exhaust the items
+    even, odd = ("Vorlex", "Zimbral", "Brexul", "Krandip"), ("Quandor", "Tolvane", "Maldwin", "Fenwold")
+    studio = catalogue.items["title"].str.split().str[-1]
+    assert set(studio[catalogue.item_camp.to_numpy() == 0]) == set(even)
+    assert set(studio[catalogue.item_camp.to_numpy() == 1]) == set(odd)
+
+
+def test_without_allegiance_there_are_no_studios():
+    catalogue = planted_catalogue(seed=3)
+    assert not catalogue.item_camp.any()
+    assert (
+        not catalogue.items["title"].str.contains("Vorlex|Quandor|Zimbral|Tolvane|Brexul|Maldwin|Krandip|Fenwold").any()
+    )
