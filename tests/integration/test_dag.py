@@ -98,7 +98,7 @@ def test_click_probabilities_are_calibrated(finished):
     assert (table["ece"] < 0.5 * rate).all()
 
 
-def test_the_registered_model_is_compared_with_the_all_baselines(finished):
+def test_the_registered_model_is_compared_with_all_baselines(finished):
     table = read(finished, "08_reporting/comparisons.parquet").set_index(["headline", "against"])
     assert len(table) == 5 * (len(BASELINES) + 1)
     assert table.loc[("warm", "popular"), "verdict"] == "better"
