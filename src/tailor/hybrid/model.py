@@ -184,4 +184,6 @@ def _with_means(scorer: HybridScorer, data: TrainSet) -> HybridScorer:
             total[place] += scores.sum(axis=0)
     mean_scores = (total / max(len(users), 1)).astype(np.float32)
     activity = float(np.log1p(queries.lengths[users]).mean()) if len(users) else 0.0
-    return replace(scorer, mean_scores=mean_scores, mean_activity=activity)
+    averaged = replace(scorer, mean_scores=mean_scores, mean_activity=activity)
+    cold = np.flatnonzero(~scorer.warm)
+    return averaged.with_mean_scores_of_cold(cold, scorer.item_features[cold])

@@ -62,7 +62,7 @@ class HybridScorer(FittedModel):
     popularity_of_none: float
     """The same for an item that nobody has taken."""
     mean_scores: Floats
-    """Mean standardised scores by source (S, n_items), over users with a history."""
+    """Mean standardised scores by source (S, n_items), over users with a history; of cold items, what texts predict."""
     mean_activity: float
     """Their mean log(1 + length of the history)."""
     item_features: Floats
@@ -120,13 +120,18 @@ class HybridScorer(FittedModel):
     def standardised(self, query: Query) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
         for model in self.sources.values():
-            scores = model.score(query)
-            mean, deviation = self.mean_and_deviation(scores)
-            yield (scores - mean) / deviation
+            yield self._standardised(model, query)
+
+    def _standardised(self, model: FittedModel, query: Query) -> Floats:
+        scores = model.score(query)
+        mean, deviation = self.mean_and_deviation(scores)
+        return np.asarray((scores - mean) / deviation)
 
     def mean_and_deviation(self, scores: Floats) -> tuple[Floats, Floats]:
-        """Return mean and deviation (B, 1) over a user's warm items; where these are all equal, the deviation is 1."""
+        """Return mean and deviation (B, 1) over a user's warm items; equal scores, or none, have 1."""
         warm = scores[:, self.warm]
+        if not warm.size:
+            return np.zeros((len(scores), 1), np.float32), np.ones((len(scores), 1), np.float32)
         deviation = warm.std(axis=1, keepdims=True)
         return warm.mean(axis=1, keepdims=True), np.where(deviation > 0, deviation, 1)
 
@@ -243,10 +248,21 @@ class HybridScorer(FittedModel):
         """Impute the items ``cold`` in every source; the mean scores of those that ``changed`` follow."""
         sources = impute(self.sources, self.imputer, cold, features)
         sources = rebase(sources, cold)
+        return replace(self, sources=sources).with_mean_scores_of_cold(changed, changed_features)
+
+    def with_mean_scores_of_cold(self, cold: Indices, features: Floats) -> Self:
+        """Return a scorer with the mean scores of items without interactions: the same for one text, in the fit or not.
+
+        Sources that read texts give what the landmarks predict, the others what they say of an item nobody has taken.
+        """
         mean_scores = self.mean_scores.copy()
         of_landmarks = np.ascontiguousarray(mean_scores[:, self.imputer.landmarks].T)
-        mean_scores[:, changed] = self.imputer.predict(changed_features, of_landmarks).T
-        return replace(self, sources=sources, mean_scores=mean_scores)
+        mean_scores[:, cold] = self.imputer.predict(features, of_landmarks).T
+        nobody = Query.of(empty_rows(1, self.n_items))
+        for place, (name, model) in enumerate(self.sources.items()):
+            if not SOURCES[name].text_dependent:
+                mean_scores[place, cold] = self._standardised(model, nobody)[0, cold]
+        return replace(self, mean_scores=mean_scores)
 
     # --- interactions that come --------------------------------------------------------------------------------------
 
@@ -325,3 +341,13 @@ def scorer_of(models: Mapping[str, FittedModel]) -> HybridScorer:
     if not isinstance(model, HybridScorer):
         raise BadInputError(f"There is no hybrid among the models: {', '.join(models)}. Rerun the pipeline hybrid_cf.")
     return model
+
+
+def by_encoder(frozen: Mapping[str, FittedModel], lora: Mapping[str, FittedModel]) -> dict[str, HybridScorer]:
+    """Return the hybrids by the names that figures and lists call them.
+
+    Args:
+        frozen: models fitted on embeddings of the encoder as it was downloaded.
+        lora: models fitted on embeddings of the tuned encoder.
+    """
+    return {"hybrid_frozen": scorer_of(frozen), "hybrid_lora": scorer_of(lora)}

@@ -148,9 +148,11 @@ class TestPopulationScore:
         users = np.flatnonzero(np.diff(holdout.interactions.indptr) > 0)
         assert len(users) <= 512
         fixed, query = scorer.with_blend(self.FIXED), holdout.histories.take(users)
-        np.testing.assert_allclose(fixed.population_score, fixed.score(query).mean(axis=0), atol=2e-5)
+        warm, expected = scorer.warm, fixed.score(query).mean(axis=0)
+        np.testing.assert_allclose(fixed.population_score[warm], expected[warm], atol=2e-5)
+        np.testing.assert_allclose(fixed.population_score[~warm], expected[~warm], atol=0.05)
         personal = fixed.with_boosts(Boosts(popularity_debias=1.0)).score(query)
-        np.testing.assert_allclose(personal.mean(axis=0), np.zeros(scorer.n_items), atol=5e-5)
+        np.testing.assert_allclose(personal.mean(axis=0)[warm], 0, atol=5e-5)
 
     def test_users_without_history_keep_theirs(self, scorer):
         fixed, query = scorer.with_blend(self.FIXED), nobody(scorer.n_items)
@@ -231,6 +233,16 @@ class TestNewItems:
             np.testing.assert_allclose(after[:, :-2], before, atol=1e-5, err_msg=name)
             np.testing.assert_allclose(after[:, -2:], before[:, cold], atol=1e-3, err_msg=name)
 
+    @pytest.mark.parametrize("name", SOURCES)
+    def test_without_the_population_too(self, name, blended, tables, queries):
+        """What is subtracted for popularity is the same for an item that joins and one of the fit with its text."""
+        cold, part = np.flatnonzero(~tables.warm)[:2], queries.take(np.arange(9))
+        debiased = blended.with_blend(of_one_source(name)).with_boosts(Boosts(popularity_debias=1.0))
+        grown = debiased.with_new_items(tables.features[cold])
+        np.testing.assert_allclose(
+            grown.score(wider(part, grown.n_items))[:, -2:], debiased.score(part)[:, cold], atol=1e-3
+        )
+
     def test_the_population_knows_them_by_their_texts(self, scorer, tables):
         warm = np.flatnonzero(scorer.warm)[:3]
         scorer.population_score  # noqa: B018  (what is cached must not be carried over)
@@ -239,8 +251,11 @@ class TestNewItems:
         assert grown.mean_scores.shape == (len(SOURCES), scorer.n_items + 3)
         np.testing.assert_array_equal(grown.mean_scores[:, : scorer.n_items], scorer.mean_scores)
         landmarks = np.ascontiguousarray(scorer.mean_scores[:, scorer.imputer.landmarks].T)
-        there = scorer.imputer.predict(tables.features[warm], landmarks)
-        np.testing.assert_allclose(grown.mean_scores[:, scorer.n_items :], there.T, rtol=1e-6)
+        there, cold = scorer.imputer.predict(tables.features[warm], landmarks).T, np.flatnonzero(~scorer.warm)[0]
+        for name, means, predicted in zip(SOURCES, grown.mean_scores, there, strict=True):
+            untouched = np.full(3, means[cold])
+            expected = predicted if SOURCES[name].text_dependent else untouched
+            np.testing.assert_allclose(means[scorer.n_items :], expected, rtol=1e-5, atol=1e-6, err_msg=name)
 
     def test_the_scorer_that_they_join_is_not_changed(self, blended, tables, queries):
         part = queries.take(np.arange(5))
@@ -263,8 +278,12 @@ class TestOtherTexts:
         )
         np.testing.assert_array_equal(swapped.item_features[cold], tables.features[cold[::-1]])
         landmarks = np.ascontiguousarray(blended.mean_scores[:, blended.imputer.landmarks].T)
-        there = blended.imputer.predict(tables.features[cold[::-1]], landmarks)
-        np.testing.assert_allclose(swapped.mean_scores[:, cold], there.T, rtol=1e-6)
+        there = blended.imputer.predict(tables.features[cold[::-1]], landmarks).T
+        for name, swapped_means, before, predicted in zip(
+            SOURCES, swapped.mean_scores, blended.mean_scores, there, strict=True
+        ):
+            expected = predicted if SOURCES[name].text_dependent else before[cold]
+            np.testing.assert_allclose(swapped_means[cold], expected, rtol=1e-5, atol=1e-6, err_msg=name)
 
     def test_a_known_item_keeps_its_place_in_behaviour(self, blended, tables, queries):
         warm = np.flatnonzero(tables.warm)[:1]
