@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from safetensors import safe_open
 from scipy import sparse
 
@@ -45,6 +46,13 @@ MAY_SEE_THEM = {
 }
 
 
+@pytest.fixture(scope="module")
+def planted(finished):
+    """The catalogue that the finished run read."""
+    entry = yaml.safe_load((finished.project / "conf/test/catalog.yml").read_text())["raw_items"]
+    return planted_catalogue(**{key: entry[key] for key in entry.keys() - {"type", "table", "metadata"}})
+
+
 def read(finished, path):
     return pd.read_parquet(finished.data / path)
 
@@ -67,16 +75,27 @@ def test_the_hybrid_beats_popular_and_finds_cold_items(finished):
         assert figure(finished, model, users="new_3") > figure(finished, "popular", users="new_3")
 
 
-def test_cold_items_go_to_users_of_their_cluster(finished):
-    planted = planted_catalogue(seed=0)
+def test_cold_items_go_to_users_of_their_cluster(finished, planted):
     lists = read(finished, "07_model_output/recommendations.parquet")
     first = lists.query("model == 'hybrid_lora' and split == 'test' and candidates == 'cold' and rank == 1")
     matches = planted.item_cluster[first["item_id"]].to_numpy() == planted.user_cluster[first["user_id"]].to_numpy()
     assert matches.mean() > 0.6  # chance is 0.25
 
 
-def test_dirt_is_counted_and_printed(finished):
-    planted = planted_catalogue(seed=0)
+def test_tuning_finds_the_camps_that_the_frozen_model_overlooks(finished, planted):
+    """Who likes which studio is in no text that the language model was trained on, only in who took what."""
+    history = read(finished, "08_reporting/lm_history.parquet").set_index("epoch")["cold_ndcg"]
+    assert history.idxmax() > 0
+    assert history.max() > history[0] + 0.01
+    assert figure(finished, "hybrid_lora", "cold") > figure(finished, "hybrid_frozen", "cold") + 0.01
+    lists = read(finished, "07_model_output/recommendations.parquet")
+    first = lists.query("split == 'test' and candidates == 'cold' and rank <= 3")
+    same = planted.item_camp[first["item_id"]].to_numpy() == planted.user_camp[first["user_id"]].to_numpy()
+    share = pd.Series(same).groupby(first["model"].to_numpy()).mean()
+    assert share["hybrid_lora"] > share["hybrid_frozen"] + 0.03
+
+
+def test_dirt_is_counted_and_printed(finished, planted):
     report = read(finished, "08_reporting/data_quality.parquet").set_index("problem")["rows"].to_dict()
     assert report == {
         "missing item_id": planted.n_missing_ids,
@@ -246,8 +265,6 @@ def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):
 
 
 def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypatch):
-    import yaml
-
     project = make_project(tmp_path / "p")
     shutil.copytree(finished.data, project / "data" / "test")
     run_here(project, monkeypatch, pipeline_names=["tuning"])

@@ -381,7 +381,7 @@ def test_new_interactions_join_the_champion(finished, monkeypatch):
     assert dropped.to_dict() == {"missing user_id": 1, "item_id not in the items table": 1}
     drift = pd.read_parquet(finished.data / "08_reporting/drift.parquet")
     assert set(drift["interpretation"]) <= {"stable", "moved", "shifted"}
-    (answer,) = answers(ask_fresh(finished, {"user_id": ["new here"]}, {"k": 160}))
+    (answer,) = answers(ask_fresh(finished, {"user_id": ["new here"]}, {"k": 240}))
     assert answer["path"] == "known_user"
     assert items[2] not in answer["item_ids"]
     run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
