@@ -20,9 +20,9 @@ from tailor.config import parse
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.measure import describe_items
 from tailor.evaluation.protocol import test_protocol
-from tailor.evaluation.trade_off import CandidatePool, measure
+from tailor.evaluation.trade_off import CandidatePool, draw_candidates, measure
+from tailor.hybrid.scorer import scorer_of
 from tailor.options import EvaluationOptions
-from tailor.pipelines.reranking.nodes import candidates
 from tailor.rerank import RerankOptions, rerank
 
 PEER = ROOT / ".venv-lenskit" / "bin" / "python"
@@ -41,7 +41,9 @@ def finished_run(env: str) -> tuple[CandidatePool, ItemMetadata, int, int]:
         protocol = test_protocol(items, side_features=load("side_features"), **known)
         metadata = describe_items(items, load("item_text"), load("item_categories"), load("item_embeddings_frozen"))
         models, positives = load(f"{options.registered}_model"), load("test_positives")
-        pool = candidates(models, protocol, positives, users, items, options, seed)
+        pool = draw_candidates(
+            scorer_of(models), protocol, positives, users, items, options.frontier, options.block_users, seed
+        )
     return pool, metadata, max(options.k), seed
 
 

@@ -1,6 +1,6 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -271,7 +271,7 @@ def _new_user_lists(
 
 
 def measure_clicks(
-    models: dict[str, ClickModel],
+    models: Mapping[str, ClickModel],
     protocol: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,

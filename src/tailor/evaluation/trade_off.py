@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import sparse
 
+from tailor import columns as c
 from tailor.config import Count, Options
+from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation.protocol import EvalProtocol, positives
 from tailor.metrics import base, diversity
 from tailor.metrics.accuracy import ndcg
+from tailor.models.base import FittedModel
+from tailor.models.listing import recommend
 from tailor.progress import progress
 from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
 
@@ -56,6 +61,37 @@ class CandidatePool:
     """(U, n_items)."""
     n_candidates: int
     """Items that a list could hold."""
+
+
+def draw_candidates(
+    model: FittedModel,
+    rules: EvalProtocol,
+    counted: sparse.csr_matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: FrontierOptions,
+    block_users: int,
+    seed: int,
+) -> CandidatePool:
+    """List the best candidates of the users that are not new and have positives, or of a sample of them.
+
+    Args:
+        model: scores the items.
+        rules: candidates, histories and what is not listed.
+        counted: what counts as positive, under the ``mixed`` candidates of the rules (U, n_items).
+        users: the user table.
+        items: the item table.
+        options: candidates per user, and users at most.
+        block_users: users scored at a time.
+        seed: of the sample and of ties.
+    """
+    relevant = positives(counted, rules, c.MIXED)
+    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
+    sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.max_users])
+    mixed, ties = {c.MIXED: rules.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    query, size = rules.histories.take(sample), min(options.pool, len(items))
+    lists = recommend(model, query, rules.seen[sample], mixed, size, ties, block_users)[c.MIXED]
+    return CandidatePool(*lists, query.history, relevant[sample], int(mixed[c.MIXED].sum()))
 
 
 def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions, k: int) -> pd.DataFrame:

@@ -103,6 +103,28 @@ def pulled_ease_weights(
     return np.asarray(B), TextPart(M, K, features * q[:, None])
 
 
+def refuse_too_many_items(source: str, n_items: int, max_items: int, bytes_per_weight: int, baselines: str) -> None:
+    """Refuse a catalogue whose item-item weights would not fit.
+
+    Args:
+        source: the source that holds them.
+        n_items: of the catalogue.
+        max_items: that its configuration allows.
+        bytes_per_weight: while fitting.
+        baselines: that hold such weights too.
+
+    Raises:
+        BadInputError: the catalogue is larger than ``max_items``.
+    """
+    if n_items > max_items:
+        gib = bytes_per_weight * n_items**2 / 2**30
+        raise BadInputError(
+            f"{source} holds n_items² weights: {n_items} items are more than max_items = {max_items} ({gib:.0f} GiB "
+            f"while fitting). Raise hybrid_cf.sources.{source}.max_items, or leave it out "
+            f"(hybrid_cf.sources: {{{source}: null}}, and hybrid_cf.baselines without {baselines})."
+        )
+
+
 def impute_columns(
     weights: AnyArray, of_landmarks: AnyArray, columns: Indices, features: Floats, imputer: ColdItemImputer
 ) -> AnyArray:
@@ -257,12 +279,7 @@ class TextEASE(Model[EASEConfig]):
             BadInputError: the catalogue is larger than ``max_items``.
         """
         config, n = self.config, data.n_items
-        if n > config.max_items:
-            raise BadInputError(
-                f"ease holds n_items² weights: {n} items are more than max_items = {config.max_items} "
-                f"({8 * n**2 / 2**30:.0f} GiB while fitting). Raise hybrid_cf.sources.ease.max_items, or leave it out "
-                "(hybrid_cf.sources: {ease: null}, and hybrid_cf.baselines without ease and text_ease)."
-            )
+        refuse_too_many_items("ease", n, config.max_items, 8, "ease and text_ease")
         gram = weighted_gram(data.interactions, config.user_weight_power)
         diagonal = penalty(gram, config.regularization, config.dropout)
         text, E = None, data.item_features.astype(np.float64)

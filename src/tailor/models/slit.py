@@ -18,7 +18,6 @@ from scipy import sparse
 
 from tailor.config import Count, Options, Positive
 from tailor.data.interactions import recency
-from tailor.errors import BadInputError
 from tailor.linear_algebra import inverse_spd, plus_diagonal
 from tailor.models.base import (
     ColdItemImputer,
@@ -31,7 +30,7 @@ from tailor.models.base import (
     State,
     TrainSet,
 )
-from tailor.models.ease import impute_columns
+from tailor.models.ease import impute_columns, refuse_too_many_items
 from tailor.models.registry import register_model
 from tailor.progress import progress
 
@@ -129,12 +128,7 @@ class SLIT(Model[SLITConfig]):
             BadInputError: the catalogue is larger than ``max_items``.
         """
         config, n = self.config, data.n_items
-        if n > config.max_items:
-            raise BadInputError(
-                f"slit holds n_items² weights: {n} items are more than max_items = {config.max_items} "
-                f"({16 * n**2 / 2**30:.0f} GiB while fitting). Raise hybrid_cf.sources.slit.max_items, or leave it out "
-                "(hybrid_cf.sources: {slit: null}, and hybrid_cf.baselines without it)."
-            )
+        refuse_too_many_items("slit", n, config.max_items, 16, "slit")
         weights = np.zeros((0, 0), np.float32)
         if data.order is not None and data.order.nnz:
             before, after = self._transitions(data.order)

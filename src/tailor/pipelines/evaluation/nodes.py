@@ -19,6 +19,7 @@ from tailor.evaluation.protocol import (
     train_histories,
     validation_protocol,
 )
+from tailor.hybrid.scorer import by_encoder
 from tailor.metrics import rating
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
@@ -33,7 +34,7 @@ def _options(params: Parameters) -> EvaluationOptions:
 
 
 def _all_models(baselines: Models, frozen: Models, lora: Models) -> Models:
-    return {**baselines, "hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
+    return {**baselines, **by_encoder(frozen, lora)}
 
 
 def build_test_positives(test: Matrix, cold: Matrix) -> Matrix:
@@ -167,8 +168,7 @@ def measure_clicks(
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
     shares, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
     horizon, block = (1 - shares.train - shares.validation) / shares.validation, _options(params).block_users
-    models: JsonObject = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}
-    table, curve = measure.measure_clicks(models, protocol, positives, users, horizon, block)
+    table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, block)
     return table, curve, plots.calibration_plot(curve)
 
 
@@ -182,7 +182,7 @@ def measure_ratings(
     **known: Unpack[TrainRows],
 ) -> pd.DataFrame:
     """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings."""
-    models, queries = {"hybrid_frozen": frozen["hybrid"], "hybrid_lora": lora["hybrid"]}, train_histories(**known)
+    models, queries = by_encoder(frozen, lora), train_histories(**known)
     return rating.measure(models, interactions, users, items, queries, _options(params).block_users)
 
 

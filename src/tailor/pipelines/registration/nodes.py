@@ -15,7 +15,7 @@ from tailor.data.ids import IdMap
 from tailor.data.item_metadata import ItemMetadata
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
 from tailor.evaluation.protocol import TestRows, test_protocol
-from tailor.hybrid.scorer import scorer_of
+from tailor.hybrid.scorer import by_encoder
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
@@ -83,7 +83,7 @@ def build_recommender(
 ) -> Recommender:
     """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
     return Recommender(
-        model=scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[about["model"]]),
+        model=by_encoder(frozen, lora)[about["model"]],
         users=IdMap(users[c.USER]),
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,

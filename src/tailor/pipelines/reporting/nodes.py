@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from tailor.config import parse
 from tailor.evaluation import report, sample_users, seeds
 from tailor.evaluation.protocol import TestRows, test_protocol
-from tailor.hybrid.scorer import scorer_of
+from tailor.hybrid.scorer import by_encoder
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
 from tailor.registry import track
@@ -37,7 +37,7 @@ def explain_sample_users(
 ) -> list[JsonObject]:
     """Explain to three users what the registered model gives them; ``known`` is what ``test_protocol`` takes."""
     name = parse(EvaluationOptions, params, "evaluation").registered
-    scorer = scorer_of({"hybrid_frozen": frozen, "hybrid_lora": lora}[name])
+    scorer = by_encoder(frozen, lora)[name]
     lists = recommendations.query("model == @name and split == 'test' and candidates == 'mixed'")
     histories = test_protocol(items, **known).histories
     return sample_users.describe_users(scorer, users, items, histories, lists, seed)

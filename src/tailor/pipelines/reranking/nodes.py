@@ -2,45 +2,23 @@
 
 from typing import Unpack
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
-from tailor.evaluation import plots, protocol
-from tailor.evaluation.protocol import EvalProtocol, TestRows, TrainRows, test_protocol, validation_protocol
-from tailor.evaluation.trade_off import CandidatePool, select_balance, trace
+from tailor.evaluation import plots
+from tailor.evaluation.protocol import TestRows, TrainRows, test_protocol, validation_protocol
+from tailor.evaluation.trade_off import draw_candidates, select_balance, trace
+from tailor.hybrid.scorer import by_encoder
 from tailor.models.base import FittedModel
-from tailor.models.listing import recommend
 from tailor.options import EvaluationOptions
 from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
-
-
-def candidates(
-    models: Models,
-    rules: EvalProtocol,
-    counted: Matrix,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    options: EvaluationOptions,
-    seed: int,
-) -> CandidatePool:
-    """List the candidates of (a sample of) the users with positives."""
-    relevant = protocol.positives(counted, rules, c.MIXED)
-    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
-    sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.frontier.max_users])
-    mixed, ties = {c.MIXED: rules.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
-    size, block = min(options.frontier.pool, len(items)), options.block_users
-    query = rules.histories.take(sample)
-    lists = recommend(models["hybrid"], query, rules.seen[sample], mixed, size, ties, block)[c.MIXED]
-    return CandidatePool(*lists, query.history, relevant[sample], int(mixed[c.MIXED].sum()))
 
 
 def trace_on_validation(
@@ -56,8 +34,8 @@ def trace_on_validation(
 ) -> tuple[pd.DataFrame, JsonObject]:
     """Re-rank validation lists; choose the balance preset."""
     options, rules = parse(EvaluationOptions, params, "evaluation"), validation_protocol(items, **known)
-    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]
-    pool = candidates(models, rules, validation, users, items, options, seed)
+    model = by_encoder(frozen, lora)[options.registered]
+    pool = draw_candidates(model, rules, validation, users, items, options.frontier, options.block_users, seed)
     table = trace(pool, metadata, options.frontier, max(options.k))
     return table, select_balance(table, options.frontier.max_accuracy_loss, options.frontier.pool).model_dump()
 
@@ -75,10 +53,9 @@ def trace_on_test(
 ) -> pd.DataFrame:
     """Re-rank test lists; ``known`` is what ``test_protocol`` takes."""
     options, rules = parse(EvaluationOptions, params, "evaluation"), test_protocol(items, **known)
-    models = {"hybrid_frozen": frozen, "hybrid_lora": lora}[options.registered]
-    return trace(
-        candidates(models, rules, positives, users, items, options, seed), metadata, options.frontier, max(options.k)
-    )
+    model = by_encoder(frozen, lora)[options.registered]
+    pool = draw_candidates(model, rules, positives, users, items, options.frontier, options.block_users, seed)
+    return trace(pool, metadata, options.frontier, max(options.k))
 
 
 def join_frontiers(
