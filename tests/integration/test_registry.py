@@ -114,7 +114,7 @@ def test_tags_and_aliases(finished):
     assert {key: version.tags[key] for key in fingerprint} == fingerprint
     assert set(version.tags) >= {"data_hash", "split_hash", "git_commit", "seed", "model"}
     run = client.get_run(version.run_id)
-    assert run.data.params["lm_finetuning.epochs"] == "2"
+    assert run.data.params["lm_finetuning.epochs"] == "5"
     assert run.data.params["data_processing.split.train"] == "0.7"
     assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
