@@ -14,10 +14,11 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.buckets import item_table, user_table
-from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data.cleaning import clean
 from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
 from tailor.data.fabricate import PlantedCatalogue, planted_catalogue
 from tailor.data.interactions import bucket_items, restrict_order, warm_items
+from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import TrainSet
@@ -62,10 +63,9 @@ class Tables:
 
 @pytest.fixture(scope="session")
 def tables(planted: PlantedCatalogue) -> Tables:
-    report = QualityReport()
-    items = clean_items(planted.items, COLUMNS, report)
-    users = clean_users(planted.users, COLUMNS, report)
-    interactions = clean_interactions(planted.interactions, items, COLUMNS, CleaningOptions(), report)
+    raw = {"interactions": planted.interactions, "items": planted.items, "users": planted.users}
+    cleaned = clean(raw, COLUMNS, CleaningOptions(), QualityReport())
+    interactions, items, users = cleaned.interactions, cleaned.items, cleaned.users
     options = SplitOptions()
     interactions[c.SPLIT] = split_interactions(interactions, options, 0)
     items, users = item_table(items, interactions, options, 0.8, 0), user_table(users, interactions)

@@ -24,6 +24,16 @@ _TRACKING_URI = "MLFLOW_TRACKING_URI"
 _EXPORTED = "TAILOR_EXPORTED_TRACKING_URI"
 
 
+#: Printed at the end of a run that made them.
+_TABLES = {
+    "data_accounts": "Rows of the raw tables",
+    "data_quality": "Skipped, dropped, repaired, noticed",
+    "update_accounts": "Rows of the new interactions",
+    "update_quality": "Skipped, dropped, repaired, noticed",
+    "summary": "Test figures, full ranking",
+}
+
+
 class ProjectHooks:
     """Environment, parameters and inputs are checked before the first node; the summary is printed after the last."""
 
@@ -84,7 +94,7 @@ class ProjectHooks:
         """Print what was repaired, how the models compare, and what was registered."""
         console = Console(width=None if Console().is_terminal else 200)
         outputs = pipeline.all_outputs()
-        for name, title in (("data_quality", "Repaired or dropped"), ("summary", "Test figures, full ranking")):
+        for name, title in _TABLES.items():
             if name in outputs:
                 console.print(_table(catalog.load(name), title))
         if "promotion" in outputs:

@@ -79,7 +79,11 @@ ITEMS = "item_id,title,genres,type,episodes\n1,A,Drama,TV,12\n2,B,,Movie,Unknown
         ("user_id,item_id\n", ITEMS, "raw_interactions has no rows"),
         ("", ITEMS, "interactions.csv.gz"),
         ("user_id,item_id\n1,1\n", "item_id,titel\n1,A\n", "raw_items has no column 'title'"),
-        ("user_id,item_id\n1,77\n1,78\n1,\n", ITEMS, "100% of the rows of raw_interactions are defective"),
+        (
+            "user_id,item_id\n1,77\n1,78\n1,\n",
+            ITEMS,
+            "No item_id of raw_interactions (77, 78) is in the items table (1, 2)",
+        ),
     ],
 )
 def test_bad_files(project, monkeypatch, interactions, items, words):

@@ -96,13 +96,17 @@ def test_tuning_finds_the_camps_that_the_frozen_model_overlooks(finished, plante
 
 
 def test_dirt_is_counted_and_printed(finished, planted):
-    report = read(finished, "08_reporting/data_quality.parquet").set_index("problem")["rows"].to_dict()
-    assert report == {
+    report = read(finished, "08_reporting/data_quality.parquet")
+    assert report[report["action"] == "dropped"].set_index("problem")["rows"].to_dict() == {
         "missing item_id": planted.n_missing_ids,
         "item_id not in the items table": planted.n_unknown_items,
         "repeated (user_id, item_id) (the latest is kept)": planted.n_duplicates,
     }
     assert "item_id not in the items table" in finished.output
+    accounts = read(finished, "08_reporting/data_accounts.parquet").set_index("table")
+    assert (accounts["rows_in"] == accounts["skipped"] + accounts["dropped"] + accounts["kept"]).all()
+    assert accounts.loc["interactions", "rows_in"] == len(planted.interactions)
+    assert accounts.loc["interactions", "kept"] == len(read(finished, "03_primary/interactions.parquet"))
     assert "Registered tailor-test version 1 as champion" in finished.output
     assert "Tuned options: none; every model's option sets in hybrid_cf.trials are tried." in finished.output
 

@@ -32,7 +32,19 @@ class CleaningOptions(Options):
     """What makes a row usable, and how much may be lost before the run stops."""
 
     implicit_threshold: float | None = None
-    """Keep interactions whose ``value`` is at least this (in the units of ``value``); null keeps all as positives."""
+    """Keep interactions whose ``value`` is at least this (in the units of ``value``); null keeps all as positives. Of
+    several rows for one user and item the latest decides."""
+    positive_events: list[str] | None = None
+    """Keep interactions whose ``event`` is one of these (purchase, like); null keeps all as positives."""
+    day_first: bool | None = None
+    """Whether a date like 03/04/2015 is the third of April; null: as the other cells of the column tell."""
+    repair_texts: bool = False
+    """Remove HTML tags from the texts of items and undo wrong encodings (CafÃ© becomes Café); else they are told."""
+    merge_duplicate_items: bool = False
+    """Make one item of those with the same title and year, under the id that comes first; else they are told."""
+    drop_suspicious_users: bool = False
+    """Leave out users that look like machines (see :func:`tailor.data.inspection.suspicious_users`); else they are
+    told."""
     max_dropped_fraction: Fraction = 0.5
     """Stop when more than this fraction of the interactions had to be dropped as defective (threshold not counted)."""
 

@@ -9,7 +9,7 @@ from tailor.datasets.arrays import (
     SparseMatrixDataset,
 )
 from tailor.datasets.parts import Parts, ResumableParquetDataset
-from tailor.datasets.raw import AbsentDataset, PlantedDataset, WheelMemberDataset
+from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "PlantedDataset",
     "ResumableParquetDataset",
     "SparseMatrixDataset",
+    "TextTableDataset",
     "WheelMemberDataset",
 ]

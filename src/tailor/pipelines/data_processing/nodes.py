@@ -7,8 +7,9 @@ import pandas as pd
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets as catalogue
-from tailor.data.cleaning import QualityReport, clean_interactions, clean_items, clean_users
+from tailor.data import cleaning
 from tailor.data.config import DataProcessingOptions
+from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.types import Parameters
 
@@ -19,13 +20,12 @@ def _options(params: Parameters) -> DataProcessingOptions:
 
 def clean(
     raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: Parameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rename, repair and count: interactions, items, users, and the report of what was repaired."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows."""
     options, report = _options(params), QualityReport()
-    items = clean_items(raw_items, options.columns, report)
-    users = clean_users(raw_users, options.columns, report)
-    interactions = clean_interactions(raw_interactions, items, options.columns, options.cleaning, report)
-    return interactions, items, users, report.to_frame()
+    raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
+    tables = cleaning.clean(raw, options.columns, options.cleaning, report)
+    return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
 def split(

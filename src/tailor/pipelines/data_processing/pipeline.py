@@ -17,7 +17,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "raw_users": "raw_users",
                 "params": "params:data_processing",
             },
-            outputs=["clean_interactions", "clean_items", "clean_users", "data_quality"],
+            outputs=["clean_interactions", "clean_items", "clean_users", "data_quality", "data_accounts"],
             name="clean",
             tags="cpu",
         ),

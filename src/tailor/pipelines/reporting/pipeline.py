@@ -63,6 +63,7 @@ def _collect() -> list[Node]:
                 "clicks": "click_metrics",
                 "ratings": "rating_metrics",
                 "quality": "data_quality",
+                "accounts": "data_accounts",
                 "data_summary": "data_summary",
             },
             outputs="report_tables",

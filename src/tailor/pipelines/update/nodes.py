@@ -10,8 +10,9 @@ from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.cleaning import QualityReport, clean_interactions
-from tailor.data.config import CleaningOptions, ColumnOptions
+from tailor.data.cleaning import clean_interactions, columns_of_update
+from tailor.data.config import DataProcessingOptions
+from tailor.data.quality import QualityReport
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.options import UpdateOptions
 from tailor.registry import update as registry
@@ -22,13 +23,15 @@ from tailor.types import JsonObject, Parameters
 log = logging.getLogger(__name__)
 
 
-def read_new(raw: pd.DataFrame, champion: PyFuncModel, cleaning: Parameters) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Repair and count the new rows; items that the champion does not know are dropped and counted."""
-    report, options = QualityReport(), parse(CleaningOptions, cleaning, "data_processing.cleaning")
-    carried = (c.USER, c.ITEM, c.TIMESTAMP, c.VALUE)
-    columns = ColumnOptions(interactions={name: name for name in carried if name in raw or name in carried[:2]})
+def read_new(
+    raw: pd.DataFrame, champion: PyFuncModel, params: Parameters
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped."""
+    report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
+    columns = columns_of_update(raw, options)
     items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
-    return clean_interactions(raw, items, columns, options, report), report.to_frame()
+    cleaned = clean_interactions(raw, items, columns, options.cleaning, report, table="new_interactions")
+    return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
 def fold_in(

@@ -11,8 +11,8 @@ def create_pipeline(**_: object) -> Pipeline:
     pipeline = [
         Node(
             func=nodes.read_new,
-            inputs=["raw_new_interactions", "champion", "params:data_processing.cleaning"],
-            outputs=["clean_new_interactions", "update_quality"],
+            inputs=["raw_new_interactions", "champion", "params:data_processing"],
+            outputs=["clean_new_interactions", "update_quality", "update_accounts"],
             name="read_new",
             tags="cpu",
         ),
