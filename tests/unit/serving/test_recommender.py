@@ -1,11 +1,13 @@
 """Lists: who gets one from what, what they leave out, and what the settings change."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tailor.errors import BadInputError
+from tailor.serving import package
 from tailor.serving.schema import Request, Settings
 from tests.unit.serving.conftest import listed, scores_of, weights
 
@@ -277,3 +279,41 @@ def test_an_encoder_that_is_loaded_is_handed_on_and_one_that_is_not_is_not_loade
     smallest = smaller.without_items(["i2"])
     assert smallest.encoder is smaller.encoder
     assert loaded == ["encoder"]
+
+
+@dataclass
+class _Saves:
+    """Writes one file."""
+
+    name: str
+
+    def save(self, folder: Path, weights: str = "") -> None:
+        folder.mkdir(parents=True)
+        (folder / self.name).write_text(weights)
+
+
+def test_both_encoders_are_written_where_there_are_any(served, tmp_path):
+    both = replace(served, encoder_of=lambda: _Saves("encoder"), student=_Saves("student"))
+    both.save(tmp_path / "both", "int8")
+    assert (tmp_path / "both" / package.ENCODER / "encoder").read_text() == "int8"
+    assert (tmp_path / "both" / package.STUDENT / "student").exists()
+    replace(served, encoder_of=None).save(tmp_path / "none")
+    assert not (tmp_path / "none" / package.ENCODER).exists()
+    assert not (tmp_path / "none" / package.STUDENT).exists()
+
+
+def test_twenty_similar_items_unless_told(served):
+    ids, scores = served.similar(str(served.item_ids[0]))
+    assert len(ids) == len(scores) == 20
+
+
+def test_the_longest_wish_that_is_read(served):
+    assert served.recommend([Request(query="x" * 500)], Settings(k=1))
+    with pytest.raises(BadInputError, match="query: 501 characters; send at most 500"):
+        served.recommend([Request(query="x" * 501)], Settings(k=1))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_numbers_are_finite(value):
+    with pytest.raises(BadInputError, match="is not a finite number"):
+        Request(history=["a"], weights=[value])

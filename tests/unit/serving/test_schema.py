@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import re
+from pathlib import Path
 from typing import Annotated
 
 import mlflow
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import Field, ValidationError
 
+import tailor
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import faces, http, mlflow_model, schema
 from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
@@ -312,3 +314,7 @@ def test_rows_of_the_docs_name_types_and_bounds():
     assert "| `20` |" in rows["k"]
     assert rows["k"].count("|") == 7
     assert rows["query"].count("|") == rows["path"].count("|") == 6
+
+
+def test_the_whole_package_travels_with_a_model():
+    assert mlflow_model.code_paths() == [str(Path(tailor.__file__).parent)]
