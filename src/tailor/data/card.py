@@ -347,12 +347,12 @@ def measure_times(interactions: pd.DataFrame) -> Times:
 
 
 def _date(seconds: float) -> str:
-    return str(np.datetime64(int(seconds), "s").astype("datetime64[D]"))
+    return str(np.datetime64(int(np.floor(seconds)), "s").astype("datetime64[D]"))
 
 
 def _months(seconds: pd.Series) -> dict[str, int] | None:
     """Count rows per month, months without any included."""
-    month = seconds.to_numpy().astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    month = np.floor(seconds.to_numpy()).astype(np.int64).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
     low, high = int(month.min()), int(month.max())
     if high - low >= _MOST_MONTHS:
         return None
