@@ -37,10 +37,10 @@ _FIRST_SECOND, _LAST_SECOND = -5_364_662_400.0, 7_258_118_400.0
 #: Most months that are listed one by one.
 _MOST_MONTHS = 1200
 #: Scripts by the first word of a character's Unicode name; the names of the others are put together.
-_SCRIPTS = """
-    LATIN GREEK CYRILLIC ARMENIAN HEBREW ARABIC DEVANAGARI BENGALI TAMIL TELUGU THAI GEORGIAN ETHIOPIC HANGUL HIRAGANA
-    KATAKANA CJK
-""".split()
+_SCRIPTS = (
+    *("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "ETHIOPIC"),
+    *("DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "THAI", "HANGUL", "HIRAGANA", "KATAKANA", "CJK"),
+)
 #: Written without spaces, about one token per character.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
@@ -178,8 +178,8 @@ def describe(
     Raises:
         ConfigurationError: the text template names a column that the items do not have.
     """
-    per_user = interactions[c.USER].value_counts().to_numpy(dtype=np.int64)
-    per_item = items[c.ITEM].map(interactions[c.ITEM].value_counts()).fillna(0).to_numpy(dtype=np.int64)
+    per_user: Counts = np.asarray(interactions[c.USER].value_counts(), dtype=np.int64)
+    per_item: Counts = np.asarray(items[c.ITEM].map(interactions[c.ITEM].value_counts()).fillna(0), dtype=np.int64)
     return Card(
         sizes=measure_sizes(per_user, per_item, items[c.ITEM]),
         long_tail=long_tail(per_item),
@@ -328,11 +328,12 @@ def measure_times(interactions: pd.DataFrame) -> Times:
     """Say when interactions took place, and how many of a user's share one time.
 
     Args:
-        interactions: with user_id, and timestamp (seconds since 1970) where there is one.
+        interactions: with user_id, and timestamp (seconds since 1970) where there is one; rows without are left out.
     """
-    if c.TIMESTAMP not in interactions:
+    timed = interactions.dropna(subset=[c.TIMESTAMP]) if c.TIMESTAMP in interactions else interactions.iloc[:0]
+    if timed.empty:
         return Times(present=False)
-    seconds = interactions[c.TIMESTAMP].astype("float64")
+    seconds = timed[c.TIMESTAMP].astype("float64")
     first, last = float(seconds.min()), float(seconds.max())
     readable = first >= _FIRST_SECOND and last <= _LAST_SECOND
     return Times(
@@ -341,7 +342,7 @@ def measure_times(interactions: pd.DataFrame) -> Times:
         first=_date(first) if readable else f"{first:g}",
         last=_date(last) if readable else f"{last:g}",
         constant=first == last,
-        ties=float(interactions.duplicated([c.USER, c.TIMESTAMP], keep=False).mean()),
+        ties=float(timed.duplicated([c.USER, c.TIMESTAMP], keep=False).mean()),
         months=_months(seconds) if readable else None,
     )
 
@@ -352,7 +353,8 @@ def _date(seconds: float) -> str:
 
 def _months(seconds: pd.Series) -> dict[str, int] | None:
     """Count rows per month, months without any included."""
-    month = np.floor(seconds.to_numpy()).astype(np.int64).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    days = np.floor(seconds.to_numpy() / 86_400).astype(np.int64).astype("datetime64[D]")
+    month = days.astype("datetime64[M]").astype(np.int64)
     low, high = int(month.min()), int(month.max())
     if high - low >= _MOST_MONTHS:
         return None
@@ -378,8 +380,9 @@ def hide_users(quality: pd.DataFrame) -> pd.DataFrame:
         return quality
     columns = (c.ITEM, c.VALUE, c.TIMESTAMP, c.TEXT, c.SPLIT, c.CONTEXT_PREFIX, "event")
     problem, table = quality["problem"].astype(str), quality["table"].astype(str)
-    named = problem.map(lambda words: any(name in words for name in columns))
-    hidden = (table == "users") | problem.str.contains("user", case=False) | ((table == "interactions") & ~named)
+    named = np.array([any(name in words for name in columns) for words in problem], dtype=bool)
+    of_users = (table == "users").to_numpy() | problem.str.contains("user", case=False).to_numpy(dtype=bool)
+    hidden = of_users | ((table == "interactions").to_numpy() & ~named)
     return quality.assign(examples=quality["examples"].mask(hidden & (quality["examples"] != ""), HIDDEN))
 
 

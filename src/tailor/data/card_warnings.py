@@ -27,15 +27,15 @@ def warn(card: Card, max_items: Mapping[str, int], base_model: str) -> list[str]
         max_items: most items that a source or baseline with n_items² weights takes, by name.
         base_model: name of the language model.
     """
-    found = [sentence for rule in _RULES for sentence in rule(card)]
-    return [*found, *_too_many_items(card, max_items), *_foreign_scripts(card.texts.scripts, base_model)]
+    sentences = [sentence for rule in _RULES for sentence in rule(card)]
+    return [*sentences, *_too_many_items(card, max_items), *_foreign_scripts(card.texts.scripts, base_model)]
 
 
 def _small(card: Card) -> Iterator[str]:
     sizes = card.sizes
     if sizes.users < _FEW_USERS:
         yield (
-            f"There are {sizes.users} users: nearly nothing can be learnt from what others take, and differences between "
+            f"There are {sizes.users} users: little can be learnt from what others take, and differences between "
             "models are chance; add users, or read the figures as a try of the pipeline."
         )
     if sizes.items < _FEW_ITEMS:
@@ -57,8 +57,9 @@ def _short_histories(card: Card) -> Iterator[str]:
 def _dominant_item(card: Card) -> Iterator[str]:
     if card.sizes.largest_share >= _DOMINANT and card.sizes.items > 1:
         yield (
-            f"Item '{card.sizes.largest_item}' holds {card.sizes.largest_share:.0%} of the interactions: it is in every "
-            "list and lifts every model's accuracy; leave it out of the interactions if it is a default or a gift."
+            f"Item '{card.sizes.largest_item}' holds {card.sizes.largest_share:.0%} of the interactions: it is in "
+            "every list and lifts every model's accuracy; leave it out of the interactions if it is a default or a "
+            "gift."
         )
 
 
@@ -72,8 +73,8 @@ def _texts(card: Card) -> Iterator[str]:
     for use in texts.columns:
         if use.empty >= _HALF and texts.empty < _HALF:
             yield (
-                f"Column '{use.column}' is empty for {use.empty:.0%} of the items: texts hardly gain by it; fill it, or "
-                "take it out of feature_engineering.text.item_template."
+                f"Column '{use.column}' is empty for {use.empty:.0%} of the items: texts hardly gain by it; fill it, "
+                "or take it out of feature_engineering.text.item_template."
             )
     if texts.truncated > _TRUNCATED:
         yield (
@@ -97,13 +98,13 @@ def _times(card: Card) -> Iterator[str]:
         )
     elif times.ties > _HALF:
         yield (
-            f"{times.ties:.0%} of the rows share user and timestamp with another row: their order is by hash; map a finer "
-            "time if there is one."
+            f"{times.ties:.0%} of the rows share user and timestamp with another row: their order is by hash; map a "
+            "finer time if there is one."
         )
     if times.present and not times.readable:
         yield (
-            f"Timestamps from {times.first} to {times.last} are no seconds since 1970: their order is used, their dates "
-            "are not known; divide milliseconds by 1,000 if they are milliseconds."
+            f"Timestamps from {times.first} to {times.last} are no seconds since 1970: their order is used, their "
+            "dates are not known; divide milliseconds by 1,000 if they are milliseconds."
         )
 
 
@@ -116,8 +117,9 @@ def _windows(card: Card) -> Iterator[str]:
         )
     if not buckets.get(c.COLD) or not rows.get(c.COLD):
         yield (
-            f"{buckets.get(c.COLD, 0):,} items are cold and {rows.get(c.COLD, 0):,} rows of them are in test windows: cold "
-            "lists are not measured; raise data_processing.split.cold_items, or label rows 'cold' in a split of your own."
+            f"{buckets.get(c.COLD, 0):,} items are cold and {rows.get(c.COLD, 0):,} rows of them are in test windows: "
+            "cold lists are not measured; raise data_processing.split.cold_items, or label rows 'cold' in a split of "
+            "your own."
         )
 
 
@@ -148,6 +150,6 @@ def _foreign_scripts(scripts: list[Script], base_model: str) -> Iterator[str]:
     other = sum(script.share for script in scripts if script.name != "Latin")
     if other > _HALF / 2:
         yield (
-            f"{other:.0%} of the letters of the texts are not Latin, and the language model is {base_model}: check that "
-            "it reads these languages, or name one that does in lm_finetuning.encoder.base_model."
+            f"{other:.0%} of the letters of the texts are not Latin, and the language model is {base_model}: check "
+            "that it reads these languages, or name one that does in lm_finetuning.encoder.base_model."
         )

@@ -100,7 +100,9 @@ class Workload:
     """Users whose lists are re-ranked, at most."""
 
     @classmethod
-    def of(cls, card: Card, lm: LMOptions, hybrid: HybridOptions, lists: ListOptions, settings: int, users: int) -> Self:
+    def of(
+        cls, card: Card, lm: LMOptions, hybrid: HybridOptions, lists: ListOptions, settings: int, users: int
+    ) -> Self:
         """Gather it from the card and the options.
 
         Args:

@@ -173,7 +173,14 @@ def test_split_counts():
     ],
 )
 def test_examples_that_may_hold_ids_of_users_are_hidden(table, problem, hidden):
-    row = {"table": [table], "problem": [problem], "action": ["dropped"], "rows": [1], "lines": ["7"], "examples": ["x"]}
+    row = {
+        "table": [table],
+        "problem": [problem],
+        "action": ["dropped"],
+        "rows": [1],
+        "lines": ["7"],
+        "examples": ["x"],
+    }
     assert hide_users(pd.DataFrame(row))["examples"].tolist() == [HIDDEN if hidden else "x"]
     assert hide_users(pd.DataFrame(row | {"examples": [""]}))["examples"].tolist() == [""]
 
@@ -202,3 +209,10 @@ def test_one_user_and_one_item():
     assert (card.sizes.sparsity, card.sizes.gini, card.sizes.largest_share) == (0, 0, 1)
     assert card.users_by_history == card.items_by_interactions == [Group("1", 1)]
     assert (card.split, card.quality, card.accounts) == ({}, [], [])
+
+
+def test_rows_without_a_time_are_left_out_of_the_times():
+    rows = pd.DataFrame({"user_id": list("aaa"), "timestamp": [0.0, None, None]})
+    times = measure_times(rows)
+    assert (times.first, times.last, times.ties, times.months) == ("1970-01-01", "1970-01-01", 0, {"1970-01": 1})
+    assert measure_times(rows.iloc[1:]) == Times(present=False)

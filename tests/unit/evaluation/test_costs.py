@@ -1,5 +1,7 @@
 """The cost model: its arithmetic, how it grows, and that it meets the runs it was measured on."""
 
+from dataclasses import replace
+
 import pytest
 
 from tailor.evaluation import costs
@@ -7,8 +9,7 @@ from tailor.evaluation.config import ListOptions
 from tailor.evaluation.costs import Workload, estimate, factorization_seconds, item_limits
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import LMOptions
-from tests.unit.data.test_card_warnings import GOOD, TEXTS, SIZES
-from dataclasses import replace
+from tests.unit.data.test_card_warnings import GOOD, SIZES, TEXTS
 
 #: The sources and baselines of the default configuration, four trials each.
 TRIALS = {name: [{}] * 4 for name in ("ease", "slit", "text_ease", "ials", "text_ials", "implicit_als", "hybrid")}
@@ -54,7 +55,8 @@ def test_without_times_slit_inverts_nothing():
 
 def test_the_largest_factors_are_fitted_twice_more():
     options = HybridOptions(
-        baselines=["ials"], trials={"ials": [{"factors": 8}, {"factors": 32}], "hybrid": [{"ials": {"factors": 16}}, {}]}
+        baselines=["ials"],
+        trials={"ials": [{"factors": 8}, {"factors": 32}], "hybrid": [{"ials": {"factors": 16}}, {}]},
     )
     found = Workload.of(GOOD, LMOptions(), options, ListOptions(), 25, 2000).factor_sets
     assert found == [8, 32, 32, 32, *2 * [16, 64, 64, 64]]
@@ -68,9 +70,12 @@ def test_sources_that_are_left_out_cost_nothing():
 
 def test_tuning_grows_with_tokens_and_epochs():
     def seconds(**changes):
-        return 60 * by_pipeline(work(**{"users": 100, "items": 1000, "interactions": 5000, "tokens": 20} | changes))[
-            "lm_finetuning"
-        ].minutes
+        return (
+            60
+            * by_pipeline(work(**{"users": 100, "items": 1000, "interactions": 5000, "tokens": 20} | changes))[
+                "lm_finetuning"
+            ].minutes
+        )
 
     per_token = 5 * costs._TUNED_TOKEN + 2 * costs._ENCODED_TOKEN
     assert seconds() == pytest.approx(costs._LOAD + 1000 * 20 * per_token)
