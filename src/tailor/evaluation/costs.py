@@ -37,19 +37,19 @@ _ROW = 2e-5
 #: Seconds per interaction, factor and sweep; per row or column, factor² and sweep (iALS, one thread).
 _FACTOR, _FACTOR_SQUARE = 2e-9, 5e-11
 #: Seconds per token and epoch of tuning; per token that is encoded once.
-_TUNED_TOKEN, _ENCODED_TOKEN = 3.5e-4, 5e-5
+_TUNED_TOKEN, _ENCODED_TOKEN = 2.8e-4, 5e-5
 #: Seconds per n³ of inverting an n × n matrix in double precision.
 _INVERSE = 3e-11
 #: Seconds per cell (user × item) that a model scores and lists are taken from.
 _CELL = 5e-8
 #: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.
-_BLEND_CELL, _BLEND = 1e-6, 8.0
+_BLEND_CELL, _BLEND = 1e-6, 4.0
 #: Seconds per row of a list that is written, read and measured.
 _LIST_ROW = 8e-6
 #: Seconds per user, setting of re-ranking and split.
 _RERANKED = 1e-4
 #: Seconds that do not depend on the catalogue: libraries and weights are loaded, the model is packaged and checked.
-_LOAD, _PACKAGE = 10.0, 15.0
+_LOAD, _PACKAGE = 10.0, 12.0
 
 #: GiB of Python with its libraries and the language model.
 _BASE_GIB = 1.2

@@ -93,7 +93,7 @@ def test_an_encoder_that_is_not_tuned_is_read_twice_only():
 def test_item_item_models_grow_with_the_cube_and_the_square():
     small, large = (replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[]) for f in (1, 2))
     seconds = [60 * by_pipeline(w)["hybrid_cf"].minutes for w in (small, large)]
-    linear = [costs._scored(w, 4 * (11 + 2 * 8)) + 2 * (8 + 1e-6 * w.users * w.items) for w in (small, large)]
+    linear = [costs._scored(w, 4 * (11 + 2 * 8)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
     assert (seconds[1] - linear[1]) / (seconds[0] - linear[0]) == pytest.approx(8)
     square = (24 + 4 * small.item_item_models) * 5000**2 / 2**30
     blended = 2 * 4 * 8 * 10 * 5000 / 2**30
@@ -119,12 +119,13 @@ def test_the_last_line_is_the_whole_run():
 @pytest.mark.parametrize(
     ("run", "minutes", "gib"),
     [
+        (work(240, 240, 3832, 17.6, factors=16), 34 / 60, 1.3),
         # docs/performance.md, "Time and memory"
         (work(943, 1682, 100_000, 11), 2 + 26 / 60, 1.5),
         (work(6040, 3706, 1_000_209, 11), 9 + 3 / 60, 3.0),
         (work(5000, 7390, 520_609, 15, factors=384, times=False, epochs=3), 18 + 29 / 60, 5.2),
     ],
-    ids=["MovieLens-100K", "MovieLens-1M", "anime"],
+    ids=["test", "MovieLens-100K", "MovieLens-1M", "anime"],
 )
 def test_it_is_within_a_factor_of_two_of_the_runs_that_were_measured(run, minutes, gib):
     cost = estimate(run)[-1]
@@ -140,3 +141,17 @@ def test_most_items_of_sources_and_baselines():
         trials={"ease": [{"max_items": 70}], "text_ease": [{"max_items": 30}]},
     )
     assert item_limits(options) == {"ease": 50, "text_ease": 30}
+
+
+def test_each_pipeline_is_within_a_factor_of_two_on_movielens_100k():
+    """Seconds by the log of a run on 25 November, nothing else running; start-up counts as loading."""
+    measured = {
+        "data_processing, feature_engineering": 3,
+        "lm_finetuning": 38,
+        "hybrid_cf": 39,
+        "evaluation, reranking": 20,
+        "registration, promotion, reporting, inference": 17,
+    }
+    found = {name: 60 * cost.minutes for name, cost in by_pipeline(work(943, 1682, 100_000, 11.5)).items()}
+    for name, seconds in measured.items():
+        assert seconds / 2 < found[name] < 2 * seconds, name
