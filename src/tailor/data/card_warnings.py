@@ -35,12 +35,12 @@ def _small(card: Card) -> Iterator[str]:
     sizes = card.sizes
     if sizes.users < _FEW_USERS:
         yield (
-            f"There are {sizes.users} users: little can be learnt from what others take, and differences between "
+            f"There {_are(sizes.users, 'user')}: little can be learnt from what others take, and differences between "
             "models are chance; add users, or read the figures as a try of the pipeline."
         )
     if sizes.items < _FEW_ITEMS:
         yield (
-            f"There are {sizes.items} items: lists of 20 show much of the catalogue whatever the model; "
+            f"There {_are(sizes.items, 'item')}: lists of 20 show much of the catalogue whatever the model; "
             "set evaluation.k to smaller cut-offs."
         )
 
@@ -131,6 +131,10 @@ def _dropped(card: Card) -> Iterator[str]:
                 f"{lost / rows_in:.0%} of the rows of table '{row['table']}' ({lost:,} of {rows_in:,}) were dropped or "
                 "skipped: see what was dropped below, and correct the file or the column mapping."
             )
+
+
+def _are(count: int, noun: str) -> str:
+    return f"is 1 {noun}" if count == 1 else f"are {count:,} {noun}s"
 
 
 _RULES: tuple[Rule, ...] = (_small, _short_histories, _dominant_item, _texts, _times, _windows, _dropped)

@@ -16,7 +16,7 @@ from tailor.models.registry import build
 COLUMNS = ["share", "interactions", "model", "ndcg", "n_users"]
 SHARES = (0.25, 0.5, 0.75, 1.0)
 #: Most items for EASE, which is exact and quick below; above, iALS.
-_EASE_ITEMS = 8000
+_EASE_ITEMS = 5000
 
 
 def no_curve() -> pd.DataFrame:

@@ -121,12 +121,12 @@ def test_scripts():
 
 
 def test_times():
-    rows = pd.DataFrame({"user_id": list("aabb"), "timestamp": [0.0, 0.0, 86400.0 * 31, 86400.0 * 60]})
+    rows = pd.DataFrame({"user_id": list("aabb"), "timestamp": [0.0, 0.0, 0.0, 86400.0 * 60]})
     times = measure_times(rows)
     assert (times.present, times.readable, times.constant) == (True, True, False)
     assert (times.first, times.last) == ("1970-01-01", "1970-03-02")
     assert times.ties == 2 / 4  # of one user; the same second of two users is no tie
-    assert times.months == {"1970-01": 2, "1970-02": 1, "1970-03": 1}
+    assert times.months == {"1970-01": 3, "1970-02": 0, "1970-03": 1}
 
 
 def test_a_month_without_rows_is_listed():

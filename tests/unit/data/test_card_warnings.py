@@ -33,8 +33,9 @@ def test_a_good_catalogue_has_no_warnings():
 @pytest.mark.parametrize(
     ("part", "changes", "words"),
     [
-        ("sizes", {"users": 1}, "There are 1 users: .*; add users"),
-        ("sizes", {"items": 1}, "There are 1 items: .* evaluation.k"),
+        ("sizes", {"users": 1}, "There is 1 user: .*; add users"),
+        ("sizes", {"users": 99}, "There are 99 users: "),
+        ("sizes", {"items": 1}, "There is 1 item: .* evaluation.k"),
         ("sizes", {"short_histories": 0.51}, "51% of the users have fewer than five .*; add interactions"),
         ("sizes", {"largest_share": 0.3}, "Item 'a' holds 30% of the interactions: .*; leave it out"),
         ("texts", {"empty": 0.5}, "50% of the items have no text: .*; map more columns"),
