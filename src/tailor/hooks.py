@@ -91,12 +91,14 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Print what was repaired, how the models compare, and what was registered."""
+        """Print what was repaired, where the data card is, how the models compare, and what was registered."""
         console = Console(width=None if Console().is_terminal else 200)
         outputs = pipeline.all_outputs()
         for name, title in _TABLES.items():
             if name in outputs:
                 console.print(_table(catalog.load(name), title))
+        if "data_card_page" in outputs:
+            console.print(f"Data card: {_path(catalog, 'data_card_page')}", markup=False, soft_wrap=True)
         if "promotion" in outputs:
             model = catalog.load("promotion")
             console.print(

@@ -30,6 +30,8 @@ MAY_SEE_THEM = {
     "data_processing.clean",
     "data_processing.split",
     "data_processing.summarise_data",
+    "data_processing.keep_choosing_rows",
+    "data_processing.describe_data",
     "data_processing.fingerprint",
     "feature_engineering.build_matrices",
     "feature_engineering.order_histories",
@@ -109,6 +111,18 @@ def test_dirt_is_counted_and_printed(finished, planted):
     assert accounts.loc["interactions", "kept"] == len(read(finished, "03_primary/interactions.parquet"))
     assert "Registered tailor-test version 1 as champion" in finished.output
     assert "Tuned options: none; every model's option sets in hybrid_cf.trials are tried." in finished.output
+
+
+def test_the_data_card_is_written_and_its_path_is_printed(finished):
+    page = (finished.data / "08_reporting/data_card.html").read_text()
+    card = json.loads((finished.data / "08_reporting/data_card.json").read_text())
+    assert "Data card: data/test/08_reporting/data_card.html" in finished.output
+    rows = read(finished, "03_primary/interactions.parquet")
+    assert card["sizes"]["interactions"] == len(rows)
+    assert card["learning_curve"] == []
+    assert "ghost0" in page  # an example of what was dropped
+    ids = {f">{user}<" for user in rows["user_id"].unique()}
+    assert not [user for user in ids if user in page]
 
 
 def test_click_probabilities_are_calibrated(finished):

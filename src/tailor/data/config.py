@@ -77,6 +77,13 @@ class SplitOptions(Options):
         return self
 
 
+class CardOptions(Options):
+    """The data card, ``08_reporting/data_card.html``."""
+
+    learning_curve: bool = False
+    """Measure a cheap model on 25, 50, 75 and 100 % of the train interactions: four fits more."""
+
+
 class DataProcessingOptions(Options):
     """``parameters/data_processing.yml``."""
 
@@ -85,6 +92,7 @@ class DataProcessingOptions(Options):
     split: SplitOptions = SplitOptions()
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together."""
+    card: CardOptions = CardOptions()
 
 
 class CategoryOptions(Options):

@@ -4,21 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from tailor import columns as c
+from tailor.evaluation import page
 from tailor.metrics.base import compared_headlines
 from tailor.types import JsonObject
-
-
-@dataclass(frozen=True)
-class Table:
-    """Text cells."""
-
-    columns: list[str]
-    rows: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -50,26 +40,23 @@ class Material:
 def build(material: Material) -> str:
     """Return the page; every value is escaped, plots are drawn by the Plotly that is inside."""
     m = material
-    environment = Environment(
-        loader=PackageLoader("tailor.evaluation", "."), autoescape=True, undefined=StrictUndefined
-    )
     figures = m.figures | {"heat_map": heat_map(m.metrics, m.k)}
-    return environment.get_template("report.html.j2").render(
+    return page.render(
+        "report.html.j2",
         title=f"Tailor: {m.registered}",
         subtitle=f"{len(m.summary)} models, one split, as many trials for each; {_size(m.data_summary)}",
-        plotly_js=Markup(get_plotlyjs()),  # noqa: S704  (Plotly's own source)
         registered=m.registered,
         k=m.k,
         verdicts=verdicts(m.summary, m.comparisons),
-        models=_table(m.summary, 3),
-        comparisons=_table(m.comparisons[_COMPARED], 4),
-        figures={name: _draw(name, figure) for name, figure in figures.items()},
+        models=page.table(m.summary, 3),
+        comparisons=page.table(m.comparisons[_COMPARED], 4),
+        figures={name: page.draw(name, figure) for name, figure in figures.items()},
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
         sample_users=m.sample_users,
-        clicks=_table(m.clicks, 4),
-        ratings=_table(m.ratings, 4),
-        seeds=_table(m.seeds, 4),
-        data_tables=[_table(m.accounts, 0), _table(m.quality, 0), _table(m.data_summary, 0)],
+        clicks=page.table(m.clicks, 4),
+        ratings=page.table(m.ratings, 4),
+        seeds=page.table(m.seeds, 4),
+        data_tables=[page.table(m.accounts, 0), page.table(m.quality, 0), page.table(m.data_summary, 0)],
         provenance=m.provenance,
     )
 
@@ -108,21 +95,6 @@ def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:
     return figure.update_layout(
         title=f"NDCG@{k} of mixed lists by bucket; the darkest is a bucket's best", yaxis={"autorange": "reversed"}
     )
-
-
-def _draw(name: str, figure: go.Figure) -> Markup:
-    figure = go.Figure(figure).update_layout(template="plotly_white", margin={"l": 50, "r": 20})
-    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True})
-    return Markup('<div class="plot">') + Markup(html) + Markup("</div>")  # noqa: S704  (made by Plotly from figures)
-
-
-def _table(frame: pd.DataFrame, digits: int) -> Table:
-    def cell(value: object) -> str:
-        if isinstance(value, float):
-            return "" if pd.isna(value) else f"{value:.{digits}f}"
-        return f"{value:,}" if isinstance(value, int) else str(value)
-
-    return Table([str(name) for name in frame], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
 
 
 def _size(data_summary: pd.DataFrame) -> str:

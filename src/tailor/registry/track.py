@@ -9,6 +9,8 @@ from tailor.registry.versions import git_commit
 from tailor.types import JsonObject
 
 _LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
+#: Figures of the data card that runs are compared by.
+_OF_THE_CARD = ("users", "items", "items_taken", "interactions", "sparsity", "gini", "largest_share", "short_histories")
 
 
 def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> JsonObject:
@@ -30,3 +32,10 @@ def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> JsonObject:
 def log_report(html: str) -> None:
     """Log the report to the run that is open."""
     mlflow.log_text(html, "report.html")
+
+
+def log_data_card(card: JsonObject, html: str) -> None:
+    """Log the data card, its page and its main figures (``data.users``, …) to the run that is open."""
+    mlflow.log_metrics({f"data.{name}": float(card["sizes"][name]) for name in _OF_THE_CARD})
+    mlflow.log_dict(card, "data_card.json")
+    mlflow.log_text(html, "data_card.html")

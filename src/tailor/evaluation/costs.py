@@ -1,0 +1,272 @@
+"""What a run will cost: minutes and memory of each pipeline, from the size of the catalogue and the options.
+
+A model of a few constants, measured on 2 CPU cores (AVX-512 with bf16 units, no GPU, nothing else running); it is meant
+to be right within a factor of two. Formulas and constants: docs/pipelines/data_processing.md, "What a run will cost".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tailor.data.card import Card
+from tailor.evaluation.config import ListOptions
+from tailor.hybrid.config import HybridOptions
+from tailor.hybrid.selection import baseline_names
+from tailor.lm.config import LMOptions
+from tailor.models.ease import EASEConfig
+from tailor.models.ials import IALSConfig
+from tailor.models.slit import SLITConfig
+from tailor.types import Parameters
+
+#: What the constants were measured on.
+MACHINE = "2 CPU cores with AVX-512 and bf16 units, no GPU, nothing else running"
+#: Baselines that hold n_items² weights; those that factorize.
+_ITEM_ITEM, _FACTORIZED = ("ease", "slit", "text_ease"), ("implicit_als", "ials", "text_ials")
+#: Sources of the hybrid that hold n_items² weights.
+_ITEM_ITEM_SOURCES = ("ease", "slit")
+#: Encoders that a hybrid is fitted on: frozen and tuned.
+_ENCODERS = 2
+#: Fits of a chosen option set: without pseudo-cold B and on all of train.
+_FINAL_FITS = 2
+#: Candidate sets of lists (warm, cold, mixed) and splits (validation, test).
+_LIST_SETS = 3 * 2
+_SPLITS = 2
+
+#: Seconds per row that is read, cleaned, split and laid out.
+_ROW = 2e-5
+#: Seconds per interaction, factor and sweep; per row or column, factor² and sweep (iALS, one thread).
+_FACTOR, _FACTOR_SQUARE = 2e-9, 5e-11
+#: Seconds per token and epoch of tuning; per token that is encoded once.
+_TUNED_TOKEN, _ENCODED_TOKEN = 2.8e-4, 5e-5
+#: Seconds per n³ of inverting an n × n matrix in double precision.
+_INVERSE = 3e-11
+#: Seconds per cell (user × item) that a model scores and lists are taken from.
+_CELL = 5e-8
+#: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.
+_BLEND_CELL, _BLEND = 1e-6, 4.0
+#: Seconds per row of a list that is written, read and measured.
+_LIST_ROW = 8e-6
+#: Seconds per user, setting of re-ranking and split.
+_RERANKED = 1e-4
+#: Seconds that do not depend on the catalogue: libraries and weights are loaded, the model is packaged and checked.
+_LOAD, _PACKAGE = 10.0, 12.0
+
+#: GiB of Python with its libraries and the language model.
+_BASE_GIB = 1.2
+#: Bytes per n² while a matrix is inverted (Gram matrix, inverse, weights); per n² that a fitted model holds.
+_FIT_BYTES, _HELD_BYTES = 24, 4
+#: Bytes per row of a list, with ids as text, while tables are joined.
+_ROW_BYTES = 200
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the cost of a run depends on."""
+
+    users: int
+    items: int
+    interactions: int
+    tokens: float
+    """Tokens of the texts of all items."""
+    epochs: int
+    """Passes of tuning; fewer if it stops early."""
+    trained: bool
+    """Whether the language model is tuned at all."""
+    baselines: int
+    trials: int
+    """Option sets of each model."""
+    sources: int
+    """Of the hybrid."""
+    factor_sets: list[int]
+    """Factors of every factorization that is fitted."""
+    sweeps: int
+    inverses: int
+    """Fits that invert an n_items² matrix."""
+    item_item_models: int
+    """Fitted models with n_items² weights that are held when lists are made."""
+    kernel_items: int
+    """Items that cold items are imputed from, at most."""
+    kernels: int
+    """Fits that invert the kernel of texts."""
+    max_cells: int
+    """Cells that a blend is fitted on, at most."""
+    k: int
+    """Length of lists."""
+    block_users: int
+    settings: int
+    """Settings of re-ranking that are tried."""
+    reranked_users: int
+    """Users whose lists are re-ranked, at most."""
+
+    @classmethod
+    def of(
+        cls, card: Card, lm: LMOptions, hybrid: HybridOptions, lists: ListOptions, settings: int, users: int
+    ) -> Self:
+        """Gather it from the card and the options.
+
+        Args:
+            card: of the catalogue.
+            lm: of tuning.
+            hybrid: of hybrids and baselines.
+            lists: of lists.
+            settings: of re-ranking that are tried.
+            users: whose lists are re-ranked, at most.
+        """
+        names, sizes = baseline_names(hybrid), card.sizes
+        sources = [name for name, options in hybrid.sources.items() if options is not None]
+        hybrid_fits = _ENCODERS * (len(_option_sets(hybrid, "hybrid")) + _FINAL_FITS)
+        of_baselines = [name for name in names if name in _used(_ITEM_ITEM, card)]
+        of_sources = [name for name in sources if name in _used(_ITEM_ITEM_SOURCES, card)]
+        return cls(
+            users=sizes.users,
+            items=sizes.items,
+            interactions=sizes.interactions,
+            tokens=card.texts.tokens * sizes.items,
+            epochs=lm.epochs + lm.masked_lm.epochs,
+            trained=lm.peft.peft_type != "FROZEN",
+            baselines=len(names),
+            trials=max((len(option_sets) for option_sets in hybrid.trials.values()), default=1),
+            sources=len(sources),
+            factor_sets=_factor_sets(hybrid, names, "ials" in sources),
+            sweeps=int((hybrid.sources.get("ials") or {}).get("iterations", IALSConfig().iterations)),
+            inverses=sum(_fits(hybrid, name) for name in of_baselines) + len(of_sources) * hybrid_fits,
+            item_item_models=len(of_baselines) + _ENCODERS * len(of_sources),
+            kernel_items=min(sizes.items, hybrid.cold_items.max_items),
+            kernels=hybrid_fits,
+            max_cells=hybrid.blend.max_cells,
+            k=max(20, *lists.k),
+            block_users=lists.block_users,
+            settings=settings,
+            reranked_users=users,
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one pipeline, or of the whole run."""
+
+    pipeline: str
+    size: str
+    """What there is to do, in numbers."""
+    minutes: float
+    gib: float
+    """Peak of the process while it runs."""
+
+
+def estimate(work: Workload) -> list[Cost]:
+    """Return the cost of each pipeline of a run, the whole run last: sum of the minutes, peak of the memory."""
+    costs = [
+        _data(work),
+        _language_model(work),
+        _models(work),
+        _lists(work),
+        Cost("registration, promotion, reporting, inference", "one model", _PACKAGE / 60 + _scored(work, 2) / 60, 1.5),
+    ]
+    size = f"{work.users:,} users, {work.items:,} items, {work.interactions:,} interactions"
+    return [*costs, Cost("all", size, sum(cost.minutes for cost in costs), max(cost.gib for cost in costs))]
+
+
+def factorization_seconds(users: int, items: int, interactions: int, factors: int, sweeps: int) -> float:
+    """Return seconds of one iALS: sweeps × (a N d + b (U + n) d²)."""
+    return sweeps * (_FACTOR * interactions * factors + _FACTOR_SQUARE * (users + items) * factors**2)
+
+
+def _data(work: Workload) -> Cost:
+    teacher = factorization_seconds(work.users, work.items, work.interactions, 64, work.sweeps)
+    gib = _BASE_GIB + _ROW_BYTES * work.interactions / _GIB
+    rows = f"{work.interactions:,} rows"
+    return Cost("data_processing, feature_engineering", rows, (_ROW * work.interactions + teacher) / 60, gib)
+
+
+def _language_model(work: Workload) -> Cost:
+    passes = work.epochs if work.trained else 0
+    seconds = _LOAD + work.tokens * (passes * _TUNED_TOKEN + _ENCODERS * _ENCODED_TOKEN)
+    size = f"{work.tokens:,.0f} tokens × {passes} epochs"
+    return Cost("lm_finetuning", size, seconds / 60, _BASE_GIB + 0.3)
+
+
+def _models(work: Workload) -> Cost:
+    factorizations = sum(
+        factorization_seconds(work.users, work.items, work.interactions, factors, work.sweeps)
+        for factors in work.factor_sets
+    )
+    inverses = _INVERSE * (work.inverses * work.items**3 + work.kernels * work.kernel_items**3)
+    trials = work.trials * (work.baselines + _ENCODERS * work.sources)
+    cells = min(work.users * work.items, 2 * work.max_cells)
+    blends = _ENCODERS * (_BLEND + _BLEND_CELL * cells)
+    held = (_FIT_BYTES * work.items**2 if work.inverses else 0) + _HELD_BYTES * work.items**2 * work.item_item_models
+    blended = 2 * 4 * work.sources * min(work.users * work.items, work.max_cells)
+    size = (
+        f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {work.items:,}² cells, "
+        f"{work.kernels} of {work.kernel_items:,}²"
+    )
+    minutes = (factorizations + inverses + _scored(work, trials) + blends) / 60
+    return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
+
+
+def _lists(work: Workload) -> Cost:
+    models = work.baselines + _ENCODERS
+    rows = work.users * models * work.k * _LIST_SETS
+    reranked = _RERANKED * _SPLITS * work.settings * min(work.users, work.reranked_users)
+    scored = _scored(work, _SPLITS * (work.baselines + _ENCODERS * work.sources))
+    held = _HELD_BYTES * work.items**2 * work.item_item_models
+    block = 4 * work.sources * min(work.block_users, work.users) * work.items
+    gib = _BASE_GIB + (_ROW_BYTES * rows + held + block) / _GIB
+    size = f"{models} models × {work.users:,} users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
+    return Cost("evaluation, reranking", size, (scored + _LIST_ROW * rows + reranked) / 60, gib)
+
+
+def _scored(work: Workload, times: int) -> float:
+    """Return seconds of scoring every user and item ``times`` times."""
+    return _CELL * times * work.users * work.items
+
+
+def _used(names: Iterable[str], card: Card) -> list[str]:
+    """Return the item-item models that are fitted: slit is empty where there are no times."""
+    return [name for name in names if name != "slit" or card.times.present]
+
+
+def _fits(hybrid: HybridOptions, name: str) -> int:
+    return len(_option_sets(hybrid, name)) + _FINAL_FITS
+
+
+def _option_sets(hybrid: HybridOptions, name: str) -> list[Parameters]:
+    return hybrid.trials.get(name) or [{}]
+
+
+def _factor_sets(hybrid: HybridOptions, baselines: list[str], as_source: bool) -> list[int]:
+    """Return the factors of every factorization; a chosen option set counts as the largest that is tried."""
+    default = IALSConfig().factors
+    factors: list[int] = []
+    for name in baselines:
+        if name in _FACTORIZED:
+            factors += _with_final([_factors(settings, default) for settings in _option_sets(hybrid, name)])
+    if as_source:
+        default = _factors(hybrid.sources["ials"] or {}, default)
+        tried = [_factors(settings.get("ials", {}), default) for settings in _option_sets(hybrid, "hybrid")]
+        factors += _ENCODERS * _with_final(tried)
+    return factors
+
+
+def _with_final(tried: list[int]) -> list[int]:
+    return [*tried, *[max(tried)] * _FINAL_FITS]
+
+
+def _factors(settings: dict[str, Any], default: int) -> int:
+    return int(settings.get("factors", default))
+
+
+def item_limits(hybrid: HybridOptions) -> dict[str, int]:
+    """Return the most items that each source and baseline with n_items² weights takes, by name; where both are used,
+    the smaller number.
+    """
+    limits: dict[str, int] = {}
+    for name in _ITEM_ITEM:
+        default = (SLITConfig() if name == "slit" else EASEConfig()).max_items
+        used = [hybrid.sources.get(name)] if name in _ITEM_ITEM_SOURCES else []
+        used += _option_sets(hybrid, name) if name in baseline_names(hybrid) else []
+        most = [int(options.get("max_items", default)) for options in used if options is not None]
+        if most:
+            limits[name] = min(most)
+    return limits

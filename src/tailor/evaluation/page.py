@@ -1,0 +1,49 @@
+"""Self-contained HTML pages: templates with every value escaped, and plots drawn by the Plotly that is inside."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def render(template: str, **values: object) -> str:
+    """Return a page; ``plotly_js`` is filled in.
+
+    Args:
+        template: file beside this module.
+        values: what the template names; escaped unless it is markup.
+    """
+    environment = Environment(
+        loader=PackageLoader("tailor.evaluation", "."), autoescape=True, undefined=StrictUndefined
+    )
+    source = Markup(get_plotlyjs())  # noqa: S704  (Plotly's own source)
+    return environment.get_template(template).render(plotly_js=source, **values)
+
+
+def draw(name: str, figure: go.Figure) -> Markup:
+    """Return a plot as markup under the id ``name``."""
+    figure = go.Figure(figure).update_layout(template="plotly_white", margin={"l": 50, "r": 20})
+    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True})
+    return Markup('<div class="plot">') + Markup(html) + Markup("</div>")  # noqa: S704  (made by Plotly from figures)
+
+
+def table(frame: pd.DataFrame, digits: int) -> Table:
+    """Return the cells of a table as text: floats with so many digits, integers with separators of thousands."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return "" if pd.isna(value) else f"{value:.{digits}f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return Table([str(name) for name in frame], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
