@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from tailor.errors import TailorError
+from tailor.errors import BadInputError, TailorError
 from tailor.onboarding import check_name, propose, read_table, write_conf
 from tailor.onboarding.conf import next_steps
-from tailor.onboarding.database import Database, read_database_tables
+from tailor.onboarding.database import MAX_TABLES, Database, read_database_tables
 from tailor.onboarding.sizes import read_base
 from tailor.onboarding.tables import RawTable, table_files
 from tailor.onboarding.which_table import choose_tables
@@ -37,7 +37,7 @@ def create(args: argparse.Namespace) -> list[str]:
     check_name(args.name, conf)
     database = Database.parse(args.database, os.environ, args.name) if args.database else None
     tables, reasons = _tables(args, database)
-    proposal = propose(tables, dict(pair.split("=", 1) for pair in args.map), read_base(conf))
+    proposal = propose(tables, _pairs(args.map), read_base(conf))
     folder = write_conf(args.name, proposal, conf, database)
     return [*reasons, *next_steps(args.name, proposal, folder, database)]
 
@@ -49,9 +49,33 @@ def _tables(args: argparse.Namespace, database: Database | None) -> tuple[dict[s
         tables = read_database_tables(database, list(named.values()))
         return (dict(zip(named, tables, strict=True)), []) if named else choose_tables(tables)
     if args.raw and not named:
-        return choose_tables([read_table(file) for file in table_files(args.raw)])
+        return _guess(table_files(args.raw))
     folder = args.raw or Path()
     return {kind: read_table(folder / name) for kind, name in named.items()}, []
+
+
+def _guess(files: list[Path]) -> tuple[dict[str, RawTable], list[str]]:
+    """Choose among the files that can be read; say which cannot."""
+    tables, passed_over = [], []
+    for file in files[:MAX_TABLES]:
+        try:
+            tables.append(read_table(file))
+        except BadInputError as error:
+            passed_over.append(f"Passed over: {error}")
+    if len(files) > MAX_TABLES or not tables:
+        raise BadInputError(
+            "\n".join([*passed_over, f"{len(files)} files. Name yours: INTERACTIONS=file ITEMS=file [USERS=file]."])
+        )
+    chosen, reasons = choose_tables(tables)
+    return chosen, [*passed_over, *reasons]
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    """Read ``ours=theirs``."""
+    for word in words:
+        if "=" not in word:
+            raise BadInputError(f'MAP="{word}": write OURS=THEIRS, for example MAP="user_id=customer item_id=sku".')
+    return dict(word.split("=", 1) for word in words)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from tailor.files import write_aside
 from tailor.onboarding.database import Database
 from tailor.onboarding.propose import Proposal
 from tailor.onboarding.tables import PARQUET, SQL, TEXT, RawTable
+from tailor.onboarding.wording import wrapped
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")
 _TAKEN: Final = ("base", "local", "test")
@@ -84,7 +85,7 @@ def render(name: str, proposal: Proposal, project: Path, database: Database | No
         keep_trailing_newline=True,
     )
     environment.filters |= {"flow": flow, "comment": comment, "quoted": json.dumps}
-    environment.globals["line"] = line
+    environment.globals |= {"line": line, "wrapped": wrapped}
     raw = _raw_folder(proposal, project) or f"data/01_raw/{name}"
     values = {
         "name": name,
@@ -129,7 +130,7 @@ def line(text: str, reason: str, indent: int) -> str:
     if not reason:
         return blank + text
     short = f"{blank}{text}  # {comment(reason)}"
-    return short if len(short) <= _WIDTH else f"{blank}# {comment(reason)}\n{blank}{text}"
+    return short if len(short) <= _WIDTH else f"{wrapped(reason, indent)}\n{blank}{text}"
 
 
 def _raw_folder(proposal: Proposal, project: Path) -> str | None:

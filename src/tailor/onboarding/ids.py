@@ -56,12 +56,13 @@ def choose_join(
     lefts = _candidates(role, interactions, fixed, taken)
     rights = [column for column in _candidates(role, other, fixed) if column.share_distinct >= 0.5 or fixed]
     pairs = sorted((_pair(role, x, y) for x in lefts for y in rights), key=lambda pair: -pair.score)
-    if not pairs or pairs[0].coverage < _LEAST_COVERAGE:
+    if not pairs or pairs[0].coverage < (_LEAST_COVERAGE if other.whole else 0.01 * _LEAST_COVERAGE):
         raise BadInputError(_no_join(role, interactions, other, pairs))
     best = pairs[0]
     near = next((pair for pair in pairs[1:] if pair.left != best.left and pair.score >= _NEAR * best.score), None)
     check = f"; '{near.left}' fits nearly as well: check" if near else ""
-    share = f"{percent(best.coverage)} of its values are in {other.name}{check}"
+    rows = other.name if other.whole else f"the rows of {other.name} that were looked at"
+    share = f"{percent(best.coverage)} of its values are in {rows}{check}"
     back = f"the ids that '{best.left}' of {interactions.name} names"
     return ColumnChoice(role, best.left, share), ColumnChoice(role, best.right, back)
 

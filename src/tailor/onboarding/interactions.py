@@ -38,6 +38,8 @@ _LEADING: Final = re.compile(r"^([+-]?\d+(?:[.,]\d+)?)\s*(?:(?:/|of|out of)\s*\d
 class Positives:
     """Which interactions count."""
 
+    share: float = 1.0
+    """Of the rows that were looked at."""
     threshold: float | None = None
     threshold_reason: str = "no ratings: every row is a positive"
     events: tuple[str, ...] = ()
@@ -217,14 +219,18 @@ def _left_over(column: ColumnSummary) -> str:
 
 def _positives(table: RawTable, choices: list[ColumnChoice]) -> Positives:
     by_role = {choice.ours: table.columns[choice.theirs] for choice in choices}
-    threshold, reason = None, Positives().threshold_reason
+    share, threshold, reason = 1.0, None, Positives().threshold_reason
     if c.VALUE in by_role:
-        threshold, reason = choose_threshold(read_values(by_role[c.VALUE]))
+        values = read_values(by_role[c.VALUE])
+        threshold, reason = choose_threshold(values)
+        share *= float((values >= threshold).mean())
     events, events_reason = choose_events(by_role[EVENT].texts) if EVENT in by_role else ((), "")
+    if events:
+        share *= float(by_role[EVENT].texts.isin(events).mean())
     unclear = c.TIMESTAMP in by_role and by_role[c.TIMESTAMP].day_and_month == "unclear"
     example = by_role[c.TIMESTAMP].texts.iloc[0] if unclear else ""
     day_first = f"{example} may start with the day or with the month: set it, or the run stops" if unclear else ""
-    return Positives(threshold, reason, events, events_reason, day_first)
+    return Positives(share, threshold, reason, events, events_reason, day_first)
 
 
 def choose_threshold(values: pd.Series) -> tuple[float, str]:

@@ -1,5 +1,6 @@
 """What an item reads as: its title, its categories, and the other columns that tell a language model what it is."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
@@ -161,10 +162,8 @@ def _why_not(column: ColumnSummary) -> str:
 
 
 def _reason(column: ColumnSummary) -> str:
-    filled = (
-        "all items have one" if column.share_filled == 1 else f"{percent(column.share_filled)} of the items have one"
-    )
-    return f"{filled}, {column.n_distinct:,} different ones"
+    filled = "all items" if column.share_filled == 1 else f"{percent(column.share_filled)} of the items"
+    return f"{filled} have one, {column.n_distinct:,} different ones"
 
 
 def _piece(ours: str, column: ColumnSummary) -> str:
@@ -214,7 +213,9 @@ def _is_list(sizes: Counter[str], separator: str, column: ColumnSummary) -> bool
     alone = sum(sizes[cell] > 0 for cell in column.probe if separator not in cell)
     combined = column.probe[column.probe.str.contains(separator, regex=False)]
     fewer = len(sizes) < combined.nunique()
-    return fewer if separator != " " else fewer and alone > 0 and column.probe.str.fullmatch(r"[\w'\- ]+").all()
+    if separator != " " or not fewer:
+        return fewer
+    return alone > 0 and bool(column.probe.str.fullmatch(r"[\w'\- ]+").all())
 
 
 def sample_texts(table: RawTable, columns: ItemColumns, n: int = 5_000) -> list[str]:
@@ -236,4 +237,4 @@ def sample_texts(table: RawTable, columns: ItemColumns, n: int = 5_000) -> list[
 
 
 def _missing(cell: object) -> bool:
-    return cell is None or (not hasattr(cell, "__len__") and bool(pd.isna(cell)))  # type: ignore[call-overload]
+    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell))

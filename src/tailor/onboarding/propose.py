@@ -63,7 +63,7 @@ def propose(tables: Mapping[str, RawTable], fixed: Mapping[str, str], base: Mapp
     interactions = describe_interactions(tables["interactions"], [choice.theirs for choice in ids["interactions"]])
     items = describe_items(tables["items"], ids["items"][0].theirs)
     users = describe_users(tables["users"], ids["users"][0].theirs) if "users" in ids else None
-    size = measure_size(tables, ids)
+    size = measure_size(tables, ids, interactions.positives.share)
     texts = sample_texts(tables["items"], items)
     reviews = next((choice.theirs for choice in interactions.columns if choice.ours == c.TEXT), None)
     review_words = tables["interactions"].columns[reviews].mean_words if reviews else 0.0
@@ -83,7 +83,9 @@ def _ids(tables: Mapping[str, RawTable], fixed: Mapping[str, str]) -> dict[str, 
     return {"interactions": (user, item), "items": (of_items,), "users": (of_users,)}
 
 
-def measure_size(tables: Mapping[str, RawTable], ids: Mapping[str, tuple[ColumnChoice, ...]]) -> Size:
+def measure_size(
+    tables: Mapping[str, RawTable], ids: Mapping[str, tuple[ColumnChoice, ...]], share: float = 1.0
+) -> Size:
     """Count users, items and interactions; of tables that were not read to the end, about.
 
     Users of such a table are counted as if the rest had as many new ones per row, or are those of the table of users.
@@ -91,6 +93,7 @@ def measure_size(tables: Mapping[str, RawTable], ids: Mapping[str, tuple[ColumnC
     Args:
         tables: the raw tables.
         ids: their columns of ids.
+        share: of the interactions that are positives.
     """
     interactions, items = tables["interactions"], tables["items"]
     n_users = interactions.columns[ids["interactions"][0].theirs].n_distinct
@@ -98,4 +101,5 @@ def measure_size(tables: Mapping[str, RawTable], ids: Mapping[str, tuple[ColumnC
         n_users = round(n_users * interactions.n_rows / len(interactions.rows))
         n_users = min(n_users, tables["users"].n_rows) if "users" in tables else n_users
     n_items = items.columns[ids["items"][0].theirs].n_distinct if items.whole else items.n_rows
-    return Size(n_users, n_items, interactions.n_rows, interactions.whole and items.whole)
+    n_rows = interactions.n_rows
+    return Size(n_users, n_items, n_rows, round(n_rows * share), interactions.whole and items.whole)

@@ -16,8 +16,8 @@ from tailor.types import JsonObject, Parameters
 #: Widths of factorizations that are proposed. conf/base is made for 64.
 FACTORS: Final = (8, 16, 32, 64, 128, 256, 512)
 _BASE_FACTORS: Final = 64
-#: Interactions and items that one factor asks for.
-_INTERACTIONS_PER_FACTOR: Final = 1_000
+#: Positive interactions and items that one factor asks for.
+_POSITIVES_PER_FACTOR: Final = 1_000
 _ITEMS_PER_FACTOR: Final = 8
 #: Multiplications and additions of one fit; two cores need about an hour for them.
 _MOST_OPERATIONS: Final = 1e14
@@ -36,6 +36,8 @@ class Size:
     n_users: int
     n_items: int
     n_interactions: int
+    n_positives: int
+    """Interactions that count."""
     exact: bool
     """Whether all rows were looked at."""
 
@@ -115,13 +117,13 @@ def choose_factors(size: Size) -> int:
     """Return the widest factorization that the data can fill and that two cores fit in about an hour.
 
     Example:
-        >>> choose_factors(Size(943, 1_682, 100_000, True))
+        >>> choose_factors(Size(943, 1_682, 100_000, 100_000, True))
         64
     """
 
     def fits(factors: int) -> bool:
-        of_rows = size.n_interactions * factors**2 + (size.n_users + size.n_items) * factors**3 / 3
-        filled = size.n_interactions >= _INTERACTIONS_PER_FACTOR * factors
+        of_rows = size.n_positives * factors**2 + (size.n_users + size.n_items) * factors**3 / 3
+        filled = size.n_positives >= _POSITIVES_PER_FACTOR * factors
         return filled and size.n_items >= _ITEMS_PER_FACTOR * factors and _SWEEPS * of_rows <= _MOST_OPERATIONS
 
     return max(filter(fits, FACTORS), default=FACTORS[0])
@@ -129,8 +131,8 @@ def choose_factors(size: Size) -> int:
 
 def _factors_reason(size: Size, factors: int) -> str:
     if factors > _BASE_FACTORS:
-        return f"{about(size.n_interactions):,} interactions fill more than the {_BASE_FACTORS} factors of conf/base"
-    counts = f"{about(size.n_interactions):,} interactions with {about(size.n_items):,} items"
+        return f"{about(size.n_positives):,} positives fill more than the {_BASE_FACTORS} factors of conf/base"
+    counts = f"{about(size.n_positives):,} positives with {about(size.n_items):,} items"
     return f"{counts} do not fill the {_BASE_FACTORS} of conf/base"
 
 

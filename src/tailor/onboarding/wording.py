@@ -1,6 +1,7 @@
 """Figures in words, as comments and messages write them."""
 
 import math
+import textwrap
 
 
 def percent(share: float) -> str:
@@ -16,6 +17,18 @@ def percent(share: float) -> str:
     return f"{figure:.1f} %" if figure % 1 or 0 < figure < 1 else f"{figure:.0f} %"
 
 
+def wrapped(text: str, indent: int, width: int = 120) -> str:
+    """Write text as lines of comment.
+
+    Args:
+        text: to be written; line breaks in it become blanks.
+        indent: blanks before each line.
+        width: of a line.
+    """
+    start = " " * indent + "# "
+    return "\n".join(textwrap.wrap(" ".join(text.split()), width, initial_indent=start, subsequent_indent=start))
+
+
 def about(number: float) -> int:
     """Round a number that was estimated to two figures.
 
@@ -24,4 +37,4 @@ def about(number: float) -> int:
         (520000, 7)
     """
     scale = 10 ** max(len(str(round(number))) - 2, 0)
-    return round(number / scale) * scale
+    return int(round(number / scale) * scale)
