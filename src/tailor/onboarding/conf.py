@@ -136,10 +136,10 @@ def line(text: str, reason: str, indent: int) -> str:
 def _raw_folder(proposal: Proposal, project: Path) -> str | None:
     """Return the folder of the interactions, relative to the project where it lies within."""
     path = proposal.tables["interactions"].path
-    return None if path is None else _shown(path.resolve().parent, project)
+    return None if path is None else _written(path.resolve().parent, project)
 
 
-def _shown(path: Path, project: Path) -> str:
+def _written(path: Path, project: Path) -> str:
     absolute = path.absolute()
     return absolute.relative_to(project).as_posix() if absolute.is_relative_to(project) else absolute.as_posix()
 
@@ -171,9 +171,9 @@ def _filepath(table: RawTable, raw: str, project: Path) -> str:
     if table.path is None:
         return ""
     path = table.path.resolve()
-    if _shown(path.parent, project) == raw:
+    if _written(path.parent, project) == raw:
         return _below_raw(path.name)
-    return flow(_shown(path, project))
+    return flow(_written(path, project))
 
 
 def _below_raw(name: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,8 @@ class Database:
     url: URL
     variable: str
     """A run reads the address there."""
+    address: str = field(repr=False)
+    """As it was given; never write it down where ``has_secret``."""
 
     @classmethod
     def parse(cls, address: str, environment: Mapping[str, str], name: str) -> "Database":
@@ -48,7 +50,7 @@ class Database:
                 )
             variable, address = address, environment[address]
         try:
-            return cls(make_url(address), variable)
+            return cls(make_url(address), variable, address)
         except ArgumentError:
             raise BadInputError(
                 "The database's address is none that SQLAlchemy reads: dialect://user@host/name."
@@ -60,15 +62,10 @@ class Database:
         return self.url.password is not None or any(_SECRET.search(key) for key in self.url.query)
 
     @property
-    def shown(self) -> str:
+    def masked(self) -> str:
         """The address without what is secret."""
         query = {key: "***" if _SECRET.search(key) else value for key, value in self.url.query.items()}
         return self.url.set(query=query).render_as_string(hide_password=True)
-
-    @property
-    def address(self) -> str:
-        """The whole address; never write it down where ``has_secret``."""
-        return self.url.render_as_string(hide_password=False)
 
 
 def read_database_tables(database: Database, names: list[str]) -> list[RawTable]:
@@ -86,18 +83,18 @@ def read_database_tables(database: Database, names: list[str]) -> list[RawTable]
         known = [*inspector.get_table_names(), *inspector.get_view_names()]
         if not names and not 0 < len(known) <= MAX_TABLES:
             raise BadInputError(
-                f"{database.shown} has {len(known)} tables. Name yours: INTERACTIONS=table ITEMS=table [USERS=table]."
+                f"{database.masked} has {len(known)} tables. Name yours: INTERACTIONS=table ITEMS=table [USERS=table]."
             )
         for name in names:
             schema, _, table = name.rpartition(".")
             if not inspector.has_table(table, schema=schema or None):
                 raise BadInputError(
-                    f"{database.shown} has no table '{name}'.{did_you_mean(name, known)} "
+                    f"{database.masked} has no table '{name}'.{did_you_mean(name, known)} "
                     f"It has: {', '.join(known[:30])}."
                 )
         tables = [_read(engine, name) for name in names or known]
         if names and (empty := [table.name for table in tables if not table.n_rows]):
-            raise BadInputError(f"Table '{empty[0]}' of {database.shown} has no rows.")
+            raise BadInputError(f"Table '{empty[0]}' of {database.masked} has no rows.")
         return [table for table in tables if table.n_rows]
 
 
@@ -123,7 +120,7 @@ def _engine(database: Database) -> Iterator[Engine]:
     except (ImportError, NoSuchModuleError) as error:
         missing = getattr(error, "name", None) or database.url.drivername
         raise BadInputError(
-            f"{database.shown} needs the driver '{missing}': .venv/bin/python -m pip install {missing}."
+            f"{database.masked} needs the driver '{missing}': .venv/bin/python -m pip install {missing}."
         ) from None
     try:
         yield engine
@@ -131,11 +128,11 @@ def _engine(database: Database) -> Iterator[Engine]:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
         if database.url.password:
             cause = cause.replace(str(database.url.password), "***")
-        raise BadInputError(f"{database.shown} cannot be read ({cause[:300]}).") from None
+        raise BadInputError(f"{database.masked} cannot be read ({cause[:300]}).") from None
     finally:
         engine.dispose()
 
 
 def _check_file(database: Database) -> None:
     if not Path(str(database.url.database)).is_file():
-        raise BadInputError(f"There is no file {database.url.database} (DATABASE={database.shown}).")
+        raise BadInputError(f"There is no file {database.url.database} (DATABASE={database.masked}).")

@@ -79,8 +79,8 @@ def describe_interactions(table: RawTable, ids: Collection[str]) -> InteractionC
         (c.VALUE, _value),
         (c.TEXT, _text),
     ):
-        choice, said = choose(list(left.values()))
-        notes |= said
+        choice, reasons = choose(list(left.values()))
+        notes |= reasons
         if choice is not None:
             columns.append(ColumnChoice(role, choice.theirs, choice.reason))
             left.pop(choice.theirs)

@@ -210,12 +210,14 @@ def _is_list(sizes: Counter[str], separator: str, column: ColumnSummary) -> bool
 
     ``Action, Drama`` beside ``Drama`` is a list. A space is a weak sign: it stands within names too.
     """
-    alone = sum(sizes[cell] > 0 for cell in column.probe if separator not in cell)
     combined = column.probe[column.probe.str.contains(separator, regex=False)]
-    fewer = len(sizes) < combined.nunique()
-    if separator != " " or not fewer:
-        return fewer
-    return alone > 0 and bool(column.probe.str.fullmatch(r"[\w'\- ]+").all())
+    fewer, usual = len(sizes) < combined.nunique(), is_usual(CATEGORIES, column.name)
+    if separator in "|;":
+        return fewer or usual
+    alone = any(sizes[cell] > 0 for cell in column.probe if separator not in cell)
+    if separator == " ":
+        return fewer and alone and bool(column.probe.str.fullmatch(r"[\w'\- ]+").all())
+    return fewer or (usual and alone)
 
 
 def sample_texts(table: RawTable, columns: ItemColumns, n: int = 5_000) -> list[str]:
@@ -230,9 +232,9 @@ def sample_texts(table: RawTable, columns: ItemColumns, n: int = 5_000) -> list[
     by_ours = {choice.ours: choice.theirs for choice in columns.columns}
     texts = pd.Series("", index=rows.index, dtype="str")
     for piece in columns.template:
-        ours = piece[piece.index("{") + 1 : piece.index("}")]
+        before, _, ours = piece.removesuffix("}").partition("{")
         cells = rows[by_ours[ours]].map(lambda cell: "" if _missing(cell) else str(cell)).astype("str")
-        texts += cells.where(cells == "", ". " + cells)
+        texts += cells.where(cells == "", f". {before}" + cells)
     return [text.removeprefix(". ") for text in texts]
 
 

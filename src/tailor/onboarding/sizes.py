@@ -96,7 +96,7 @@ def fit_options(
     hybrid, lm, text = base["hybrid_cf"], base["lm_finetuning"], base["feature_engineering"]["text"]
     factors = choose_factors(size)
     left_out = _left_out(size, has_times, hybrid["sources"])
-    without = {*left_out, *(["text_ease"] if "ease" in left_out else [])}
+    unfitted = {*left_out, *(["text_ease"] if "ease" in left_out else [])}
     reviews = text.get("reviews_per_item", 3) * min(review_words, text.get("review_words", 30))
     lengths = count_tokens(texts, lm["encoder"]["base_model"])
     max_length, reason = choose_max_length(lengths, reviews * _TOKENS_PER_WORD)
@@ -108,7 +108,7 @@ def fit_options(
         max_length=max_length,
         max_length_reason=reason,
         left_out=left_out,
-        baselines=[name for name in hybrid["baselines"] if name not in without],
+        baselines=[name for name in hybrid["baselines"] if name not in unfitted],
         trials=trials,
     )
 

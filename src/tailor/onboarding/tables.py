@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import pandas as pd
 import pyarrow.dataset as ds
@@ -150,13 +151,13 @@ def _read_parquet(path: Path) -> RawTable:
 
 def _read_excel(path: Path) -> RawTable:
     try:
-        rows: Any = pd.read_excel(path, nrows=MAX_ROWS)
+        rows: Any = pd.read_excel(path, nrows=MAX_ROWS, engine="openpyxl")
     except ImportError:
         raise BadInputError(
             f"{path} is an Excel file, which openpyxl reads. Install it (.venv/bin/python -m pip install openpyxl), "
             "or save the file as CSV."
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BadInputError(f"{path} is no Excel file that can be read ({error}). Save it as CSV.") from None
     notes = ("the first sheet is read; sheet_name in load_args names another",)
     return RawTable(path.name, rows, len(rows), len(rows) < MAX_ROWS, EXCEL, path, notes=notes)

@@ -238,10 +238,10 @@ def _best_separator(sample: str) -> tuple[str, int, str | None, float]:
             widths = [len(record) for record in records]
             usual = max(set(widths), key=widths.count, default=1)
             share = widths.count(usual) / max(len(widths), 1)
-            strange = quoting == csv.QUOTE_NONE or escape is not None
+            unusual = quoting == csv.QUOTE_NONE or escape is not None
             splits = len(records[0]) > 1 and usual > 1 and abs(len(records[0]) - usual) <= 1
             # A quote that opens by mistake makes one record of many lines.
-            tried.append((splits, share, len(records), not strange, -place, separator, quoting, escape))
+            tried.append((splits, share, len(records), not unusual, -place, separator, quoting, escape))
     splits, share, _, _, _, separator, quoting, escape = max(tried, key=lambda one: one[:5])
     return (separator, quoting, escape, share) if splits else (",", csv.QUOTE_MINIMAL, None, 1.0)
 

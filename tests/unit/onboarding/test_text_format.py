@@ -43,7 +43,7 @@ def test_quotes_hold_separators_and_line_breaks(tmp_path):
 
 
 def test_quotes_that_are_letters(tmp_path):
-    lines = ["id\ttitle", '1\t5" nail', '2\t"Tea and more', '3\t7" nail', '4\tplain']
+    lines = ["id\ttitle", '1\t5" nail', '2\t"Tea and more', '3\t7" nail', "4\tplain"]
     rows, form, _, _ = rows_of(tmp_path / "a.tsv", "\n".join(lines))
     assert form.load_args() == {"sep": "\t", "quoting": csv.QUOTE_NONE}
     assert rows["title"].tolist() == ['5" nail', '"Tea and more', '7" nail', "plain"]
