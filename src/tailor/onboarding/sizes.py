@@ -16,8 +16,8 @@ from tailor.types import JsonObject, Parameters
 #: Widths of factorizations that are proposed. conf/base is made for 64.
 FACTORS: Final = (8, 16, 32, 64, 128, 256, 512)
 _BASE_FACTORS: Final = 64
-#: Positive interactions and items that one factor asks for.
-_POSITIVES_PER_FACTOR: Final = 1_000
+#: Positive interactions that one factor asks for, up to the width of conf/base and beyond; items likewise.
+_POSITIVES_PER_FACTOR: Final = {True: 300, False: 1_000}
 _ITEMS_PER_FACTOR: Final = 8
 #: Multiplications and additions of one fit; two cores need about an hour for them.
 _MOST_OPERATIONS: Final = 1e14
@@ -123,7 +123,7 @@ def choose_factors(size: Size) -> int:
 
     def fits(factors: int) -> bool:
         of_rows = size.n_positives * factors**2 + (size.n_users + size.n_items) * factors**3 / 3
-        filled = size.n_positives >= _POSITIVES_PER_FACTOR * factors
+        filled = size.n_positives >= _POSITIVES_PER_FACTOR[factors <= _BASE_FACTORS] * factors
         return filled and size.n_items >= _ITEMS_PER_FACTOR * factors and _SWEEPS * of_rows <= _MOST_OPERATIONS
 
     return max(filter(fits, FACTORS), default=FACTORS[0])

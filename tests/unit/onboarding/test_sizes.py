@@ -18,8 +18,9 @@ def fitted(size: Size, texts=("a cup of tea",), review_words=0.0, has_times=True
     [
         (943, 1_682, 100_000, 64),  # MovieLens-100K, which conf/base is made for
         (5_000, 7_390, 520_000, 512),  # conf/anime
-        (60, 240, 900, 8),  # too few for 16
-        (60, 240, 16_000, 16),
+        (60, 240, 4_799, 8),  # 16 factors ask for 16 * 300 positives
+        (60, 240, 4_800, 16),
+        (5_000, 7_390, 511_999, 256),  # 512 ask for 512 * 1,000
         (943, 300, 100_000, 32),  # 300 items fill 32: 8 * 32 <= 300 < 8 * 64
         (10_000_000, 7_390, 50_000_000, 16),  # wider ones would take hours: 16 * 1e7 * 32³ / 3 > 1e12 ...
     ],
