@@ -17,6 +17,8 @@ from tailor.onboarding.text_format import MAX_ROWS
 
 #: Tables that are looked at, where none is named.
 MAX_TABLES = 20
+#: What pip calls a driver, where its module is called otherwise.
+_PACKAGES = {"psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}
 _SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
 
 
@@ -118,9 +120,10 @@ def _engine(database: Database) -> Iterator[Engine]:
             _check_file(database)
         engine = sa.create_engine(database.url)
     except (ImportError, NoSuchModuleError) as error:
-        missing = getattr(error, "name", None) or database.url.drivername
+        missing = str(getattr(error, "name", None) or database.url.drivername)
+        package = _PACKAGES.get(missing, missing)
         raise BadInputError(
-            f"{database.masked} needs the driver '{missing}': .venv/bin/python -m pip install {missing}."
+            f"{database.masked} needs the driver '{missing}': .venv/bin/python -m pip install {package}."
         ) from None
     try:
         yield engine

@@ -109,7 +109,7 @@ PERSONAL: Final = frozenset(
     _names(
         """
         name username firstname lastname surname fullname email mail emailaddress phone telephone mobile address street
-        password ip ipaddress nickname displayname avatar url
+        password ip ipaddress nickname displayname avatar url zip zipcode postcode postalcode
         """
     )
 )
@@ -120,7 +120,7 @@ FILE_WORDS: Final[dict[str, frozenset[str]]] = {
             """
             interactions interaction inter ratings rating reviews review events event transactions transaction orders
             order clicks click views log logs purchases purchase sales history plays listens behavior behaviour train
-            data votes feedback sessions baskets
+            data votes feedback sessions baskets watched played liked bought read listened watchlist
             """
         )
     ),

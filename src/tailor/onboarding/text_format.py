@@ -207,7 +207,10 @@ def _with_header(form: TextFormat, records: list[list[str]]) -> TextFormat:
     width = max({len(row) for row in rows}, key=[len(row) for row in rows].count, default=len(first))
     if not _names_columns(first, rows):
         names = tuple(f"column_{number}" for number in range(1, len(first) + 1))
-        reasons = form.reasons | {"header": "the first line is a row", "names": "the file does not name its columns; better names here are better names in parameters.yml"}
+        reasons = form.reasons | {
+            "header": "the first line is a row",
+            "names": "the file does not name its columns; better names here are better names in parameters.yml",
+        }
         return replace(form, names=names, header=False, reasons=reasons)
     if width == len(first) + 1 and all(not row[-1].strip() for row in rows if len(row) == width):
         reasons = form.reasons | {"index_col": "rows end in a separator that the header lacks"}

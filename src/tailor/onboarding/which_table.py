@@ -54,9 +54,9 @@ def _called(table: RawTable, kind: str) -> bool:
 
 
 def _like_interactions(table: RawTable, largest: int) -> float:
-    ids = _has(table, c.USER) and _has(table, c.ITEM)
+    ids = _has(table, c.USER) + _has(table, c.ITEM)
     of_moments = _has(table, c.TIMESTAMP) or _has(table, c.VALUE)
-    return 2.0 * ids + 1.5 * _called(table, "interactions") + 0.5 * of_moments + 1.0 * (table.n_rows == largest)
+    return 1.0 * ids + 1.5 * _called(table, "interactions") + 0.5 * of_moments + 1.0 * (table.n_rows == largest)
 
 
 def _like_items(table: RawTable) -> float:

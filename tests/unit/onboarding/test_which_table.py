@@ -42,6 +42,13 @@ def test_users_may_be_absent_and_others_are_passed_over():
     assert chosen == {"interactions": "ratings.csv", "items": "movies.csv"}
 
 
+def test_a_name_of_an_item_that_says_nothing():
+    watched = pd.DataFrame({"member": [1, 2, 3], "num": [1, 2, 1]})
+    assert names(
+        table("shows.parquet", pd.DataFrame({"id": [1, 2], "name": ["a", "b"]})), table("watched.parquet", watched)
+    ) == {"interactions": "watched.parquet", "items": "shows.parquet"}
+
+
 def test_items_that_are_not_there():
     with pytest.raises(BadInputError, match=r"None of orders.csv looks like the items. Items need at least a title"):
         choose_tables([table("orders.csv", shop_orders())])
