@@ -51,7 +51,7 @@ def _unfit(column: ColumnSummary) -> str:
     if column.n_distinct == 1:
         return "the same in all rows"
     if plain(column.name) in PERSONAL or column.is_address:
-        return "names a person or a place on the web; it groups nobody"
+        return "a name, an address or a code of a place; it groups nobody"
     if column.kind not in ("number", "text"):
         return f"{column.kind}s"
     if column.kind == "number":
