@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise viz serve serve-mlflow mutants clean
+.PHONY: help run new test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise viz serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -43,6 +43,12 @@ $(VENV)/requirements.lock: requirements.lock
 
 run: $(VENV)/requirements.lock ## environment, data, the whole pipeline, a registered model
 	$(BIN)/kedro run $(KEDRO_ENV_FLAG)
+
+# Quiet: the address of a database may hold a password.
+new: $(VENV)/requirements.lock ## a conf folder for your own catalogue: NAME=myshop INTERACTIONS=... ITEMS=... [USERS=...]
+	@$(BIN)/python -m tailor.new "$(NAME)" $(if $(RAW),--raw "$(RAW)") $(if $(DATABASE),--database "$(DATABASE)") \
+	  $(if $(INTERACTIONS),--interactions "$(INTERACTIONS)") $(if $(ITEMS),--items "$(ITEMS)") \
+	  $(if $(USERS),--users "$(USERS)") $(if $(MAP),--map $(MAP))
 
 test: $(VENV)/requirements.lock ## all tests
 	$(BIN)/python -m pytest

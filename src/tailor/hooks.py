@@ -54,7 +54,7 @@ class ProjectHooks:
         if context.env and context.env not in known:
             raise ConfigurationError(
                 f"No environment '{context.env}': conf/{context.env} does not exist.{did_you_mean(context.env, known)} "
-                f"Known: {', '.join(known)}. For an own catalogue, copy conf/anime."
+                f"Known: {', '.join(known)}. For an own catalogue: make new NAME={context.env}."
             )
         (conf / "local").mkdir(exist_ok=True)
         load_plugins(context.params.get("plugins", []))
