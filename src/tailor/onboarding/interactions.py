@@ -30,6 +30,8 @@ _FILLED: Final = 0.98
 _EPOCHS: Final = tuple((1e8 * scale, 4.1e9 * scale) for scale in (1, 1e3, 1e6, 1e9))
 #: Strong events alone are enough from this share of the rows on.
 _ENOUGH_STRONG: Final = 0.1
+#: Places in an order have so many different values at least.
+_LEAST_PLACES: Final = 4
 #: A number that stands before words, with a point or a comma: "4,5", "4 stars", "4/5".
 _LEADING: Final = re.compile(r"^([+-]?\d+(?:[.,]\d+)?)\s*(?:(?:/|of|out of)\s*\d+)?\s*\D{0,20}$")
 
@@ -84,6 +86,11 @@ def describe_interactions(table: RawTable, ids: Collection[str]) -> InteractionC
         if choice is not None:
             columns.append(ColumnChoice(role, choice.theirs, choice.reason))
             left.pop(choice.theirs)
+    if not any(choice.ours == c.TIMESTAMP for choice in columns):
+        place = next((column for column in left.values() if _is_place(column, [table.columns[x] for x in ids])), None)
+        if place is not None:
+            columns.append(ColumnChoice(c.TIMESTAMP, place.name, "the place of a row in its user's order, no date"))
+            left.pop(place.name)
     unused = [(name, notes.get(name) or _left_over(column)) for name, column in left.items()]
     return InteractionColumns(tuple(columns), _positives(table, columns), tuple(unused))
 
@@ -119,6 +126,15 @@ def _is_epoch(column: ColumnSummary) -> bool:
     return any(float(column.numbers.between(low, high).mean()) >= MOST for low, high in _EPOCHS) and (
         name_score(c.TIMESTAMP, column.name) > 0 or column.n_distinct > 20
     )
+
+
+def _is_place(column: ColumnSummary, ids: Collection[ColumnSummary]) -> bool:
+    """Tell whether numbers count the rows of somebody: as many ones as people, and never more twos than ones."""
+    if not column.whole or column.n_distinct < _LEAST_PLACES or column.numbers.min() not in (0, 1):
+        return False
+    counts = column.numbers.value_counts().sort_index().to_numpy()
+    people = [one.n_distinct for one in ids]
+    return bool((counts[1:] <= counts[:-1]).all()) and any(abs(counts[0] - n) <= 0.01 * n for n in people)
 
 
 def _unit(column: ColumnSummary) -> str:

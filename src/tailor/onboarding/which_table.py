@@ -22,7 +22,9 @@ def choose_tables(tables: Sequence[RawTable]) -> tuple[Tables, list[str]]:
     Raises:
         BadInputError: no table looks like interactions or items.
     """
-    chosen: Tables = {}
+    chosen: Tables = _by_values(tables) if not any(map(_known, tables)) else {}
+    if chosen:
+        return chosen, [f"{kind}: {table.name} ({table.size}), by values that meet" for kind, table in chosen.items()]
     reasons = []
     largest = max(table.n_rows for table in tables)
     for kind, score, least in (
@@ -67,6 +69,42 @@ def _like_items(table: RawTable) -> float:
 def _like_users(table: RawTable) -> float:
     of_items = _has(table, c.ITEM) or _called(table, "items")
     return 1.5 * _called(table, "users") + 1.5 * _has(table, c.USER) - 2.0 * of_items
+
+
+def _known(table: RawTable) -> bool:
+    """Tell whether names of the table or its columns say what it is."""
+    roles = any(_has(table, role) for role in (c.USER, c.ITEM, c.TITLE))
+    return roles or any(_called(table, kind) for kind in FILE_WORDS)
+
+
+def _by_values(tables: Sequence[RawTable]) -> Tables:
+    """Choose by values alone: interactions name the rows of other tables again and again; items have more words."""
+    met = {place: [other for other in tables if _names_rows_of(table, other)] for place, table in enumerate(tables)}
+    place = max(met, key=lambda place: (len(met[place]), tables[place].n_rows))
+    others = sorted(met[place], key=_words, reverse=True)
+    if not others or len(others) > len(_OTHERS):
+        return {}
+    return {"interactions": tables[place]} | dict(zip(_OTHERS, others, strict=False))
+
+
+#: What the interactions refer to, that of more words first.
+_OTHERS = ("items", "users")
+
+
+def _names_rows_of(table: RawTable, other: RawTable) -> bool:
+    if table is other:
+        return False
+    again = [column for column in table.columns.values() if column.n_distinct < column.n]
+    keys = [column for column in other.columns.values() if column.share_distinct >= _UNIQUE and column.kind != "empty"]
+    return any(len(x.texts) and x.texts.isin(key.distinct).mean() >= _MEETS for x in again for key in keys)
+
+
+#: The share of a column's values that differ where it is a key, and the share of a reference's values that are found.
+_UNIQUE, _MEETS = 0.98, 0.5
+
+
+def _words(table: RawTable) -> float:
+    return max((column.mean_words for column in table.columns.values() if column.kind == "text"), default=0.0)
 
 
 def _nothing(kind: str, tables: Collection[RawTable]) -> str:

@@ -145,3 +145,16 @@ def test_what_is_left_over_is_said():
     )
     assert left["device"].startswith("2 values; context_device would say in what moment")
     assert left["blank"] == "empty" and left["constant"] == "the same in all rows"
+
+
+def test_places_in_the_order_of_a_user():
+    """Everybody has a first row, and nobody a third without a second."""
+    sizes = [6, 4, 5, 2, 1]
+    rows = [(f"k{user}", place + 1, 3) for user, size in enumerate(sizes) for place in range(size)]
+    frame = pd.DataFrame(rows, columns=["kunde", "zeitpunkt", "menge"])
+    columns = describe_interactions(RawTable("rows.csv", frame, len(frame), True, TEXT), ["kunde"])
+    assert [(choice.ours, choice.theirs) for choice in columns.columns] == [("timestamp", "zeitpunkt")]
+    assert columns.columns[0].reason == "the place of a row in its user's order, no date"
+    frame["zeitpunkt"] = frame["zeitpunkt"].replace(1, 2)
+    columns = describe_interactions(RawTable("rows.csv", frame, len(frame), True, TEXT), ["kunde"])
+    assert not columns.columns

@@ -57,3 +57,17 @@ def test_items_that_are_not_there():
 def test_interactions_that_are_not_there():
     with pytest.raises(BadInputError, match=r"None of a.csv, b.csv looks like the interactions.*INTERACTIONS=file"):
         choose_tables([table("a.csv", pd.DataFrame({"x": [1]})), table("b.csv", pd.DataFrame({"y": [1]}))])
+
+
+def test_by_values_where_no_name_says_anything():
+    orders = pd.DataFrame({"x": ["k1", "k2", "k1", "k3"], "y": ["a1", "a2", "a2", "a1"]})
+    things = pd.DataFrame({"p": ["a1", "a2"], "q": ["wooden train set", "red paper kite"]})
+    people = pd.DataFrame({"m": ["k1", "k2", "k3"], "n": ["north", "north", "south"]})
+    chosen = names(table("1.csv", people), table("2.csv", things), table("3.csv", orders))
+    assert chosen == {"interactions": "3.csv", "items": "2.csv", "users": "1.csv"}
+    assert names(table("2.csv", things), table("3.csv", orders)) == {"interactions": "3.csv", "items": "2.csv"}
+    reasons = choose_tables([table("2.csv", things), table("3.csv", orders)])[1]
+    assert reasons == [
+        "interactions: 3.csv (4 rows), by values that meet",
+        "items: 2.csv (2 rows), by values that meet",
+    ]
