@@ -9,6 +9,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from tailor import columns as c
+from tailor.evaluation.tables import NOTHING
 from tailor.metrics.base import compared_headlines
 from tailor.types import JsonObject
 
@@ -59,6 +60,7 @@ def build(material: Material) -> str:
         registered=m.registered,
         k=m.k,
         verdicts=verdicts(m.summary, m.comparisons),
+        unmeasured=unmeasured(m.summary),
         models=_table(m.summary, 3),
         comparisons=_table(m.comparisons[_COMPARED], 4),
         figures={name: _draw(name, figure) for name, figure in figures.items()},
@@ -86,6 +88,11 @@ def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str,
         words = {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]}
         lines.append({"headline": title} | models | figures | words)
     return lines
+
+
+def unmeasured(summary: pd.DataFrame) -> list[str]:
+    """Return the figures that no model has: the split left nothing to find, such as cold items or new users."""
+    return [str(name) for name in summary if name != c.MODEL and summary[name].isna().all()]
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:
@@ -117,7 +124,7 @@ def _draw(name: str, figure: go.Figure) -> Markup:
 def _table(frame: pd.DataFrame, digits: int) -> Table:
     def cell(value: object) -> str:
         if isinstance(value, float):
-            return "" if pd.isna(value) else f"{value:.{digits}f}"
+            return NOTHING if pd.isna(value) else f"{value:.{digits}f}"
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     return Table([str(name) for name in frame], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
