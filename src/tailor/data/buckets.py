@@ -66,5 +66,5 @@ def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
     ranks = n_train[~new].rank(method="first", pct=True)
     quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
-    added = dict(zip(c.ADDED_TO_USERS, (n_train, quartile.astype("str")), strict=True))
+    added: dict[str, pd.Series] = dict(zip(c.ADDED_TO_USERS, (n_train, quartile.astype("str")), strict=True))
     return ids.assign(**added).merge(users, on=c.USER, how="left")

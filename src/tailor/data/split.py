@@ -14,7 +14,7 @@ from tailor.data.hashing import Hashes, seeded_hash
 from tailor.errors import BadInputError
 
 #: Lengths of histories that a refusal counts users by: name, least, most.
-_LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5+", 5, np.inf))
+_LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5 or more", 5, np.inf))
 
 
 def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
@@ -82,10 +82,9 @@ def refuse_too_little(interactions: pd.DataFrame, labels: pd.Series, options: Sp
     lack = lack or _lack_of_users(train[c.USER].nunique())
     lack = lack or _lack_of_items(train[c.ITEM].nunique(), options.pseudo_cold)
     if lack:
-        rows = labels.value_counts().reindex(list(c.SPLITS), fill_value=0)
+        rows = ", ".join(f"{int((labels == name).sum()):,} {name}" for name in c.SPLITS)
         raise BadInputError(
-            f"Too little data: {lack}. Rows: {_counted(rows)}. "
-            f"Users by number of rows: {_counted(_users_by_length(interactions))}.{helps}"
+            f"Too little data: {lack}. The rows are {rows}. Of the users, {_users_by_length(interactions)}.{helps}"
         )
 
 
@@ -122,7 +121,7 @@ def _lack_of_items(n_items: int, fraction: float) -> str:
     """Say what keeps items with train rows from filling both pseudo-cold samples and leaving 2 to learn from."""
     n_sampled = round(min(1.0, 2 * fraction) * n_items)
     if n_items < 4:
-        return f"the items with train rows are {n_items}, at least 4 are needed (2 to fit on, 1 in each pseudo-cold sample)"
+        return f"the items with train rows are {n_items}, at least 4 are needed (2 to fit on, 1 in each of A and B)"
     if n_sampled < 2:
         least = np.ceil(100 / n_items) / 100
         return (
@@ -131,19 +130,17 @@ def _lack_of_items(n_items: int, fraction: float) -> str:
         )
     if n_items - n_sampled < 2:
         return (
-            f"data_processing.split.pseudo_cold = {fraction:g} leaves {n_items - n_sampled} of the {n_items} items with "
-            "train rows to fit on; a smaller one would leave more"
+            f"data_processing.split.pseudo_cold = {fraction:g} leaves {n_items - n_sampled} of the {n_items} items "
+            "with train rows to fit on; a smaller one would leave more"
         )
     return ""
 
 
-def _users_by_length(interactions: pd.DataFrame) -> pd.Series:
+def _users_by_length(interactions: pd.DataFrame) -> str:
+    """Count users by the number of their rows, in words."""
     sizes = interactions.groupby(c.USER).size()
-    return pd.Series({name: int(sizes.between(least, most).sum()) for name, least, most in _LENGTHS})
-
-
-def _counted(counts: pd.Series) -> str:
-    return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+    counts = {name: int(sizes.between(least, most).sum()) for name, least, most in _LENGTHS}
+    return ", ".join(f"{count:,} have {name}" for name, count in counts.items())
 
 
 def _remedies(interactions: pd.DataFrame, options: SplitOptions) -> str:

@@ -79,7 +79,11 @@ def constant_columns(table: pd.DataFrame, template: Sequence[str], missing: list
         missing: cell values that mean 'nothing'.
     """
     cells = {name: clean_cells(table[name], missing) for name in template_columns(template)}
-    return {name: str(column.iloc[0]) for name, column in cells.items() if len(column) > 1 and column.nunique() == 1}
+    return {
+        name: str(column.iloc[0])
+        for name, column in cells.items()
+        if len(column) > 1 and (column == column.iloc[0]).all()
+    }
 
 
 def refuse_empty_texts(texts: pd.Series, items: pd.DataFrame, template: Sequence[str], where: str) -> None:
@@ -98,10 +102,10 @@ def refuse_empty_texts(texts: pd.Series, items: pd.DataFrame, template: Sequence
         return
     columns = template_columns(template)
     rows = items[list(dict.fromkeys([c.ITEM, *columns]))].head(3)
-    shown = "; ".join(", ".join(f"{name} = {cell!r}" for name, cell in row.items()) for row in rows.to_dict("records"))
+    first = "; ".join(", ".join(f"{name} = {cell!r}" for name, cell in row.items()) for row in rows.to_dict("records"))
     raise ConfigurationError(
         f"The text of every item is empty: {where} = {list(template)} reads {', '.join(columns) or 'no column'}, and a "
-        f"piece with a missing cell is left out. The first items: {shown}. Name columns that are filled, or take a "
+        f"piece with a missing cell is left out. The first items: {first}. Name columns that are filled, or take a "
         "word out of feature_engineering.text.missing."
     )
 
@@ -156,8 +160,8 @@ def _listed(cells: pd.Series, column: str) -> list[list[object] | None]:
         is_record = isinstance(cell, dict) or str(cell).lstrip().startswith(("[{", "{'", '{"'))
         if is_record or any(is_list(entry) or isinstance(entry, dict) for entry in entries or []):
             raise ConfigurationError(
-                f"feature_engineering.text.categories.column = '{column}': a cell holds {str(cell)[:80]!r}, which is no "
-                "list of names. Write the names alone into a column, and name that one."
+                f"feature_engineering.text.categories.column = '{column}': a cell holds {str(cell)[:80]!r}, which is "
+                "no list of names. Write the names alone into a column, and name that one."
             )
     return listed
 

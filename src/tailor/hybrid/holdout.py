@@ -160,9 +160,9 @@ def hold_out(
     """
     side = SideFeatures(**side_features)
     holdout = Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
-    silent = ", ".join(order_readers())
-    if silent and not holdout.knows_order:
-        log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", silent)
+    readers = ", ".join(order_readers())
+    if readers and not holdout.knows_order:
+        log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", readers)
     return holdout
 
 

@@ -49,9 +49,9 @@ def without_order(options: HybridOptions, holdout: Holdout) -> HybridOptions:
     """
     if holdout.knows_order:
         return options
-    silent = order_readers()
-    sources = {name: None if name in silent else given for name, given in options.sources.items()}
-    baselines = [name for name in baseline_names(options) if name not in silent]
+    readers = order_readers()
+    sources = {name: None if name in readers else given for name, given in options.sources.items()}
+    baselines = [name for name in baseline_names(options) if name not in readers]
     return options.model_copy(update={"sources": sources, "baselines": baselines})
 
 
