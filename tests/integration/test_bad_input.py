@@ -101,7 +101,7 @@ def test_too_little_is_refused_before_anything_is_fitted(project, monkeypatch):
 
 def test_a_csv_catalogue_needs_no_code(project, monkeypatch):
     items = ITEMS + "".join(f"{n},Title {n},Drama,TV,{n}\n" for n in range(10, 40))
-    rows = [(user, 10 + (7 * user + 3 * row) % 30) for user in range(20) for row in range(8)]
+    rows = [(user, 10 + (7 * user + 3 * row) % 30) for user in range(20) for row in range(10)]
     written = "".join(f"{user},{item}\n" for user, item in rows)
     write_catalogue(project, f"user_id,item_id\n{written}2,\n2,9\n", items)
     run_here(

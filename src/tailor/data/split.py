@@ -78,7 +78,7 @@ def refuse_too_little(interactions: pd.DataFrame, labels: pd.Series, options: Sp
             too few items in a pseudo-cold sample or outside both; says what there is, and what would help.
     """
     train, lack = interactions[labels == c.TRAIN], _lack_of_rows(labels)
-    helps = f" What helps: {_remedies(interactions, options)}." if lack else ""
+    helps = f" What helps: {_remedies(lack, interactions, options)}." if lack else ""
     lack = lack or _lack_of_users(train[c.USER].nunique())
     lack = lack or _lack_of_items(train[c.ITEM].nunique(), options.pseudo_cold)
     if lack:
@@ -143,7 +143,7 @@ def _users_by_length(interactions: pd.DataFrame) -> str:
     return ", ".join(f"{count:,} have {name}" for name, count in counts.items())
 
 
-def _remedies(interactions: pd.DataFrame, options: SplitOptions) -> str:
+def _remedies(lack: str, interactions: pd.DataFrame, options: SplitOptions) -> str:
     """Say what would bring rows into every window."""
     if c.SPLIT in interactions:
         return "other labels in the 'split' column, or no column mapped to it"
@@ -152,6 +152,8 @@ def _remedies(interactions: pd.DataFrame, options: SplitOptions) -> str:
         timed = "" if c.TIMESTAMP in interactions else " (with a column mapped to 'timestamp')"
         remedies.append(f"data_processing.split.strategy: global_time{timed}, which needs no long histories")
     remedies.append(f"a smaller data_processing.split.train than {options.train:g}")
+    if c.VALIDATION in lack:
+        remedies.append(f"a larger data_processing.split.validation than {options.validation:g}")
     if options.cold_items or options.new_users:
         remedies.append("smaller cold_items and new_users")
     return ", or ".join(remedies)

@@ -165,7 +165,8 @@ def test_users_with_few_rows_are_refused_with_their_counts(lengths, empty):
     with pytest.raises(BadInputError, match=rf"Too little data: no row falls into {empty}\. .*{said}") as caught:
         split_interactions(users_with(*lengths), PLAIN, 0)
     assert "What helps: more rows per user, or data_processing.split.strategy: global_time, which" in str(caught.value)
-    assert "a smaller data_processing.split.train than 0.7." in str(caught.value)
+    assert "a smaller data_processing.split.train than 0.7" in str(caught.value)
+    assert ("a larger data_processing.split.validation than 0.1" in str(caught.value)) == ("validation" in empty)
 
 
 def test_what_would_help_fits_the_catalogue():
