@@ -91,9 +91,7 @@ def test_bad_files(project, monkeypatch, interactions, items, words):
 
 def test_too_little_is_refused_before_anything_is_fitted(project, monkeypatch):
     write_catalogue(project, "user_id,item_id\n1,1\n1,2\n2,1\n", ITEMS)
-    words = (
-        r"Too little data: no row falls into .* users, 1 have 1, 1 have 2, 0 have 3–4, 0 have 5 or more\."
-    )
+    words = r"Too little data: no row falls into .* users, 1 have 1, 1 have 2, 0 have 3–4, 0 have 5 or more\."
     with pytest.raises(TailorError, match=words):
         run_here(project, monkeypatch, env="anime")
     assert not (project / "data/anime/03_primary").exists()
