@@ -21,6 +21,9 @@ VECTOR_PREFIX: Final = "vector_"
 N_TRAIN: Final = "n_train"
 BUCKET: Final = "bucket"
 PSEUDO_COLD: Final = "pseudo_cold"
+#: What the split adds to the tables of items and users; no column of the raw tables may be called so.
+ADDED_TO_ITEMS: Final = (N_TRAIN, BUCKET, PSEUDO_COLD)
+ADDED_TO_USERS: Final = (N_TRAIN, BUCKET)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

@@ -1,5 +1,6 @@
 """What the project checks before a run and says after it."""
 
+import math
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.evaluation.tables import NOTHING
 from tailor.options import ProjectOptions
 from tailor.plugins import load_plugins
 from tailor.serving.scenario import read_scenarios
@@ -140,5 +142,11 @@ def _table(frame: pd.DataFrame, title: str) -> Table:
     for column in frame.columns:
         table.add_column(str(column), overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row])
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(cell: object) -> str:
+    if isinstance(cell, float):
+        return NOTHING if math.isnan(cell) else f"{cell:.3f}"
+    return str(cell)

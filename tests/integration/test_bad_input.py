@@ -93,8 +93,19 @@ def test_bad_files(project, monkeypatch, interactions, items, words):
     assert not list((project / "data").glob("anime/**/*.parquet"))
 
 
+def test_too_little_is_refused_before_anything_is_fitted(project, monkeypatch):
+    write_catalogue(project, "user_id,item_id\n1,1\n1,2\n2,1\n", ITEMS)
+    words = r"Too little data: no row falls into .* users, 1 have 1, 1 have 2, 0 have 3–4, 0 have 5 or more\."
+    with pytest.raises(TailorError, match=words):
+        run_here(project, monkeypatch, env="anime")
+    assert not (project / "data/anime/03_primary").exists()
+
+
 def test_a_csv_catalogue_needs_no_code(project, monkeypatch):
-    write_catalogue(project, "user_id,item_id\n1,1\n1,2\n2,1\n2,\n2,9\n", ITEMS)
+    items = ITEMS + "".join(f"{n},Title {n},Drama,TV,{n}\n" for n in range(10, 40))
+    rows = [(user, 10 + (7 * user + 3 * row) % 30) for user in range(20) for row in range(10)]
+    written = "".join(f"{user},{item}\n" for user, item in rows)
+    write_catalogue(project, f"user_id,item_id\n{written}2,\n2,9\n", items)
     run_here(
         project,
         monkeypatch,
@@ -102,7 +113,7 @@ def test_a_csv_catalogue_needs_no_code(project, monkeypatch):
         to_nodes=["feature_engineering.write_item_texts", "data_processing.summarise_data"],
     )
     texts = pd.read_parquet(project / "data/anime/04_feature/item_text.parquet")["text"].tolist()
-    assert texts == ["A. Drama. TV. 12 episodes", "B. Movie"]
+    assert texts[:3] == ["A. Drama. TV. 12 episodes", "B. Movie", "Title 10. Drama. TV. 10 episodes"]
     dropped = pd.read_parquet(project / "data/anime/08_reporting/data_quality.parquet")
     assert dropped["problem"].tolist() == ["missing item_id", "item_id not in the items table"]
 

@@ -51,8 +51,8 @@ def item_table(
     head = head_items(n_train, seeded_hash(seed, items[c.ITEM]), head_share)
     bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
     labels = pseudo_cold(pd.Series(n_train, index=items[c.ITEM]), options.pseudo_cold, seed).to_numpy()
-    out = items.assign(**{c.N_TRAIN: n_train, c.BUCKET: bucket, c.PSEUDO_COLD: labels})
-    return out.astype({c.BUCKET: "str", c.PSEUDO_COLD: "str"})
+    added = dict(zip(c.ADDED_TO_ITEMS, (n_train, bucket, labels), strict=True))
+    return items.assign(**added).astype({c.BUCKET: "str", c.PSEUDO_COLD: "str"})
 
 
 def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
@@ -66,5 +66,5 @@ def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
     ranks = n_train[~new].rank(method="first", pct=True)
     quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
-    described = ids.assign(**{c.N_TRAIN: n_train}).assign(**{c.BUCKET: quartile.astype("str")})
-    return described.merge(users, on=c.USER, how="left")
+    added: dict[str, pd.Series] = dict(zip(c.ADDED_TO_USERS, (n_train, quartile.astype("str")), strict=True))
+    return ids.assign(**added).merge(users, on=c.USER, how="left")

@@ -1,20 +1,39 @@
 """Options of reading, cleaning and splitting a catalogue, and of writing its texts."""
 
+import string
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from tailor import columns as c
 from tailor.config import Count, Fraction, Options
 
 
 def _merge_pairs(columns: object) -> Any:
-    """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole."""
-    if isinstance(columns, list):
-        return {key: value for pair in columns for key, value in pair.items()}
-    return columns
+    """Accept ``[{a: x}, {b: y}]`` for ``{a: x, b: y}``: an environment's list replaces the base list as a whole.
+
+    Raises:
+        ValueError: an entry is no mapping, or one of our names stands twice.
+    """
+    if not isinstance(columns, list):
+        return columns
+    merged: dict[Any, Any] = {}
+    for pair in columns:
+        if not isinstance(pair, dict):
+            raise ValueError(f"{pair!r} maps nothing: write '- ours: theirs'")
+        for ours, theirs in pair.items():
+            if ours in merged:
+                raise ValueError(f"'{ours}' is mapped twice, to '{merged[ours]}' and to '{theirs}': leave one out")
+            merged[ours] = theirs
+    return merged
 
 
 Columns = Annotated[dict[str, str], BeforeValidator(_merge_pairs)]
+#: Names that Tailor itself writes beside the columns of a raw table.
+RESERVED = {
+    "items": (*c.ADDED_TO_ITEMS, c.SPLIT, c.PIECES),
+    "users": (*c.ADDED_TO_USERS, c.SPLIT),
+}
 
 
 class ColumnOptions(Options):
@@ -26,6 +45,18 @@ class ColumnOptions(Options):
     """item_id is required; any column may be named in a text template; vector_* columns hold item vectors."""
     users: Columns = {"user_id": "user_id"}
     """user_id is required; other columns are carried."""
+
+    @field_validator("items", "users")
+    @classmethod
+    def _leaves_reserved_names(cls, columns: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        table = str(info.field_name)
+        for ours, theirs in columns.items():
+            if ours in RESERVED[table]:
+                raise ValueError(
+                    f"the column '{theirs}' cannot be called '{ours}': Tailor writes {', '.join(RESERVED[table])} "
+                    f"itself. Map it to another name, such as '{table.removesuffix('s')}_{ours}'"
+                )
+        return columns
 
 
 class CleaningOptions(Options):
@@ -95,13 +126,55 @@ class DataProcessingOptions(Options):
     card: CardOptions = CardOptions()
 
 
+def _check_separator(separator: str) -> str:
+    if not separator:
+        raise ValueError("nothing stands between two categories: write what does, such as ' ' or '|'")
+    return separator
+
+
 class CategoryOptions(Options):
     """Where an item's categories are."""
 
     column: str | None = None
     """Column of the items table that lists categories; null where there are none."""
-    separator: str = " "
-    """What stands between two categories in a cell."""
+    separator: Annotated[str, AfterValidator(_check_separator)] = " "
+    """What stands between two categories in a cell; cells that are lists, or lists written as text, need none."""
+
+
+def piece_columns(piece: str) -> list[str]:
+    """Return the columns that a piece of a template names, each once.
+
+    >>> piece_columns("{title} ({year}), {title}")
+    ['title', 'year']
+    """
+    return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(piece) if name is not None))
+
+
+def _check_piece(piece: str) -> str:
+    """Refuse a piece of a template that can be written for no row.
+
+    Raises:
+        ValueError: says what is wrong with the piece, and what to write.
+    """
+    try:
+        names = piece_columns(piece)
+    except ValueError:
+        raise ValueError("a brace has no partner: write {column}, and {{ or }} for a brace itself") from None
+    for name in names:
+        first = name.replace("[", ".").split(".")[0]
+        if not first or first.isdigit():
+            raise ValueError(f"'{{{name}}}' names no column: write the name of one, such as {{title}}")
+        if first != name:
+            raise ValueError(f"'{{{name}}}' looks into a cell: write the column alone, {{{first}}}")
+    try:
+        piece.format(**dict.fromkeys(names, "x"))
+    except (ValueError, LookupError):
+        plain = ", ".join(f"{{{name}}}" for name in names)
+        raise ValueError(f"cells are text, which this format does not fit: write {plain} and nothing else") from None
+    return piece
+
+
+Piece = Annotated[str, AfterValidator(_check_piece)]
 
 
 class TextOptions(Options):
@@ -113,7 +186,7 @@ class TextOptions(Options):
         "feature_engineering.profile.columns.",
     )
 
-    item_template: list[str] = ["{title}"]
+    item_template: list[Piece] = ["{title}"]
     """Pieces joined by '. '; a piece with a missing value is left out, never printed as 'nan'."""
     missing: list[str] = ["", "nan", "none", "null", "unknown", "n/a"]
     """Cell values (case-insensitive) that count as missing."""

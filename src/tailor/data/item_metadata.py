@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.lists import holds_lists
 from tailor.data.vocabulary import Vocabulary
 from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
@@ -57,6 +58,8 @@ class ItemMetadata:
         table[CATEGORIES] = [json.dumps(by_item.get(item, []), ensure_ascii=False) for item in items[c.ITEM]]
         internal = {*_OWN, c.N_TRAIN, c.BUCKET, c.PSEUDO_COLD}
         for name in (str(col) for col in items if str(col) not in internal and c.VECTOR_PREFIX not in str(col)):
+            if holds_lists(items[name]):
+                continue
             numbers = pd.to_numeric(items[name], errors="coerce").astype("float64")
             filled = items[name].notna() & (items[name].astype("string").str.strip() != "")
             if filled.any() and numbers[filled].notna().mean() >= _NUMERIC_SHARE:

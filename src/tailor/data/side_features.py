@@ -16,6 +16,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.config import SideFeatureOptions
 from tailor.data.ids import IdMap
+from tailor.data.lists import holds_lists
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.types import AnyArray, JsonObject
 
@@ -88,13 +89,17 @@ class FeatureEncoder:
             where: the option's path, for the error.
 
         Raises:
-            ConfigurationError: the table has no such column.
+            ConfigurationError: the table has no such column, or its cells are lists.
         """
         for name in options.columns:
             if name not in rows:
                 raise ConfigurationError(
                     f"{where}.columns names '{name}'.{did_you_mean(name, list(rows.columns))} "
                     f"There are: {', '.join(rows.columns)}."
+                )
+            if holds_lists(rows[name]):
+                raise ConfigurationError(
+                    f"{where}.columns names '{name}', whose cells are lists: a column of one value per cell is needed."
                 )
         return cls(tuple(FeatureColumn.fit(name, rows[name], options, missing) for name in options.columns))
 

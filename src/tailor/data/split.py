@@ -13,8 +13,30 @@ from tailor.data.config import SplitOptions
 from tailor.data.hashing import Hashes, seeded_hash
 from tailor.errors import BadInputError
 
+#: Lengths of histories that a refusal counts users by: name, least, most.
+_LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5 or more", 5, np.inf))
+
 
 def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
+    """Label each interaction, and refuse a split that leaves too little to fit, choose or measure on.
+
+    Args:
+        interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds) or split.
+        options: strategy and shares.
+        seed: of the hashes.
+
+    Returns:
+        Labels (str), indexed like ``interactions``.
+
+    Raises:
+        BadInputError: see :func:`label_interactions` and :func:`refuse_too_little`.
+    """
+    labels = label_interactions(interactions, options, seed)
+    refuse_too_little(interactions, labels, options)
+    return labels
+
+
+def label_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
     """Label each interaction train, validation, test, cold, cold_unused or new_user.
 
     A ``split`` column is taken as it is. Otherwise: new users' rows are ``new_user``; of the others, rows of cold items
@@ -22,15 +44,18 @@ def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: 
 
     Args:
         interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds) or split.
+        options: strategy and shares.
+        seed: of the hashes.
 
     Returns:
         Labels (str), indexed like ``interactions``.
 
     Raises:
-        BadInputError: a given split lacks train, validation or test rows, or global_time has no timestamps.
+        BadInputError: a given split lacks train, validation or test rows or contradicts itself, or global_time has no
+            timestamps.
     """
     if c.SPLIT in interactions:
-        return _given(interactions[c.SPLIT])
+        return _given(interactions)
     window = _windows(interactions, options, seed)
     cold = interactions[c.ITEM].isin(_cold_items(interactions, options, seed))
     new = interactions[c.USER].isin(_sample_users(interactions[c.USER], options.new_users, seed))
@@ -38,6 +63,29 @@ def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: 
         [new, cold & (window == c.TEST), cold], [c.NEW_USER, c.COLD, c.COLD_UNUSED], default=window.to_numpy()
     )
     return pd.Series(labels, index=interactions.index, name=c.SPLIT, dtype="str")
+
+
+def refuse_too_little(interactions: pd.DataFrame, labels: pd.Series, options: SplitOptions) -> None:
+    """Refuse a split that some later step could do nothing with.
+
+    Args:
+        interactions: with user_id and item_id.
+        labels: of the same rows.
+        options: strategy, shares, and the fraction of items in each pseudo-cold sample.
+
+    Raises:
+        BadInputError: there are no rows to fit, choose or measure on, or fewer than 2 users or 4 items in train, or
+            too few items in a pseudo-cold sample or outside both; says what there is, and what would help.
+    """
+    train, lack = interactions[labels == c.TRAIN], _lack_of_rows(labels)
+    helps = f" What helps: {_remedies(lack, interactions, options)}." if lack else ""
+    lack = lack or _lack_of_users(train[c.USER].nunique())
+    lack = lack or _lack_of_items(train[c.ITEM].nunique(), options.pseudo_cold)
+    if lack:
+        rows = ", ".join(f"{int((labels == name).sum()):,} {name}" for name in c.SPLITS)
+        raise BadInputError(
+            f"Too little data: {lack}. The rows are {rows}. Of the users, {_users_by_length(interactions)}.{helps}"
+        )
 
 
 def pseudo_cold(n_train: pd.Series, fraction: float, seed: int) -> pd.Series:
@@ -59,14 +107,82 @@ def pseudo_cold(n_train: pd.Series, fraction: float, seed: int) -> pd.Series:
     return labels
 
 
-def _given(labels: pd.Series) -> pd.Series:
+def _lack_of_rows(labels: pd.Series) -> str:
+    """Say which of train, validation and test is empty; nothing where none is."""
+    empty = [name for name in (c.TRAIN, c.VALIDATION, c.TEST) if not (labels == name).any()]
+    return f"no row falls into {' or '.join(empty)}" if empty else ""
+
+
+def _lack_of_users(n_users: int) -> str:
+    return f"the users with train rows are {n_users}, at least 2 are needed" if n_users < 2 else ""
+
+
+def _lack_of_items(n_items: int, fraction: float) -> str:
+    """Say what keeps items with train rows from filling both pseudo-cold samples and leaving 2 to learn from."""
+    n_sampled = round(min(1.0, 2 * fraction) * n_items)
+    if n_items < 4:
+        return f"the items with train rows are {n_items}, at least 4 are needed (2 to fit on, 1 in each of A and B)"
+    if n_sampled < 2:
+        least = np.ceil(100 / n_items) / 100
+        return (
+            f"data_processing.split.pseudo_cold = {fraction:g} of the {n_items} items with train rows fills no two "
+            f"samples; {least:g} would"
+        )
+    if n_items - n_sampled < 2:
+        return (
+            f"data_processing.split.pseudo_cold = {fraction:g} leaves {n_items - n_sampled} of the {n_items} items "
+            "with train rows to fit on; a smaller one would leave more"
+        )
+    return ""
+
+
+def _users_by_length(interactions: pd.DataFrame) -> str:
+    """Count users by the number of their rows, in words."""
+    sizes = interactions.groupby(c.USER).size()
+    counts = {name: int(sizes.between(least, most).sum()) for name, least, most in _LENGTHS}
+    return ", ".join(f"{count:,} have {name}" for name, count in counts.items())
+
+
+def _remedies(lack: str, interactions: pd.DataFrame, options: SplitOptions) -> str:
+    """Say what would bring rows into every window."""
+    if c.SPLIT in interactions:
+        return "other labels in the 'split' column, or no column mapped to it"
+    remedies = ["more rows per user"]
+    if options.strategy != "global_time":
+        timed = "" if c.TIMESTAMP in interactions else " (with a column mapped to 'timestamp')"
+        remedies.append(f"data_processing.split.strategy: global_time{timed}, which needs no long histories")
+    remedies.append(f"a smaller data_processing.split.train than {options.train:g}")
+    if c.VALIDATION in lack:
+        remedies.append(f"a larger data_processing.split.validation than {options.validation:g}")
+    if options.cold_items or options.new_users:
+        remedies.append("smaller cold_items and new_users")
+    return ", or ".join(remedies)
+
+
+def _given(interactions: pd.DataFrame) -> pd.Series:
+    labels = interactions[c.SPLIT]
     missing = [name for name in (c.TRAIN, c.VALIDATION, c.TEST) if not (labels == name).any()]
     if missing:
         raise BadInputError(
             f"The 'split' column of the interactions has no rows labelled {', '.join(missing)}: a fixed split needs "
             "train, validation and test (choices are made on validation). Relabel some rows, or unmap the column."
         )
+    _refuse_both(interactions, c.ITEM, (c.COLD, c.COLD_UNUSED), (c.TRAIN, c.VALIDATION))
+    _refuse_both(interactions, c.USER, (c.NEW_USER,), tuple(name for name in c.SPLITS if name != c.NEW_USER))
     return labels.astype("str")
+
+
+def _refuse_both(interactions: pd.DataFrame, key: str, held_out: tuple[str, ...], others: tuple[str, ...]) -> None:
+    """Refuse a user or item that is held out as a whole and has other rows too."""
+    labels = interactions[c.SPLIT]
+    held = interactions.loc[labels.isin(held_out), key]
+    both = interactions[labels.isin(others) & interactions[key].isin(held)]
+    if len(both):
+        raise BadInputError(
+            f"The 'split' column labels some rows of {key} '{both[key].iloc[0]}' {' or '.join(held_out)} and others "
+            f"{both[c.SPLIT].iloc[0]} ({both[key].nunique()} such in all): what is held out is so in all its rows. "
+            "Relabel them, or unmap the column."
+        )
 
 
 def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:

@@ -3,13 +3,14 @@
 import html
 import json
 import re
-import string
+from collections.abc import Sequence
 
 import pandas as pd
 
 from tailor import columns as c
-from tailor.data.config import CategoryOptions, TextOptions
+from tailor.data.config import CategoryOptions, TextOptions, piece_columns
 from tailor.data.hashing import seeded_hash
+from tailor.data.lists import is_list, join_lists, read_list
 from tailor.errors import ConfigurationError, did_you_mean
 
 _SPACE = re.compile(r"\s+")
@@ -17,8 +18,12 @@ Pieces = list[list[str]]
 
 
 def clean_cells(cells: pd.Series, missing: list[str]) -> pd.Series:
-    """Return text with HTML entities unescaped and white space folded; cells that mean 'nothing' become empty."""
-    text = cells.astype("string").fillna("").map(lambda cell: _SPACE.sub(" ", html.unescape(cell)).strip())
+    """Return text with HTML entities unescaped and white space folded; cells that mean 'nothing' become empty.
+
+    Lists are written as "tea, milk".
+    """
+    text = join_lists(cells).astype("string").fillna("")
+    text = text.map(lambda cell: _SPACE.sub(" ", html.unescape(cell)).strip())
     whole = text.str.fullmatch(r"-?\d+\.0")
     text = text.mask(whole, text.str.removesuffix(".0"))
     return text.mask(text.str.lower().isin([word.lower() for word in missing]), "").astype("str")
@@ -60,6 +65,51 @@ def unpack_pieces(packed: pd.Series) -> Pieces:
     return [json.loads(row) for row in packed]
 
 
+def template_columns(template: Sequence[str]) -> list[str]:
+    """Return the columns that a template names, each once."""
+    return list(dict.fromkeys(name for piece in template for name in piece_columns(piece)))
+
+
+def constant_columns(table: pd.DataFrame, template: Sequence[str], missing: list[str]) -> dict[str, str]:
+    """Return the columns of a template that say the same of all items, each with what it says ("" for nothing).
+
+    Args:
+        table: the items.
+        template: format strings over its columns.
+        missing: cell values that mean 'nothing'.
+    """
+    cells = {name: clean_cells(table[name], missing) for name in template_columns(template)}
+    return {
+        name: str(column.iloc[0])
+        for name, column in cells.items()
+        if len(column) > 1 and (column == column.iloc[0]).all()
+    }
+
+
+def refuse_empty_texts(texts: pd.Series, items: pd.DataFrame, template: Sequence[str], where: str) -> None:
+    """Refuse texts of which none says anything.
+
+    Args:
+        texts: one per item.
+        items: the items, in the same order.
+        template: format strings over their columns.
+        where: the parameter's name, for the error.
+
+    Raises:
+        ConfigurationError: all are empty; names the template, its columns and the first three items.
+    """
+    if (texts != "").any():
+        return
+    columns = template_columns(template)
+    rows = items[list(dict.fromkeys([c.ITEM, *columns]))].head(3)
+    first = "; ".join(", ".join(f"{name} = {cell!r}" for name, cell in row.items()) for row in rows.to_dict("records"))
+    raise ConfigurationError(
+        f"The text of every item is empty: {where} = {list(template)} reads {', '.join(columns) or 'no column'}, and a "
+        f"piece with a missing cell is left out. The first items: {first}. Name columns that are filled, or take a "
+        "word out of feature_engineering.text.missing."
+    )
+
+
 def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions) -> Pieces:
     """Append what users wrote about an item to its pieces.
 
@@ -79,8 +129,11 @@ def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame,
 def item_categories(items: pd.DataFrame, options: CategoryOptions, missing: list[str]) -> pd.DataFrame:
     """List the categories of every item, long form: item_id, category.
 
+    A cell that is a list, or a list written as text, holds one category per entry; another text is split at the
+    separator.
+
     Raises:
-        ConfigurationError: the column does not exist.
+        ConfigurationError: the column does not exist, or a cell lists what is no text and no number.
     """
     if options.column is None:
         return pd.DataFrame({c.ITEM: [], c.CATEGORY: []}, dtype="str")
@@ -89,10 +142,28 @@ def item_categories(items: pd.DataFrame, options: CategoryOptions, missing: list
             f"feature_engineering.text.categories.column = '{options.column}': the items table has no such column."
             f"{did_you_mean(options.column, items.columns)} It has: {', '.join(map(str, items.columns))}."
         )
-    cells = clean_cells(items[options.column], missing).str.split(options.separator)
-    long = pd.DataFrame({c.ITEM: items[c.ITEM], c.CATEGORY: cells}).explode(c.CATEGORY, ignore_index=True)
-    long[c.CATEGORY] = long[c.CATEGORY].fillna("").str.strip()
+    listed = _listed(items[options.column], options.column)
+    split = clean_cells(items[options.column], missing).str.split(options.separator, regex=False)
+    names = [parts if entries is None else entries for parts, entries in zip(split, listed, strict=True)]
+    is_entry = [entries is not None for entries in listed]
+    long = pd.DataFrame({c.ITEM: items[c.ITEM], c.CATEGORY: names, "is_entry": is_entry})
+    long = long.explode(c.CATEGORY, ignore_index=True)
+    stripped = long[c.CATEGORY].astype("string").fillna("").str.strip()
+    long[c.CATEGORY] = stripped.where(~long.pop("is_entry"), clean_cells(long[c.CATEGORY], missing)).astype("str")
     return long[long[c.CATEGORY] != ""].drop_duplicates(ignore_index=True).astype("str")
+
+
+def _listed(cells: pd.Series, column: str) -> list[list[object] | None]:
+    """Return the entries of each cell that is a list, None for every other cell."""
+    listed = [read_list(cell) for cell in cells]
+    for cell, entries in zip(cells, listed, strict=True):
+        is_record = isinstance(cell, dict) or str(cell).lstrip().startswith(("[{", "{'", '{"'))
+        if is_record or any(is_list(entry) or isinstance(entry, dict) for entry in entries or []):
+            raise ConfigurationError(
+                f"feature_engineering.text.categories.column = '{column}': a cell holds {str(cell)[:80]!r}, which is "
+                "no list of names. Write the names alone into a column, and name that one."
+            )
+    return listed
 
 
 def _reviews(interactions: pd.DataFrame, options: TextOptions) -> pd.Series:
@@ -102,7 +173,7 @@ def _reviews(interactions: pd.DataFrame, options: TextOptions) -> pd.Series:
 
 
 def _piece(table: pd.DataFrame, template: str, missing: list[str], where: str) -> pd.Series:
-    fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    fields = piece_columns(template)
     for name in fields:
         if name not in table.columns:
             raise ConfigurationError(

@@ -1,7 +1,7 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from tailor.evaluation.tables import measure_lists
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics.base import ALL, Lists, compared_headlines, registered_metrics
 from tailor.metrics.probability import Tally
-from tailor.metrics.significance import holm, paired_bootstrap, verdict
+from tailor.metrics.significance import Comparison, holm, paired_bootstrap, verdict
 from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
 
@@ -40,6 +40,8 @@ class ClickModel(Protocol):
 #: Lists are never shorter, so that the files serve later cut-offs too.
 MIN_LENGTH = 20
 N_HISTORY = "n_history"
+#: Columns of the table of comparisons.
+COMPARED = [c.MODEL, "against", "headline", *(part.name for part in fields(Comparison)), "adjusted_p", "verdict"]
 
 
 def list_length(options: ListOptions) -> int:
@@ -65,7 +67,7 @@ def list_known_users(
         for candidates, of_set in lists.items():
             frame = to_frame(of_set, known, users[c.USER], items[c.ITEM])
             frames.append(frame.assign(**{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
 def list_new_users(
@@ -201,6 +203,8 @@ def headline_values(
 def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
     """Compare one model with every other: paired bootstrap over users, Holm's correction over all the others.
 
+    A headline that no user has a value of is left out: of cold items where the split holds out none.
+
     Args:
         values: per headline and model one value per user (U,), as of :func:`headline_values`.
         model: its name.
@@ -213,14 +217,14 @@ def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed:
     frames = []
     for headline, by_model in values.items():
         others = [name for name in by_model if name != model]
+        if not others or model not in by_model or not np.isfinite(by_model[model]).any():
+            continue
         rows = pd.DataFrame([asdict(paired_bootstrap(by_model[model], by_model[name], seed=seed)) for name in others])
         adjusted = holm(rows["p"].to_numpy())
         in_words = [verdict(d, p) for d, p in zip(rows["difference"], adjusted, strict=True)]
         labels = {c.MODEL: model, "against": others, "headline": headline}
         frames.append(rows.assign(**labels, adjusted_p=adjusted, verdict=in_words))
-    table = pd.concat(frames, ignore_index=True)
-    first = [c.MODEL, "against", "headline"]
-    return table[[*first, *(name for name in table if name not in first)]]
+    return pd.concat(frames, ignore_index=True)[COMPARED] if frames else pd.DataFrame(columns=COMPARED)
 
 
 def measure_new_users(

@@ -8,6 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from tailor.evaluation.tables import NOTHING
+
 
 @dataclass(frozen=True)
 class Table:
@@ -43,7 +45,7 @@ def table(frame: pd.DataFrame, digits: int) -> Table:
 
     def cell(value: object) -> str:
         if isinstance(value, float):
-            return "" if pd.isna(value) else f"{value:.{digits}f}"
+            return NOTHING if pd.isna(value) else f"{value:.{digits}f}"
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     return Table([str(name) for name in frame], [[cell(v) for v in row] for row in frame.itertuples(index=False)])

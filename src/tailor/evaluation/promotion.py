@@ -35,12 +35,16 @@ def decide(evidence: Evidence, options: PromotionOptions) -> Decision:
     rules = [
         (
             mixed.low >= -options.max_mixed_loss,
-            f"mixed NDCG: lower bound of the difference {mixed.low:+.4f}, asked for >= {-options.max_mixed_loss:+.4f}",
+            f"mixed NDCG: lower bound of the difference {mixed.low:+.4f}, asked for >= {-options.max_mixed_loss:+.4f}"
+            if mixed.n_users
+            else _nothing_compared("mixed NDCG", "a test row"),
         ),
         (
             tail.difference > options.min_tail_gain,
             f"tail NDCG: difference {tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}], "
-            f"asked for > {options.min_tail_gain:+.4f}",
+            f"asked for > {options.min_tail_gain:+.4f}"
+            if tail.n_users
+            else _nothing_compared("tail NDCG", "a tail item among the test rows"),
         ),
         (
             coverage >= coverage_before - options.max_coverage_loss,
@@ -54,3 +58,7 @@ def decide(evidence: Evidence, options: PromotionOptions) -> Decision:
     ]
     reasons = [("holds: " if holds else "fails: ") + text for holds, text in rules]
     return Decision(all(holds for holds, _ in rules), reasons)
+
+
+def _nothing_compared(name: str, needed: str) -> str:
+    return f"{name}: no user has {needed}, so the two models cannot be compared by it"

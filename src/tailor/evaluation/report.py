@@ -48,6 +48,7 @@ def build(material: Material) -> str:
         registered=m.registered,
         k=m.k,
         verdicts=verdicts(m.summary, m.comparisons),
+        unmeasured=unmeasured(m.summary),
         models=page.table(m.summary, 3),
         comparisons=page.table(m.comparisons[_COMPARED], 4),
         figures={name: page.draw(name, figure) for name, figure in figures.items()},
@@ -75,6 +76,11 @@ def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str,
         words = {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]}
         lines.append({"headline": title} | models | figures | words)
     return lines
+
+
+def unmeasured(summary: pd.DataFrame) -> list[str]:
+    """Return the figures that no model has: the split left nothing to find, such as cold items or new users."""
+    return [str(name) for name in summary if name != c.MODEL and summary[name].isna().all()]
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:

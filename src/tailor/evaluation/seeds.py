@@ -6,6 +6,7 @@ import json
 import pandas as pd
 
 from tailor import columns as c
+from tailor.evaluation.tables import NOTHING
 from tailor.types import Parameters
 
 SEED, RECIPE = "seed", "recipe"
@@ -33,5 +34,6 @@ def spread(summaries: pd.DataFrame) -> pd.DataFrame:
     by_model = rows.groupby(c.MODEL, sort=False)
     mean, deviation = by_model[figures].mean(), by_model[figures].std(ddof=1)
     table: pd.DataFrame = mean.map("{:.4f}".format) + " ± " + deviation.map("{:.4f}".format)
+    table = table.where(mean.notna(), NOTHING)
     table.insert(0, "seeds", by_model[SEED].nunique())
     return table.reset_index()

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from tailor.metrics.base import ALL, Lists, Metric
 
 COLUMNS = ["item_bucket", "user_bucket", "metric", "k", "value", "n_users"]
+#: What people read where there is no figure.
+NOTHING = "–"
 
 
 def measure_lists(

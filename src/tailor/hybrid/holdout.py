@@ -1,5 +1,6 @@
 """What choices are made on: a fit that treats pseudo-cold B as cold and some users as new, and the validation rows."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,11 +21,13 @@ from tailor.data.interactions import (
     warm_items,
 )
 from tailor.data.side_features import SideFeatures
+from tailor.hybrid.sources import order_readers
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 from tailor.models.listing import recommend
 from tailor.types import AnyArray
 
+log = logging.getLogger(__name__)
 MIXED_COLD = "mixed_cold"
 
 
@@ -110,6 +113,11 @@ class Holdout:
             validation_contexts=side.validation_contexts,
         )
 
+    @property
+    def knows_order(self) -> bool:
+        """Whether the order of histories is known: the catalogue has times, and the split keeps to them."""
+        return self.histories.order is not None
+
     def train_set(self, item_features: Floats) -> TrainSet:
         """Return what models are fitted on, with texts ``item_features`` (n_items, m)."""
         return TrainSet.of(
@@ -146,9 +154,16 @@ def hold_out(
     side_features: Mapping[str, AnyArray],
     seed: int,
 ) -> Holdout:
-    """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs."""
+    """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs.
+
+    A catalogue without times is said to be one here, once in a run.
+    """
     side = SideFeatures(**side_features)
-    return Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
+    holdout = Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
+    readers = ", ".join(order_readers())
+    if readers and not holdout.knows_order:
+        log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", readers)
+    return holdout
 
 
 def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features: Mapping[str, AnyArray]) -> TrainSet:

@@ -17,6 +17,7 @@ from tailor.hybrid.operating_point import (
     known_users,
 )
 from tailor.hybrid.scorer import HybridScorer
+from tailor.hybrid.sources import order_readers
 from tailor.models import legacy
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import BASELINES, build, model_class
@@ -35,6 +36,23 @@ def baseline_names(options: HybridOptions) -> list[str]:
     for name in names:
         model_class(name)
     return names
+
+
+def without_order(options: HybridOptions, holdout: Holdout) -> HybridOptions:
+    """Leave out the sources and baselines that read the order of histories, where no order is known.
+
+    They would score 0 for all items: no trial of theirs is run, and no list of theirs is made.
+
+    Args:
+        options: sources and baselines of the catalogue.
+        holdout: knows whether there is an order.
+    """
+    if holdout.knows_order:
+        return options
+    readers = order_readers()
+    sources = {name: None if name in readers else given for name, given in options.sources.items()}
+    baselines = [name for name in baseline_names(options) if name not in readers]
+    return options.model_copy(update={"sources": sources, "baselines": baselines})
 
 
 def criterion(values: dict[str, float], cold_weight: float) -> float:
@@ -77,7 +95,8 @@ def select_baselines(
 def check_names(names: Iterable[str], options: HybridOptions, where: str) -> None:
     """Refuse names that are neither a baseline of this run nor the hybrid.
 
-    Baselines that Tailor has, but that this run leaves out, are passed over: their options wait for another run.
+    Baselines that Tailor has, but that this run leaves out, are passed over, and so are sources that read an order:
+    their options wait for another run.
 
     Args:
         names: keys of the parameter ``where``.
@@ -89,7 +108,7 @@ def check_names(names: Iterable[str], options: HybridOptions, where: str) -> Non
     """
     known = [*baseline_names(options), HYBRID]
     for name in names:
-        if name in known or name in BASELINES:
+        if name in known or name in BASELINES or name in order_readers():
             continue
         new = legacy.BASELINES.get(name)
         hint = f" It is called '{new}' now." if new else did_you_mean(name, known)

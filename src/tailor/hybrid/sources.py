@@ -94,6 +94,12 @@ def source(
     return register
 
 
+def order_readers() -> list[str]:
+    """Return the sources that read the order of histories, or are derived from one that does: silent without times."""
+    readers = {name for name, entry in SOURCES.items() if "order" in entry.reads}
+    return [name for name, entry in SOURCES.items() if {name, entry.derived_from} & readers]
+
+
 def check_sources(sources: Mapping[str, Mapping[str, object]]) -> dict[str, JsonObject]:
     """Return sources with all their options, defaults filled in: what is saved does not hang on later defaults.
 

@@ -1,12 +1,16 @@
 """Options of the data steps: bounds, defaults that the parameters repeat, what is refused."""
 
+import re
+
 import pytest
 import yaml
 
+from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import (
     CategoryOptions,
     CleaningOptions,
+    ColumnOptions,
     DataProcessingOptions,
     SideFeatureOptions,
     SplitOptions,
@@ -76,3 +80,74 @@ def test_defaults_are_what_the_parameters_of_the_project_say():
     assert written.head_share == plain.head_share
     assert CleaningOptions().implicit_threshold is None
     assert CategoryOptions().separator == " "
+
+
+def columns(**tables):
+    return parse(ColumnOptions, tables, "data_processing.columns")
+
+
+def test_columns_are_written_as_a_mapping_or_as_a_list_of_pairs():
+    pairs = [{"item_id": "sku"}, {"title": "name", "label": "name"}]
+    assert columns(items=pairs).items == {"item_id": "sku", "title": "name", "label": "name"}
+    assert columns(items=pairs) == columns(items=columns(items=pairs).items)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"items": [{"title": "a"}, {"title": "b"}]}, "'title' is mapped twice, to 'a' and to 'b': leave one out"),
+        ({"users": ["user_id"]}, "'user_id' maps nothing: write '- ours: theirs'"),
+    ],
+)
+def test_a_mapping_that_says_two_things_or_none_is_refused(tables, said):
+    table = next(iter(tables))
+    with pytest.raises(ConfigurationError, match=rf"'data_processing\.columns\.{table}'.*{re.escape(said)}"):
+        columns(**tables)
+
+
+@pytest.mark.parametrize(
+    ("table", "ours", "remedy"),
+    [
+        *(("items", ours, f"item_{ours}") for ours in (*c.ADDED_TO_ITEMS, "split", "pieces")),
+        *(("users", ours, f"user_{ours}") for ours in (*c.ADDED_TO_USERS, "split")),
+    ],
+)
+def test_names_that_tailor_writes_are_refused_with_another(table, ours, remedy):
+    said = rf"'data_processing\.columns\.{table}'.*the column 'raw' cannot be called '{ours}'.*such as '{remedy}'"
+    with pytest.raises(ConfigurationError, match=said):
+        columns(**{table: {f"{table[:-1]}_id": "id", ours: "raw"}})
+
+
+def test_a_split_of_interactions_may_be_given():
+    assert columns(interactions={"user_id": "u", "item_id": "i", "split": "part"}).interactions["split"] == "part"
+
+
+def test_nothing_cannot_separate_categories():
+    with pytest.raises(ConfigurationError, match=r"'text\.categories\.separator' = '': .*nothing stands between"):
+        parse(TextOptions, {"categories": {"separator": ""}}, "text")
+
+
+@pytest.mark.parametrize(
+    ("piece", "said"),
+    [
+        ("{genre:.1f}", "cells are text, which this format does not fit: write {genre} and nothing else"),
+        ("{genre!x}", "cells are text, which this format does not fit: write {genre} and nothing else"),
+        ("{genre:{width}}", "cells are text, which this format does not fit: write {genre} and nothing else"),
+        ("{genre", "a brace has no partner: write {column}"),
+        ("genre}", "a brace has no partner: write {column}"),
+        ("by {}", "'{}' names no column: write the name of one, such as {title}"),
+        ("by {0}", "'{0}' names no column: write the name of one, such as {title}"),
+        ("{genre.name}", "'{genre.name}' looks into a cell: write the column alone, {genre}"),
+        ("{genre[0]}", "'{genre[0]}' looks into a cell: write the column alone, {genre}"),
+    ],
+)
+def test_a_piece_that_can_be_written_for_no_row_is_refused_by_name(piece, said):
+    with pytest.raises(ConfigurationError) as caught:
+        parse(TextOptions, {"item_template": ["{title}", piece]}, "feature_engineering.text")
+    assert str(caught.value).startswith(f"Parameter 'feature_engineering.text.item_template.1' = {piece!r}: ")
+    assert said in str(caught.value)
+
+
+def test_pieces_may_pad_and_hold_braces():
+    pieces = ["{title:>10}", "{{{title}}}", "{release year}", "plain"]
+    assert parse(TextOptions, {"item_template": pieces}, "text").item_template == pieces

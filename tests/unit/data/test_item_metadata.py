@@ -160,3 +160,8 @@ def test_rows_are_replaced_and_columns_that_the_new_ones_lack_stay(full):
 def test_the_table_survives_its_file(metadata, tmp_path):
     metadata.save(tmp_path / "facts.parquet")
     pd.testing.assert_frame_equal(ItemMetadata.load(tmp_path / "facts.parquet").table, metadata.table)
+
+
+def test_a_column_of_lists_is_no_number():
+    items = ITEMS.assign(tags=[[1], [2, 3], [], None])
+    assert ItemMetadata.build(items, PIECES, CATEGORIES).numeric_columns == ["year", "votes"]

@@ -143,3 +143,9 @@ def test_a_column_of_which_nothing_is_known_is_no_column():
     assert encoder.transform(users).shape == (40, encoder.width) == (40, 4)  # the intervals of the age
     only = FeatureEncoder.fit(users, SideFeatureOptions(columns=["gender"]), [], "here")
     assert only.transform(users).shape == (40, only.width) == (40, 0)
+
+
+def test_a_column_of_lists_is_refused():
+    users = USERS.assign(tags=[["a"], None] * 20)
+    with pytest.raises(ConfigurationError, match=r"here\.columns names 'tags', whose cells are lists"):
+        FeatureEncoder.fit(users, SideFeatureOptions(columns=["tags"]), [], "here")

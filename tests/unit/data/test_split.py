@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tailor import columns as c
 from tailor.data.config import SplitOptions
-from tailor.data.split import pseudo_cold, split_interactions
+from tailor.data.split import label_interactions, pseudo_cold, refuse_too_little, split_interactions
 from tailor.errors import BadInputError
 
 PLAIN = SplitOptions(cold_items=0.0, new_users=0.0)
@@ -24,7 +24,7 @@ def one_user(n, timestamps=None):
     [(1, 1, 0, 0), (2, 1, 1, 0), (3, 2, 0, 1), (5, 3, 1, 1), (10, 7, 1, 2), (100, 70, 10, 20)],
 )
 def test_seven_one_two_in_time_order(n, train, validation, test):
-    labels = split_interactions(one_user(n, np.arange(n)), PLAIN, 0)
+    labels = label_interactions(one_user(n, np.arange(n)), PLAIN, 0)
     assert labels.tolist() == ["train"] * train + ["validation"] * validation + ["test"] * test
 
 
@@ -120,7 +120,7 @@ def test_random_windows_ignore_time():
     assert labels.tolist() == timeless.tolist()
     assert labels.tolist() != split_interactions(data, options, 1).tolist()
     one = one_user(10)
-    counts = split_interactions(
+    counts = label_interactions(
         one, SplitOptions(strategy="random", train=0.8, validation=0.1, cold_items=0.0, new_users=0.0), 0
     )
     assert sorted(counts) == [c.TEST, *[c.TRAIN] * 8, c.VALIDATION]
@@ -134,12 +134,12 @@ def test_time_is_needed_where_it_is_used(options):
 
 def test_a_given_split_is_honoured():
     data = one_user(4).assign(split=["train", "validation", "test", "cold"])
-    assert split_interactions(data, SplitOptions(), 0).tolist() == ["train", "validation", "test", "cold"]
+    assert label_interactions(data, SplitOptions(), 0).tolist() == ["train", "validation", "test", "cold"]
 
 
 def test_a_given_split_needs_validation():
     with pytest.raises(BadInputError, match="no rows labelled validation"):
-        split_interactions(one_user(2).assign(split=["train", "test"]), SplitOptions(), 0)
+        label_interactions(one_user(2).assign(split=["train", "test"]), SplitOptions(), 0)
 
 
 def test_pseudo_cold_samples_are_disjoint_warm_and_of_one_size():
@@ -147,3 +147,100 @@ def test_pseudo_cold_samples_are_disjoint_warm_and_of_one_size():
     labels = pseudo_cold(n_train, 0.05, 0)
     assert labels.value_counts().to_dict() == {"none": 250 - 20, "A": 10, "B": 10}
     assert (labels[n_train == 0] == "none").all()
+
+
+def users_with(*lengths, items=30):
+    """Users u0, u1, … with so many rows each, in time order over items i0 … in turn."""
+    rows = [(f"u{user}", row) for user, n in enumerate(lengths) for row in range(n)]
+    frame = pd.DataFrame(rows, columns=["user_id", "timestamp"])
+    return frame.assign(item_id=[f"i{place % items}" for place in range(len(frame))])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "empty"), [((1,) * 40, "validation or test"), ((2,) * 40, "test"), ((4,) * 20, "validation")]
+)
+def test_users_with_few_rows_are_refused_with_their_counts(lengths, empty):
+    counts = [sum(low <= n <= high for n in lengths) for low, high in ((1, 1), (2, 2), (3, 4), (5, 99))]
+    said = "{} have 1, {} have 2, {} have 3–4, {} have 5 or more".format(*counts)
+    with pytest.raises(BadInputError, match=rf"Too little data: no row falls into {empty}\. .*{said}") as caught:
+        split_interactions(users_with(*lengths), PLAIN, 0)
+    assert "What helps: more rows per user, or data_processing.split.strategy: global_time, which" in str(caught.value)
+    assert "a smaller data_processing.split.train than 0.7" in str(caught.value)
+    assert ("a larger data_processing.split.validation than 0.1" in str(caught.value)) == ("validation" in empty)
+
+
+def test_what_would_help_fits_the_catalogue():
+    timeless = users_with(*(1,) * 40).drop(columns="timestamp")
+    with pytest.raises(BadInputError, match=r"global_time \(with a column mapped to 'timestamp'\), which"):
+        split_interactions(timeless, PLAIN, 0)
+    with pytest.raises(BadInputError, match="or smaller cold_items and new_users"):
+        split_interactions(timeless, SplitOptions(), 0)
+    split_interactions(users_with(*(1,) * 40), SplitOptions(strategy="global_time", cold_items=0, new_users=0), 0)
+    one = users_with(1, 1)
+    with pytest.raises(BadInputError) as caught:
+        split_interactions(one, SplitOptions(strategy="global_time", cold_items=0, new_users=0), 0)
+    assert "strategy: global_time" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "said"),
+    [
+        (users_with(30), PLAIN, "the users with train rows are 1, at least 2 are needed. The rows are 21 train"),
+        (users_with(5, 5, items=1), PLAIN, "the items with train rows are 1, at least 4 are needed"),
+        (users_with(5, 5, items=3), PLAIN, "the items with train rows are 3, at least 4 are needed"),
+        (
+            users_with(*(10,) * 9, items=14),
+            PLAIN,
+            "pseudo_cold = 0.05 of the 14 items with train rows fills no two samples; 0.08 would",
+        ),
+        (
+            users_with(*(10,) * 9, items=7),
+            SplitOptions(cold_items=0, new_users=0, pseudo_cold=0.49),
+            "pseudo_cold = 0.49 leaves 0 of the 7 items with train rows to fit on",
+        ),
+        (
+            users_with(*(10,) * 9, items=30),
+            SplitOptions(cold_items=0.99, new_users=0),
+            "no row falls into train or validation or test. The rows are 0 train",
+        ),
+    ],
+)
+def test_a_split_that_some_step_could_do_nothing_with_is_refused(data, options, said):
+    with pytest.raises(BadInputError, match=said):
+        split_interactions(data, options, 0)
+
+
+def test_what_the_refusal_names_is_enough():
+    data = users_with(*(10,) * 9, items=14)
+    options = SplitOptions(cold_items=0, new_users=0, pseudo_cold=0.08)
+    labels = split_interactions(data, options, 0)
+    n_train = data["item_id"][labels == "train"].value_counts()
+    assert sorted(pseudo_cold(n_train, 0.08, 0).unique()) == ["A", "B", "none"]
+    four = SplitOptions(cold_items=0, new_users=0, pseudo_cold=0.25)
+    assert set(split_interactions(users_with(10, 10, items=4), four, 0)) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize(
+    ("key", "labels", "said"),
+    [
+        (
+            "item_id",
+            ["train", "cold", "test", "validation"],
+            r"item_id 'a' cold or cold_unused and others train \(1 such",
+        ),
+        ("user_id", ["train", "new_user", "test", "validation"], r"user_id 'a' new_user and others train \(1 such"),
+    ],
+)
+def test_a_given_split_that_contradicts_itself_is_refused(key, labels, said):
+    other = "user_id" if key == "item_id" else "item_id"
+    data = pd.DataFrame({key: ["a", "a", "b", "c"], other: ["w", "x", "y", "z"], "split": labels})
+    with pytest.raises(BadInputError, match=rf"The 'split' column labels some rows of {said}"):
+        label_interactions(data, SplitOptions(), 0)
+
+
+def test_a_given_split_may_do_without_cold_items_and_new_users():
+    data = users_with(*(10,) * 9)
+    given = data.assign(split=label_interactions(data, PLAIN, 0))
+    assert set(split_interactions(given, SplitOptions(), 0)) == {"train", "validation", "test"}
+    with pytest.raises(BadInputError, match="What helps: other labels in the 'split' column, or no column mapped"):
+        refuse_too_little(given, pd.Series("train", index=given.index), SplitOptions())

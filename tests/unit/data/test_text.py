@@ -9,9 +9,13 @@ from tailor.data.config import CategoryOptions, TextOptions
 from tailor.data.interactions import category_matrix
 from tailor.data.text import (
     add_reviews,
+    clean_cells,
+    constant_columns,
     item_categories,
     join_pieces,
     pack_pieces,
+    refuse_empty_texts,
+    template_columns,
     unpack_pieces,
     write_pieces,
 )
@@ -88,3 +92,73 @@ def test_categories_are_listed_once_per_item():
     assert category_matrix(items, nothing).shape == (3, 0)
     with pytest.raises(ConfigurationError, match=r"no such column. Did you mean 'genres'\?"):
         item_categories(items, CategoryOptions(column="genre"), MISSING)
+
+
+def categories_of(cells, **options):
+    items = pd.DataFrame({"item_id": [f"i{row}" for row in range(len(cells))], "tags": cells})
+    listed = item_categories(items, CategoryOptions(column="tags", **options), MISSING)
+    return [listed.loc[listed["item_id"] == item, "category"].tolist() for item in items["item_id"]]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [["tea", "hot milk"], [], ["tea"]],
+        [np.array(["tea", "hot milk"]), np.array([]), np.array(["tea"])],
+        ["['tea', 'hot milk']", "[]", "['tea']"],
+        ["['tea' 'hot milk']", None, "tea"],
+        ['["tea", "hot milk", "tea"]', "", '["tea", null, "Unknown"]'],
+    ],
+    ids=["lists", "arrays", "python text", "numpy text", "json text"],
+)
+def test_a_list_is_its_categories_whatever_the_separator(cells):
+    assert categories_of(cells) == [["tea", "hot milk"], [], ["tea"]]
+
+
+def test_lists_that_parquet_gives_back_are_categories(tmp_path):
+    pd.DataFrame({"tags": [["tea", "x"], None, ["tea"]]}).to_parquet(tmp_path / "items.parquet")
+    assert categories_of(pd.read_parquet(tmp_path / "items.parquet")["tags"]) == [["tea", "x"], [], ["tea"]]
+
+
+def test_numbers_in_a_list_are_categories_too():
+    assert categories_of([[28.0, 12.0], [28]]) == [["28", "12"], ["28"]]
+    assert categories_of(["[28, 12]", "[28]"]) == [["28", "12"], ["28"]]
+
+
+def test_the_separator_is_taken_as_it_is_written():
+    assert categories_of(["a||b", "a|b"], separator="||") == [["a", "b"], ["a|b"]]
+
+
+@pytest.mark.parametrize("cell", [[{"name": "tea"}], "[{'id': 1, 'name': 'tea'}]", '{"name": "tea"}', [["tea"]]])
+def test_records_are_no_categories(cell):
+    with pytest.raises(ConfigurationError, match=r"categories\.column = 'tags': a cell holds .*tea.* no list of names"):
+        categories_of(pd.Series([cell], dtype=object))
+
+
+def test_a_list_in_a_template_is_written_with_commas():
+    cells = pd.Series([["tea", "milk"], None, "['a', 'b']"], dtype=object)
+    assert clean_cells(cells, MISSING).tolist() == ["tea, milk", "", "a, b"]
+
+
+def test_a_column_may_stand_twice_in_a_piece():
+    table = pd.DataFrame({"title": ["x"], "year": [1999]})
+    assert write_pieces(table, ["{title} ({year}), {title}"], MISSING, "t") == [["x (1999), x"]]
+    assert template_columns(["{title} ({year})", "{title} {{plain}}"]) == ["title", "year"]
+
+
+def test_columns_that_say_the_same_of_all_items_are_found():
+    table = pd.DataFrame({"title": ["x", "y"], "size": [0, 0.0], "brand": [None, "unknown"], "other": ["z", "z"]})
+    template = ["{title} {size}", "{brand}"]
+    assert constant_columns(table, template, MISSING) == {"size": "0", "brand": ""}
+    assert constant_columns(table.head(1), template, MISSING) == {}
+
+
+def test_texts_that_say_nothing_are_refused_with_the_first_items():
+    items = pd.DataFrame({"item_id": list("abcd"), "title": [None, "unknown", "", None]})
+    said = r"reads title, .*item_id = 'a', title = .*; item_id = 'b', title = 'unknown'; item_id = 'c'"
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        refuse_empty_texts(pd.Series([""] * 4), items, ["{title}"], "here")
+    assert "'d'" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="reads no column"):
+        refuse_empty_texts(pd.Series([""] * 4), items, [], "here")
+    refuse_empty_texts(pd.Series(["", "", "", "x"]), items, ["{title}"], "here")

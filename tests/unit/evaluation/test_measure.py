@@ -1,5 +1,7 @@
 """From models to lists and from lists to figures, on the planted catalogue."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from scipy import sparse
 
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import (
+    COMPARED,
     compare,
     describe_items,
     headline_values,
@@ -175,3 +178,26 @@ def test_clicks_are_measured_over_what_a_list_may_show(protocol, positives, tabl
     overlap = positives[known].multiply(protocol.seen[known])
     assert table["clicks"].tolist() == [positives[known].nnz - overlap.nnz] * 2
     assert curve.groupby("model")["cells"].sum().tolist() == [n_cells] * 2
+
+
+def test_without_cold_items_there_are_no_lists_and_no_comparisons_of_them(models, protocol, tables):
+    items = tables.items.assign(bucket=tables.items["bucket"].replace("cold", "unseen"))
+    every = np.ones(len(items), dtype=bool)
+    rules = replace(
+        protocol, candidates={"warm": every, "cold": ~every, "mixed": every}, item_bucket=items["bucket"].to_numpy(str)
+    )
+    lists = list_known_users(models, rules, "test", tables.users, items, OPTIONS, 0)
+    assert set(lists["candidates"]) == {"warm", "mixed"}
+    assert [str(lists[name].dtype) for name in ("model", "candidates", "split", "rank")] == ["str"] * 3 + ["int64"]
+    metadata = popularity_metadata(items)
+    values = headline_values(lists, rules, tables.matrices["test"], tables.users, metadata, 20)
+    compared = compare(values, "text_knn", 0)
+    assert set(compared["headline"]) == {"warm", "tail", "mixed"}
+    assert list(compared) == COMPARED
+    assert np.isfinite(compared["adjusted_p"]).all()
+
+
+def test_a_model_alone_is_compared_with_none():
+    alone = compare({"warm": {"ours": np.array([0.5])}, "cold": {}}, "ours", 0)
+    assert alone.empty
+    assert list(alone) == COMPARED

@@ -53,4 +53,9 @@ def test_a_loss_within_the_margin_is_allowed():
 
 def test_without_users_nothing_is_promoted():
     nobody = paired_bootstrap(np.full(2, np.nan), np.full(2, np.nan))
-    assert not decide(replace(GOOD, mixed=nobody), RULES).promoted
+    for rule, needed in (("mixed", "a test row"), ("tail", "a tail item among the test rows")):
+        decision = decide(replace(GOOD, **{rule: nobody}), RULES)
+        assert not decision.promoted
+        assert (
+            f"fails: {rule} NDCG: no user has {needed}, so the two models cannot be compared by it" in decision.reasons
+        )

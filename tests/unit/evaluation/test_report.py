@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tailor.evaluation.report import Material, build, heat_map, verdicts
+from tailor.evaluation.report import Material, build, heat_map, unmeasured, verdicts
 
 
 def comparisons(verdict="better (p < .001)", difference=0.02):
@@ -107,3 +107,15 @@ def test_what_comes_from_the_data_is_escaped(summary):
     page = build(material(summary))
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page
     assert "<b>Bold</b>" not in page
+
+
+def test_what_no_model_has_is_named_and_read_as_a_dash(summary):
+    cold = next(name for name in summary if "cold" in name)
+    nothing = summary.assign(**{cold: np.nan})
+    assert unmeasured(summary) == []
+    assert unmeasured(nothing) == [cold]
+    rest = comparisons().query("headline != 'cold'")
+    body = build(material(nothing, comparisons=rest)).split("<body>")[1]
+    assert f"Not measured, since the split leaves nothing to find: {cold}." in body
+    assert body.count("<td>–</td>") == 3
+    assert "Not measured" not in build(material(summary)).split("<body>")[1]

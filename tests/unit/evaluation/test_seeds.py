@@ -27,3 +27,9 @@ def test_a_recipe_is_everything_but_the_seed():
     assert recipe(parameters, "x") == recipe(parameters | {"seed": 1}, "x")
     assert recipe(parameters, "x") != recipe(parameters, "y")
     assert recipe(parameters, "x") != recipe({"seed": 0, "hybrid_cf": {"k": 10}}, "x")
+
+
+def test_a_figure_that_no_seed_has_is_a_dash():
+    table = pd.concat([summary(0, np.nan), summary(1, np.nan)])
+    found = spread(table).set_index("model")
+    assert found["warm NDCG"].tolist() == ["–", "0.1000 ± 0.0000"]

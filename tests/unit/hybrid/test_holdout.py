@@ -5,8 +5,9 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import keep_items
-from tailor.hybrid.holdout import MIXED_COLD, Holdout
+from tailor.data.interactions import empty_rows, keep_items
+from tailor.data.side_features import SideFeatures
+from tailor.hybrid.holdout import MIXED_COLD, Holdout, hold_out
 from tailor.models.base import FittedModel, Query
 from tailor.models.registry import build
 
@@ -133,3 +134,14 @@ def test_queries_of_the_train_set_are_its_users(holdout, tables):
     queries = holdout.train_set(tables.features).queries()
     assert isinstance(queries, Query)
     assert queries.user_index.tolist() == list(range(len(queries)))
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_catalogue_without_times_is_said_to_be_one(tables, caplog, timed):
+    order = tables.order if timed else empty_rows(*tables.order.shape)
+    train, validation = tables.matrices["train"], tables.matrices["validation"]
+    side = vars(SideFeatures.nothing(len(tables.users)))
+    made = hold_out(train, validation, order, tables.reveal_order, tables.items, side, 0)
+    assert made.knows_order == timed
+    said = "The catalogue has no times, or data_processing.split.strategy is random: slit left out"
+    assert caplog.messages == ([] if timed else [said])

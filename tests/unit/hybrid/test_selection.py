@@ -1,6 +1,7 @@
 """Choosing options on validation: equal budgets, one criterion, names that are known."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from tailor import columns as c
 from tailor.errors import ConfigurationError
 from tailor.hybrid import selection
 from tailor.hybrid.config import Boosts, HybridOptions
+from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.model import Hybrid
+from tailor.hybrid.sources import SOURCES, order_readers
 from tailor.models.registry import BASELINES
 from tests.unit.hybrid.conftest import FAST_SOURCES
 
@@ -157,3 +160,47 @@ def test_every_name_is_looked_at_and_those_of_other_runs_are_passed_over():
         ConfigurationError, match=r"here names 'polular', which is no baseline of this run\. Did you mean"
     ):
         selection.check_names(["ease", "item_knn", "polular"], options, "here")
+
+
+@pytest.fixture(scope="module")
+def timeless(tables):
+    """The validation side of a catalogue without times."""
+    return Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0)
+
+
+def test_where_times_are_known_nothing_is_left_out(holdout):
+    assert selection.without_order(OPTIONS, holdout) is OPTIONS
+
+
+def test_without_times_what_reads_an_order_is_left_out(timeless):
+    options = changed(
+        baselines=["popular", "slit", "ease"], trials={"slit": [{}], "hybrid": [{"slit": {}, "ials": {}}]}
+    )
+    reduced = selection.without_order(options, timeless)
+    assert reduced.baselines == ["popular", "ease"]
+    assert {name for name, given in reduced.sources.items() if given is None} == {"slit"}
+    assert "slit" not in reduced.hybrid_config(reduced.trials["hybrid"][0]).sources
+    every = selection.without_order(HybridOptions(), timeless)
+    assert every.baselines == [name for name in BASELINES if name != "slit"]
+    selection.check_names(["slit", "ease"], reduced, "hybrid_cf.trials")
+
+
+def test_a_source_of_ones_own_that_reads_an_order_is_left_out_too(timeless, monkeypatch):
+    entry = SOURCES["slit"]
+    monkeypatch.setitem(SOURCES, "visits", replace(entry, name="visits"))
+    monkeypatch.setitem(
+        SOURCES, "after", replace(entry, name="after", reads=frozenset({"history"}), derived_from="slit")
+    )
+    assert order_readers() == ["slit", "visits", "after"]
+    options = HybridOptions(sources={"ials": {}, "visits": {}, "after": {}}, baselines=["popular"])
+    assert selection.without_order(options, timeless).sources == {"ials": {}, "visits": None, "after": None}
+    selection.check_names(["visits"], options, "hybrid_cf.trials")
+
+
+def test_without_times_no_trial_of_slit_is_run(timeless, tables):
+    options = changed(baselines=["popular", "slit"], trials={"slit": [{}, {}]})
+    chosen, table = selection.select_baselines(
+        timeless, timeless.train_set(tables.features), selection.without_order(options, timeless), 0
+    )
+    assert list(chosen) == ["popular"]
+    assert table["model"].tolist() == ["popular"]

@@ -151,8 +151,9 @@ def compare_models(
 
 
 def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Put all figures into one table."""
-    return pd.concat([known_users, new_users], ignore_index=True).assign(seed=seed)
+    """Put all figures into one table; there are none of new users where the split keeps none."""
+    tables = [table for table in (known_users, new_users) if len(table)]
+    return pd.concat(tables, ignore_index=True).assign(seed=seed)
 
 
 def measure_clicks(

@@ -1,5 +1,7 @@
 """Nodes of ``feature_engineering``."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -9,11 +11,22 @@ from tailor.config import parse
 from tailor.data.config import SplitOptions
 from tailor.data.interactions import empty_rows, keep_items, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
-from tailor.data.text import add_reviews, item_categories, join_pieces, pack_pieces, write_pieces
+from tailor.data.text import (
+    add_reviews,
+    constant_columns,
+    item_categories,
+    join_pieces,
+    pack_pieces,
+    refuse_empty_texts,
+    write_pieces,
+)
 from tailor.models.base import TrainSet
 from tailor.models.ials import IALS
 from tailor.options import FeatureEngineeringOptions
 from tailor.types import JsonObject, Parameters
+
+log = logging.getLogger(__name__)
+_TEMPLATE = "feature_engineering.text.item_template"
 
 
 def _options(params: Parameters) -> FeatureEngineeringOptions:
@@ -30,9 +43,12 @@ def write_item_texts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the text of every item, with what users wrote on train rows, and list the categories of every item."""
     options = _options(params).text
-    pieces = write_pieces(items, options.item_template, options.missing, "feature_engineering.text.item_template")
+    pieces = write_pieces(items, options.item_template, options.missing, _TEMPLATE)
     pieces = add_reviews(pieces, items, interactions, options)
     texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pack_pieces(pieces)})
+    refuse_empty_texts(texts[c.TEXT], items, options.item_template, _TEMPLATE)
+    for name, cell in constant_columns(items, options.item_template, options.missing).items():
+        log.warning("%s: column '%s' is %r for all %d items: it tells no two apart", _TEMPLATE, name, cell, len(items))
     return texts, item_categories(items, options.categories, options.missing)
 
 
@@ -60,11 +76,12 @@ def order_histories(
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Number each user's known rows in their order, for models and for revealing the items of new users.
 
-    Models are told an order where the catalogue has times and the split keeps to them; else theirs is empty. New users
-    always reveal their items in some order.
+    Models are told an order where the catalogue has times that differ and the split keeps to them; else theirs is
+    empty. New users always reveal their items in some order.
     """
     reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
-    ordered = c.TIMESTAMP in interactions and parse(SplitOptions, split, "data_processing.split").strategy != "random"
+    timed = c.TIMESTAMP in interactions and interactions[c.TIMESTAMP].min() < interactions[c.TIMESTAMP].max()
+    ordered = timed and parse(SplitOptions, split, "data_processing.split").strategy != "random"
     return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 

@@ -19,8 +19,8 @@ Arrays = dict[str, np.ndarray]
 Matrix = sparse.csr_matrix
 
 
-def _options(params: Parameters) -> HybridOptions:
-    return parse(HybridOptions, params, "hybrid_cf")
+def _options(params: Parameters, holdout: Holdout) -> HybridOptions:
+    return selection.without_order(parse(HybridOptions, params, "hybrid_cf"), holdout)
 
 
 def select_baselines(
@@ -28,7 +28,7 @@ def select_baselines(
 ) -> tuple[JsonObject, pd.DataFrame]:
     """Choose every baseline's options on validation, or take those of a search."""
     data = holdout.train_set(embeddings.vectors)
-    return selection.select_baselines(holdout, data, _options(params), seed, tuned)
+    return selection.select_baselines(holdout, data, _options(params, holdout), seed, tuned)
 
 
 def fit_baselines(
@@ -46,7 +46,7 @@ def select_hybrid(
 ) -> tuple[JsonObject, pd.DataFrame]:
     """Choose the options of the hybrid's sources on validation, or take those of a search."""
     data = holdout.train_set(embeddings.vectors)
-    return selection.select_hybrid(holdout, data, _options(params), seed, tuned)
+    return selection.select_hybrid(holdout, data, _options(params, holdout), seed, tuned)
 
 
 def fit_hybrid(
@@ -59,7 +59,7 @@ def fit_hybrid(
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
     """Fit sources and blend without pseudo-cold B, then the sources on all of train by the same recipe."""
     data = holdout.train_set(embeddings.vectors)
-    scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params), seed)
+    scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params, holdout), seed)
     final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))
     curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, curves, models

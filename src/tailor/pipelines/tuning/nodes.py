@@ -12,6 +12,7 @@ from tailor.config import parse
 from tailor.hybrid import selection
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.sources import SOURCES
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import TrainSet
 from tailor.models.registry import build
@@ -20,8 +21,9 @@ from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
 from tailor.types import JsonObject, Parameters
 
 
-def _options(params: Parameters, hybrid: Parameters) -> tuple[TuningOptions, HybridOptions]:
-    return parse(TuningOptions, params, "tuning"), parse(HybridOptions, hybrid, "hybrid_cf")
+def _options(params: Parameters, hybrid: Parameters, holdout: Holdout) -> tuple[TuningOptions, HybridOptions]:
+    options = parse(HybridOptions, hybrid, "hybrid_cf")
+    return parse(TuningOptions, params, "tuning"), selection.without_order(options, holdout)
 
 
 def _identity(data: TrainSet, holdout: Holdout) -> str:
@@ -36,11 +38,17 @@ def _known_sets(space: Space, trials: list[Parameters]) -> list[Parameters]:
     return [{key: value for key, value in flat(settings).items() if key in space} for settings in trials]
 
 
+def _used(space: Space, hybrid: HybridOptions) -> Space:
+    """Leave out the dimensions of sources that the hybrid does without: they would change nothing."""
+    unused = {name for name in SOURCES if hybrid.sources.get(name) is None}
+    return {name: dimension for name, dimension in space.items() if name.partition(".")[0] not in unused}
+
+
 def tune_baselines(
     holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
-    options, hybrid_options = _options(params, hybrid)
+    options, hybrid_options = _options(params, hybrid, holdout)
     selection.check_names(options.space, hybrid_options, "tuning.space")
     data = holdout.train_set(embeddings.vectors)
 
@@ -64,7 +72,7 @@ def tune_hybrid(
     model: str, holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int
 ) -> Outcome:
     """Search the hybrid's sources; a trial may be given up after its factorization."""
-    options, hybrid_options = _options(params, hybrid)
+    options, hybrid_options = _options(params, hybrid, holdout)
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(settings: Parameters, report: Callable[[float], None]) -> dict[str, float]:
@@ -75,7 +83,7 @@ def tune_hybrid(
         scorer = selection.fit_scorer(holdout, data, settings, hybrid_options, seed, factors)
         return selection.measure(holdout, scorer, hybrid_options)
 
-    space = options.space.get("hybrid", {})
+    space = _used(options.space.get("hybrid", {}), hybrid_options)
     known = _known_sets(space, hybrid_options.trials.get("hybrid", []))
     return search(model, space, evaluate, options, seed, _identity(data, holdout), known)
 
