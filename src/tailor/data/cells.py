@@ -159,10 +159,10 @@ def read_numbers(values: pd.Series) -> Read:
     for form, read in {"commas": _with_comma, "words behind the number": _with_words}.items():
         left = numbers.isna() & text.notna()
         if left.any():
-            found = read(text[left])
-            if len(found):
-                numbers.loc[found.index] = found
-                notes[form] = pd.Series(values.index.isin(found.index), index=values.index)
+            parsed = read(text[left])
+            if len(parsed):
+                numbers.loc[parsed.index] = parsed
+                notes[form] = pd.Series(values.index.isin(parsed.index), index=values.index)
     return Read(_finite(numbers), notes)
 
 
@@ -272,10 +272,10 @@ def read_times(values: pd.Series, where: str, day_first: bool | None = None) -> 
             seconds = seconds.fillna(dates.reindex(values.index))
     of_numbers = _of_numbers(numbers.where(seconds.isna()), least=_LEAST if seconds.notna().any() else -np.inf)
     forms["numbers"] = of_numbers.cells.notna()
-    found = {form: mask for form, mask in forms.items() if mask.any()}
-    main = max(found, key=lambda form: int(found[form].sum()), default="")
-    notes = {form: mask for form, mask in found.items() if form != main}
-    return Read(seconds.fillna(of_numbers.cells), notes, of_numbers.unit if "numbers" in found else "")
+    present = {form: mask for form, mask in forms.items() if mask.any()}
+    main = max(present, key=lambda form: int(present[form].sum()), default="")
+    notes = {form: mask for form, mask in present.items() if form != main}
+    return Read(seconds.fillna(of_numbers.cells), notes, of_numbers.unit if "numbers" in present else "")
 
 
 def _as_date_text(cell: object) -> str:

@@ -49,11 +49,11 @@ def _other_separator(raw: pd.DataFrame) -> str:
     return f" It was read as one column: set load_args: {{sep: {separator}}} in the catalog." if separator else ""
 
 
-def _indexed(raw: pd.DataFrame, wanted: Iterable[str], table: str) -> pd.DataFrame:
+def _indexed(raw: pd.DataFrame, mapped: Iterable[str], table: str) -> pd.DataFrame:
     """Number the rows from 1, unless they are numbered by line; an index that holds data becomes columns."""
     if raw.index.name == LINE:
         return raw
-    if set(raw.index.names) & set(wanted):
+    if set(raw.index.names) & set(mapped):
         raw = raw.reset_index()
     elif not raw.index.equals(pd.RangeIndex(len(raw))):
         raise BadInputError(
@@ -131,8 +131,8 @@ def clean_users(raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport
 def _unique(data: pd.DataFrame, name: str, table: str, theirs: str, report: QualityReport) -> pd.DataFrame:
     data[name] = read_ids(data[name], f"raw_{table} column '{theirs}'")
     data = _drop(data, data[name].isna(), table, f"missing {name}", report)
-    shown = name if name == c.ITEM else None  # ids of people are not printed
-    return _drop(data, data.duplicated(name), table, f"duplicated {name} (the first is kept)", report, shown)
+    cells = name if name == c.ITEM else None  # ids of people are not printed
+    return _drop(data, data.duplicated(name), table, f"duplicated {name} (the first is kept)", report, cells)
 
 
 def clean_interactions(
@@ -214,11 +214,11 @@ def columns_of_update(raw: pd.DataFrame, options: DataProcessingOptions) -> Colu
 
 
 def _drop(
-    data: pd.DataFrame, bad: pd.Series, table: str, problem: str, report: QualityReport, shown: str | None = None
+    data: pd.DataFrame, bad: pd.Series, table: str, problem: str, report: QualityReport, cells: str | None = None
 ) -> pd.DataFrame:
     if not bad.any():
         return data
-    report.add(table, problem, bad, "dropped", None if shown is None else data[shown])
+    report.add(table, problem, bad, "dropped", None if cells is None else data[cells])
     return data[~bad]
 
 

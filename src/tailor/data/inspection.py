@@ -141,12 +141,12 @@ def suspicious_users(interactions: pd.DataFrame) -> pd.Series:
     many = counts.index[counts >= MIN_ROWS]
     rows = interactions[interactions[c.USER].isin(many)]
     reasons = pd.Series(dtype="str")
-    for reason, found in (
+    for reason, users in (
         ("more than two interactions a second", _bursts(rows)),
         (f"exactly the items of {MIN_TWINS - 1} others or more", _twins(rows)),
         ("more than half of all items", _everything(rows, interactions[c.ITEM].nunique())),
     ):
-        new = [user for user in found if user not in reasons.index]
+        new = [user for user in users if user not in reasons.index]
         reasons = pd.concat([reasons, pd.Series(reason, index=new, dtype="str")])
     return reasons
 

@@ -11,7 +11,7 @@ from tailor.data.reading import LINE, REPAIRED, SKIPPED
 Action = Literal["dropped", "repaired", "skipped", "noticed"]
 #: How many lines and cells the report names per problem.
 EXAMPLES: Final = 5
-#: Characters of a cell that are shown.
+#: Characters of a cell that the report repeats.
 _SHOWN: Final = 60
 PROBLEM_COLUMNS: Final = ["table", "problem", "action", "rows", "lines", "examples"]
 ACCOUNT_COLUMNS: Final = ["table", "rows_in", "skipped", "dropped", "repaired", "kept"]
@@ -65,8 +65,8 @@ class QualityReport:
         elif action == "repaired":
             account.repaired.update(rows)
         first = rows.sort_values()[:EXAMPLES]
-        shown = [] if cells is None else cells.loc[first].tolist()
-        self._note(table, problem, action, len(rows), first, shown)
+        examples = [] if cells is None else cells.loc[first].tolist()
+        self._note(table, problem, action, len(rows), first, examples)
 
     def note(self, table: str, problem: str, count: int, examples: Iterable[object] = ()) -> None:
         """Record a count that concerns no single rows."""
@@ -84,7 +84,7 @@ class QualityReport:
     ) -> None:
         row = {"table": table, "problem": problem, "action": action, "rows": count}
         row |= {"lines": ", ".join(map(str, list(lines)[:EXAMPLES]))}
-        row |= {"examples": "; ".join(map(_shown, list(examples)[:EXAMPLES]))}
+        row |= {"examples": "; ".join(map(_shorten, list(examples)[:EXAMPLES]))}
         self._problems.append(row)
 
     def to_frame(self) -> pd.DataFrame:
@@ -102,6 +102,6 @@ class QualityReport:
         return frame.astype(dict.fromkeys(ACCOUNT_COLUMNS[1:], "int64") | {"table": "str"})
 
 
-def _shown(cell: object) -> str:
+def _shorten(cell: object) -> str:
     text = cell if isinstance(cell, str) else repr(cell) if isinstance(cell, (list, dict)) else str(cell)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

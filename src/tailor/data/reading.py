@@ -51,13 +51,13 @@ def read_text_table(path: Path, load_args: Mapping[str, Any], name: str = "") ->
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", pd.errors.ParserWarning)
         frame = _parse(path, arguments, name or str(path))
-    told = "\n".join(str(w.message) for w in caught if issubclass(w.category, pd.errors.ParserWarning))
-    if _LOSS in told:
+    warned = "\n".join(str(w.message) for w in caught if issubclass(w.category, pd.errors.ParserWarning))
+    if _LOSS in warned:
         raise BadInputError(
             f"{name or path}: rows have more fields than the {frame.shape[1]} that the header names. Name all columns "
             "in the header, or set sep, quoting or names in load_args."
         )
-    skipped = [(int(line), reason) for line, reason in _SKIPPED_LINE.findall(told)]
+    skipped = [(int(line), reason) for line, reason in _SKIPPED_LINE.findall(warned)]
     frame.attrs[SKIPPED] = skipped
     if _ends_in_separator(path, arguments, frame.shape[1]):
         frame.attrs[REPAIRED] = "every row ends in a separator that the header lacks"

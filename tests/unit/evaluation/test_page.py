@@ -10,7 +10,7 @@ def test_cells_of_a_table():
     frame = pd.DataFrame({"name": ["<b>"], "count": [1234], "share": [0.12345], "none": [float("nan")]})
     cells = table(frame, 2)
     assert cells.columns == ["name", "count", "share", "none"]
-    assert cells.rows == [["<b>", "1,234", "0.12", ""]]
+    assert cells.rows == [["<b>", "1,234", "0.12", "–"]]
 
 
 def test_a_plot_has_its_id_and_leaves_the_figure_as_it_was():
