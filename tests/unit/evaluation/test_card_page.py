@@ -47,6 +47,8 @@ def test_the_page_says_what_the_card_holds_and_fetches_nothing(card):
         "rows_in", "Not measured",
     ):  # fmt: skip
         assert words in text, words
+    for plot in ("long_tail", "users", "items"):
+        assert f'id="{plot}"' in text, plot
     # 5 of the 2 × 4 cells are taken
     assert "37.500 %" in text
 
