@@ -88,8 +88,8 @@ def _times(card: Card) -> Iterator[str]:
     times = card.times
     if not times.present:
         yield (
-            "There are no times: the split is by hash, and sources that read the order of histories are left out; map a "
-            "column to 'timestamp' in data_processing.columns.interactions if the catalogue has one."
+            "There are no times: the split is by hash, and sources that read the order of histories are left out; map "
+            "a column to 'timestamp' in data_processing.columns.interactions if the catalogue has one."
         )
     elif times.constant:
         yield (

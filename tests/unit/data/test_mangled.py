@@ -16,6 +16,7 @@ from tailor.data.cleaning import clean
 from tailor.data.config import DataProcessingOptions
 from tailor.data.quality import QualityReport
 from tailor.data.reading import read_text_table
+from tailor.data.split import split_interactions
 from tailor.errors import BadInputError
 
 N_USERS, N_ITEMS, T0 = 12, 10, 1_400_000_000
@@ -362,3 +363,28 @@ def test_a_thing_under_two_ids(catalogue):
     )
     assert "107" not in tables.items["item_id"].tolist()
     assert report.set_index("problem").loc["the title and year of an earlier item", "lines"] == "9"
+
+
+def few(**keep):
+    rows = shop()["interactions"]
+    for name, values in keep.items():
+        rows = rows[rows[name].isin(values)]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "words"),
+    [
+        (few(user=[100]), {}, "Too little data: no row falls into"),
+        (few(item=[100]), {}, "Too little data: no row falls into"),
+        (shop()["interactions"].groupby("user").head(1), {}, "Too little data: no row falls into"),
+        (shop()["interactions"], {"cold_items": 0.99}, "Too little data"),
+        (shop()["interactions"], {"new_users": 0.99}, "Too little data"),
+    ],
+    ids=["one person", "one thing", "one row each", "all cold", "all new"],
+)
+def test_too_little_is_said_at_once(catalogue, rows, split, words):
+    tables = catalogue.write({"interactions": rows}).clean()[0]
+    options = DataProcessingOptions.model_validate({"split": split}).split
+    with pytest.raises(BadInputError, match=words):
+        split_interactions(tables.interactions, options, 0)
