@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise viz serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise viz serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -52,6 +52,12 @@ new: $(VENV)/requirements.lock ## a conf folder for your own catalogue: NAME=mys
 
 test: $(VENV)/requirements.lock ## all tests
 	$(BIN)/python -m pytest
+
+test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a PostgreSQL server, read for real
+	PYTHONPATH=$(CURDIR)/.postgres $(BIN)/python -m pytest tests/postgres
+
+.postgres/built: tests/postgres/requirements.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
 
 check: $(VENV)/requirements.lock ## ruff, format, types and import contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -140,5 +146,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete
