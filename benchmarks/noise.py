@@ -21,6 +21,7 @@ from tailor.config import parse
 from tailor.data.buckets import item_table, user_table
 from tailor.data.config import SplitOptions
 from tailor.data.inspection import suspicious_users
+from tailor.evaluation.protocol import positives, test_protocol
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
 from tailor.metrics.accuracy import hits, ndcg
@@ -90,12 +91,15 @@ def models(catalogue: Catalogue, vectors: NDArray[np.float32]) -> dict[str, Fitt
 def measure(catalogue: Catalogue, people: pd.Index, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Return warm NDCG per person (in the order of ``people``) by model."""
     rows = pd.Index(catalogue.users[c.USER]).get_indexer(people)
-    train, known = catalogue.matrix(c.TRAIN), catalogue.known
-    positives, query = catalogue.matrix(c.TEST)[rows], catalogue.histories(train).take(rows)
+    names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
+    known = {name: catalogue.matrix(name) for name in names} | {"order": catalogue.data["order_matrix"]}
+    rules = test_protocol(catalogue.items, side_features=catalogue.data["side_features"], **known)
+    relevant = positives(catalogue.matrix(c.TEST), rules, c.WARM)[rows]
+    query, seen, warm = rules.histories.take(rows), rules.seen[rows], {c.WARM: rules.candidates[c.WARM]}
     figures = {}
     for name, model in models(catalogue, vectors).items():
-        listed = recommend(model, query, known[rows], {c.WARM: catalogue.warm}, K, catalogue.tie_rank)[c.WARM][0]
-        figures[name] = ndcg(hits(listed, positives), np.diff(positives.indptr), K)
+        listed = recommend(model, query, seen, warm, K, catalogue.tie_rank)[c.WARM][0]
+        figures[name] = ndcg(hits(listed, relevant), np.diff(relevant.indptr), K)
     return figures
 
 

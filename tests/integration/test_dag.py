@@ -348,7 +348,8 @@ def test_a_run_that_was_interrupted_goes_on_without_fitting_again(finished, tmp_
     project = make_project(tmp_path / "p")
     shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db"))
     data = project / "data/test"
-    kept = {"validation_lists.parquet", "test_positives.npz", "data_quality.parquet", "data_summary.parquet"}
+    kept = {"validation_lists.parquet", "test_positives.npz", "learning_curve.parquet"}
+    kept |= {"data_accounts.parquet", "data_quality.parquet", "data_summary.parquet"}
     left = [*data.glob("07_model_output/*"), data / "08_reporting/report.html", data / "04_feature/test_positives.npz"]
     left += [path for path in data.glob("08_reporting/*.parquet") if not path.name.startswith(("hybrid", "baseline"))]
     left += [data / f"06_models/{name}.json" for name in ("registered_model", "promotion", "promotion_decision")]

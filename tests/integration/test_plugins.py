@@ -58,7 +58,7 @@ def test_no_file_of_the_project_knows_them():
     for path in (ROOT / "src").rglob("*"):
         if path.suffix in (".py", ".html", ".j2"):
             text = path.read_text()
-            assert not [name for name in ("myshop", SOURCE, METRIC, RERANKER) if name in text], path
+            assert not [name for name in (*PLUGINS, SOURCE, METRIC, RERANKER) if name in text], path
 
 
 def test_the_source_has_a_weight_of_its_name(run):
