@@ -35,7 +35,8 @@ def read_text_table(path: Path, load_args: Mapping[str, Any], name: str = "") ->
 
     Args:
         path: of the file.
-        load_args: for ``pandas.read_csv``. By default the encoding is UTF-8, with or without a byte order mark.
+        load_args: for ``pandas.read_csv``. By default the encoding is UTF-8, with or without a byte order mark, and
+            only an empty cell is missing: "NA" and "null" may be ids or names.
         name: what errors call the file, where it is a copy.
 
     Returns:
@@ -46,6 +47,8 @@ def read_text_table(path: Path, load_args: Mapping[str, Any], name: str = "") ->
         BadInputError: the file is empty, in another encoding, or has rows of more fields than its header.
     """
     arguments = {"encoding": "utf-8-sig", "index_col": False} | dict(load_args)
+    if not {"keep_default_na", "na_values", "na_filter"} & load_args.keys():
+        arguments |= {"keep_default_na": False, "na_values": [""]}
     if arguments.get("on_bad_lines") == "skip":
         arguments["on_bad_lines"] = "warn"
     with warnings.catch_warnings(record=True) as caught:

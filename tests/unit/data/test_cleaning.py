@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from tailor.data import cleaning
-from tailor.data.cleaning import check_joins, clean_interactions, clean_items, clean_users
-from tailor.data.config import CleaningOptions, ColumnOptions
+from tailor.data.cleaning import check_joins, clean_interactions, clean_items, clean_users, columns_of_update
+from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.fabricate import planted_catalogue
 from tailor.data.quality import QualityReport
 from tailor.errors import BadInputError
@@ -279,3 +279,36 @@ def test_planted_dirt_is_counted_exactly():
         "item_id not in the items table": planted.n_unknown_items,
         "repeated (user_id, item_id) (the latest is kept)": planted.n_duplicates,
     }
+
+
+class TestColumnsOfAnUpdate:
+    OPTIONS = DataProcessingOptions(
+        columns=ColumnOptions(
+            interactions={"user_id": "kunde", "item_id": "sku", "timestamp": "at", "value": "stars", "text": "review"}
+        )
+    )
+
+    def mapping(self, *columns, **cleaning):
+        options = self.OPTIONS.model_copy(update={"cleaning": CleaningOptions(**cleaning)})
+        return columns_of_update(pd.DataFrame(columns=columns), options).interactions
+
+    def test_they_are_the_catalogue_s_own(self):
+        assert self.mapping("kunde", "sku", "at", "stars", "review") == self.OPTIONS.columns.interactions
+
+    def test_or_ours(self):
+        assert self.mapping("user_id", "item_id", "at") == {
+            "user_id": "user_id",
+            "item_id": "item_id",
+            "timestamp": "at",
+        }
+
+    def test_a_time_that_is_missing_is_asked_for_and_a_value_where_it_decides(self):
+        assert self.mapping("kunde", "sku") == {"user_id": "kunde", "item_id": "sku", "timestamp": "at"}
+        assert "value" in self.mapping("kunde", "sku", implicit_threshold=4)
+        assert "event" not in self.mapping("kunde", "sku", positive_events=["buy"])  # the catalogue maps none
+
+    def test_errors_name_the_file(self):
+        rows = pd.DataFrame({"kunde": ["1"], "sku": ["a"]})
+        columns = columns_of_update(rows, self.OPTIONS)
+        with pytest.raises(BadInputError, match=r"raw_new_interactions has no column 'at' \(mapped to 'timestamp'"):
+            clean_interactions(rows, ITEMS, columns, CleaningOptions(), QualityReport(), table="new_interactions")

@@ -105,3 +105,10 @@ def test_what_pandas_is_told_it_is_told(table):
     frame = table("a;b\n1;2,5\n", sep=";", decimal=",", dtype={"a": str})
     assert frame.to_dict("list") == {"a": ["1"], "b": [2.5]}
     assert pd.api.types.is_float_dtype(frame["b"])
+
+
+def test_only_an_empty_cell_is_missing(table):
+    frame = table("a,b\nNA,1\nnull,\nnan,3\n")
+    assert frame["a"].tolist() == ["NA", "null", "nan"]
+    assert frame["b"].isna().tolist() == [False, True, False]
+    assert table("a,b\nNA,1\n-,2\n", na_values=["-"])["a"].isna().tolist() == [True, True]

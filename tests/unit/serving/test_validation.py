@@ -197,3 +197,11 @@ def test_side_features_are_numbers_and_short_texts():
     for value in ([1], None, {"a": 1}, "y" * 201):
         with pytest.raises(ValueError, match="cell is neither a number nor a text of at most 200 characters"):
             read_side_features({"fine": 1, "cell": value})
+
+
+def test_an_id_that_has_lost_digits_is_refused_and_a_whole_one_is_exact():
+    assert read_id(2**53 + 1) == "9007199254740993"
+    assert read_id("9007199254740993") == "9007199254740993"
+    assert read_id("1000.0") == read_id(1000) == read_id(1000.0) == "1000"
+    with pytest.raises(ValueError, match=r"as an id: 9007199254740992 was read as a float.*send ids as text"):
+        read_id(float(2**53 + 1))
