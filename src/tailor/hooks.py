@@ -1,45 +1,40 @@
 """What the project checks before a run and says after it."""
 
-import math
+import logging
 import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
+from kedro.io.data_catalog import SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 from rich.console import Console
-from rich.table import Table
 
 from tailor.config import parse
-from tailor.errors import BadInputError, ConfigurationError, did_you_mean
-from tailor.evaluation.tables import NOTHING
+from tailor.environment import check_environment
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.options import ProjectOptions
 from tailor.plugins import load_plugins
 from tailor.serving.scenario import read_scenarios
+from tailor.terminal import FinishedRun, print_run
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.
 _EXPORTED = "TAILOR_EXPORTED_TRACKING_URI"
-
-
-#: Printed at the end of a run that made them.
-_TABLES = {
-    "data_accounts": "Rows of the raw tables",
-    "data_quality": "Skipped, dropped, repaired, noticed",
-    "update_accounts": "Rows of the new interactions",
-    "update_quality": "Skipped, dropped, repaired, noticed",
-    "summary": "Test figures, full ranking",
-}
+#: Raw tables that are optional, and the pages that describe them.
+_PAGES = {"raw_policy_log": "docs/pipelines/offpolicy.md", "raw_new_interactions": "docs/pipelines/update.md"}
+#: Of inputs that do not exist, so many are named.
+_NAMED = 3
 
 
 class ProjectHooks:
-    """Environment, parameters and inputs are checked before the first node; the summary is printed after the last."""
+    """Environment, parameters and inputs are checked before the first node; what was found is printed after."""
 
     _tuned = ""
+    _env: str | None = None
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
@@ -51,22 +46,17 @@ class ProjectHooks:
         Raises:
             ConfigurationError: naming the environment or parameter, and what exists.
         """
-        conf = Path(context.config_loader.conf_source)
-        known = sorted(folder.name for folder in conf.iterdir() if folder.is_dir())
-        if context.env and context.env not in known:
-            raise ConfigurationError(
-                f"No environment '{context.env}': conf/{context.env} does not exist.{did_you_mean(context.env, known)} "
-                f"Known: {', '.join(known)}. For an own catalogue: make new NAME={context.env}."
-            )
-        (conf / "local").mkdir(exist_ok=True)
+        check_environment(context.config_loader, context.env)
         load_plugins(context.params.get("plugins", []))
         read_scenarios(parse(ProjectOptions, context.params, "").evaluation.scenarios)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # MLflow sets its own level when it is imported
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
         exported = os.environ.pop(_EXPORTED, None)
         if exported and os.environ.get(_TRACKING_URI) == exported:
             del os.environ[_TRACKING_URI]
         given = os.environ.get(_TRACKING_URI)
-        self._tuned = _tuned_options(context)
+        self._tuned, self._env = _tuned_options(context), context.env
         result = yield
         if not given and _TRACKING_URI in os.environ:
             os.environ[_EXPORTED] = os.environ[_TRACKING_URI]
@@ -74,41 +64,59 @@ class ProjectHooks:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse to start when an input of the pipelines to run does not exist; say which tuned options are in force.
+        """Refuse to start where nodes cannot run; say which tuned options are in force.
 
         Raises:
-            BadInputError: naming each missing file and what makes it.
+            BadInputError: an input of the pipelines does not exist; naming its file and what makes it.
+            ConfigurationError: the runner starts other processes.
         """
-        missing = [
-            f"  {name}: {_path(catalog, name)}"
-            for name in sorted(pipeline.inputs())
-            if _path(catalog, name) and not catalog.exists(name)
-        ]
-        if missing:
-            raise BadInputError(
-                "Inputs that do not exist:\n" + "\n".join(missing) + "\nRaw files: put them there (docs/catalogue.md). "
-                "Anything else: run the pipeline that makes it first, or `kedro run` for all."
+        if isinstance(catalog, SharedMemoryDataCatalog):
+            raise ConfigurationError(
+                "ParallelRunner cannot run Tailor: nodes hand models on in memory and write to one MLflow run. "
+                "Leave --runner out; the libraries use all cores."
             )
+        files = {name: _path(catalog, name) for name in sorted(pipeline.inputs())}
+        missing = {name: path for name, path in files.items() if path and not catalog.exists(name)}
+        if missing:
+            raise BadInputError(_missing(missing))
         Console().print(self._tuned, markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Print what was repaired, where the data card is, how the models compare, and what was registered."""
-        console = Console(width=None if Console().is_terminal else 200)
-        outputs = pipeline.all_outputs()
-        for name, title in _TABLES.items():
-            if name in outputs:
-                console.print(_table(catalog.load(name), title))
-        if "data_card_page" in outputs:
-            console.print(f"Data card: {_path(catalog, 'data_card_page')}", markup=False, soft_wrap=True)
-        if "promotion" in outputs:
-            model = catalog.load("promotion")
-            console.print(
-                f"Registered [bold]{model['name']}[/] version {model['version']} as [bold]{model['alias']}[/]: "
-                f'mlflow.pyfunc.load_model("models:/{model["name"]}@{model["alias"]}")'
-            )
-            for reason in model["reasons"]:
-                console.print(f"  {model['decision']}: {reason}", markup=False)
+        """Print what was repaired, where the pages are, how the models compare, and what was registered."""
+        console = Console(width=None if Console().is_terminal or "COLUMNS" in os.environ else 120)
+        run = FinishedRun(
+            outputs=pipeline.all_outputs(),
+            load=catalog.load,
+            path=lambda name: _path(catalog, name),
+            registered=parse(ProjectOptions, catalog.load("parameters"), "").evaluation.registered,
+            next_steps=_next_steps(self._env),
+        )
+        print_run(run, console)
+
+
+def _missing(files: dict[str, str]) -> str:
+    """Say which inputs do not exist, and what to do."""
+    named = [f"{name} ({path})" for name, path in list(files.items())[:_NAMED]]
+    more = [f"{len(files) - _NAMED} more"] if len(files) > _NAMED else []
+    remedies = dict.fromkeys(_remedy(name) for name in files)
+    return f"Inputs that do not exist: {', '.join([*named, *more])}: {'; '.join(remedies)}."
+
+
+def _remedy(name: str) -> str:
+    if name in _PAGES:
+        return f"{_PAGES[name]} says what belongs into that file"
+    if name.startswith("raw_"):
+        return "put the raw files there (docs/catalogue.md)"
+    return "run the pipeline that makes them first, or `kedro run` for all"
+
+
+def _next_steps(env: str | None) -> tuple[str, ...]:
+    """Return the commands that make sense after a run: those of the Makefile where there is one."""
+    if Path("Makefile").is_file():
+        name = f" ENV={env}" if env else ""
+        return (f"Serve it: make serve{name}", f"Runs and versions: make mlflow{name}")
+    return (f"Serve it: tailor serve{f' --env={env}' if env else ''}",)
 
 
 def _tuned_options(context: KedroContext) -> str:
@@ -135,18 +143,3 @@ def _path(catalog: DataCatalog, name: str) -> str | None:
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _table(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title if len(frame) else f"{title}: nothing")
-    for column in frame.columns:
-        table.add_column(str(column), overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(_cell, row))
-    return table
-
-
-def _cell(cell: object) -> str:
-    if isinstance(cell, float):
-        return NOTHING if math.isnan(cell) else f"{cell:.3f}"
-    return str(cell)

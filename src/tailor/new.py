@@ -12,6 +12,7 @@ from tailor.onboarding.database import MAX_TABLES, Database, read_database_table
 from tailor.onboarding.sizes import read_base
 from tailor.onboarding.tables import RawTable, table_files
 from tailor.onboarding.which_table import choose_tables
+from tailor.user_errors import sentence_of, verbose
 
 KINDS = ("interactions", "items", "users")
 
@@ -22,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print("\n".join(create(args)))
     except TailorError as error:
-        print(error, file=sys.stderr)
+        if verbose():
+            raise
+        print(sentence_of(error), file=sys.stderr)
         return 1
     return 0
 

@@ -1,14 +1,8 @@
 """Kedro project settings."""
 
-from omegaconf.resolvers import oc
-
+from tailor.environment import LOADER_ARGS
 from tailor.hooks import ProjectHooks
 
 HOOKS = (ProjectHooks(),)
 
-CONFIG_LOADER_ARGS = {
-    "base_env": "base",
-    "default_run_env": "local",
-    "merge_strategy": {"parameters": "soft"},
-    "custom_resolvers": {"oc.env": oc.env},
-}
+CONFIG_LOADER_ARGS = LOADER_ARGS

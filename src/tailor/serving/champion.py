@@ -94,7 +94,8 @@ class Champion:
                 self._take(load_version(self.name, version), version)
             except Exception as problem:
                 self.last_error = f"{type(problem).__name__}: {problem}"[:300]
-                log.warning("%s@%s cannot be refreshed: %s", self.name, self.alias, self.last_error)
+                if self.answering is not None:  # else whoever opens it is told
+                    log.warning("%s@%s cannot be refreshed: %s", self.name, self.alias, self.last_error)
                 return False
         log.info("%s@%s: version %s answers", self.name, self.alias, version)
         return True

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -10,11 +11,26 @@ import uvicorn
 from tailor.serving.champion import open_champion
 from tailor.serving.http import create_app
 from tailor.serving.package import ENCODER_VARIABLE
+from tailor.user_errors import reported
 
 
-def main() -> None:
-    """Parse the command line, load the champion, serve until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, load the champion, serve until stopped; return the exit status."""
+    with reported():
+        serve(arguments)
+    return 0
+
+
+def serve(arguments: list[str] | None = None) -> None:
+    """Load the champion and serve until stopped.
+
+    Args:
+        arguments: of the command line; None for those of the process.
+
+    Raises:
+        BadInputError: there is no such model, or it cannot be loaded.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tailor.serving.server", description=__doc__)
     parser.add_argument("--model", default="tailor", help="name in the MLflow registry")
     parser.add_argument("--alias", default="champion", help="alias to follow")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs TAILOR_TOKEN")
@@ -25,7 +41,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64, help="open requests before 503")
     known = ["tuned", "static"]
     parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.encoder:
         os.environ[ENCODER_VARIABLE] = args.encoder
     # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
@@ -41,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`tailor`: one command to run pipelines, describe a catalogue and serve. `kedro run` goes the way of `tailor run`.
+
+Nothing is imported before a command needs it: `tailor --help` answers at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from tailor._version import __version__
+from tailor.user_errors import VERBOSE, reported
+
+_LOGGING = "KEDRO_LOGGING_CONFIG"
+#: What a command does not know it hands on as it is, --help too.
+_HAND_ON = {"ignore_unknown_options": True, "help_option_names": []}
+_ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help=f"Show the traceback of every error, as {VERBOSE}=1 does.")
+def tailor(verbose: bool) -> None:
+    """Recommenders for the long tail: describe a catalogue, run the pipelines, serve the champion."""
+    if verbose:
+        os.environ[VERBOSE] = "1"
+
+
+@click.group(name="tailor")
+def cli() -> None:
+    """Hold the commands that Kedro's own command line takes over."""
+
+
+@cli.command(context_settings=_HAND_ON, short_help="Run pipelines, as `kedro run` does.")
+@click.option("--verbose", is_flag=True)
+@click.option("--conf-source")
+@_ARGUMENTS
+@click.pass_context
+def run(context: click.Context, verbose: bool, conf_source: str | None, arguments: tuple[str, ...]) -> None:
+    """Run pipelines: --env, --pipelines, --params and whatever else `kedro run` takes; --verbose for tracebacks."""
+    with reported(verbose):
+        _configure(conf_source)
+        from kedro.framework.cli.project import run as kedro_run  # noqa: PLC0415
+
+        given = ["--conf-source", conf_source] if conf_source else []
+        kedro_run.main([*given, *arguments], prog_name=context.command_path, standalone_mode=False)
+
+
+@tailor.command(context_settings=_HAND_ON, short_help="Write a conf folder for a catalogue of yours.")
+@_ARGUMENTS
+def new(arguments: tuple[str, ...]) -> None:
+    """Write a conf folder for a catalogue of yours: tailor new myshop --raw folder."""
+    with reported():
+        from tailor.new import main as write  # noqa: PLC0415
+
+        sys.exit(write(list(arguments)))
+
+
+@tailor.command(context_settings=_HAND_ON, short_help="Serve a registered model over HTTP.")
+@click.option("--env")
+@click.option("--conf-source", default="conf")
+@_ARGUMENTS
+def serve(env: str | None, conf_source: str, arguments: tuple[str, ...]) -> None:
+    """Serve a registered model: --env ENV, or --model NAME, and --port N."""
+    with reported():
+        given = list(arguments)
+        if env or Path(conf_source).exists():
+            from tailor.environment import of_server  # noqa: PLC0415
+
+            given = of_server(env, conf_source, given)
+        from tailor.serving.server import main as listen  # noqa: PLC0415
+
+        sys.exit(listen(given))
+
+
+@tailor.command(short_help="Print the address of an environment's MLflow store.")
+@click.option("--env", help="A folder of conf/.")
+@click.option("--conf-source", default="conf", help="Folder or archive of the configuration.")
+def store(env: str | None, conf_source: str) -> None:
+    """Print the address of the MLflow store that an environment writes to."""
+    with reported():
+        from tailor.environment import read_environment  # noqa: PLC0415
+
+        click.echo(read_environment(env, conf_source).tracking_uri)
+
+
+@tailor.command()
+def version() -> None:
+    """Print the version of Tailor."""
+    click.echo(__version__)
+
+
+tailor.add_command(run)
+
+
+def main() -> None:
+    """Run the command line."""
+    tailor(prog_name="tailor")
+
+
+def _configure(conf_source: str | None) -> None:
+    """Tell Kedro which project this is, where its own command line has not."""
+    if conf_source and (Path(conf_source) / "logging.yml").is_file():
+        os.environ.setdefault(_LOGGING, str(Path(conf_source) / "logging.yml"))
+    from kedro.framework import project  # noqa: PLC0415
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
+    from kedro.utils import find_kedro_project  # noqa: PLC0415
+
+    if project.PACKAGE_NAME is None:
+        folder = find_kedro_project(Path.cwd())
+        if folder is None:
+            project.configure_project(str(__package__))
+        else:
+            bootstrap_project(folder)

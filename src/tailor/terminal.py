@@ -1,0 +1,293 @@
+"""What a run prints when it has ended: a few lines and tables that fit the terminal. The whole tables are in files."""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tailor import columns as c
+from tailor.evaluation.tables import NOTHING
+
+#: Columns of the summary that every terminal has room for; the others follow as far as they fit.
+FIRST = ("warm NDCG", "tail NDCG", "cold NDCG", "new user, 3 items", "coverage")
+#: Examples of a problem are shown if they are not longer than this, in characters.
+_EXAMPLES = 60
+#: Characters between two columns.
+_BETWEEN = 3
+_IN_WORDS = {"better": "better than {}", "worse": "worse than {}"}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run has left."""
+
+    outputs: Collection[str]
+    """Names of the datasets that it made."""
+    load: Callable[[str], Any]
+    """Returns the content of a dataset."""
+    path: Callable[[str], str | None]
+    """Returns the file of a dataset."""
+    registered: str
+    """The model that is registered, as the tables call it."""
+    next_steps: tuple[str, ...] = ()
+    """Commands that make sense now."""
+
+
+def print_run(run: FinishedRun, console: Console) -> None:
+    """Print what a run found, in the order of the pipelines; nothing of pipelines that did not run.
+
+    Args:
+        run: what it has left.
+        console: where to; nothing is wider, but for paths that are.
+    """
+    for output, show in _SECTIONS.items():
+        if output in run.outputs:
+            show(run, console)
+
+
+def model_table(summary: pd.DataFrame, registered: str, width: int, mark: str = "▸ ") -> Table:
+    """Return one row per model with as many figures as fit; no number and no name is cut.
+
+    Args:
+        summary: column model and one column per figure.
+        registered: the model whose row is marked.
+        width: of the terminal, in characters.
+        mark: stands before that row's name.
+    """
+    names = [mark + name if name == registered else " " * len(mark) + name for name in summary[c.MODEL]]
+    room = width - max(map(len, [c.MODEL, *names])) - 2
+    table = _plain_table()
+    table.add_column(c.MODEL, overflow="fold")
+    figures = fitting_columns(summary, room)
+    for figure in figures:
+        table.add_column(_in_two_lines(figure), justify="right", no_wrap=True)
+    for name, (_, row) in zip(names, summary.iterrows(), strict=True):
+        style = "bold" if name.startswith(mark) else None
+        table.add_row(Text(name), *(cell(row[figure]) for figure in figures), style=style)
+    return table
+
+
+def fitting_columns(summary: pd.DataFrame, width: int) -> list[str]:
+    """Return the figures that fit beside the names: first those of :data:`FIRST`, then the others in their order."""
+    known = [str(name) for name in summary if name != c.MODEL]
+    ordered = [name for name in FIRST if name in known] + [name for name in known if name not in FIRST]
+    chosen: list[str] = []
+    for name in ordered:
+        width -= _column_width(name, summary[name]) + _BETWEEN
+        if width < 0:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def verdict_lines(registered: str, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
+    """Say in words how the registered model compares with the best other one, figure by figure.
+
+    Args:
+        registered: the model.
+        verdicts: as of :func:`tailor.evaluation.report.verdicts`.
+    """
+    lines = [
+        f"{v['headline']}: {_IN_WORDS.get(v['verdict'], 'no difference to {} shown').format(v['against'])}, "
+        f"{v['difference']} [{v['low']}, {v['high']}]"
+        for v in verdicts
+    ]
+    first = f"{registered} against the best other model, with 95 % intervals:"
+    return [first, *lines] if lines else [f"{registered} was compared with no other model."]
+
+
+def quality_lines(quality: pd.DataFrame) -> list[str]:
+    """Say what was skipped, dropped, repaired or noticed, one line for each problem.
+
+    Args:
+        quality: columns table, problem, action, rows, lines, examples.
+    """
+    title = "Skipped, dropped, repaired, noticed:"
+    if quality.empty:
+        return [f"{title} nothing"]
+    return [title, *(_problem(row) for row in quality.fillna("").to_dict("records"))]
+
+
+def value_lines(values: pd.DataFrame) -> list[str]:
+    """Say what the registered model would have earned, from the table ``policy_value``."""
+    first = values.iloc[0]
+    estimates = [
+        f"{row['estimator']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}], "
+        f"{row['effective_n']:.0f} effective rows, {cell(row['clipped'])} clipped"
+        for row in values.to_dict("records")
+    ]
+    log = f"the log's own policy: {first['logged_mean']:.4f} in {first['rows']} rows"
+    unknown = f"{first['unknown_rows']} rows of unknown users or items are left out"
+    return [f"Reward of {first[c.MODEL]} as a softmax policy, with 95 % intervals:", *estimates, log, unknown]
+
+
+def tuning_lines(trials: pd.DataFrame) -> list[str]:
+    """Say how many trials each model had and which options were chosen, from the table ``tuning_trials``."""
+    if trials.empty:
+        return ["Tuning: nothing was searched (tuning.method is none)"]
+    lines = []
+    for model, tried in trials.groupby(c.MODEL, sort=False):
+        chosen = tried.loc[tried["chosen"].astype(bool), "options"]
+        kept = "as hybrid_cf.trials says" if chosen.empty else str(chosen.iloc[0])
+        states = ", ".join(f"{n} {state}" for state, n in tried["state"].value_counts(sort=False).items())
+        lines.append(f"{model}: {len(tried)} trials ({states}), chosen: {kept}")
+    return ["Tuning:", *lines]
+
+
+def drift_lines(drift: pd.DataFrame) -> list[str]:
+    """Say how far distributions have moved, from the table ``drift``."""
+    rows = drift.to_dict("records")
+    return ["Drift (PSI):", *(f"{row['distribution']}: {row['psi']:.3f}, {row['interpretation']}" for row in rows)]
+
+
+def cell(value: object) -> str:
+    """Write a number with three decimals, a whole number or a text as it is, and what is missing as a dash."""
+    if isinstance(value, float):
+        return NOTHING if math.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
+def _problem(row: Mapping[Any, Any]) -> str:
+    found = [f"lines {row['lines']}"] if row.get("lines") else []
+    found += [str(row["examples"])] if row.get("examples") and len(str(row["examples"])) <= _EXAMPLES else []
+    return f"{row['action']} {row['rows']} in {row['table']}: {row['problem']}" + (
+        f" ({'; '.join(found)})" * bool(found)
+    )
+
+
+def _column_width(title: str, values: pd.Series) -> int:
+    return max(len(text) for text in [*_in_two_lines(title).split("\n"), *(cell(value) for value in values)])
+
+
+def _in_two_lines(title: str) -> str:
+    """Break a title where its longer line is shortest."""
+    words = title.split()
+    breaks = [" ".join(words[:n]) + "\n" + " ".join(words[n:]) for n in range(1, len(words))]
+    return min(breaks, key=lambda text: max(map(len, text.split("\n"))), default=title)
+
+
+def _plain_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+
+
+def _print_lines(lines: Iterable[str], console: Console) -> None:
+    """Print a title and what stands under it; long lines go on at a word, indented."""
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        console.print(Padding(Text(line), (0, 0, 0, 2 * (number > 0)), expand=False))
+
+
+def _print_path(what: str, path: str | None, console: Console) -> None:
+    console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_table(title: str, table: Table, console: Console) -> None:
+    console.print(Text(f"\n{title}"))
+    console.print(table)
+    console.print()
+
+
+def _accounts(name: str, title: str) -> "Callable[[FinishedRun, Console], None]":
+    def show(run: FinishedRun, console: Console) -> None:
+        frame = run.load(name)
+        table = _plain_table()
+        for column in frame.columns:
+            numeric = pd.api.types.is_numeric_dtype(frame[column])
+            table.add_column(str(column).replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        for row in frame.itertuples(index=False):
+            table.add_row(*(Text(cell(value)) for value in row))
+        _print_table(title, table, console)
+
+    return show
+
+
+def _summary(run: FinishedRun, console: Console) -> None:
+    mark = "▸ " if console.encoding.lower().startswith("utf") else "> "
+    summary = run.load("summary")
+    table = model_table(summary, run.registered, console.width, mark)
+    left_out = summary.shape[1] - len(table.columns)
+    more = f"; {left_out} more figures are in {run.path('summary')}" if left_out else ""
+    _print_table("Test figures, full ranking", table, console)
+    _print_lines([f"{mark}is the model that is registered{more}"], console)
+
+
+def _verdicts(run: FinishedRun, console: Console) -> None:
+    from tailor.evaluation.report import verdicts  # noqa: PLC0415  (imports plotly)
+
+    if "summary" in run.outputs:
+        lines = verdicts(run.load("summary"), run.load("comparisons"))
+        _print_lines(verdict_lines(run.registered, lines), console)
+
+
+def _ablation(run: FinishedRun, console: Console) -> None:
+    _print_table("The hybrid with parts left out", model_table(run.load("ablation"), "", console.width), console)
+
+
+def _promotion(run: FinishedRun, console: Console) -> None:
+    model = run.load("promotion")
+    console.print(
+        f"Registered [bold]{model['name']}[/] version {model['version']} as [bold]{model['alias']}[/]", highlight=False
+    )
+    _print_lines(["", *(f"{model['decision']}: {reason}" for reason in model["reasons"])], console)
+    uri = f"models:/{model['name']}@{model['alias']}"
+    console.print(f'Load it: mlflow.pyfunc.load_model("{uri}")', markup=False, highlight=False, soft_wrap=True)
+
+
+def _update(run: FinishedRun, console: Console) -> None:
+    made = run.load("registered_update")
+    known = ("name", "version", "alias")
+    line = f"Registered {made['name']} version {made['version']} as {made['alias']}: {made['decision']}"
+    _print_lines([f"{line}, {made['reasons']}" if made.get("reasons") else line], console)
+    counts = {key: value for key, value in made.items() if isinstance(value, int) and key not in known}
+    if counts:
+        _print_lines(["Took in " + ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in counts.items())], console)
+
+
+def _rollback(run: FinishedRun, console: Console) -> None:
+    back = run.load("rolled_back")
+    line = f"{back['name']}: version {back['champion']} is the champion again, version {back['rolled_back']} is not"
+    _print_lines([line], console)
+
+
+def _next_steps(run: FinishedRun, console: Console) -> None:
+    _print_path("Report", run.path("report"), console)
+    for step in run.next_steps:
+        console.print(step, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(name: str, say: Callable[[Any], list[str]]) -> "Callable[[FinishedRun, Console], None]":
+    return lambda run, console: _print_lines(say(run.load(name)), console)
+
+
+def _file(name: str, what: str) -> "Callable[[FinishedRun, Console], None]":
+    return lambda run, console: _print_path(what, run.path(name), console)
+
+
+#: What is printed of each dataset that a run made, in this order.
+_SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
+    "data_accounts": _accounts("data_accounts", "Rows of the raw tables"),
+    "data_quality": _lines("data_quality", quality_lines),
+    "data_card_page": _file("data_card_page", "Data card"),
+    "summary": _summary,
+    "comparisons": _verdicts,
+    "ablation": _ablation,
+    "policy_value": _lines("policy_value", value_lines),
+    "tuning_trials": _lines("tuning_trials", tuning_lines),
+    "tuned_parameters": _file("tuned_parameters", "Tuned options, in force from the next run on"),
+    "merged_encoder": _file("merged_encoder", "Tuned encoder, a plain transformers folder"),
+    "update_accounts": _accounts("update_accounts", "Rows of the new interactions"),
+    "update_quality": _lines("update_quality", quality_lines),
+    "drift": _lines("drift", drift_lines),
+    "registered_update": _update,
+    "rolled_back": _rollback,
+    "promotion": _promotion,
+    "report": _next_steps,
+}

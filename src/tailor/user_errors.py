@@ -1,0 +1,140 @@
+"""What a user did wrong is one sentence on stderr; what the program did wrong keeps its traceback."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tailor.errors import TailorError
+
+#: Set to 1, it shows the traceback of every error.
+VERBOSE = "TAILOR_VERBOSE"
+
+#: Errors of libraries are known by name, so that nothing is imported to report one.
+_DATASET = "kedro.io.core.DatasetError"
+_OF_CONFIGURATION = (
+    "kedro.config.abstract_config.MissingConfigException",
+    "omegaconf.errors.OmegaConfBaseException",
+    "yaml.error.MarkedYAMLError",
+)
+_OF_DAMAGED_FILES = (
+    "json.decoder.JSONDecodeError",
+    "pandas.errors.EmptyDataError",
+    "pandas.errors.ParserError",
+    "pyarrow.lib.ArrowInvalid",
+    "safetensors_rust.SafetensorError",
+    "zipfile.BadZipFile",
+    "builtins.UnicodeDecodeError",
+)
+_OF_MLFLOW = "mlflow.exceptions.MlflowException"
+#: Functions of Kedro that refuse a name given on the command line, and what to do.
+_REFUSING = {
+    ("kedro.pipeline.pipeline", "filter"): "`kedro registry describe` lists the nodes.",
+    ("kedro.utils", "load_obj"): "--runner takes SequentialRunner or ThreadRunner.",
+}
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """Say in one line what the user did wrong.
+
+    Args:
+        error: what was raised; the errors that caused it are looked at too.
+
+    Returns:
+        The line; None where the error is one of the program.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, TailorError):
+            return _line(str(cause))
+    for cause in causes:
+        if _is(cause, *_OF_CONFIGURATION):
+            return _line(f"The configuration cannot be read: {cause}")
+    if _is(error, _DATASET):
+        return _sentence_of_dataset(error, causes[1:])
+    return _refused_by_kedro(error)
+
+
+def verbose() -> bool:
+    """Return whether tracebacks are asked for."""
+    return os.environ.get(VERBOSE, "") not in ("", "0")
+
+
+@contextmanager
+def reported(show_traceback: bool = False) -> Iterator[None]:
+    """Print what the user did wrong as one line on stderr, and end the process with status 1.
+
+    Args:
+        show_traceback: let every error pass as it is.
+
+    Raises:
+        SystemExit: after the line was printed.
+    """
+    try:
+        with _no_second_report():
+            yield
+    except Exception as error:
+        sentence = None if show_traceback or verbose() else sentence_of(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+class _NodeErrors(logging.Filter):
+    """Keep Kedro's log from telling a user's error a second time."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        return record.levelno < logging.ERROR or error is None or verbose() or sentence_of(error) is None
+
+
+@contextmanager
+def _no_second_report() -> Iterator[None]:
+    log, errors = logging.getLogger("kedro.pipeline.node"), _NodeErrors()
+    log.addFilter(errors)
+    try:
+        yield
+    finally:
+        log.removeFilter(errors)
+
+
+def _sentence_of_dataset(error: BaseException, causes: list[BaseException]) -> str | None:
+    """Say what is wrong with a file or an entry of the catalog; None where reading or writing itself failed."""
+    for cause in causes:
+        if isinstance(cause, FileNotFoundError) and cause.filename:
+            return f"{cause.filename} does not exist. Run the pipeline that makes it first, or `kedro run` for all."
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.filename or _line(str(error))}: {cause.strerror}. Free or change it, and run again."
+        if _is(cause, *_OF_DAMAGED_FILES):
+            return _line(f"{error} The file is damaged or of another kind: put it there again, or make it again.")
+        if _is(cause, _OF_MLFLOW) and getattr(cause, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            return _line(f"{cause} Run `kedro run` first: it registers a model.")
+    return None if str(error).startswith("Failed while") else _line(str(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__
+
+
+def _is(error: BaseException, *names: str) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" in names for kind in type(error).__mro__)
+
+
+def _refused_by_kedro(error: BaseException) -> str | None:
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        remedy = _REFUSING.get((frame.f_globals.get("__name__", ""), frame.f_code.co_name))
+        if remedy:
+            return _line(f"{str(error).rstrip('.')}. {remedy}")
+        traceback = traceback.tb_next
+    return None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
