@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data viz serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data viz serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -58,6 +58,9 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 
 .postgres/built: tests/postgres/requirements.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
+
+test-wheel: $(VENV)/requirements.lock ## the wheel, run and served from an empty folder
+	BIN=$(abspath $(BIN)) sh tests/deployment/wheel.sh
 
 check: $(VENV)/requirements.lock ## ruff, format, types and import contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -130,9 +133,9 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
-STORE = MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+STORE = MLFLOW_TRACKING_URI="$$($(BIN)/python -m tailor store $(KEDRO_ENV_FLAG))"
 serve: $(VENV)/requirements.lock ## the champion and a page to try it, on http://127.0.0.1:5071
-	$(STORE) $(BIN)/python -m tailor.serving.server --model $(MODEL)
+	$(BIN)/python -m tailor serve $(KEDRO_ENV_FLAG)
 
 # MLflow's own scoring server; it finds uvicorn on the PATH.
 serve-mlflow: $(VENV)/requirements.lock ## the same model behind MLflow's scoring server

@@ -69,6 +69,7 @@ def check_environment(loader: Any, name: str | None) -> None:
         )
     if loader.default_run_env not in known:
         loader.default_run_env = loader.base_env
+        loader["globals"] = loader["globals"]  # they were read before
 
 
 def read_environment(name: str | None, conf_source: str | Path = "conf") -> Environment:
@@ -88,8 +89,8 @@ def read_environment(name: str | None, conf_source: str | Path = "conf") -> Envi
             loader = OmegaConfigLoader(conf_source=str(conf_source), env=name, **LOADER_ARGS)
             loader.config_patterns["mlflow"] = ["mlflow*"]
             check_environment(loader, name)
-            places, store = loader["globals"], loader["mlflow"]["server"]["mlflow_tracking_uri"]
-        return Environment(str(places["model_name"]), str(places["alias"]), Path(places["data"]), str(store))
+            names, store = loader["globals"], loader["mlflow"]["server"]["mlflow_tracking_uri"]
+        return Environment(str(names["model_name"]), str(names["alias"]), Path(names["data"]), str(store))
     except (KeyError, MissingConfigException) as error:
         raise ConfigurationError(
             f"{conf_source} names no MLflow store: {error}. Compare conf/base/mlflow.yml."

@@ -135,9 +135,9 @@ def tuning_lines(trials: pd.DataFrame) -> list[str]:
     lines = []
     for model, tried in trials.groupby(c.MODEL, sort=False):
         chosen = tried.loc[tried["chosen"].astype(bool), "options"]
-        kept = "as hybrid_cf.trials says" if chosen.empty else str(chosen.iloc[0])
+        choice = "as hybrid_cf.trials says" if chosen.empty else str(chosen.iloc[0])
         states = ", ".join(f"{n} {state}" for state, n in tried["state"].value_counts(sort=False).items())
-        lines.append(f"{model}: {len(tried)} trials ({states}), chosen: {kept}")
+        lines.append(f"{model}: {len(tried)} trial{'s' * (len(tried) != 1)} ({states}), chosen: {choice}")
     return ["Tuning:", *lines]
 
 
@@ -155,11 +155,10 @@ def cell(value: object) -> str:
 
 
 def _problem(row: Mapping[Any, Any]) -> str:
-    found = [f"lines {row['lines']}"] if row.get("lines") else []
-    found += [str(row["examples"])] if row.get("examples") and len(str(row["examples"])) <= _EXAMPLES else []
-    return f"{row['action']} {row['rows']} in {row['table']}: {row['problem']}" + (
-        f" ({'; '.join(found)})" * bool(found)
-    )
+    details = [f"lines {row['lines']}"] if row.get("lines") else []
+    details += [str(row["examples"])] if row.get("examples") and len(str(row["examples"])) <= _EXAMPLES else []
+    where = f" ({'; '.join(details)})" if details else ""
+    return f"{row['action']} {row['rows']} in {row['table']}: {row['problem']}{where}"
 
 
 def _column_width(title: str, values: pd.Series) -> int:

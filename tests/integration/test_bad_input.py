@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pandas as pd
@@ -36,9 +37,9 @@ def project(tmp_path_factory):
         ({"pipeline_names": ["lm_finetunning"]}, "No pipeline 'lm_finetunning'. Did you mean 'lm_finetuning'?"),
         (
             {"pipeline_names": ["hybrid_cf"]},
-            "Inputs that do not exist:\n  item_embeddings_frozen: data/test/04_feature/item_embeddings_frozen",
+            "Inputs that do not exist: item_embeddings_frozen (data/test/04_feature/item_embeddings_frozen",
         ),
-        ({"env": "anime"}, "raw_interactions: data/01_raw/anime/interactions.csv.gz"),
+        ({"env": "anime"}, "raw_interactions (data/01_raw/anime/interactions.csv.gz)"),
     ],
 )
 def test_misspelt_or_missing(project, monkeypatch, run, words):
@@ -51,14 +52,57 @@ def test_misspelt_or_missing(project, monkeypatch, run, words):
     ("args", "words"),
     [
         (["--env=nope"], "No environment 'nope': conf/nope does not exist."),
-        (["--env=test", "--pipeline=evalution"], "No pipeline 'evalution'. Did you mean 'evaluation'?"),
+        (["--env=test", "--pipelines=evalution"], "No pipeline 'evalution'. Did you mean 'evaluation'?"),
         (["--env=test", "--params=lm_finetuning.epcohs=5"], "Parameter 'lm_finetuning.epcohs' does not exist."),
+        (["--env=test", "--from-nodes=nope"], "Pipeline does not contain nodes named ['nope']."),
+        (["--env=anime"], "raw_interactions (data/01_raw/anime/interactions.csv.gz)"),
+        (["--env=test", "--pipelines=offpolicy"], "docs/pipelines/offpolicy.md says what belongs into that file."),
+        (["--env=test", "--pipelines=update"], "docs/pipelines/update.md says what belongs into that file."),
+        (["--env=test", "--runner=ParallelRunner"], "ParallelRunner cannot run Tailor:"),
     ],
 )
-def test_the_command_line_says_it_too(project, args, words):
+def test_the_command_line_says_it_in_one_line(project, args, words):
     done = kedro(project, "run", *args, check=False)
-    assert done.returncode != 0
-    assert words in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stdout and words not in " ".join(done.stdout.split())
+
+
+def tailor(project, *args, **env):
+    command = [sys.executable, "-m", "tailor", *args]
+    env = environment() | {"COLUMNS": "300", "PYTHONPATH": str(project / "src")} | env
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["run", "--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["serve", "--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["serve", "--env=ml1m", "--model=x"], "models:/x@champion cannot be served"),
+        (["new", "test"], "test"),
+    ],
+)
+def test_so_does_tailor(project, args, words):
+    (project / "mlflow.db").touch()
+    done = tailor(project, *args)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_broken_file_is_one_line_too_and_a_traceback_on_request(project):
+    write_catalogue(project, "user,item_id\n1,1\n", ITEMS)
+    run = ("run", "--env=anime", "--pipelines=data_processing")
+    done = kedro(project, *run, check=False)
+    assert done.returncode == 1
+    assert "raw_interactions has no column 'user_id'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "failed with error" not in done.stdout
+    for shown in (kedro(project, *run, "--verbose", check=False), tailor(project, *run, TAILOR_VERBOSE="1")):
+        assert shown.returncode == 1
+        assert "Traceback (most recent call last)" in shown.stderr
 
 
 def write_catalogue(project, interactions, items):

@@ -51,7 +51,7 @@ def test_people_read_a_dash(run):
         "Not measured, since the split leaves nothing to find: cold NDCG; mixed-cold NDCG; new user, 3 items." in page
     )
     assert "<td>–</td>" in page
-    line = next(line for line in run.output.splitlines() if "hybrid_lora" in line and "│" in line)
+    line = next(line for line in run.output.splitlines() if "▸ hybrid_lora" in line)
     assert line.count("–") == 3
     assert "nan" not in line
 

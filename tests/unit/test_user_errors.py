@@ -1,0 +1,140 @@
+"""What is a user's error, what is the program's, and what each prints."""
+
+import errno
+import logging
+
+import pandas as pd
+import pytest
+from kedro.config import MissingConfigException
+from kedro.io import AbstractDataset, DatasetError
+from kedro.pipeline import Node, Pipeline
+from kedro.utils import load_obj
+
+from tailor.errors import BadInputError, ConfigurationError
+from tailor.user_errors import VERBOSE, reported, sentence_of
+
+
+class Failing(AbstractDataset):
+    """A dataset that cannot be read."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def load(self) -> None:
+        raise self._error
+
+    def save(self, data: object) -> None:  # noqa: ARG002
+        raise self._error
+
+    def _describe(self) -> dict:
+        return {"filepath": "data/x.csv"}
+
+
+def error_of(call, *args: object) -> Exception:
+    try:
+        call(*args)
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.delenv(VERBOSE, raising=False)
+
+
+def test_an_error_of_ours_is_its_own_sentence_on_one_line():
+    assert sentence_of(BadInputError("a.csv is empty.\n  Put it there.")) == "a.csv is empty. Put it there."
+
+
+def test_what_a_dataset_of_kedro_wraps_is_unwrapped():
+    error = error_of(Failing(ConfigurationError("No column 'x'.")).load)
+    assert isinstance(error, DatasetError)
+    assert sentence_of(error) == "No column 'x'."
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "data/x.csv"), "data/x.csv does not exist. Run the pipeline"),
+        (PermissionError(errno.EACCES, "Permission denied", "data/x.csv"), "data/x.csv: Permission denied."),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Free or change it"),
+        (pd.errors.ParserError("Expected 2 fields"), "Expected 2 fields The file is damaged or of another kind"),
+    ],
+)
+def test_files_that_cannot_be_read_are_the_users_affair(cause, sentence):
+    assert sentence in sentence_of(error_of(Failing(cause).load))
+
+
+def test_a_bug_of_a_dataset_or_a_node_has_no_sentence():
+    assert sentence_of(error_of(Failing(ZeroDivisionError("division by zero")).load)) is None
+    assert sentence_of(ValueError("a bug")) is None
+    assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None
+
+
+def test_an_error_that_was_dealt_with_does_not_hide_a_bug():
+    def bug():
+        try:
+            raise BadInputError("dealt with")
+        except BadInputError:
+            return 1 / 0
+
+    assert sentence_of(error_of(bug)) is None
+
+
+def test_an_entry_of_the_catalog_that_cannot_be_used_is_said():
+    error = error_of(AbstractDataset.from_config, "shop", {"type": "pandas.Nothing", "filepath": "x"})
+    assert "for dataset 'shop'" in sentence_of(error)
+    assert "\n" not in sentence_of(error)
+
+
+def test_a_configuration_that_cannot_be_read_is_said():
+    assert sentence_of(MissingConfigException("no conf/x")) == "The configuration cannot be read: no conf/x"
+
+
+def test_names_that_kedro_refuses_come_with_a_remedy():
+    pipeline = Pipeline([Node(len, "a", "b", name="count")])
+    error = error_of(lambda: pipeline.filter(node_names=["cuont"]))
+    assert "cuont" in sentence_of(error)
+    assert sentence_of(error).endswith("`kedro registry describe` lists the nodes.")
+    assert sentence_of(error_of(load_obj, "Nope", "kedro.runner")) == (
+        "module 'kedro.runner' has no attribute 'Nope'. --runner takes SequentialRunner or ThreadRunner."
+    )
+
+
+def test_a_users_error_ends_the_process_with_one_line(capsys):
+    with pytest.raises(SystemExit) as ended, reported():
+        raise BadInputError("a.csv is empty.")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "a.csv is empty.\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), reported():
+        1 / 0  # noqa: B018
+
+
+def test_the_traceback_is_shown_on_request(monkeypatch):
+    with pytest.raises(BadInputError), reported(show_traceback=True):
+        raise BadInputError("x")
+    monkeypatch.setenv(VERBOSE, "1")
+    with pytest.raises(BadInputError), reported():
+        raise BadInputError("x")
+    monkeypatch.setenv(VERBOSE, "0")
+    with pytest.raises(SystemExit), reported():
+        raise BadInputError("x")
+
+
+@pytest.mark.parametrize(("error", "told"), [(BadInputError("x"), 0), (ZeroDivisionError("x"), 1)])
+def test_kedros_log_tells_a_bug_and_not_a_users_error(caplog, error, told):
+    def run():
+        with caplog.at_level(logging.INFO):
+            try:
+                raise error
+            finally:
+                logging.getLogger("kedro.pipeline.node").error("Node failed")
+
+    with pytest.raises((SystemExit, ZeroDivisionError)), reported():
+        run()
+    assert len(caplog.records) == told
+    assert not logging.getLogger("kedro.pipeline.node").filters
