@@ -57,7 +57,7 @@ def new(arguments: tuple[str, ...]) -> None:
 
 
 @tailor.command(context_settings=_HAND_ON, short_help="Serve a registered model over HTTP.")
-@click.option("--env")
+@click.option("--env", envvar="KEDRO_ENV")
 @click.option("--conf-source", default="conf")
 @_ARGUMENTS
 def serve(env: str | None, conf_source: str, arguments: tuple[str, ...]) -> None:
@@ -74,7 +74,7 @@ def serve(env: str | None, conf_source: str, arguments: tuple[str, ...]) -> None
 
 
 @tailor.command(short_help="Print the address of an environment's MLflow store.")
-@click.option("--env", help="A folder of conf/.")
+@click.option("--env", envvar="KEDRO_ENV", help="A folder of conf/.")
 @click.option("--conf-source", default="conf", help="Folder or archive of the configuration.")
 def store(env: str | None, conf_source: str) -> None:
     """Print the address of the MLflow store that an environment writes to."""
