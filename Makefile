@@ -155,5 +155,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

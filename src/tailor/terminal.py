@@ -1,6 +1,7 @@
 """What a run prints when it has ended: a few lines and tables that fit the terminal. The whole tables are in files."""
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,10 @@ from tailor.evaluation.tables import NOTHING
 FIRST = ("warm NDCG", "tail NDCG", "cold NDCG", "new user, 3 items", "coverage")
 #: Examples of a problem are shown if they are not longer than this, in characters.
 _EXAMPLES = 60
+#: Variants of an ablation that are shown for each encoder, beside the whole hybrid.
+_VARIANTS = 4
+#: Name of the hybrid with all its parts in the table of an ablation.
+WHOLE = "all"
 #: Characters between two columns.
 _BETWEEN = 3
 _IN_WORDS = {"better": "better than {}", "worse": "worse than {}"}
@@ -135,10 +140,24 @@ def tuning_lines(trials: pd.DataFrame) -> list[str]:
     lines = []
     for model, tried in trials.groupby(c.MODEL, sort=False):
         chosen = tried.loc[tried["chosen"].astype(bool), "options"]
-        choice = "as hybrid_cf.trials says" if chosen.empty else str(chosen.iloc[0])
+        choice = "as hybrid_cf.trials says" if chosen.empty else _plain(str(chosen.iloc[0]))
         states = ", ".join(f"{n} {state}" for state, n in tried["state"].value_counts(sort=False).items())
         lines.append(f"{model}: {len(tried)} trial{'s' * (len(tried) != 1)} ({states}), chosen: {choice}")
     return ["Tuning:", *lines]
+
+
+def best_variants(ablation: pd.DataFrame) -> pd.DataFrame:
+    """Return of each encoder the whole hybrid and the variants with the highest first figure, best first.
+
+    Args:
+        ablation: column model, as ``variant | encoder``, and one column per figure.
+    """
+    first = next(str(name) for name in ablation if name != c.MODEL)
+    names = ablation[c.MODEL].str.split(" | ", regex=False, expand=True)
+    ranked = ablation.assign(encoder=names[1], whole=names[0] == WHOLE).sort_values(
+        ["encoder", "whole", first], ascending=[True, False, False], kind="stable"
+    )
+    return ranked.groupby("encoder").head(1 + _VARIANTS)[list(ablation)].reset_index(drop=True)
 
 
 def drift_lines(drift: pd.DataFrame) -> list[str]:
@@ -152,6 +171,12 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return NOTHING if math.isnan(value) else f"{value:.3f}"
     return str(value)
+
+
+def _plain(options: str) -> str:
+    """Write options without braces and quotes, numbers with four digits."""
+    text = options.strip("{}").replace("'", "")
+    return re.sub(r"\d+\.\d+(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
 
 
 def _problem(row: Mapping[Any, Any]) -> str:
@@ -227,7 +252,11 @@ def _verdicts(run: FinishedRun, console: Console) -> None:
 
 
 def _ablation(run: FinishedRun, console: Console) -> None:
-    _print_table("The hybrid with parts left out", model_table(run.load("ablation"), "", console.width), console)
+    variants = run.load("ablation")
+    best = best_variants(variants)
+    _print_table("The hybrid with parts left out", model_table(best, "", console.width), console)
+    if len(variants) > len(best):
+        _print_lines([f"{len(variants) - len(best)} more variants are in {run.path('ablation')}"], console)
 
 
 def _promotion(run: FinishedRun, console: Console) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from tailor.terminal import (
     FIRST,
     FinishedRun,
+    best_variants,
     cell,
     drift_lines,
     fitting_columns,
@@ -53,7 +54,7 @@ DATA = {
     "data_quality": QUALITY,
     "data_accounts": pd.DataFrame({"table": ["items"], "rows_in": [240], "kept": [240]}),
     "comparisons": COMPARISONS,
-    "ablation": SUMMARY,
+    "ablation": SUMMARY.assign(model=[f"{name} | lora" for name in NAMES]),
     "promotion": PROMOTION,
     "drift": pd.DataFrame({"distribution": ["scores"], "psi": [0.3], "interpretation": ["shifted"]}),
     "registered_update": PROMOTION | {"reasons": "PSI of scores 0.300, limit 0.25", "new_users": 4},
@@ -163,16 +164,27 @@ def test_tuning_says_what_it_chose():
         {
             "model": ["ease", "ease", "ials"],
             "state": ["complete", "pruned", "complete"],
-            "options": ["{a: 1}", "{a: 2}", "{b: 1}"],
+            "options": ["{'a': 1, 'ials.b': 0.0005736236405390772}", "{'a': 2}", "{'b': 1}"],
             "chosen": [True, False, False],
         }
     )
     assert tuning_lines(trials) == [
         "Tuning:",
-        "ease: 2 trials (1 complete, 1 pruned), chosen: {a: 1}",
+        "ease: 2 trials (1 complete, 1 pruned), chosen: a: 1, ials.b: 0.0005736",
         "ials: 1 trial (1 complete), chosen: as hybrid_cf.trials says",
     ]
     assert tuning_lines(trials[:0]) == ["Tuning: nothing was searched (tuning.method is none)"]
+
+
+def test_of_an_ablation_the_whole_hybrid_and_the_best_variants_are_shown():
+    warm = {f"v{n} | {encoder}": n / 10 for encoder in ("lora", "frozen") for n in range(9)}
+    warm |= {"all | lora": 0.05, "all | frozen": 0.05}
+    table = pd.DataFrame({"model": list(warm), "warm NDCG": list(warm.values())})
+    best = [f"{name} | {encoder}" for encoder in ("frozen", "lora") for name in ("all", "v8", "v7", "v6", "v5")]
+    assert best_variants(table)["model"].tolist() == best
+    text = printed(["ablation"], data={"ablation": table})
+    assert text.count(" | ") == len(best)
+    assert "10 more variants are in data/ablation.x" in text
 
 
 def test_the_other_pipelines_say_what_they_did():
