@@ -109,7 +109,8 @@ def test_tags_and_aliases(finished):
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
     version = client.get_model_version_by_alias("tailor-test", "champion")
     assert str(version.version) == "1"
-    assert version.tags["fit_on"] == "train"
+    assert version.tags["fit_on"] == "all"
+    assert version.tags["evaluated"] == f"{version.run_id}, {version.tags['split_hash']}"
     fingerprint = json.loads((finished.data / "03_primary/fingerprint.json").read_text())
     assert {key: version.tags[key] for key in fingerprint} == fingerprint
     assert set(version.tags) >= {"data_hash", "split_hash", "git_commit", "seed", "model"}
@@ -118,7 +119,7 @@ def test_tags_and_aliases(finished):
     assert run.data.params["data_processing.split.train"] == "0.7"
     assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "language_model"} <= artifacts
+    assert {"figures", "language_model", "evaluated"} <= artifacts
     inside = {item.path for item in client.list_artifacts(run.info.run_id, "language_model")}
     assert inside == {"language_model/adapter", "language_model/item_embeddings.safetensors"}
 
@@ -224,11 +225,11 @@ def test_a_worse_model_is_refused(compare):
     decision = compare(give_to_the_wrong_users)
     assert decision["decision"] == "refused"
     assert decision["reasons"][0].startswith("fails: mixed NDCG: lower bound of the difference -")
-    assert decision["reasons"][-1] == "champion: version 1, fitted under the same split"
+    assert decision["reasons"][-1] == "champion: version 1, measured under the same split"
 
 
 def test_under_another_split_the_champions_recipe_is_fitted_anew(compare):
-    assert compare(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
+    assert compare(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted with its own encoder"
     refused = compare(split_hash="another", model="hybrid_frozen")
     assert refused["decision"] == "refused"
     assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
