@@ -128,7 +128,8 @@ def _champion(registered: JsonObject, challenger: Recommender, rows: ComparedRow
     _check_recipe(version, registered)
     features = own_features(champion, challenger)
     refitted = scorer_of({"hybrid": champion.model}).recipe.fit(rows.train_set.with_features(features))
-    return refitted, f"champion: recipe of version {version.version} refitted with its own encoder"
+    how = "refitted with its own encoder, which may have been tuned on these rows"
+    return refitted, f"champion: recipe of version {version.version} {how}"
 
 
 def own_features(champion: Recommender, challenger: Recommender) -> Floats:
