@@ -14,7 +14,7 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from tests.conftest import BIN, PATIENCE_S, environment, run_here
+from tests.conftest import BIN, PATIENCE_S, environment, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +176,20 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
     assert champion() == "1"
     with pytest.raises(Exception, match="replaced no other: nothing to roll back to"):
         run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
+
+
+def test_the_same_options_with_a_worse_adapter_are_refused(finished, tmp_path, monkeypatch):
+    """An adapter that has hardly learnt, everything else as it was: the champion stays, and the reason is a figure."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    run_here(project, monkeypatch, pipeline_names=HAND_OVER)
+    worse = {"lm_finetuning": {"epochs": 1, "learning_rate": 1e-7}}
+    rest = ["lm_finetuning", "hybrid_cf", *HAND_OVER]
+    run_here(project, monkeypatch, params=worse, pipeline_names=rest)
+    decided = json.loads((project / "data/test/06_models/promotion.json").read_text())
+    assert (decided["version"], decided["alias"], decided["decision"]) == ("2", "challenger", "refused")
+    assert any(reason.startswith("fails: ") and "NDCG" in reason for reason in decided["reasons"])
+    assert decided["reasons"][-1] == "champion: version 1, measured under the same split"
 
 
 def interrupted(*_):
