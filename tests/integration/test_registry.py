@@ -14,7 +14,7 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from tests.conftest import BIN, PATIENCE_S, environment, run_here
+from tests.conftest import BIN, PATIENCE_S, environment, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,8 @@ def test_tags_and_aliases(finished):
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
     version = client.get_model_version_by_alias("tailor-test", "champion")
     assert str(version.version) == "1"
-    assert version.tags["fit_on"] == "train"
+    assert version.tags["fit_on"] == "all"
+    assert version.tags["evaluated"] == f"{version.run_id}, {version.tags['split_hash']}"
     fingerprint = json.loads((finished.data / "03_primary/fingerprint.json").read_text())
     assert {key: version.tags[key] for key in fingerprint} == fingerprint
     assert set(version.tags) >= {"data_hash", "split_hash", "git_commit", "seed", "model"}
@@ -118,7 +119,7 @@ def test_tags_and_aliases(finished):
     assert run.data.params["data_processing.split.train"] == "0.7"
     assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "language_model"} <= artifacts
+    assert {"figures", "language_model", "evaluated"} <= artifacts
     inside = {item.path for item in client.list_artifacts(run.info.run_id, "language_model")}
     assert inside == {"language_model/adapter", "language_model/item_embeddings.safetensors"}
 
@@ -177,6 +178,20 @@ def test_challenge_promote_refuse_roll_back(finished, monkeypatch):
         run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
 
 
+def test_the_same_options_with_a_worse_adapter_are_refused(finished, tmp_path, monkeypatch):
+    """An adapter that has hardly learnt, everything else as it was: the champion stays, and the reason is a figure."""
+    project = make_project(tmp_path / "p")
+    shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    run_here(project, monkeypatch, pipeline_names=HAND_OVER)
+    worse = {"lm_finetuning": {"epochs": 1, "learning_rate": 1e-7}}
+    rest = ["lm_finetuning", "hybrid_cf", *HAND_OVER]
+    run_here(project, monkeypatch, params=worse, pipeline_names=rest)
+    decided = json.loads((project / "data/test/06_models/promotion.json").read_text())
+    assert (decided["version"], decided["alias"], decided["decision"]) == ("2", "challenger", "refused")
+    assert any(reason.startswith("fails: ") and "NDCG" in reason for reason in decided["reasons"])
+    assert decided["reasons"][-1] == "champion: version 1, measured under the same split"
+
+
 def interrupted(*_):
     raise KeyboardInterrupt
 
@@ -224,11 +239,14 @@ def test_a_worse_model_is_refused(compare):
     decision = compare(give_to_the_wrong_users)
     assert decision["decision"] == "refused"
     assert decision["reasons"][0].startswith("fails: mixed NDCG: lower bound of the difference -")
-    assert decision["reasons"][-1] == "champion: version 1, fitted under the same split"
+    assert decision["reasons"][-1] == "champion: version 1, measured under the same split"
 
 
 def test_under_another_split_the_champions_recipe_is_fitted_anew(compare):
-    assert compare(split_hash="another")["reasons"][-1] == "champion: recipe of version 1 refitted"
+    assert (
+        compare(split_hash="another")["reasons"][-1]
+        == "champion: recipe of version 1 refitted with its own encoder, which may have been tuned on these rows"
+    )
     refused = compare(split_hash="another", model="hybrid_frozen")
     assert refused["decision"] == "refused"
     assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]

@@ -4,7 +4,7 @@ One indicator per value, centred; a row is 0 where nothing is known, so that it 
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Self
 
@@ -169,6 +169,7 @@ class SideFeatures:
         users: pd.DataFrame,
         items: pd.DataFrame,
         interactions: pd.DataFrame,
+        splits: Collection[str] = (c.TRAIN, c.VALIDATION),
     ) -> Self:
         """Encode the tables.
 
@@ -177,9 +178,10 @@ class SideFeatures:
             users: the user table (U rows).
             items: the item table.
             interactions: rows with user_id, item_id, split and context columns.
+            splits: labels of the rows whose contexts are gathered.
         """
         of_users, of_contexts = encoders
-        known = interactions[interactions[c.SPLIT].isin([c.TRAIN, c.VALIDATION])]
+        known = interactions[interactions[c.SPLIT].isin(splits)]
         if not of_contexts.columns:
             known = known.iloc[:0]
         user, item = IdMap(users[c.USER]).indices(known[c.USER]), IdMap(items[c.ITEM]).indices(known[c.ITEM])

@@ -17,8 +17,9 @@ from tailor.evaluation.promotion import Evidence, decide
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid.scorer import HybridScorer, scorer_of
 from tailor.metrics.significance import paired_bootstrap
-from tailor.models.base import TrainSet
+from tailor.models.base import Floats, TrainSet
 from tailor.options import EvaluationOptions
+from tailor.registry.publish import FIT_ON, load_evaluated
 from tailor.registry.versions import CHALLENGER, CHAMPION, DECISION, EVALUATIONS, REASONS, REPLACED, history, tag
 from tailor.serving.champion import load_version
 from tailor.serving.recommender import Recommender
@@ -116,14 +117,25 @@ def _how_to_move(name: str) -> str:
 
 
 def _champion(registered: JsonObject, challenger: Recommender, rows: ComparedRows) -> tuple[HybridScorer, str]:
-    """Return the champion's scorer: as registered under the same split, else its recipe fitted on the present rows."""
+    """Return the champion's scorer: as it was measured under the same split, else its recipe fitted on these rows."""
     version = mlflow.MlflowClient().get_model_version_by_alias(registered["name"], CHAMPION)
-    scorer = scorer_of({"hybrid": _load(registered["name"], version.version, "champion").model})
-    if version.tags.get("split_hash") == registered["split_hash"] and version.tags.get("fit_on") == c.TRAIN:
-        return scorer, f"champion: version {version.version}, fitted under the same split"
+    champion = _load(registered["name"], version.version, "champion")
+    if version.tags.get("split_hash") == registered["split_hash"]:
+        measured = champion if version.tags.get(FIT_ON) == c.TRAIN else load_evaluated(version.tags.get("run_id", ""))
+        if measured is not None:
+            how = f"champion: version {version.version}, measured under the same split"
+            return scorer_of({"hybrid": measured.model}), how
     _check_recipe(version, registered)
-    refitted = scorer.recipe.fit(rows.train_set.with_features(challenger.item_features))
-    return refitted, f"champion: recipe of version {version.version} refitted"
+    features = own_features(champion, challenger)
+    refitted = scorer_of({"hybrid": champion.model}).recipe.fit(rows.train_set.with_features(features))
+    how = "refitted with its own encoder, which may have been tuned on these rows"
+    return refitted, f"champion: recipe of version {version.version} {how}"
+
+
+def own_features(champion: Recommender, challenger: Recommender) -> Floats:
+    """Return what the champion's own encoder makes of the challenger's items (n_items, m)."""
+    texts = [". ".join(row) for row in challenger.known_metadata.pieces]
+    return champion.encoder.encode(texts)
 
 
 def _check_recipe(version: ModelVersion, registered: JsonObject) -> None:

@@ -9,7 +9,6 @@ import mlflow
 import pandas as pd
 from mlflow.models.model import ModelInfo
 
-from tailor import columns as c
 from tailor.config import parse
 from tailor.lm.config import EncoderWeights
 from tailor.options import EvaluationOptions, ProjectOptions
@@ -36,6 +35,10 @@ _REQUIREMENTS = (
 )
 #: What a recommender knows of itself that is too long for a tag.
 _NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins")
+#: What a model was fitted on: the train rows, or all.
+FIT_ON, ALL = "fit_on", "all"
+#: Folder of a run that holds the package of the model that was measured.
+EVALUATED = "evaluated"
 #: Scenario that re-ranks as validation found best.
 BALANCE = "balance"
 
@@ -60,7 +63,6 @@ def about(
     preset = {BALANCE: {"rerank": {name: balance[name] for name in Rerank.model_fields}}}
     return {
         "model": options.registered,
-        "fit_on": c.TRAIN,
         "seed": project["seed"],
         "head_share": parse(ProjectOptions, project, "").data_processing.head_share,
         "plugins": list(project.get("plugins", [])),
@@ -86,6 +88,7 @@ def register(recommender: Recommender, model_name: str, weights: EncoderWeights,
     number = info.registered_model_version
     tags = tags | {key: value for key, value in recommender.about.items() if key not in _NOT_TAGGED}
     alias = give_alias(model_name, number)
+    tags |= {EVALUATED: f"{tags.get('run_id', '')}, {tags.get('split_hash', '')}"}
     tag(model_name, number, tags)
     return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
 
@@ -107,6 +110,20 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             registered_model_name=model_name,
         )
     return info
+
+
+def log_evaluated(recommender: Recommender) -> None:
+    """Log the package of the model that was measured to the run that is open: promotion compares it."""
+    with tempfile.TemporaryDirectory() as folder:
+        recommender.save(Path(folder) / EVALUATED)
+        log_folder(Path(folder) / EVALUATED, EVALUATED)
+
+
+def load_evaluated(run_id: str) -> Recommender | None:
+    """Load what :func:`log_evaluated` left in a run; None where it left nothing."""
+    if not run_id or not any(file.path == EVALUATED for file in mlflow.MlflowClient().list_artifacts(run_id)):
+        return None
+    return Recommender.load(Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=EVALUATED)))
 
 
 def log_folder(folder: Path, name: str) -> None:

@@ -30,7 +30,7 @@ def test_what_serving_needs_goes_with_it():
     assert known["text"] == {"item_template": ["{title}"]}
     assert known["feature_encoders"] == {"profile": {"columns": []}}
     assert (known["seed"], known["head_share"], known["plugins"]) == (3, 0.7, ["myshop.sources"])
-    assert (known["model"], known["fit_on"]) == ("hybrid_lora", "train")
+    assert known["model"] == "hybrid_lora"
 
 
 def test_the_code_is_copied_without_caches(tmp_path):

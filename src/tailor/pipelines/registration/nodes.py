@@ -10,16 +10,18 @@ import plotly.graph_objects as go
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.item_metadata import ItemMetadata
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
 from tailor.evaluation.protocol import TestRows, test_protocol
-from tailor.hybrid.scorer import by_encoder
+from tailor.hybrid import refit
+from tailor.hybrid.scorer import by_encoder, scorer_of
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
-from tailor.models.base import FittedModel
+from tailor.models.base import FittedModel, TrainSet
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions
 from tailor.registry import check, encoders, publish, track
 from tailor.registry.encoders import Encoders
@@ -71,24 +73,50 @@ def describe_recommender(
     return publish.about(options, project, metadata.text, feature_encoders, balance)
 
 
-def build_recommender(
+def build_evaluated(
     frozen: Models,
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    metadata: ItemMetadata,
-    packaged: Encoders,
     about: JsonObject,
     **known: Unpack[TestRows],
 ) -> Recommender:
-    """Join the chosen scorer with ids, histories, item metadata and its encoders: what will be served."""
+    """Join the scorer that was measured with ids and the histories that test lists stand on."""
     return Recommender(
         model=by_encoder(frozen, lora)[about["model"]],
         users=IdMap(users[c.USER]),
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,
         tie_rank=tie_ranks(about["seed"], items[c.ITEM]),
-        about=about,
+        about=about | {publish.FIT_ON: c.TRAIN},
+    )
+
+
+def gather_all(
+    interactions: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    feature_encoders: JsonObject,
+    params: Parameters,
+    seed: int,
+) -> TrainSet:
+    """Gather every interaction, for the model that is handed over."""
+    options = parse(DataProcessingOptions, params, "data_processing")
+    ordered = c.TIMESTAMP in interactions and options.split.strategy != "random"
+    return refit.gather_all(
+        interactions, users, items, feature_encoders, ordered=ordered, head_share=options.head_share, seed=seed
+    )
+
+
+def refit_recommender(
+    evaluated: Recommender, all_interactions: TrainSet, metadata: ItemMetadata, packaged: Encoders
+) -> Recommender:
+    """Fit the measured recipe on every interaction; join it with all histories, texts and encoders: what is served."""
+    return replace(
+        evaluated,
+        model=refit.refit(scorer_of({"hybrid": evaluated.model}), all_interactions),
+        histories=all_interactions.queries(),
+        about=evaluated.about | {publish.FIT_ON: publish.ALL},
         metadata=metadata,
         encoder_of=packaged.encoder_of,
         student=packaged.student,
@@ -97,6 +125,7 @@ def build_recommender(
 
 def register(
     recommender: Recommender,
+    evaluated: Recommender,
     adapter: Adapter,
     embeddings: Embeddings,
     fingerprint: dict[str, str],
@@ -104,11 +133,12 @@ def register(
     model_name: str,
     params: Parameters,
 ) -> JsonObject:
-    """Log the language model and the recommender; register it as champion if it is the first, else challenger."""
+    """Log the language model and both recommenders; register the refitted one, as champion if it is the first."""
     with tempfile.TemporaryDirectory() as folder:
         AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
         EmbeddingsDataset(filepath=f"{folder}/item_embeddings.safetensors").save(embeddings)
         publish.log_folder(Path(folder), "language_model")
+    publish.log_evaluated(evaluated)
     weights = parse(EvaluationOptions, params, "evaluation").encoder_weights
     tags = fingerprint | {name: tracked[name] for name in ("git_commit", "run_id")}
     return publish.register(recommender, model_name, weights, tags)
@@ -117,9 +147,11 @@ def register(
 def check_registered(
     registered: JsonObject,
     recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     **known: Unpack[TestRows],
 ) -> JsonObject:
-    """Load the registered version and assert that it reproduces the run's mixed test lists."""
-    return check.check_registered(registered, recommendations, users, items, test_protocol(items, **known))
+    """Prove that the measured model makes the run's lists, and that the registered one knows every interaction."""
+    measured = check.check_evaluated(registered, recommendations, users, items, test_protocol(items, **known))
+    return measured | check.check_registered(registered, interactions)

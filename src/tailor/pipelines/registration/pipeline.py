@@ -14,7 +14,14 @@ def create_pipeline(**_: object) -> Pipeline:
     return group(
         "registration",
         [*_build(), *_publish()],
-        private=["item_metadata", "encoders", "recommender_description", "recommender"],
+        private=[
+            "item_metadata",
+            "encoders",
+            "recommender_description",
+            "evaluated_recommender",
+            "all_interactions",
+            "recommender",
+        ],
     )
 
 
@@ -59,13 +66,35 @@ def _build() -> list[Node]:
             tags="cpu",
         ),
         Node(
-            func=nodes.build_recommender,
-            inputs=HYBRIDS
-            | _TABLES
-            | {"metadata": "item_metadata", "packaged": "encoders", "about": "recommender_description"}
-            | TEST_PROTOCOL,
+            func=nodes.build_evaluated,
+            inputs=HYBRIDS | _TABLES | {"about": "recommender_description"} | TEST_PROTOCOL,
+            outputs="evaluated_recommender",
+            name="build_evaluated",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.gather_all,
+            inputs={
+                "interactions": "interactions",
+                "feature_encoders": "feature_encoders",
+                "params": "params:data_processing",
+                "seed": "params:seed",
+            }
+            | _TABLES,
+            outputs="all_interactions",
+            name="gather_all",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.refit_recommender,
+            inputs={
+                "evaluated": "evaluated_recommender",
+                "all_interactions": "all_interactions",
+                "metadata": "item_metadata",
+                "packaged": "encoders",
+            },
             outputs="recommender",
-            name="build_recommender",
+            name="refit",
             tags="cpu",
         ),
     ]
@@ -89,6 +118,7 @@ def _publish() -> list[Node]:
             func=nodes.register,
             inputs={
                 "recommender": "recommender",
+                "evaluated": "evaluated_recommender",
                 "adapter": "adapter",
                 "embeddings": "item_embeddings_lora",
                 "fingerprint": "fingerprint",
@@ -102,7 +132,13 @@ def _publish() -> list[Node]:
         ),
         Node(
             func=nodes.check_registered,
-            inputs={"registered": "registered_model", "recommendations": "recommendations"} | _TABLES | TEST_PROTOCOL,
+            inputs={
+                "registered": "registered_model",
+                "recommendations": "recommendations",
+                "interactions": "interactions",
+            }
+            | _TABLES
+            | TEST_PROTOCOL,
             outputs="registration_check",
             name="check_registered",
             tags="cpu",
