@@ -3,8 +3,10 @@
 from omegaconf.resolvers import oc
 
 from tailor.hooks import ProjectHooks
+from tailor.run_hooks import RunHooks
 
-HOOKS = (ProjectHooks(),)
+# Of wrappers the last is the outermost: parameters are checked before the store is opened.
+HOOKS = (RunHooks(), ProjectHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
