@@ -12,6 +12,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from tailor.evaluation import headlines, model_card
 from tailor.types import JsonObject
 
+#: What the address of a logged model starts with.
+_LOGGED = "models:/"
 #: Figures of tuning the language model that are logged by epoch, under the names they have in MLflow.
 _BY_EPOCH = {"loss": "lm.loss", "cold_ndcg": "lm.cold_ndcg"}
 
@@ -59,12 +61,18 @@ def describe(registered: JsonObject, dataset: JsonObject, measured: Measured) ->
 
 def _log_metrics(registered: JsonObject, dataset: JsonObject, figures: dict[str, float]) -> None:
     client, run_id = mlflow.MlflowClient(), registered["run_id"]
-    model_id = client.get_model_version(registered["name"], registered["version"]).model_id
+    model_id = logged_model_id(registered["name"], registered["version"])
     about = {"dataset_name": dataset["name"], "dataset_digest": dataset["digest"]}
     metrics = [
         Metric(name, value, _now(), 0, model_id=model_id, run_id=run_id, **about) for name, value in figures.items()
     ]
     client.log_batch(run_id, metrics=metrics)
+
+
+def logged_model_id(name: str, version: str) -> str | None:
+    """Return the id of the logged model behind a version; None where the version was made of a folder."""
+    source = str(mlflow.MlflowClient().get_model_version(name, version).source)
+    return source.removeprefix(_LOGGED) if source.startswith(f"{_LOGGED}m-") else None
 
 
 def _log_history(run_id: str, history: pd.DataFrame) -> None:
@@ -98,7 +106,7 @@ def _now() -> int:
 
 
 _OF_THE_MODEL = """Recommenders for the long tail, made by Tailor. The alias `champion` is what production should run,
-`challenger` the latest that was refused. Each version's description is its model card; its tags say what was decided and why."""
+`challenger` the latest that was refused. The description of a version is its model card; its tags say what was decided."""
 
 _OF_THE_EXPERIMENT = """Runs of Tailor on one catalogue. Metrics are the headline figures of the registered model at the
 largest k, `ratio.*` to the best baseline with 95 % bounds (`.low`, `.high`), `lm.*` by epoch, `data.*` of the data. All
