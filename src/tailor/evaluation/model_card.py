@@ -60,7 +60,8 @@ def _fit(fixed: list[str], lines: list[str]) -> str:
 def _what_it_is(of: JsonObject) -> str:
     return (
         "A hybrid recommender for the long tail: collaborative models and a language model of the items' texts in one "
-        f"score; their weights are the parameters `chosen.weights.*` of the run. Fitted on: {of['fit_on']}. Seed {of['seed']}, code {of['git_commit'][:7]}."
+        "score; their weights are the parameters `chosen.weights.*` of the run. "
+        f"Fitted on: {of['fit_on']}. Seed {of['seed']}, code {of['git_commit'][:7]}."
     )
 
 

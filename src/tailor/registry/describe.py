@@ -106,7 +106,7 @@ def _now() -> int:
 
 
 _OF_THE_MODEL = """Recommenders for the long tail, made by Tailor. The alias `champion` is what production should run,
-`challenger` the latest that was refused. The description of a version is its model card; its tags say what was decided."""
+`challenger` the latest that was refused. The description of a version is its model card; tags say what was decided."""
 
 _OF_THE_EXPERIMENT = """Runs of Tailor on one catalogue. Metrics are the headline figures of the registered model at the
 largest k, `ratio.*` to the best baseline with 95 % bounds (`.low`, `.high`), `lm.*` by epoch, `data.*` of the data. All
