@@ -1,6 +1,7 @@
 """`make mlflow`: MLflow's pages on this machine alone, beginning with the catalogue's runs."""
 
 import argparse
+import logging
 import os
 import socket
 import sys
@@ -8,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 
 from tailor.errors import BadInputError, TailorError
-from tailor.registry.store import sqlite_file
-from tailor.run_hooks import tracking_uri
+from tailor.registry.store import sqlite_file, tracking_uri
 
 _HOST = "127.0.0.1"
 
@@ -28,15 +26,24 @@ def find_store(project: Path, env: str | None) -> tuple[str, str]:
     Raises:
         BadInputError: no run has made the store yet, or there is no such environment.
     """
-    bootstrap_project(project)
     if env and not (project / "conf" / env).is_dir():
         raise BadInputError(f"conf/{env}: there is no such environment; name a folder of conf/ as ENV.")
-    loader: Any = settings.CONFIG_LOADER_CLASS(str(project / "conf"), env=env, **settings.CONFIG_LOADER_ARGS)
+    loader = _config_loader(project, env)
     uri, file = tracking_uri(loader), sqlite_file(tracking_uri(loader))
     if file is not None and not (project / file).is_file():
         raise BadInputError(f"{file}: there is no MLflow store yet; `make run` makes it.")
     address = uri if file is None else f"sqlite:///{(project / file).resolve()}"
     return address, str(loader["mlflow"]["tracking"]["experiment"]["name"])
+
+
+def _config_loader(project: Path, env: str | None) -> Any:
+    """Return Kedro's loader of the project's settings, without what Kedro says when it is imported."""
+    logging.disable(logging.INFO)
+    from kedro.config import OmegaConfigLoader  # noqa: PLC0415
+
+    from tailor.settings import CONFIG_LOADER_ARGS  # noqa: PLC0415
+
+    return OmegaConfigLoader(str(project / "conf"), env=env, **CONFIG_LOADER_ARGS)
 
 
 def addresses(uri: str, experiment: str, root: str) -> list[str]:
@@ -91,7 +98,8 @@ def _check_port(port: int) -> None:
 
 
 def _serve(uri: str, port: int) -> None:
-    """Become MLflow's server."""
+    """Become MLflow's server, without its workers for jobs, of which there are none."""
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", _HOST]
     os.execv(sys.executable, [*server, "--port", str(port), "--workers", "1"])  # noqa: S606
 

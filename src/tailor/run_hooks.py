@@ -1,7 +1,6 @@
 """MLflow around a run: its store is opened by one process at a time, its runs have names and are closed."""
 
 import logging
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ class RunHooks:
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
         """Let kedro-mlflow open the store while no other run does."""
-        with store.one_at_a_time(tracking_uri(context.config_loader)):
+        with store.one_at_a_time(store.tracking_uri(context.config_loader)):
             result = yield
         self._config, self._project = getattr(context, "mlflow", None), Path(context.project_path)
         self._about = str(context.params["model_name"]), int(context.params["seed"])
@@ -64,10 +63,3 @@ class RunHooks:
             runs.close_left_open(experiment.experiment_id)
         if tracking.run.name is None:
             tracking.run.name = runs.run_name(*self._about, pipelines)
-
-
-def tracking_uri(config_loader: Any) -> str:
-    """Return the address of the store that mlflow.yml names; empty where it names none."""
-    config_loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
-    server = config_loader["mlflow"].get("server", {})
-    return str(server.get("mlflow_tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI", ""))

@@ -1,8 +1,10 @@
 """MLflow's store in a SQLite file: its first use, and artifacts that are no longer where it says."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import filelock
@@ -14,6 +16,13 @@ from tailor.errors import BadInputError, ConfigurationError
 #: Seconds that a run waits for another one to lay out the store.
 PATIENCE_S = 300
 _SQLITE = "sqlite:///"
+
+
+def tracking_uri(config_loader: Any) -> str:
+    """Return the address of the store that mlflow.yml names, read by Kedro's loader; empty where it names none."""
+    config_loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
+    server = config_loader["mlflow"].get("server", {})
+    return str(server.get("mlflow_tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def sqlite_file(uri: str) -> Path | None:
