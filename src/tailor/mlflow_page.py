@@ -12,6 +12,7 @@ import mlflow
 
 from tailor.errors import BadInputError, TailorError
 from tailor.registry.store import sqlite_file, tracking_uri
+from tailor.types import Parameters
 
 _HOST = "127.0.0.1"
 
@@ -41,9 +42,10 @@ def _config_loader(project: Path, env: str | None) -> Any:
     logging.disable(logging.INFO)
     from kedro.config import OmegaConfigLoader  # noqa: PLC0415
 
-    from tailor.settings import CONFIG_LOADER_ARGS  # noqa: PLC0415
+    from tailor import settings  # noqa: PLC0415
 
-    return OmegaConfigLoader(str(project / "conf"), env=env, **CONFIG_LOADER_ARGS)
+    options: Parameters = dict(settings.CONFIG_LOADER_ARGS)
+    return OmegaConfigLoader(str(project / "conf"), env=env, **options)
 
 
 def addresses(uri: str, experiment: str, root: str) -> list[str]:

@@ -24,7 +24,7 @@ _COLUMNS = (
 _WAIT_S = 5.0
 
 
-def relocate(store: Path, old: Path, new: Path) -> dict[str, int]:
+def relocate(store: Path, old: Path | str, new: Path) -> dict[str, int]:
     """Replace the folder ``old`` by ``new`` in every location of artifacts; a copy of the store is kept beside it.
 
     Args:
