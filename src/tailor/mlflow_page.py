@@ -60,11 +60,11 @@ def addresses(uri: str, experiment: str, root: str) -> list[str]:
         BadInputError: the store has no such experiment.
     """
     client = mlflow.MlflowClient(uri, uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
         raise BadInputError(f"{uri}: it has no experiment '{experiment}' yet; `make run` makes it.")
-    page = f"{root}/#/experiments/{found.experiment_id}"
-    runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time DESC"], max_results=1)
+    page = f"{root}/#/experiments/{known.experiment_id}"
+    runs = client.search_runs([known.experiment_id], order_by=["attributes.start_time DESC"], max_results=1)
     return [f"Runs: {page}/runs", *(f"Latest: {page}/runs/{run.info.run_id} ({run.info.run_name})" for run in runs)]
 
 

@@ -22,9 +22,9 @@ def figure_name(metric: Metric, line: Headline, k: int) -> str:
     >>> figure_name(ndcg, Headline("t", "warm", "tail"), 20), figure_name(ndcg, Headline("t", split="validation"), 5)
     ('warm.tail.ndcg_at_20', 'validation.mixed.ndcg_at_5')
     """
-    places = [line.split] if line.split != c.TEST else []
-    places += [line.candidates, *(bucket for bucket in (line.item_bucket, line.user_bucket) if bucket != ALL)]
-    return ".".join([*places, f"{metric.name}_at_{k}"])
+    parts = [line.split] if line.split != c.TEST else []
+    parts += [line.candidates, *(bucket for bucket in (line.item_bucket, line.user_bucket) if bucket != ALL)]
+    return ".".join([*parts, f"{metric.name}_at_{k}"])
 
 
 def headline_figures(metrics: pd.DataFrame, model: str, k: int) -> dict[str, float]:
@@ -73,9 +73,9 @@ def ratios(best: pd.DataFrame) -> dict[str, float]:
     Args:
         best: as of :func:`best_baselines`.
     """
-    found: JsonObject = {}
+    by_name: JsonObject = {}
     for row in best.to_dict(orient="records"):
         bounds = {"": row["ratio"], ".low": row["ratio_low"], ".high": row["ratio_high"]}
         if all(math.isfinite(value) for value in bounds.values()):
-            found |= {f"ratio.{row['headline']}{suffix}": float(value) for suffix, value in bounds.items()}
-    return found
+            by_name |= {f"ratio.{row['headline']}{suffix}": float(value) for suffix, value in bounds.items()}
+    return by_name

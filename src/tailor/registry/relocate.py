@@ -96,8 +96,8 @@ def _back_up(store: Path) -> Path:
 
 
 def _locations(database: sqlite3.Connection) -> str:
-    found = sorted({str(value) for (value,) in database.execute("SELECT artifact_location FROM experiments")})
-    return f"experiments have {', '.join(found[:3])}."
+    locations = sorted({str(value) for (value,) in database.execute("SELECT artifact_location FROM experiments")})
+    return f"experiments have {', '.join(locations[:3])}."
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,8 @@ REGISTERED = {
 BEST = pd.DataFrame(
     {
         "title": ["warm NDCG", "mixed-cold NDCG"], "against": ["ease", "popular"], "figure": [0.3, 0.1],
-        "baseline_figure": [0.2, 0.0], "ratio": [1.5, np.inf], "ratio_low": [1.25, np.nan], "ratio_high": [1.75, np.nan],
+        "baseline_figure": [0.2, 0.0],
+        "ratio": [1.5, np.inf], "ratio_low": [1.25, np.nan], "ratio_high": [1.75, np.nan],
         "difference": [0.1, 0.1], "low": [0.05, 0.08], "high": [0.15, 0.12], "verdict": ["better", "better"],
     }
 )  # fmt: skip

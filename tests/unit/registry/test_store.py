@@ -62,9 +62,9 @@ def test_who_waits_too_long_is_told_which_store(tmp_path, monkeypatch):
     other = threading.Thread(target=hold)
     other.start()
     held.wait()
-    with pytest.raises(BadInputError, match=r"mlflow\.db: another run has been opening this MLflow store"):
-        with store.one_at_a_time(uri):
-            pass
+    refused = pytest.raises(BadInputError, match=r"mlflow\.db: another run has been opening this MLflow store")
+    with refused, store.one_at_a_time(uri):
+        pass
     finish.set()
     other.join()
     with store.one_at_a_time(uri):
