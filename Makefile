@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit viz serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -137,6 +137,10 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"
 	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
+PORT ?= 5000
+mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry
+	$(BIN)/python -m tailor.mlflow_page $(KEDRO_ENV_FLAG) --port $(PORT)
+
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
 STORE = MLFLOW_TRACKING_URI="$$($(BIN)/python -m tailor store $(KEDRO_ENV_FLAG))"
@@ -158,5 +162,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -117,11 +117,56 @@ def test_tags_and_aliases(finished):
     run = client.get_run(version.run_id)
     assert run.data.params["lm_finetuning.epochs"] == "5"
     assert run.data.params["data_processing.split.train"] == "0.7"
-    assert "hybrid_lora.mixed.cold.all.ndcg_at_20" in run.data.metrics
+    assert not [name for name in run.data.params if name.startswith("parameters.")]
+    assert run.data.params["chosen.weights.warm.ials"]
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "language_model", "evaluated"} <= artifacts
+    assert {"figures", "language_model", "evaluated", "tables", "report.html"} <= artifacts
+    figures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+    names = ("comparison", "trade_off", "frontier", "calibration", "training", "heat_map")
+    assert figures == {f"figures/{name}.{kind}" for name in names for kind in ("html", "json")}
     inside = {item.path for item in client.list_artifacts(run.info.run_id, "language_model")}
     assert inside == {"language_model/adapter", "language_model/item_embeddings.safetensors"}
+
+
+def test_headlines_are_logged_with_the_model_and_the_split(finished):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
+    version = client.get_model_version("tailor-test", "1")
+    run = client.get_run(version.run_id)
+    metrics = pd.read_parquet(finished.data / "08_reporting/metrics.parquet")
+    of_cold = metrics.query(
+        "model == 'hybrid_lora' and split == 'test' and candidates == 'mixed' and item_bucket == 'cold' "
+        "and user_bucket == 'all' and metric == 'ndcg' and k == 20"
+    )
+    assert run.data.metrics["mixed.cold.ndcg_at_20"] == pytest.approx(float(of_cold["value"].iloc[0]))
+    logged = client.get_logged_model(version.source.removeprefix("models:/"))
+    of_model = {one.key: one for one in logged.metrics if not one.key.startswith("data.")}
+    assert 20 <= len(of_model) <= 30
+    assert {"ratio.warm", "ratio.warm.low", "ratio.warm.high", "mixed.tail_coverage_at_20"} <= set(of_model)
+    fingerprint = json.loads((finished.data / "03_primary/fingerprint.json").read_text())
+    assert {one.dataset_digest for one in of_model.values()} == {fingerprint["split_hash"]}
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("tailor-test", fingerprint["split_hash"])
+    history = pd.read_parquet(finished.data / "08_reporting/lm_history.parquet").set_index("epoch")["cold_ndcg"]
+    steps = {one.step: one.value for one in client.get_metric_history(version.run_id, "lm.cold_ndcg")}
+    assert steps == pytest.approx(history.to_dict())
+
+
+def test_the_run_and_the_version_say_what_they_are(finished):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
+    version = client.get_model_version("tailor-test", "1")
+    run = client.get_run(version.run_id)
+    assert run.info.run_name.startswith("tailor-test, seed 0")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.note.content"].startswith("Registered **tailor-test** version 1 (hybrid_lora).")
+    assert version.description == (finished.data / "08_reporting/model_card.md").read_text()
+    assert version.tags["split_hash"] in version.description
+    assert client.get_registered_model("tailor-test").description.startswith("Recommenders for the long tail")
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.note.content"].startswith("Runs of Tailor on one catalogue.")
 
 
 def test_the_models_requirements_never_name_tailor(finished):

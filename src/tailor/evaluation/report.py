@@ -40,7 +40,6 @@ class Material:
 def build(material: Material) -> str:
     """Return the page; every value is escaped, plots are drawn by the Plotly that is inside."""
     m = material
-    figures = m.figures | {"heat_map": heat_map(m.metrics, m.k)}
     return page.render(
         "report.html.j2",
         title=f"Tailor: {m.registered}",
@@ -51,7 +50,7 @@ def build(material: Material) -> str:
         unmeasured=unmeasured(m.summary),
         models=page.table(m.summary, 3),
         comparisons=page.table(m.comparisons[_COMPARED], 4),
-        figures={name: page.draw(name, figure) for name, figure in figures.items()},
+        figures={name: page.draw(name, figure) for name, figure in all_figures(m).items()},
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
         sample_users=m.sample_users,
         clicks=page.table(m.clicks, 4),
@@ -60,6 +59,11 @@ def build(material: Material) -> str:
         data_tables=[page.table(m.accounts, 0), page.table(m.quality, 0), page.table(m.data_summary, 0)],
         provenance=m.provenance,
     )
+
+
+def all_figures(material: Material) -> dict[str, go.Figure]:
+    """Return every plot of the page by name: those of the run, and the heat map."""
+    return material.figures | {"heat_map": heat_map(material.metrics, material.k)}
 
 
 _COMPARED = ["headline", "against", "difference", "low", "high", "ratio", "adjusted_p", "n_users", "verdict"]

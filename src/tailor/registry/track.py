@@ -1,37 +1,59 @@
-"""What a run leaves in MLflow beside the model: figures, plots, the report."""
+"""What a run leaves in MLflow beside the model: tables, the dataset, what was chosen, plots, the report."""
+
+from collections.abc import Iterator
 
 import mlflow
+import mlflow.data.pandas_dataset
 import pandas as pd
 import plotly.graph_objects as go
 
-from tailor import columns as c
 from tailor.registry.versions import git_commit
-from tailor.types import JsonObject
+from tailor.types import JsonObject, Parameters
 
-_LOGGED = ("ndcg", "recall", "hit_rate", "catalog_coverage", "tail_coverage", "gini", "arp", "aplt", "novelty")
 #: Figures of the data card that runs are compared by.
 _OF_THE_CARD = ("users", "items", "items_taken", "interactions", "sparsity", "gini", "largest_share", "short_histories")
+#: Characters of a digest and of a parameter that MLflow keeps.
+_MAX_DIGEST, _MAX_PARAM = 36, 6000
 
 
-def track(metrics: pd.DataFrame, figures: dict[str, go.Figure]) -> JsonObject:
-    """Log the long-tail figures of every model, and plots by name, to the run that is open.
+def track(
+    tables: dict[str, pd.DataFrame],
+    split: pd.DataFrame,
+    fingerprint: dict[str, str],
+    chosen: JsonObject,
+    catalogue: str,
+) -> JsonObject:
+    """Log tables of all models, the split as the dataset, and what validation chose to the run that is open.
+
+    Args:
+        tables: by name; each is an artifact ``tables/name.csv``, which MLflow's page shows.
+        split: user_id, item_id, split.
+        fingerprint: data_hash and split_hash; the latter is the dataset's digest.
+        chosen: as of :func:`tailor.evaluation.chosen.describe_choice`; logged as parameters ``chosen.*``.
+        catalogue: name of the dataset.
 
     Returns:
-        run_id (None where no run is open), n_metrics, git_commit.
+        run_id (None where no run is open), git_commit, dataset (name and digest).
     """
-    test = metrics[(metrics["split"] == c.TEST) & metrics["metric"].isin(_LOGGED) & metrics["value"].notna()]
-    logged = test[test["user_bucket"].isin(["all"]) | test["user_bucket"].str.startswith("new_")]
-    names = logged[["model", "candidates", "item_bucket", "user_bucket", "metric"]].agg(".".join, axis=1)
-    mlflow.log_metrics(dict(zip(names + "_at_" + logged["k"].astype(str), logged["value"].astype(float), strict=True)))
+    for name, table in tables.items():
+        mlflow.log_text(table.to_csv(index=False), f"tables/{name}.csv")
+    mlflow.log_dict(chosen, "chosen.json")
+    mlflow.log_params({f"chosen.{name}": str(value)[:_MAX_PARAM] for name, value in _flat(chosen)})
+    dataset = mlflow.data.pandas_dataset.from_pandas(
+        split, name=catalogue, digest=fingerprint["split_hash"][:_MAX_DIGEST]
+    )
+    mlflow.log_input(dataset, context="train, validation, test", tags={"data_hash": fingerprint["data_hash"]})
+    run = mlflow.active_run()
+    known = {"name": dataset.name, "digest": dataset.digest}
+    return {"run_id": run.info.run_id if run else None, "git_commit": git_commit(), "dataset": known}
+
+
+def log_report(html: str, figures: dict[str, go.Figure]) -> None:
+    """Log the report and each of its plots, as a page and as JSON, to the run that is open."""
+    mlflow.log_text(html, "report.html")
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"figures/{name}.html")
-    run = mlflow.active_run()
-    return {"run_id": run.info.run_id if run else None, "n_metrics": len(logged), "git_commit": git_commit()}
-
-
-def log_report(html: str) -> None:
-    """Log the report to the run that is open."""
-    mlflow.log_text(html, "report.html")
+        mlflow.log_text(str(figure.to_json()), f"figures/{name}.json")
 
 
 def log_data_card(card: JsonObject, html: str) -> None:
@@ -39,3 +61,13 @@ def log_data_card(card: JsonObject, html: str) -> None:
     mlflow.log_metrics({f"data.{name}": float(card["sizes"][name]) for name in _OF_THE_CARD})
     mlflow.log_dict(card, "data_card.json")
     mlflow.log_text(html, "data_card.html")
+
+
+def _flat(nested: Parameters, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield dotted names and values; weights of short histories are in the JSON alone."""
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            if not key.startswith("few_shot_"):
+                yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

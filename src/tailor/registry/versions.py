@@ -9,6 +9,8 @@ from tailor.types import JsonObject
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION, REASONS, EVALUATIONS, REPLACED = "decision", "reasons", "n_previous_evaluations", "replaced_version"
+#: What stands for the commit where there is no repository.
+UNKNOWN = "unknown"
 #: Columns of :func:`history`.
 LOG_COLUMNS = ["version", DECISION, REASONS, EVALUATIONS, REPLACED, "split_hash", "data_hash", "git_commit"]
 #: Tags that versions of 0.1 carry under another name.
@@ -48,5 +50,5 @@ def git_commit() -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return UNKNOWN
     return done.stdout.strip()

@@ -4,6 +4,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import mlflow
 
@@ -19,16 +20,36 @@ def load_version(name: str, version: str) -> Recommender:
     """Load the package of a registered version with the code of this process, whatever code was logged with it.
 
     Raises:
-        BadInputError: the version is no Tailor package, or is damaged.
+        BadInputError: the version is no Tailor package, is damaged, or its artifacts are gone.
     """
     uri = f"models:/{name}/{version}"
-    logged = mlflow.models.get_model_info(uri).flavors.get("python_function", {}).get("artifacts", {})
+    try:
+        info = mlflow.models.get_model_info(uri)
+    except (mlflow.exceptions.MlflowException, OSError):
+        _check_artifacts(name, version)
+        raise
+    logged = info.flavors.get("python_function", {}).get("artifacts", {})
     if ARTIFACT not in logged:
         raise BadInputError(
             f"{uri} is no Tailor package: it has no artifact '{ARTIFACT}'. Point the alias at a version that "
             "`kedro run` registered."
         )
     return Recommender.load(Path(mlflow.artifacts.download_artifacts(f"{uri}/{logged[ARTIFACT]['path']}")))
+
+
+def _check_artifacts(name: str, version: str) -> None:
+    """Refuse a version whose artifacts are no longer where the registry says: the project was moved, or they are gone.
+
+    Raises:
+        BadInputError: naming the path and the repair.
+    """
+    location = urlparse(mlflow.MlflowClient().get_model_version_download_uri(name, version))
+    path = Path(unquote(location.path))
+    if location.scheme in ("", "file") and path.is_absolute() and not path.exists():
+        raise BadInputError(
+            f"models:/{name}/{version}: {path} does not exist; if the project was moved from folder OLD to folder NEW: "
+            "`python -m tailor.registry.relocate OLD NEW --store mlflow.db`"
+        )
 
 
 def load_uri(uri: str) -> Recommender:

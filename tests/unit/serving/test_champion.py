@@ -105,6 +105,23 @@ def test_a_version_without_a_package_is_refused(monkeypatch):
         load_version("shop", "3")
 
 
+def test_a_version_whose_artifacts_are_gone_names_the_path_and_the_repair(monkeypatch, tmp_path):
+    places = {"1": str(tmp_path / "old/m"), "2": str(tmp_path), "3": "s3://bucket/m"}
+    client = SimpleNamespace(get_model_version_download_uri=lambda name, version: places[version])
+    monkeypatch.setattr(mlflow, "MlflowClient", lambda: client)
+
+    def missing(uri):
+        raise mlflow.exceptions.MlflowException("No such artifact: 'MLmodel'")
+
+    monkeypatch.setattr(mlflow.models, "get_model_info", missing)
+    said = rf"models:/shop/1: {tmp_path}/old/m does not exist; .* `python -m tailor\.registry\.relocate OLD NEW"
+    with pytest.raises(BadInputError, match=said):
+        load_version("shop", "1")
+    for version in ("2", "3"):
+        with pytest.raises(mlflow.exceptions.MlflowException, match="No such artifact"):
+            load_version("shop", version)
+
+
 def test_what_went_wrong_is_kept_in_300_characters(registry, tmp_path, monkeypatch):
     champion = open_champion("shop", "champion", tmp_path / "items.json")
 

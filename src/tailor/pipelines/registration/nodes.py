@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Unpack
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from tailor import columns as c
 from tailor.config import parse
@@ -15,6 +14,7 @@ from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.item_metadata import ItemMetadata
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
+from tailor.evaluation import chosen
 from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.hybrid import refit
 from tailor.hybrid.scorer import by_encoder, scorer_of
@@ -23,7 +23,7 @@ from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
 from tailor.models.base import FittedModel, TrainSet
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions
-from tailor.registry import check, encoders, publish, track
+from tailor.registry import check, describe, encoders, publish, track
 from tailor.registry.encoders import Encoders
 from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject, Parameters
@@ -31,12 +31,19 @@ from tailor.types import JsonObject, Parameters
 Models = dict[str, FittedModel]
 
 
-def track_run(
-    metrics: pd.DataFrame, comparison: go.Figure, trade_offs: go.Figure, lm_training: go.Figure
+def describe_choice(
+    frozen: Models, lora: Models, frozen_choice: JsonObject, lora_choice: JsonObject, balance: JsonObject, name: str
 ) -> JsonObject:
-    """Log the long-tail figures of every model and the plots to the run that kedro-mlflow has opened."""
-    figures = {"comparison": comparison, "trade_offs": trade_offs, "lm_training": lm_training}
-    return track.track(metrics, figures)
+    """Write down what validation chose for the registered model."""
+    options = {"hybrid_frozen": frozen_choice, "hybrid_lora": lora_choice}[name]
+    return chosen.describe_choice(by_encoder(frozen, lora)[name], options, balance)
+
+
+def track_run(
+    split: pd.DataFrame, fingerprint: dict[str, str], choice: JsonObject, model_name: str, **tables: pd.DataFrame
+) -> JsonObject:
+    """Log tables of all models, the dataset and what was chosen to the run that kedro-mlflow has opened."""
+    return track.track(tables, split, fingerprint, choice, model_name)
 
 
 def gather_metadata(
@@ -155,3 +162,9 @@ def check_registered(
     """Prove that the measured model makes the run's lists, and that the registered one knows every interaction."""
     measured = check.check_evaluated(registered, recommendations, users, items, test_protocol(items, **known))
     return measured | check.check_registered(registered, interactions)
+
+
+def describe_version(registered: JsonObject, tracked: JsonObject, params: Parameters, **tables: pd.DataFrame) -> str:
+    """Log the headline figures with the registered model, and write its card; ``tables`` are those of ``Measured``."""
+    measured = describe.Measured(k=max(parse(EvaluationOptions, params, "evaluation").k), **tables)
+    return describe.describe(registered, tracked["dataset"], measured)

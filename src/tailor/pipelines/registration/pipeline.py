@@ -20,6 +20,7 @@ def create_pipeline(**_: object) -> Pipeline:
             "recommender_description",
             "evaluated_recommender",
             "all_interactions",
+            "chosen_options",
             "recommender",
         ],
     )
@@ -103,12 +104,28 @@ def _build() -> list[Node]:
 def _publish() -> list[Node]:
     return [
         Node(
+            func=nodes.describe_choice,
+            inputs=HYBRIDS
+            | {
+                "frozen_choice": "hybrid_frozen_choice",
+                "lora_choice": "hybrid_lora_choice",
+                "balance": "balance_preset",
+                "name": "params:evaluation.registered",
+            },
+            outputs="chosen_options",
+            name="describe_choice",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.track_run,
             inputs={
+                "split": "split",
+                "fingerprint": "fingerprint",
+                "choice": "chosen_options",
+                "model_name": "params:model_name",
                 "metrics": "metrics",
-                "comparison": "comparison_plot",
-                "trade_offs": "trade_off_plot",
-                "lm_training": "lm_training_plot",
+                "comparisons": "comparisons",
+                "summary": "summary",
             },
             outputs="tracked_run",
             name="track",
@@ -142,5 +159,21 @@ def _publish() -> list[Node]:
             outputs="registration_check",
             name="check_registered",
             tags="cpu",
+        ),
+        Node(
+            func=nodes.describe_version,
+            inputs={
+                "registered": "registered_model",
+                "tracked": "tracked_run",
+                "params": "params:evaluation",
+                "metrics": "metrics",
+                "comparisons": "comparisons",
+                "summary": "summary",
+                "lm_history": "lm_history",
+                "data_summary": "data_summary",
+            },
+            outputs="model_card",
+            name="describe_version",
+            tags=["cpu", "publish"],
         ),
     ]

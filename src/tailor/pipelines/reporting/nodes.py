@@ -62,7 +62,7 @@ def write_report(
     promotion: JsonObject,
     params: Parameters,
 ) -> str:
-    """Build the page and log it to the run."""
+    """Build the page, and log it and its figures to the run."""
     options = parse(EvaluationOptions, params, "evaluation")
     material = report.Material(
         registered=options.registered,
@@ -75,5 +75,5 @@ def write_report(
         **tables,
     )
     html = report.build(material)
-    track.log_report(html)
+    track.log_report(html, report.all_figures(material))
     return html
