@@ -46,6 +46,7 @@ MAY_SEE_THEM = {
     "promotion.compare_with_champion",
     "registration.gather_all",  # after everything was measured: what is handed over knows every row
     "registration.check_registered",
+    "registration.track",  # logs the split's digest
     "ablation.measure_variants",
 }
 

@@ -112,11 +112,13 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     return info
 
 
-def log_evaluated(recommender: Recommender) -> None:
-    """Log the package of the model that was measured to the run that is open: promotion compares it."""
+def log_evaluated(recommender: Recommender) -> str:
+    """Log the package of the model that was measured to the run that is open, and return that run's id."""
     with tempfile.TemporaryDirectory() as folder:
         recommender.save(Path(folder) / EVALUATED)
         log_folder(Path(folder) / EVALUATED, EVALUATED)
+    run = mlflow.active_run()
+    return run.info.run_id if run else ""
 
 
 def load_evaluated(run_id: str) -> Recommender | None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tailor.registry import promote
-from tests.unit.serving.conftest import Planted
+from tests.unit.serving.conftest import Planted, genres, names, served
 
-pytest_plugins = ("tests.unit.serving.conftest",)
+__all__ = ["genres", "names", "served"]
 
 
 def test_the_champion_s_own_encoder_reads_the_challenger_s_texts(served, names):

@@ -145,9 +145,9 @@ def register(
         AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
         EmbeddingsDataset(filepath=f"{folder}/item_embeddings.safetensors").save(embeddings)
         publish.log_folder(Path(folder), "language_model")
-    publish.log_evaluated(evaluated)
+    run_id = publish.log_evaluated(evaluated)
     weights = parse(EvaluationOptions, params, "evaluation").encoder_weights
-    tags = fingerprint | {name: tracked[name] for name in ("git_commit", "run_id")}
+    tags = fingerprint | {"git_commit": tracked["git_commit"], "run_id": run_id}
     return publish.register(recommender, model_name, weights, tags)
 
 
