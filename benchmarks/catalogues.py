@@ -36,9 +36,13 @@ from tailor.data.interactions import (
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import SideFeatures
 from tailor.data.text import unpack_pieces
+from tailor.evaluation.protocol import EvalProtocol, test_protocol
 from tailor.files import write_aside
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout, hold_out
+from tailor.hybrid.model import Hybrid
+from tailor.hybrid.operating_point import fit_blend
+from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.training_data import TrainingData
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Mask, Query, TrainSet
 from tailor.serving.recommender import Recommender
@@ -147,6 +151,22 @@ class Catalogue:
             about={"seed": self.seed, "head_share": self.params["data_processing"]["head_share"]},
             **fields,
         )
+
+    @property
+    def test_rules(self) -> EvalProtocol:
+        """The rules of the report's test lists."""
+        names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
+        known = {name: self.matrix(name) for name in names} | {"order": self.data["order_matrix"]}
+        return test_protocol(self.items, side_features=self.data["side_features"], **known)
+
+    def blended(self, item_features: Floats) -> HybridScorer:
+        """The hybrid of the first option set: blend and boosts from validation, sources fitted on train."""
+        options, holdout = self.hybrid_options, self.holdout()
+        recipe = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), self.seed)
+        scorer = recipe.fit(holdout.train_set(item_features))
+        chosen = fit_blend(scorer, holdout, options.blend, options.k, self.seed)
+        blended = scorer.with_blend(chosen.weights).with_boosts(chosen.boosts)
+        return blended.recipe.fit(self.train_set(self.matrix(c.TRAIN), self.warm, item_features))
 
     @property
     def trainable(self) -> np.ndarray:

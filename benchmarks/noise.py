@@ -21,9 +21,7 @@ from tailor.config import parse
 from tailor.data.buckets import item_table, user_table
 from tailor.data.config import SplitOptions
 from tailor.data.inspection import suspicious_users
-from tailor.evaluation.protocol import positives, test_protocol
-from tailor.hybrid.model import Hybrid
-from tailor.hybrid.operating_point import fit_blend
+from tailor.evaluation.protocol import positives
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import FittedModel
@@ -81,19 +79,13 @@ def models(catalogue: Catalogue, vectors: NDArray[np.float32]) -> dict[str, Fitt
     for name, trials in options.trials.items():
         if name != "hybrid":
             fitted[name] = build(name, trials[0], catalogue.seed).fit(data)
-    recipe, holdout = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), catalogue.seed), catalogue.holdout()
-    scorer = recipe.fit(holdout.train_set(vectors))
-    blend = fit_blend(scorer, holdout, options.blend, options.k, catalogue.seed)
-    blended = scorer.with_blend(blend.weights).with_boosts(blend.boosts)
-    return fitted | {"hybrid": blended.recipe.fit(data)}
+    return fitted | {"hybrid": catalogue.blended(vectors)}
 
 
 def measure(catalogue: Catalogue, people: pd.Index, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Return warm NDCG per person (in the order of ``people``) by model."""
     rows = pd.Index(catalogue.users[c.USER]).get_indexer(people)
-    names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
-    known = {name: catalogue.matrix(name) for name in names} | {"order": catalogue.data["order_matrix"]}
-    rules = test_protocol(catalogue.items, side_features=catalogue.data["side_features"], **known)
+    rules = catalogue.test_rules
     relevant = positives(catalogue.matrix(c.TEST), rules, c.WARM)[rows]
     query, seen, warm = rules.histories.take(rows), rules.seen[rows], {c.WARM: rules.candidates[c.WARM]}
     figures = {}

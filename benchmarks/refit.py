@@ -15,10 +15,10 @@ from cold_start import embed_frozen
 from numpy.typing import NDArray
 
 from tailor import columns as c
+from tailor.config import parse
+from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import keep_items
-from tailor.evaluation.protocol import positives, test_protocol
-from tailor.hybrid.model import Hybrid
-from tailor.hybrid.operating_point import fit_blend
+from tailor.evaluation.protocol import positives
 from tailor.hybrid.refit import gather_all, refit
 from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics.accuracy import hits, ndcg
@@ -29,22 +29,10 @@ K, ENVIRONMENTS = 20, ("base", "anime", "ml1m")
 TARGETS = {"*_difference_low": ">= 0, or the interval holds 0"}
 
 
-def chosen(catalogue: Catalogue, vectors: NDArray[np.float32]) -> HybridScorer:
-    """Return the recipe of the first option set, blended on validation and fitted on train."""
-    options, holdout = catalogue.hybrid_options, catalogue.holdout()
-    recipe = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), catalogue.seed)
-    scorer = recipe.fit(holdout.train_set(vectors))
-    blend = fit_blend(scorer, holdout, options.blend, options.k, catalogue.seed)
-    blended = scorer.with_blend(blend.weights).with_boosts(blend.boosts)
-    return blended.recipe.fit(catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors))
-
-
 def measure(catalogue: Catalogue, model: HybridScorer) -> dict[str, NDArray[np.float64]]:
     """Return NDCG per user that is not new (U,) by candidate set."""
     users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
-    names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
-    known = {name: catalogue.matrix(name) for name in names} | {"order": catalogue.data["order_matrix"]}
-    rules = test_protocol(catalogue.items, side_features=catalogue.data["side_features"], **known)
+    rules = catalogue.test_rules
     of_test = catalogue.data["test_matrix"] + catalogue.data["cold_matrix"]
     lists = recommend(model, rules.histories.take(users), rules.seen[users], rules.candidates, K, catalogue.tie_rank)
     figures = {}
@@ -58,7 +46,7 @@ def one_catalogue(env: str) -> dict[str, float]:
     """Measure a catalogue; return figures by candidate set, and the seconds of the fit on everything."""
     catalogue = prepare(env, 0)
     vectors = embed_frozen(catalogue)
-    on_train = chosen(catalogue, vectors)
+    on_train = catalogue.blended(vectors)
     more = keep_items(catalogue.known, catalogue.warm)
     on_both = refit(on_train, catalogue.train_set(more, catalogue.warm, vectors))
     result: dict[str, float] = {}
@@ -68,21 +56,21 @@ def one_catalogue(env: str) -> dict[str, float]:
         result |= {f"{name}_train": float(np.nanmean(before[name])), f"{name}_both": float(np.nanmean(after[name]))}
         result |= {f"{name}_difference_low": compared.low, f"{name}_difference_high": compared.high}
     tables = (catalogue.data[name] for name in ("interactions", "users", "items", "feature_encoders"))
-    share = catalogue.params["data_processing"]["head_share"]
-    everything = gather_all(*tables, ordered=bool(catalogue.data["order_matrix"].nnz), head_share=share, seed=0)
+    options = parse(DataProcessingOptions, catalogue.params["data_processing"], "data_processing")
+    everything = gather_all(*tables, options, 0)
     result["refit_seconds"], _ = seconds_of(lambda: refit(on_train, everything))
     return rounded(result)
 
 
 def main() -> None:
-    """Measure three catalogues, or those named on the command line, and write."""
-    chosen_environments = sys.argv[1:] or ENVIRONMENTS
-    results = {NAMES[env]: one_catalogue(env) for env in chosen_environments}
-    headline = {f"{name}_{key}": value for name, result in results.items() for key, value in result.items()}
-    if not sys.argv[1:]:
+    """Measure three catalogues, or those named on the command line; write as each is done."""
+    headline: dict[str, float] = {}
+    for env in sys.argv[1:] or ENVIRONMENTS:
+        headline |= {f"{NAMES[env]}_{key}": value for key, value in one_catalogue(env).items()}
         result = {"headline": headline, "targets": TARGETS, "size": {"k": K}}
-        write(RESULTS / "refit.json", result | about("make bench-refit", [0]))
-    print(json.dumps(results, indent=2))
+        command = f"make bench-refit {' '.join(sys.argv[1:])}".strip()
+        write(RESULTS / "refit.json", result | about(command, [0]))
+    print(json.dumps(headline, indent=2))
 
 
 if __name__ == "__main__":

@@ -240,7 +240,10 @@ def _summary(run: FinishedRun, console: Console) -> None:
     left_out = summary.shape[1] - len(table.columns)
     more = f"; {left_out} more figures are in {run.path('summary')}" if left_out else ""
     _print_table("Test figures, full ranking", table, console)
-    _print_lines([f"{mark}is the model that is registered{more}"], console)
+    _print_lines(
+        [f"{mark}is the recipe that is registered, fitted on all interactions; figures are of its fit on train{more}"],
+        console,
+    )
 
 
 def _verdicts(run: FinishedRun, console: Console) -> None:

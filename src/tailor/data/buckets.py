@@ -34,6 +34,18 @@ def head_items(n_train: AnyArray, hashes: NDArray[np.uint64], head_share: float)
     return head
 
 
+def tail_items(counts: AnyArray, ids: pd.Series, head_share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the items with interactions that are outside the head, (n_items,).
+
+    Args:
+        counts: interactions per item (n_items,).
+        ids: of the items.
+        head_share: share of the interactions that the head holds.
+        seed: of ties between equally popular items.
+    """
+    return np.asarray((counts > 0) & ~head_items(counts, seeded_hash(seed, ids), head_share))
+
+
 def item_table(
     items: pd.DataFrame, interactions: pd.DataFrame, options: SplitOptions, head_share: float, seed: int
 ) -> pd.DataFrame:

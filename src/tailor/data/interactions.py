@@ -144,6 +144,18 @@ def split_matrix(
     return _matrix(rows, users, items, np.ones(len(rows), dtype=np.float32))
 
 
+def knows_order(interactions: pd.DataFrame, strategy: str) -> bool:
+    """Tell whether models may read an order: there are times that differ, and the split keeps to them.
+
+    Args:
+        interactions: with timestamp where there is one.
+        strategy: of the split.
+    """
+    if c.TIMESTAMP not in interactions or strategy == "random":
+        return False
+    return bool(interactions[c.TIMESTAMP].min() < interactions[c.TIMESTAMP].max())
+
+
 def order_matrix(
     interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, splits: Collection[str]
 ) -> sparse.csr_matrix:

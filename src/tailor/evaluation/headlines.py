@@ -1,7 +1,6 @@
 """The few figures that a run is compared by: headlines of one model, and its ratios to the best baseline."""
 
 import math
-from collections.abc import Collection
 
 import pandas as pd
 
@@ -45,20 +44,23 @@ def headline_figures(metrics: pd.DataFrame, model: str, k: int) -> dict[str, flo
     return figures
 
 
-def best_baselines(comparisons: pd.DataFrame, summary: pd.DataFrame, ours: Collection[str] = HYBRIDS) -> pd.DataFrame:
-    """Return, per headline, the comparison with the best baseline; no rows where there is none.
+def best_baselines(comparisons: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return, per headline, the comparison with the best model that is none of ours; see :func:`best_others`."""
+    return best_others(comparisons[~comparisons["against"].isin(HYBRIDS)], summary)
+
+
+def best_others(comparisons: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return, per headline, the comparison with the best of the other models; no rows where there is none.
 
     Args:
-        comparisons: of one model with every other, as of :func:`tailor.evaluation.measure.compare`.
+        comparisons: of one model with others, as of :func:`tailor.evaluation.measure.compare`.
         summary: one row per model.
-        ours: models that are no baselines.
 
     Returns:
         Rows of ``comparisons``, with the columns title, figure (of the model) and baseline_figure.
     """
     means, rows = summary.set_index(c.MODEL), []
-    with_baselines = comparisons[~comparisons["against"].isin(list(ours))]
-    for name, table in with_baselines.groupby("headline", sort=False):
+    for name, table in comparisons.groupby("headline", sort=False):
         title = compared_headlines()[str(name)][1].title
         place = int(means.loc[table["against"], title].fillna(-1).to_numpy().argmax())
         row = table.iloc[place].to_dict()

@@ -61,8 +61,15 @@ def _what_it_is(of: JsonObject) -> str:
     return (
         "A hybrid recommender for the long tail: collaborative models and a language model of the items' texts in one "
         "score; their weights are the parameters `chosen.weights.*` of the run. "
-        f"Fitted on: {of['fit_on']}. Seed {of['seed']}, code {of['git_commit'][:7]}."
+        f"Seed {of['seed']}, code {of['git_commit'][:7]}.\n\n{_FIT_ON_ALL if of['fit_on'] == 'all' else _FIT_ON_TRAIN}"
     )
+
+
+_FIT_ON_ALL = (
+    "This version is fitted on all interactions. The figures below are those of the same recipe fitted on train, which "
+    "is the artifact `evaluated` of the run: what knows the test rows cannot be measured on them."
+)
+_FIT_ON_TRAIN = "This version is fitted on train, and the figures below are its own."
 
 
 def _data(card: Card) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from tailor import columns as c
 from tailor.evaluation import page
-from tailor.metrics.base import compared_headlines
+from tailor.evaluation.headlines import best_others
 from tailor.types import JsonObject
 
 
@@ -71,14 +71,12 @@ _COMPARED = ["headline", "against", "difference", "low", "high", "ratio", "adjus
 
 def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str, str]]:
     """Return, per headline, the comparison with the best other model, in words and figures."""
-    lines, means, compared = [], summary.set_index(c.MODEL), compared_headlines()
-    for headline, rows in comparisons.groupby("headline", sort=False):
-        title = compared[str(headline)][1].title
-        best = rows.iloc[int(means.loc[rows["against"], title].fillna(-1).to_numpy().argmax())]
+    lines = []
+    for best in best_others(comparisons, summary).to_dict(orient="records"):
         figures = {name: f"{best[name]:+.4f}" for name in ("difference", "low", "high")}
-        models = {"figure": f"{means.loc[best[c.MODEL], title]:.4f}", "against": str(best["against"])}
+        models = {"figure": f"{best['figure']:.4f}", "against": str(best["against"])}
         words = {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]}
-        lines.append({"headline": title} | models | figures | words)
+        lines.append({"headline": str(best["title"])} | models | figures | words)
     return lines
 
 

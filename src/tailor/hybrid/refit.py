@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
-from tailor.data.buckets import head_items
-from tailor.data.hashing import seeded_hash
-from tailor.data.interactions import order_matrix, split_matrix
+from tailor.data.buckets import tail_items
+from tailor.data.config import DataProcessingOptions
+from tailor.data.interactions import knows_order, order_matrix, split_matrix
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import Contexts, Mask, TrainSet
+from tailor.models.base import Contexts, TrainSet
 from tailor.types import JsonObject
 
 
@@ -22,9 +22,7 @@ def gather_all(
     users: pd.DataFrame,
     items: pd.DataFrame,
     encoders: JsonObject,
-    *,
-    ordered: bool,
-    head_share: float,
+    options: DataProcessingOptions,
     seed: int,
 ) -> TrainSet:
     """Gather every interaction, whatever its split: nobody is new, and only what nobody has taken is cold.
@@ -34,11 +32,11 @@ def gather_all(
         users: the user table.
         items: the item table.
         encoders: states of the encoders ``profile`` and ``context``.
-        ordered: whether models are told the order of a user's interactions.
-        head_share: share of the interactions that the head holds.
+        options: of the split, and the share of the interactions that the head holds.
         seed: of ties between equally popular items.
     """
     matrix = split_matrix(interactions, users, items, c.SPLITS)
+    ordered = knows_order(interactions, options.split.strategy)
     order = order_matrix(interactions, users, items, c.SPLITS) if ordered else None
     counts = np.bincount(matrix.indices, minlength=len(items)).astype(np.int64)
     of_users, of_contexts = (FeatureEncoder.from_state(encoders[name]) for name in ("profile", "context"))
@@ -47,15 +45,10 @@ def gather_all(
         matrix,
         counts > 0,
         order=order,
-        tail=_tail(counts, items, head_share, seed),
+        tail=tail_items(counts, items[c.ITEM], options.head_share, seed),
         profiles=side.profiles,
         contexts=Contexts(side.context_users, side.context_items, side.contexts),
     )
-
-
-def _tail(counts: np.ndarray, items: pd.DataFrame, head_share: float, seed: int) -> Mask:
-    head = head_items(counts, seeded_hash(seed, items[c.ITEM]), head_share)
-    return np.asarray((counts > 0) & ~head)
 
 
 def refit(scorer: HybridScorer, data: TrainSet) -> HybridScorer:

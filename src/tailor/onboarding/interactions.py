@@ -1,6 +1,5 @@
 """What the columns of the interactions are beside ids, and which rows count as positives."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.cells import read_numbers
 from tailor.onboarding.column_summary import MOST, ColumnSummary
 from tailor.onboarding.ids import ColumnChoice
 from tailor.onboarding.names import (
@@ -32,8 +32,6 @@ _EPOCHS: Final = tuple((1e8 * scale, 4.1e9 * scale) for scale in (1, 1e3, 1e6, 1
 _ENOUGH_STRONG: Final = 0.1
 #: Places in an order have so many different values at least.
 _LEAST_PLACES: Final = 4
-#: A number that stands before words, with a point or a comma: "4,5", "4 stars", "4/5".
-_LEADING: Final = re.compile(r"^([+-]?\d+(?:[.,]\d+)?)\s*(?:(?:/|of|out of)\s*\d+)?\s*\D{0,20}$")
 
 
 @dataclass(frozen=True)
@@ -208,11 +206,8 @@ def _looks_rated(column: ColumnSummary) -> bool:
 
 
 def read_values(column: ColumnSummary) -> pd.Series:
-    """Return the numbers of a column of ratings: 4.5, "4,5", "4 stars", "4/5"."""
-    if column.kind != "text":
-        return column.numbers
-    leading = column.texts.str.extract(_LEADING.pattern)[0].str.replace(",", ".", regex=False)
-    return pd.to_numeric(leading, errors="coerce").dropna().astype("float64")
+    """Return the numbers of a column of ratings, as a run reads them: 4.5, "4,5", "4 stars", "4/5"."""
+    return column.numbers if column.kind != "text" else read_numbers(column.texts).cells.dropna()
 
 
 def _text(columns: list[ColumnSummary]) -> _Outcome:

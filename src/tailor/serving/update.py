@@ -7,8 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.buckets import HEAD_SHARE, head_items
-from tailor.data.hashing import seeded_hash
+from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
@@ -74,13 +73,12 @@ def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) 
     """Return all histories as what is learnt from; head and tail are told apart as they were when it was fitted."""
     counts = np.bincount(histories.history.indices, minlength=histories.n_items)
     warm = model.warm | (counts > 0)
-    hashes = seeded_hash(int(recommender.about.get("seed", 0)), pd.Series(recommender.item_ids))
-    head = head_items(np.where(warm, counts, 0), hashes, float(recommender.about.get("head_share", HEAD_SHARE)))
+    share, seed = float(recommender.about.get("head_share", HEAD_SHARE)), int(recommender.about.get("seed", 0))
     return TrainSet.of(
         histories.history,
         warm,
         order=histories.order,
-        tail=warm & ~head & (counts > 0),
+        tail=tail_items(counts, pd.Series(recommender.item_ids), share, seed),
         item_features=model.item_features,
         profiles=histories.profile,
     )

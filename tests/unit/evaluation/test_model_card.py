@@ -20,14 +20,14 @@ BEST = pd.DataFrame(
 DATA = pd.DataFrame({"what": ["interactions by split"] * 2, "label": ["train", "test"], "count": [12345, 67]})
 
 
-def card(best=BEST, **figures):
-    return build(Card(REGISTERED, best, figures or {"warm.ndcg_at_20": 0.3}, DATA, 20))
+def card(best=BEST, fit_on="train", **figures):
+    return build(Card(REGISTERED | {"fit_on": fit_on}, best, figures or {"warm.ndcg_at_20": 0.3}, DATA, 20))
 
 
 def test_the_card_says_what_it_is_how_good_and_how_to_load_it():
     text = card()
     assert text.startswith("# shop, version 3: hybrid_lora\n")
-    assert "Fitted on: train. Seed 7, code 0123456." in text
+    assert "Seed 7, code 0123456." in text
     assert "* data d1, split s1" in text
     assert "* interactions by split: train 12,345, test 67" in text
     assert "| warm NDCG | 0.3000 | 0.2000 (ease) | 1.500 [1.250, 1.750] | +0.100 [+0.050, +0.150] | better |" in text
@@ -47,3 +47,11 @@ def test_a_long_card_says_how_much_it_leaves_out():
     assert MAX_LENGTH - 150 < len(text) <= MAX_LENGTH
     listed = text.count("a_rather_long_name")
     assert text.endswith(f"* {500 - listed} more in the run")
+
+
+def test_whose_figures_they_are():
+    """A refitted version knows the test rows: its figures are those of the model that was measured."""
+    assert "fitted on train, and the figures below are its own" in card()
+    refitted = card(fit_on="all")
+    assert "This version is fitted on all interactions." in refitted
+    assert "figures below are those of the same recipe fitted on train" in refitted

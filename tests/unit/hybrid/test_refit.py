@@ -5,11 +5,12 @@ import pytest
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.config import SideFeatureOptions
+from tailor.data.config import DataProcessingOptions, SideFeatureOptions, SplitOptions
 from tailor.data.side_features import FeatureEncoder
 from tailor.hybrid.refit import gather_all, refit
 
 HEAD_SHARE = 0.8
+OPTIONS = DataProcessingOptions(head_share=HEAD_SHARE)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,7 @@ def encoders(tables):
 
 @pytest.fixture(scope="module")
 def everything(tables, encoders):
-    return gather_all(
-        tables.interactions, tables.users, tables.items, encoders, ordered=True, head_share=HEAD_SHARE, seed=0
-    )
+    return gather_all(tables.interactions, tables.users, tables.items, encoders, OPTIONS, 0)
 
 
 def test_every_interaction_is_learnt_from(tables, everything):
@@ -57,10 +56,14 @@ def test_everybody_s_order_goes_through_all_windows(tables, everything):
 
 
 def test_a_catalogue_without_order(tables, encoders):
-    plain = gather_all(
-        tables.interactions, tables.users, tables.items, encoders, ordered=False, head_share=HEAD_SHARE, seed=0
-    )
-    assert plain.order is None
+    """Neither times that are all equal nor a random split tell one, here as for the models that were measured."""
+    rows, random = tables.interactions, DataProcessingOptions(split=SplitOptions(strategy="random"))
+    for interactions, options in (
+        (rows.drop(columns=c.TIMESTAMP), OPTIONS),
+        (rows, random),
+        (rows.assign(timestamp=1.0), OPTIONS),
+    ):
+        assert gather_all(interactions, tables.users, tables.items, encoders, options, 0).order is None
 
 
 def test_the_recipe_stays(blended, everything):

@@ -9,7 +9,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import empty_rows, keep_items, order_matrix, split_matrix, trainable_items
+from tailor.data.interactions import empty_rows, keep_items, knows_order, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.text import (
     add_reviews,
@@ -80,8 +80,7 @@ def order_histories(
     empty. New users always reveal their items in some order.
     """
     reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
-    timed = c.TIMESTAMP in interactions and interactions[c.TIMESTAMP].min() < interactions[c.TIMESTAMP].max()
-    ordered = timed and parse(SplitOptions, split, "data_processing.split").strategy != "random"
+    ordered = knows_order(interactions, parse(SplitOptions, split, "data_processing.split").strategy)
     return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 

@@ -109,10 +109,7 @@ def gather_all(
 ) -> TrainSet:
     """Gather every interaction, for the model that is handed over."""
     options = parse(DataProcessingOptions, params, "data_processing")
-    ordered = c.TIMESTAMP in interactions and options.split.strategy != "random"
-    return refit.gather_all(
-        interactions, users, items, feature_encoders, ordered=ordered, head_share=options.head_share, seed=seed
-    )
+    return refit.gather_all(interactions, users, items, feature_encoders, options, seed)
 
 
 def refit_recommender(
