@@ -11,7 +11,6 @@ from omegaconf.resolvers import oc
 
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 
-_SQLITE = "sqlite:///"
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
@@ -111,9 +110,11 @@ def of_server(name: str | None, conf_source: str | Path, arguments: list[str]) -
     """
     import mlflow  # noqa: PLC0415  (only who serves waits for it)
 
+    from tailor.registry.store import sqlite_file  # noqa: PLC0415
+
     env = read_environment(name, conf_source)
-    file = Path(env.tracking_uri.removeprefix(_SQLITE))
-    if env.tracking_uri.startswith(_SQLITE) and not file.is_file():
+    file = sqlite_file(env.tracking_uri)
+    if file is not None and not file.is_file():
         raise BadInputError(
             f"Nothing is registered: {file} does not exist. Run `kedro run{f' --env={name}' if name else ''}` first."
         )

@@ -18,15 +18,7 @@ _LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5 or more", 5, np.inf))
 
 
 def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
-    """Label each interaction, and refuse a split that leaves too little to fit, choose or measure on.
-
-    Args:
-        interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds) or split.
-        options: strategy and shares.
-        seed: of the hashes.
-
-    Returns:
-        Labels (str), indexed like ``interactions``.
+    """Label each interaction by :func:`label_interactions`, and refuse what leaves too little to work with.
 
     Raises:
         BadInputError: see :func:`label_interactions` and :func:`refuse_too_little`.
@@ -109,8 +101,12 @@ def pseudo_cold(n_train: pd.Series, fraction: float, seed: int) -> pd.Series:
 
 def _lack_of_rows(labels: pd.Series) -> str:
     """Say which of train, validation and test is empty; nothing where none is."""
-    empty = [name for name in (c.TRAIN, c.VALIDATION, c.TEST) if not (labels == name).any()]
+    empty = _empty_windows(labels)
     return f"no row falls into {' or '.join(empty)}" if empty else ""
+
+
+def _empty_windows(labels: pd.Series) -> list[str]:
+    return [name for name in (c.TRAIN, c.VALIDATION, c.TEST) if not (labels == name).any()]
 
 
 def _lack_of_users(n_users: int) -> str:
@@ -161,7 +157,7 @@ def _remedies(lack: str, interactions: pd.DataFrame, options: SplitOptions) -> s
 
 def _given(interactions: pd.DataFrame) -> pd.Series:
     labels = interactions[c.SPLIT]
-    missing = [name for name in (c.TRAIN, c.VALIDATION, c.TEST) if not (labels == name).any()]
+    missing = _empty_windows(labels)
     if missing:
         raise BadInputError(
             f"The 'split' column of the interactions has no rows labelled {', '.join(missing)}: a fixed split needs "
