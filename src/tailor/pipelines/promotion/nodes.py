@@ -28,7 +28,7 @@ def compare_with_champion(
     **known: Unpack[TestRows],
 ) -> JsonObject:
     """Compare the registered challenger with the champion on the same test rows, once it was checked."""
-    log.info("%d of %d places of the registered model checked", checked["equal_places"], checked["places"])
+    log.info("%d of %d places of the measured model are those of the run", checked["equal_places"], checked["places"])
     train_set = gather_train_set(known["train"], known["order"], items, known["side_features"])
     rows = promote.ComparedRows(users, items, train_set, test_protocol(items, **known), positives)
     options = parse(EvaluationOptions, params, "evaluation")
