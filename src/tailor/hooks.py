@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
+from tailor import staleness
 from tailor.config import parse
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.evaluation.tables import NOTHING
@@ -92,10 +93,12 @@ class ProjectHooks:
         Console().print(self._tuned, markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Print what was repaired, where the data card is, how the models compare, and what was registered."""
+    def after_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+        """Print what this run repaired, where its data card is, how its models compare, and what it registered."""
         console = Console(width=None if Console().is_terminal else 200)
-        outputs = pipeline.all_outputs()
+        outputs = staleness.made_in(run_params["run_id"], staleness.file_of(catalog).load())
+        if not outputs:
+            console.print("Nothing to do: every output is up to date.")
         for name, title in _TABLES.items():
             if name in outputs:
                 console.print(_table(catalog.load(name), title))

@@ -3,8 +3,11 @@
 from omegaconf.resolvers import oc
 
 from tailor.hooks import ProjectHooks
+from tailor.staleness import ResumableCatalog
+from tailor.staleness_hooks import StalenessHooks
 
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), StalenessHooks())
+DATA_CATALOG_CLASS = ResumableCatalog
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
