@@ -96,7 +96,7 @@ class ProjectHooks:
     def after_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Print what this run repaired, where its data card is, how its models compare, and what it registered."""
         console = Console(width=None if Console().is_terminal else 200)
-        outputs = staleness.made_in(run_params["run_id"], staleness.file_of(catalog).load())
+        outputs = staleness.made_in(run_params["run_id"], staleness.file_of(catalog).known())
         if not outputs:
             console.print("Nothing to do: every output is up to date.")
         for name, title in _TABLES.items():

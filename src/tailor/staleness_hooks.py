@@ -37,7 +37,7 @@ class StalenessHooks:
             return
         if not isinstance(catalog, staleness.ResumableCatalog):
             raise ConfigurationError("--only-missing-outputs works with SequentialRunner and ThreadRunner only.")
-        found = staleness.find_stale(pipeline, catalog, self._file.load())
+        found = staleness.find_stale(pipeline, catalog, self._file.known())
         catalog.stale = {output for stale in found for output in stale.outputs}
         for stale in found:
             Console().print(str(stale), markup=False, highlight=False, soft_wrap=True)
@@ -47,7 +47,7 @@ class StalenessHooks:
         """Hash what the node is about to read."""
         if self._file is None:
             return
-        known = latest(self._file.load(), self._made)
+        known = latest(self._file.known(), self._made)
         self._inputs[node.name] = staleness.inputs_of(
             node, catalog, lambda name: staleness.identity_of_input(name, catalog, known, inputs.get(name))
         )

@@ -39,12 +39,19 @@ class FingerprintsDataset(FileDataset[Fingerprints]):
     """Fingerprints of outputs by name; an absent file has none."""
 
     def load(self) -> Fingerprints:
-        """Read the file.
+        """Read the file."""
+        return self.known()
+
+    def known(self) -> Fingerprints:
+        """Read the file; what it raises is no error of Kedro's.
 
         Raises:
             BadInputError: it is damaged.
         """
-        return super().load() if self.exists() else {}
+        if not self.location.exists():
+            return {}
+        with self.location.open_for_reading() as path:
+            return self._read(path)
 
     def update(self, changes: Mapping[str, Fingerprint]) -> None:
         """Replace some entries, unless the file has later ones; the file as a whole is replaced at once.
@@ -53,7 +60,7 @@ class FingerprintsDataset(FileDataset[Fingerprints]):
         every entry that it has made so far, and one that was lost comes back with the next.
         """
         with _lock(self.location):
-            self.save(latest(self.load(), changes))
+            self.save(latest(self.known(), changes))
 
     def _read(self, path: Path) -> Fingerprints:
         try:
