@@ -34,6 +34,7 @@ _TABLES = {
     "update_accounts": "Rows of the new interactions",
     "update_quality": "Skipped, dropped, repaired, noticed",
     "summary": "Test figures, full ranking",
+    "tuning_summary": "Best on validation: hybrid_cf.trials before, the search after",
 }
 
 
@@ -104,6 +105,8 @@ class ProjectHooks:
                 console.print(_table(catalog.load(name), title))
         if "data_card_page" in outputs:
             console.print(f"Data card: {_path(catalog, 'data_card_page')}", markup=False, soft_wrap=True)
+        if "tuned_parameters" in outputs:
+            console.print(_written(_path(catalog, "tuned_parameters")), markup=False, highlight=False, soft_wrap=True)
         if "promotion" in outputs:
             model = catalog.load("promotion")
             console.print(
@@ -126,6 +129,10 @@ def _tuned_options(context: KedroContext) -> str:
         f"Tuned options: {_relative(file)} is in force for {', '.join(models) or 'no model'}. "
         "Delete the file to try hybrid_cf.trials again."
     )
+
+
+def _written(file: str | None) -> str:
+    return f"Tuned options: {file} is in force from the next run on. Delete the file to try hybrid_cf.trials again."
 
 
 def _path(catalog: DataCatalog, name: str) -> str | None:
