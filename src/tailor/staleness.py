@@ -54,10 +54,10 @@ def file_of(catalog: DataCatalog) -> FingerprintsDataset:
     Raises:
         ConfigurationError: the catalog's entry for them is no FingerprintsDataset.
     """
-    found = catalog.get(DATASET)
-    if not isinstance(found, FingerprintsDataset):
+    file = catalog.get(DATASET)
+    if not isinstance(file, FingerprintsDataset):
         raise ConfigurationError(f"conf/: catalog entry '{DATASET}' must be a tailor.datasets.FingerprintsDataset.")
-    return found
+    return file
 
 
 def made_in(run: str, known: Fingerprints) -> set[str]:
@@ -124,22 +124,22 @@ def find_stale(pipeline: Pipeline, catalog: DataCatalog, known: Fingerprints) ->
         inputs = inputs_of(
             node, catalog, lambda name: identities[name] if name in made else identity_of_input(name, catalog, known)
         )
-        kept = [name for name in node.outputs if persisted(catalog, name)]
-        there = [name for name in kept if catalog.exists(name)]
+        saved = [name for name in node.outputs if persisted(catalog, name)]
+        there = [name for name in saved if catalog.exists(name)]
         changed = [_changed(known.get(name), inputs) for name in there]
         if any(names is not None for names in changed):
             names = dict.fromkeys(name for names in changed for name in names or ())
             stale.append(Stale(node.name, tuple(there), tuple(names)))
-        again = len(there) < len(kept) or any(names is not None for names in changed)
+        again = len(there) < len(saved) or any(names is not None for names in changed)
         for name in node.outputs:
             keep = _publishes(node, catalog) and not again and name in known
             identities[name] = known[name]["identity"] if keep else identity_of(node, catalog, inputs, _NO_RUN)
     return stale
 
 
-def _changed(found: Fingerprint | None, inputs: Mapping[str, str]) -> list[str] | None:
+def _changed(entry: Fingerprint | None, inputs: Mapping[str, str]) -> list[str] | None:
     """Return the inputs that changed, parameters first; None where the fingerprint is right, [] where there is none."""
-    recorded = found["inputs"] if found else None
+    recorded = entry["inputs"] if entry else None
     if recorded is None:
         return []
     names = {name for name in recorded.keys() | inputs.keys() if recorded.get(name) != inputs.get(name)}

@@ -37,9 +37,9 @@ class StalenessHooks:
             return
         if not isinstance(catalog, staleness.ResumableCatalog):
             raise ConfigurationError("--only-missing-outputs works with SequentialRunner and ThreadRunner only.")
-        found = staleness.find_stale(pipeline, catalog, self._file.known())
-        catalog.stale = {output for stale in found for output in stale.outputs}
-        for stale in found:
+        stale_nodes = staleness.find_stale(pipeline, catalog, self._file.known())
+        catalog.stale = {output for stale in stale_nodes for output in stale.outputs}
+        for stale in stale_nodes:
             Console().print(str(stale), markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
@@ -69,7 +69,7 @@ class StalenessHooks:
             return
         identity = staleness.identity_of(node, self._catalog, inputs or {}, self._run)
         now = datetime.now(UTC).isoformat(timespec="microseconds")
-        self._made[name] = Fingerprint(inputs=inputs, identity=identity, run=self._run, at=now)
+        self._made[name] = Fingerprint(inputs=inputs, identity=identity, run=self._run, made_at=now)
         if staleness.persisted(self._catalog, name):
             self._file.update({key: entry for key, entry in self._made.items() if self._is_kept(key)})
 

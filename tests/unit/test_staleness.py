@@ -212,5 +212,7 @@ def test_another_catalog_cannot_be_resumed(project):
 
 
 def test_an_entry_of_another_type_is_named():
-    with pytest.raises(ConfigurationError, match=r"entry .fingerprints. must be a tailor\.datasets\.FingerprintsDataset"):
+    with pytest.raises(
+        ConfigurationError, match=r"entry .fingerprints. must be a tailor\.datasets\.FingerprintsDataset"
+    ):
         staleness.file_of(staleness.ResumableCatalog({"fingerprints": MemoryDataset([])}))

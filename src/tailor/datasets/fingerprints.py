@@ -28,7 +28,7 @@ class Fingerprint(TypedDict):
     """What nodes that read the output depend on."""
     run: str
     """Id of the run that made it."""
-    at: str
+    made_at: str
     """When, in UTC (ISO 8601): of two entries the later one is right."""
 
 
@@ -64,13 +64,13 @@ class FingerprintsDataset(FileDataset[Fingerprints]):
 
     def _read(self, path: Path) -> Fingerprints:
         try:
-            found: Fingerprints = json.loads(path.read_text())
-            complete = all(set(entry) == set(Fingerprint.__annotations__) for entry in found.values())
+            entries: Fingerprints = json.loads(path.read_text())
+            complete = all(set(entry) == set(Fingerprint.__annotations__) for entry in entries.values())
         except (ValueError, AttributeError, TypeError):
             complete = False
         if not complete:
             raise BadInputError(f"{self.filepath} is damaged: delete it; the next resume then runs every node again.")
-        return found
+        return entries
 
     def _write(self, path: Path, data: Fingerprints) -> None:
         path.write_text(json.dumps(data, indent=1, sort_keys=True))
@@ -78,7 +78,7 @@ class FingerprintsDataset(FileDataset[Fingerprints]):
 
 def latest(known: Mapping[str, Fingerprint], others: Mapping[str, Fingerprint]) -> Fingerprints:
     """Return the later entry of each output."""
-    later = {name: new for name, new in others.items() if name not in known or known[name]["at"] <= new["at"]}
+    later = {name: new for name, new in others.items() if name not in known or known[name]["made_at"] <= new["made_at"]}
     return dict(known) | later
 
 

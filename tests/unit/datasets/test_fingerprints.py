@@ -16,12 +16,12 @@ import sys
 from tailor.datasets.fingerprints import FingerprintsDataset
 file, who = FingerprintsDataset(filepath=sys.argv[1]), sys.argv[2]
 for number in range(40):
-    file.update({f"{who}{number}": {"inputs": {}, "identity": who, "run": who, "at": "1"}})
+    file.update({f"{who}{number}": {"inputs": {}, "identity": who, "run": who, "made_at": "1"}})
 """
 
 
 def entry(at="1", identity="a"):
-    return {"inputs": {"code": "c"}, "identity": identity, "run": "r", "at": at}
+    return {"inputs": {"code": "c"}, "identity": identity, "run": "r", "made_at": at}
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def _run(study: optuna.Study, model: str, space: Space, evaluate: Evaluate, opti
         mlflow.log_params(flat)
         try:
             values = evaluate(nest(flat), report)
-            found = [_finite(model, flat, name, values[name]) for name in options.objectives]
+            objectives = [_finite(model, flat, name, values[name]) for name in options.objectives]
         except optuna.TrialPruned:
             mlflow.set_tag("state", "pruned")
             study.tell(trial, state=TrialState.PRUNED)
@@ -189,7 +189,7 @@ def _run(study: optuna.Study, model: str, space: Space, evaluate: Evaluate, opti
         mlflow.log_metrics(values)
         for name, value in values.items():
             trial.set_user_attr(name, value)
-        study.tell(trial, found)
+        study.tell(trial, objectives)
 
 
 def _finite(model: str, settings: Parameters, name: str, value: float) -> float:
@@ -283,7 +283,9 @@ def _importances(study: optuna.Study) -> dict[str, float]:
     """
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda t: -_values(t)[0]))
+        return dict(
+            optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda t: -_values(t)[0])
+        )
     except (ValueError, RuntimeError):
         return {}
 

@@ -88,7 +88,7 @@ def borders(space: Space, settings: Parameters) -> list[str]:
         >>> borders({"regularization": (10.0, 1000.0)}, {"regularization": 10.0})
         ['regularization = 10 (low end 10)']
     """
-    found = []
+    at_border = []
     for name, dimension in space.items():
         value: Any = settings.get(name)
         values = dimension.choices if isinstance(dimension, Choices) else list(dimension)
@@ -97,10 +97,10 @@ def borders(space: Space, settings: Parameters) -> list[str]:
         low, high = min(values), max(values)
         margin = 0.0 if isinstance(dimension, Choices) else _BORDER * math.log(high / low)
         if value <= low * math.exp(margin):
-            found.append(f"{name} = {value:g} (low end {low:g})")
+            at_border.append(f"{name} = {value:g} (low end {low:g})")
         elif value >= high * math.exp(-margin):
-            found.append(f"{name} = {value:g} (high end {high:g})")
-    return found
+            at_border.append(f"{name} = {value:g} (high end {high:g})")
+    return at_border
 
 
 def _holds(dimension: Choices | tuple[float, float], value: object) -> bool:
