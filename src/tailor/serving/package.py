@@ -214,17 +214,14 @@ def _read(folder: Path) -> dict[str, str]:
     return files
 
 
-def _check_format(number: object, where: str, version: str = "unknown") -> None:
+def _check_format(number: object, where: str, version: str = "") -> None:
     """Refuse a format that is none, or that a later version of Tailor wrote."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise BadInputError(f"{where} has format {number!r}, which is no number from 1 on. {_REMEDY}")
     if number > FORMAT:
-        raise BadInputError(
-            f"The package was written by Tailor {version}, this is {__version__}. Install that version."
-            if version != "unknown"
-            else f"{where} has format {number}, this is Tailor {__version__}, which reads formats up to {FORMAT}: install "
-            "the version that wrote the package."
-        )
+        remedy = "that version" if version else "the version that wrote the package"
+        wrote = f"The package was written by Tailor {version}" if version else f"{where} has format {number}"
+        raise BadInputError(f"{wrote}, this is {__version__}. Install {remedy}.")
 
 
 def _hashes(folder: Path) -> dict[str, str]:
