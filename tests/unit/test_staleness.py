@@ -175,6 +175,23 @@ def test_an_output_that_was_being_written_is_stale(project):
     assert "pick" in project.run()
 
 
+def test_a_run_that_dies_as_it_writes_leaves_no_fingerprint(project, monkeypatch):
+    """The new file would pass for the old one."""
+    plain = staleness.ResumableCatalog.save
+
+    def dies(self, name, data):
+        plain(self, name, data)
+        if name == "model":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(staleness.ResumableCatalog, "save", dies)
+        project.run(resume=False, factor=7)
+    assert project.data("model") == [7, 14, 21]
+    assert "double" in project.run()
+    assert project.data("model") == [2, 4, 6]
+
+
 def test_a_part_that_ran_with_other_parameters_is_known(project):
     only = NODES.only_nodes("double")
     assert project.run(resume=False, pipeline=only, factor=5) == ["double"]
