@@ -94,10 +94,10 @@ class ProjectHooks:
         Console().print(self._tuned, markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print what this run repaired, where its data card is, how its models compare, and what it registered."""
         console = Console(width=None if Console().is_terminal else 200)
-        outputs = staleness.made_in(run_params["run_id"], staleness.file_of(catalog).known())
+        outputs = staleness.made_in(run_params, pipeline, staleness.file_of(catalog).known())
         if not outputs:
             console.print("Nothing to do: every output is up to date.")
         for name, title in _TABLES.items():

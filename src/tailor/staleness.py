@@ -60,8 +60,11 @@ def file_of(catalog: DataCatalog) -> FingerprintsDataset:
     return file
 
 
-def made_in(run: str, known: Fingerprints) -> set[str]:
-    """Return the outputs that a run has made."""
+def made_in(run_params: Mapping[str, Any], pipeline: Pipeline, known: Fingerprints) -> set[str]:
+    """Return the outputs that a run has made: all, of a resume those that it wrote."""
+    if not run_params["only_missing_outputs"]:
+        return pipeline.all_outputs()
+    run = run_params["run_id"]
     return {name for name, entry in known.items() if entry["run"] == run and entry["inputs"] is not None}
 
 

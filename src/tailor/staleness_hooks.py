@@ -33,14 +33,16 @@ class StalenessHooks:
         """
         self._run, self._catalog = run_params["run_id"], catalog
         self._file, self._inputs, self._made = staleness.file_of(catalog), {}, {}
-        if not run_params["only_missing_outputs"]:
+        resume = run_params["only_missing_outputs"]
+        if isinstance(catalog, staleness.ResumableCatalog):
+            if resume:
+                _mark_stale(pipeline, catalog, self._file.known())
             return
-        if not isinstance(catalog, staleness.ResumableCatalog):
+        if resume:
             raise ConfigurationError("--only-missing-outputs works with SequentialRunner and ThreadRunner only.")
-        stale_nodes = staleness.find_stale(pipeline, catalog, self._file.known())
-        catalog.stale = {output for stale in stale_nodes for output in stale.outputs}
-        for stale in stale_nodes:
-            Console().print(str(stale), markup=False, highlight=False, soft_wrap=True)
+        for node in pipeline.nodes:  # of ParallelRunner: processes that are started anew know nothing of this run
+            for output in node.outputs:
+                self._note(output, node, None)
 
     @hook_impl
     def before_node_run(self, node: Node, catalog: DataCatalog, inputs: dict[str, Any]) -> None:
@@ -60,7 +62,8 @@ class StalenessHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Write the new fingerprint."""
-        self._note(dataset_name, node, self._inputs.get(node.name))
+        if node.name in self._inputs:
+            self._note(dataset_name, node, self._inputs[node.name])
         if isinstance(self._catalog, staleness.ResumableCatalog):
             self._catalog.stale.discard(dataset_name)
 
@@ -75,3 +78,11 @@ class StalenessHooks:
 
     def _is_kept(self, name: str) -> bool:
         return staleness.persisted(self._catalog, name)
+
+
+def _mark_stale(pipeline: Pipeline, catalog: staleness.ResumableCatalog, known: Fingerprints) -> None:
+    """Treat stale outputs as missing, and say which nodes run again."""
+    stale = staleness.find_stale(pipeline, catalog, known)
+    catalog.stale = {output for node in stale for output in node.outputs}
+    for node in stale:
+        Console().print(str(node), markup=False, highlight=False, soft_wrap=True)

@@ -96,6 +96,11 @@ class Project:
         return json.loads((self.folder / "fingerprints.json").read_text())
 
 
+def made_in(project, number, resume=True):
+    asked = {"run_id": f"run {number}", "only_missing_outputs": resume}
+    return staleness.made_in(asked, NODES, project.fingerprints())
+
+
 @pytest.fixture
 def project(tmp_path):
     made = Project(tmp_path)
@@ -105,8 +110,8 @@ def project(tmp_path):
 
 def test_where_nothing_changed_no_node_runs(project):
     assert project.run() == []
-    assert staleness.made_in("run 1", project.fingerprints()) == {"clean", "model", "lists", "record", "report"}
-    assert staleness.made_in("run 2", project.fingerprints()) == set()
+    assert made_in(project, 2) == set()
+    assert made_in(project, 2, resume=False) == NODES.all_outputs()
 
 
 def test_a_parameter_reaches_its_node_and_what_follows(project, capsys):
@@ -124,7 +129,7 @@ def test_a_parameter_reaches_its_node_and_what_follows(project, capsys):
 
 def test_a_parameter_near_the_end_runs_little(project):
     assert project.run(k=1) == ["pass_on", "pick", "publish", "report"]  # what is in memory is made again
-    assert staleness.made_in("run 2", project.fingerprints()) == {"lists", "record", "report"}
+    assert made_in(project, 2) == {"lists", "record", "report"}
     assert project.run(k=1) == []
     assert project.run(k=2) == ["pass_on", "pick", "publish", "report"]
 
@@ -226,6 +231,16 @@ def test_another_catalog_cannot_be_resumed(project):
     asked = {"run_id": "r", "only_missing_outputs": True}
     with pytest.raises(ConfigurationError, match="--only-missing-outputs works with SequentialRunner"):
         StalenessHooks().before_pipeline_run(run_params=asked, pipeline=NODES, catalog=catalog)
+
+
+def test_processes_that_know_nothing_of_a_run_leave_no_fingerprints(project):
+    """Those of ParallelRunner, where they are started anew."""
+    plain = project.catalog()
+    catalog = DataCatalog({name: plain.get(name) for name in (*FILES, "p.private", "fingerprints")})
+    asked = {"run_id": "parallel", "only_missing_outputs": False}
+    StalenessHooks().before_pipeline_run(run_params=asked, pipeline=NODES.only_nodes("double", "pick"), catalog=catalog)
+    assert {name for name, entry in project.fingerprints().items() if entry["inputs"] is None} == {"model", "lists"}
+    assert {"double", "pick"} <= set(project.run())
 
 
 def test_an_entry_of_another_type_is_named():
