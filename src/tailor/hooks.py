@@ -13,6 +13,7 @@ from kedro.io.data_catalog import SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 from rich.console import Console
 
+from tailor import staleness
 from tailor.config import parse
 from tailor.environment import check_environment
 from tailor.errors import BadInputError, ConfigurationError
@@ -82,11 +83,14 @@ class ProjectHooks:
         Console().print(self._tuned, markup=False, highlight=False, soft_wrap=True)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print what was repaired, where the pages are, how the models compare, and what was registered."""
         console = Console(width=None if Console().is_terminal or "COLUMNS" in os.environ else 120)
+        made = staleness.made_in(run_params, pipeline, staleness.file_of(catalog).known())
+        if not made:
+            console.print("Nothing to do: every output is up to date.")
         run = FinishedRun(
-            outputs=pipeline.all_outputs(),
+            outputs=made,
             load=catalog.load,
             path=lambda name: _path(catalog, name),
             registered=parse(ProjectOptions, catalog.load("parameters"), "").evaluation.registered,
@@ -131,6 +135,10 @@ def _tuned_options(context: KedroContext) -> str:
         f"Tuned options: {_relative(file)} is in force for {', '.join(models) or 'no model'}. "
         "Delete the file to try hybrid_cf.trials again."
     )
+
+
+def _written(file: str | None) -> str:
+    return f"Tuned options: {file} is in force from the next run on. Delete the file to try hybrid_cf.trials again."
 
 
 def _path(catalog: DataCatalog, name: str) -> str | None:

@@ -3,8 +3,11 @@
 from tailor.environment import LOADER_ARGS
 from tailor.hooks import ProjectHooks
 from tailor.run_hooks import RunHooks
+from tailor.staleness import ResumableCatalog
+from tailor.staleness_hooks import StalenessHooks
 
 # Of wrappers the last is the outermost: parameters are checked before the store is opened.
-HOOKS = (RunHooks(), ProjectHooks())
+HOOKS = (RunHooks(), ProjectHooks(), StalenessHooks())
+DATA_CATALOG_CLASS = ResumableCatalog
 
 CONFIG_LOADER_ARGS = LOADER_ARGS

@@ -221,16 +221,20 @@ def _print_table(title: str, table: Table, console: Console) -> None:
 
 def _accounts(name: str, title: str) -> "Callable[[FinishedRun, Console], None]":
     def show(run: FinishedRun, console: Console) -> None:
-        frame = run.load(name)
-        table = _plain_table()
-        for column in frame.columns:
-            numeric = pd.api.types.is_numeric_dtype(frame[column])
-            table.add_column(str(column).replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-        for row in frame.itertuples(index=False):
-            table.add_row(*(Text(cell(value)) for value in row))
-        _print_table(title, table, console)
+        _print_table(title, _frame(run.load(name)), console)
 
     return show
+
+
+def _frame(frame: pd.DataFrame) -> Table:
+    """Return a table with every column; long texts are folded."""
+    table = _plain_table()
+    for column in frame.columns:
+        numeric = pd.api.types.is_numeric_dtype(frame[column])
+        table.add_column(str(column).replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(cell(value)) for value in row))
+    return table
 
 
 def _summary(run: FinishedRun, console: Console) -> None:
@@ -270,6 +274,19 @@ def _promotion(run: FinishedRun, console: Console) -> None:
     _print_lines(["", *(f"{model['decision']}: {reason}" for reason in model["reasons"])], console)
     uri = f"models:/{model['name']}@{model['alias']}"
     console.print(f'Load it: mlflow.pyfunc.load_model("{uri}")', markup=False, highlight=False, soft_wrap=True)
+
+
+def _tuning(run: FinishedRun, console: Console) -> None:
+    summary = run.load("tuning_summary")
+    if summary.empty:
+        return
+    _print_table("Best on validation: hybrid_cf.trials before, the search after", _frame(summary), console)
+
+
+def _tuned(run: FinishedRun, console: Console) -> None:
+    path = run.path("tuned_parameters")
+    undo = f"Tuned options: {path} is in force from the next run on. Delete the file to go back to hybrid_cf.trials."
+    console.print(undo, markup=False, highlight=False, soft_wrap=True)
 
 
 def _update(run: FinishedRun, console: Console) -> None:
@@ -312,7 +329,8 @@ _SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
     "ablation": _ablation,
     "policy_value": _lines("policy_value", value_lines),
     "tuning_trials": _lines("tuning_trials", tuning_lines),
-    "tuned_parameters": _file("tuned_parameters", "Tuned options, in force from the next run on"),
+    "tuning_summary": _tuning,
+    "tuned_parameters": _tuned,
     "merged_encoder": _file("merged_encoder", "Tuned encoder, a plain transformers folder"),
     "update_accounts": _accounts("update_accounts", "Rows of the new interactions"),
     "update_quality": _lines("update_quality", quality_lines),

@@ -285,7 +285,7 @@ def test_the_tuned_encoder_is_exported_on_request(finished, monkeypatch):
     np.testing.assert_allclose(expected.whitening.apply(pooled), expected.vectors, atol=1e-4)
 
 
-def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypatch):
+def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypatch, capsys):
     project = make_project(tmp_path / "p")
     shutil.copytree(finished.data, project / "data" / "test")
     run_here(project, monkeypatch, pipeline_names=["tuning"])
@@ -294,6 +294,12 @@ def test_a_search_is_in_force_from_the_next_run_on(finished, tmp_path, monkeypat
     trials = pd.read_parquet(project / "data/test/08_reporting/tuning_trials.parquet")
     assert trials.groupby("model")["number"].count().unique().tolist() == [3]
     assert trials.groupby("model")["chosen"].sum().unique().tolist() == [1]
+    summary = pd.read_parquet(project / "data/test/08_reporting/tuning_summary.parquet")
+    assert set(summary["model"]) == {*tuned["baselines"], "hybrid_frozen", "hybrid_lora"}
+    assert (summary["after"] >= summary["before"]).all()  # both are numbers
+    printed = capsys.readouterr().out
+    assert "Best on validation: hybrid_cf.trials before, the search after" in printed
+    assert "Tuned options: conf/test/parameters_tuned.yml is in force from the next run on. Delete the file" in printed
     output = kedro(project, "run", "--env=test", "--pipelines=hybrid_cf").stdout
     assert "Tuned options: conf/test/parameters_tuned.yml is in force for " in output
     assert set(tuned["baselines"]) < set(re.findall(r"\w+", output.split("is in force for ", 1)[1].split(".", 1)[0]))

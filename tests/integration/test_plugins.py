@@ -154,7 +154,7 @@ def test_the_re_ranker_lists_rarer_items_where_it_is_served(run, tmp_path):
 
 def test_the_package_carries_the_plug_ins_and_their_hashes(run):
     package = package_of(run)
-    hashes = json.loads((package / "manifest.json").read_text())
+    hashes = json.loads((package / "manifest.json").read_text())["files"]
     assert {f"plugins/myshop/{name}.py" for name in ("__init__", "sources", "rerankers")} <= set(hashes)
     assert json.loads((package / "about.json").read_text())["plugins"] == list(PLUGINS)
 

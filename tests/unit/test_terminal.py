@@ -194,7 +194,7 @@ def test_the_other_pipelines_say_what_they_did():
     assert "Took in 4 new users" in text
     assert "shop: version 1 is the champion again, version 2 is not" in text
     assert "Tuned encoder, a plain transformers folder: data/merged_encoder.x" in text
-    assert "in force from the next run on: data/tuned_parameters.x" in text
+    assert "Tuned options: data/tuned_parameters.x is in force from the next run on. Delete the file" in text
 
 
 def test_the_end_of_a_run():

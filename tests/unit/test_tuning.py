@@ -1,5 +1,8 @@
 """The Optuna search, on functions whose optimum is known."""
 
+import subprocess
+import sys
+
 import mlflow
 import optuna
 import pytest
@@ -10,6 +13,7 @@ from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.selection import check_names
 from tailor.models.registry import build
 from tailor.options import Choices, TuningOptions
+from tailor.pipelines.tuning import trials
 from tailor.pipelines.tuning.search import choose, nest, search
 from tests.conftest import ROOT
 
@@ -148,6 +152,147 @@ def test_none_searches_nothing(wanted):
     found = search("hill", SPACE, hill, wanted(method="none"), 0, "data", [])
     assert found.chosen == {}
     assert found.trials.empty
+
+
+@pytest.mark.parametrize("default", [{"a.x": 1.0, "y": 2}, {"a.x": 1.0, "y": 2, "z": 7}, {"a.x": 500.0, "y": 9}])
+def test_a_default_is_tried_exactly_as_it_is(wanted, default):
+    """Also with options and values that the space does not hold."""
+    tried = []
+
+    def evaluate(settings, report):
+        tried.append(settings)
+        report(-1.0)
+        return {"criterion": 1.0 if settings == nest(default) else 0.0}
+
+    found = search("hill", SPACE, evaluate, wanted(n_trials=8), 0, "data", [default])
+    assert tried[0] == nest(default)
+    assert found.chosen == nest(default)
+    assert len(tried) == 8
+
+
+def test_all_defaults_are_tried_to_their_end_however_few_trials_there_are(wanted):
+    defaults = [{"a.x": float(x), "y": 1} for x in (1, 2, 3, 4, 5, 6, 7, 50)]
+
+    def evaluate(settings, report):
+        report(-settings["a"]["x"])  # the last looks worst before its end
+        return {"criterion": settings["a"]["x"]}
+
+    found = search("hill", SPACE, evaluate, wanted(n_trials=2), 0, "data", [*defaults, defaults[0]])
+    assert found.trials["state"].tolist() == ["complete"] * 8
+    assert found.chosen["a"]["x"] == 50.0
+
+
+def test_a_default_that_joins_later_is_tried_too(wanted):
+    search("hill", SPACE, hill, wanted(n_trials=4), 0, "data", [{"a.x": 50.0, "y": 1}])
+    found = search("hill", SPACE, hill, wanted(n_trials=5), 0, "data", [{"a.x": 50.0, "y": 1}, {"a.x": 1.0, "y": 2}])
+    assert len(found.trials) == 5
+    assert found.chosen == {"a": {"x": 1.0}, "y": 2}
+
+
+KILLED = """
+import os, sys
+import mlflow
+from tailor.options import Choices, TuningOptions
+from tailor.pipelines.tuning import trials
+from tailor.pipelines.tuning.search import search
+
+mlflow.set_tracking_uri(sys.argv[2])
+mlflow.set_experiment("t")
+done = []
+
+def evaluate(settings, report):
+    if len(done) == int(sys.argv[3]):
+        os._exit(9)
+    done.append(settings)
+    return {"criterion": 3 - abs(settings["a"]["x"] - 1) / (settings["a"]["x"] + 1) - abs(settings["y"] - 2)}
+
+options = TuningOptions(objectives=["criterion"], n_trials=12, prune=False, storage=sys.argv[1])
+space = {"a.x": (0.01, 100.0), "y": Choices(choices=[1, 2, 3])}
+search("hill", space, evaluate, options, 0, "data", [{"a.x": 50.0, "y": 1}, {"a.x": 1.5, "y": 2}])
+"""
+
+
+@pytest.mark.parametrize("after", [1, 9])  # a default, a trial that was drawn
+def test_a_trial_that_was_killed_is_tried_again(wanted, tmp_path, after):
+    """In another process, which cannot tell anybody; the end is that of an uninterrupted search."""
+    defaults = [{"a.x": 50.0, "y": 1}, {"a.x": 1.5, "y": 2}]
+    whole = search("hill", SPACE, hill, wanted(prune=False), 0, "data", defaults)
+    storage = f"sqlite:///{tmp_path}/killed.db"
+    command = [sys.executable, "-c", KILLED, storage, mlflow.get_tracking_uri(), str(after)]
+    assert subprocess.run(command, check=False, timeout=300).returncode == 9
+    resumed = search("hill", SPACE, hill, wanted(prune=False, storage=storage), 0, "data", defaults)
+    assert resumed.trials["state"].tolist().count("fail") == 1
+    complete = resumed.trials[resumed.trials["state"] == "complete"]
+    assert complete["options"].tolist() == whole.trials["options"].tolist()
+    assert resumed.chosen == whole.chosen
+
+
+def test_a_trial_that_was_interrupted_is_tried_again(wanted):
+    def interrupted(settings, report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search("hill", SPACE, interrupted, wanted(), 0, "data", [{"a.x": 1.0, "y": 2}])
+    found = search("hill", SPACE, hill, wanted(n_trials=1), 0, "data", [{"a.x": 1.0, "y": 2}])
+    assert found.trials["state"].tolist() == ["fail", "complete"]
+    assert found.chosen == {"a": {"x": 1.0}, "y": 2}
+
+
+def test_a_value_that_is_no_number_ends_the_search_by_name(wanted):
+    def evaluate(settings, report):
+        return {"criterion": float("nan")}
+
+    words = r"tuning: hill with \{'a.x': 1.0, 'y': 2\} has criterion = nan on validation, which is no finite number"
+    with pytest.raises(ConfigurationError, match=words):
+        search("hill", SPACE, evaluate, wanted(), 0, "data", [{"a.x": 1.0, "y": 2}])
+    found = search("hill", SPACE, hill, wanted(n_trials=2), 0, "data", [{"a.x": 1.0, "y": 2}])
+    assert found.trials["state"].tolist() == ["fail", "complete", "complete"]
+
+
+def test_a_factorization_that_is_no_number_ends_the_search_by_name(wanted):
+    def evaluate(settings, report):
+        report(float("inf"))
+        return {"criterion": 1.0}
+
+    with pytest.raises(ConfigurationError, match="the factorization's criterion = inf on validation"):
+        search("hybrid_lora", SPACE, evaluate, wanted(), 0, "data", [])
+
+
+def test_what_was_reached_before_and_after_is_told(wanted, caplog):
+    default = {"a.x": 3.0, "y": 2}  # 3 - 2 / 4
+    with caplog.at_level("INFO"):
+        found = search("hill", SPACE, hill, wanted(n_trials=10), 0, "data", [default])
+    (row,) = found.comparison
+    assert (row["model"], row["objective"], row["trials"]) == ("hill", "criterion", 10)
+    assert row["before"] == pytest.approx(2.5)
+    assert row["after"] == found.trials["criterion"].max() >= row["before"]
+    lines = [record.message for record in caplog.records if "best criterion so far" in record.message]
+    assert lines[0] == "hill: trial 1 of 10, best criterion so far 2.5000 (trial 0)"
+    assert len(lines) == 10
+
+
+def test_several_objectives_are_compared_one_by_one(wanted):
+    options = wanted(objectives=["warm", "tail"], method="random", n_trials=3)
+    found = search("hill", SPACE, hill, options, 0, "data", [{"a.x": 1.0, "y": 2}])
+    assert [row["objective"] for row in found.comparison] == ["warm", "tail"]
+    assert [row["before"] for row in found.comparison] == [pytest.approx(3.0), pytest.approx(0.5)]
+
+
+def test_what_is_chosen_at_a_border_is_told():
+    space = {"x": (10.0, 1000.0), "n": Choices(choices=[16, 32, 64]), "kind": Choices(choices=["a", "b"])}
+    assert trials.borders(space, {"x": 100.0, "n": 32, "kind": "a"}) == []
+    assert trials.borders(space, {"x": 10.5, "n": 64}) == ["x = 10.5 (low end 10)", "n = 64 (high end 64)"]
+    assert trials.borders(space, {"x": 990.0, "n": 16}) == ["x = 990 (high end 1000)", "n = 16 (low end 16)"]
+    assert trials.borders(space, {"x": 5.0}) == ["x = 5 (low end 10)"]  # a default outside
+    found = {"on": Choices(choices=[True, False]), "one": Choices(choices=[3])}
+    assert trials.borders(found, {"on": True, "one": 3}) == []
+
+
+@pytest.mark.parametrize("name", ["ease", "slit", "text_ease"])
+def test_spaces_of_item_item_models_reach_down_to_10(name):
+    space = yaml.safe_load((ROOT / "conf/base/parameters/tuning.yml").read_text())["tuning"]["space"]
+    assert space[name]["regularization"] == [10.0, 10000.0]
+    assert space["hybrid"].get(f"{name}.regularization", [10.0, 10000.0]) == [10.0, 10000.0]
 
 
 def test_a_failing_trial_is_told_and_raised(wanted):

@@ -8,6 +8,7 @@ from tailor.datasets.arrays import (
     ModelsDataset,
     SparseMatrixDataset,
 )
+from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
@@ -19,6 +20,7 @@ __all__ = [
     "ArraysDataset",
     "EmbeddingsDataset",
     "EncoderDataset",
+    "FingerprintsDataset",
     "ModelsDataset",
     "ParquetDataset",
     "Parts",

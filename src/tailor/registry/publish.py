@@ -41,6 +41,8 @@ FIT_ON, ALL = "fit_on", "all"
 EVALUATED = "evaluated"
 #: Scenario that re-ranks as validation found best.
 BALANCE = "balance"
+#: Stands for the id of a user in the example that is logged with a model.
+EXAMPLE_USER = "id of a user"
 
 
 def about(
@@ -134,8 +136,9 @@ def log_folder(folder: Path, name: str) -> None:
 
 
 def _example(recommender: Recommender) -> pd.DataFrame:
+    """Return a request by id and one by history; it is stored with the model, so the id is nobody's."""
     items = recommender.item_ids[:2].tolist()
-    return pd.DataFrame({"user_id": [str(recommender.user_ids[0]), None], "history": [[], items]})
+    return pd.DataFrame({"user_id": [EXAMPLE_USER, None], "history": [[], items]})
 
 
 def _code(folder: Path) -> str:

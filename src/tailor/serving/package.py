@@ -8,6 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings |
+| manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |
 
 Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
@@ -44,6 +45,8 @@ ARTIFACT = "recommender"
 FORMAT = 2
 ITEMS, ENCODER, STUDENT, PLUGINS = "items.parquet", "encoder", "student", "plugins"
 MANIFEST = "manifest.json"
+#: Keys of the manifest; the first also of about.json.
+_FORMAT, _FILES = "format", "files"
 _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 #: "static": words are encoded by the packaged token table, and torch is never imported.
@@ -67,7 +70,7 @@ def write_model(
         arrays |= sparse_state("order", histories.order)
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _HISTORIES)
     np.savez(folder / _IDS, users=users.ids.astype(str), items=items.ids.astype(str), tie_rank=tie_rank)
-    versions = {"format": FORMAT, "tailor_version": __version__}
+    versions = {_FORMAT: FORMAT, "tailor_version": __version__}
     (folder / _ABOUT).write_text(json.dumps(about | versions, indent=2))
 
 
@@ -79,7 +82,7 @@ def read(folder: Path) -> JsonObject:
     """
     about = _about(folder)
     _load_plugins(folder, about)
-    of_0_1 = "format" not in about
+    of_0_1 = _FORMAT not in about
     history, metadata = (_HISTORY_0_1, _ITEMS_0_1) if of_0_1 else (_HISTORIES, ITEMS)
     for name in (_MODEL, history, _IDS):
         if not (folder / name).is_file():
@@ -117,11 +120,10 @@ def _about(folder: Path) -> JsonObject:
         about = json.loads((folder / _ABOUT).read_text())
     except (OSError, ValueError):
         raise BadInputError(f"{folder.name}/{_ABOUT} is missing or unreadable. {_REMEDY}") from None
-    if not isinstance(about, dict) or about.get("format", FORMAT) > FORMAT:
-        version = about.get("tailor_version", "unknown") if isinstance(about, dict) else "unknown"
-        raise BadInputError(
-            f"The package was written by Tailor {version}, this is {__version__}. Install that version."
-        )
+    if not isinstance(about, dict):
+        raise BadInputError(f"{folder.name}/{_ABOUT} is no mapping. {_REMEDY}")
+    if _FORMAT in about:
+        _check_format(about[_FORMAT], f"{folder.name}/{_ABOUT}", str(about.get("tailor_version", "unknown")))
     return about
 
 
@@ -174,12 +176,13 @@ def _load_encoder(folder: Path) -> Any:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the SHA-256 of every file below ``folder``.
+    """Write the format of the package and the SHA-256 of every file below ``folder``.
 
     Raises:
         BadInputError: there is a symbolic link, which a copy of the package would not carry.
     """
-    (folder / MANIFEST).write_text(json.dumps(_hashes(folder), indent=2))
+    manifest = {_FORMAT: FORMAT, _FILES: _hashes(folder)}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 
 def verify_manifest(folder: Path) -> None:
@@ -195,14 +198,30 @@ def verify_manifest(folder: Path) -> None:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Return the hashes that were written, by file."""
+    """Return the hashes that were written, by file; before the manifest had a format they were all it held."""
+    where = f"{folder.name}/{MANIFEST}"
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
-        raise BadInputError(f"{folder.name}/{MANIFEST} is missing or unreadable. {_REMEDY}") from None
-    if not isinstance(manifest, dict) or not all(isinstance(value, str) for value in manifest.values()):
-        raise BadInputError(f"{folder.name}/{MANIFEST} is no mapping from files to hashes. {_REMEDY}")
-    return manifest
+        raise BadInputError(f"{where} is missing or unreadable. {_REMEDY}") from None
+    if not isinstance(manifest, dict):
+        raise BadInputError(f"{where} is no mapping. {_REMEDY}")
+    files = manifest.get(_FILES) if _FORMAT in manifest else manifest
+    if _FORMAT in manifest:
+        _check_format(manifest[_FORMAT], where)
+    if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
+        raise BadInputError(f"{where} has no mapping from files to hashes. {_REMEDY}")
+    return files
+
+
+def _check_format(number: object, where: str, version: str = "") -> None:
+    """Refuse a format that is none, or that a later version of Tailor wrote."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise BadInputError(f"{where} has format {number!r}, which is no number from 1 on. {_REMEDY}")
+    if number > FORMAT:
+        remedy = "that version" if version else "the version that wrote the package"
+        wrote = f"The package was written by Tailor {version}" if version else f"{where} has format {number}"
+        raise BadInputError(f"{wrote}, this is {__version__}. Install {remedy}.")
 
 
 def _hashes(folder: Path) -> dict[str, str]:

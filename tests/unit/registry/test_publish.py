@@ -1,7 +1,9 @@
 """What a recommender knows of itself when it is registered."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tailor.errors import ConfigurationError
@@ -38,3 +40,11 @@ def test_the_code_is_copied_without_caches(tmp_path):
     assert code == str(tmp_path / "code" / "tailor")
     assert (tmp_path / "code/tailor/serving/recommender.py").is_file()
     assert not list((tmp_path / "code").rglob("__pycache__"))
+
+
+def test_the_example_that_is_logged_with_a_model_names_no_user():
+    recommender = SimpleNamespace(user_ids=np.array(["u1", "u2"]), item_ids=np.array(["i1", "i2", "i3"]))
+    example = publish._example(recommender)
+    assert example["user_id"].tolist()[0] == publish.EXAMPLE_USER
+    assert not set(example["user_id"].dropna()) & set(recommender.user_ids)
+    assert example["history"].tolist() == [[], ["i1", "i2"]]

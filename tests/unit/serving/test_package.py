@@ -1,5 +1,6 @@
 """A package: what is written is read again, and what was damaged, exchanged or is not known is refused."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -161,11 +162,19 @@ def test_an_unknown_option_is_refused_with_name_and_version(package):
         Recommender.load(package)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3"])
-def test_an_unreadable_about_is_refused(package, text):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is missing or unreadable"),
+        ("[]", "is no mapping"),
+        ("null", "is no mapping"),
+        ('{"format": "2"}', "has format '2', which is no number from 1 on"),
+    ],
+)
+def test_an_unreadable_about_is_refused(package, text, words):
     (package / "about.json").write_text(text)
     write_manifest(package)
-    with pytest.raises(BadInputError, match=r"about\.json is missing or unreadable|was written by Tailor unknown"):
+    with pytest.raises(BadInputError, match=rf"about\.json {words}"):
         Recommender.load(package)
 
 
@@ -173,11 +182,21 @@ def test_an_unreadable_about_is_refused(package, text):
     ("manifest", "words"),
     [
         ("{", "is missing or unreadable"),
-        ("[]", "is no mapping from files to hashes"),
-        ("null", "is no mapping from files to hashes"),
-        ('{"a.txt": 3}', "is no mapping from files to hashes"),
+        ("[]", "is no mapping"),
+        ("null", "is no mapping"),
+        ('{"a.txt": 3}', "has no mapping from files to hashes"),
         ('{"a.txt": "0"}', "a.txt is not what was registered"),
         ("{}", "a.txt is not what was registered"),
+        ('{"format": 2}', "has no mapping from files to hashes"),
+        ('{"format": 2, "files": null}', "has no mapping from files to hashes"),
+        ('{"format": 2, "files": ["a.txt"]}', "has no mapping from files to hashes"),
+        ('{"format": 2, "files": {"a.txt": null}}', "has no mapping from files to hashes"),
+        ('{"format": 2, "files": {}}', "a.txt is not what was registered"),
+        ('{"format": null, "files": {}}', "has format None, which is no number from 1 on"),
+        (
+            '{"format": 9, "files": {}}',
+            "has format 9, this is .* Install the version that wrote the package",
+        ),
     ],
 )
 def test_broken_manifests_are_refused_in_one_sentence(tmp_path, manifest, words):
@@ -187,6 +206,30 @@ def test_broken_manifests_are_refused_in_one_sentence(tmp_path, manifest, words)
     (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(BadInputError, match=words):
         verify_manifest(tmp_path)
+
+
+def test_a_manifest_says_its_format_and_one_without_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    write_manifest(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest == {"format": FORMAT, "files": {"a.txt": hashlib.sha256(b"a").hexdigest()}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest["files"]))
+    verify_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["file", "folder", "manifest"])
+def test_symbolic_links_that_lead_out_are_refused(tmp_path, target):
+    package, outside = tmp_path / "package", tmp_path / "outside"
+    (package / "inner").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "a.txt").write_text("a")
+    (package / "inner/a.txt").write_text("a")
+    write_manifest(package)
+    linked = {"file": "inner/a.txt", "folder": "inner", "manifest": "manifest.json"}[target]
+    (package / linked).rename(outside / "moved")
+    (package / linked).symlink_to(outside / "moved")
+    with pytest.raises(BadInputError, match=f"{linked} is a symbolic link"):
+        verify_manifest(package)
 
 
 def test_symbolic_links_are_refused(tmp_path):

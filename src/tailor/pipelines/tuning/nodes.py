@@ -15,9 +15,9 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.sources import SOURCES
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import TrainSet
-from tailor.models.registry import build
+from tailor.models.registry import build, model_class
 from tailor.options import Space, TuningOptions
-from tailor.pipelines.tuning.search import Evaluate, Outcome, flat, search
+from tailor.pipelines.tuning.search import BORDER, Evaluate, Outcome, flat, search
 from tailor.types import JsonObject, Parameters
 
 
@@ -33,9 +33,32 @@ def _identity(data: TrainSet, holdout: Holdout) -> str:
     return digest.hexdigest()[:16]
 
 
-def _known_sets(space: Space, trials: list[Parameters]) -> list[Parameters]:
-    """Return what hybrid_cf.trials lists, as far as the space has its dimensions: it is tried first."""
-    return [{key: value for key, value in flat(settings).items() if key in space} for settings in trials]
+def _filled(space: Space, settings: Parameters, complete: Parameters) -> Parameters:
+    """Return an option set (flat) with the model's defaults for the dimensions of the space that it leaves open."""
+    defaults = {name: value for name, value in flat(complete).items() if name in space}
+    return defaults | flat(settings)
+
+
+def default_sets(name: str, space: Space, hybrid: HybridOptions) -> list[Parameters]:
+    """Return the option sets (flat) of a baseline that hybrid_cf.trials would try, open dimensions filled in.
+
+    Args:
+        name: of the baseline.
+        space: its dimensions.
+        hybrid: options with its trials; without any, the model's defaults are its one option set.
+    """
+    config = model_class(name).config_class
+    sets = hybrid.trials.get(name) or [{}]
+    filled = [parse(config, settings, f"hybrid_cf.trials.{name}").model_dump(mode="json") for settings in sets]
+    return [_filled(space, *both) for both in zip(sets, filled, strict=True)]
+
+
+def hybrid_default_sets(space: Space, hybrid: HybridOptions) -> list[Parameters]:
+    """Return the option sets (flat) of the hybrid that hybrid_cf.trials would try, open dimensions filled in."""
+    sets = hybrid.trials.get(selection.HYBRID) or [{}]
+    configs = [hybrid.hybrid_config(settings).model_dump(mode="json") for settings in sets]
+    complete = [config["sources"] | {"cold_items": config["cold_items"]} for config in configs]
+    return [_filled(space, *both) for both in zip(sets, complete, strict=True)]
 
 
 def _used(space: Space, hybrid: HybridOptions) -> Space:
@@ -61,7 +84,7 @@ def tune_baselines(
     outcomes = []
     for name in selection.baseline_names(hybrid_options):
         if name in options.space:
-            known = _known_sets(options.space[name], hybrid_options.trials.get(name, []))
+            known = default_sets(name, options.space[name], hybrid_options)
             outcomes.append(
                 search(name, options.space[name], evaluate(name), options, seed, _identity(data, holdout), known)
             )
@@ -84,7 +107,7 @@ def tune_hybrid(
         return selection.measure(holdout, scorer, hybrid_options)
 
     space = _used(options.space.get("hybrid", {}), hybrid_options)
-    known = _known_sets(space, hybrid_options.trials.get("hybrid", []))
+    known = hybrid_default_sets(space, hybrid_options)
     return search(model, space, evaluate, options, seed, _identity(data, holdout), known)
 
 
@@ -98,8 +121,10 @@ def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Parameters, hybr
     return tune_hybrid("hybrid_lora", holdout, embeddings, params, hybrid, seed)
 
 
-def choose(baselines: list[Outcome], frozen: Outcome, lora: Outcome) -> tuple[JsonObject, pd.DataFrame, pd.DataFrame]:
-    """Write the chosen options as parameters, the table of all trials, and the importances."""
+def choose(
+    baselines: list[Outcome], frozen: Outcome, lora: Outcome
+) -> tuple[JsonObject, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the chosen options as parameters, all trials, the importances, and the figures before and after."""
     outcomes = [*baselines, frozen, lora]
     tuned = {
         "baselines": {outcome.model: outcome.chosen for outcome in baselines if outcome.chosen},
@@ -115,7 +140,9 @@ def choose(baselines: list[Outcome], frozen: Outcome, lora: Outcome) -> tuple[Js
     tried = [outcome.trials for outcome in outcomes if len(outcome.trials)]
     columns = ["model", "number", "state", "options", "on_front", "chosen"]
     trials = pd.concat(tried, ignore_index=True) if tried else pd.DataFrame(columns=columns)
-    return {"tuned": tuned}, trials, weights
+    compared = [row for outcome in outcomes for row in outcome.comparison]
+    summary = pd.DataFrame(compared, columns=["model", "objective", "trials", "before", "after", BORDER])
+    return {"tuned": tuned}, trials, weights, summary
 
 
 def plot(trials: pd.DataFrame, weights: pd.DataFrame, params: Parameters) -> tuple[go.Figure, go.Figure, go.Figure]:

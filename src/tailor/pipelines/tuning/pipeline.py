@@ -47,7 +47,7 @@ def _choose() -> list[Node]:
         Node(
             func=nodes.choose,
             inputs=_SEARCHES,
-            outputs=["tuned_parameters", "tuning_trials", "tuning_importances"],
+            outputs=["tuned_parameters", "tuning_trials", "tuning_importances", "tuning_summary"],
             name="choose",
             tags="cpu",
         ),

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
@@ -14,9 +15,12 @@ from pydantic import TypeAdapter
 
 from tailor.errors import ConfigurationError
 from tailor.options import Choices, Space, TuningOptions
+from tailor.pipelines.tuning import trials
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
+#: Column of the figures before and after: values that were chosen at an end of their dimension.
+BORDER = "at a border of the space"
 #: Fits and measures one option set: (settings, report) -> value per objective. ``report`` may raise TrialPruned.
 Evaluate = Callable[[JsonObject, Callable[[float], None]], dict[str, float]]
 
@@ -32,6 +36,8 @@ class Outcome:
     """model, number, state, options, a column per objective, on_front, chosen."""
     importances: dict[str, float]
     """How much each dimension moves the first objective."""
+    comparison: list[JsonObject] = field(default_factory=list)
+    """A row per objective: the best of the defaults before, the chosen option set after, what lies at a border."""
 
 
 def nest(flat: Parameters) -> Parameters:
@@ -75,31 +81,44 @@ def search(
 ) -> Outcome:
     """Search one model's space until ``options.n_trials`` trials are finished, those of earlier calls counted.
 
+    The defaults are tried first and to their end, each exactly as it is, whatever the space and ``n_trials`` are: a
+    search never ends below them. A trial whose process was killed is tried again.
+
     Args:
         model: its name in parameters.
         space: its dimensions; without any, nothing is searched.
         evaluate: fits and measures an option set.
         options: sampler, objectives, storage.
-        seed: each trial draws from ``seed`` and its number, so that one worker, stopped between trials, resumes to what
-            it would have found uninterrupted.
+        seed: each trial draws from ``seed`` and its number, so that one worker, stopped at any time, resumes to what it
+            would have found uninterrupted.
         identity: hash of the data; other data start a study of their own.
-        defaults: option sets (flat) that are tried first, those that hybrid_cf.trials would try.
+        defaults: option sets (flat, with a value for every dimension) that hybrid_cf.trials would try.
 
     Raises:
-        ConfigurationError: the storage cannot be opened.
+        ConfigurationError: the storage cannot be opened, or a trial measures what is no finite number.
     """
     if options.method == "none" or not space:
         return Outcome(model, {}, pd.DataFrame(), {})
-    study = _study(model, space, options, identity, defaults)
-    while _finished(study) < options.n_trials:
-        study.sampler = _sampler(options.method, seed + len(study.get_trials(deepcopy=False)))
+    study = _study(model, space, options, identity)
+    trials.repeat_killed(study)
+    n_trials = max(options.n_trials, trials.enqueue_defaults(study, space, defaults))
+    while _finished(study) < n_trials:
+        study.sampler = _sampler(options.method, seed + _started(study))
         _run(study, model, space, evaluate, options)
+        _tell_progress(study, model, n_trials, options)
     chosen = choose(study, options)
-    log.info("%s: trial %d of %d chosen, %s", model, chosen.number, len(study.trials), chosen.params)
-    return Outcome(model, nest(chosen.params), _table(model, study, options, chosen.number), _importances(study))
+    settings = trials.settings_of(chosen)
+    log.info("%s: trial %d of %d chosen, %s", model, chosen.number, len(study.trials), settings)
+    return Outcome(
+        model,
+        nest(settings),
+        _table(model, study, options, chosen.number),
+        _importances(study),
+        _compare(model, study, chosen, space, options),
+    )
 
 
-def _study(model: str, space: Space, options: TuningOptions, identity: str, defaults: list[Parameters]) -> optuna.Study:
+def _study(model: str, space: Space, options: TuningOptions, identity: str) -> optuna.Study:
     """Open the study of one model: other data, another sampler or another space of its own make it another one."""
     how = options.model_dump_json(exclude={"n_trials", "storage", "min_warm", "space"})
     description = f"{identity}|{how}|{TypeAdapter(Space).dump_json(space).decode()}"
@@ -108,7 +127,7 @@ def _study(model: str, space: Space, options: TuningOptions, identity: str, defa
     try:
         if options.storage.startswith("sqlite:///"):
             Path(options.storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
+        return optuna.create_study(
             study_name=name,
             storage=options.storage,
             directions=["maximize"] * len(options.objectives),
@@ -117,10 +136,6 @@ def _study(model: str, space: Space, options: TuningOptions, identity: str, defa
         )
     except (OSError, optuna.exceptions.StorageInternalError, ImportError) as exc:
         raise ConfigurationError(f"tuning.storage = '{options.storage}' cannot be opened: {exc}") from exc
-    known = study.get_trials(deepcopy=False)
-    for settings in defaults if not known else []:
-        study.enqueue_trial(settings)
-    return study
 
 
 def _sampler(method: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -136,45 +151,112 @@ def _finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
+def _started(study: optuna.Study) -> int:
+    """Count trials but for those that failed, which are repeated under another number."""
+    return sum(trial.state != TrialState.FAIL for trial in study.get_trials(deepcopy=False))
+
+
 def _run(study: optuna.Study, model: str, space: Space, evaluate: Evaluate, options: TuningOptions) -> None:
     """Ask for one trial, evaluate it in a nested MLflow run, tell."""
     trial = study.ask()
-    flat = suggest(trial, space)
+    trials.sign(trial)
+    default = trials.default_of(trial)
+    flat = suggest(trial, space) if default is None else default
+    if default is not None:
+        suggest(trial, trials.dimensions_with(space, default))
 
     def report(value: float) -> None:
         if options.prune and len(options.objectives) == 1:
-            trial.report(value, step=0)
-            if trial.should_prune():
+            trial.report(_finite(model, flat, "the factorization's criterion", value), step=0)
+            if default is None and trial.should_prune():
                 raise optuna.TrialPruned
 
     with mlflow.start_run(run_name=f"{model}-{trial.number}", nested=True):
         mlflow.log_params(flat)
         try:
             values = evaluate(nest(flat), report)
+            objectives = [_finite(model, flat, name, values[name]) for name in options.objectives]
         except optuna.TrialPruned:
             mlflow.set_tag("state", "pruned")
             study.tell(trial, state=TrialState.PRUNED)
             return
-        except BaseException:
+        except Exception:
             study.tell(trial, state=TrialState.FAIL)
+            raise
+        except BaseException:  # stopped from outside
+            trials.repeat(study, trial.number)
             raise
         mlflow.log_metrics(values)
         for name, value in values.items():
             trial.set_user_attr(name, value)
-        study.tell(trial, [values[name] for name in options.objectives])
+        study.tell(trial, objectives)
+
+
+def _finite(model: str, settings: Parameters, name: str, value: float) -> float:
+    """Return a value.
+
+    Raises:
+        ConfigurationError: it is no finite number.
+    """
+    if not math.isfinite(value):
+        space = "hybrid" if model.startswith("hybrid") else model
+        raise ConfigurationError(
+            f"tuning: {model} with {settings} has {name} = {value} on validation, which is no finite number. Take "
+            f"these options out of tuning.space.{space} and hybrid_cf.trials.{space}, then run tuning again."
+        )
+    return value
+
+
+def _tell_progress(study: optuna.Study, model: str, n_trials: int, options: TuningOptions) -> None:
+    """Log how many trials are finished, and the best value of the first objective so far."""
+    name = options.objectives[0]
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if done:
+        best = max(done, key=lambda trial: _values(trial)[0])
+        log.info(
+            "%s: trial %d of %d, best %s so far %.4f (trial %d)",
+            model,
+            _finished(study),
+            n_trials,
+            name,
+            _values(best)[0],
+            best.number,
+        )
 
 
 def choose(study: optuna.Study, options: TuningOptions) -> FrozenTrial:
     """Return the best trial; of a Pareto front, the rule of ``options.min_warm``."""
-    if len(options.objectives) == 1:
-        return study.best_trial
-    front = study.best_trials
-    if "warm" not in options.objectives:
+    return study.best_trial if len(options.objectives) == 1 else _best(study.best_trials, options)
+
+
+def _best(front: list[FrozenTrial], options: TuningOptions) -> FrozenTrial:
+    if len(options.objectives) == 1 or "warm" not in options.objectives:
         return max(front, key=lambda t: sum(_values(t)))
     inner = options.objectives.index("warm")
     limit = options.min_warm * max(_values(t)[inner] for t in front)
     affordable = [t for t in front if _values(t)[inner] >= limit]
     return max(affordable, key=lambda t: (sum(_values(t)) - _values(t)[inner], _values(t)[inner]))
+
+
+def _compare(
+    model: str, study: optuna.Study, chosen: FrozenTrial, space: Space, options: TuningOptions
+) -> list[JsonObject]:
+    """Return a row per objective: what the best of the defaults reaches, what the chosen trial does, its borders."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    defaults = [trial for trial in complete if trials.default_of(trial) is not None]
+    before = _values(_best(defaults, options)) if defaults else [float("nan")] * len(options.objectives)
+    borders = trials.borders(space, trials.settings_of(chosen))
+    return [
+        {
+            "model": model,
+            "objective": name,
+            "trials": _finished(study),
+            "before": old,
+            "after": new,
+            BORDER: "; ".join(borders) or "nothing",
+        }
+        for name, old, new in zip(options.objectives, before, _values(chosen), strict=True)
+    ]
 
 
 def _table(model: str, study: optuna.Study, options: TuningOptions, chosen: int) -> pd.DataFrame:
@@ -184,7 +266,7 @@ def _table(model: str, study: optuna.Study, options: TuningOptions, chosen: int)
             "model": model,
             "number": trial.number,
             "state": trial.state.name.lower(),
-            "options": str(trial.params),
+            "options": str(trials.settings_of(trial)),
             **{name: trial.user_attrs.get(name, float("nan")) for name in options.objectives},
             "on_front": trial.number in front,
             "chosen": trial.number == chosen,
@@ -195,10 +277,15 @@ def _table(model: str, study: optuna.Study, options: TuningOptions, chosen: int)
 
 
 def _importances(study: optuna.Study) -> dict[str, float]:
-    """PED-ANOVA (Watanabe et al. 2023) on the first objective; empty with too few trials, or when all are alike."""
+    """PED-ANOVA (Watanabe et al. 2023) on the first objective; empty with too few trials, or when all are alike.
+
+    The evaluator looks at what reaches low values, hence the sign.
+    """
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda t: _values(t)[0]))
+        return dict(
+            optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda t: -_values(t)[0])
+        )
     except (ValueError, RuntimeError):
         return {}
 
