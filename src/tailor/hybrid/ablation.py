@@ -6,10 +6,10 @@ import numpy as np
 
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights
-from tailor.hybrid.blend_choice import choose_weights
 from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import best_cold_shift, fit_few_shot_weights, known_users
+from tailor.hybrid.operating_point import best_cold_shift, known_users
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.training_set import BlendTrainingSet
 
@@ -35,6 +35,7 @@ def variants(
     """
     plain = options.model_copy(update={"models": ["linear"], "steps": 1})
     known = known_users(scorer, holdout, plain, seed)
+    of_warm, copies = known.columns(~holdout.cold[holdout.candidates]), few_shot_copies(scorer, holdout, plain, seed)
 
     def shifted(weights: BlendWeights) -> HybridScorer:
         shift = best_cold_shift(scorer, weights, known, holdout, plain, k)
@@ -43,7 +44,7 @@ def variants(
     def of(selected: tuple[str, ...]) -> HybridScorer:
         excluded = tuple(name for name in known.sources if name not in selected)
         weights = fit_excluding(known, holdout, excluded, plain, k, seed)
-        return shifted(fit_few_shot_weights(scorer, weights, holdout, plain, k, seed, excluded))
+        return shifted(fit_few_shot_weights(copies, weights, of_warm, plain, k, excluded))
 
     active = [name for name in known.sources if name not in known.uninformative()]
     equal = np.array([name in active for name in known.sources], np.float32) / np.float32(len(active))
@@ -61,4 +62,4 @@ def fit_excluding(
     """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
     cold = holdout.cold[holdout.candidates]
     warm = blend_fit.fit(known.columns(~cold), "linear", options, seed, excluded, ascend_to=k)
-    return BlendWeights(known.sources, warm, (), choose_weights(known.columns(cold), options, k, seed, excluded))
+    return BlendWeights(known.sources, warm, (), fit_nonnegative(known.columns(cold), options.l2, excluded))

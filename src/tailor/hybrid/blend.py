@@ -131,6 +131,8 @@ class BlendWeights:
     """Weights (S,) for items without train interactions."""
     cold_shift: float = 0.0
     """Added to items without train interactions: where mixed lists are most accurate."""
+    warm_shares: tuple[float, ...] = ()
+    """For each entry of ``few_shot`` the share of ``warm`` in the score, the rest is its own; empty: 0."""
 
     @classmethod
     def of_one(cls, name: str, sources: Sequence[str]) -> Self:
@@ -142,14 +144,20 @@ class BlendWeights:
         """Return the same weights with another shift of cold items."""
         return replace(self, cold_shift=shift)
 
-    def by_history(self, lengths: AnyArray) -> Iterator[tuple[BlendModel, Indices]]:
-        """Yield each set of weights with the rows it is for, from history lengths (B,)."""
+    def by_history(self, lengths: AnyArray) -> Iterator[tuple[list[tuple[float, BlendModel]], Indices]]:
+        """Yield models, each with its share in the score, and the rows they are for, from history lengths (B,)."""
         bounds = np.array([longest for longest, _ in self.few_shot], dtype=np.int64)
         which = np.searchsorted(bounds, lengths)
-        for index, model in enumerate([*(BlendModel(weights) for _, weights in self.few_shot), self.warm]):
-            rows = np.flatnonzero(which == index)
-            if len(rows):
-                yield model, rows
+        for index in np.unique(which):
+            yield self._models(int(index)), np.flatnonzero(which == index)
+
+    def _models(self, index: int) -> list[tuple[float, BlendModel]]:
+        """Return the models of an entry of ``few_shot``, of the index behind the last one that of long histories."""
+        if index == len(self.few_shot):
+            return [(1.0, self.warm)]
+        share = self.warm_shares[index] if self.warm_shares else 0.0
+        mixed = [(1.0 - share, BlendModel(self.few_shot[index][1])), (share, self.warm)]
+        return [(part, model) for part, model in mixed if part]
 
     @property
     def without_history(self) -> Floats:
@@ -180,7 +188,7 @@ class BlendWeights:
         slopes: JsonObject = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
         warm = replace(self.warm, **slopes)
         few_shot = tuple((longest, align(weights)) for longest, weights in self.few_shot)
-        return BlendWeights(tuple(sources), warm, few_shot, align(self.cold), self.cold_shift)
+        return replace(self, sources=tuple(sources), warm=warm, few_shot=few_shot, cold=align(self.cold))
 
     def _uses(self, name: str) -> bool:
         place = self.sources.index(name)
@@ -199,6 +207,7 @@ class BlendWeights:
             "item_map": warm.item_map,
             "out": warm.out,
             "few_shot_lengths": np.array([longest for longest, _ in self.few_shot], dtype=np.int64),
+            "warm_shares": np.array(self.warm_shares),
         }
         few_shot = np.array([weights for _, weights in self.few_shot], np.float32).reshape(-1, len(self.sources))
         for place, source in enumerate(self.sources):
@@ -224,7 +233,8 @@ class BlendWeights:
         warm = BlendModel(**arrays, bias=bias, activity_centre=centre, activity_scale=scale)
         lengths = state["few_shot_lengths"].tolist()
         few_shot = np.stack([state[f"few_shot/{source}"] for source in sources], axis=1).astype(np.float32)
-        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift)
+        shares = tuple(state["warm_shares"].tolist()) if "warm_shares" in state else ()
+        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift, shares)
 
 
 def blend(
@@ -251,9 +261,10 @@ def blend(
     """
     lengths = meta.lengths
     scores = np.empty_like(z[0])
-    for model, rows in weights.by_history(lengths):
+    for models, rows in weights.by_history(lengths):
         every = len(rows) == len(scores)
-        scores[rows] = model.score(z if every else [s[rows] for s in z], meta if every else meta.rows(rows))
+        z_of, meta_of = (z, meta) if every else ([s[rows] for s in z], meta.rows(rows))
+        scores[rows] = weighted_sum([model.score(z_of, meta_of) for _, model in models], [part for part, _ in models])
     if not warm.all():
         cold = np.flatnonzero(~warm)
         scores[:, cold] = weighted_sum([s[:, cold] for s in z], weights.cold) + np.float32(weights.cold_shift)

@@ -1,24 +1,21 @@
 """Choosing among ways to blend: the simplest that nothing is shown to beat, on users it was not fitted on."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailor.hybrid import blend_fit
-from tailor.hybrid.blend import BlendModel, one_hot
+from tailor.hybrid.blend import BlendModel
 from tailor.hybrid.config import BlendOptions
-from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet
 from tailor.metrics.significance import Comparison, paired_bootstrap
-from tailor.models.base import Floats, Indices
+from tailor.models.base import Indices
 
 #: Fits a model on some users.
 Rule = Callable[[BlendTrainingSet], BlendModel]
 Row = dict[str, str | float | bool]
 BLEND_COLUMNS = ["model", "ndcg", "against", "difference", "low", "high", "selected"]
-_SIDE_FEATURES = frozenset(("profile", "context"))
 
 
 def choose_blend_model(
@@ -47,46 +44,6 @@ def choose_blend_model(
         }
         rows.append(row)
     return rules[selected](data), rows
-
-
-def choose_weights(
-    data: BlendTrainingSet, options: BlendOptions, k: int, seed: int, excluded: tuple[str, ...] = ()
-) -> Floats:
-    """Return weights (S,) from few users, the simplest that nothing is shown to beat.
-
-    From simple to rich: popularity alone; with what is known of user and moment; the optimum of the loss over all
-    sources; where coordinate ascent ends from it. Ways whose sources are excluded, or tell no items apart, are left
-    out. What is selected is fitted on all users.
-    """
-    rules = _few_user_rules(data, options, k, seed, excluded)
-    selected, _ = _simplest_unbeaten(_cross_judged(rules, data, k, seed), seed)
-    return rules[selected](data).base
-
-
-def _few_user_rules(
-    data: BlendTrainingSet, options: BlendOptions, k: int, seed: int, excluded: tuple[str, ...]
-) -> list[Rule]:
-    active = data.active_mask(excluded)
-    names = {name for name, is_active in zip(data.sources, active, strict=True) if is_active}
-    side_features = {name for name in names if SOURCES[name].reads <= _SIDE_FEATURES}
-
-    @lru_cache(maxsize=1)
-    def optimum(part: BlendTrainingSet, left_out: tuple[str, ...]) -> BlendModel:
-        return blend_fit.fit(part, "linear", options, seed, left_out)
-
-    def ascended(left_out: tuple[str, ...]) -> Rule:
-        def rule(part: BlendTrainingSet) -> BlendModel:
-            free = part.active_mask(left_out) & active
-            return blend_fit.coordinate_ascent(part, optimum(part, left_out), k, free)
-
-        return rule
-
-    rules: list[Rule] = []
-    if "popular" in names:
-        rules.append(lambda part: BlendModel(one_hot("popular", part.sources)))
-        if side_features:
-            rules.append(ascended(tuple(name for name in data.sources if name not in {*side_features, "popular"})))
-    return [*rules, lambda part: optimum(part, excluded), ascended(excluded)]
 
 
 def _cross_judged(rules: Sequence[Rule], data: BlendTrainingSet, k: int, seed: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ mean NDCG@k itself, one at a time (coordinate ascent, Metzler & Croft 2007, "Lin
 retrieval", §4), from the optimum of the loss or from a single source, whichever is higher.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,7 +47,7 @@ def fit(
     active = data.active_mask(excluded)
     if not data.positives.nnz or not active.any():
         return BlendModel(np.array(active / max(active.sum(), 1), np.float32))
-    model, loss = _Trainable(kind, data, active, options.rank, seed), _Loss(data, options.l2, active)
+    model, loss = _Trainable(kind, data, active, options.rank, seed), ListwiseLoss(data, options.l2, active)
     if kind in ("linear", "gated"):
         _minimise(model, loss)
     else:
@@ -118,7 +119,11 @@ def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active:
     return replace(model, base=climber.base)
 
 
-class _Loss:
+#: Returns scores (b, n) from standardised scores (F, b, n) of a block of users.
+Scores = Callable[[torch.Tensor, slice], torch.Tensor]
+
+
+class ListwiseLoss:
     """The loss of one training set, in blocks, with gradients; of the active sources alone."""
 
     def __init__(self, data: BlendTrainingSet, l2: float, active: Mask) -> None:
@@ -132,7 +137,7 @@ class _Loss:
         self.bounds = data.positives.indptr
         self.n_users = len(counts)
 
-    def __call__(self, model: "_Trainable", users: slice) -> torch.Tensor:
+    def __call__(self, model: Scores, users: slice) -> torch.Tensor:
         """Return the sum over a block of users / all users."""
         scores = model(self.z[:, users], users).masked_fill(self.hidden[users], -1e9)
         cells = slice(int(self.bounds[users.start]), int(self.bounds[min(users.stop, self.n_users)]))
@@ -141,16 +146,22 @@ class _Loss:
 
     def backward(self, model: "_Trainable") -> torch.Tensor:
         """Add the gradients of the whole loss; return it."""
-        total = torch.zeros(())
-        for users in blocks(self.n_users):
-            loss = self(model, users)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+        total = self.add_gradients(model)
         penalty = self.penalty(model)
         penalty.backward()  # type: ignore[no-untyped-call]
         return total + penalty.detach()
 
+    def add_gradients(self, model: Scores, share: float = 1.0) -> torch.Tensor:
+        """Add the gradients of a share of the loss, without the penalty; return that share."""
+        total = torch.zeros(())
+        for users in blocks(self.n_users):
+            loss = self(model, users) * share
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
+
     def penalty(self, model: "_Trainable") -> torch.Tensor:
+        """Return l2 |θ|²."""
         return self.l2 * torch.stack([(p**2).sum() for p in model.parameters()]).sum()
 
 
@@ -218,7 +229,7 @@ class _Trainable(torch.nn.Module):
         return out
 
 
-def _minimise(model: _Trainable, loss: _Loss) -> None:
+def _minimise(model: _Trainable, loss: ListwiseLoss) -> None:
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=40, line_search_fn="strong_wolfe", tolerance_grad=1e-5)
 
     def closure() -> torch.Tensor:
@@ -228,7 +239,7 @@ def _minimise(model: _Trainable, loss: _Loss) -> None:
     optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
-def _descend(model: _Trainable, loss: _Loss, epochs: int) -> None:
+def _descend(model: _Trainable, loss: ListwiseLoss, epochs: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(epochs):
         for users in blocks(loss.n_users):

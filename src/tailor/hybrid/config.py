@@ -122,8 +122,13 @@ class BlendOptions(Options):
     """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
     max_cells: Count = 20_000_000
     """Cells (users x items) that the blend is fitted on; 4 bytes each per source. More users are sampled down."""
-    few_shot_lengths: list[Annotated[int, Field(ge=0)]] = [0, 1, 3, 5, 10]
-    """History lengths that get weights of their own, each for histories up to that long."""
+    few_shot_lengths: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0, 1, 3, 5, 10, 20]
+    """History lengths that weights of short histories are fitted at; between them they are a smooth function."""
+    few_shot_users: Count = 250
+    """Users in no fit that these weights are fitted on. Where the tenth that is left out of every fit is fewer, the
+    sources are fitted again without others, ten times at most."""
+    max_few_shot_loss: Loss = 0.01
+    """Share of popularity's NDCG that lists may lose to it after a user's first items in time."""
     cold_shifts: list[float] = [
         *(-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     ]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -117,6 +117,12 @@ class Holdout:
     def knows_order(self) -> bool:
         """Whether the order of histories is known: the catalogue has times, and the split keeps to them."""
         return self.histories.order is not None
+
+    def with_few_shot_users(self, users: Indices) -> "Holdout":
+        """Return the same with other users who are in no fit."""
+        history = self.histories.history
+        others = np.setdiff1d(np.arange(history.shape[0]), users)
+        return replace(self, interactions=keep_users(history, others), few_shot_users=users)
 
     def train_set(self, item_features: Floats) -> TrainSet:
         """Return what models are fitted on, with texts ``item_features`` (n_items, m)."""

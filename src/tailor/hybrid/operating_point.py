@@ -7,17 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
-from tailor.data.interactions import first_of_each_row
 from tailor.hybrid.blend import BlendWeights, apply_boosts, blend
-from tailor.hybrid.blend_choice import Row, choose_blend_model, choose_weights
+from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.training_set import BlendTrainingSet, collect
-from tailor.models.base import Floats, Indices, Query
+from tailor.models.base import Floats, Indices
 
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
@@ -50,7 +49,8 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
     """
     known = known_users(scorer, holdout, options, seed)
     weights, models = fit_weights(known, holdout, options, k, seed)
-    weights = fit_few_shot_weights(scorer, weights, holdout, options, k, seed)
+    copies = few_shot_copies(scorer, holdout, options, seed)
+    weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
     curves = trade_off_curves(scorer.with_blend(weights), known, holdout, options.steps, k)
     boosts = operating_point(curves, options, scorer.boosts)
@@ -76,60 +76,7 @@ def fit_weights(
     """Fit the weights for items with and without train interactions, each over its own candidates."""
     cold = holdout.cold[holdout.candidates]
     warm, rows = choose_blend_model(known.columns(~cold), options, k, seed)
-    return BlendWeights(known.sources, warm, (), choose_weights(known.columns(cold), options, k, seed)), rows
-
-
-def fit_few_shot_weights(
-    scorer: HybridScorer,
-    weights: BlendWeights,
-    holdout: Holdout,
-    options: BlendOptions,
-    k: int,
-    seed: int,
-    excluded: tuple[str, ...] = (),
-) -> BlendWeights:
-    """Fit the weights for short histories.
-
-    Of each user that ``holdout`` keeps out of the fits, the first n items are revealed, in time where that is known;
-    the rest of the train and validation rows is to be recommended, over everything but pseudo-cold B, as in the test of
-    new users.
-
-    Args:
-        scorer: with sources that were fitted without those users.
-        weights: what is fitted already.
-        holdout: the validation side of the split.
-        options: few_shot_lengths, max_cells.
-        k: of the NDCG@k that the weights climb.
-        seed: of the sample of users.
-        excluded: sources that may have no weight.
-
-    Returns:
-        The weights with one entry per length of ``options.few_shot_lengths``.
-    """
-    entries = []
-    for n in sorted(options.few_shot_lengths):
-        data = _few_shot_users(scorer, holdout, n, options, seed)
-        if data is not None:
-            entries.append((n, choose_weights(data, options, k, seed, excluded)))
-    return replace(weights, few_shot=tuple(entries))
-
-
-def _few_shot_users(
-    scorer: HybridScorer, holdout: Holdout, n: int, options: BlendOptions, seed: int
-) -> BlendTrainingSet | None:
-    """Return the few-shot users with the first n items of each revealed; None where nothing is left to recommend."""
-    every = sparse.csr_matrix(holdout.reveal_order[holdout.few_shot_users])
-    revealed = first_of_each_row(every, n)
-    hidden = sparse.csr_matrix(every - revealed)
-    hidden.eliminate_zeros()
-    items = holdout.candidates & ~holdout.cold
-    rows = _sample(np.flatnonzero(np.diff(hidden.indptr) > 0), int(items.sum()), options, seed)
-    if not len(rows):
-        return None
-    users, known = holdout.few_shot_users[rows], sparse.csr_matrix(revealed[rows])
-    profile, context = holdout.histories.profile[users], holdout.validation_contexts[users]
-    query = Query.of(known, order=known, profile=profile, context=context, user_index=users)
-    return collect(scorer, query, known, sparse.csr_matrix(hidden[rows]), items, holdout.tie_rank)
+    return BlendWeights(known.sources, warm, (), fit_nonnegative(known.columns(cold), options.l2)), rows
 
 
 def _sample(users: Indices, n_items: int, options: BlendOptions, seed: int) -> Indices:

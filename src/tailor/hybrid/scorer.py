@@ -179,11 +179,10 @@ class HybridScorer(FittedModel):
         """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
         activity, x_i = np.log1p(query.lengths), self.popularity[items][..., None]
         weights = np.zeros((*items.shape, len(self.sources)))
-        for model, rows in self.blend.by_history(query.lengths):
-            by_user = (model.by_activity * ((activity[rows] - model.activity_centre) / model.activity_scale)[:, None])[
-                :, None
-            ]
-            weights[rows] = model.base + model.by_popularity * x_i[rows] + by_user
+        for models, rows in self.blend.by_history(query.lengths):
+            for part, model in models:
+                by_user = model.by_activity * model.standardised_activity(activity[rows])[:, None]
+                weights[rows] += part * (model.base + model.by_popularity * x_i[rows] + by_user[:, None])
         weights = np.where(self.warm[items][..., None], weights, self.blend.cold)
         weights[query.lengths == 0] = self.blend.without_history
         return weights

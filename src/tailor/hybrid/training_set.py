@@ -1,6 +1,6 @@
 """What a blend is fitted on: standardised scores of some users over some items, and what these users want of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +41,19 @@ class BlendTrainingSet:
     def n_users(self) -> int:
         """U."""
         return int(self.z.shape[1])
+
+    @classmethod
+    def join(cls, parts: "Sequence[BlendTrainingSet]") -> "BlendTrainingSet":
+        """Put the users of several sets over the same items below each other."""
+        first = parts[0]
+        meta = replace(first.meta, activity=np.concatenate([part.meta.activity for part in parts]))
+        return replace(
+            first,
+            z=np.concatenate([part.z for part in parts], axis=1),
+            candidate_mask=np.vstack([part.candidate_mask for part in parts]),
+            positives=sparse.csr_matrix(sparse.vstack([part.positives for part in parts])),
+            meta=meta,
+        )
 
     def take(self, rows: Indices) -> "BlendTrainingSet":
         """Return some of the users."""

@@ -72,6 +72,16 @@ def test_each_length_of_history_meets_the_first_bound_that_it_does_not_exceed():
     assert rows == [[1], [2, 3], [4, 5], [0]]
 
 
+def test_scores_go_over_to_the_model_for_long_histories():
+    z = [np.full((3, 1), {"ials": 1, "ease": 10}.get(name, 0), np.float32) for name in SOURCES]
+    few_shot = ((1, by_source(ease=1)), (4, by_source(ease=1)))
+    mixed = of_one_source("ials", few_shot=few_shot, warm_shares=(0.0, 0.25))
+    scores = blend(z, mixed, OFF, np.array([True]), np.array([False]), meta_features([1, 3, 9], 1))
+    np.testing.assert_allclose(scores.ravel(), [10.0, 0.75 * 10 + 0.25 * 1, 1.0])
+    again = BlendWeights.from_state(mixed.state())
+    assert again.warm_shares == (0.0, 0.25)
+
+
 def test_users_without_history_have_weights_of_their_own():
     z = [np.full((2, 2), float(place), np.float32) for place in range(len(SOURCES))]
     warm, none = np.array([True, False]), np.zeros(2, dtype=bool)

@@ -1,9 +1,8 @@
 """The simplest blend that nothing is shown to beat, on users it was not fitted on."""
 
-import numpy as np
 import pytest
 
-from tailor.hybrid.blend_choice import BLEND_COLUMNS, choose_blend_model, choose_weights
+from tailor.hybrid.blend_choice import BLEND_COLUMNS, choose_blend_model
 from tailor.hybrid.config import BlendOptions
 from tailor.hybrid.sources import SOURCES
 from tests.unit.hybrid.conftest import planted_training_set
@@ -45,31 +44,3 @@ def test_one_member_is_not_compared():
         planted_training_set(weighted({"ials": 1.0}), 100), BlendOptions(models=["linear"]), 10, 0
     )
     assert rows == []
-
-
-@pytest.mark.parametrize(
-    ("planted", "only"),
-    [
-        ({"popular": 2.0}, {"popular"}),
-        ({"popular": 1.5, "demographic": 1.0}, {"popular", "demographic"}),
-        ({"ials": 2.0}, None),
-    ],
-)
-def test_few_users_weights_are_the_simplest_that_explain_them(planted, only):
-    weights = choose_weights(planted_training_set(weighted(planted), n_users=800), BlendOptions(), 10, 0)
-    assert np.abs(weights).sum() == pytest.approx(1)
-    assert NAMES[int(np.abs(weights).argmax())] == max(planted, key=planted.get)
-    if only:
-        assert {name for name, weight in zip(NAMES, weights, strict=True) if abs(weight) > 0.1} == only
-
-
-def test_an_excluded_source_is_in_no_rule():
-    data = planted_training_set(weighted({"popular": 1.5, "demographic": 1.0, "ials": 0.5}), n_users=800)
-    weights = choose_weights(data, BlendOptions(), 10, 0, excluded=("popular", "demographic"))
-    assert weights[[NAMES.index("popular"), NAMES.index("demographic")]].tolist() == [0, 0]
-    assert NAMES[int(np.abs(weights).argmax())] == "ials"
-
-
-def test_without_users_there_are_no_weights():
-    nobody = planted_training_set(weighted({"ials": 1.0}), n_users=10).take(np.zeros(0, np.int64))
-    assert choose_weights(nobody, BlendOptions(), 10, 0).tolist() == [0.0] * len(SOURCES)

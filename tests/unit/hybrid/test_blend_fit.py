@@ -34,7 +34,7 @@ def test_the_loss_by_hand():
     mask = np.array([[True] * 4, [False, True, True, True]])
     data = replace(data, positives=positives, candidate_mask=mask)
     active = np.ones(len(NAMES), bool)
-    model, loss = blend_fit._Trainable("linear", data, active, 1, 0), blend_fit._Loss(data, 0.5, active)
+    model, loss = blend_fit._Trainable("linear", data, active, 1, 0), blend_fit.ListwiseLoss(data, 0.5, active)
     scores = np.where(mask, data.z.mean(axis=0), -np.inf)
     log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     expected = -((log_p[0, 0] + log_p[0, 2]) / 2 + log_p[1, 3]) / 2

@@ -8,18 +8,15 @@ import pytest
 from tailor.hybrid.blend import BlendWeights
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.operating_point import (
-    _few_shot_users,
     best_cold_shift,
     fit_blend,
-    fit_few_shot_weights,
     fit_weights,
     known_users,
     operating_point,
     select_operating_point,
     trade_off_curves,
 )
-from tailor.hybrid.sources import SOURCES
-from tests.unit.hybrid.conftest import BLEND, OFF, of_one_source
+from tests.unit.hybrid.conftest import OFF
 
 LINEAR = BlendOptions(models=["linear"], cold_shifts=[0.0], steps=4)
 BOOSTS = ("cold_boost", "tail_boost", "popularity_debias")
@@ -34,50 +31,6 @@ def weights(known, holdout):
 def curves(scorer, weights, known, holdout):
     rows = trade_off_curves(scorer.with_blend(weights), known, holdout, 4, 10)
     return {boost: [row for row in rows if row["boost"] == boost] for boost in BOOSTS}
-
-
-class TestFewShotWeights:
-    def test_they_come_from_the_users_own_lists(self, scorer, holdout):
-        """Where text and behaviour share clusters, one item says more about a user than popularity does."""
-        options = BlendOptions(few_shot_lengths=[5, 1])
-        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0)
-        assert [longest for longest, _ in fitted.few_shot] == [1, 5]
-        for _, found in fitted.few_shot:
-            assert np.abs(found).sum() == pytest.approx(1)
-            assert found[-1] < found[:-1].max()
-
-    def test_other_weights_stay(self, scorer, holdout):
-        fitted = fit_few_shot_weights(scorer, BLEND, holdout, BlendOptions(few_shot_lengths=[1]), 10, 0)
-        assert replace(fitted, few_shot=BLEND.few_shot) == BLEND
-
-    def test_excluded_sources_have_none(self, scorer, holdout):
-        options = BlendOptions(few_shot_lengths=[3])
-        excluded = tuple(name for name in SOURCES if name not in ("ials", "ease"))
-        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0, excluded)
-        used = {name for name, weight in zip(SOURCES, fitted.few_shot[0][1], strict=True) if weight}
-        assert used <= {"ials", "ease"}
-
-    @pytest.mark.parametrize("left", [None, 1])
-    def test_the_first_items_are_revealed_and_the_others_wanted(self, scorer, holdout, left):
-        """Also of a user who has a single item left."""
-        of_users = holdout.reveal_order[holdout.few_shot_users].toarray()
-        of_users = of_users[:, holdout.candidates & ~holdout.cold]
-        n = int((of_users > 0).sum(axis=1).min()) - left if left else 2
-        data = _few_shot_users(scorer, holdout, n, BlendOptions(), 0)
-        items = np.flatnonzero(holdout.candidates & ~holdout.cold)
-        order = holdout.reveal_order[holdout.few_shot_users].toarray()[:, items]
-        order = order[(order > 0).sum(axis=1) > n]
-        places = np.where(order > 0, order, np.inf)
-        first = places <= np.sort(places, axis=1)[:, [n - 1]]
-        np.testing.assert_array_equal(~data.candidate_mask, first)
-        np.testing.assert_array_equal(data.positives.toarray() > 0, (order > 0) & ~first)
-        assert data.meta.lengths.tolist() == [n] * len(order)
-
-    def test_who_has_nothing_left_teaches_nothing(self, scorer, holdout):
-        assert _few_shot_users(scorer, holdout, 1000, BlendOptions(), 0) is None
-        options = BlendOptions(few_shot_lengths=[1, 1000])
-        fitted = fit_few_shot_weights(scorer, of_one_source("ials"), holdout, options, 10, 0)
-        assert [longest for longest, _ in fitted.few_shot] == [1]
 
 
 class TestKnownUsers:

@@ -10,8 +10,7 @@ import pytest
 from tailor.config import Options, Positive
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid.blend import BlendModel, BlendWeights
-from tailor.hybrid.blend_choice import choose_weights
-from tailor.hybrid.config import BlendOptions, HybridConfig, HybridOptions
+from tailor.hybrid.config import HybridConfig, HybridOptions
 from tailor.hybrid.explain import explain
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
@@ -19,7 +18,7 @@ from tailor.hybrid.sources import SOURCES, source
 from tailor.models import registry
 from tailor.models.base import FittedModel, Model, Query, State, TrainSet
 from tailor.models.store import load_models, save_models
-from tests.unit.hybrid.conftest import FAST_SOURCES, planted_training_set, source_forgotten
+from tests.unit.hybrid.conftest import FAST_SOURCES, source_forgotten
 
 
 class NewestConfig(Options):
@@ -110,18 +109,6 @@ def test_without_it_what_was_saved_with_it_is_refused(tables, tmp_path):
     message = r"cannot be read by .*no source 'newest'.*once its module is listed"
     with source_forgotten("newest"), pytest.raises(BadInputError, match=message):
         load_models(tmp_path / "m.safetensors")
-
-
-@pytest.mark.usefixtures("newest")
-def test_a_source_that_reads_profiles_counts_as_a_side_feature():
-    """Weights of few users try popularity with what is known of user and moment before everything else."""
-    SOURCES["newest"] = replace(SOURCES["newest"], reads=frozenset(("profile",)))
-    assert list(SOURCES)[-2:] == ["popular", "newest"]
-    data = planted_training_set(lambda z, _: 1.5 * z[-2] + z[-1], n_users=800)
-    weights = choose_weights(data, BlendOptions(), 10, 0)
-    used = {name for name, weight in zip(data.sources, weights, strict=True) if abs(weight) > 0.1}
-    assert used == {"newest", "popular"}
-    assert weights[[data.sources.index(name) for name in ("ease", "slit", "text_knn")]].tolist() == [0, 0, 0]
 
 
 @pytest.mark.usefixtures("newest")

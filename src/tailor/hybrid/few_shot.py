@@ -1,0 +1,281 @@
+"""Weights for short histories: a smooth function of their length, from users who are in no fit.
+
+For a history of n items the weight of source s is, before the weights are divided by their sum,
+
+    w_s(n) = softplus(θ_s · φ(n)),   φ(n) = (1, 1 / (1 + n), log(1 + n) / log(1 + N))
+
+with N the longest length that was tried. θ minimises the listwise loss of :mod:`tailor.hybrid.blend_fit` over copies of
+users whose histories are cut to few items in three ways (:mod:`tailor.data.reveal`). Popularity then gets the smallest
+extra weight with which lists after the first items in time are about as accurate as popularity alone. From a length on
+that validation chooses, the score goes over to the model for long histories.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from tailor.data.reveal import REVEALS, Reveal, reveal
+from tailor.hybrid.blend import BlendModel, BlendWeights, one_hot, weighted_sum
+from tailor.hybrid.blend_fit import ListwiseLoss
+from tailor.hybrid.config import BlendOptions
+from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.scorer import HybridScorer
+from tailor.hybrid.sources import SOURCES
+from tailor.hybrid.training_set import BlendTrainingSet, collect, mean_or_0
+from tailor.models.base import Floats, Indices, Mask, Query
+
+_POPULAR = "popular"
+#: What :func:`choose_lift` multiplies the weight of popularity by, from the least on.
+LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
+#: (last length that has weights of its own alone, first length that takes the model for long histories).
+_CROSSOVERS = ((3, 10), (5, 10), (5, 20), (10, 20), (10, 40))
+#: Share of the NDCG of long histories that the crossover may cost.
+_MOST_LOST = 0.002
+_MOST_FOLDS = 10
+_STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Users whose histories are cut to n items in one way."""
+
+    how: Reveal
+    n: int
+    data: BlendTrainingSet
+
+
+@dataclass(frozen=True)
+class SmoothWeights:
+    """Weights as a function of the length of a history."""
+
+    theta: Floats
+    """(S, 3)."""
+    factors: Floats
+    """What the weights are multiplied by: 0 for sources that have none (S,)."""
+    without_history: Mask
+    """Sources that say something of users without history (S,)."""
+    longest: int
+    """N."""
+
+    def at(self, n: int) -> Floats:
+        """Return the weights (S,) for histories of n items; their sum is 1."""
+        x = self.theta @ phi(min(n, self.longest), self.longest)
+        weights = np.logaddexp(0, x) * self.factors * (self.without_history if n == 0 else 1)
+        return np.asarray(weights / (weights.sum() or 1.0), dtype=np.float32)
+
+    def lifted(self, source: int, factor: float) -> "SmoothWeights":
+        """Return the same with one source's weight multiplied."""
+        factors = self.factors.copy()
+        factors[source] *= factor
+        return replace(self, factors=factors)
+
+
+def phi(n: int, longest: int) -> Floats:
+    """Return what weights are linear in, before the softplus (3,)."""
+    return np.array([1, 1 / (1 + n), np.log1p(n) / np.log1p(max(longest, 1))], np.float32)
+
+
+def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, seed: int) -> list[Copies]:
+    """Cut the histories of users that are in no fit, in every way and to every length of ``few_shot_lengths``.
+
+    Where the users that ``holdout`` keeps out of the fits are fewer than ``few_shot_users``, the sources are fitted
+    again without others, so that on a small catalogue all users take part (cross-fitting). Of every user what is to be
+    recommended are train and validation rows, over everything but pseudo-cold B.
+
+    Args:
+        scorer: with sources that were fitted without those users.
+        holdout: the validation side of the split.
+        options: few_shot_lengths, few_shot_users, max_cells.
+        seed: of what is drawn.
+    """
+    folds = few_shot_folds(holdout, options.few_shot_users, seed)
+    hows = REVEALS if holdout.knows_order else ("random",)
+    wanted: list[tuple[Reveal, int]] = [
+        (how, n) for n in sorted(options.few_shot_lengths) for how in hows if n or how != "random" or len(hows) == 1
+    ]
+    most = max(1, options.max_cells // max(len(folds) * len(wanted) * int(holdout.candidates.sum()), 1))
+    parts: list[list[BlendTrainingSet | None]] = []
+    for users in folds:
+        first = users is folds[0]
+        without = holdout if first else holdout.with_few_shot_users(users)
+        fitted = scorer if first else scorer.recipe.fit(without.train_set(scorer.item_features))
+        parts.append([_copies(fitted, without, n, how, most, seed) for how, n in wanted])
+    joined = zip(wanted, zip(*parts, strict=True), strict=True)
+    copies = [(how, n, [data for data in of_folds if data is not None]) for (how, n), of_folds in joined]
+    return [Copies(how, n, BlendTrainingSet.join(data)) for how, n, data in copies if data]
+
+
+def few_shot_folds(holdout: Holdout, at_least: int, seed: int) -> list[Indices]:
+    """Return users to leave out of one fit each: those that ``holdout`` leaves out, then others of the same number.
+
+    As many as give ``at_least`` users together, ten at most.
+    """
+    size = len(holdout.few_shot_users)
+    if not size:
+        return []
+    known = np.flatnonzero(np.diff(holdout.histories.history.indptr) > 0)
+    others = np.random.default_rng([seed, 4]).permutation(np.setdiff1d(known, holdout.few_shot_users))
+    n_folds = min(-(-at_least // size), _MOST_FOLDS, 1 + len(others) // size)
+    drawn = [np.sort(others[start : start + size]) for start in range(0, (n_folds - 1) * size, size)]
+    return [holdout.few_shot_users, *drawn]
+
+
+def _copies(
+    scorer: HybridScorer, holdout: Holdout, n: int, how: Reveal, most: int, seed: int
+) -> BlendTrainingSet | None:
+    """Return the few-shot users with n items of each revealed; None where nothing is left to recommend."""
+    cut = reveal(holdout.reveal_order[holdout.few_shot_users], n, how, seed)
+    rows = np.flatnonzero(np.diff(cut.hidden.indptr) > 0)
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng([seed, 2]).permutation(rows)[:most])
+    if not len(rows):
+        return None
+    users, known = holdout.few_shot_users[rows], sparse.csr_matrix(cut.known[rows])
+    profile, context = holdout.histories.profile[users], holdout.validation_contexts[users]
+    query = Query.of(known, known if holdout.knows_order else None, profile=profile, context=context, user_index=users)
+    items = holdout.candidates & ~holdout.cold
+    seen, hidden = sparse.csr_matrix(cut.seen[rows]), sparse.csr_matrix(cut.hidden[rows])
+    return collect(scorer, query, seen, hidden, items, holdout.tie_rank)
+
+
+def fit_few_shot_weights(
+    copies: Sequence[Copies],
+    weights: BlendWeights,
+    known: BlendTrainingSet,
+    options: BlendOptions,
+    k: int,
+    excluded: tuple[str, ...] = (),
+) -> BlendWeights:
+    """Fit the weights for short histories, and where they go over to those of long ones.
+
+    Args:
+        copies: of :func:`few_shot_copies`.
+        weights: what is fitted already.
+        known: the users with validation rows over warm items: long histories as they are.
+        options: l2, max_few_shot_loss.
+        k: cut-off of what is chosen.
+        excluded: sources that may have no weight.
+
+    Returns:
+        The weights with one entry per length up to the crossover; the same weights where nobody can be tried.
+    """
+    smooth = fit_smooth(copies, options.l2, excluded)
+    if smooth is None:
+        return weights
+    chosen = choose_lift(smooth, copies, options.max_few_shot_loss, k)
+    ways = [_tabulate(chosen, weights, *crossover) for crossover in _CROSSOVERS]
+    of_known = [_of_lengths(way, known, k) for way in ways]
+    limit = (1 - _MOST_LOST) * max(of_known)
+    good = [way for way, value in zip(ways, of_known, strict=True) if value >= limit]
+    return max(good, key=lambda way: (round(_of_copies(way, copies, k), 6), len(way.few_shot)))
+
+
+def fit_smooth(copies: Sequence[Copies], l2: float, excluded: tuple[str, ...] = ()) -> SmoothWeights | None:
+    """Return the weights at the minimum of the loss; None where no source tells items apart."""
+    if not copies:
+        return None
+    active = np.any([part.data.active_mask(excluded) for part in copies], axis=0)
+    if not active.any():
+        return None
+    longest = max(part.n for part in copies)
+    losses = [(ListwiseLoss(part.data, 0.0, active), torch.from_numpy(phi(part.n, longest))) for part in copies]
+    theta = fit_softplus(losses, int(active.sum()), l2)
+    of_all = np.zeros((len(active), theta.shape[1]), np.float32)
+    of_all[active] = theta
+    sources = copies[0].data.sources
+    reads_history = np.array([bool(SOURCES[name].reads & {"history", "order"}) for name in sources])
+    return SmoothWeights(of_all, active.astype(np.float32), ~reads_history, longest)
+
+
+def fit_softplus(losses: Sequence[tuple[ListwiseLoss, torch.Tensor]], n_sources: int, l2: float) -> Floats:
+    """Return θ (F, p) that minimises the mean of the losses of softplus(θ φ) by L-BFGS, from -1 for every source.
+
+    Args:
+        losses: of training sets of F sources each, with their φ (p,).
+        n_sources: F.
+        l2: weight of |θ|².
+    """
+    theta = torch.zeros(n_sources, len(losses[0][1]))
+    theta[:, 0] = -1.0
+    theta.requires_grad_()
+    optimizer = torch.optim.LBFGS([theta], max_iter=_STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        total = torch.zeros(())
+        for loss, features in losses:
+
+            def score(z: torch.Tensor, _: slice, features: torch.Tensor = features) -> torch.Tensor:
+                weights = torch.nn.functional.softplus(theta @ features)
+                return (weights @ z.flatten(1)).view(z.shape[1:])
+
+            total += loss.add_gradients(score, 1 / len(losses))
+        penalty = l2 * (theta**2).sum()
+        penalty.backward()  # type: ignore[no-untyped-call]
+        return total + penalty.detach()
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return np.asarray(theta.detach().numpy(), dtype=np.float32)
+
+
+def choose_lift(smooth: SmoothWeights, copies: Sequence[Copies], max_loss: float, k: int) -> SmoothWeights:
+    """Return the weights with popularity lifted as little as needed.
+
+    After the first items in time, or the only way there is, lists must have (1 - max_loss) x the NDCG@k of popularity.
+    Of the lifts that have, the one with the highest NDCG over all ways and lengths; where none has, popularity alone.
+    """
+    sources = copies[0].data.sources
+    tried = [part for part in copies if part.n]
+    if _POPULAR not in sources or not smooth.factors[sources.index(_POPULAR)] or not tried:
+        return smooth
+    place, strict = sources.index(_POPULAR), tried[0].how
+    alone = replace(smooth, factors=one_hot(_POPULAR, sources))
+
+    def means(weights: SmoothWeights) -> tuple[float, float]:
+        values = [(part.how, _mean_ndcg(part, weights.at(part.n), k)) for part in tried]
+        return float(np.mean([value for how, value in values if how == strict])), float(np.mean([v for _, v in values]))
+
+    limit = (1 - max_loss) * means(alone)[0]
+    lifted = [smooth.lifted(place, lift) for lift in LIFTS]
+    ways = [(*means(weights), weights) for weights in lifted]
+    good = [(mean, weights) for of_strict, mean, weights in ways if of_strict >= limit]
+    return max(good, key=lambda way: way[0])[1] if good else alone
+
+
+def _mean_ndcg(part: Copies, weights: Floats, k: int) -> float:
+    return part.data.mean_ndcg(weighted_sum(list(part.data.z), weights), k)
+
+
+def _tabulate(smooth: SmoothWeights, weights: BlendWeights, last_own: int, first_warm: int) -> BlendWeights:
+    """Return ``weights`` with an entry for each length below ``first_warm``."""
+    lengths = np.arange(first_warm)
+    ends = np.log1p([last_own, first_warm])
+    shares = np.clip((np.log1p(lengths) - ends[0]) / (ends[1] - ends[0]), 0, 1)
+    table = tuple((int(n), smooth.at(int(n))) for n in lengths)
+    return replace(weights, few_shot=table, warm_shares=tuple(shares.tolist()))
+
+
+def _of_copies(weights: BlendWeights, copies: Sequence[Copies], k: int) -> float:
+    return float(np.mean([_of_lengths(weights, part.data, k) for part in copies if part.n] or [0.0]))
+
+
+def _of_lengths(weights: BlendWeights, data: BlendTrainingSet, k: int) -> float:
+    scores = np.empty_like(data.z[0])
+    for models, rows in weights.by_history(data.meta.lengths):
+        z, meta = [of_source[rows] for of_source in data.z], data.meta.rows(rows)
+        scores[rows] = weighted_sum([model.score(z, meta) for _, model in models], [part for part, _ in models])
+    return mean_or_0(data.measure(scores, k))
+
+
+def fit_nonnegative(data: BlendTrainingSet, l2: float, excluded: tuple[str, ...] = ()) -> Floats:
+    """Return weights (S,) >= 0 of sum 1 at the minimum of the loss; equal ones where nobody wants anything."""
+    active = data.active_mask(excluded)
+    if not active.any() or not data.positives.nnz:
+        return BlendModel(np.array(active / max(active.sum(), 1), np.float32)).base
+    theta = fit_softplus([(ListwiseLoss(data, 0.0, active), torch.ones(1))], int(active.sum()), l2)
+    weights = np.zeros(len(active), np.float32)
+    weights[active] = np.logaddexp(0, theta[:, 0])
+    return np.asarray(weights / weights.sum(), dtype=np.float32)

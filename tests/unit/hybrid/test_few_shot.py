@@ -1,0 +1,183 @@
+"""Weights of short histories: who they are fitted on, what they follow, and where they end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from tailor.data.reveal import REVEALS
+from tailor.hybrid import few_shot
+from tailor.hybrid.blend import BlendModel, MetaFeatures
+from tailor.hybrid.config import BlendOptions
+from tailor.hybrid.few_shot import (
+    LIFTS,
+    Copies,
+    SmoothWeights,
+    choose_lift,
+    few_shot_copies,
+    few_shot_folds,
+    fit_few_shot_weights,
+    fit_nonnegative,
+    fit_smooth,
+)
+from tailor.hybrid.sources import SOURCES
+from tests.conftest import by_source
+from tests.unit.hybrid.conftest import BLEND, of_one_source, planted_training_set
+
+NAMES = tuple(SOURCES)
+POPULAR = NAMES.index("popular")
+
+
+def planted(n, seed=0, n_users=1200, how="first", **weights):
+    """Copies of users with n items who want what ``weights`` say."""
+    data = planted_training_set(
+        lambda z, _: 3 * sum(weight * z[NAMES.index(name)] for name, weight in weights.items()), n_users, seed=seed
+    )
+    activity = np.full(n_users, np.log1p(n), np.float32)
+    return Copies(how, n, replace(data, meta=MetaFeatures(activity, data.meta.popularity)))
+
+
+class TestWhoPlays:
+    def test_more_users_are_left_out_of_one_fit_each(self, holdout):
+        size = len(holdout.few_shot_users)
+        folds = few_shot_folds(holdout, 3 * size, 0)
+        assert [len(users) for users in folds] == [size] * 3
+        assert folds[0] is holdout.few_shot_users
+        assert len(np.unique(np.concatenate(folds))) == 3 * size
+        assert len(few_shot_folds(holdout, 1, 0)) == 1
+        n_known = int((np.diff(holdout.histories.history.indptr) > 0).sum())
+        assert len(few_shot_folds(holdout, 10**9, 0)) == min(10, n_known // size)
+
+    def test_their_rows_are_in_no_fit(self, holdout, tables):
+        users = few_shot_folds(holdout, 2 * len(holdout.few_shot_users), 0)[1]
+        other = holdout.with_few_shot_users(users)
+        assert other.interactions[users].nnz == 0
+        assert other.interactions[holdout.few_shot_users].nnz > 0
+        assert other.train_set(tables.features).interactions.nnz == other.interactions.nnz
+
+    def test_every_way_and_length_is_tried(self, scorer, holdout):
+        copies = few_shot_copies(scorer, holdout, BlendOptions(few_shot_lengths=[2, 0], few_shot_users=1), 0)
+        assert {(part.how, part.n) for part in copies} == {
+            *((how, 2) for how in REVEALS), ("first", 0), ("latest", 0),
+        }  # fmt: skip
+        for part in copies:
+            assert part.data.meta.lengths.tolist() == [part.n] * part.data.n_users
+            assert part.data.z.shape[2] == (holdout.candidates & ~holdout.cold).sum()
+            assert part.data.candidate_mask[part.data.positives.nonzero()].all()
+
+    def test_without_order_items_are_drawn(self, scorer, holdout):
+        unordered = replace(holdout, histories=replace(holdout.histories, order=None))
+        copies = few_shot_copies(scorer, unordered, BlendOptions(few_shot_lengths=[0, 1], few_shot_users=1), 0)
+        assert [(part.how, part.n) for part in copies] == [("random", 0), ("random", 1)]
+
+    def test_cells_bound_the_copies(self, scorer, holdout):
+        n_items = int(holdout.candidates.sum())
+        options = BlendOptions(few_shot_lengths=[1], few_shot_users=1, max_cells=3 * 5 * n_items)
+        assert [part.data.n_users for part in few_shot_copies(scorer, holdout, options, 0)] == [5] * 3
+
+    def test_who_has_nothing_left_teaches_nothing(self, scorer, holdout):
+        assert few_shot_copies(scorer, holdout, BlendOptions(few_shot_lengths=[1000], few_shot_users=1), 0) == []
+
+
+class TestSmoothWeights:
+    def test_they_follow_the_length(self):
+        few, many = planted(1, popular=1.0), planted(20, seed=1, popular=0.2, ease=0.8)
+        smooth = fit_smooth([few, many], 1e-4)
+        shares = np.array([smooth.at(n)[POPULAR] for n in range(1, 21)])
+        assert (np.diff(shares) < 0).all()
+        assert shares[0] > 0.85
+        assert shares[-1] == pytest.approx(0.2, abs=0.08)
+        assert smooth.at(20)[NAMES.index("ease")] == pytest.approx(0.8, abs=0.08)
+        assert smooth.at(1000).tolist() == smooth.at(20).tolist()
+        for n in (1, 7, 20):
+            assert smooth.at(n).sum() == pytest.approx(1)
+            assert (smooth.at(n) >= 0).all()
+
+    def test_of_users_without_history_no_source_counts_that_reads_one(self):
+        smooth = fit_smooth([planted(1, popular=1.0, ease=1.0)], 1e-4)
+        used = {name for name, weight in zip(NAMES, smooth.at(0), strict=True) if weight}
+        assert used == {"popular", "demographic", "contextual"}
+
+    def test_excluded_sources_have_none(self):
+        smooth = fit_smooth([planted(3, ials=1.0, ease=1.0)], 1e-4, ("ials",))
+        assert smooth.at(3)[NAMES.index("ials")] == 0
+        assert fit_smooth([planted(3, ials=1.0)], 1e-4, NAMES) is None
+        assert fit_smooth([], 1e-4) is None
+
+
+class TestLift:
+    def smooth(self, **weights):
+        theta = np.zeros((len(NAMES), 3), np.float32)
+        theta[:, 0] = np.log(np.expm1(np.maximum(by_source(**weights), 1e-6)))
+        return SmoothWeights(theta, (by_source(**weights) > 0).astype(np.float32), np.ones(len(NAMES), bool), 20)
+
+    def test_nothing_is_lifted_where_lists_are_good_enough(self):
+        smooth = self.smooth(popular=0.5, ease=0.5)
+        chosen = choose_lift(smooth, [planted(3, popular=0.5, ease=0.5)], 0.01, 10)
+        assert chosen.factors.tolist() == smooth.factors.tolist()
+
+    def test_popularity_is_lifted_until_the_first_items_lose_little(self):
+        """After the first items popularity is all there is; after others the ease source is worth as much."""
+        copies = [planted(3, popular=1.0), planted(3, seed=1, how="random", popular=1.0, ease=0.4)]
+        lifted = choose_lift(self.smooth(popular=0.5, ease=0.5), copies, 0.05, 10)
+        assert lifted.factors[POPULAR] in LIFTS[1:]
+        of_first = copies[0].data.mean_ndcg(np.tensordot(lifted.at(3), copies[0].data.z, 1), 10)
+        alone = copies[0].data.mean_ndcg(copies[0].data.z[POPULAR], 10)
+        assert of_first >= 0.95 * alone
+
+    def test_popularity_alone_stays_where_nothing_else_will_do(self):
+        chosen = choose_lift(self.smooth(popular=0.01, ease=0.99), [planted(3, popular=1.0)], 0.0, 10)
+        assert chosen.at(3)[POPULAR] == pytest.approx(1)
+
+    def test_without_popularity_there_is_nothing_to_lift(self):
+        smooth = self.smooth(ease=1.0)
+        assert choose_lift(smooth, [planted(3, ease=1.0)], 0.01, 10) is smooth
+
+
+class TestEntries:
+    def test_neighbouring_lengths_have_neighbouring_weights(self, scorer, holdout, known):
+        copies = few_shot_copies(scorer, holdout, BlendOptions(few_shot_users=1), 0)
+        of_warm = known.columns(~holdout.cold[holdout.candidates])
+        fitted = fit_few_shot_weights(copies, of_one_source("ials"), of_warm, BlendOptions(), 10)
+        assert [longest for longest, _ in fitted.few_shot] == list(range(len(fitted.few_shot)))
+        weights = np.array([entry for _, entry in fitted.few_shot])
+        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+        assert np.abs(np.diff(weights[1:], axis=0)).sum(axis=1).max() < 0.35
+        shares = np.array(fitted.warm_shares)
+        assert shares[0] == 0
+        assert (np.diff(shares) >= 0).all()
+        assert shares[-1] < 1
+
+    def test_other_weights_stay(self, scorer, holdout, known):
+        options = BlendOptions(few_shot_lengths=[1], few_shot_users=1)
+        copies = few_shot_copies(scorer, holdout, options, 0)
+        fitted = fit_few_shot_weights(copies, BLEND, known.columns(~holdout.cold[holdout.candidates]), options, 10)
+        assert replace(fitted, few_shot=BLEND.few_shot, warm_shares=()) == BLEND
+        assert fit_few_shot_weights([], BLEND, known, options, 10) is BLEND
+
+    def test_long_histories_keep_their_accuracy(self, monkeypatch):
+        """The longest crossover costs users with 12 items a lot, for their model is another one."""
+        copies = [planted(3, popular=1.0)]
+        known = planted(12, seed=2, ease=1.0).data
+        weights = replace(of_one_source("ease"), warm=BlendModel(by_source(ease=1)))
+        fitted = fit_few_shot_weights(copies, weights, known, BlendOptions(), 10)
+        assert len(fitted.few_shot) == 10
+        monkeypatch.setattr(few_shot, "_MOST_LOST", 1.0)
+        assert len(fit_few_shot_weights(copies, weights, known, BlendOptions(), 10).few_shot) > 10
+
+
+class TestNonnegative:
+    def test_planted_weights_come_back(self):
+        weights = fit_nonnegative(planted(3, n_users=4000, ials=0.6, slit=0.4).data, 0.0)
+        np.testing.assert_allclose(weights, by_source(ials=0.6, slit=0.4), atol=0.03)
+
+    def test_a_harmful_source_has_none(self):
+        weights = fit_nonnegative(planted(3, n_users=4000, ials=1.0, ease=-0.5).data, 0.0)
+        assert weights[NAMES.index("ease")] < 0.02
+
+    def test_without_users_weights_are_equal(self):
+        nobody = planted(3, n_users=10, ials=1.0).data
+        nobody = replace(nobody, positives=sparse.csr_matrix(nobody.positives.shape, dtype=np.float32))
+        np.testing.assert_allclose(fit_nonnegative(nobody, 0.0), 1 / len(NAMES))
+        assert fit_nonnegative(nobody, 0.0, NAMES).tolist() == [0.0] * len(NAMES)
