@@ -62,7 +62,7 @@ def figure_lines(recorded: Mapping[str, float], rerun: Mapping[str, float], vers
     names = [name for name in rerun if name in recorded]
     if not names:
         return ["The run of this version holds no headline figures to compare."]
-    width = max(map(len, names))
+    width = max(map(len, ["figure", *names]))
     rows = [f"{name:<{width}}  {recorded[name]:>12.8f}  {rerun[name]:>12.8f}" for name in names]
     largest = max(abs(recorded[name] - rerun[name]) for name in names)
     head = f"{'figure':<{width}}  {f'version {version}':>12}  {'rerun':>12}"
@@ -89,6 +89,8 @@ def _of_the_commit(recorded: Code, here: Code) -> Iterator[str]:
         )
     elif here.git_dirty:
         yield f"This working tree has changes on top of commit {here.git_commit}: `git stash` for the same code."
+    elif recorded.source != here.source and not recorded.git_dirty:
+        yield "The code of Tailor here is not the code that the version was made by."
     if recorded.tailor_version != here.tailor_version:
         yield f"The version was made by Tailor {recorded.tailor_version}, this is {here.tailor_version}."
 
@@ -99,7 +101,8 @@ def _of_packages(recorded: Mapping[str, str], here: Mapping[str, str]) -> Iterat
     ]
     if changed:
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-        yield f"The version was made with {', '.join(changed[:_NAMED])}{more}: requirements.lock of its commit pins them."
+        named = ", ".join(changed[:_NAMED]) + more
+        yield f"The version was made with {named}: `pip install -r requirements.lock` of its commit for the same."
 
 
 def _pipeline(output: Output) -> str:

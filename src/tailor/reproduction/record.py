@@ -13,6 +13,7 @@ import yaml
 from tailor._version import __version__
 from tailor.errors import BadInputError
 from tailor.registry.versions import git_commit, git_is_dirty
+from tailor.source_code import package_hash
 from tailor.types import JsonObject
 
 #: Folder of a run that holds the record: all parameters as YAML, and the rest as JSON.
@@ -45,6 +46,8 @@ class Code:
     """Whether tracked files had changes that were not committed."""
     lock: str
     """SHA-256 of requirements.lock; empty where there is none."""
+    source: str
+    """Hash of Tailor's own code."""
     packages: dict[str, str]
     """Version of every package that Tailor requires, directly or not; of Python, and the kind of machine."""
 
@@ -72,7 +75,7 @@ def code_in_force(project: Path) -> Code:
     """Return what a run from this working tree, with the packages of this process, is made by."""
     lock = project / _LOCK
     digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else ""
-    return Code(__version__, git_commit(), git_is_dirty(), digest, packages_in_force())
+    return Code(__version__, git_commit(), git_is_dirty(), digest, package_hash(), packages_in_force())
 
 
 def packages_in_force() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
@@ -51,8 +51,7 @@ def open_catalog(place: Place, record: Record) -> DataCatalog:
         loader["globals"] = loader["globals"] | {"data": str(place.data)}
         loader["parameters"] = parameters
         context = KedroContext(place.project, loader, place.environment, str(__package__), _create_hook_manager())
-        catalog: DataCatalog = context.catalog
-    return catalog
+        return cast(DataCatalog, context.catalog)
 
 
 def run(pipeline: Pipeline, catalog: DataCatalog, place: Place) -> list[Output]:
@@ -85,8 +84,8 @@ def _check_place(name: str, catalog: DataCatalog, data: Path) -> None:
     path = str(catalog.config_resolver.resolve_pattern(name).get("filepath", ""))
     if not Path(path).is_relative_to(data):
         raise ConfigurationError(
-            f"conf/: '{name}' is written to {path or 'a place that is no file'}, so a rerun would write over it: let its "
-            "filepath start with ${globals:data}."
+            f"conf/: '{name}' goes to {path or 'no file'}, so a rerun would write over it: let its filepath start with "
+            "${globals:data}."
         )
 
 
