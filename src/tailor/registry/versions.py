@@ -53,11 +53,11 @@ def find_version(model_name: str, version: str) -> ModelVersion:
         BadInputError: there is none; naming those that exist.
     """
     client = mlflow.MlflowClient()
-    found = client.search_model_versions(f"name = '{model_name}'")
-    if not found:
+    registered = client.search_model_versions(f"name = '{model_name}'")
+    if not registered:
         raise BadInputError(f"No version of '{model_name}' is registered. Run `kedro run` first.")
     aliases = {alias: str(number) for alias, number in client.get_registered_model(model_name).aliases.items()}
-    numbers = {str(one.version): one for one in found}
+    numbers = {str(one.version): one for one in registered}
     chosen = aliases.get(version, version)
     if chosen not in numbers:
         known = ", ".join([*sorted(numbers, key=int), *sorted(aliases)])

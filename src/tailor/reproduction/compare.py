@@ -25,7 +25,7 @@ class Comparison:
 
     def different(self) -> list[Output]:
         """Return the recorded outputs that came out otherwise, or not at all, in the order of the pipelines."""
-        return [o for o in self.recorded if self.rerun.get((o.node, o.name)) != o.digest]
+        return [output for output in self.recorded if self.rerun.get((output.node, output.name)) != output.digest]
 
     def first_difference(self) -> str:
         """Name the first node that came out otherwise, and its outputs that did; empty where all are equal.
