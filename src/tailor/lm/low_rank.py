@@ -75,7 +75,7 @@ class LowRank:
             for name, delta in self.deltas():
                 if name not in parameters or parameters[name].shape != delta.shape:
                     raise BadInputError(f"The packaged adapter does not fit weight {name}. Register the model anew.")
-                parameters[name] += delta.to(parameters[name])
+                parameters[name].add_(delta.to(parameters[name]))
 
     def base_state(self, model: torch.nn.Module) -> Tensors:
         """Return the state dict of a model without what the adapter added to it."""
