@@ -84,6 +84,24 @@ def store(env: str | None, conf_source: str) -> None:
         click.echo(read_environment(env, conf_source).tracking_uri)
 
 
+@tailor.command(short_help="Make a registered version again, and compare.")
+@click.argument("version")
+@click.option("--env", envvar="KEDRO_ENV", help="A folder of conf/.")
+@click.option("--conf-source", default="conf", help="Folder or archive of the configuration.")
+@click.option("--keep", type=click.Path(path_type=Path), help="A new folder for the outputs; else they are deleted.")
+def reproduce(version: str, env: str | None, conf_source: str, keep: Path | None) -> None:
+    """Make VERSION (number or alias) again from its record, and say whether every digit is equal.
+
+    Outputs go to a folder aside; nothing is registered. The status is 0 where all is equal, else 1.
+    """
+    with reported():
+        project = _configure(conf_source)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        from tailor.reproduction import command  # noqa: PLC0415
+
+        sys.exit(0 if command.reproduce(version, env, conf_source, project, keep, click.echo) else 1)
+
+
 @tailor.command()
 def version() -> None:
     """Print the version of Tailor."""
@@ -98,17 +116,18 @@ def main() -> None:
     tailor(prog_name="tailor")
 
 
-def _configure(conf_source: str | None) -> None:
-    """Tell Kedro which project this is, where its own command line has not."""
+def _configure(conf_source: str | None) -> Path:
+    """Tell Kedro which project this is, where its own command line has not; return the folder of the project."""
     if conf_source and (Path(conf_source) / "logging.yml").is_file():
         os.environ.setdefault(_LOGGING, str(Path(conf_source) / "logging.yml"))
     from kedro.framework import project  # noqa: PLC0415
     from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
     from kedro.utils import find_kedro_project  # noqa: PLC0415
 
+    folder = find_kedro_project(Path.cwd())
     if project.PACKAGE_NAME is None:
-        folder = find_kedro_project(Path.cwd())
         if folder is None:
             project.configure_project(str(__package__))
         else:
             bootstrap_project(folder)
+    return Path(folder or Path.cwd())

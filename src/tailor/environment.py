@@ -96,6 +96,31 @@ def read_environment(name: str | None, conf_source: str | Path = "conf") -> Envi
         ) from None
 
 
+def open_registry(name: str | None, conf_source: str | Path = "conf") -> Environment:
+    """Read an environment, and let MLflow ask its store.
+
+    Args:
+        name: the environment; None for the default.
+        conf_source: folder or archive of the configuration.
+
+    Raises:
+        BadInputError: nothing has been registered in that environment.
+        ConfigurationError: there is no such environment.
+    """
+    import mlflow  # noqa: PLC0415  (only who asks the store waits for it)
+
+    from tailor.registry.store import sqlite_file  # noqa: PLC0415
+
+    env = read_environment(name, conf_source)
+    file = sqlite_file(env.tracking_uri)
+    if file is not None and not file.is_file():
+        raise BadInputError(
+            f"Nothing is registered: {file} does not exist. Run `kedro run{f' --env={name}' if name else ''}` first."
+        )
+    mlflow.set_tracking_uri(env.tracking_uri)
+    return env
+
+
 def of_server(name: str | None, conf_source: str | Path, arguments: list[str]) -> list[str]:
     """Return the arguments of the server with those that an environment implies; the store goes into MLflow's variable.
 
@@ -108,17 +133,7 @@ def of_server(name: str | None, conf_source: str | Path, arguments: list[str]) -
         BadInputError: nothing has been registered in that environment.
         ConfigurationError: there is no such environment.
     """
-    import mlflow  # noqa: PLC0415  (only who serves waits for it)
-
-    from tailor.registry.store import sqlite_file  # noqa: PLC0415
-
-    env = read_environment(name, conf_source)
-    file = sqlite_file(env.tracking_uri)
-    if file is not None and not file.is_file():
-        raise BadInputError(
-            f"Nothing is registered: {file} does not exist. Run `kedro run{f' --env={name}' if name else ''}` first."
-        )
-    mlflow.set_tracking_uri(env.tracking_uri)
+    env = open_registry(name, conf_source)
     implied = {"--model": env.model, "--alias": env.alias}
     given = {argument.partition("=")[0] for argument in arguments}
     model = _value(arguments, "--model") or env.model

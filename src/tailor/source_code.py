@@ -60,6 +60,11 @@ def files_hash(paths: Iterable[Path]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
+def package_hash() -> str:
+    """Hash all modules of Tailor."""
+    return files_hash(_ROOT.rglob("*.py"))
+
+
 def plugins_hash(modules: Iterable[str]) -> str:
     """Hash the files of plug-ins, whole packages."""
     paths = plugin_files(modules)

@@ -103,6 +103,32 @@ def test_a_fresh_process_refuses_by_name(finished):
         assert words in message
 
 
+LOADED = """
+import tailor
+model = tailor.load("models:/tailor-test@champion")
+print("ANSWER" + str(len(model.item_ids)))
+"""
+
+
+def test_code_that_was_changed_in_the_store_is_refused(finished):
+    assert answers(ask_fresh(finished, [], {}, LOADED)) == 240
+    (file,) = finished.data.glob("mlruns/models/*/artifacts/code/tailor/serving/recommender.py")
+    text = file.read_text()
+    try:
+        file.write_text(text + "# changed")
+        done = ask_fresh(finished, [], {}, LOADED)
+    finally:
+        file.write_text(text)
+    assert done.returncode == 1
+    assert "Damaged package: code/tailor/serving/recommender.py is not what was registered" in done.stderr
+
+
+def test_the_adapter_is_packaged_beside_the_base_encoder(finished):
+    (encoder,) = finished.data.glob("mlruns/models/*/artifacts/artifacts/recommender/encoder")
+    weights = {path.relative_to(encoder).as_posix() for path in encoder.rglob("*.safetensors")}
+    assert weights == {"model.safetensors", "adapter/adapter_model.safetensors", "whitening.safetensors"}
+
+
 def test_tags_and_aliases(finished):
     import mlflow
 

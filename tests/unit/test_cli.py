@@ -34,7 +34,7 @@ def kedro_run(monkeypatch):
 def test_version_and_help(invoke):
     assert invoke("version").output == f"{__version__}\n"
     text = invoke("--help").output
-    assert all(name in text for name in ("run", "new", "serve", "store", "version"))
+    assert all(name in text for name in ("run", "new", "serve", "store", "reproduce", "version"))
 
 
 def test_help_imports_nothing_heavy():
@@ -89,6 +89,20 @@ def test_serve_asks_the_environment_where_there_is_one(invoke, monkeypatch, tmp_
     invoke("serve", "--port", "80")
     invoke("serve", "--env", "test", "--conf-source=elsewhere")
     assert given == [["--model", "mine", "--port", "80"], [None, "conf", "--port", "80"], ["test", "elsewhere"]]
+
+
+def test_reproduce_ends_with_the_status_of_the_comparison(invoke, monkeypatch, tmp_path):
+    from tailor.reproduction import command
+
+    given, same = [], [True, False]
+    monkeypatch.setattr(cli, "_configure", lambda conf_source: tmp_path)
+    monkeypatch.setattr(command, "reproduce", lambda *words: given.append(words[:-1]) or same.pop(0))
+    assert invoke("reproduce", "3", "--env=test").exit_code == 0
+    assert invoke("reproduce", "champion", "--conf-source=elsewhere", "--keep=there").exit_code == 1
+    assert given == [
+        ("3", "test", "conf", tmp_path, None),
+        ("champion", None, "elsewhere", tmp_path, environment.Path("there")),
+    ]
 
 
 def test_store_is_one_line(invoke, monkeypatch):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import mlflow
@@ -22,6 +22,8 @@ _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 #: What a dataset says of itself that is no matter of its content: where it lies, when the session began.
 _NOT_CONTENT = ("filepath", "version", "protocol", "save_args")
 _BLOCK = 2**22
+#: Files whose header is hashed with its keys in order, and the bytes that hold the length of this header.
+_SAFETENSORS, _LENGTH = ".safetensors", 8
 
 
 def content_hash(dataset: AbstractDataset[Any, Any], load: Callable[[], object]) -> str:
@@ -60,7 +62,7 @@ def _parts(dataset: AbstractDataset[Any, Any], load: Callable[[], object]) -> It
         return
     place = _place(dataset)
     if place is None:
-        yield _hash_of_data(load())
+        yield _bytes_of(load())
     elif place.exists():
         yield from _hash_of_files(place)
 
@@ -84,8 +86,20 @@ def _hash_of_files(place: Location) -> Iterator[bytes]:
             yield stamp
             continue
         with place.fs.open(path, "rb") as file:
+            if path.endswith(_SAFETENSORS):
+                yield _header(file)
             while block := file.read(_BLOCK):
                 yield block
+
+
+def _header(file: IO[bytes]) -> bytes:
+    """Read the header of a safetensors file and sort its keys: the library writes metadata in any order."""
+    start = file.read(_LENGTH)
+    text = file.read(int.from_bytes(start, "little"))
+    try:
+        return json.dumps(json.loads(text), sort_keys=True).encode()
+    except ValueError:  # the file is damaged, or is none: its bytes are hashed
+        return start + text
 
 
 def _stamp(info: dict[str, Any]) -> bytes | None:
@@ -100,8 +114,29 @@ def _model(uri: str) -> bytes:
         return b""
 
 
-def _hash_of_data(data: object) -> bytes:
-    """Hash a table by its cells; of anything else only what the dataset says of itself can be told."""
+def file_hash(place: Location) -> str:
+    """Hash a file, or all files of a folder; of a safetensors file, whatever the order of its metadata.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for part in _hash_of_files(place):
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def table_hash(table: pd.DataFrame) -> str:
+    """Hash a table by its cells and the types of its columns, whatever file holds it.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return hashlib.sha256(_bytes_of(table)).hexdigest()[:16]
+
+
+def _bytes_of(data: object) -> bytes:
+    """Return hashes of a table's rows; of anything else only what the dataset says of itself can be told."""
     if not isinstance(data, pd.DataFrame):
         return type(data).__name__.encode()
     cells = data.astype({name: "str" for name in data.columns if data[name].dtype == object})

@@ -10,7 +10,7 @@ from tailor.config import Count, Fraction, Options, Positive
 from tailor.errors import did_you_mean
 from tailor.types import Parameters
 
-EncoderWeights = Literal["bf16", "int8"]
+EncoderWeights = Literal["fp32", "bf16", "int8"]
 
 #: Types of our own, which the library PEFT has no name for: every weight is tuned, or none.
 FULL, FROZEN = "FULL", "FROZEN"

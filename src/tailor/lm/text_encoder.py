@@ -1,4 +1,8 @@
-"""A tuned encoder as one folder that serving loads: merged weights, tokenizer, whitening; no adapter, no pickle."""
+"""A tuned encoder as one folder that serving loads: weights, tokenizer, whitening; no pickle.
+
+The weights are those of the base model, once, with the adapter beside them (``adapter/``), which is merged in memory
+when they are loaded. Of a type of adapter that is no plain LoRA, they are the merged ones, as all were up to format 2.
+"""
 
 import json
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from tailor.errors import BadInputError
 from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
+from tailor.lm.low_rank import LowRank
 from tailor.lm.whitening import Whitening
 from tailor.types import AnyArray
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
 _ABOUT, _WHITENING, _INT8 = "tailor.json", "whitening.safetensors", "int8.safetensors"
 _SCALE = "/scale"
+#: Folder of the adapter; not its files beside the model's, or transformers would ask PEFT to load them.
+_ADAPTER = "adapter"
 
 
 @dataclass
@@ -37,18 +44,26 @@ class TextEncoder:
     """
 
     model: torch.nn.Module
+    """With the adapter merged."""
     tokenizer: Any
     whitening: Whitening
     options: EncoderOptions
+    adapter: LowRank | None = None
+    """What was merged; None where nothing was, or not as a sum."""
 
     @classmethod
     def merge(cls, adapter: "Adapter | None", whitening: Whitening, options: EncoderOptions) -> Self:
         """Merge an adapter into its base model; None: the base model as it is."""
         from tailor.lm.peft import attach  # noqa: PLC0415  (what is served needs no PEFT)
 
-        base = load_base(options)
-        model = base if adapter is None else attach(base, adapter, options)
-        return cls(model, AutoTokenizer.from_pretrained(model_path(options.base_model)), whitening, options)
+        model = load_base(options)
+        tokenizer = AutoTokenizer.from_pretrained(model_path(options.base_model))
+        if adapter is None:
+            return cls(model, tokenizer, whitening, options)
+        base = {name: value.clone() for name, value in model.state_dict().items()}
+        model = attach(model, adapter, options)
+        added = LowRank.of(adapter.weights, adapter.config, base, model.state_dict())
+        return cls(model, tokenizer, whitening, options, added)
 
     @cached_property
     def _special(self) -> tuple[int, ...]:
@@ -71,19 +86,23 @@ class TextEncoder:
         return self.whitening.apply(encode(self.model, tokens, size, "encode texts", self.options.pooling))
 
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
-        """Write weights, tokenizer, whitening and options.
+        """Write the base model's weights, the adapter, tokenizer, whitening and options.
 
-        ``bf16`` halves the weights (cosines with fp32 above .999); ``int8`` quarters them: each row of a matrix is
-        whole numbers times one scale. Either is computed with as it was read: in fp32, or bf16 where that pays.
+        ``fp32`` keeps every digit; ``bf16`` halves the weights (cosines with fp32 above .999); ``int8`` quarters them:
+        each row of a matrix is whole numbers times one scale. The adapter is written in fp32. All are computed with as
+        they were read: in fp32, or bf16 where that pays.
         """
         folder.mkdir(parents=True)
+        state = self.model.state_dict() if self.adapter is None else self.adapter.base_state(self.model)
         if weights == "int8":
             self.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
-            save_file(_quantised(self.model.state_dict()), folder / _INT8)
+            save_file(_quantised(state), folder / _INT8)
         else:
-            dtype = next(self.model.parameters()).dtype
-            self.model.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[operator]
-            self.model.to(dtype)
+            dtype = torch.bfloat16 if weights == "bf16" else torch.float32
+            rounded = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+            self.model.save_pretrained(folder, state_dict=rounded)  # type: ignore[operator]
+        if self.adapter is not None:
+            self.adapter.save(folder / _ADAPTER)
         self.tokenizer.save_pretrained(folder)
         arrays = {"centre": self.whitening.centre, "projection": self.whitening.projection}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / _WHITENING)
@@ -107,11 +126,15 @@ class TextEncoder:
         transformers_logging.set_verbosity(before)
         if isinstance(getattr(model, "pooler", None), torch.nn.Module):
             model.pooler = None
+        adapter = LowRank.load(folder / _ADAPTER) if (folder / _ADAPTER).is_dir() else None
+        if adapter is not None:
+            adapter.merge(model)
         with safe_open(folder / _WHITENING, framework="np") as file:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
         options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return cls(model.to(device()).eval(), tokenizer, Whitening(arrays["centre"], arrays.get("projection")), options)
+        whitening = Whitening(arrays["centre"], arrays.get("projection"))
+        return cls(model.to(device()).eval(), tokenizer, whitening, options, adapter)
 
 
 def _quantised(state: dict[str, torch.Tensor]) -> dict[str, AnyArray]:

@@ -13,7 +13,7 @@ from tailor.config import parse
 from tailor.lm.config import EncoderWeights
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
-from tailor.serving import mlflow_model
+from tailor.serving import mlflow_model, package
 from tailor.serving.recommender import Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
@@ -100,11 +100,13 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / mlflow_model.ARTIFACT
         recommender.save(artifact, weights)
+        code = _code(Path(folder))
+        package.write_code_hashes(artifact, Path(code).parent, Path(mlflow_model.__file__))
         info: ModelInfo = mlflow.pyfunc.log_model(
             name="model",
             python_model=mlflow_model.__file__,
             artifacts={mlflow_model.ARTIFACT: str(artifact)},
-            code_paths=[_code(Path(folder))],
+            code_paths=[code],
             signature=mlflow_model.signature(),
             metadata=mlflow_model.metadata(),
             input_example=_example(recommender),

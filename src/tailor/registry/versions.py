@@ -4,7 +4,9 @@ import subprocess
 
 import mlflow
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 
+from tailor.errors import BadInputError
 from tailor.types import JsonObject
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -44,11 +46,39 @@ def history(model_name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=LOG_COLUMNS)
 
 
+def find_version(model_name: str, version: str) -> ModelVersion:
+    """Return a version by its number or alias.
+
+    Raises:
+        BadInputError: there is none; naming those that exist.
+    """
+    client = mlflow.MlflowClient()
+    registered = client.search_model_versions(f"name = '{model_name}'")
+    if not registered:
+        raise BadInputError(f"No version of '{model_name}' is registered. Run `kedro run` first.")
+    aliases = {alias: str(number) for alias, number in client.get_registered_model(model_name).aliases.items()}
+    numbers = {str(one.version): one for one in registered}
+    chosen = aliases.get(version, version)
+    if chosen not in numbers:
+        known = ", ".join([*sorted(numbers, key=int), *sorted(aliases)])
+        raise BadInputError(f"No version '{version}' of '{model_name}'. Known: {known}.")
+    return client.get_model_version(model_name, chosen)
+
+
 def git_commit() -> str:
     """Return the commit of the working tree, "unknown" without one."""
-    command = ["git", "rev-parse", "HEAD"]
+    return _git("rev-parse", "HEAD") or UNKNOWN
+
+
+def git_is_dirty() -> bool:
+    """Whether files of the repository have changes that are not committed; files that it does not know do not count."""
+    return bool(_git("status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(*arguments: str) -> str:
+    """Return what Git prints; empty without a repository."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
     except (OSError, subprocess.CalledProcessError):
-        return UNKNOWN
+        return ""
     return done.stdout.strip()

@@ -3,6 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -10,7 +11,7 @@ import mlflow
 
 from tailor.errors import BadInputError
 from tailor.serving.items import ItemStore
-from tailor.serving.package import ARTIFACT
+from tailor.serving.package import ARTIFACT, verify_code
 from tailor.serving.recommender import Recommender
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,22 @@ def load_version(name: str, version: str) -> Recommender:
             f"{uri} is no Tailor package: it has no artifact '{ARTIFACT}'. Point the alias at a version that "
             "`kedro run` registered."
         )
-    return Recommender.load(Path(mlflow.artifacts.download_artifacts(f"{uri}/{logged[ARTIFACT]['path']}")))
+    folder = _download(uri, logged[ARTIFACT]["path"])
+    recommender = Recommender.load(folder)
+    verify_code(folder, partial(_download, uri))
+    return recommender
+
+
+def _download(uri: str, name: str) -> Path:
+    """Return the path of a file or folder of a logged model.
+
+    Raises:
+        BadInputError: it is not there.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(f"{uri}/{name}"))
+    except (mlflow.exceptions.MlflowException, OSError) as problem:
+        raise BadInputError(f"{uri}: {name} cannot be read: {problem}") from None
 
 
 def _check_artifacts(name: str, version: str) -> None:

@@ -7,9 +7,13 @@
 | ids.npz | external ids, order of ties |
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
-| encoder/, student/ | from words to embeddings |
+| encoder/, student/ | from words to embeddings: the base encoder with the adapter beside it; the token table |
 | manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |
+| code.json | the SHA-256 of every file of code that MLflow keeps beside the package |
+
+The hashes tell what was damaged or exchanged by accident. They are no signature: who can write to the store can write
+them anew. Packages whose encoder is merged (format 2) are read too.
 
 Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
 """
@@ -42,9 +46,9 @@ from tailor.types import AnyArray, JsonObject
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
-FORMAT = 2
+FORMAT = 3
 ITEMS, ENCODER, STUDENT, PLUGINS = "items.parquet", "encoder", "student", "plugins"
-MANIFEST = "manifest.json"
+MANIFEST, CODE = "manifest.json", "code.json"
 #: Keys of the manifest; the first also of about.json.
 _FORMAT, _FILES = "format", "files"
 _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
@@ -191,7 +195,45 @@ def verify_manifest(folder: Path) -> None:
     Raises:
         BadInputError: naming the files that are missing, changed, unexpected or symbolic links.
     """
-    expected, present = _read(folder), _hashes(folder)
+    _refuse(_read(folder), _hashes(folder))
+
+
+def write_code_hashes(folder: Path, code: Path, beside: Path) -> None:
+    """Write the SHA-256 of the code that is stored beside a package into the package, and its manifest anew.
+
+    Args:
+        folder: of the package.
+        code: folder that is stored as ``code/``.
+        beside: a file that is stored under its own name.
+    """
+    hashes = {f"{code.name}/{name}": value for name, value in _hashes(code).items()} | {beside.name: _sha256(beside)}
+    (folder / CODE).write_text(json.dumps(hashes, indent=2))
+    write_manifest(folder)
+
+
+def verify_code(folder: Path, stored: Callable[[str], Path]) -> None:
+    """Refuse a package whose code is not what was registered; packages up to format 2 say nothing of their code.
+
+    Args:
+        folder: of the package, whose manifest was verified.
+        stored: returns the path of a file or folder beside it, by name.
+
+    Raises:
+        BadInputError: naming the files that are missing, changed, unexpected or symbolic links.
+    """
+    if not (folder / CODE).is_file():
+        return
+    expected, present = json.loads((folder / CODE).read_text()), {}
+    for name in sorted({name.partition("/")[0] for name in expected}):
+        path = stored(name)
+        if path.is_file():
+            present[name] = _sha256(path)
+        else:
+            present |= {f"{name}/{file}": value for file, value in _hashes(path).items()}
+    _refuse(expected, present)
+
+
+def _refuse(expected: dict[str, str], present: dict[str, str]) -> None:
     wrong = sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
     if wrong:
         raise BadInputError(f"Damaged package: {', '.join(wrong)} is not what was registered. {_REMEDY}")
@@ -231,6 +273,10 @@ def _hashes(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             raise BadInputError(f"Damaged package: {name} is a symbolic link. {_REMEDY}")
         if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
-            with path.open("rb") as file:
-                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            hashes[name] = _sha256(path)
     return hashes
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

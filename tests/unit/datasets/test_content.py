@@ -8,7 +8,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets.pandas import ParquetDataset as KedroParquet
 
 from tailor.datasets import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
-from tailor.datasets.content import content_hash, value_hash
+from tailor.datasets.content import content_hash, file_hash, table_hash, value_hash
 from tailor.datasets.location import Location
 
 
@@ -118,3 +118,35 @@ def test_a_registered_model_is_asked_for_its_identity(monkeypatch):
 @pytest.mark.parametrize(("one", "other", "same"), [({"a": 1, "b": 2}, {"b": 2, "a": 1}, True), ([1], [1.5], False)])
 def test_values_are_hashed_as_json(one, other, same):
     assert (value_hash(one) == value_hash(other)) == same
+
+
+def safetensors(path, header, numbers=b"\0\1"):
+    text = header.encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + numbers)
+    return file_hash(Location.parse(str(path)))
+
+
+def test_the_order_of_metadata_in_a_safetensors_file_is_no_content(tmp_path):
+    path = tmp_path / "a.safetensors"
+    first = safetensors(path, '{"__metadata__": {"a": "1", "b": "2"}}')
+    assert safetensors(path, '{"__metadata__": {"b": "2", "a": "1"}}') == first
+    assert safetensors(path, '{"__metadata__": {"b": "2", "a": "3"}}') != first
+    assert safetensors(path, '{"__metadata__": {"a": "1", "b": "2"}}', b"\1\1") != first
+    damaged = safetensors(path, "no header")
+    assert safetensors(path, "no headed") != damaged
+
+
+def test_a_folder_is_hashed_by_names_and_content(tmp_path):
+    hashes = []
+    for place, name, text in (("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "x", "2")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / name).write_text(text)
+        hashes.append(file_hash(Location.parse(str(tmp_path / place))))
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_a_table_is_hashed_by_cells_and_types():
+    table = pd.DataFrame({"x": [1, 2]})
+    assert table_hash(table) == table_hash(table.copy())
+    assert len({table_hash(t) for t in (table, table.astype(float), table.rename(columns={"x": "y"}), table[:1])}) == 4

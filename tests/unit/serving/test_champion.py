@@ -1,5 +1,6 @@
 """The champion of a registry, followed while it moves, without a registry."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mlflow
@@ -10,6 +11,7 @@ from tailor.errors import BadInputError
 from tailor.serving import champion as module
 from tailor.serving.champion import Champion, load_version, open_champion
 from tailor.serving.items import ItemStore
+from tailor.serving.package import write_code_hashes
 from tailor.serving.schema import Request
 from tests.unit.serving.conftest import Planted, listed
 
@@ -133,3 +135,32 @@ def test_what_went_wrong_is_kept_in_300_characters(registry, tmp_path, monkeypat
     assert not champion.refresh()
     assert champion.last_error == "ValueError: " + "x" * 288
     assert champion.version == "1"
+
+
+def test_a_version_whose_code_was_changed_is_refused(monkeypatch, tmp_path, served):
+    uri = "models:/shop/1"
+    replace(served, encoder_of=None).save(tmp_path / "artifacts/recommender")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/a.py").write_text("a = 1")
+    (tmp_path / "model.py").touch()
+    write_code_hashes(tmp_path / "artifacts/recommender", tmp_path / "code", tmp_path / "model.py")
+    flavor = {"artifacts": {"recommender": {"path": "artifacts/recommender"}}}
+    monkeypatch.setattr(
+        mlflow.models, "get_model_info", lambda asked: SimpleNamespace(flavors={"python_function": flavor})
+    )
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda asked: str(existing(tmp_path, asked, uri)))
+    assert len(load_version("shop", "1").item_ids) == len(served.item_ids)
+    (tmp_path / "code/a.py").write_text("a = 2")
+    with pytest.raises(BadInputError, match=r"Damaged package: code/a\.py is not what was registered"):
+        load_version("shop", "1")
+    (tmp_path / "model.py").unlink()
+    with pytest.raises(BadInputError, match=r"models:/shop/1: model\.py cannot be read: No such artifact"):
+        load_version("shop", "1")
+
+
+def existing(folder, asked, uri):
+    """The path of an artifact below a folder, as MLflow finds it."""
+    path = folder / asked.removeprefix(f"{uri}/")
+    if not path.exists():
+        raise mlflow.exceptions.MlflowException(f"No such artifact: {asked}")
+    return path

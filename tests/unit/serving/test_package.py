@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from tailor._version import __version__
 from tailor.errors import BadInputError
 from tailor.serving import package as package_module
-from tailor.serving.package import FORMAT, verify_manifest, write_manifest
+from tailor.serving.package import FORMAT, verify_code, verify_manifest, write_code_hashes, write_manifest
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 from tests.unit.serving.conftest import listed
@@ -274,3 +274,61 @@ def test_an_encoder_that_is_not_there_is_refused(tmp_path, monkeypatch, choice, 
     with pytest.raises(BadInputError) as refused:
         package_module._encoder_of(tmp_path, None)
     assert str(refused.value) == words
+
+
+@pytest.fixture
+def stored(package, tmp_path):
+    """A package in a store, with the code beside it."""
+    (tmp_path / "code/tailor").mkdir(parents=True)
+    (tmp_path / "code/tailor/a.py").write_text("a = 1")
+    (tmp_path / "model.py").write_text("b = 1")
+    write_code_hashes(package, tmp_path / "code", tmp_path / "model.py")
+    return tmp_path
+
+
+def changed(path):
+    path.write_text("a = 2")
+
+
+def test_the_code_beside_a_package_is_what_was_registered(stored, package):
+    verify_manifest(package)
+    (stored / "code/tailor/__pycache__").mkdir()
+    (stored / "code/tailor/__pycache__/a.pyc").touch()
+    (stored / "other.yaml").touch()
+    verify_code(package, stored.joinpath)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("code/tailor/a.py", changed),
+        ("code/tailor/a.py", lambda path: path.unlink()),
+        ("code/tailor/b.py", changed),
+        ("model.py", changed),
+    ],
+    ids=["changed", "missing", "unexpected", "changed beside"],
+)
+def test_other_code_is_refused_by_name(stored, package, name, change):
+    change(stored / name)
+    with pytest.raises(BadInputError, match=f"^Damaged package: {name} is not what was registered"):
+        verify_code(package, stored.joinpath)
+
+
+def test_the_hashes_of_code_are_part_of_the_package(stored, package):
+    hashes = json.loads((package / "code.json").read_text())
+    assert hashes["model.py"] == hashlib.sha256(b"b = 1").hexdigest()
+    (package / "code.json").write_text(json.dumps(hashes | {"model.py": hashlib.sha256(b"b = 2").hexdigest()}))
+    with pytest.raises(BadInputError, match=r"Damaged package: code\.json"):
+        verify_manifest(package)
+
+
+def test_a_package_that_says_nothing_of_its_code_is_read(package, tmp_path):
+    verify_code(package, tmp_path.joinpath)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_packages_of_former_formats_are_read(package, number):
+    change_about(package, format=number)
+    manifest = json.loads((package / "manifest.json").read_text())
+    (package / "manifest.json").write_text(json.dumps(manifest | {"format": number}))
+    assert Recommender.load(package).about["format"] == number
