@@ -116,3 +116,9 @@ def _configure(conf_source: str | None) -> None:
             project.configure_project(str(__package__))
         else:
             bootstrap_project(folder)
+
+
+if "kedro.framework.cli.cli" in sys.modules:  # Kedro imports this module for `cli`, before it asks its hooks
+    from tailor.cli_hooks import join
+
+    join()
