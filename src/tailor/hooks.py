@@ -86,11 +86,13 @@ class ProjectHooks:
         made = staleness.made_in(run_params, pipeline, staleness.file_of(catalog).known())
         if not made:
             console.print("Nothing to do: every output is up to date.")
+        options = parse(ProjectOptions, catalog.load("parameters"), "").evaluation
         run = FinishedRun(
             outputs=made,
             load=catalog.load,
             path=lambda name: _path(catalog, name),
-            registered=parse(ProjectOptions, catalog.load("parameters"), "").evaluation.registered,
+            registered=options.registered,
+            fit_on=options.fit_on,
             next_steps=_next_steps(self._env),
         )
         print_run(run, console)

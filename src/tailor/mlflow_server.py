@@ -42,8 +42,8 @@ def does_not_answer(error: BaseException) -> str:
     """
     failed, refused = _REQUEST.search(str(error)), _REFUSED.search(str(error))
     if failed:
-        found = _REASON.search(failed["why"])
-        reason = (found["reason"] or found["timeout"]) if found else failed["why"][:200]
+        match = _REASON.search(failed["why"])
+        reason = (match["reason"] or match["timeout"]) if match else failed["why"][:200]
         what = f"{SERVER} {failed['url']} does not answer ({reason.strip()}). Start it"
     elif refused:
         what = f"{SERVER} refuses a request: {refused['what']}. Look at its log"

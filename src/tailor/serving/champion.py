@@ -162,7 +162,7 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
     with first_contact():
         opened = champion.refresh()
     if not opened:
-        silent = champion.last_error.startswith(SERVER)
-        reason = f": {champion.last_error}" if silent else f" ({champion.last_error}). Run `make run` first."
+        by_server = champion.last_error.startswith(SERVER)
+        reason = f": {champion.last_error}" if by_server else f" ({champion.last_error}). Run `make run` first."
         raise BadInputError(f"models:/{name}@{alias} cannot be served{reason}")
     return champion
