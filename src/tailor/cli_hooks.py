@@ -64,7 +64,7 @@ def check_command(project: Path, words: Sequence[str]) -> None:
     given, _ = options.parse_known_args(list(words))
     if given.load_file:
         return  # kedro-viz shows a file, no project
-    params = _split_params(None, None, given.params)  # type: ignore[arg-type]  (neither is read)
+    params = _split_params(None, None, given.params)  # type: ignore[arg-type]  # neither is read
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # what OmegaConf will call otherwise
         loader = OmegaConfigLoader(str(project / "conf"), env=given.env, runtime_params=params, **LOADER_ARGS)
         check_environment(loader, given.env)
