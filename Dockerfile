@@ -2,8 +2,10 @@
 # Tailor: `docker run … run --env=ml1m` runs the pipelines, without arguments the champion is served on port 5071.
 # docs/deployment.md says what each part is for; compose.yml puts it beside an MLflow server and PostgreSQL.
 ARG PYTHON=3.11
+# everything: runs and the server. serving: the server alone, without torch and Kedro.
+ARG INSTALL=everything
 
-FROM python:${PYTHON}-slim AS build
+FROM python:${PYTHON}-slim AS everything
 # A mirror, or an index with smaller builds of torch: --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -15,6 +17,17 @@ RUN /opt/tailor/bin/pip install --no-deps -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/tailor/bin/pip install --no-deps --no-build-isolation . && /opt/tailor/bin/pip check
+
+FROM python:${PYTHON}-slim AS serving
+ARG PIP_INDEX_URL
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /build
+RUN python -m venv /opt/tailor
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY src src
+RUN /opt/tailor/bin/pip install --constraint requirements.lock '.[serve]'
+
+FROM ${INSTALL} AS build
 
 FROM python:${PYTHON}-slim
 # OpenMP, for torch, implicit and irspack.

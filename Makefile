@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -61,6 +61,9 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 
 test-wheel: $(VENV)/requirements.lock ## the wheel, run and served from an empty folder
 	BIN=$(abspath $(BIN)) sh tests/deployment/wheel.sh
+
+test-serve-extra: $(VENV)/requirements.lock ## the wheel with the extra serve: answers without torch and Kedro
+	BIN=$(abspath $(BIN)) sh tests/deployment/serve_extra.sh
 
 test-deploy: $(VENV)/requirements.lock .postgres/built ## what compose.yml starts, without docker
 	BIN=$(abspath $(BIN)) PYTHONPATH=$(CURDIR)/.postgres sh tests/deployment/stack.sh

@@ -3,6 +3,7 @@
 Nothing is imported before a command needs it: `tailor --help` answers at once.
 """
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -61,10 +62,13 @@ def new(arguments: tuple[str, ...]) -> None:
 @click.option("--conf-source", default="conf")
 @_ARGUMENTS
 def serve(env: str | None, conf_source: str, arguments: tuple[str, ...]) -> None:
-    """Serve a registered model: --env ENV, or --model NAME, and --port N."""
+    """Serve a registered model: --env ENV, or --model NAME, and --port N.
+
+    An environment is read with Kedro. Where that is not installed, --model and MLFLOW_TRACKING_URI say what is served.
+    """
     with reported():
         given = list(arguments)
-        if env or Path(conf_source).exists():
+        if env or (Path(conf_source).exists() and importlib.util.find_spec("kedro")):
             from tailor.environment import of_server  # noqa: PLC0415
 
             given = of_server(env, conf_source, given)
@@ -131,3 +135,9 @@ def _configure(conf_source: str | None) -> Path:
         else:
             bootstrap_project(folder)
     return Path(folder or Path.cwd())
+
+
+if "kedro.framework.cli.cli" in sys.modules:  # Kedro imports this module for `cli`, before it asks its hooks
+    from tailor.cli_hooks import join
+
+    join()

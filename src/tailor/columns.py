@@ -31,6 +31,8 @@ TEST: Final = "test"
 COLD: Final = "cold"
 COLD_UNUSED: Final = "cold_unused"
 NEW_USER: Final = "new_user"
+#: Both together, where models may be fitted on them; no label of a row.
+TRAIN_AND_VALIDATION: Final = "train_and_validation"
 SPLITS: Final = (TRAIN, VALIDATION, TEST, COLD, COLD_UNUSED, NEW_USER)
 
 HEAD: Final = "head"

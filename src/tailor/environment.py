@@ -10,6 +10,7 @@ from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf.resolvers import oc
 
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.types import Parameters
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 
@@ -69,6 +70,24 @@ def check_environment(loader: Any, name: str | None) -> None:
     if loader.default_run_env not in known:
         loader.default_run_env = loader.base_env
         loader["globals"] = loader["globals"]  # they were read before
+
+
+def check_configuration(params: Parameters) -> None:
+    """Refuse a parameter that does not exist, and a plug-in that cannot be imported.
+
+    Args:
+        params: all parameters of a project.
+
+    Raises:
+        ConfigurationError: naming the parameter, and what exists.
+    """
+    from tailor.config import parse  # noqa: PLC0415  (`tailor store` needs none of these)
+    from tailor.options import ProjectOptions  # noqa: PLC0415
+    from tailor.plugins import load_plugins  # noqa: PLC0415
+    from tailor.serving.scenario import read_scenarios  # noqa: PLC0415
+
+    load_plugins(params.get("plugins", []))
+    read_scenarios(parse(ProjectOptions, params, "").evaluation.scenarios)
 
 
 def read_environment(name: str | None, conf_source: str | Path = "conf") -> Environment:

@@ -15,11 +15,9 @@ from rich.console import Console
 
 from tailor import staleness
 from tailor.config import parse
-from tailor.environment import check_environment
+from tailor.environment import check_configuration, check_environment
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.options import ProjectOptions
-from tailor.plugins import load_plugins
-from tailor.serving.scenario import read_scenarios
 from tailor.terminal import FinishedRun, print_run
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -48,8 +46,7 @@ class ProjectHooks:
             ConfigurationError: naming the environment or parameter, and what exists.
         """
         check_environment(context.config_loader, context.env)
-        load_plugins(context.params.get("plugins", []))
-        read_scenarios(parse(ProjectOptions, context.params, "").evaluation.scenarios)
+        check_configuration(context.params)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # MLflow sets its own level when it is imported
             logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -89,11 +86,13 @@ class ProjectHooks:
         made = staleness.made_in(run_params, pipeline, staleness.file_of(catalog).known())
         if not made:
             console.print("Nothing to do: every output is up to date.")
+        options = parse(ProjectOptions, catalog.load("parameters"), "").evaluation
         run = FinishedRun(
             outputs=made,
             load=catalog.load,
             path=lambda name: _path(catalog, name),
-            registered=parse(ProjectOptions, catalog.load("parameters"), "").evaluation.registered,
+            registered=options.registered,
+            fit_on=options.fit_on,
             next_steps=_next_steps(self._env),
         )
         print_run(run, console)

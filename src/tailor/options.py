@@ -76,6 +76,9 @@ class EvaluationOptions(ListOptions):
 
     registered: Literal["hybrid_frozen", "hybrid_lora"] = "hybrid_lora"
     """The model that is logged and registered."""
+    fit_on: Literal["train", "train_and_validation"] = "train"
+    """Rows that the models of test lists are fitted on, baselines and hybrids alike. What validation chooses is chosen
+    with fits on train in either case."""
     frontier: FrontierOptions = FrontierOptions()
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()

@@ -9,6 +9,7 @@ import mlflow
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
+from tailor.mlflow_server import first_contact
 from tailor.registry import runs, store
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class RunHooks:
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
         """Let kedro-mlflow open the store while no other run does."""
-        with store.one_at_a_time(store.tracking_uri(context.config_loader)):
+        with store.one_at_a_time(store.tracking_uri(context.config_loader)), first_contact():
             result = yield
         self._config, self._project = getattr(context, "mlflow", None), Path(context.project_path)
         self._about = str(context.params["model_name"]), int(context.params["seed"])

@@ -82,6 +82,7 @@ class Metrics(pa.DataFrameModel):
     model: Series[str]
     split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
     seed: Series[int]
+    fit_on: Series[str] = pa.Field(isin=(c.TRAIN, c.TRAIN_AND_VALIDATION))
     candidates: Series[str] = pa.Field(isin=(c.WARM, c.COLD, c.MIXED))
     item_bucket: Series[str]
     user_bucket: Series[str]

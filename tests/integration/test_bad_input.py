@@ -69,6 +69,36 @@ def test_the_command_line_says_it_in_one_line(project, args, words):
     assert "Traceback" not in done.stdout and words not in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["viz", "run", "--no-browser", "--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["viz", "--params=lm_finetuning.epcohs=5"], "Parameter 'lm_finetuning.epcohs' does not exist."),
+        (["ipython", "--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["catalog", "describe-datasets", "--env=nope"], "No environment 'nope': conf/nope does not exist."),
+        (["registry", "describe", "evalution"], "No pipeline 'evalution'. Did you mean 'evaluation'?"),
+    ],
+)
+def test_so_do_the_other_commands_of_kedro(project, args, words):
+    done = kedro(project, *args, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    shown = kedro(project, *args, check=False, TAILOR_VERBOSE="1")
+    assert "Traceback (most recent call last)" in shown.stderr
+
+
+def test_an_mlflow_server_that_is_not_there_is_one_line_within_seconds(project):
+    started = time.monotonic()
+    done = kedro(project, "run", "--env=test", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "The MLflow server http://127.0.0.1:9 does not answer (Connection refused). Start it, or change "
+        "MLFLOW_TRACKING_URI.\n"
+    )
+    assert time.monotonic() - started < 120
+
+
 def tailor(project, *args, **env):
     command = [sys.executable, "-m", "tailor", *args]
     env = environment() | {"COLUMNS": "300", "PYTHONPATH": str(project / "src")} | env

@@ -320,7 +320,8 @@ def test_under_another_split_the_champions_recipe_is_fitted_anew(compare):
     )
     refused = compare(split_hash="another", model="hybrid_frozen")
     assert refused["decision"] == "refused"
-    assert "was fitted under another split, so it may know test rows" in refused["reasons"][0]
+    assert "was fitted under another split, so as it is it cannot be compared" in refused["reasons"][0]
+    assert compare(evaluated_fit_on="train_and_validation")["reasons"][-1].startswith("champion: recipe of version 1 ")
 
 
 def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_says_how_to_move_the_alias(

@@ -105,6 +105,21 @@ def test_reproduce_ends_with_the_status_of_the_comparison(invoke, monkeypatch, t
     ]
 
 
+def test_where_kedro_is_not_installed_the_model_is_named_and_no_environment(invoke, monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(server, "main", lambda words: given.append(words) or 0)
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tailor.environment", None)
+    (tmp_path / "conf").mkdir()
+    assert invoke("serve", "--model", "mine").exit_code == 0
+    assert given == [["--model", "mine"]]
+    monkeypatch.delitem(sys.modules, "tailor.environment")
+    monkeypatch.setitem(sys.modules, "kedro.config", None)
+    done = invoke("serve", "--env", "test")
+    assert done.exit_code == 1
+    assert done.stderr == "kedro is not installed, and this command needs it: pip install 'tailor-recsys[train]'.\n"
+
+
 def test_store_is_one_line(invoke, monkeypatch):
     place = environment.Environment("tailor", "champion", environment.Path("data"), "sqlite:///x.db")
     monkeypatch.setattr(environment, "read_environment", lambda env, conf: place)

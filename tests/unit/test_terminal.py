@@ -72,6 +72,15 @@ def printed(outputs, width=80, data=DATA, encoding="utf-8") -> str:
     return file.read()
 
 
+@pytest.mark.parametrize(
+    ("fit_on", "rows"), [("train", "its fit on train"), ("train_and_validation", "its fit on train and validation")]
+)
+def test_the_table_says_what_models_were_fitted_on(fit_on, rows, capsys):
+    run = FinishedRun({"summary"}, DATA.__getitem__, lambda name: f"data/{name}.x", "hybrid_lora", fit_on=fit_on)
+    print_run(run, Console(width=200, color_system=None))
+    assert f"figures are of {rows}; 2 more" in capsys.readouterr().out.replace("\n", " ") or len(FIGURES) <= 11
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(width):
     text = printed([*DATA, "data_card_page", "report"], width)

@@ -2,14 +2,19 @@
 
 import errno
 import logging
+import sqlite3
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import requests
 from kedro.config import MissingConfigException
 from kedro.io import AbstractDataset, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.utils import load_obj
+from mlflow.exceptions import MlflowException
 
+from tailor import user_errors
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.user_errors import VERBOSE, reported, sentence_of
 
@@ -70,6 +75,71 @@ def test_a_bug_of_a_dataset_or_a_node_has_no_sentence():
     assert sentence_of(error_of(Failing(ZeroDivisionError("division by zero")).load)) is None
     assert sentence_of(ValueError("a bug")) is None
     assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "data/x"),
+            "data/x: No space left on device. Make room there",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "data/x"),
+            "data/x: Read-only file system. Make it readable and",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "data/x"),
+            "data/x: Permission denied. Make it readable and",
+        ),
+        (sqlite3.OperationalError("database or disk is full"), "The MLflow store "),
+        (
+            sqlite3.OperationalError("attempt to write a readonly database"),
+            "attempt to write a readonly database. Make",
+        ),
+        (requests.ConnectionError("refused", request=requests.Request("GET", "http://a:9/x")), "http://a:9/x does not"),
+        (
+            MlflowException("API request to http://a:9/x failed with exception [Errno 111] Connection refused"),
+            "http://a:9 ",
+        ),
+    ],
+)
+def test_a_disk_or_a_server_is_the_users_affair_wherever_it_fails(cause, sentence):
+    assert sentence in sentence_of(cause)
+    wrapped = RuntimeError("of a library")
+    wrapped.__cause__ = cause
+    assert sentence_of(wrapped) == sentence_of(cause)
+    assert "\n" not in sentence_of(cause)
+
+
+def test_a_full_disk_is_named_where_the_error_does_not_say_it(monkeypatch, tmp_path):
+    (tmp_path / "data/shop").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    free = {"data/shop": 1, str(tmp_path): 2}
+    usage = lambda folder: SimpleNamespace(free=free.get(str(folder), 3))  # noqa: E731
+    monkeypatch.setattr(user_errors.shutil, "disk_usage", usage)
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert sentence_of(error) == "data/shop: No space left on device. Make room there, and run again."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MlflowException("Experiment shop exists"),
+        sqlite3.OperationalError("no such table: runs"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        ModuleNotFoundError("No module named 'tailor.nothing'", name="tailor.nothing"),
+    ],
+)
+def test_what_looks_alike_and_is_a_bug_has_no_sentence(error):
+    assert sentence_of(error) is None
+
+
+def test_a_library_of_an_extra_is_named_with_the_extra():
+    missing = ModuleNotFoundError("No module named 'kedro.config'", name="kedro.config")
+    assert sentence_of(missing) == (
+        "kedro is not installed, and this command needs it: pip install 'tailor-recsys[train]'."
+    )
 
 
 def test_an_error_that_was_dealt_with_does_not_hide_a_bug():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tailor import columns as c
+from tailor.evaluation.protocol import FITTED
 from tailor.evaluation.tables import NOTHING
 from tailor.types import JsonObject
 
@@ -17,7 +18,7 @@ class Card:
     """What a model card is made of."""
 
     registered: JsonObject
-    """name, version, model, fit_on, seed, data_hash, split_hash, git_commit of the registered version."""
+    """Of the version: name, version, model, fit_on, evaluated_fit_on, seed, data_hash, split_hash, git_commit."""
     best: pd.DataFrame
     """Comparisons with the best baselines, as of :func:`tailor.evaluation.headlines.best_baselines`."""
     figures: dict[str, float]
@@ -58,18 +59,20 @@ def _fit(fixed: list[str], lines: list[str]) -> str:
 
 
 def _what_it_is(of: JsonObject) -> str:
+    fitted = FITTED[of.get("evaluated_fit_on", c.TRAIN)]
+    whose = _FIT_ON_ALL if of["fit_on"] == "all" else _FIT_ON_TRAIN
     return (
         "A hybrid recommender for the long tail: collaborative models and a language model of the items' texts in one "
         "score; their weights are the parameters `chosen.weights.*` of the run. "
-        f"Seed {of['seed']}, code {of['git_commit'][:7]}.\n\n{_FIT_ON_ALL if of['fit_on'] == 'all' else _FIT_ON_TRAIN}"
+        f"Seed {of['seed']}, code {of['git_commit'][:7]}.\n\n{whose} {fitted}"
     )
 
 
 _FIT_ON_ALL = (
-    "This version is fitted on all interactions. The figures below are those of the same recipe fitted on train, which "
-    "is the artifact `evaluated` of the run: what knows the test rows cannot be measured on them."
+    "This version is fitted on all interactions. The figures below are those of the same recipe without the test rows, "
+    "which is the artifact `evaluated` of the run: what knows the test rows cannot be measured on them."
 )
-_FIT_ON_TRAIN = "This version is fitted on train, and the figures below are its own."
+_FIT_ON_TRAIN = "This version is the model that was measured, and the figures below are its own."
 
 
 def _data(card: Card) -> str:

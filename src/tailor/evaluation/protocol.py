@@ -6,7 +6,8 @@
 | test       | train, validation, cold_unused | all but cold       | cold | all          |
 
 Models are fitted on train (validation: without B), and so are the histories; on test these hold the validation rows
-too, for all models alike: what users did before the test window is known when it begins. See
+too, for all models alike: what users did before the test window is known when it begins. With ``evaluation.fit_on:
+train_and_validation`` the models of test lists are fitted on these rows too (:func:`final_rows`). See
 docs/explanation/mathematics.md, "Evaluation protocol".
 """
 
@@ -113,6 +114,28 @@ def _histories(cells: Csr, order: Csr, side_features: Arrays) -> Query:
     """Return every user with the history ``cells`` (U, n_items)."""
     history, profiles = binary(cells), np.asarray(side_features["profiles"], dtype=np.float32)
     return Query.of(history, restrict_order(order, history), profile=profiles, user_index=np.arange(history.shape[0]))
+
+
+#: What reports say of models of test lists, by ``evaluation.fit_on``.
+FITTED = {
+    c.TRAIN: "The models of test lists are fitted on the train rows.",
+    c.TRAIN_AND_VALIDATION: "The models of test lists are fitted on the train and the validation rows; options, "
+    "weights and boosts were chosen on validation, with fits on train.",
+}
+
+
+def final_rows(train: Csr, validation: Csr, items: pd.DataFrame, fit_on: str) -> Csr:
+    """Return the rows that the models of test lists are fitted on, 0/1 (U, n_items).
+
+    Args:
+        train: (U, n_items).
+        validation: (U, n_items); of these, rows of items without train rows stay out, as from test histories.
+        items: the item table.
+        fit_on: ``train`` or ``train_and_validation``.
+    """
+    if fit_on == c.TRAIN:
+        return train
+    return binary(keep_items(sparse.csr_matrix(train + validation), warm_items(items)))
 
 
 def positives(matrix: Csr, protocol: EvalProtocol, candidates: str) -> Csr:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tailor import columns as c
-from tailor.evaluation import page
+from tailor.evaluation import page, protocol
 from tailor.evaluation.headlines import best_others
 from tailor.types import JsonObject
 
@@ -16,6 +16,8 @@ class Material:
     """What a report is made of: tables and plots that the run has left."""
 
     registered: str
+    fit_on: str
+    """Rows that the models of test lists are fitted on: ``train`` or ``train_and_validation``."""
     k: int
     summary: pd.DataFrame
     comparisons: pd.DataFrame
@@ -46,6 +48,7 @@ def build(material: Material) -> str:
         subtitle=f"{len(m.summary)} models, one split, as many trials for each; {_size(m.data_summary)}",
         registered=m.registered,
         k=m.k,
+        fitted=protocol.FITTED[m.fit_on],
         verdicts=verdicts(m.summary, m.comparisons),
         unmeasured=unmeasured(m.summary),
         models=page.table(m.summary, 3),

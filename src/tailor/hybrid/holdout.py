@@ -173,7 +173,14 @@ def hold_out(
 
 
 def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features: Mapping[str, AnyArray]) -> TrainSet:
-    """Gather all of train, for the final models; texts come with each encoder."""
+    """Gather what the final models are fitted on; texts come with each encoder.
+
+    Args:
+        train: all of train, or train and validation (U, n_items).
+        order: places of known rows in each user's order; empty where the order is not known.
+        items: the item table.
+        side_features: of users, and of the moments they acted in; contexts of other rows than these are not read.
+    """
     side = SideFeatures(**side_features)
     return TrainSet.of(
         train,

@@ -116,6 +116,7 @@ def cell_scores(model: Scorer, queries: Queries, cells: Ratings, block_users: in
 
 def measure(
     models: Mapping[str, Scorer],
+    line_models: Mapping[str, Scorer],
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
@@ -125,7 +126,8 @@ def measure(
     """Measure RMSE and MAE over the rated test cells, in the units of ``value``.
 
     Args:
-        models: fitted on train.
+        models: what is measured.
+        line_models: by the same names, models that do not know the validation rows: their scores fit the line.
         interactions: with split and, where the catalogue has ratings, value.
         users: the user table.
         items: the item table.
@@ -145,8 +147,8 @@ def measure(
     rows = []
     for name in (BIASES, *models):
         fit_scores, test_scores = (
-            np.zeros(len(cells.user)) if name == BIASES else cell_scores(models[name], queries, cells, block_users)
-            for cells in (fit, test)
+            np.zeros(len(cells.user)) if name == BIASES else cell_scores(scorers[name], queries, cells, block_users)
+            for scorers, cells in ((line_models, fit), (models, test))
         )
         beta, *_ = np.linalg.lstsq(biases.design(fit, fit_scores), fit.value - biases.mean, rcond=None)
         predicted = biases.mean + biases.design(test, test_scores) @ beta

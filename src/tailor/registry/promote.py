@@ -19,7 +19,7 @@ from tailor.hybrid.scorer import HybridScorer, scorer_of
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Floats, TrainSet
 from tailor.options import EvaluationOptions
-from tailor.registry.publish import FIT_ON, load_evaluated
+from tailor.registry.publish import EVALUATED_FIT_ON, FIT_ON, load_evaluated
 from tailor.registry.versions import CHALLENGER, CHAMPION, DECISION, EVALUATIONS, REASONS, REPLACED, history, tag
 from tailor.serving.champion import load_version
 from tailor.serving.recommender import Recommender
@@ -49,8 +49,9 @@ def compare_with_champion(
 ) -> JsonObject:
     """Compare the registered challenger with the champion and apply the rules of promotion.
 
-    A champion that was fitted under another split may know some of these rows: its recipe (sources, blend, boosts) is
-    fitted anew on the present train rows, and that is what is compared. A champion that cannot be compared stays.
+    A champion that was fitted under another split may know some of these rows, and one that was measured under another
+    ``evaluation.fit_on`` had other rows to learn from: its recipe (sources, blend, boosts) is fitted anew on the
+    present rows, and that is what is compared. A champion that cannot be compared stays.
 
     Returns:
         decision (first, promoted or refused), reasons, n_previous_evaluations.
@@ -120,7 +121,7 @@ def _champion(registered: JsonObject, challenger: Recommender, rows: ComparedRow
     """Return the champion's scorer: as it was measured under the same split, else its recipe fitted on these rows."""
     version = mlflow.MlflowClient().get_model_version_by_alias(registered["name"], CHAMPION)
     champion = _load(registered["name"], version.version, "champion")
-    if version.tags.get("split_hash") == registered["split_hash"]:
+    if not difference(version.tags, registered):
         measured = champion if version.tags.get(FIT_ON) == c.TRAIN else load_evaluated(version.tags.get("run_id", ""))
         if measured is not None:
             how = f"champion: version {version.version}, measured under the same split"
@@ -132,6 +133,19 @@ def _champion(registered: JsonObject, challenger: Recommender, rows: ComparedRow
     return refitted, f"champion: recipe of version {version.version} {how}"
 
 
+def difference(champion: JsonObject, challenger: JsonObject) -> str:
+    """Say why two measured models cannot be compared as they are: another split, or other rows to learn from.
+
+    Args:
+        champion: tags of the version.
+        challenger: tags of the version; of either, ``evaluated_fit_on`` may lack, which means train.
+    """
+    if champion.get("split_hash") != challenger["split_hash"]:
+        return "was fitted under another split"
+    theirs, ours = (tags.get(EVALUATED_FIT_ON, c.TRAIN) for tags in (champion, challenger))
+    return "" if theirs == ours else f"was measured with evaluation.fit_on: {theirs}, the challenger with {ours}"
+
+
 def own_features(champion: Recommender, challenger: Recommender) -> Floats:
     """Return what the champion's own encoder makes of the challenger's items (n_items, m)."""
     texts = [". ".join(row) for row in challenger.known_metadata.pieces]
@@ -139,11 +153,12 @@ def own_features(champion: Recommender, challenger: Recommender) -> Floats:
 
 
 def _check_recipe(version: ModelVersion, registered: JsonObject) -> None:
-    if version.tags.get("model") != registered["model"]:
+    theirs, ours = version.tags.get("model"), registered["model"]
+    if theirs != ours:
         raise BadInputError(
-            f"the champion (version {version.version}) was fitted under another split, so it may know test rows, and "
-            f"its recipe '{version.tags.get('model')}' is not the challenger's '{registered['model']}', so it cannot "
-            "be fitted anew here and the alias stays where it is: set evaluation.registered to the champion's model; "
+            f"the champion (version {version.version}) {difference(version.tags, registered)}, so as it is it cannot "
+            f"be compared on these rows, and its recipe '{theirs}' is not the challenger's '{ours}', so it cannot be "
+            "fitted anew here and the alias stays where it is: set evaluation.registered to the champion's model; "
             f"{_how_to_move(registered['name'])}"
         )
 

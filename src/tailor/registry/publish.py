@@ -37,6 +37,8 @@ _REQUIREMENTS = (
 _NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins")
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
+#: What the model that was measured was fitted on: the parameter ``evaluation.fit_on``; versions without it: train.
+EVALUATED_FIT_ON = "evaluated_fit_on"
 #: Folder of a run that holds the package of the model that was measured.
 EVALUATED = "evaluated"
 #: Scenario that re-ranks as validation found best.
@@ -65,6 +67,7 @@ def about(
     preset = {BALANCE: {"rerank": {name: balance[name] for name in Rerank.model_fields}}}
     return {
         "model": options.registered,
+        EVALUATED_FIT_ON: options.fit_on,
         "seed": project["seed"],
         "head_share": parse(ProjectOptions, project, "").data_processing.head_share,
         "plugins": list(project.get("plugins", [])),

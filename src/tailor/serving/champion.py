@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 import mlflow
 
 from tailor.errors import BadInputError
+from tailor.mlflow_server import SERVER, does_not_answer, first_contact
 from tailor.serving.items import ItemStore
 from tailor.serving.package import ARTIFACT, verify_code
 from tailor.serving.recommender import Recommender
@@ -76,12 +77,19 @@ def load_uri(uri: str) -> Recommender:
     """
     name, _, alias = uri.removeprefix("models:/").partition("@")
     try:
-        if alias:
-            return load_version(name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version))
-        name, _, version = name.partition("/")
-        return load_version(name, version)
+        with first_contact():
+            return _load_uri(name, alias)
     except mlflow.exceptions.MlflowException as problem:
-        raise BadInputError(f"{uri} cannot be loaded: {problem.message}") from None
+        reason = does_not_answer(problem) or problem.message
+        raise BadInputError(f"{uri} cannot be loaded: {reason}") from None
+
+
+def _load_uri(name: str, alias: str) -> Recommender:
+    """Load ``name@alias``, or ``name/version`` where the alias is empty."""
+    if alias:
+        return load_version(name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version))
+    name, _, version = name.partition("/")
+    return load_version(name, version)
 
 
 @dataclass
@@ -130,7 +138,7 @@ class Champion:
                     return False
                 self._take(load_version(self.name, version), version)
             except Exception as problem:
-                self.last_error = f"{type(problem).__name__}: {problem}"[:300]
+                self.last_error = does_not_answer(problem) or f"{type(problem).__name__}: {problem}"[:300]
                 if self.answering is not None:  # else whoever opens it is told
                     log.warning("%s@%s cannot be refreshed: %s", self.name, self.alias, self.last_error)
                 return False
@@ -167,6 +175,10 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
         BadInputError: there is no such version, or it cannot be loaded.
     """
     champion = Champion(name, alias, ItemStore.open(store))
-    if not champion.refresh():
-        raise BadInputError(f"models:/{name}@{alias} cannot be served ({champion.last_error}). Run `make run` first.")
+    with first_contact():
+        opened = champion.refresh()
+    if not opened:
+        by_server = champion.last_error.startswith(SERVER)
+        reason = f": {champion.last_error}" if by_server else f" ({champion.last_error}). Run `make run` first."
+        raise BadInputError(f"models:/{name}@{alias} cannot be served{reason}")
     return champion

@@ -19,7 +19,9 @@ Packages of 0.1 (``history.safetensors``, ``facts.parquet``) are read too.
 """
 
 import hashlib
+import importlib.util
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +45,7 @@ from tailor.models.store import load_models, map_arrays, save_models, sparse_fro
 from tailor.plugins import load_plugins
 from tailor.types import AnyArray, JsonObject
 
+log = logging.getLogger(__name__)
 #: Name of the MLflow artifact that holds a package.
 ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
@@ -55,6 +58,9 @@ _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors",
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 #: "static": words are encoded by the packaged token table, and torch is never imported.
 ENCODER_VARIABLE = "TAILOR_ENCODER"
+#: What the tuned encoder needs, and how to get it.
+_OF_ENCODER = ("torch", "transformers")
+_INSTALL_ENCODER = "To read words so: pip install 'tailor-recsys[encoder]'"
 _REMEDY = "Register the model anew."
 
 
@@ -104,6 +110,7 @@ def read(folder: Path) -> JsonObject:
         "about": _about_of_0_1(about) if of_0_1 else about,
         "metadata": ItemMetadata.load(folder / metadata) if (folder / metadata).is_file() else None,
         "encoder_of": _encoder_of(folder, student),
+        "no_encoder": _no_encoder(folder, student),
         "student": student,
     }
 
@@ -161,15 +168,39 @@ def _about_of_0_1(about: JsonObject) -> JsonObject:
 
 
 def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any] | None:
-    choice = os.environ.get(ENCODER_VARIABLE, "tuned")
+    """Return what makes the encoder; the token table stands in where it is chosen or torch is not installed.
+
+    Raises:
+        BadInputError: $TAILOR_ENCODER asks for what is not there.
+    """
+    choice, lacking = os.environ.get(ENCODER_VARIABLE, ""), _lacking(folder)
     if choice == "static" and student is not None:
         return lambda: student
-    if choice != "tuned":
+    if choice not in ("", "tuned"):
         raise BadInputError(
             f"{ENCODER_VARIABLE}={choice}: known are tuned and static"
             + ("; this model was packaged without a token table" if choice == "static" else "")
         )
-    return (lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() else None
+    if lacking and choice:
+        raise BadInputError(f"{ENCODER_VARIABLE}={choice}: {lacking} is not installed. {_INSTALL_ENCODER}.")
+    if lacking and student is not None:
+        log.warning("%s is not installed: words are read by the token table of the package", lacking)
+        return lambda: student
+    return (lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() and not lacking else None
+
+
+def _no_encoder(folder: Path, student: StaticEncoder | None) -> str:
+    """Say why words are refused although an encoder was packaged; empty where they are not."""
+    lacking = _lacking(folder)
+    if not lacking or student is not None:
+        return ""
+    return f"This model reads words with {lacking}, which is not installed, and has no token table. {_INSTALL_ENCODER}."
+
+
+def _lacking(folder: Path) -> str:
+    """Name what the packaged encoder needs and is not installed; empty where nothing lacks."""
+    needed = _OF_ENCODER if (folder / ENCODER).is_dir() else ()
+    return next((name for name in needed if importlib.util.find_spec(name) is None), "")
 
 
 def _load_encoder(folder: Path) -> Any:

@@ -68,6 +68,8 @@ class Recommender:
     """Titles, categories, texts, numbers; None: no words, filters or re-ranking."""
     encoder_of: Callable[[], Encoder] | None = None
     """Makes the encoder when it is first needed."""
+    no_encoder: str = ""
+    """Why words are refused although the model was packaged with an encoder."""
     student: StaticEncoder | None = None
     """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
@@ -94,8 +96,10 @@ class Recommender:
         """The query and item encoder.
 
         Raises:
-            BadInputError: this model was packaged without one.
+            BadInputError: this model was packaged without one, or what it needs is not installed.
         """
+        if self.no_encoder:
+            raise BadInputError(self.no_encoder)
         if self.encoder_of is None or self.metadata is None or not isinstance(self.model, ReadsTexts):
             raise BadInputError("This model holds no text encoder: it cannot take words")
         return self.encoder_of()

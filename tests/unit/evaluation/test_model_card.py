@@ -51,7 +51,10 @@ def test_a_long_card_says_how_much_it_leaves_out():
 
 def test_whose_figures_they_are():
     """A refitted version knows the test rows: its figures are those of the model that was measured."""
-    assert "fitted on train, and the figures below are its own" in card()
+    assert "is the model that was measured, and the figures below are its own" in card()
+    assert "The models of test lists are fitted on the train rows." in card()
     refitted = card(fit_on="all")
     assert "This version is fitted on all interactions." in refitted
-    assert "figures below are those of the same recipe fitted on train" in refitted
+    assert "figures below are those of the same recipe without the test rows" in refitted
+    with_validation = build(Card(REGISTERED | {"evaluated_fit_on": "train_and_validation"}, BEST, {}, DATA, 20))
+    assert "The models of test lists are fitted on the train and the validation rows;" in with_validation

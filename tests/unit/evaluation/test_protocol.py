@@ -1,12 +1,22 @@
 """Who is listed what, what is left out and what counts, on a catalogue of six items."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from tailor.evaluation.protocol import NewUserProtocol, positives, train_histories, validation_protocol
+from tailor.evaluation.protocol import (
+    FITTED,
+    NewUserProtocol,
+    final_rows,
+    positives,
+    train_histories,
+    validation_protocol,
+)
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
+from tailor.options import EvaluationOptions
 
 #: a head, b and c tail, d pseudo-cold B, e cold, f unseen.
 ITEMS = pd.DataFrame(
@@ -67,6 +77,16 @@ def test_on_test_validation_rows_are_known_and_cold_items_may_be_listed(of_test)
     assert of_test.item_bucket.tolist() == ITEMS["bucket"].tolist()
     assert of_test.histories.history.toarray().tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 0], [0] * 6]
     assert of_test.seen.toarray().tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 0, 0], [0] * 6]
+
+
+def test_final_models_know_validation_rows_only_where_the_option_says_so():
+    """Of v's validation rows d joins; f has no train rows, so no model can learn it and it stays out."""
+    validation = csr([0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0])
+    assert (final_rows(TRAIN, validation, ITEMS, "train") != TRAIN).nnz == 0
+    both = final_rows(TRAIN, validation, ITEMS, "train_and_validation")
+    assert both.toarray().tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 0], [0] * 6]
+    assert both.nnz == TRAIN.nnz + 2
+    assert set(FITTED) == set(get_args(EvaluationOptions.model_fields["fit_on"].annotation))
 
 
 @pytest.mark.parametrize("protocol", ["validation", "of_test"])

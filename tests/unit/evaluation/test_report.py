@@ -51,6 +51,7 @@ def material(summary, **changes):
     sizes = [("interactions by split", "train", 1000), ("items by bucket", "head", 20), ("items by bucket", "tail", 30)]
     fields = {
         "registered": "ours",
+        "fit_on": "train",
         "k": 20,
         "summary": summary,
         "comparisons": comparisons(),
@@ -101,6 +102,14 @@ def test_the_page_says_it_all_and_fetches_nothing(summary):
     assert "3 models" in page
     assert "1,000 interactions, 50 items" in page
     assert "missing item_id" in body
+
+
+@pytest.mark.parametrize(
+    ("fit_on", "sentence"),
+    [("train", "fitted on the train rows."), ("train_and_validation", "fitted on the train and the validation rows;")],
+)
+def test_the_page_says_what_models_were_fitted_on(summary, fit_on, sentence):
+    assert f"The models of test lists are {sentence}" in build(material(summary, fit_on=fit_on))
 
 
 def test_what_comes_from_the_data_is_escaped(summary):

@@ -54,7 +54,8 @@ def test_biases_are_shrunk_means():
 
 def test_an_oracle_predicts_to_the_noise_and_biases_to_the_taste(rated):
     interactions, users, items, queries, taste = rated
-    found = measure({"oracle": Oracle(taste)}, interactions, users, items, queries, 16).set_index(c.MODEL)
+    oracle = {"oracle": Oracle(taste)}
+    found = measure(oracle, oracle, interactions, users, items, queries, 16).set_index(c.MODEL)
     assert found.loc["oracle", "rmse"] == pytest.approx(0.1, rel=0.1)
     assert found.loc[BIASES, "rmse"] == pytest.approx(np.hypot(0.5, 0.1), rel=0.1)
     # Of a normal error, mean |e| = sd * sqrt(2 / π).
@@ -73,4 +74,15 @@ def test_cell_scores_do_not_depend_on_the_block(rated, block):
 def test_without_ratings_there_are_no_rows(rated):
     interactions, users, items, queries, taste = rated
     for table in (interactions.drop(columns=c.VALUE), interactions.assign(value=1.0)):
-        assert measure({"oracle": Oracle(taste)}, table, users, items, queries, 16).empty
+        assert measure({"oracle": Oracle(taste)}, {}, table, users, items, queries, 16).empty
+
+
+def test_the_line_is_fitted_on_scores_of_models_that_do_not_know_the_validation_rows(rated):
+    """Scores of half the size make a line twice as steep: test scores of full size are then too far apart.
+
+    What is predicted ends where train ratings end, about 3 noises of .1 beyond the true 2.5 and 3.5.
+    """
+    interactions, users, items, queries, taste = rated
+    models, halved = {"oracle": Oracle(taste)}, {"oracle": Oracle(taste / 2)}
+    found = measure(models, halved, interactions, users, items, queries, 16).set_index(c.MODEL)
+    assert found.loc["oracle", "rmse"] > 2 * 0.1

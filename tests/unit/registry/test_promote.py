@@ -8,6 +8,7 @@ import pytest
 from tailor.registry import promote
 from tests.unit.serving.conftest import Planted, genres, names, served
 
+BOTH = "train_and_validation"
 __all__ = ["genres", "names", "served"]
 
 
@@ -19,6 +20,21 @@ def test_the_champion_s_own_encoder_reads_the_challenger_s_texts(served, names):
     of_genre = np.array([known in ". ".join(pieces).lower() for pieces in served.known_metadata.pieces])
     np.testing.assert_array_equal(features, np.where(of_genre[:, None], [[0.0, 1.0]], 0.0))
     assert (promote.own_features(served, served) != 0).any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "reason"),
+    [
+        ({}, {}, ""),
+        ({"evaluated_fit_on": "train"}, {}, ""),
+        ({"evaluated_fit_on": BOTH}, {"evaluated_fit_on": BOTH}, ""),
+        ({}, {"evaluated_fit_on": BOTH}, "was measured with evaluation.fit_on: train, the challenger with " + BOTH),
+        ({"evaluated_fit_on": BOTH}, {}, f"was measured with evaluation.fit_on: {BOTH}, the challenger with train"),
+        ({"split_hash": "t", "evaluated_fit_on": BOTH}, {"evaluated_fit_on": BOTH}, "was fitted under another split"),
+    ],
+)
+def test_what_was_fitted_on_other_rows_is_not_compared_as_it_is(champion, challenger, reason):
+    assert promote.difference({"split_hash": "s"} | champion, {"split_hash": "s"} | challenger) == reason
 
 
 @pytest.mark.parametrize("run_id", ["", None])

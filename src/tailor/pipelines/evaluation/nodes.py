@@ -150,10 +150,11 @@ def compare_models(
     return measure.compare(values, options.registered, seed)
 
 
-def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Put all figures into one table; there are none of new users where the split keeps none."""
+def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int, fit_on: str) -> pd.DataFrame:
+    """Put all figures into one table, with what their models were fitted on; the split may keep no new users."""
     tables = [table for table in (known_users, new_users) if len(table)]
-    return pd.concat(tables, ignore_index=True).assign(seed=seed)
+    table = pd.concat(tables, ignore_index=True).assign(seed=seed)
+    return table.assign(fit_on=table[c.SPLIT].where(table[c.SPLIT] != c.TEST, fit_on).replace(c.VALIDATION, c.TRAIN))
 
 
 def measure_clicks(
@@ -176,15 +177,21 @@ def measure_clicks(
 def measure_ratings(
     frozen: Models,
     lora: Models,
+    frozen_validation: Models,
+    lora_validation: Models,
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     params: Parameters,
     **known: Unpack[TrainRows],
 ) -> pd.DataFrame:
-    """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings."""
-    models, queries = by_encoder(frozen, lora), train_histories(**known)
-    return rating.measure(models, interactions, users, items, queries, _options(params).block_users)
+    """Measure rating predictions of the hybrids on test; no rows where the catalogue has no ratings.
+
+    A line that is fitted on validation needs scores of models that do not know these rows.
+    """
+    options, queries, models = _options(params), train_histories(**known), by_encoder(frozen, lora)
+    line_models = models if options.fit_on == c.TRAIN else by_encoder(frozen_validation, lora_validation)
+    return rating.measure(models, line_models, interactions, users, items, queries, options.block_users)
 
 
 def summarise(

@@ -116,6 +116,7 @@ def _measure() -> list[Node]:
         Node(
             func=nodes.measure_ratings,
             inputs=HYBRIDS
+            | {f"{name}_validation": dataset for name, dataset in VALIDATION_HYBRIDS.items()}
             | _TABLES
             | {
                 "interactions": "interactions",
@@ -144,6 +145,7 @@ def _summarise() -> list[Node]:
                 "known_users": "known_user_metrics",
                 "new_users": "new_user_metrics",
                 "seed": "params:seed",
+                "fit_on": "params:evaluation.fit_on",
             },
             outputs="metrics",
             name="join_metrics",

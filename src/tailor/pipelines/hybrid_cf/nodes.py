@@ -5,6 +5,8 @@ import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
+from tailor.evaluation.protocol import final_rows
+from tailor.hybrid import holdout as holdouts
 from tailor.hybrid import selection
 from tailor.hybrid.blend_choice import BLEND_COLUMNS
 from tailor.hybrid.config import HybridOptions
@@ -23,6 +25,13 @@ def _options(params: Parameters, holdout: Holdout) -> HybridOptions:
     return selection.without_order(parse(HybridOptions, params, "hybrid_cf"), holdout)
 
 
+def gather_train_set(
+    train: Matrix, validation: Matrix, order: Matrix, items: pd.DataFrame, side_features: Arrays, fit_on: str
+) -> TrainSet:
+    """Gather what the final models are fitted on: train, and the validation rows where ``fit_on`` says so."""
+    return holdouts.gather_train_set(final_rows(train, validation, items, fit_on), order, items, side_features)
+
+
 def select_baselines(
     holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
 ) -> tuple[JsonObject, pd.DataFrame]:
@@ -34,7 +43,7 @@ def select_baselines(
 def fit_baselines(
     holdout: Holdout, train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int
 ) -> tuple[Models, Models]:
-    """Fit every baseline without pseudo-cold B, for validation lists, and on all of train, for test lists."""
+    """Fit every baseline without pseudo-cold B, for validation lists, and on the whole train set, for test lists."""
     held_out, every = holdout.train_set(embeddings.vectors), train_set.with_features(embeddings.vectors)
     recipes = {name: build(name, options, seed) for name, options in choice.items()}
     validation_models = {name: recipe.fit(held_out) for name, recipe in recipes.items()}
@@ -57,7 +66,7 @@ def fit_hybrid(
     params: Parameters,
     seed: int,
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
-    """Fit sources and blend without pseudo-cold B, then the sources on all of train by the same recipe."""
+    """Fit sources and blend without pseudo-cold B, then the sources on the whole train set by the same recipe."""
     data = holdout.train_set(embeddings.vectors)
     scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params, holdout), seed)
     final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tailor.hybrid.holdout import gather_train_set, hold_out
+from tailor.hybrid.holdout import hold_out
 from tailor.pipelines.hybrid_cf import nodes
 from tailor.wiring import HOLDOUT, group
 
@@ -20,12 +20,14 @@ def _data() -> list[Node]:
     return [
         Node(func=hold_out, inputs=HOLDOUT, outputs="holdout", name="hold_out", tags="cpu"),
         Node(
-            func=gather_train_set,
+            func=nodes.gather_train_set,
             inputs={
                 "train": "train_matrix",
+                "validation": "validation_matrix",
                 "order": "order_matrix",
                 "items": "items",
                 "side_features": "side_features",
+                "fit_on": "params:evaluation.fit_on",
             },
             outputs="train_set",
             name="gather_train_set",

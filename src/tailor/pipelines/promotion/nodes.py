@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
-from tailor.evaluation.protocol import TestRows, test_protocol
+from tailor.evaluation.protocol import TestRows, final_rows, test_protocol
 from tailor.hybrid.holdout import gather_train_set
 from tailor.options import EvaluationOptions
 from tailor.registry import promote
@@ -29,9 +29,10 @@ def compare_with_champion(
 ) -> JsonObject:
     """Compare the registered challenger with the champion on the same test rows, once it was checked."""
     log.info("%d of %d places of the measured model are those of the run", checked["equal_places"], checked["places"])
-    train_set = gather_train_set(known["train"], known["order"], items, known["side_features"])
-    rows = promote.ComparedRows(users, items, train_set, test_protocol(items, **known), positives)
     options = parse(EvaluationOptions, params, "evaluation")
+    fitted = final_rows(known["train"], known["validation"], items, options.fit_on)
+    train_set = gather_train_set(fitted, known["order"], items, known["side_features"])
+    rows = promote.ComparedRows(users, items, train_set, test_protocol(items, **known), positives)
     return promote.compare_with_champion(registered, recommendations, rows, options)
 
 

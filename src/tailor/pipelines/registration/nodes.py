@@ -95,7 +95,7 @@ def build_evaluated(
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,
         tie_rank=tie_ranks(about["seed"], items[c.ITEM]),
-        about=about | {publish.FIT_ON: c.TRAIN},
+        about=about | {publish.FIT_ON: about[publish.EVALUATED_FIT_ON]},
     )
 
 

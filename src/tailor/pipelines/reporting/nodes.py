@@ -66,6 +66,7 @@ def write_report(
     options = parse(EvaluationOptions, params, "evaluation")
     material = report.Material(
         registered=options.registered,
+        fit_on=options.fit_on,
         k=max(options.k),
         seeds=seeds.spread(seed_summaries),
         sample_users=examples,
