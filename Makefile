@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -98,6 +98,9 @@ bench-data: $(VENV)/requirements.lock ## time and memory of data_processing for 
 
 bench-refit: $(VENV)/requirements.lock ## what fitting the chosen recipe on more than train is worth, and takes
 	$(BIN)/python benchmarks/refit.py
+
+bench-new-users: $(VENV)/requirements.lock ## lists for users who have shown one to ten items, in three ways
+	$(BIN)/python benchmarks/new_users.py
 
 bench-eval: $(VENV)/requirements.lock .venv-peers/built ## metrics and re-ranking against RecTools: equal values, time, memory
 	$(BIN)/python benchmarks/evaluation.py
