@@ -1,6 +1,5 @@
 """What the project checks before a run and says after it."""
 
-import logging
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -17,6 +16,7 @@ from tailor import staleness
 from tailor.config import parse
 from tailor.environment import check_configuration, check_environment
 from tailor.errors import BadInputError, ConfigurationError
+from tailor.mlflow_server import quiet
 from tailor.options import ProjectOptions
 from tailor.terminal import FinishedRun, print_run
 
@@ -48,8 +48,7 @@ class ProjectHooks:
         check_environment(context.config_loader, context.env)
         check_configuration(context.params)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # MLflow sets its own level when it is imported
-            logging.getLogger("mlflow").setLevel(logging.WARNING)
+        quiet()
         exported = os.environ.pop(_EXPORTED, None)
         if exported and os.environ.get(_TRACKING_URI) == exported:
             del os.environ[_TRACKING_URI]

@@ -15,6 +15,15 @@ _REFUSED = re.compile(r"API request to (?P<what>.*?failed with error code \d+)",
 _REASON = re.compile(r"\[Errno -?\d+\] (?P<reason>[^\"')]+)|(?P<timeout>timed out)")
 
 
+def quiet() -> None:
+    """Keep MLflow from telling of every table it makes; call it after MLflow is imported, which sets its own level.
+
+    ``MLFLOW_LOGGING_LEVEL`` wins.
+    """
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
 @contextmanager
 def first_contact() -> Iterator[None]:
     """Give up on an MLflow server after half a minute, whatever variables of the environment say wins.

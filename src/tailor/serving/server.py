@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from tailor.mlflow_server import quiet
 from tailor.serving.champion import open_champion
 from tailor.serving.http import create_app
 from tailor.serving.package import ENCODER_VARIABLE
@@ -47,6 +48,7 @@ def serve(arguments: list[str] | None = None) -> None:
     # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    quiet()
     token = os.environ.get("TAILOR_TOKEN", "")
     if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
         parser.error(f"--host {args.host} is reachable from elsewhere: set TAILOR_TOKEN first")
