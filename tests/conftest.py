@@ -158,6 +158,11 @@ class FinishedRun:
         return self.project / "data" / "test"
 
     @property
+    def as_it_ended(self) -> Path:
+        """A copy of the data folder; tests that run pipelines in the project do not change it."""
+        return self.project.with_name("as_it_ended")
+
+    @property
     def tracking_uri(self) -> str:
         return f"sqlite:///{self.data / 'mlflow.db'}"
 
@@ -167,4 +172,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """One whole run of the fabricated catalogue, shared by the tests that only look at what it left."""
     project = make_project(tmp_path_factory.mktemp("project"))
     done = kedro(project, "run", "--env=test")
-    return FinishedRun(project, done.stdout + done.stderr)
+    run = FinishedRun(project, done.stdout + done.stderr)
+    shutil.copytree(run.data, run.as_it_ended)
+    return run

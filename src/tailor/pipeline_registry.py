@@ -1,6 +1,7 @@
 """The project's pipelines by name."""
 
 import re
+from importlib import import_module
 from importlib.resources import files
 
 from kedro.framework.project import find_pipelines
@@ -18,8 +19,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     Raises:
         ConfigurationError: a requested pipeline does not exist.
     """
-    folders = files("tailor.pipelines").iterdir()
-    known = sorted(folder.name for folder in folders if folder.is_dir() and not folder.name.startswith("_"))
+    known = _names()
     try:
         pipelines = find_pipelines(raise_errors=True)
     except ImportError as error:
@@ -31,3 +31,14 @@ def register_pipelines() -> dict[str, Pipeline]:
     if "__default__" in pipelines:
         pipelines["__default__"] = sum((pipelines[name] for name in known if name not in ON_REQUEST), Pipeline([]))
     return pipelines
+
+
+def default_pipeline() -> Pipeline:
+    """Return what ``kedro run`` runs where no pipeline is asked for; Kedro itself keeps only those that are."""
+    modules = [import_module(f"tailor.pipelines.{name}") for name in _names() if name not in ON_REQUEST]
+    return sum((module.create_pipeline() for module in modules), Pipeline([]))
+
+
+def _names() -> list[str]:
+    folders = files("tailor.pipelines").iterdir()
+    return sorted(folder.name for folder in folders if folder.is_dir() and not folder.name.startswith("_"))

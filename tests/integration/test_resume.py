@@ -18,7 +18,7 @@ DATA_CARD = {"data_processing.describe_data", "data_processing.write_data_card"}
 @pytest.fixture
 def project(finished, tmp_path):
     folder = make_project(tmp_path / "p")
-    shutil.copytree(finished.data, folder / "data" / "test")
+    shutil.copytree(finished.as_it_ended, folder / "data" / "test")
     return folder
 
 

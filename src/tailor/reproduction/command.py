@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
-from kedro.framework import project
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from tailor.environment import open_registry
 from tailor.errors import BadInputError, ConfigurationError
+from tailor.pipeline_registry import default_pipeline
 from tailor.registry.versions import find_version
 from tailor.reproduction import record as records
 from tailor.reproduction import rerun
@@ -61,7 +61,7 @@ def reproduce(
     with _folder(keep) as data, _store_aside(data):
         place = rerun.Place(project_path, conf_source, environment, data)
         catalog = rerun.open_catalog(place, recorded.record)
-        pipeline = reproducible(project.pipelines["__default__"])
+        pipeline = reproducible(default_pipeline())
         check_raw(recorded, pipeline, catalog)
         say(f"Version {recorded.version} of {recorded.name}: {len(pipeline.nodes)} nodes run again, into {data}.")
         comparison = Comparison.of(recorded.record.outputs, rerun.run(pipeline, catalog, place))

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from kedro.framework import project
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Node
 
+from tailor.pipeline_registry import default_pipeline
 from tailor.reproduction import digests, record
 
 
@@ -32,7 +32,7 @@ class ReproductionHooks:
         (registered,) = outputs.values()
         if not registered["run_id"]:
             return
-        pipeline = digests.reproducible(project.pipelines["__default__"])
+        pipeline = digests.reproducible(default_pipeline())
         made = record.Record(
             environment=self._environment,
             data=self._data,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.framework.project import configure_project
+from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
@@ -13,7 +13,7 @@ from tailor.data.ids import IdMap
 from tailor.datasets.arrays import ArraysDataset
 from tailor.datasets.tables import ParquetDataset
 from tailor.models.popular import Popular
-from tailor.pipeline_registry import register_pipelines
+from tailor.pipeline_registry import default_pipeline, register_pipelines
 from tailor.reproduction import digests
 from tailor.reproduction.record import Output
 from tailor.serving.recommender import Recommender
@@ -87,3 +87,14 @@ def test_what_is_handed_over_is_hashed_by_its_numbers(tables, tmp_path):
     assert digests.recommender_digest(Recommender.load(tmp_path / "package")) == digest
     assert digests.recommender_digest(replace(made, about={"seed": 1})) == digest
     assert digests.recommender_digest(replace(made, tie_rank=ties[::-1])) != digest
+
+
+def test_the_pipeline_of_a_record_is_there_whatever_was_asked_for():
+    configure_project("tailor")
+    every = {node.name for node in register_pipelines()["__default__"].nodes}
+    pipelines.set_requested(["registration"])
+    try:
+        assert "__default__" not in pipelines
+        assert {node.name for node in default_pipeline().nodes} == every
+    finally:
+        pipelines.set_requested(None)

@@ -16,7 +16,7 @@ def written(monkeypatch):
     monkeypatch.setattr(hooks.digests, "reproducible", lambda whole: whole)
     monkeypatch.setattr(hooks.digests, "raw_digests", lambda *_: {"raw_items": "1"})
     monkeypatch.setattr(hooks.digests, "digest_outputs", lambda pipeline, catalog, made: [Output("a", made, "2")])
-    monkeypatch.setattr(hooks.project, "pipelines", {"__default__": None})
+    monkeypatch.setattr(hooks, "default_pipeline", lambda: None)
     return pairs
 
 
