@@ -102,7 +102,7 @@ def test_the_server_answers_as_the_batch_does(server, finished):
     why = recommend(server, user_id=user, explain=True)
     named = {item for listed in why["items"] for item in listed["explanation"]["history"]}
     assert named
-    assert set(why["titles"]) == named
+    assert set(why["titles"]) >= named
     assert all(title != item for item, title in why["titles"].items())
     assert recommend(server, query="spaceship")["path"] == "query"
     assert recommend(server, history=["i1", "i5"])["path"] == "fold_in"

@@ -49,7 +49,7 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
     given = body.model_dump(exclude_unset=True)
     request = Request(**_fields_of(Request, given))
     answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
-    explained = sorted({item for entry in answer.explanations for item in entry["history"]})
+    explained = sorted({item for entry in answer.explanations for item in _named(entry)})
     return ListAnswer(
         path=answer.path,
         model_version=version,
@@ -58,6 +58,11 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
         items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
+
+
+def _named(explanation: JsonObject) -> list[str]:
+    """Return the history items that one explanation names."""
+    return [*explanation["history"], *explanation.get("because_of", {}).get("items", [])]
 
 
 def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:

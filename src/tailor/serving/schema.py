@@ -240,8 +240,8 @@ class Answer(Validated):
     item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
-        description="`known_user`, `fold_in` (from the request's history), `query` (words), `profile` (nothing else is"
-        " known), or `popular` (nothing is known).",
+        description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
+        " `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is known).",
         examples=["fold_in"],
     )
     unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])
@@ -255,7 +255,10 @@ class Answer(Validated):
         examples=[["taken_together", "similar_text"]],
     )
     explanations: list[JsonObject] = Field(
-        [], description="Per item, on request; from MLflow each as JSON.", examples=[[]]
+        [],
+        description="Per item, on request: parts that sum to its score, and the history items it is listed because of;"
+        " from MLflow each as JSON.",
+        examples=[[]],
     )
 
 
