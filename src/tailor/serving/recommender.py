@@ -14,6 +14,7 @@ from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
 from tailor.errors import BadInputError
+from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import (
@@ -35,7 +36,7 @@ from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.query import parse_query
 from tailor.serving.reasons import Carried, share_beside
 from tailor.serving.scenario import apply_scenario
-from tailor.serving.schema import Answer, Request, Settings
+from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
@@ -142,6 +143,13 @@ class Recommender:
         tail = getattr(self.model, "tail", np.zeros(len(self.items), dtype=bool))
         return np.where(tail, "tail", "other")
 
+    @property
+    def operating_point(self) -> dict[str, float]:
+        """The model's boosts, which hold where a request sets none; empty where the model has no boosts."""
+        if not isinstance(self.model, HybridScorer):
+            return {}
+        return {name: float(getattr(self.model.boosts, name)) for name in sorted(BOOSTS)}
+
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def recommend(
@@ -159,7 +167,8 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        requests, settings = apply_scenario(requests, settings or Settings(), self.about.get("scenarios", {}))
+        start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
+        requests, settings = apply_scenario(requests, settings or Settings(), self.about.get("scenarios", {}), start)
         model, answers = self._boosted(settings.boosts()), list[Answer]()
         for block in blocks(len(requests), block_users):
             answers += self._answer(model, requests[block], settings)

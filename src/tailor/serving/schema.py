@@ -57,6 +57,8 @@ SideFeatures = Annotated[
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
 
+#: Settings that move a hybrid between accuracy and exposure.
+BOOSTS = frozenset({"tail_boost", "popularity_debias", "cold_boost"})
 #: What a field of an earlier version is called now.
 RENAMED = {"diversity": "diversity is no longer a setting: write rerank: {{method: mmr, strength: {value}}}"}
 
@@ -212,13 +214,15 @@ class Settings(PresentNames):
     )
     half_life: Annotated[float | None, Field(gt=0), OnPage(more=True)] = Field(
         None,
-        description="Items of a request's history after which a weight has halved, counted from the latest.",
+        description="Items after which a weight has halved, counted from the latest; stored items come before the"
+        " request's and fade too, where their order is known.",
         examples=[5.0],
     )
     scenario: Annotated[str | None, Field(max_length=100), OnPage(more=True)] = Field(
         None,
         description="One of the model's named settings (`evaluation.scenarios`, and `balance`, which evaluation"
-        " chooses); what a request sets itself comes before them.",
+        " chooses); its boosts are steps from the operating point toward 1; what a request sets itself comes before"
+        " them.",
         examples=["balance"],
     )
     explain: Annotated[bool, OnPage(start=True)] = Field(
@@ -230,7 +234,7 @@ class Settings(PresentNames):
 
     def boosts(self) -> dict[str, float]:
         """Return the boosts that are set."""
-        values = {name: getattr(self, name) for name in ("tail_boost", "popularity_debias", "cold_boost")}
+        values = {name: getattr(self, name) for name in sorted(BOOSTS)}
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -40,6 +40,19 @@ class MoreSettings(Settings):
     spread: Annotated[int, Field(ge=1, le=50), Http(le=5)] = Field(1, description="Lists to spread.", examples=[2])
 
 
+def test_a_scenario_s_boosts_are_steps_from_the_operating_point():
+    """Half the way from .4 to 1; 0 stays; without an operating point the boost itself; a request's own comes first."""
+    scenarios = {"discover": {"tail_boost": 0.5, "cold_boost": 0.0, "half_life": 3.0}}
+    at = {"tail_boost": 0.4, "cold_boost": 0.3}
+    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios, at)
+    assert settings.boosts() == pytest.approx({"tail_boost": 0.7, "cold_boost": 0.3})
+    assert settings.half_life == 3.0
+    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios)
+    assert settings.boosts() == {"tail_boost": 0.5, "cold_boost": 0.0}
+    _, settings = apply_scenario([Request()], Settings(scenario="discover", tail_boost=0.1), scenarios, at)
+    assert settings.tail_boost == 0.1
+
+
 def test_a_new_field_reaches_every_face_from_its_definition():
     assert {"novelty", "spread"} <= {param.name for param in mlflow_model.signature(MoreSettings).params.params}
     assert "company" in mlflow_model.metadata(MoreRequest)["input_columns"]
