@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tailor.serving.about_model import bucket_of, describe, elicit
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
@@ -27,6 +28,8 @@ class ItemAnswer(BaseModel):
     title: str
     categories: list[str]
     score: float
+    bucket: str = ""
+    """``new``: no train interactions; ``tail``: few; else nothing."""
     reason: str = ""
     explanation: JsonObject | None = None
 
@@ -89,6 +92,7 @@ def _items(
 ) -> list[ItemAnswer]:
     """Put titles and categories beside a list; reasons and explanations may end before it does."""
     titles, categories = _titles(model, item_ids), _categories(model, item_ids)
+    buckets = bucket_of(model, model.item_indices(item_ids))
     return [
         ItemAnswer(
             rank=place + 1,
@@ -96,6 +100,7 @@ def _items(
             title=titles[place],
             categories=categories[place],
             score=scores[place],
+            bucket=buckets[place],
             reason=reasons[place] if place < len(reasons) else "",
             explanation=explanations[place] if place < len(explanations) else None,
         )
@@ -114,6 +119,19 @@ def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
     if model.metadata is None:
         return [[] for _ in item_ids]
     return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
+
+
+def about(answering: Answering) -> JsonObject:
+    """Say what a request to the model can say."""
+    model, version = answering
+    return describe(model, version)
+
+
+def ask_about(answering: Answering, k: int) -> ListAnswer:
+    """List the k items whose answers tell most about a new visitor."""
+    model, version = answering
+    item_ids = elicit(model, k)
+    return ListAnswer(path="elicit", model_version=version, items=_items(model, item_ids, [0.0] * len(item_ids)))
 
 
 def find(model: Recommender, q: str, k: int) -> list[JsonObject]:

@@ -118,6 +118,16 @@ def _routes(champion: Champion, timeout_s: float) -> APIRouter:
         """List the items closest to one, by factors and text."""
         return await _within(timeout_s, answers.similar, champion.current(), item_id, k)
 
+    @router.get("/model")
+    async def model() -> JsonObject:
+        """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns."""
+        return await _within(timeout_s, answers.about, champion.current())
+
+    @router.get("/elicit")
+    async def elicit(k: Annotated[int, Query(ge=1, le=100)] = 12) -> ListAnswer:
+        """List the items whose answers tell most about a new visitor."""
+        return await _within(timeout_s, answers.ask_about, champion.current(), k)
+
     _item_routes(router, champion, timeout_s)
     return router
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
-from tailor.data.side_features import FeatureEncoder
+from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
@@ -35,7 +35,7 @@ from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.query import parse_query
 from tailor.serving.reasons import Carried, share_beside
-from tailor.serving.scenario import apply_scenario
+from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
@@ -150,6 +150,16 @@ class Recommender:
             return {}
         return {name: float(getattr(self.model.boosts, name)) for name in sorted(BOOSTS)}
 
+    @cached_property
+    def scenarios(self) -> dict[str, JsonObject]:
+        """What each scenario sets, its boosts as they are from the operating point on."""
+        start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
+        return {name: resolved(values, start) for name, values in self.about.get("scenarios", {}).items()}
+
+    def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
+        """Return the columns of ``profile`` or ``context``."""
+        return self._feature_encoders[field].columns
+
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def recommend(
@@ -167,8 +177,7 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
-        requests, settings = apply_scenario(requests, settings or Settings(), self.about.get("scenarios", {}), start)
+        requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
         model, answers = self._boosted(settings.boosts()), list[Answer]()
         for block in blocks(len(requests), block_users):
             answers += self._answer(model, requests[block], settings)

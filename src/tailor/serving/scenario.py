@@ -42,18 +42,14 @@ def read_scenarios(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, 
 
 
 def apply_scenario(
-    requests: Sequence[Request],
-    settings: Settings,
-    scenarios: Mapping[str, Mapping[str, object]],
-    operating_point: Mapping[str, float] | None = None,
+    requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, object]]
 ) -> tuple[Sequence[Request], Settings]:
     """Fill in from the scenario what is not set; its filters join those of each request.
 
     Args:
         requests: what is asked.
         settings: where the scenario is named.
-        scenarios: of the model, as :func:`read_scenarios` returned them.
-        operating_point: boosts of the model, from which those of a scenario are steps; None: all 0.
+        scenarios: of the model, as :func:`resolved` returned them.
 
     Raises:
         BadInputError: the model has no such scenario.
@@ -65,7 +61,7 @@ def apply_scenario(
             f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, scenarios)} "
             f"This model has: {', '.join(scenarios) or 'none'}."
         )
-    values = resolved(scenarios[settings.scenario], operating_point or {})
+    values: JsonObject = dict(scenarios[settings.scenario])
     filters = values.pop("filters", {})
     is_set = {name: getattr(settings, name) for name in settings.model_fields_set}
     is_set = {name: value for name, value in is_set.items() if value is not None}

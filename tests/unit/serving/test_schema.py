@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 import tailor
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import faces, http, mlflow_model, schema
-from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
+from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios, resolved
 from tailor.serving.schema import Answer, Http, Request, Settings
 from tests.conftest import ROOT
 
@@ -42,14 +42,13 @@ class MoreSettings(Settings):
 
 def test_a_scenario_s_boosts_are_steps_from_the_operating_point():
     """Half the way from .4 to 1; 0 stays; without an operating point the boost itself; a request's own comes first."""
-    scenarios = {"discover": {"tail_boost": 0.5, "cold_boost": 0.0, "half_life": 3.0}}
-    at = {"tail_boost": 0.4, "cold_boost": 0.3}
-    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios, at)
+    discover = {"tail_boost": 0.5, "cold_boost": 0.0, "half_life": 3.0}
+    scenarios = {"discover": resolved(discover, {"tail_boost": 0.4, "cold_boost": 0.3})}
+    assert resolved(discover, {}) == discover
+    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios)
     assert settings.boosts() == pytest.approx({"tail_boost": 0.7, "cold_boost": 0.3})
     assert settings.half_life == 3.0
-    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios)
-    assert settings.boosts() == {"tail_boost": 0.5, "cold_boost": 0.0}
-    _, settings = apply_scenario([Request()], Settings(scenario="discover", tail_boost=0.1), scenarios, at)
+    _, settings = apply_scenario([Request()], Settings(scenario="discover", tail_boost=0.1), scenarios)
     assert settings.tail_boost == 0.1
 
 
@@ -224,7 +223,9 @@ def test_what_a_request_sets_comes_before_its_scenario():
 
 def test_scenarios_of_the_first_version_are_read():
     packaged = {"discover": {"tail_boost": 0.5, "diversity": 0.2, "half_life": None, "filters": {}}}
-    _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
+    _, settings = apply_scenario(
+        [Request()], Settings(scenario="discover"), {"discover": resolved(packaged["discover"], {})}
+    )
     assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
     assert settings.tail_boost == 0.5
 
