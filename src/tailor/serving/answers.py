@@ -43,7 +43,7 @@ class ListAnswer(BaseModel):
     unknown_candidates: int = 0
     items: list[ItemAnswer]
     titles: dict[str, str] = {}
-    """Of the history items that explanations name."""
+    """Of the items that the request's history, ``exclude`` and the explanations name."""
 
 
 def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
@@ -52,7 +52,8 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
     given = body.model_dump(exclude_unset=True)
     request = Request(**_fields_of(Request, given))
     answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
-    explained = sorted({item for entry in answer.explanations for item in _named(entry)})
+    of_request = [item for item in (*request.history, *request.exclude) if model.items.index(item) >= 0]
+    explained = sorted({*of_request, *(item for entry in answer.explanations for item in _named(entry))})
     return ListAnswer(
         path=answer.path,
         model_version=version,
