@@ -39,11 +39,15 @@ class OnPage:
     """How the page shows a field, where its type does not say it."""
 
     widget: str = ""
-    """``items``: a search for titles, each adding an id; ``words``: the line that has the focus."""
+    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that has
+    the focus; ``user``: who asks; ``columns``, ``conditions`` and ``preset``: side features, filters and scenarios that
+    the model has."""
     start: Any = None
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
     """Whether the field stands among those that are folded away."""
+    everybody: bool = False
+    """Whether it says nothing of who asks, so that it holds for the list that everybody gets, too."""
 
 
 Id = Annotated[str | None, BeforeValidator(read_id)]
@@ -53,7 +57,10 @@ Weights = Annotated[
     tuple[Weight, ...], Field(max_length=MAX_ITEMS), BeforeValidator(read_numbers), Http(max_length=1000)
 ]
 SideFeatures = Annotated[
-    dict[str, str | bool | int | float], BeforeValidator(read_side_features), Http(max_length=20), OnPage(more=True)
+    dict[str, str | bool | int | float],
+    BeforeValidator(read_side_features),
+    Http(max_length=20),
+    OnPage("columns", more=True),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
 
@@ -91,7 +98,7 @@ class Request(Validated):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    user_id: Annotated[Id, Field(title="User")] = Field(
+    user_id: Annotated[Id, Field(title="User"), OnPage("user")] = Field(
         None, description="A known user's history is looked up; an unknown id is treated like none.", examples=["u1"]
     )
     history: Annotated[Ids, OnPage("items")] = Field(
@@ -101,13 +108,13 @@ class Request(Validated):
         " It is answered by one fold-in, nothing is retrained.",
         examples=[["i1", "i5"]],
     )
-    candidates: Annotated[Ids, OnPage(more=True)] = Field(
+    candidates: Annotated[Ids, OnPage(more=True, everybody=True)] = Field(
         (),
         description="Item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted.",
         examples=[["i2", "i3", "i4"]],
     )
-    exclude: Annotated[Ids, OnPage(more=True)] = Field(
-        (), description="Item ids that must not be listed.", examples=[["i2"]]
+    exclude: Annotated[Ids, OnPage("excluded", everybody=True)] = Field(
+        (), title="Not for me", description="Item ids that must not be listed.", examples=[["i2"]]
     )
     weights: Annotated[Weights, OnPage(more=True)] = Field(
         (), description="Confidence of each item of the history, in its order; none: 1 each.", examples=[[1.0, 0.5]]
@@ -118,8 +125,9 @@ class Request(Validated):
         description="Plain words; categories of the catalogue and negations in them are understood.",
         examples=["slow space opera, no romance"],
     )
-    profile: SideFeatures = Field(
+    profile: Annotated[SideFeatures, OnPage("columns")] = Field(
         {},
+        title="About you",
         description="Features of the user, by the columns of `feature_engineering.profile`, in place of what is stored."
         " Values that no train user has are ignored.",
         examples=[{"age": 31, "gender": "F"}],
@@ -129,7 +137,7 @@ class Request(Validated):
         description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
-    filters: Annotated[JsonObject, Http(max_length=20), OnPage(more=True)] = Field(
+    filters: Annotated[JsonObject, Http(max_length=20), OnPage("conditions", everybody=True)] = Field(
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
@@ -179,7 +187,7 @@ class Settings(PresentNames):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True)] = Field(
+    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True, everybody=True)] = Field(
         20, title="Length", description="Longest list.", examples=[10]
     )
     exclude_seen: Annotated[bool, OnPage(more=True)] = Field(
@@ -218,7 +226,7 @@ class Settings(PresentNames):
         " request's and fade too, where their order is known.",
         examples=[5.0],
     )
-    scenario: Annotated[str | None, Field(max_length=100), OnPage(more=True)] = Field(
+    scenario: Annotated[str | None, Field(max_length=100), OnPage("preset")] = Field(
         None,
         description="One of the model's named settings (`evaluation.scenarios`, and `balance`, which evaluation"
         " chooses); its boosts are steps from the operating point toward 1; what a request sets itself comes before"

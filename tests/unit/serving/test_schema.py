@@ -279,8 +279,8 @@ def test_requests_are_bounded_too():
 def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behind_more():
     inputs = {field["name"]: field for field in faces.form()}
     assert [name for name, field in inputs.items() if not field["more"]] == [
-        *("user_id", "history", "query"),
-        *("tail_boost", "popularity_debias", "cold_boost", "rerank", "explain"),
+        *("user_id", "history", "exclude", "query", "profile", "filters"),
+        *("tail_boost", "popularity_debias", "cold_boost", "rerank", "scenario", "explain"),
     ]
     widgets = {name: field["widget"] for name, field in inputs.items()}
     assert (widgets["history"], widgets["query"], widgets["k"], widgets["tail_boost"]) == (
@@ -289,7 +289,8 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
         "number",
         "range",
     )
-    assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "json")
+    assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
+    assert {name for name, field in inputs.items() if field["everybody"]} == {"k", "filters", "exclude", "candidates"}
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
         "exclude_seen": True,
