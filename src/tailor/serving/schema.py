@@ -39,9 +39,9 @@ class OnPage:
     """How the page shows a field, where its type does not say it."""
 
     widget: str = ""
-    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that has
-    the focus; ``user``: who asks; ``columns``, ``conditions`` and ``preset``: side features, filters and scenarios that
-    the model has."""
+    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that
+    has the focus; ``user``: who asks; ``columns``, ``conditions``, ``preset``: the model's side features, filters and
+    scenarios."""
     start: Any = None
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
