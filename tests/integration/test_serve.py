@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import mlflow
@@ -102,7 +103,7 @@ def test_the_server_answers_as_the_batch_does(server, finished):
     why = recommend(server, user_id=user, explain=True)
     named = {item for listed in why["items"] for item in listed["explanation"]["history"]}
     assert named
-    assert set(why["titles"]) == named
+    assert set(why["titles"]) >= named
     assert all(title != item for item, title in why["titles"].items())
     assert recommend(server, query="spaceship")["path"] == "query"
     assert recommend(server, history=["i1", "i5"])["path"] == "fold_in"
@@ -149,7 +150,10 @@ def test_a_store_killed_while_writing_holds_all_that_was_acknowledged(tmp_path):
         assert 0 < most <= len(ItemStore.open(path).rows)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@needs_chromium
 @pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
 def test_the_page_answers_in_a_browser(server, width, tmp_path):
     shot = tmp_path / "page.png"
@@ -163,6 +167,94 @@ def test_the_page_answers_in_a_browser(server, width, tmp_path):
     assert "words: " in html
     assert 'id="error" role="alert"></p>' in html
     assert shot.stat().st_size > 20_000
+
+
+def sent_by(page, condition):
+    """What the page sent, once a condition of it holds."""
+    assert page.wait(f"(sent => {condition})(JSON.parse(document.body.dataset.sent ?? '{{}}'))", 60), condition
+    assert page.wait("document.body.dataset.sent && !document.getElementById('error').textContent", 60)
+    return json.loads(page.evaluate("document.body.dataset.sent"))
+
+
+def slide(page, name, value):
+    page.evaluate(
+        f"(input => {{ input.value = {value}; input.dispatchEvent(new Event('input')) }})"
+        f"(document.getElementById('field-{name}'))"
+    )
+
+
+@needs_chromium
+def test_the_page_starts_at_the_operating_point_and_sends_what_was_moved(server):
+    start = json.loads(send(f"{server}/model")[1])
+    known = {"history": [item["item_id"] for item in json.loads(send(f"{server}/items?k=3")[1])]}
+    with opened(f"{server}/#{urllib.parse.quote(json.dumps(known))}") as page:
+        assert sent_by(page, "sent.explain") == known | {"explain": True}
+        for name, value in start["boosts"].items():
+            assert float(page.evaluate(f"document.getElementById('field-{name}').value")) == pytest.approx(
+                value, abs=0.03
+            )
+        assert page.wait("document.querySelectorAll('#list > li').length == 20")
+        own = [item["title"] for item in recommend(server, **known)["items"]]
+        shown = "[...document.querySelectorAll('#list .title')].map(row => row.textContent)"
+        assert page.evaluate(shown) == own
+        changes = {name: listed_otherwise(server, name, known) for name in start["boosts"]}
+        name, n_came = max(changes.items(), key=lambda change: change[1])
+        assert n_came, changes
+        slide(page, name, 1)
+        assert sent_by(page, f"'{name}' in sent") == known | {"explain": True, name: 1}
+        assert page.wait(f"document.getElementById('moved').textContent.startsWith('{n_came} came in')")
+        assert page.evaluate("document.querySelectorAll('#list > li.in').length") == n_came
+        page.evaluate(f"document.querySelector('label[for=field-{name}] button').click()")
+        assert sent_by(page, f"!('{name}' in sent)") == known | {"explain": True}
+
+
+def listed_otherwise(server, boost, known):
+    """How many items come onto a list when a boost is 1."""
+    plain, boosted = (recommend(server, **known, **asked)["items"] for asked in ({}, {boost: 1}))
+    return len({item["item_id"] for item in boosted} - {item["item_id"] for item in plain})
+
+
+@needs_chromium
+def test_a_new_visitor_is_asked_and_every_row_can_be_answered(server):
+    with opened(server) as page:
+        assert page.wait("document.querySelectorAll('#asked button').length == 12")
+        page.evaluate("document.querySelector('#asked button').click()")
+        liked = sent_by(page, "sent.history")["history"]
+        assert len(liked) == 1
+        assert page.evaluate("document.querySelector('#asked button').ariaPressed") == "true"
+        for place, key in ((1, "exclude"), (0, "history")):
+            assert page.wait("document.querySelectorAll('#list > li').length == 20")
+            page.evaluate(f"document.querySelectorAll('#list .acts button')[{place}].click()")
+            assert len(sent_by(page, f"sent.{key}?.length == {2 if key == 'history' else 1}")[key])
+            assert page.wait("!!document.activeElement.closest('#list')")  # the keyboard stays in the list
+        page.evaluate("document.querySelectorAll('#list .acts button')[2].click()")
+        assert page.wait("document.querySelectorAll('#similar .title').length == 6")
+        page.evaluate("document.getElementById('beside').click()")
+        assert page.wait("document.querySelectorAll('#popular .title').length == 20")
+        before, url = json.loads(page.evaluate("document.body.dataset.sent")), page.evaluate("location.href")
+    with opened(url) as page:
+        assert sent_by(page, "sent.history") == before
+        assert page.wait("document.querySelectorAll('#popular .title').length == 20")
+
+
+@needs_chromium
+def test_the_page_fits_a_phone_and_names_every_control(server):
+    """At 360 pixels with everything unfolded; an empty list says so."""
+    with opened(f"{server}/?q=wizard", 360) as page:
+        page.call("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+        assert page.wait("document.querySelectorAll('#list > li').length == 20")
+        assert page.evaluate("document.getElementById('list').getBoundingClientRect().top") < 800
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert (
+            page.evaluate("[...document.querySelectorAll('input, select')].filter(one => !one.labels.length).length")
+            == 0
+        )
+        page.evaluate("understood({wanted: ['Drama'], excluded_categories: [], text: 'wizard'})")
+        page.evaluate("document.querySelectorAll('#understood button')[1].click()")
+        assert sent_by(page, "!sent.query") == {"explain": True}
+        page.evaluate("location.hash = encodeURIComponent(JSON.stringify({min_score: 1000000}))")
+        assert page.wait("document.getElementById('list').textContent.includes('Nothing is left to list')")
 
 
 def test_the_server_follows_the_alias(champion, package):

@@ -71,12 +71,11 @@ def describe_users(
 
 
 def describe_score(explanation: Explanation, place: int, titles: list[str]) -> str:
-    """Say which sources carried a score, and which history items one of them."""
+    """Say which sources carried a score, and because of which history items, where the history carried it."""
     labels = [*(SOURCES[name].label for name in explanation.sources), _OTHER]
     parts = np.array([*(values[place] for values in explanation.sources.values()), explanation.other[place]])
     positive = parts[parts > 0].sum()
     largest = [part for part in np.argsort(-parts)[:3] if positive > 0 and parts[part] > _LEAST_SHARE * positive]
     text = ", ".join(f"{labels[part]} {parts[part] / positive:.0%}" for part in largest) or "popularity"
-    shares = explanation.by_history[place]
-    because = [titles[explanation.history[row]] for row in np.argsort(-shares)[:2] if shares[row] > 0]
+    because = [titles[explanation.history[row]] for row in explanation.because_of(place)[:2]]
     return f"{text}; most because of {' and '.join(because)}" if because else text

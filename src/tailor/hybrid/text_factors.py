@@ -41,6 +41,10 @@ class FittedTextFactors(FittedModel):
     def _score(self, query: Query) -> Floats:
         return products(self.base.users_of(query).astype(np.float32), self.vectors)
 
+    def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """See :class:`Explains`: the users are sums over their histories, whatever items they are compared with."""
+        return self.base.history_shares_of(query, self.vectors[items])
+
     def state(self) -> State:
         """See :meth:`FittedModel.state`; the factors it is computed from are saved by their own source."""
         return {"vectors": self.vectors}

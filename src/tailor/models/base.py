@@ -343,7 +343,10 @@ class Explains(Protocol):
     """A fitted model whose scores are exact sums over the history."""
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
-        """Return the share (k, h) of each history item of one user in the score of each of ``items`` (k,)."""
+        """Return the share (k, h) of each history item of one user in the score of each of ``items`` (k,).
+
+        Columns stand in the order of ``query.weights.indices``; each row sums to the score before it is standardised.
+        """
         ...
 
 

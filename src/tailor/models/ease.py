@@ -215,6 +215,23 @@ class FittedEASE(FittedModel):
         toward_fitted = fitted @ self.weights + joined @ self.joined.rows
         return np.hstack([toward_fitted, fitted @ self.joined.columns + joined @ self.joined.block])
 
+    def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """See :class:`Explains`: c_h B_hi."""
+        n_fitted, known = len(self.weights), query.weights.indices
+        shares = np.zeros((len(known), len(items)))
+        joined = self.joined
+        for part, from_joined, to_joined in (
+            (self.weights, False, False),
+            (joined.columns, False, True),
+            (joined.rows, True, False),
+            (joined.block, True, True),
+        ):
+            h, i = np.flatnonzero((known >= n_fitted) == from_joined), np.flatnonzero((items >= n_fitted) == to_joined)
+            if len(h) and len(i):
+                cells = np.ix_(known[h] - n_fitted * from_joined, items[i] - n_fitted * to_joined)
+                shares[np.ix_(h, i)] = part[cells]
+        return np.asarray(shares.T * query.weights.data)
+
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: their weights are those of their texts, 0 without texts."""
         before = self.joined.features

@@ -196,11 +196,15 @@ class FittedIALS(FittedModel):
         """See :class:`Explains`: u = A⁻¹ Σ_h c_h v_h with A = Σ_h c_h v_h v_hᵀ + αG + λ f I, so the shares are
         c_h v_hᵀ A⁻¹ v_i, and they sum to u·v_i; columns in the order of ``query.weights.indices``.
         """
+        return self.history_shares_of(query, self.item_factors[items])
+
+    def history_shares_of(self, query: Query, vectors: AnyArray) -> NDArray[np.float64]:
+        """Return the share (k, h) of each history item in the products of the user with ``vectors`` (k, d)."""
         config, known, V = self.recipe.config, query.weights.indices, self.item_factors
         diagonal = config.regularization * (len(known) + config.alpha * self.n_warm) ** config.nu
         weighted = V[known].T * query.weights.data
         normal = weighted @ V[known] + self.gram + diagonal * np.eye(V.shape[1])
-        return np.asarray(V[items] @ np.linalg.solve(normal, weighted))
+        return np.asarray(vectors @ np.linalg.solve(normal, weighted))
 
     def partial_fit(self, data: TrainSet, sweeps: int) -> Self:
         """Go on from where the factors stand, toward the optimum for ``data``; see :class:`PartialFit`.

@@ -87,6 +87,17 @@ class FittedSLIT(FittedModel):
         decayed = recency(query.order, self.recipe.config.half_life)
         return decayed if query.confidence is None else sparse.csr_matrix(decayed.multiply(query.confidence))
 
+    def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """See :class:`Explains`: γ_h c_h B_hi, 0 of items that joined after the fit."""
+        known, n_fitted = query.weights.indices, len(self.weights)
+        shares = np.zeros((len(items), len(known)))
+        h, fitted = np.flatnonzero(known < n_fitted), items < n_fitted
+        if len(h):
+            decay = sparse.csr_matrix(self._decayed(query)[:, known[h]]).toarray()[0]
+            shares[np.ix_(fitted, h)] = self.weights[np.ix_(known[h], items[fitted])].T * decay
+            shares[np.ix_(~fitted, h)] = self.new_columns[np.ix_(known[h], items[~fitted] - n_fitted)].T * decay
+        return shares
+
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: they have followed on nothing, and score 0."""
         grown = replace(self, size=self.size + len(features))

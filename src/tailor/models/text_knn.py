@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailor.models.base import FittedModel, Floats, Indices, Model, NoConfig, Query, State, TrainSet
 from tailor.models.registry import register_model
@@ -36,6 +37,11 @@ class FittedTextKNN(FittedModel):
 
     def _score(self, query: Query) -> Floats:
         return np.asarray(self._profile(query) @ self.features.T, dtype=np.float32)
+
+    def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
+        """See :class:`Explains`: c_h cos(e_h, e_i) / n."""
+        of_history = query.weights.data[:, None] * self.features[query.weights.indices]
+        return np.asarray(self.features[items] @ of_history.T, dtype=np.float64) / max(int(query.lengths[0]), 1)
 
     def score_texts(self, query: Query, features: Floats) -> Floats:
         """See :class:`ScoresTexts`; narrower embeddings lack the last dimensions, which are 0."""

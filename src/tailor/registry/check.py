@@ -141,5 +141,5 @@ def check_knowledge(recommender: Recommender, interactions: pd.DataFrame, n_user
 def _unexplained(answer: Answer) -> int:
     """Count the items whose explanation does not add up to the score."""
     entries = answer.explanations
-    sums = [sum(entry["sources"].values()) + entry["other"] for entry in entries]
+    sums = [sum(entry["sources"].values()) + sum(entry["parts"].values()) for entry in entries]
     return sum(abs(total - score) > _MAX_UNEXPLAINED for total, score in zip(sums, answer.scores, strict=False))

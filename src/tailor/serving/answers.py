@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tailor.serving.about_model import bucket_of, describe, elicit
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
@@ -27,6 +28,8 @@ class ItemAnswer(BaseModel):
     title: str
     categories: list[str]
     score: float
+    bucket: str = ""
+    """``new``: no train interactions; ``tail``: few; else nothing."""
     reason: str = ""
     explanation: JsonObject | None = None
 
@@ -40,7 +43,7 @@ class ListAnswer(BaseModel):
     unknown_candidates: int = 0
     items: list[ItemAnswer]
     titles: dict[str, str] = {}
-    """Of the history items that explanations name."""
+    """Of the items that the request's history, ``exclude`` and the explanations name."""
 
 
 def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
@@ -49,7 +52,8 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
     given = body.model_dump(exclude_unset=True)
     request = Request(**_fields_of(Request, given))
     answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
-    explained = sorted({item for entry in answer.explanations for item in entry["history"]})
+    of_request = [item for item in (*request.history, *request.exclude) if model.items.index(item) >= 0]
+    explained = sorted({*of_request, *(item for entry in answer.explanations for item in _named(entry))})
     return ListAnswer(
         path=answer.path,
         model_version=version,
@@ -58,6 +62,11 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
         items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
+
+
+def _named(explanation: JsonObject) -> list[str]:
+    """Return the history items that one explanation names."""
+    return [*explanation["history"], *explanation.get("because_of", {}).get("items", [])]
 
 
 def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:
@@ -84,6 +93,7 @@ def _items(
 ) -> list[ItemAnswer]:
     """Put titles and categories beside a list; reasons and explanations may end before it does."""
     titles, categories = _titles(model, item_ids), _categories(model, item_ids)
+    buckets = bucket_of(model, model.item_indices(item_ids))
     return [
         ItemAnswer(
             rank=place + 1,
@@ -91,6 +101,7 @@ def _items(
             title=titles[place],
             categories=categories[place],
             score=scores[place],
+            bucket=buckets[place],
             reason=reasons[place] if place < len(reasons) else "",
             explanation=explanations[place] if place < len(explanations) else None,
         )
@@ -109,6 +120,19 @@ def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
     if model.metadata is None:
         return [[] for _ in item_ids]
     return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
+
+
+def about(answering: Answering) -> JsonObject:
+    """Say what a request to the model can say."""
+    model, version = answering
+    return describe(model, version)
+
+
+def ask_about(answering: Answering, k: int) -> ListAnswer:
+    """List the k items whose answers tell most about a new visitor."""
+    model, version = answering
+    item_ids = elicit(model, k)
+    return ListAnswer(path="elicit", model_version=version, items=_items(model, item_ids, [0.0] * len(item_ids)))
 
 
 def find(model: Recommender, q: str, k: int) -> list[JsonObject]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from tailor.errors import BadInputError
 from tailor.hybrid.explain import Explanation, explain, text_scores
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import FittedModel, Indices, Query
+from tailor.hybrid.sources import SOURCES
+from tailor.models.base import FittedModel, Floats, Indices, Query
 from tailor.serving.query import parse_query
 from tailor.types import JsonObject
 
@@ -17,24 +18,32 @@ if TYPE_CHECKING:
 
 #: Items of a list that are explained, history items named per item.
 MAX_EXPLAINED, _NAMED = 20, 5
+#: Decimals of what is shown: a sum of twenty parts is exact to 1e-5.
+_DECIMALS = 6
 
 
 def explain_list(
-    recommender: "Recommender", model: FittedModel, query: Query, listed: Indices, words: str
+    recommender: "Recommender",
+    model: FittedModel,
+    query: Query,
+    listed: Indices,
+    scores: Floats,
+    words: str,
+    share: float | None,
 ) -> list[JsonObject]:
-    """Explain the first ``MAX_EXPLAINED`` items of one list.
+    """Explain the first ``MAX_EXPLAINED`` items of one list; docs/pipelines/inference.md says what each key holds.
 
-    Per item: ``sources`` (weighted standardised scores by source; with ``other`` they sum to the score before words),
-    ``history`` (the items with the largest shares of the factor score, which is their exact sum), ``words`` (how much
-    of the text-dependent score goes with each piece of the item's text: the piece left out, encoded anew) and
-    ``query`` (what each word of the query adds: the word left out).
+    ``words`` is how much of the text-dependent score goes with each piece of the item's text: the piece left out,
+    encoded anew; ``query`` what each word of the query adds: the word left out.
 
     Args:
         recommender: ids, texts and the encoder.
         model: at the operating point that the list was made at.
         query: of one user.
         listed: internal ids (k,).
+        scores: as the list shows them (k,).
         words: the request's query.
+        share: what the user's own score weighs beside words; None where there are none.
 
     Raises:
         BadInputError: the model's scores cannot be taken apart.
@@ -45,6 +54,8 @@ def explain_list(
     if not len(items):
         return []
     explanation = explain(model, query, items)
+    if share is not None:
+        explanation = explanation.beside_words(scores[:MAX_EXPLAINED], share)
     entries = [_entry(recommender, explanation, place) for place in range(len(items))]
     if recommender.encoder_of is not None and recommender.metadata is not None:
         for entry, by_piece in zip(entries, _by_piece(recommender, model, query, items), strict=True):
@@ -56,14 +67,37 @@ def explain_list(
 
 
 def _entry(recommender: "Recommender", explanation: Explanation, place: int) -> JsonObject:
-    shares = explanation.by_history[place]
+    """Return one item's parts, the history items with the largest shares, and those that it is listed because of."""
+    entry: JsonObject = {
+        "sources": {name: _rounded(values[place]) for name, values in explanation.sources.items()},
+        "parts": {name: _rounded(values[place]) for name, values in explanation.parts.items()},
+        "history": _largest(recommender, explanation, explanation.of_history[place]),
+        "history_share": _rounded(explanation.history_share[place]),
+    }
+    if explanation.left_out:
+        shares = np.sum([shares[place] for shares in explanation.left_out.values()], axis=0)
+        entry["left_out"] = {"estimated": True, "history": _largest(recommender, explanation, shares)}
+    because = explanation.because_of(place)
+    if len(because):
+        source = explanation.history_source(place)
+        entry["because_of"] = {
+            "items": recommender.items.ids[explanation.history[because]].tolist(),
+            "source": source,
+            "reason": SOURCES[source].reason,
+            "estimated": not explanation.by_history,
+        }
+    return entry
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DECIMALS)
+
+
+def _largest(recommender: "Recommender", explanation: Explanation, shares: NDArray[np.float64]) -> dict[str, float]:
+    """Return the largest shares (h,) by the id of the history item."""
     largest = np.argsort(-np.abs(shares), kind="stable")[:_NAMED]
     names = recommender.items.ids[explanation.history[largest]]
-    return {
-        "sources": {name: round(float(values[place]), 4) for name, values in explanation.sources.items()},
-        "other": round(float(explanation.other[place]), 4),
-        "history": {str(name): round(float(share), 4) for name, share in zip(names, shares[largest], strict=True)},
-    }
+    return {str(name): _rounded(share) for name, share in zip(names, shares[largest], strict=True)}
 
 
 def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, items: Indices) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.ids import IdMap
-from tailor.data.interactions import binary, empty_rows
+from tailor.data.interactions import binary, empty_rows, recency
 from tailor.models.base import Csr, Floats, Indices, Query
 from tailor.serving.schema import Request, Settings
 
@@ -84,7 +84,8 @@ def join_histories(
     positions = [start + 1 + np.arange(len(row)) for start, row in zip(latest, lists, strict=True)]
     given, n_unknown = rows_of_ids(lists, ids, positions)
     order = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
-    confidence = _confidence(order, requests, settings, ids)
+    stored = None if known is None or settings.half_life is None or histories.order is None else known
+    confidence = _confidence(order, stored, requests, settings, ids)
     query = Query.of(order, order, confidence, profile, context, users)
     return HistoryBatch(query, np.asarray(np.diff(given.indptr), dtype=np.int64), n_unknown)
 
@@ -100,12 +101,30 @@ def _known_order(histories: Query, users: Indices) -> Csr | None:
     return rows
 
 
-def _confidence(order: Csr, requests: Sequence[Request], settings: Settings, ids: IdMap) -> Csr | None:
-    """Return how sure each cell is: what requests say, 1 for the rest; None where no request says anything."""
+def _confidence(
+    order: Csr, stored: Csr | None, requests: Sequence[Request], settings: Settings, ids: IdMap
+) -> Csr | None:
+    """Return how sure each cell is: what requests say; a stored item fades as one before the request's.
+
+    Args:
+        order: of histories and requests together (B, n_items).
+        stored: places of the stored histories (B, n_items) where they fade; None: they weigh 1 each.
+        requests: (B,).
+        settings: half_life.
+        ids: of the items.
+
+    Returns:
+        None where no request and no setting says anything.
+    """
     if settings.half_life is None and not any(request.weights for request in requests):
         return None
     weighted, _ = rows_of_ids([request.history for request in requests], ids, [_weights(r, settings) for r in requests])
     rest = sparse.csr_matrix(binary(order) - binary(weighted))
+    if stored is not None and settings.half_life is not None:
+        faded = recency(stored, settings.half_life)
+        behind = np.repeat([len(request.history) for request in requests], np.diff(faded.indptr))
+        faded.data = np.maximum(faded.data * np.float32(0.5) ** (behind / settings.half_life), _LEAST_WEIGHT)
+        rest = sparse.csr_matrix(rest.multiply(faded))
     return sparse.csr_matrix(rest + weighted, dtype=np.float32)
 
 

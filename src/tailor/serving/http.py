@@ -1,8 +1,11 @@
 """The HTTP face: a thin FastAPI app over the class that MLflow serves too."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -72,7 +75,7 @@ def create_app(champion: Champion, token: str = "", timeout_s: float = 10.0, pol
     app.include_router(_routes(champion, timeout_s), dependencies=allowed, responses=refusals)
     app.add_api_route("/metrics", _metrics(champion, meter), dependencies=allowed, include_in_schema=False)
     app.add_api_route("/health", lambda: _health(champion), response_class=JSONResponse, responses={503: {}})
-    page = _page()
+    page = HTMLResponse(_page(), headers={"Content-Security-Policy": _policy(_page())})
     app.add_api_route("/", lambda: page, response_class=HTMLResponse, include_in_schema=False)
     return app
 
@@ -117,6 +120,16 @@ def _routes(champion: Champion, timeout_s: float) -> APIRouter:
     async def similar(item_id: str, k: K = 20) -> ListAnswer:
         """List the items closest to one, by factors and text."""
         return await _within(timeout_s, answers.similar, champion.current(), item_id, k)
+
+    @router.get("/model")
+    async def model() -> JsonObject:
+        """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns."""
+        return await _within(timeout_s, answers.about, champion.current())
+
+    @router.get("/elicit")
+    async def elicit(k: Annotated[int, Query(ge=1, le=100)] = 12) -> ListAnswer:
+        """List the items whose answers tell most about a new visitor."""
+        return await _within(timeout_s, answers.ask_about, champion.current(), k)
 
     _item_routes(router, champion, timeout_s)
     return router
@@ -168,6 +181,18 @@ def _page() -> str:
     """Return the page with the inputs of its form, as data."""
     inputs = json.dumps(form()).replace("</", "<\\/")
     return files("tailor.serving").joinpath("page.html").read_text().replace("{{ inputs }}", inputs)
+
+
+def _policy(page: str) -> str:
+    """Return a policy under which the page runs its own script and style, asks its own server, and nothing else."""
+
+    def hashes(tag: str) -> str:
+        blocks = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digests = (base64.b64encode(hashlib.sha256(block.encode()).digest()).decode() for block in blocks)
+        return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+    rest = "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; {rest}"
 
 
 async def _refused(_: Request, problem: Exception) -> JSONResponse:

@@ -55,6 +55,8 @@ MANIFEST, CODE = "manifest.json", "code.json"
 #: Keys of the manifest; the first also of about.json.
 _FORMAT, _FILES = "format", "files"
 _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors", "ids.npz", "about.json"
+#: Tag of packages whose scenarios set boosts; since 0.2 they are steps from the operating point.
+ABSOLUTE_SCENARIOS = "absolute_scenarios"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 #: "static": words are encoded by the packaged token table, and torch is never imported.
 ENCODER_VARIABLE = "TAILOR_ENCODER"
@@ -160,6 +162,7 @@ def _about_of_0_1(about: JsonObject) -> JsonObject:
     renamed = {name: value for name, value in about.items() if name != "told_space"}
     renamed["feature_encoders"] = about.get("told_space", {})
     renamed["text"] = {name: value for name, value in about.get("text", {}).items() if name in TextOptions.model_fields}
+    renamed[ABSOLUTE_SCENARIOS] = True
     renamed["scenarios"] = {
         name: legacy.rename_boosts({key: value for key, value in settings.items() if value is not None})
         for name, settings in about.get("scenarios", {}).items()

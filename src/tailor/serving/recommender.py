@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
-from tailor.data.side_features import FeatureEncoder
+from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
-from tailor.hybrid.sources import SOURCES
+from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models.base import (
@@ -34,8 +34,9 @@ from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.query import parse_query
-from tailor.serving.scenario import apply_scenario
-from tailor.serving.schema import Answer, Request, Settings
+from tailor.serving.reasons import Carried, share_beside
+from tailor.serving.scenario import apply_scenario, resolved
+from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
@@ -142,6 +143,23 @@ class Recommender:
         tail = getattr(self.model, "tail", np.zeros(len(self.items), dtype=bool))
         return np.where(tail, "tail", "other")
 
+    @property
+    def operating_point(self) -> dict[str, float]:
+        """The model's boosts, which hold where a request sets none; empty where the model has no boosts."""
+        if not isinstance(self.model, HybridScorer):
+            return {}
+        return {name: float(getattr(self.model.boosts, name)) for name in sorted(BOOSTS)}
+
+    @cached_property
+    def scenarios(self) -> dict[str, JsonObject]:
+        """What each scenario sets, its boosts as they are from the operating point on."""
+        start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
+        return {name: resolved(values, start) for name, values in self.about.get("scenarios", {}).items()}
+
+    def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
+        """Return the columns of ``profile`` or ``context``."""
+        return self._feature_encoders[field].columns
+
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def recommend(
@@ -159,7 +177,7 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
-        requests, settings = apply_scenario(requests, settings or Settings(), self.about.get("scenarios", {}))
+        requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
         model, answers = self._boosted(settings.boosts()), list[Answer]()
         for block in blocks(len(requests), block_users):
             answers += self._answer(model, requests[block], settings)
@@ -177,27 +195,40 @@ class Recommender:
         """Answer a block: read histories, score, apply words and filters, rank."""
         batch = self._read(requests, settings)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
+        deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
         words = self._apply_words(scores, batch, requests)
+        shares = {row: share_beside(of_row, int(batch.query.lengths[row])) for row, of_row in words.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
-        reasons = self._reasons(model, batch.query, items, z, words)
+        beside = {row: share / float(deviations[row]) for row, share in shares.items()}
+        carried = Carried.of(model, batch.query, items, z, beside)
         return [
             Answer(
                 item_ids=self.items.ids[listed].tolist(),
                 scores=values[row, : len(listed)].astype(float).tolist(),
-                path="query" if row in words else batch.path(row),
+                path="query" if row in words else carried.path(row, batch.path(row)),
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
-                reasons=reasons[row][: len(listed)],
-                explanations=self._explain(model, batch, row, listed, requests[row]) if settings.explain else [],
+                reasons=self._reasons(carried, row, listed, words.get(row)),
+                explanations=self._explain(model, batch, row, listed, values[row], requests[row], shares.get(row))
+                if settings.explain
+                else [],
             )
             for row, listed in enumerate(chosen[chosen >= 0] for chosen in items)
         ]
 
     def _explain(
-        self, model: FittedModel, batch: HistoryBatch, row: int, listed: Indices, request: Request
+        self,
+        model: FittedModel,
+        batch: HistoryBatch,
+        row: int,
+        listed: Indices,
+        scores: Floats,
+        request: Request,
+        share: float | None,
     ) -> list[JsonObject]:
-        return explain_list(self, model, batch.query.take(np.array([row])), listed, request.query)
+        query = batch.query.take(np.array([row]))
+        return explain_list(self, model, query, listed, scores[: len(listed)], request.query, share)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""
@@ -263,21 +294,17 @@ class Recommender:
         k = min(settings.k, items.shape[1])
         return rerank(items, values, query.history, self._rerank_metadata, options, k)
 
-    def _reasons(
-        self, model: FittedModel, query: Query, items: Indices, z: list[Floats], words: dict[int, WordScores]
-    ) -> list[list[str]]:
-        """Name what carried each listed score most, per row."""
-        if not isinstance(model, BlendsSources):
-            return [[] for _ in items]
-        listed = np.maximum(items, 0)
-        by_source = np.stack([np.take_along_axis(scores, listed, 1) for scores in z], 2)
-        parts = model.source_weights(query, listed) * by_source
-        names = np.array([SOURCES[name].reason for name in model.source_names], dtype=object)[parts.argmax(axis=2)]
-        for row, scores in words.items():
-            by_words = scores.query_score[listed[row]] >= parts[row].max(axis=1)
-            of_category = in_categories(self.known_metadata, scores.parsed.categories)[listed[row]]
-            names[row] = np.where(by_words, np.where(of_category, "category", "query"), names[row])
-        return [row.tolist() for row in names]
+    def _reasons(self, carried: Carried, row: int, listed: Indices, words: WordScores | None) -> list[str]:
+        """Name what carried each listed score most."""
+        if not carried.sources:
+            return []
+        names = carried.reasons(row)[: len(listed)]
+        if words is not None:
+            by_words = words.query_score[listed] >= carried.parts[row, : len(listed)].max(axis=1)
+            of_category = in_categories(self.known_metadata, words.parsed.categories)[listed]
+            names = np.where(by_words, np.where(of_category, "category", "query"), names)
+        listed_names: list[str] = names.tolist()
+        return listed_names
 
     def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
         """Return the k items closest to one, and how close they are.

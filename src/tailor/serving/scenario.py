@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import create_model
 
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
-from tailor.serving.schema import PresentNames, Request, Settings
+from tailor.serving.schema import BOOSTS, PresentNames, Request, Settings
 from tailor.serving.validation import Validated
 from tailor.types import JsonObject
 
@@ -49,7 +49,7 @@ def apply_scenario(
     Args:
         requests: what is asked.
         settings: where the scenario is named.
-        scenarios: of the model, as :func:`read_scenarios` returned them.
+        scenarios: of the model, as :func:`resolved` returned them.
 
     Raises:
         BadInputError: the model has no such scenario.
@@ -61,13 +61,27 @@ def apply_scenario(
             f"Unknown scenario '{settings.scenario}'.{did_you_mean(settings.scenario, scenarios)} "
             f"This model has: {', '.join(scenarios) or 'none'}."
         )
-    values = _of_earlier_versions(scenarios[settings.scenario])
+    values: JsonObject = dict(scenarios[settings.scenario])
     filters = values.pop("filters", {})
     is_set = {name: getattr(settings, name) for name in settings.model_fields_set}
     is_set = {name: value for name, value in is_set.items() if value is not None}
     if filters:
         requests = [r.model_copy(update={"filters": {**filters, **r.filters}}) for r in requests]
     return requests, Settings(**(values | is_set))
+
+
+def resolved(scenario: Mapping[str, object], operating_point: Mapping[str, float]) -> JsonObject:
+    """Return the settings of a scenario at an operating point: a boost b goes the share b of the way from there to 1.
+
+    Example:
+        >>> resolved({"tail_boost": 0.5, "k": 10}, {"tail_boost": 0.2})
+        {'tail_boost': 0.6, 'k': 10}
+    """
+    values = _of_earlier_versions(scenario)
+    for name in BOOSTS & values.keys():
+        start = operating_point.get(name, 0.0)
+        values[name] = start + values[name] * (1 - start)
+    return values
 
 
 def _of_earlier_versions(scenario: Mapping[str, object]) -> JsonObject:

@@ -39,11 +39,15 @@ class OnPage:
     """How the page shows a field, where its type does not say it."""
 
     widget: str = ""
-    """``items``: a search for titles, each adding an id; ``words``: the line that has the focus."""
+    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that
+    has the focus; ``user``: who asks; ``columns``, ``conditions``, ``preset``: the model's side features, filters and
+    scenarios."""
     start: Any = None
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
     """Whether the field stands among those that are folded away."""
+    everybody: bool = False
+    """Whether it says nothing of who asks, so that it holds for the list that everybody gets, too."""
 
 
 Id = Annotated[str | None, BeforeValidator(read_id)]
@@ -53,10 +57,15 @@ Weights = Annotated[
     tuple[Weight, ...], Field(max_length=MAX_ITEMS), BeforeValidator(read_numbers), Http(max_length=1000)
 ]
 SideFeatures = Annotated[
-    dict[str, str | bool | int | float], BeforeValidator(read_side_features), Http(max_length=20), OnPage(more=True)
+    dict[str, str | bool | int | float],
+    BeforeValidator(read_side_features),
+    Http(max_length=20),
+    OnPage("columns", more=True),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
 
+#: Settings that move a hybrid between accuracy and exposure.
+BOOSTS = frozenset({"tail_boost", "popularity_debias", "cold_boost"})
 #: What a field of an earlier version is called now.
 RENAMED = {"diversity": "diversity is no longer a setting: write rerank: {{method: mmr, strength: {value}}}"}
 
@@ -89,7 +98,7 @@ class Request(Validated):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    user_id: Annotated[Id, Field(title="User")] = Field(
+    user_id: Annotated[Id, Field(title="User"), OnPage("user")] = Field(
         None, description="A known user's history is looked up; an unknown id is treated like none.", examples=["u1"]
     )
     history: Annotated[Ids, OnPage("items")] = Field(
@@ -99,13 +108,13 @@ class Request(Validated):
         " It is answered by one fold-in, nothing is retrained.",
         examples=[["i1", "i5"]],
     )
-    candidates: Annotated[Ids, OnPage(more=True)] = Field(
+    candidates: Annotated[Ids, OnPage(more=True, everybody=True)] = Field(
         (),
         description="Item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted.",
         examples=[["i2", "i3", "i4"]],
     )
-    exclude: Annotated[Ids, OnPage(more=True)] = Field(
-        (), description="Item ids that must not be listed.", examples=[["i2"]]
+    exclude: Annotated[Ids, OnPage("excluded", everybody=True)] = Field(
+        (), title="Not for me", description="Item ids that must not be listed.", examples=[["i2"]]
     )
     weights: Annotated[Weights, OnPage(more=True)] = Field(
         (), description="Confidence of each item of the history, in its order; none: 1 each.", examples=[[1.0, 0.5]]
@@ -116,8 +125,9 @@ class Request(Validated):
         description="Plain words; categories of the catalogue and negations in them are understood.",
         examples=["slow space opera, no romance"],
     )
-    profile: SideFeatures = Field(
+    profile: Annotated[SideFeatures, OnPage("columns")] = Field(
         {},
+        title="About you",
         description="Features of the user, by the columns of `feature_engineering.profile`, in place of what is stored."
         " Values that no train user has are ignored.",
         examples=[{"age": 31, "gender": "F"}],
@@ -127,7 +137,7 @@ class Request(Validated):
         description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
-    filters: Annotated[JsonObject, Http(max_length=20), OnPage(more=True)] = Field(
+    filters: Annotated[JsonObject, Http(max_length=20), OnPage("conditions", everybody=True)] = Field(
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
@@ -177,7 +187,7 @@ class Settings(PresentNames):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True)] = Field(
+    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True, everybody=True)] = Field(
         20, title="Length", description="Longest list.", examples=[10]
     )
     exclude_seen: Annotated[bool, OnPage(more=True)] = Field(
@@ -212,13 +222,15 @@ class Settings(PresentNames):
     )
     half_life: Annotated[float | None, Field(gt=0), OnPage(more=True)] = Field(
         None,
-        description="Items of a request's history after which a weight has halved, counted from the latest.",
+        description="Items after which a weight has halved, counted from the latest; stored items come before the"
+        " request's and fade too, where their order is known.",
         examples=[5.0],
     )
-    scenario: Annotated[str | None, Field(max_length=100), OnPage(more=True)] = Field(
+    scenario: Annotated[str | None, Field(max_length=100), OnPage("preset")] = Field(
         None,
         description="One of the model's named settings (`evaluation.scenarios`, and `balance`, which evaluation"
-        " chooses); what a request sets itself comes before them.",
+        " chooses); its boosts are steps from the operating point toward 1; what a request sets itself comes before"
+        " them.",
         examples=["balance"],
     )
     explain: Annotated[bool, OnPage(start=True)] = Field(
@@ -230,7 +242,7 @@ class Settings(PresentNames):
 
     def boosts(self) -> dict[str, float]:
         """Return the boosts that are set."""
-        values = {name: getattr(self, name) for name in ("tail_boost", "popularity_debias", "cold_boost")}
+        values = {name: getattr(self, name) for name in sorted(BOOSTS)}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -240,8 +252,8 @@ class Answer(Validated):
     item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
-        description="`known_user`, `fold_in` (from the request's history), `query` (words), `profile` (nothing else is"
-        " known), or `popular` (nothing is known).",
+        description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
+        " `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is known).",
         examples=["fold_in"],
     )
     unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])
@@ -255,7 +267,10 @@ class Answer(Validated):
         examples=[["taken_together", "similar_text"]],
     )
     explanations: list[JsonObject] = Field(
-        [], description="Per item, on request; from MLflow each as JSON.", examples=[[]]
+        [],
+        description="Per item, on request: parts that sum to its score, and the history items it is listed because of;"
+        " from MLflow each as JSON.",
+        examples=[[]],
     )
 
 

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -322,6 +322,20 @@ class ModelTests:
             shares = fitted.history_shares(one, items)
             assert shares.shape == (len(items), one.history.nnz)
             assert_close(shares.sum(axis=1), fitted.score(one)[0, items])
+
+    def test_shares_toward_and_from_new_items_sum_to_the_score_too(
+        self, fitted: FittedModel, planted: PlantedBlocks
+    ) -> None:
+        """Items that joined after the fit, listed and in the history."""
+        if not isinstance(fitted, Explains) or not isinstance(fitted, AcceptsNewItems):
+            pytest.skip("does not explain, or takes no items in")
+        new = _texts_of_new_items(planted)
+        grown, one = grow(fitted, new), wider_query(planted.query(planted.known_users[:1]), len(new))
+        taken = one.history.tolil()
+        taken[0, grown.n_items - 1] = 1
+        for query in (one, Query.of(taken.tocsr())):
+            shares = cast(Explains, grown).history_shares(query, np.arange(grown.n_items))
+            assert_close(shares.sum(axis=1), grown.score(query)[0])
 
     def test_users_and_items_lie_in_one_space(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """One finite row for each, of one width."""

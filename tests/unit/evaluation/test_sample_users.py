@@ -14,9 +14,10 @@ from tests.recipes import hybrid
 
 def explanation(**parts):
     """One item of one user, with two history items whose shares are 2 and -1."""
-    other = np.array([parts.pop("other", 0.0)])
+    other = {"cold_boost": np.array([parts.pop("other", 0.0)])}
     sources = {name: np.array([value]) for name, value in parts.items()}
-    return Explanation(np.array([5]), sources, other, np.array([1, 2]), np.array([[2.0, -1.0]]))
+    shares = {"ials": np.array([[2.0, -1.0]])}
+    return Explanation(np.array([5]), sources, other, np.array([1, 2]), shares, {}, np.zeros(9, np.float32))
 
 
 TITLES = ["zero", "one", "two"]
@@ -33,7 +34,13 @@ def test_little_is_not_said_and_the_rest_has_a_name():
 
 
 def test_where_nothing_speaks_for_an_item_it_is_popularity():
-    assert describe_score(explanation(ials=-0.5), 0, TITLES) == "popularity; most because of one"
+    assert describe_score(explanation(ials=-0.5), 0, TITLES) == "popularity"
+
+
+def test_no_history_item_is_named_where_the_history_carries_little():
+    """Of what lifts the item, 0.2 / (0.2 + 0.8) is the history's: less than three tenths."""
+    text = describe_score(explanation(ials=0.2, popular=0.8), 0, TITLES)
+    assert text == "popularity 80%, factors 20%"
 
 
 def test_one_user_of_each_kind_is_chosen_whatever_the_order_of_the_table(tables):

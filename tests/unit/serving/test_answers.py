@@ -31,11 +31,14 @@ def test_places_scores_titles_and_categories_stand_beside_each_other(served, row
 
 
 def test_explanations_come_with_the_titles_of_the_history_they_name(served, row_of, history):
-    answer = recommend((served, "7"), RecommendBody(history=history[:3], k=5, explain=True))
+    body = RecommendBody(history=history[:3], exclude=["i2", "ghost"], k=5, explain=True)
+    answer = recommend((served, "7"), body)
     named = {item for entry in answer.items for item in entry.explanation["history"]}
     assert named
     assert named <= set(history[:3])
-    assert answer.titles == {item: served.metadata.titles[row_of[item]] for item in named}
+    # Those of the request are told too, so that a page can name what it was opened with.
+    expected = {*history[:3], "i2"}
+    assert answer.titles == {item: served.metadata.titles[row_of[item]] for item in expected}
 
 
 def test_unknown_items_are_counted_apart(served):

@@ -7,15 +7,15 @@ import pytest
 
 from tailor.hybrid.scorer import HybridScorer
 from tailor.serving.explain import MAX_EXPLAINED
-from tailor.serving.schema import Request, Settings
+from tailor.serving.schema import Request
 from tests.unit.serving.conftest import listed, scores_of, weights
 
-#: Rounded to four places, eight sources and the rest.
-ROUNDING = 9 * 0.5e-4
+#: What a sum of parts may be off by.
+EXACT = 1e-4
 
 
 def total(entry):
-    return sum(entry["sources"].values()) + entry["other"]
+    return sum(entry["sources"].values()) + sum(entry["parts"].values())
 
 
 @pytest.fixture(scope="module")
@@ -42,32 +42,86 @@ def test_sources_and_the_rest_add_up_to_the_score_that_is_served(mixed, tables, 
     plain = scores_of(mixed, request_of(known), **boosts)
     for item, score, entry in zip(answer.item_ids, answer.scores, answer.explanations, strict=True):
         assert score == pytest.approx(plain[item], abs=1e-5)
-        assert total(entry) == pytest.approx(score, abs=ROUNDING)
+        assert total(entry) == pytest.approx(score, abs=EXACT)
         assert set(entry["sources"]) == set(mixed.model.source_names)
 
 
-def test_beside_words_they_add_up_to_the_score_before_words(mixed, known, names):
-    before = scores_of(mixed, Request(known))
-    answer = listed(mixed, Request(known, query=f"{names[0]} stories"), explain=True)
-    for item, score, entry in zip(answer.item_ids, answer.scores, answer.explanations, strict=True):
-        assert total(entry) == pytest.approx(before[item], abs=ROUNDING)
-        assert total(entry) != pytest.approx(score, abs=0.01)
+@pytest.mark.parametrize(
+    ("asked", "settings"),
+    [
+        ({"user_id": "known"}, {}),
+        ({"history": ("i1", "i5"), "query": "{genre} stories"}, {}),
+        ({"user_id": "known", "query": "{genre} stories"}, {"tail_boost": 0.7, "cold_boost": 1.0}),
+        ({"query": "something, no {genre}"}, {}),
+        ({"query": "{genre}"}, {"popularity_debias": 0.3}),
+        ({"user_id": "known", "exclude": ("i1", "i2", "i3")}, {}),
+        ({"user_id": "known"}, {"scenario": "late"}),
+        ({"history": ("i1", "i5", "i9"), "weights": (1.0, 2.0, 0.5)}, {"half_life": 2.0}),
+        ({"user_id": "known", "query": "{genre}"}, {"rerank": {"method": "mmr", "strength": 0.3}}),
+    ],
+)
+def test_the_parts_of_every_kind_of_answer_add_up_to_the_score_that_is_shown(mixed, known, names, asked, settings):
+    """Words, boosts, scenarios and re-ranking included; cold items are on the lists with a boost."""
+    scenarios = {"late": {"tail_boost": 0.4, "half_life": 3.0}}
+    model = replace(mixed, about=mixed.about | {"scenarios": scenarios})
+    given = asked | {"user_id": known} if "user_id" in asked else dict(asked)
+    if "query" in given:
+        given["query"] = given["query"].format(genre=names[0])
+    answer = listed(model, Request(**given), k=20, explain=True, **settings)
+    assert len(answer.explanations) == 20
+    for score, entry in zip(answer.scores, answer.explanations, strict=True):
+        assert total(entry) == pytest.approx(score, abs=EXACT)
+        assert ("query" in entry["parts"]) == ("query" in given)
+
+
+def test_beside_words_the_user_s_own_part_shrinks_by_one_factor(mixed, known, names):
+    """n / (n + 5) of the standardised score: every part but the words' is divided by the same deviation."""
+    request = Request(known, query=f"{names[0]} stories")
+    alone = listed(mixed, Request(known), k=20, explain=True)
+    request = request.model_copy(update={"candidates": tuple(alone.item_ids)})
+    answer = listed(mixed, request, k=20, explain=True)
+    plain = scores_of(mixed, Request(known))
+    n = len(mixed.histories.history[mixed.users.index(known)].indices)
+    slope = n / (n + 5) / plain.std(ddof=0)
+    before = dict(zip(alone.item_ids, alone.explanations, strict=True))
+    for item, entry in zip(answer.item_ids, answer.explanations, strict=True):
+        for name, part in before[item]["sources"].items():
+            assert entry["sources"][name] == pytest.approx(slope * part, abs=1e-5)
+        assert entry["parts"]["centring"] == pytest.approx(-slope * plain.mean(), abs=1e-5)
         assert set(entry["query"]) == {names[0], "stories"}
 
 
-def test_what_no_source_says_is_the_rest(mixed, tables, known):
+def test_what_no_source_says_has_names(mixed, tables, known):
     """Of a cold item: the shift and the boost's share; of a tail item: its boost beside the bias."""
     bucket = tables.items.set_index("item_id")["bucket"]
-    for name, expected in (("cold", 0.3 + 0.5), ("tail", None)):
+    for name in ("cold", "tail"):
         item = bucket.index[bucket == name][0]
         settings = {"exclude_seen": False, "explain": True, "cold_boost": 0.5, "tail_boost": 0.4}
         (entry,) = listed(mixed, Request(known, candidates=[item]), **settings).explanations
         bias = 0.2 * mixed.model.popularity[mixed.item_indices([item])[0]]
-        assert entry["other"] == pytest.approx(0.4 + bias if expected is None else expected, abs=2 * ROUNDING)
+        of_cold, of_tail = {"cold_shift": 0.3, "cold_boost": 0.5}, {"popularity_bias": bias, "tail_boost": 0.4}
+        assert entry["parts"] == pytest.approx(of_cold if name == "cold" else of_tail, abs=1e-5)
+
+
+def test_a_list_that_popularity_carries_is_because_of_nothing(mixed, tables, known):
+    """Its weight 20 to 1: no history item is named, whatever its shares; the history's weight 1: one always is."""
+    of_popularity = replace(mixed, model=mixed.model.with_blend(weights(popular=1.0, ials=0.02, cold_shift=0.0)))
+    warm = tables.items["item_id"][tables.warm].tolist()
+    answer = listed(of_popularity, Request(known, candidates=warm), explain=True)
+    assert answer.path == "popular"
+    assert all("because_of" not in entry and entry["history"] for entry in answer.explanations)
+    assert all(entry["history_share"] < 0.3 for entry in answer.explanations)
+    of_history = replace(mixed, model=mixed.model.with_blend(weights(ease=1.0, cold_shift=0.0)))
+    answer = listed(of_history, Request(known, candidates=warm), explain=True)
+    assert answer.path == "known_user"
+    for entry in answer.explanations:
+        because = entry["because_of"]
+        assert (because["source"], because["reason"], because["estimated"]) == ("ease", "taken_together", False)
+        assert because["items"][0] == next(iter(entry["history"]))
 
 
 def test_history_names_the_items_with_the_largest_shares(mixed, known, history):
-    """Of the factors' score, which is their exact sum."""
+    """Over all sources that read the history."""
     asked = Request(history=history[:4], candidates=["i90"])
     (entry,) = listed(mixed, asked, exclude_seen=False, explain=True).explanations
     assert set(entry["history"]) == set(history[:4])
@@ -79,13 +133,12 @@ def test_history_names_the_items_with_the_largest_shares(mixed, known, history):
         assert set(entry["history"]) <= set(history)
 
 
-def test_the_shares_of_a_short_history_sum_to_the_score_of_the_factors(mixed, history):
-    alone = replace(mixed, model=mixed.model.with_blend(weights(ials=1.0, cold_shift=0.0)))
-    asked = Request(history=history[:4], candidates=["i90"])
-    (entry,) = listed(alone, asked, exclude_seen=False, explain=True).explanations
-    ials = alone.model.sources["ials"]
-    batch = alone._read([asked], Settings())
-    assert sum(entry["history"].values()) == pytest.approx(ials.score(batch.query)[0, 90], abs=4e-4)
+def test_the_shares_of_a_short_history_sum_to_the_parts_of_its_sources(mixed, history):
+    (entry,) = listed(
+        mixed, Request(history=history[:4], candidates=["i90"]), exclude_seen=False, explain=True
+    ).explanations
+    of_history = sum(entry["sources"][name] for name in ("ials", "text_factors", "ease", "slit", "text_knn"))
+    assert sum(entry["history"].values()) == pytest.approx(of_history, abs=EXACT)
 
 
 def test_the_words_of_an_item_s_text_are_what_its_score_loses_without_them(served, known):
@@ -121,5 +174,5 @@ def test_only_the_first_items_of_a_long_list_are_explained(served):
 
 def test_without_an_encoder_there_are_no_words(served):
     (entry, *_) = listed(replace(served, encoder_of=None), Request(history=["i1"]), explain=True).explanations
-    assert set(entry) == {"sources", "other", "history"}
+    assert set(entry) - {"because_of"} == {"sources", "parts", "history", "history_share"}
     assert isinstance(served.model, HybridScorer)

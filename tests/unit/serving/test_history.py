@@ -68,9 +68,22 @@ def test_weights_and_half_life():
     batch = join(Request("u", history=["d", "c"], weights=[0.5, 3.0]), users=[0])
     assert batch.query.confidence.toarray().tolist() == [[1, 1, 3, 0.5]]
     faded = join(Request("u", history=["d", "c", "b"]), users=[0], settings=Settings(half_life=2.0))
-    np.testing.assert_allclose(faded.query.confidence.toarray(), [[1, 1, 0.5**0.5, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(faded.query.confidence.toarray(), [[0.5**1.5, 1, 0.5**0.5, 0.5]], rtol=1e-6)
     both = join(Request(history=["d", "c"], weights=[4.0, 1.0]), settings=Settings(half_life=1.0))
     assert both.query.confidence.toarray().tolist() == [[0, 0, 1, 2]]
+
+
+def test_a_half_life_acts_on_stored_histories_too():
+    """Places 1, 2, 3 of the stored items, two of the request's behind them: 4, 3 and 2 back; 1 and 0 the request's."""
+    stored = Query.of(csr([1, 1, 1, 0]), csr([20, 30, 10, 0]))
+    alone = join(Request("u"), users=[0], settings=Settings(half_life=1.0), histories=stored)
+    assert alone.query.confidence.toarray().tolist() == [[0.5, 1, 0.25, 0]]
+    behind = join(Request("u", history=["d", "a"]), users=[0], settings=Settings(half_life=1.0), histories=stored)
+    assert behind.query.confidence.toarray().tolist() == [[1, 0.25, 0.0625, 0.5]]
+    no_order = join(Request("u"), users=[0], settings=Settings(half_life=1.0), histories=Query.of(csr([1, 1, 0, 0])))
+    assert no_order.query.confidence.toarray().tolist() == [[1, 1, 0, 0]]
+    tiny = join(Request("u"), users=[0], settings=Settings(half_life=1e-3), histories=stored)
+    assert tiny.query.confidence.nnz == 3
 
 
 def test_a_weight_that_would_be_0_keeps_its_item():

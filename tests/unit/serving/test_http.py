@@ -1,6 +1,9 @@
 """The HTTP face: it answers as the process does, refuses in one sentence, and tells nobody's ids."""
 
+import base64
+import hashlib
 import json
+import re
 import time
 from dataclasses import replace
 
@@ -37,6 +40,30 @@ def test_http_answers_as_the_process_does(client, served):
     assert client.get(f"/similar/{served.item_ids[0]}?k=3").json()["items"][0]["rank"] == 1
     assert client.get("/").headers["content-type"].startswith("text/html")
     assert client.get("/health").json()["status"] == "ok"
+
+
+def test_http_says_what_the_model_is_and_what_to_ask(client, served, names):
+    said = client.get("/model").json()
+    assert (said["version"], said["items"], len(said["categories"])) == ("7", len(served.item_ids), len(names))
+    assert said["boosts"] == served.operating_point
+    asked = client.get("/elicit?k=4").json()
+    assert (asked["path"], [item["rank"] for item in asked["items"]]) == ("elicit", [1, 2, 3, 4])
+    assert all(item["title"] for item in asked["items"])
+    assert len(client.get("/elicit").json()["items"]) == 12
+    assert client.get("/elicit?k=101").status_code == client.get("/elicit?k=0").status_code == 422
+
+
+def test_the_page_may_run_its_own_script_and_style_and_nothing_else(client):
+    answer = client.get("/")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["connect-src"]) == ("'none'", "'self'")
+    for tag in ("script", "style"):
+        (block,) = re.findall(rf"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert "src=" not in answer.text  # nothing is fetched
+    assert " style=" not in answer.text
+    assert " onclick=" not in answer.text
 
 
 def test_http_items_come_and_go(client, names, champion):

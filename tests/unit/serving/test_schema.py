@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 import tailor
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import faces, http, mlflow_model, schema
-from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios
+from tailor.serving.scenario import Scenario, apply_scenario, read_scenarios, resolved
 from tailor.serving.schema import Answer, Http, Request, Settings
 from tests.conftest import ROOT
 
@@ -38,6 +38,18 @@ class MoreSettings(Settings):
 
     novelty: Annotated[float | None, Field(ge=0, le=1)] = Field(None, description="Lift of the new.", examples=[0.3])
     spread: Annotated[int, Field(ge=1, le=50), Http(le=5)] = Field(1, description="Lists to spread.", examples=[2])
+
+
+def test_a_scenario_s_boosts_are_steps_from_the_operating_point():
+    """Half the way from .4 to 1; 0 stays; without an operating point the boost itself; a request's own comes first."""
+    discover = {"tail_boost": 0.5, "cold_boost": 0.0, "half_life": 3.0}
+    scenarios = {"discover": resolved(discover, {"tail_boost": 0.4, "cold_boost": 0.3})}
+    assert resolved(discover, {}) == discover
+    _, settings = apply_scenario([Request()], Settings(scenario="discover"), scenarios)
+    assert settings.boosts() == pytest.approx({"tail_boost": 0.7, "cold_boost": 0.3})
+    assert settings.half_life == 3.0
+    _, settings = apply_scenario([Request()], Settings(scenario="discover", tail_boost=0.1), scenarios)
+    assert settings.tail_boost == 0.1
 
 
 def test_a_new_field_reaches_every_face_from_its_definition():
@@ -211,7 +223,9 @@ def test_what_a_request_sets_comes_before_its_scenario():
 
 def test_scenarios_of_the_first_version_are_read():
     packaged = {"discover": {"tail_boost": 0.5, "diversity": 0.2, "half_life": None, "filters": {}}}
-    _, settings = apply_scenario([Request()], Settings(scenario="discover"), packaged)
+    _, settings = apply_scenario(
+        [Request()], Settings(scenario="discover"), {"discover": resolved(packaged["discover"], {})}
+    )
     assert settings.rerank == schema.Rerank(method="mmr", strength=0.2)
     assert settings.tail_boost == 0.5
 
@@ -265,8 +279,8 @@ def test_requests_are_bounded_too():
 def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behind_more():
     inputs = {field["name"]: field for field in faces.form()}
     assert [name for name, field in inputs.items() if not field["more"]] == [
-        *("user_id", "history", "query"),
-        *("tail_boost", "popularity_debias", "cold_boost", "rerank", "explain"),
+        *("user_id", "history", "exclude", "query", "profile", "filters"),
+        *("tail_boost", "popularity_debias", "cold_boost", "rerank", "scenario", "explain"),
     ]
     widgets = {name: field["widget"] for name, field in inputs.items()}
     assert (widgets["history"], widgets["query"], widgets["k"], widgets["tail_boost"]) == (
@@ -275,7 +289,8 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
         "number",
         "range",
     )
-    assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "json")
+    assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
+    assert {name for name, field in inputs.items() if field["everybody"]} == {"k", "filters", "exclude", "candidates"}
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
         "exclude_seen": True,

@@ -73,7 +73,7 @@ def test_profiles_of_one_block_do_not_mix(by_profile_always, tables, planted):
 def test_explanations_name_the_profile(by_profile):
     answer = listed(by_profile, Request(profile={"cluster": 1}), k=3, explain=True)
     for score, entry in zip(answer.scores, answer.explanations, strict=True):
-        assert sum(entry["sources"].values()) + entry["other"] == pytest.approx(score, abs=1e-3)
+        assert sum(entry["sources"].values()) + sum(entry["parts"].values()) == pytest.approx(score, abs=1e-4)
         assert entry["sources"]["demographic"] == max(entry["sources"].values())
 
 
@@ -126,7 +126,7 @@ def test_a_request_says_its_moment(by_context, known, item_cluster):
     assert sum(item_cluster[item] == 0 for item in nobody.item_ids) >= 4
     assert on_tv.item_ids != anywhere.item_ids
     assert set(nobody.reasons) == {"context"}
-    assert (on_tv.path, nobody.path) == ("known_user", "popular")
+    assert (on_tv.path, nobody.path) == ("known_user", "context")
     with pytest.raises(BadInputError, match=r"Unknown context field 'device'. .*This model knows: context_device"):
         by_context.recommend([Request(context={"device": "tv"})])
 
