@@ -129,6 +129,22 @@ def first_of_each_row(order: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((values, (row[chosen], order.indices[chosen])), shape=order.shape)
 
 
+def final_rows(
+    train: sparse.csr_matrix, validation: sparse.csr_matrix, items: pd.DataFrame, fit_on: str
+) -> sparse.csr_matrix:
+    """Return the rows that the models of test lists are fitted on, 0/1 (U, n_items).
+
+    Args:
+        train: (U, n_items).
+        validation: (U, n_items); of these, rows of items without train rows stay out, as from test histories.
+        items: the item table.
+        fit_on: ``train`` or ``train_and_validation``.
+    """
+    if fit_on == c.TRAIN:
+        return train
+    return binary(keep_items(sparse.csr_matrix(train + validation), warm_items(items)))
+
+
 def split_matrix(
     interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, splits: Collection[str]
 ) -> sparse.csr_matrix:

@@ -20,14 +20,14 @@ class Revealed:
     """Histories of which n items are known. Rows of users with n items or fewer are empty."""
 
     known: sparse.csr_matrix
-    """The n items, with their places in the user's order (U, n_items)."""
+    """The n items, each with its number in the user's order (U, n_items)."""
     hidden: sparse.csr_matrix
     """What is to be recommended, 0/1 (U, n_items)."""
     seen: sparse.csr_matrix
     """What lists leave out, 0/1 (U, n_items)."""
 
 
-def reveal(places: sparse.csr_matrix, n: int, how: Reveal, seed: int) -> Revealed:
+def reveal(order: sparse.csr_matrix, n: int, how: Reveal, seed: int) -> Revealed:
     """Cut every history to n items.
 
     * ``first``: the first n in time; everything after them is to be recommended.
@@ -36,31 +36,31 @@ def reveal(places: sparse.csr_matrix, n: int, how: Reveal, seed: int) -> Reveale
       Lists leave out everything before these last items, as they do for a user who comes back.
 
     Args:
-        places: of each item in the user's order, later ones larger (U, n_items).
+        order: number of each item in the user's order, later ones larger (U, n_items).
         n: items that are known.
         how: which ones.
         seed: of the draw.
 
     Example:
-        >>> places = sparse.csr_matrix(np.array([[3.0, 1.0, 2.0, 0.0]]))
-        >>> cut = reveal(places, 1, "first", 0)
+        >>> order = sparse.csr_matrix(np.array([[3.0, 1.0, 2.0, 0.0]]))
+        >>> cut = reveal(order, 1, "first", 0)
         >>> cut.known.indices.tolist(), cut.hidden.indices.tolist()
         ([1], [0, 2])
     """
-    places = sparse.csr_matrix(places, dtype=np.float32)
-    lengths = np.diff(places.indptr)
+    order = sparse.csr_matrix(order, dtype=np.float32)
+    lengths = np.diff(order.indptr)
     row = np.repeat(np.arange(len(lengths)), lengths)
-    keys = np.random.default_rng([seed, 5]).permutation(places.nnz) if how == "random" else places.data
-    rank = np.empty(places.nnz, np.int64)
-    rank[np.lexsort((keys, row))] = np.arange(places.nnz) - places.indptr[row]
+    keys = np.random.default_rng([seed, 5]).permutation(order.nnz) if how == "random" else order.data
+    rank = np.empty(order.nnz, np.int64)
+    rank[np.lexsort((keys, row))] = np.arange(order.nnz) - order.indptr[row]
     begin = n if how != "latest" else np.maximum(lengths - _LAST, n)[row]
     played = lengths[row] > n
     before = rank < begin
     known = before & (rank >= begin - n)
     return Revealed(
-        _cells(places, played & known, places.data),
-        _cells(places, played & ~before, np.ones(places.nnz, np.float32)),
-        _cells(places, played & before, np.ones(places.nnz, np.float32)),
+        _cells(order, played & known, order.data),
+        _cells(order, played & ~before, np.ones(order.nnz, np.float32)),
+        _cells(order, played & before, np.ones(order.nnz, np.float32)),
     )
 
 

@@ -7,8 +7,8 @@
 
 Models are fitted on train (validation: without B), and so are the histories; on test these hold the validation rows
 too, for all models alike: what users did before the test window is known when it begins. With ``evaluation.fit_on:
-train_and_validation`` the models of test lists are fitted on these rows too (:func:`final_rows`). See
-docs/explanation/mathematics.md, "Evaluation protocol".
+train_and_validation`` the models of test lists are fitted on these rows too
+(:func:`tailor.data.interactions.final_rows`). See docs/explanation/mathematics.md, "Evaluation protocol".
 """
 
 from collections.abc import Mapping
@@ -122,20 +122,6 @@ FITTED = {
     c.TRAIN_AND_VALIDATION: "The models of test lists are fitted on the train and the validation rows; options, "
     "weights and boosts were chosen on validation, with fits on train.",
 }
-
-
-def final_rows(train: Csr, validation: Csr, items: pd.DataFrame, fit_on: str) -> Csr:
-    """Return the rows that the models of test lists are fitted on, 0/1 (U, n_items).
-
-    Args:
-        train: (U, n_items).
-        validation: (U, n_items); of these, rows of items without train rows stay out, as from test histories.
-        items: the item table.
-        fit_on: ``train`` or ``train_and_validation``.
-    """
-    if fit_on == c.TRAIN:
-        return train
-    return binary(keep_items(sparse.csr_matrix(train + validation), warm_items(items)))
 
 
 def positives(matrix: Csr, protocol: EvalProtocol, candidates: str) -> Csr:

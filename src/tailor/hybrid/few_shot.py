@@ -31,7 +31,7 @@ _POPULAR = "popular"
 #: What :func:`choose_lift` multiplies the weight of popularity by, from the least on.
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
 #: (last length that has weights of its own alone, first length that takes the model for long histories).
-_CROSSOVERS = ((3, 10), (5, 10), (5, 20), (10, 20), (10, 40))
+_CROSSOVERS = ((3, 10), (5, 10), (10, 15), (5, 20), (10, 20), (15, 25), (10, 40))
 #: Share of the NDCG of long histories that the crossover may cost.
 _MOST_LOST = 0.002
 _MOST_FOLDS = 10
@@ -60,7 +60,7 @@ class SmoothWeights:
     longest: int
     """N."""
 
-    def at(self, n: int) -> Floats:
+    def of_length(self, n: int) -> Floats:
         """Return the weights (S,) for histories of n items; their sum is 1."""
         x = self.theta @ phi(min(n, self.longest), self.longest)
         weights = np.logaddexp(0, x) * self.factors * (self.without_history if n == 0 else 1)
@@ -93,17 +93,17 @@ def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOption
     """
     folds = few_shot_folds(holdout, options.few_shot_users, seed)
     hows = REVEALS if holdout.knows_order else ("random",)
-    wanted: list[tuple[Reveal, int]] = [
+    ways: list[tuple[Reveal, int]] = [
         (how, n) for n in sorted(options.few_shot_lengths) for how in hows if n or how != "random" or len(hows) == 1
     ]
-    most = max(1, options.max_cells // max(len(folds) * len(wanted) * int(holdout.candidates.sum()), 1))
+    most = max(1, options.max_cells // max(len(folds) * len(ways) * int(holdout.candidates.sum()), 1))
     parts: list[list[BlendTrainingSet | None]] = []
     for users in folds:
         first = users is folds[0]
-        without = holdout if first else holdout.with_few_shot_users(users)
-        fitted = scorer if first else scorer.recipe.fit(without.train_set(scorer.item_features))
-        parts.append([_copies(fitted, without, n, how, most, seed) for how, n in wanted])
-    joined = zip(wanted, zip(*parts, strict=True), strict=True)
+        part = holdout if first else holdout.with_few_shot_users(users)
+        fitted = scorer if first else scorer.recipe.fit(part.train_set(scorer.item_features))
+        parts.append([_copies(fitted, part, n, how, most, seed) for how, n in ways])
+    joined = zip(ways, zip(*parts, strict=True), strict=True)
     copies = [(how, n, [data for data in of_folds if data is not None]) for (how, n), of_folds in joined]
     return [Copies(how, n, BlendTrainingSet.join(data)) for how, n, data in copies if data]
 
@@ -235,7 +235,7 @@ def choose_lift(smooth: SmoothWeights, copies: Sequence[Copies], max_loss: float
     alone = replace(smooth, factors=one_hot(_POPULAR, sources))
 
     def means(weights: SmoothWeights) -> tuple[float, float]:
-        values = [(part.how, _mean_ndcg(part, weights.at(part.n), k)) for part in tried]
+        values = [(part.how, _mean_ndcg(part, weights.of_length(part.n), k)) for part in tried]
         return float(np.mean([value for how, value in values if how == strict])), float(np.mean([v for _, v in values]))
 
     limit = (1 - max_loss) * means(alone)[0]
@@ -254,7 +254,7 @@ def _tabulate(smooth: SmoothWeights, weights: BlendWeights, last_own: int, first
     lengths = np.arange(first_warm)
     ends = np.log1p([last_own, first_warm])
     shares = np.clip((np.log1p(lengths) - ends[0]) / (ends[1] - ends[0]), 0, 1)
-    table = tuple((int(n), smooth.at(int(n))) for n in lengths)
+    table = tuple((int(n), smooth.of_length(int(n))) for n in lengths)
     return replace(weights, few_shot=table, warm_shares=tuple(shares.tolist()))
 
 

@@ -76,7 +76,7 @@ def _input(model: Model, path: tuple[str, ...], field: FieldInfo) -> JsonObject:
         "start": page.start,
         "default": field.default if isinstance(field.default, bool) else None,
         "more": page.more,
-        "everybody": page.everybody,
+        "for_all": page.for_all,
     }
     if about["widget"] == "group":
         (inner,) = (part for part in _models_in(field.annotation))

@@ -46,7 +46,7 @@ class OnPage:
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
     """Whether the field stands among those that are folded away."""
-    everybody: bool = False
+    for_all: bool = False
     """Whether it says nothing of who asks, so that it holds for the list that everybody gets, too."""
 
 
@@ -108,12 +108,12 @@ class Request(Validated):
         " It is answered by one fold-in, nothing is retrained.",
         examples=[["i1", "i5"]],
     )
-    candidates: Annotated[Ids, OnPage(more=True, everybody=True)] = Field(
+    candidates: Annotated[Ids, OnPage(more=True, for_all=True)] = Field(
         (),
         description="Item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted.",
         examples=[["i2", "i3", "i4"]],
     )
-    exclude: Annotated[Ids, OnPage("excluded", everybody=True)] = Field(
+    exclude: Annotated[Ids, OnPage("excluded", for_all=True)] = Field(
         (), title="Not for me", description="Item ids that must not be listed.", examples=[["i2"]]
     )
     weights: Annotated[Weights, OnPage(more=True)] = Field(
@@ -137,7 +137,7 @@ class Request(Validated):
         description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
-    filters: Annotated[JsonObject, Http(max_length=20), OnPage("conditions", everybody=True)] = Field(
+    filters: Annotated[JsonObject, Http(max_length=20), OnPage("conditions", for_all=True)] = Field(
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
@@ -187,7 +187,7 @@ class Settings(PresentNames):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True, everybody=True)] = Field(
+    k: Annotated[int, Field(ge=1, le=MAX_K), Http(le=1000), OnPage(more=True, for_all=True)] = Field(
         20, title="Length", description="Longest list.", examples=[10]
     )
     exclude_seen: Annotated[bool, OnPage(more=True)] = Field(

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from tailor.data.interactions import final_rows
 from tailor.evaluation.protocol import (
     FITTED,
     NewUserProtocol,
-    final_rows,
     positives,
     train_histories,
     validation_protocol,

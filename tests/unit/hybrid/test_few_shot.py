@@ -84,24 +84,24 @@ class TestSmoothWeights:
     def test_they_follow_the_length(self):
         few, many = planted(1, popular=1.0), planted(20, seed=1, popular=0.2, ease=0.8)
         smooth = fit_smooth([few, many], 1e-4)
-        shares = np.array([smooth.at(n)[POPULAR] for n in range(1, 21)])
+        shares = np.array([smooth.of_length(n)[POPULAR] for n in range(1, 21)])
         assert (np.diff(shares) < 0).all()
         assert shares[0] > 0.85
         assert shares[-1] == pytest.approx(0.2, abs=0.08)
-        assert smooth.at(20)[NAMES.index("ease")] == pytest.approx(0.8, abs=0.08)
-        assert smooth.at(1000).tolist() == smooth.at(20).tolist()
+        assert smooth.of_length(20)[NAMES.index("ease")] == pytest.approx(0.8, abs=0.08)
+        assert smooth.of_length(1000).tolist() == smooth.of_length(20).tolist()
         for n in (1, 7, 20):
-            assert smooth.at(n).sum() == pytest.approx(1)
-            assert (smooth.at(n) >= 0).all()
+            assert smooth.of_length(n).sum() == pytest.approx(1)
+            assert (smooth.of_length(n) >= 0).all()
 
     def test_of_users_without_history_no_source_counts_that_reads_one(self):
         smooth = fit_smooth([planted(1, popular=1.0, ease=1.0)], 1e-4)
-        used = {name for name, weight in zip(NAMES, smooth.at(0), strict=True) if weight}
+        used = {name for name, weight in zip(NAMES, smooth.of_length(0), strict=True) if weight}
         assert used == {"popular", "demographic", "contextual"}
 
     def test_excluded_sources_have_none(self):
         smooth = fit_smooth([planted(3, ials=1.0, ease=1.0)], 1e-4, ("ials",))
-        assert smooth.at(3)[NAMES.index("ials")] == 0
+        assert smooth.of_length(3)[NAMES.index("ials")] == 0
         assert fit_smooth([planted(3, ials=1.0)], 1e-4, NAMES) is None
         assert fit_smooth([], 1e-4) is None
 
@@ -122,13 +122,13 @@ class TestLift:
         copies = [planted(3, popular=1.0), planted(3, seed=1, how="random", popular=1.0, ease=0.4)]
         lifted = choose_lift(self.smooth(popular=0.5, ease=0.5), copies, 0.05, 10)
         assert lifted.factors[POPULAR] in LIFTS[1:]
-        of_first = copies[0].data.mean_ndcg(np.tensordot(lifted.at(3), copies[0].data.z, 1), 10)
+        of_first = copies[0].data.mean_ndcg(np.tensordot(lifted.of_length(3), copies[0].data.z, 1), 10)
         alone = copies[0].data.mean_ndcg(copies[0].data.z[POPULAR], 10)
         assert of_first >= 0.95 * alone
 
     def test_popularity_alone_stays_where_nothing_else_will_do(self):
         chosen = choose_lift(self.smooth(popular=0.01, ease=0.99), [planted(3, popular=1.0)], 0.0, 10)
-        assert chosen.at(3)[POPULAR] == pytest.approx(1)
+        assert chosen.of_length(3)[POPULAR] == pytest.approx(1)
 
     def test_without_popularity_there_is_nothing_to_lift(self):
         smooth = self.smooth(ease=1.0)

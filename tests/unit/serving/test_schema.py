@@ -290,7 +290,7 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
         "range",
     )
     assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
-    assert {name for name, field in inputs.items() if field["everybody"]} == {"k", "filters", "exclude", "candidates"}
+    assert {name for name, field in inputs.items() if field["for_all"]} == {"k", "filters", "exclude", "candidates"}
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
         "exclude_seen": True,

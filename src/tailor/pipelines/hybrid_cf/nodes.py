@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
-from tailor.evaluation.protocol import final_rows
+from tailor.data.interactions import final_rows
 from tailor.hybrid import holdout as holdouts
 from tailor.hybrid import selection
 from tailor.hybrid.blend_choice import BLEND_COLUMNS

@@ -7,7 +7,8 @@ import pandas as pd
 from scipy import sparse
 
 from tailor.config import parse
-from tailor.evaluation.protocol import TestRows, final_rows, test_protocol
+from tailor.data.interactions import final_rows
+from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.hybrid.holdout import gather_train_set
 from tailor.options import EvaluationOptions
 from tailor.registry import promote
