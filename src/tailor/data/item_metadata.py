@@ -83,8 +83,22 @@ class ItemMetadata:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """All categories, by name."""
-        return Vocabulary(sorted({name for row in self.categories for name in row}))
+        """All categories, by name, with the other words for them that the options of the texts name."""
+        aliases: dict[str, list[str]] = {}
+        for of_language in self._category_options.get("aliases", {}).values():
+            for name, others in of_language.items():
+                aliases.setdefault(name, []).extend(others)
+        return Vocabulary(sorted({name for row in self.categories for name in row}), aliases)
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What categories are about, by name, as the options of the texts say it."""
+        return dict(self._category_options.get("descriptions", {}))
+
+    @property
+    def _category_options(self) -> JsonObject:
+        options: JsonObject = self.text.get("categories", {})
+        return options
 
     @cached_property
     def category_matrix(self) -> sparse.csr_matrix:

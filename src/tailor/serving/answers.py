@@ -27,6 +27,8 @@ class ItemAnswer(BaseModel):
     title: str
     categories: list[str]
     score: float
+    numbers: dict[str, float] = {}
+    """Of the columns that can be filtered by; what is missing is left out."""
     reason: str = ""
     explanation: JsonObject | None = None
 
@@ -38,6 +40,7 @@ class ListAnswer(BaseModel):
     model_version: str
     unknown_history: int = 0
     unknown_candidates: int = 0
+    understood: JsonObject = {}
     items: list[ItemAnswer]
     titles: dict[str, str] = {}
     """Of the history items that explanations name."""
@@ -55,6 +58,7 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
         model_version=version,
         unknown_history=answer.unknown_history,
         unknown_candidates=answer.unknown_candidates,
+        understood=answer.understood,
         items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
@@ -83,7 +87,7 @@ def _items(
     explanations: Sequence[JsonObject] = (),
 ) -> list[ItemAnswer]:
     """Put titles and categories beside a list; reasons and explanations may end before it does."""
-    titles, categories = _titles(model, item_ids), _categories(model, item_ids)
+    titles, categories, numbers = _titles(model, item_ids), _categories(model, item_ids), _numbers(model, item_ids)
     return [
         ItemAnswer(
             rank=place + 1,
@@ -91,6 +95,7 @@ def _items(
             title=titles[place],
             categories=categories[place],
             score=scores[place],
+            numbers=numbers[place],
             reason=reasons[place] if place < len(reasons) else "",
             explanation=explanations[place] if place < len(explanations) else None,
         )
@@ -111,16 +116,26 @@ def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
     return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
 
 
+def _numbers(model: Recommender, item_ids: Sequence[str]) -> list[dict[str, float]]:
+    if model.metadata is None:
+        return [{} for _ in item_ids]
+    rows = model.metadata.table[model.metadata.numeric_columns].iloc[model.item_indices(item_ids)].to_dict("records")
+    return [{str(name): float(value) for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
+
+
 def find(model: Recommender, q: str, k: int) -> list[JsonObject]:
-    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``."""
-    metadata, words = model.known_metadata, q.lower().split()
-    matching = (index for index, title in enumerate(metadata.titles) if all(word in title.lower() for word in words))
-    listed = [index for index in matching if model.removed is None or not model.removed[index]][:k]
+    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``.
+
+    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do.
+    """
+    metadata, listed = model.known_metadata, model.titles.search(q, len(model.items))
+    if model.removed is not None:
+        listed = [item for item in listed if not model.removed[item]]
     return [
         {
             "item_id": model.item_ids[index],
             "title": metadata.titles[index],
             "categories": metadata.categories[index],
         }
-        for index in listed
+        for index in listed[:k]
     ]

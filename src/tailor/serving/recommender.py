@@ -33,7 +33,9 @@ from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
-from tailor.serving.query import parse_query
+from tailor.serving.intent import Intent, TitleIndex, parse_query
+from tailor.serving.intent.dates import NumericColumns
+from tailor.serving.intent.meaning import Meaning
 from tailor.serving.scenario import apply_scenario
 from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
@@ -103,6 +105,25 @@ class Recommender:
         if self.encoder_of is None or self.metadata is None or not isinstance(self.model, ReadsTexts):
             raise BadInputError("This model holds no text encoder: it cannot take words")
         return self.encoder_of()
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """Tells which categories a free text is about; by the base model, where the encoder has one."""
+        base = getattr(self.encoder, "base", None)
+        metadata = self.known_metadata
+        return Meaning.of(base() if base else self.encoder, metadata.vocabulary.names, metadata.descriptions)
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """Finds items by titles that stand in a text."""
+        metadata = self.known_metadata
+        counts = np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
+        year = self._numeric_columns.year
+        return TitleIndex(metadata.titles, counts, [] if year is None else metadata.table[year].tolist())
+
+    @cached_property
+    def _numeric_columns(self) -> NumericColumns:
+        return NumericColumns.of(self.known_metadata.table, self.known_metadata.numeric_columns)
 
     @property
     def item_features(self) -> Floats:
@@ -174,10 +195,12 @@ class Recommender:
         return self.model.boosted(boosts)
 
     def _answer(self, model: FittedModel, requests: Sequence[Request], settings: Settings) -> list[Answer]:
-        """Answer a block: read histories, score, apply words and filters, rank."""
+        """Answer a block: read words and histories, score, apply words and filters, rank."""
+        intents = {row: self._parse(request) for row, request in enumerate(requests) if request.query.strip()}
+        requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
         batch = self._read(requests, settings)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
-        words = self._apply_words(scores, batch, requests)
+        words = self._apply_words(scores, batch, intents)
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
         reasons = self._reasons(model, batch.query, items, z, words)
@@ -185,7 +208,8 @@ class Recommender:
             Answer(
                 item_ids=self.items.ids[listed].tolist(),
                 scores=values[row, : len(listed)].astype(float).tolist(),
-                path="query" if row in words else batch.path(row),
+                path=batch.path(row) if row not in words else "query" if words[row].understood else "not_understood",
+                understood=self._understood(words[row]) if row in words else {},
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
                 reasons=reasons[row][: len(listed)],
@@ -215,17 +239,53 @@ class Recommender:
             context = encoder.transform_requests([request.context for request in requests], "context")
         return join_histories(self.histories, users, requests, settings, self.items, profile, context)
 
-    def _apply_words(self, scores: Floats, batch: HistoryBatch, requests: Sequence[Request]) -> dict[int, WordScores]:
-        """Blend the words of requests into their rows of scores, in place."""
+    def _parse(self, request: Request) -> Intent:
+        """Read a request's words."""
+        return parse_query(request.query, self.known_metadata.vocabulary, self.titles, self._numeric_columns)
+
+    def _with_examples(self, request: Request, intent: Intent | None) -> Request:
+        """Return a request with the titles that its words name as examples behind its history."""
+        named = [] if intent is None else [str(item) for item in self.items.ids[list(intent.like)]]
+        added = [item for item in named if item not in request.history]
+        if not added:
+            return request
+        weights = (*request.weights, *(1.0 for _ in added)) if request.weights else ()
+        return request.model_copy(update={"history": (*request.history, *added), "weights": weights})
+
+    def _apply_words(self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent]) -> dict[int, WordScores]:
+        """Blend the words of requests into their rows of scores, in place; what was not understood changes nothing."""
         words = {}
-        for row, request in enumerate(requests):
-            if request.query.strip():
-                metadata = self.known_metadata
-                parsed = parse_query(request.query, metadata.vocabulary)
-                words[row] = score_words(parsed, self.encoder, self.item_features, metadata)
+        for row, intent in intents.items():
+            metadata, encoder = self.known_metadata, self.encoder
+            words[row] = score_words(
+                intent, encoder, self.item_features, metadata, self.meaning, self._alike(intent.like)
+            )
+            if words[row].understood:
                 scores[row] = words[row].blended(scores[row], int(batch.query.lengths[row]))
                 scores[row, words[row].excluded] = EXCLUDED
         return words
+
+    def _alike(self, items: Sequence[int]) -> Floats | None:
+        """Return how near every item is to some, on average (n_items,); None where the model compares none."""
+        if not items or not isinstance(self.model, ComparesItems):
+            return None
+        return np.asarray(np.mean([self.model.similarities(item) for item in items], axis=0), dtype=np.float32)
+
+    def _understood(self, words: WordScores) -> JsonObject:
+        """Say what was read out of a request's words; empty where nothing was."""
+        intent, names, titles = words.parsed, self.known_metadata.vocabulary.names, self.known_metadata.titles
+        if not words.understood:
+            return {}
+        return {
+            "wanted": [names[category] for category in intent.categories],
+            "about": [names[category] for category in words.about],
+            "excluded_categories": [names[category] for category in intent.excluded_categories],
+            "softer": [*(names[category] for category in intent.softer_categories), *intent.softened],
+            "negated": list(intent.negated),
+            "like": [{"item_id": str(self.items.ids[item]), "title": titles[item]} for item in intent.like],
+            "filters": intent.filters,
+            "text": intent.text if words.text_counts else "",
+        }
 
     def _exclude(self, scores: Floats, query: Query, requests: Sequence[Request], settings: Settings) -> Indices:
         """Exclude from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
@@ -274,8 +334,11 @@ class Recommender:
         parts = model.source_weights(query, listed) * by_source
         names = np.array([SOURCES[name].reason for name in model.source_names], dtype=object)[parts.argmax(axis=2)]
         for row, scores in words.items():
+            if not scores.understood:
+                continue
             by_words = scores.query_score[listed[row]] >= parts[row].max(axis=1)
-            of_category = in_categories(self.known_metadata, scores.parsed.categories)[listed[row]]
+            named = scores.parsed.categories or scores.about
+            of_category = in_categories(self.known_metadata, named)[listed[row]]
             names[row] = np.where(by_words, np.where(of_category, "category", "query"), names[row])
         return [row.tolist() for row in names]
 
@@ -366,8 +429,9 @@ class Recommender:
 
     def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
         """Hand an encoder that is loaded already to another recommender; return that."""
-        if "encoder" in self.__dict__:
-            other.__dict__["encoder"] = self.__dict__["encoder"]
+        for name in ("encoder", "meaning"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
         return other
 
     # --- on disk -----------------------------------------------------------------------------------------------------
