@@ -20,9 +20,13 @@ import numpy as np
 import torch
 import yaml
 from catalogues import RESULTS, ROOT, about, prepare, rounded, write
+from cold_start import embeddings, lm_options
 from threadpoolctl import threadpool_limits
 
 import tailor
+from tailor.hybrid.blend import BlendModel, BlendWeights
+from tailor.hybrid.config import HybridConfig
+from tailor.hybrid.model import Hybrid
 from tailor.registry.encoders import package_encoders
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
@@ -62,27 +66,13 @@ def options(env: str) -> dict[str, Any]:
 
 def anime() -> Recommender:
     """Return popularity and texts of the anime catalogue, with the base encoder."""
-    from quality import make_trial  # noqa: PLC0415
-    from cold_start import lm_options  # noqa: PLC0415
-
-    from tailor.hybrid.blend import BlendModel, BlendWeights  # noqa: PLC0415
-    from tailor.hybrid.config import HybridConfig  # noqa: PLC0415
-    from tailor.hybrid.model import Hybrid  # noqa: PLC0415
-
-    del make_trial
     catalogue = prepare("anime", 0)
-    from tailor.lm.embeddings import embed_catalogue  # noqa: PLC0415
-    from tailor.lm.encoder import load_base, tokenise  # noqa: PLC0415
-
-    lm = lm_options(catalogue, {})
-    texts = [". ".join(row) for row in catalogue.metadata.pieces]
-    embedded = embed_catalogue(
-        load_base(lm.encoder), tokenise(texts, lm.encoder), catalogue.items, np.ones(len(texts), bool), lm, {}, "anime"
-    )
-    names = ("text_knn", "popular")
-    blend = BlendWeights(names, BlendModel((0.5, 0.5)), (), (0.5, 0.5), 0.0)
-    data = catalogue.train_set(catalogue.known, catalogue.trainable, embedded.vectors)
-    model = Hybrid(HybridConfig(sources={name: {} for name in names}), 0, blend).fit(data)
+    lm = lm_options(catalogue, {"peft": {"peft_type": "FROZEN"}})
+    embedded = embeddings(catalogue, None, lm)
+    halves = np.full(2, 0.5, np.float32)
+    blend = BlendWeights(("text_knn", "popular"), BlendModel(halves), (), halves)
+    data = catalogue.train_set(catalogue.matrix("train"), catalogue.warm, embedded.vectors)
+    model = Hybrid(HybridConfig(sources={name: {} for name in blend.sources}), 0, blend).fit(data)
     encoders = package_encoders(catalogue.metadata, None, embedded.whitening, lm.encoder, 1000, 0)
     return catalogue.recommender(
         model, catalogue.known, metadata=catalogue.metadata, encoder_of=encoders.encoder_of, student=encoders.student
@@ -94,7 +84,7 @@ def served(name: str, folder: Path | None) -> Recommender:
     if folder is not None:
         model = Recommender.load(folder)
     else:
-        model = tailor.load("tailor") if name == "movielens" else anime()
+        model = tailor.load("models:/tailor@champion") if name == "movielens" else anime()
     metadata = model.known_metadata
     text = metadata.text | {"categories": options(CATALOGUES[name])}
     return replace(model, metadata=replace(metadata, text=text))
@@ -122,7 +112,7 @@ def judge(model: Recommender, entry: Entry, answer: dict[str, Any]) -> dict[str,
         return {"abstained": float(answer["path"] != "query")}
     figures["refused"] = float(answer["path"] != "query")
     if "wanted" in entry:
-        figures["free" if kind == "free" else "wanted"] = share(listed, entry["wanted"])
+        figures["free" if kind == "free" else "wanted"] = share(listed, entry["wanted"]) / _possible(model, entry)
     if "excluded" in entry:
         figures["excluded"] = share(listed, entry["excluded"])
     if "softer" in entry:
@@ -139,6 +129,17 @@ def judge(model: Recommender, entry: Entry, answer: dict[str, Any]) -> dict[str,
 def share(listed: list[set[str]], names: list[str]) -> float:
     """Return the share of places with any of some categories."""
     return float(np.mean([bool(one & set(names)) for one in listed])) if listed else 0.0
+
+
+def _possible(model: Recommender, entry: Entry) -> float:
+    """Return the share of 20 places that can be filled: of the sixties there are four Westerns."""
+    bounds = {
+        column: {name: value for name, value in (("min", low), ("max", high)) if value is not None}
+        for column, (low, high) in entry.get("filters", {}).items()
+    }
+    metadata = model.known_metadata
+    within = metadata.matching({"categories": entry["wanted"]} | bounds)
+    return min(1.0, max(1, int(within.sum())) / K)
 
 
 def _dates_right(model: Recommender, entry: Entry, answer: dict[str, Any]) -> bool:
@@ -183,7 +184,10 @@ def figures(models: dict[str, Recommender]) -> dict[str, Any]:
         whole[f"{entry['half']}_human_ndcg"].append(value)
         whole[f"{entry['half']}_human_refused"].append(float(answer["path"] != "query"))
     headline = {name: float(np.mean(values)) for name, values in sorted(whole.items())}
-    headline |= {"query_p50_ms": 1e3 * float(np.median(seconds)), "query_p99_ms": 1e3 * float(np.quantile(seconds, 0.99))}
+    headline |= {
+        "query_p50_ms": 1e3 * float(np.median(seconds)),
+        "query_p99_ms": 1e3 * float(np.quantile(seconds, 0.99)),
+    }
     if "movielens" in models:
         headline["example_accepted"] = float(example(models["movielens"]))
     by_cell = {cell: {"n": len(next(iter(f.values()))), **{n: round(float(np.mean(v)), 4) for n, v in f.items()}}

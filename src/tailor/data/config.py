@@ -142,6 +142,9 @@ class CategoryOptions(Options):
     aliases: dict[str, dict[str, list[str]]] = {}
     """Other words by which requests name a category, by language and category: {de: {War: [krieg]}}. Names of which the
     catalogue has none are passed over, so that one list serves several catalogues."""
+    keywords: dict[str, dict[str, list[str]]] = {}
+    """Words of texts that are about a category without naming it, likewise: {de: {Western: [saloon, sheriff]}}; for
+    languages that the base model does not read."""
     descriptions: dict[str, str] = {}
     """What a category is about, in the language of the base model: requests that name none are compared with these."""
 

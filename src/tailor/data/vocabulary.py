@@ -91,18 +91,21 @@ def tolerance(word: str) -> int:
 class Vocabulary:
     """The names of a catalogue's categories, and other words for them."""
 
-    def __init__(self, names: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, names: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None, with_names: bool = True
+    ) -> None:
         """Index names and aliases.
 
         Args:
             names: of the categories; of two that read the same, the first counts.
             aliases: other words by name, of any language; a name comes before an alias. Names that the catalogue does
                 not have are passed over.
+            with_names: whether the names themselves are found, not the aliases alone.
         """
         self.names = tuple(names)
         index_of = {name: index for index, name in enumerate(self.names)}
         self._index_of: dict[tuple[str, ...], int] = {}
-        for index, name in reversed(list(enumerate(self.names))):
+        for index, name in reversed(list(enumerate(self.names)) if with_names else []):
             self._index_of[self._key(name)] = index
         for name, others in (aliases or {}).items():
             if name in index_of:
@@ -119,7 +122,9 @@ class Vocabulary:
         """Return the categories named in a list of words, longest names first, no word used twice."""
         return tuple(dict.fromkeys(index for _, _, index in self.spans(tokens)))
 
-    def spans(self, tokens: Sequence[str], known: Collection[str] = (), typos: bool = False) -> list[tuple[int, int, int]]:
+    def spans(
+        self, tokens: Sequence[str], known: Collection[str] = (), typos: bool = False
+    ) -> list[tuple[int, int, int]]:
         """Return where categories are named: first word, the one behind the last, category.
 
         Args:

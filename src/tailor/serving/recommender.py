@@ -241,7 +241,8 @@ class Recommender:
 
     def _parse(self, request: Request) -> Intent:
         """Read a request's words."""
-        return parse_query(request.query, self.known_metadata.vocabulary, self.titles, self._numeric_columns)
+        metadata = self.known_metadata
+        return parse_query(request.query, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""

@@ -16,10 +16,14 @@ __all__ = ["EncodesTexts", "WordScores", "in_categories", "score_words"]
 _CATEGORY_GAIN, _ABOUT_GAIN = 4.0, 3.0
 #: Standard deviations that an item loses by a category that is wanted less, or by being about what is negated.
 _SOFT_LOSS, _NEGATED_LOSS = 2.0, 2.0
+#: Least share of a text's categories that is told.
+_LEADING = 0.25
 #: A history of n items weighs n / (n + _EVIDENCE) beside a query.
 _EVIDENCE = 5.0
 #: What popularity weighs where there is a query and no history.
-_PRIOR = 0.15
+_PRIOR = 0.3
+#: What nearness of an item's own text weighs beside the categories.
+_NEARNESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class WordScores:
     @property
     def asks_for_something(self) -> bool:
         """Whether anything is wanted, not only ruled out or bounded."""
-        return bool(self.parsed.categories or self.parsed.like or (self.parsed.text and self.text_counts))
+        return bool(
+            self.parsed.categories or self.parsed.about or self.parsed.like or (self.parsed.text and self.text_counts)
+        )
 
     def blended(self, scores: Floats, n_history: int) -> Floats:
         """Return one row of scores (n_items,) with the query weighed in; a longer history weighs more."""
@@ -72,10 +78,11 @@ def score_words(
     phrases = [parsed.text, *parsed.negated, *parsed.softened]
     shares, about = _read(phrases, meaning)
     counts = bool(parsed.text) and bool(about[0])
+    of_text = _with_keywords(shares[0], parsed.about, metadata)
     score = np.zeros(len(features), np.float32)
     if any(phrases):
         nearness = _nearness(phrases, encoder, features)
-        score += nearness[:, 0] if counts else 0
+        score += np.float32(_NEARNESS) * nearness[:, 0] if counts else 0
         n_negated = len(parsed.negated)
         for weight, first, behind in ((1.0, 1, 1 + n_negated), (0.5, 1 + n_negated, len(phrases))):
             if behind > first:
@@ -84,15 +91,23 @@ def score_words(
                 score -= np.float32(weight * _NEGATED_LOSS) * of_negated
     if parsed.categories:
         score += np.float32(_CATEGORY_GAIN) * _of_shares(metadata, _even(parsed.categories, shares.shape[1], metadata))
-    elif counts:
-        score += np.float32(_ABOUT_GAIN) * _of_shares(metadata, shares[0])
+    else:
+        score += np.float32(_ABOUT_GAIN) * _of_shares(metadata, of_text)
     if parsed.softer_categories:
         score -= np.float32(_SOFT_LOSS) * in_categories(metadata, parsed.softer_categories)
     if alike is not None:
         score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
     understood = parsed.is_structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
-    leading = tuple(np.flatnonzero(shares[0] >= 0.25).tolist()) if counts and not parsed.categories else ()
+    leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
     return WordScores(parsed, score, _excluded(parsed, metadata), understood, leading, counts)
+
+
+def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadata) -> Floats:
+    """Return the mean of a text's shares and those of its keywords (C,), where it has both."""
+    if not about:
+        return shares
+    of_keywords = np.bincount(about, minlength=metadata.category_matrix.shape[1]).astype(np.float32) / len(about)
+    return (shares + of_keywords) / 2 if shares.any() else of_keywords
 
 
 def _read(phrases: list[str], meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:

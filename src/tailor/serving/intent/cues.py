@@ -20,6 +20,8 @@ class Cue(Enum):
     """Turns what follows round: no, without; two of them cancel out."""
     AVERSE = "averse"
     """A verb of dislike: hate, tired of. After NOT it is a liking."""
+    BAD = "bad"
+    """What is said of a category to turn it down, behind it: X bores me, X is out."""
     LIKING = "liking"
     """A verb of liking: after NOT it is none; after a category it begins anew."""
     YES = "yes"
@@ -63,29 +65,37 @@ _TABLE: dict[Cue, str] = {
         take out | keep out | throw out | sort out | screen out | hold the | hold back on | lose the | forget
         forget about | forget the | sick of | tired of | fed up with | fed up of | weary of | bored of | bored with
         bored by | over it with | done with | through with | finished with | enough of | enough with | had enough
-        had it with | away from me | away from us | away | stay away from | stays away from | staying away from | steer clear of | keep clear of | keep away
+        had it with | stay away from | stays away from | staying away from | steer clear of | keep clear of | keep away
         keep me away from | run from | run away from | run when | get away from | spare me | spare us | save me from
         allergic to | averse to | opposed to | against | anti | put off by | turned off by | disgusted by | scared of
-        afraid of | hold off on | pass on | passing on | i pass | hard pass | bore* | boring | put* me to sleep
-        put* us to sleep | put* me off | puts me off | turn* me off | wear* me out | wear* me down | wear* us out
-        make* me ill | make* me sick | make* me yawn | make* me cringe | makes me want to leave | drive* me mad
-        drive* me crazy | drive* me nuts | drive* me up the wall | annoy* | irritat* | get* on my nerves | leave* me cold
-        give* me a headache | give* me the creeps | give* me nightmares | give* me hives | is out | are out | is off
-        are off | off the table | off the list | off the menu | off limits | out of the question | a no go | no go
-        no-go | can wait | have to go | has to go | must go | got to go | is the last thing | are the last thing
-        the last thing i | the last thing we | is dead to me | a turn off | a turnoff | a dealbreaker | a deal breaker
-        unwelcome | unwanted | overrated | yawn | suck | sucks | stink | stinks | awful | terrible | unbearable | worst
-        am out | i'm out | im out | i am out | count me out | not my cup of tea | veto | boycott | rid of | rid me of
+        afraid of | hold off on | pass on | passing on | i pass
+        count me out | veto | boycott | rid of | rid me of
         hass* | hasse | verabscheu* | meid* | vermeid* | ausser | ausgenommen | abgesehen von | bis auf | gegen | satt
-        genug von | leid | verzicht* | verschon* | weg | weg mit | raus | raus mit | weglassen | lass* ~ weg | nerv*
-        langweil* | odet mich | uberspring* | ausschlie* | schreckt mich ab | anod* | kotz* | geh* mir auf die nerven
-        ist mir zuwider | sind mir zuwider | kann mir gestohlen bleiben | konnen mir gestohlen bleiben | hor auf mit
-        schluss mit | zum kotzen | furchtbar | schrecklich | bleib mir weg mit | mude | verschone mich mit | spar dir
-        kannst du dir sparen | aussen vor | bitte nicht | fehl am platz | unausstehlich | ausblenden | filter* | abneigung
+        genug von | leid | verzicht* | verschon* | weg mit | raus mit | weglassen | lass* ~ weg
+        uberspring* | ausschlie* | kotz*
+        hor auf mit
+        schluss mit | bleib mir weg mit | mude | verschone mich mit | spar dir
+        kannst du dir sparen | bitte nicht | ausblenden | filter* | abneigung
         讨厌 | 讨厌看 | 恨 | 烦 | 烦死 | 受够 | 受够了 | 看够了 | 看腻 | 看腻了 | 腻了 | 厌倦 | 厌烦 | 反感 | 拒绝 | 避开 | 避免
-        除了 | 除 | 除去 | 除开 | 除外 | 排除 | 剔除 | 去掉 | 去除 | 跳过 | 略过 | 免了 | 免谈 | 就算了 | 算了 | 不必了 | 就不必了
-        不用了 | 就免了 | 滚 | 太闷 | 太无聊 | 无聊 | 害怕 | 怕看 | 怕 | 过敏 | 远离 | 受不了 | 忍受不了 | 无感 | 没意思 | 屏蔽 | 过滤
-        过滤掉 | 戒了 | 抵制 | 嫌 | 剔掉 | 筛掉 | 绕开 | 绕道 | 劝退 | 提不起兴趣 | 看不下去 | 看不进去 | 没感觉 | 少来 | 不耐烦 | 不合我口味
+        除了 | 除 | 除去 | 除开 | 排除 | 剔除 | 去掉 | 去除 | 跳过 | 略过
+        害怕 | 怕看 | 怕 | 过敏 | 远离 | 忍受不了 | 屏蔽 | 过滤
+        过滤掉 | 戒了 | 抵制 | 嫌 | 剔掉 | 筛掉 | 绕开 | 绕道 | 少来 | 不耐烦
+    """,
+    Cue.BAD: """
+        bore* | boring | put* me to sleep | put* us to sleep | put* me off | puts me off | turn* me off
+        wear* me out | wear* me down | wear* us out | make* me ill | make* me sick | make* me yawn
+        make* me cringe | makes me want to leave | drive* me mad | drive* me crazy | drive* me nuts
+        drive* me up the wall | annoy* | irritat* | get* on my nerves | leave* me cold | give* me a headache
+        give* me the creeps | give* me nightmares | give* me hives | is out | are out | is off | are off
+        off the table | off the list | off the menu | off limits | out of the question | a no go | no go | no-go
+        can wait | have to go | has to go | must go | got to go | is the last thing | are the last thing
+        the last thing i | the last thing we | is dead to me | a turn off | a turnoff | a dealbreaker
+        a deal breaker | unwelcome | unwanted | overrated | yawn | suck | sucks | stink | stinks | awful | terrible
+        unbearable | worst | am out | i'm out | im out | i am out | hard pass | not my cup of tea | away from me
+        away from us | away | nerv* | langweil* | odet mich | schreckt mich ab | anod* | geh* mir auf die nerven
+        ist mir zuwider | sind mir zuwider | kann mir gestohlen bleiben | konnen mir gestohlen bleiben | zum kotzen
+        furchtbar | schrecklich | aussen vor | fehl am platz | unausstehlich | weg | raus | 太闷 | 太无聊 | 无聊 | 没意思 | 滚
+        除外 | 免了 | 免谈 | 就算了 | 算了 | 不必了 | 就不必了 | 不用了 | 就免了 | 劝退 | 受不了 | 提不起兴趣 | 没感觉 | 无感 | 看不下去 | 看不进去 | 不合我口味
     """,
     Cue.LIKING: """
         like | likes | liked | love | loves | loved | want | wants | enjoy* | prefer | adore* | need | show | give me
@@ -151,7 +161,7 @@ _TABLE: dict[Cue, str] = {
         不太想看 | 不太爱看 | 一概不看 | 一律不要
     """,
     Cue.SOFT: """
-        less | fewer | little | not too | not too much | not too many | isn't too | aren't too | not so much | not so many
+        less | fewer | not too | not too much | not too many | isn't too | aren't too | not so much | not so many
         not that much | not that many | not so | not as much | not as many | not quite as much | not quite as many
         not quite so much | not overly | not very | not much | not many | nothing too | nothing overly | nothing very
         tone down | toning down | cut back on | cut down on | cut down the | cutting back on | cutting down on
@@ -164,7 +174,7 @@ _TABLE: dict[Cue, str] = {
         without being too | no excessive | without excessive | lay off | soft pedal | low on
         weniger | nicht zu | nicht zu viel* | nicht so viel* | nicht ganz so viel* | nicht ganz so | nicht so | nicht allzu
         nicht allzu viel* | kein allzu | keine allzu | keinen allzu | kein zu | keine zu | keine so | kein so | reduzier*
-        etwas weniger | ein bisschen weniger | ein wenig weniger | nicht sehr | nicht gar so | nur wenig | wenig
+        etwas weniger | ein bisschen weniger | ein wenig weniger | nicht sehr | nicht gar so | nur wenig
         bloss nicht zu | zu viel | zu viele | sparsam mit | ohne zu viel | nicht uberm* | nicht ubertrieben
         少一点 | 少一些 | 少点 | 少些 | 少来点 | 少来一点 | 少来些 | 少放点 | 少放一些 | 少推 | 少推荐 | 减少 | 降低 | 别太 | 不要太 | 不太
         不要太多 | 别太多 | 不那么 | 别那么 | 不要那么 | 别那么多 | 不要那么多 | 没那么 | 不用太多 | 不用太 | 不想太 | 太多 | 不是很 | 不过分
@@ -193,7 +203,7 @@ _TABLE: dict[Cue, str] = {
     Cue.DROP: """
         no offence | no offense | no matter | no wonder | no idea | no rush | no pressure | if not | or not | no worries
         don't care | don't know | do not know | doesn't matter | not sure | not to mention | if possible | no hurry
-        ganz egal | egal | weiss nicht | keine ahnung | 不知道 | 特别 | 非常 | 别人 | 分别 | 没事 | 莫名 | 有没有 | 没关系 | 无所谓 | 不管 | 能不能 | 可不可以 | 是不是 | 要不要
+        ganz egal | egal | weiss nicht | keine ahnung | 不知道 | 差不多 | 一言不合 | 不得了 | 不管怎样 | 不由得 | 了不起 | 特别 | 非常 | 别人 | 分别 | 没事 | 莫名 | 有没有 | 没关系 | 无所谓 | 不管 | 能不能 | 可不可以 | 是不是 | 要不要
     """,
     Cue.WITH: "with | featuring | containing | mit | 带 | 有",
 }
@@ -211,7 +221,7 @@ STOP = frozenset(
     movie movies film films flick flicks picture pictures title titles show shows series anime animes cartoon item items
     book books game games list night evening weekend good great nice best cool decent pick choose play another other
     here go going come up out all whatever know tell maybe perhaps possibly next
-    genre genres rated no not yes
+    genre genres rated no not yes usually normally generally mostly typically often sometimes rather preferably quite pretty bit
     ich du er sie es wir ihr mir mich uns dir dich ein eine einen einem einer eines der die das den dem des ist sind war
     waren bin bist sein haben habe hab hat hatte hatten wird wurde werden kann konnte mal bitte gern gerne was wie wo
     wer wenn und oder auch noch nur schon sehr viel viele mehr etwas irgendwas irgendetwas irgendein irgendeinen so zu zum

@@ -121,7 +121,7 @@ def _title_at(
         return None
     lead, rest = text[: span[0].start], text[span[-1].end :]
     quoted = bool(lead and rest and lead[-1] in _QUOTES and rest[0] in _QUOTES)
-    if not quoted and not any(_content(word) for word in key):
+    if not quoted and len(key) < 3 and not any(_content(word) for word in key):
         return None
     strong = bool(_BEFORE.search(lead.rstrip(_QUOTES + " ") or "")) or quoted
     weak = strong or bool(_WEAK_BEFORE.search(lead)) or bool(_BEHIND.search(rest))
@@ -131,7 +131,7 @@ def _title_at(
         return index.close(key) if fuzzy and not vocabulary.find([token.word for token in span]) else None
     if quoted:
         return item
-    if _only_categories([token.word for token in span], vocabulary):
+    if _only_categories([token.word for token in span], vocabulary) and not (weak and _capital(span) and len(key) > 2):
         return None
     n_content = sum(_content(word) for word in key)
     in_cjk = any(is_cjk(token.word) for token in tokens) and not any(is_cjk(word) for word in key)

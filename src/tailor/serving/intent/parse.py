@@ -19,7 +19,10 @@ _EXCHANGED = frozenset(("for", "with", "by", "gegen", "durch", "成", "为"))
 #: A misspelt category is looked for in queries of at most so many words that carry something.
 _MOST_WITH_TYPOS = 4
 #: Words that are German beside these, whatever they mean in English.
-_GERMAN_TOO, _GERMAN = frozenset(("war",)), frozenset("der das ich im wer ein eine nicht und es wie nie ist mir".split())
+_GERMAN_TOO, _GERMAN = (
+    frozenset(("war",)),
+    frozenset("der das ich im wer ein eine nicht und es wie nie ist mir".split()),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Intent:
     """Wanted categories, by their index in the vocabulary."""
     excluded_categories: tuple[int, ...] = ()
     """Categories that are ruled out, likewise."""
+    about: tuple[int, ...] = ()
+    """Categories that keywords of the text tell of, one entry per keyword."""
     softened: tuple[str, ...] = ()
     """Phrases that are wanted less."""
     softer_categories: tuple[int, ...] = ()
@@ -47,8 +52,8 @@ class Intent:
 
     @property
     def is_structured(self) -> bool:
-        """Whether a category, a title or a bound was understood."""
-        named = (self.categories, self.excluded_categories, self.softer_categories, self.like, self.unlike)
+        """Whether a category, a keyword, a title or a bound was understood."""
+        named = (self.categories, self.about, self.excluded_categories, self.softer_categories, self.like, self.unlike)
         return any(named) or bool(self.filters)
 
 
@@ -65,8 +70,6 @@ class _Group:
     tokens: list[int] = field(default_factory=list)
     """Places of the tokens that carry something."""
     since_soft: int = 0
-    joined: bool = False
-    """Whether its categories are listed with "or"."""
 
     @property
     def is_named(self) -> bool:
@@ -121,6 +124,7 @@ def parse_query(
     vocabulary: Vocabulary,
     titles: TitleIndex | None = None,
     columns: NumericColumns = _NO_COLUMNS,
+    keywords: Vocabulary | None = None,
 ) -> Intent:
     """Parse a query.
 
@@ -129,6 +133,7 @@ def parse_query(
         vocabulary: the catalogue's categories.
         titles: its titles; None: no title is looked for.
         columns: its numeric columns.
+        keywords: words that tell of a category, in the vocabulary's order; None: there are none.
 
     Example:
         >>> parse_query("slow space opera, no romance", Vocabulary(["Romance", "Sci-Fi"])).excluded_categories
@@ -136,7 +141,13 @@ def parse_query(
     """
     reading = _read(query, vocabulary, titles, columns)
     groups = _groups(_clauses(_elements(reading)))
-    return _intent(reading, groups)
+    intent = _intent(reading, groups)
+    return intent if keywords is None else replace(intent, about=_about(intent.text, keywords))
+
+
+def _about(text: str, keywords: Vocabulary) -> tuple[int, ...]:
+    """Return the category of each keyword in what is wanted."""
+    return tuple(category for _, _, category in keywords.spans([token.word for token in tokenise(text)]))
 
 
 def _read(query: str, vocabulary: Vocabulary, titles: TitleIndex | None, columns: NumericColumns) -> _Reading:
@@ -148,9 +159,7 @@ def _read(query: str, vocabulary: Vocabulary, titles: TitleIndex | None, columns
         text = text[:start] + "_" * (end - start) + text[end:]
     bounds = find_bounds(text, columns)
     dated = frozenset(
-        place
-        for place, token in enumerate(tokens)
-        if any(one.start <= token.start < one.end for one in bounds)
+        place for place, token in enumerate(tokens) if any(one.start <= token.start < one.end for one in bounds)
     )
     in_titles = {place for one in named for place in range(one.first, one.behind)}
     free = ["\0" if place in dated or place in in_titles else token.word for place, token in enumerate(tokens)]
@@ -265,18 +274,23 @@ class _Clause:
     def _named_behind(self, place: int) -> bool:
         return any(element.is_named for element in self.elements[place + 1 :])
 
+    def _speaks_of_names(self, place: int) -> bool:
+        """Whether what turns down stands behind a name, or alone, and then speaks of the clause before."""
+        return self.group.is_named or not (
+            self.group.tokens or self._named_behind(place) or self._content_behind(place)
+        )
+
     def _content_behind(self, place: int) -> bool:
         """Whether words that carry something follow before the next name or cue of dislike."""
         for element in self.elements[place + 1 :]:
-            if element.is_named or element.cue in (Cue.AVERSE, Cue.NOT, Cue.OUT):
+            if element.is_named or element.cue in (Cue.AVERSE, Cue.BAD, Cue.NOT, Cue.OUT):
                 return False
             if element.cue is None and _carries(element.word):
                 return True
         return False
 
     def _cue(self, place: int, cue: Cue) -> None:
-        if cue in (Cue.DROP, Cue.OR, Cue.BOTH):
-            self.group.joined |= cue is Cue.OR
+        if cue in (Cue.DROP, Cue.OR, Cue.BOTH) or (cue is Cue.BAD and not self._speaks_of_names(place)):
             return
         if self.group.is_named and self.group.exchanged and cue is Cue.AVERSE:
             self._begin()
@@ -292,6 +306,8 @@ class _Clause:
         """Whether a cue between two names speaks of the first: a conjunction stands between it and the second."""
         if cue in (Cue.LIKING, Cue.THAN, Cue.INSTEAD, Cue.WITH):
             return False
+        if cue is Cue.BAD:
+            return True
         for element in self.elements[place + 1 :]:
             if element.is_named:
                 return cue is Cue.DOWN
@@ -302,7 +318,7 @@ class _Clause:
     def _before_names(self, cue: Cue) -> None:
         if cue in (Cue.NOT, Cue.AVERSE, Cue.OUT, Cue.SOFT, Cue.INSTEAD, Cue.YES) and self.group.tokens:
             self._begin()
-        if cue in (Cue.NOT, Cue.AVERSE):
+        if cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
             self.group.turn()
         elif cue is Cue.YES:
             self.group.fix(1)
@@ -324,7 +340,7 @@ class _Clause:
         elif cue is Cue.SOFT and self._content_behind(place):
             self._begin()
             self.group.soft = True
-        elif cue in (Cue.NOT, Cue.AVERSE):
+        elif cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
             self.group.turn()
         elif cue is Cue.YES:
             self.group.fix(1)
