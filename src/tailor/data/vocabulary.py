@@ -10,9 +10,16 @@ PUNCTUATION = frozenset(",.;:!?，。；：！？—–|")
 _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}])[^\W_])+(?:'(?:(?![{_CJK}])[^\W_])+)?|[,.;:!?，。；：！？—–|]")
 _ACCENTS = re.compile("[\u0300-\u036f]")
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text that only separates them by spaces and lines."""
+    return frozenset(text.split())
+
+
 #: Words that a language joins to a category: Kriegsfilm, Actionserie.
-_COMPOUNDS = frozenset(
-    "film filme filmen films streifen serie serien komodie komodien anime animes buch bucher spiel spiele".split()
+_COMPOUNDS = word_set(
+    "film filme filmen films streifen serie serien komodie komodien anime animes buch bucher spiel spiele"
 )
 #: Signs that follow a category in Chinese; a misspelt one is only looked for before these.
 _CJK_ENDS = frozenset("片番剧类")

@@ -113,8 +113,8 @@ class Request(Validated):
     query: Annotated[str, Field(max_length=MAX_QUERY), OnPage("words")] = Field(
         "",
         title="What would you like?",
-        description="Plain words: categories, titles, years and other numbers of the catalogue, negations and degrees in"
-        " them are understood; the answer says how.",
+        description="Plain words: categories, titles, years and other numbers of the catalogue, negations and degrees"
+        " in them are understood; the answer says how.",
         examples=["slow space opera, no romance"],
     )
     profile: SideFeatures = Field(
@@ -241,9 +241,9 @@ class Answer(Validated):
     item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
-        description="`known_user`, `fold_in` (from the request's history), `query` (words), `not_understood` (words that"
-        " say nothing of this catalogue: the list is what it would be without them), `profile` (nothing else is known), or"
-        " `popular` (nothing is known).",
+        description="`known_user`, `fold_in` (from the request's history), `query` (words), `not_understood` (words"
+        " that say nothing of this catalogue: the list is what it would be without them), `profile` (nothing else is"
+        " known), or `popular` (nothing is known).",
         examples=["fold_in"],
     )
     unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])
@@ -259,8 +259,8 @@ class Answer(Validated):
     understood: JsonObject = Field(
         {},
         description="What was read out of the words: `wanted` categories, those that the text is `about` without naming"
-        " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`, and the"
-        " `text` that is compared; empty where nothing was.",
+        " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`,"
+        " and the `text` that is compared; empty where nothing was.",
         examples=[{"wanted": ["Sci-Fi"], "excluded_categories": ["Romance"]}],
     )
     explanations: list[JsonObject] = Field(

@@ -107,7 +107,7 @@ def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadat
     if not about:
         return shares
     of_keywords = np.bincount(about, minlength=metadata.category_matrix.shape[1]).astype(np.float32) / len(about)
-    return (shares + of_keywords) / 2 if shares.any() else of_keywords
+    return np.asarray((shares + of_keywords) / 2 if shares.any() else of_keywords, dtype=np.float32)
 
 
 def _read(phrases: list[str], meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:

@@ -3,14 +3,15 @@
 A new language or phrase is a line here. Phrases are matched longest first, folded as the text is (no accents); ``~``
 stands for a word or sign of any kind, ``*`` at a word's end for any ending.
 
-Cue words with a scope behind them follow Chapman et al. 2001, "A simple algorithm for identifying negated findings and
+Cue words with a scope behind them follow Chapman et al. 2001, "A simple algorithm for identifying negated
+findings and
 diseases in discharge summaries" (NegEx), pseudo-negations ("not only") included.
 """
 
 from collections import defaultdict
 from enum import Enum
 
-from tailor.data.vocabulary import is_cjk, words
+from tailor.data.vocabulary import is_cjk, word_set, words
 
 
 class Cue(Enum):
@@ -50,22 +51,27 @@ class Cue(Enum):
 
 _TABLE: dict[Cue, str] = {
     Cue.NOT: """
-        no | not | without | never | non | none | nothing | nobody | neither | nor | cannot | cant | dont | isnt | arent
+        no | not | without | never | non | none | nothing | nobody | neither | nor | cannot | cant | dont
+        isnt | arent
         doesnt | didnt | wont | wouldnt | hardly | free of | no more | zero | w/o | no thanks | no thank you | nope
         kein* | nicht | ohne | nie | niemals | nichts | weder | nein | ohne jede* | nein danke
-        不 | 没有 | 没 | 无 | 别 | 不要 | 不想 | 不想要 | 不想看 | 不看 | 不爱 | 不爱看 | 不喜欢 | 不需要 | 没兴趣 | 不感兴趣
+        不 | 没有 | 没 | 无 | 别 | 不要 | 不想 | 不想要 | 不想看 | 不看 | 不爱 | 不爱看 | 不喜欢 | 不需要
+        没兴趣 | 不感兴趣
         不含 | 不带 | 勿 | 从来不看 | 从不看 | 从不 | 从来不 | 不能有 | 不要有 | 不是 | 不行 | 莫 | 非 | 无需 | 并不
         不考虑 | 不推荐 | 不要推 | 不要推荐 | 别推荐 | 别给我 | 别来 | 别放 | 别再 | 不想再看 | 不想再看到 | 不碰
     """,
     Cue.AVERSE: """
         hate* | hating | dislik* | detest* | loath* | despis* | abhor* | avoid* | skip* | exclud* | omit* | ban | bans
         banned | reject* | refuse* | refusing | drop | ditch | remove | removing | eliminate | scrap | dodge | shun
-        minus | except | except for | excepting | excluding | barring | save for | apart from | aside from | other than
-        besides | bar | filter out | leave out | leaving out | leave * out | rule out | ruling out | cut out | weed out
+        minus | except | except for | excepting | excluding | barring | save for | apart from | aside from
+        other than
+        besides | bar | filter out | leave out | leaving out | leave * out | rule out | ruling out | cut out
+        weed out
         take out | keep out | throw out | sort out | screen out | hold the | hold back on | lose the | forget
         forget about | forget the | sick of | tired of | fed up with | fed up of | weary of | bored of | bored with
         bored by | over it with | done with | through with | finished with | enough of | enough with | had enough
-        had it with | stay away from | stays away from | staying away from | steer clear of | keep clear of | keep away
+        had it with | stay away from | stays away from | staying away from | steer clear of | keep clear of
+        keep away
         keep me away from | run from | run away from | run when | get away from | spare me | spare us | save me from
         allergic to | averse to | opposed to | against | anti | put off by | turned off by | disgusted by | scared of
         afraid of | hold off on | pass on | passing on | i pass
@@ -76,7 +82,8 @@ _TABLE: dict[Cue, str] = {
         hor auf mit
         schluss mit | bleib mir weg mit | mude | verschone mich mit | spar dir
         kannst du dir sparen | bitte nicht | ausblenden | filter* | abneigung
-        讨厌 | 讨厌看 | 恨 | 烦 | 烦死 | 受够 | 受够了 | 看够了 | 看腻 | 看腻了 | 腻了 | 厌倦 | 厌烦 | 反感 | 拒绝 | 避开 | 避免
+        讨厌 | 讨厌看 | 恨 | 烦 | 烦死 | 受够 | 受够了 | 看够了 | 看腻 | 看腻了 | 腻了 | 厌倦 | 厌烦 | 反感
+        拒绝 | 避开 | 避免
         除了 | 除 | 除去 | 除开 | 排除 | 剔除 | 去掉 | 去除 | 跳过 | 略过
         害怕 | 怕看 | 怕 | 过敏 | 远离 | 忍受不了 | 屏蔽 | 过滤
         过滤掉 | 戒了 | 抵制 | 嫌 | 剔掉 | 筛掉 | 绕开 | 绕道 | 少来 | 不耐烦
@@ -94,18 +101,27 @@ _TABLE: dict[Cue, str] = {
         unbearable | worst | am out | i'm out | im out | i am out | hard pass | not my cup of tea | away from me
         away from us | away | nerv* | langweil* | odet mich | schreckt mich ab | anod* | geh* mir auf die nerven
         ist mir zuwider | sind mir zuwider | kann mir gestohlen bleiben | konnen mir gestohlen bleiben | zum kotzen
-        furchtbar | schrecklich | aussen vor | fehl am platz | unausstehlich | weg | raus | 太闷 | 太无聊 | 无聊 | 没意思 | 滚
-        除外 | 免了 | 免谈 | 就算了 | 算了 | 不必了 | 就不必了 | 不用了 | 就免了 | 劝退 | 受不了 | 提不起兴趣 | 没感觉 | 无感 | 看不下去 | 看不进去 | 不合我口味
+        furchtbar | schrecklich | aussen vor | fehl am platz | unausstehlich | weg | raus | 太闷 | 太无聊
+        无聊 | 没意思 | 滚
+        除外 | 免了 | 免谈 | 就算了 | 算了 | 不必了 | 就不必了 | 不用了 | 就免了 | 劝退 | 受不了 | 提不起兴趣
+        没感觉 | 无感 | 看不下去 | 看不进去 | 不合我口味
     """,
     Cue.LIKING: """
         like | likes | liked | love | loves | loved | want | wants | enjoy* | prefer | adore* | need | show | give me
-        looking for | look for | watch | see | recommend | find me | i'll take | bring on | bring me | care for | stand
-        bear | tolerate | stomach | abide | interested in | interest* | into | fond of | fan of | keen on | more | rather
-        would do | feel like | in the mood for | mood for | good | welcome | yes | crave | craving | please me | up for
-        appeal* | i'm in | am in | is in | are in | count me in | yes please | prefer* | favour | favor | pick | choose
-        mag | mogen | mochte* | will | wollen | liebe | lieb* | gern* | such* | zeig* | gib mir | lust auf | mehr | bock auf
-        interess* | brauch* | her mit | ja | schon | gerne | empfehl* | nehm* | stattdessen | dafur | ertrag* | aussteh*
-        喜欢 | 爱看 | 爱 | 想看 | 想要 | 要 | 求 | 来点 | 来一部 | 来部 | 给我 | 推荐 | 多一点 | 多一些 | 多点 | 多来 | 更多 | 看
+        looking for | look for | watch | see | recommend | find me | i'll take | bring on | bring me
+        care for | stand
+        bear | tolerate | stomach | abide | interested in | interest* | into | fond of | fan of | keen on
+        more | rather
+        would do | feel like | in the mood for | mood for | good | welcome | yes | crave | craving | please me
+        up for
+        appeal* | i'm in | am in | is in | are in | count me in | yes please | prefer* | favour | favor | pick
+        choose
+        mag | mogen | mochte* | will | wollen | liebe | lieb* | gern* | such* | zeig* | gib mir | lust auf
+        mehr | bock auf
+        interess* | brauch* | her mit | ja | schon | gerne | empfehl* | nehm* | stattdessen | dafur | ertrag*
+        aussteh*
+        喜欢 | 爱看 | 爱 | 想看 | 想要 | 要 | 求 | 来点 | 来一部 | 来部 | 给我 | 推荐 | 多一点 | 多一些 | 多点
+        多来 | 更多 | 看
         想 | 最爱 | 还要 | 也要 | 就要 | 只要 | 可以 | 行 | 好看 | 换成 | 换 | 改看 | 感兴趣 | 有兴趣
     """,
     Cue.YES: """
@@ -116,18 +132,23 @@ _TABLE: dict[Cue, str] = {
         cannot get enough | can never get enough | never enough | not enough | no such thing as too much
         no such thing as too many | never too much | never too many | can't have too much | can't have too many
         can't live without | cannot live without | cant live without | couldn't live without | can't do without
-        cannot do without | can't go without | wouldn't want to live without | not without | never without | no ~ without
+        cannot do without | can't go without | wouldn't want to live without | not without | never without
+        no ~ without
         nothing without | no day without | not a day without | not complete without | isn't complete without
-        what would ~ be without | what would life be without | where would we be without | without doubt | without a doubt
-        without question | without fail | without hesitation | no doubt | no question | can't go wrong with | can't beat
+        what would ~ be without | what would life be without | where would we be without | without doubt
+        without a doubt
+        without question | without fail | without hesitation | no doubt | no question | can't go wrong with
+        can't beat
         can't resist | cannot resist | can't say no to | never say no to | wouldn't say no to | won't say no to
         don't say no to | no objection* to | nothing against | have nothing against | not against | not averse to
         not opposed to | don't mind | wouldn't mind | would not mind | won't mind | do not mind | not mind
-        no problem with | no issue with | not a problem | can't wait for | can't wait to see | couldn't be happier with
+        no problem with | no issue with | not a problem | can't wait for | can't wait to see
+        couldn't be happier with
         who doesn't like | who doesn't love | who does not love | who wouldn't love | who could say no to
         who could resist | why would anyone skip | why would anyone hate | why would i skip | anything more fun than
         more fun than | is there anything better than | anything better than | what's better than
-        what could be better than | too much to ask | don't skip | do not skip | don't forget | do not forget | don't leave out
+        what could be better than | too much to ask | don't skip | do not skip | don't forget | do not forget
+        don't leave out
         don't be shy with | not sick of | can't help | cannot help but | hooked on | addicted to | no shortage of
         no end of | nothing less than | no less than | never disappoint* | never fail* | never let me down
         never gets old | never get old | not hate | don't hate | don't dislike | not bad | as much * as possible
@@ -136,28 +157,39 @@ _TABLE: dict[Cue, str] = {
         nicht nur | nicht blos | nicht allein | warum nicht | wieso nicht | nichts geht uber | nie genug | nicht genug
         nichts gegen | nichts einzuwenden | nichts lieber als | nichts schoneres als | nicht ohne | geht nicht ohne
         nicht leben ohne | nie zu viel | nicht satt | kann nicht genug | nicht missen | ohne zweifel | ohne frage
-        kein tag ohne | kein abend ohne | kein leben ohne | keine frage | hab* nichts gegen | nie langweilig | kein problem
-        nicht nein sagen | nicht abgeneigt | nicht mude | warum denn nicht | nie satt | wer mag nicht | wer liebt nicht
+        kein tag ohne | kein abend ohne | kein leben ohne | keine frage | hab* nichts gegen | nie langweilig
+        kein problem
+        nicht nein sagen | nicht abgeneigt | nicht mude | warum denn nicht | nie satt | wer mag nicht
+        wer liebt nicht
         unbedingt | am liebsten | immer gern*
-        不只 | 不只是 | 不仅 | 不仅仅 | 不仅是 | 不光 | 不光是 | 不单 | 不单是 | 不止 | 不止是 | 为什么不 | 何不 | 看不腻 | 永远看不腻
-        看不厌 | 百看不厌 | 看不够 | 永远看不够 | 看不够 | 离不开 | 少不了 | 不能没有 | 不能少 | 缺不了 | 没有不 | 不嫌多 | 不嫌 | 不介意
-        不讨厌 | 不反对 | 不反感 | 不错 | 没问题 | 无妨 | 不妨 | 非看 | 非~不可 | 谁不喜欢 | 谁不爱 | 怎么能没有 | 怎么能少 | 多多益善
-        不腻 | 不厌 | 没有什么比 | 不可少 | 必不可少 | 不会错 | 停不下来 | 最好了 | 不拒绝 | 不排斥 | 越多越好 | 戒不掉 | 无敌
+        不只 | 不只是 | 不仅 | 不仅仅 | 不仅是 | 不光 | 不光是 | 不单 | 不单是 | 不止 | 不止是 | 为什么不
+        何不 | 看不腻 | 永远看不腻
+        看不厌 | 百看不厌 | 看不够 | 永远看不够 | 看不够 | 离不开 | 少不了 | 不能没有 | 不能少 | 缺不了
+        没有不 | 不嫌多 | 不嫌 | 不介意
+        不讨厌 | 不反对 | 不反感 | 不错 | 没问题 | 无妨 | 不妨 | 非看 | 非~不可 | 谁不喜欢 | 谁不爱
+        怎么能没有 | 怎么能少 | 多多益善
+        不腻 | 不厌 | 没有什么比 | 不可少 | 必不可少 | 不会错 | 停不下来 | 最好了 | 不拒绝 | 不排斥 | 越多越好
+        戒不掉 | 无敌
     """,
     Cue.OUT: """
         anything but | everything but | all but | anything except | everything except | anything other than
         anything besides | whatever but | all except | anything apart from | never mind the | never mind | no need for
-        not in the mood for | no interest in | not interested in | could do without | can do without | could live without
+        not in the mood for | no interest in | not interested in | could do without | can do without
+        could live without
         can live without | i'd rather die than | rather die than | anything save | don't care for | couldn't care less
         not a fan of | no fan of | not my thing | not my cup | not for me | not for us | isn't for me | aren't for me
         i've never liked | never liked | no time for | no room for | no place for | no patience for | no appetite for
-        no love for | far from | not keen on | not into | isn't my thing | less than zero | no use for | the opposite of
-        alles ausser | alles andere als | alles bis auf | nichts fur mich | nichts fur uns | nichts mit | keine lust auf
+        no love for | far from | not keen on | not into | isn't my thing | less than zero | no use for
+        the opposite of
+        alles ausser | alles andere als | alles bis auf | nichts fur mich | nichts fur uns | nichts mit
+        keine lust auf
         kein interesse an | kein bock auf | keinen bock auf | keinesfalls | auf keinen fall | bloss kein* | nur kein*
-        hauptsache kein* | hauptsache nicht | nicht mein ding | nicht mein fall | nicht meins | ohne mich | bleib* mir fern
+        hauptsache kein* | hauptsache nicht | nicht mein ding | nicht mein fall | nicht meins | ohne mich
+        bleib* mir fern
         mir fern | nie wieder | bitte kein* | kein* fan von | nichts abgewinnen | nichts anfangen | geht gar nicht
         gehen gar nicht | alles nur kein*
-        除了~都 | 坚决不 | 千万别 | 千万不要 | 绝对不要 | 绝不 | 死也不看 | 敬谢不敏 | 不是我的菜 | 没兴趣看 | 不太喜欢 | 不怎么喜欢
+        除了~都 | 坚决不 | 千万别 | 千万不要 | 绝对不要 | 绝不 | 死也不看 | 敬谢不敏 | 不是我的菜 | 没兴趣看
+        不太喜欢 | 不怎么喜欢
         不太想看 | 不太爱看 | 一概不看 | 一律不要
     """,
     Cue.SOFT: """
@@ -166,18 +198,24 @@ _TABLE: dict[Cue, str] = {
         not quite so much | not overly | not very | not much | not many | nothing too | nothing overly | nothing very
         tone down | toning down | cut back on | cut down on | cut down the | cutting back on | cutting down on
         go easy on | easy on | go light on | light on | ease up on | ease off | turn down | dial down | dial back
-        scale back | scale down | reduce | reducing | limit | lower | hold back on | rein in | a bit less | a little less
+        scale back | scale down | reduce | reducing | limit | lower | hold back on | rein in | a bit less
+        a little less
         slightly less | slightly fewer | a touch less | don't overdo | don't want too much | don't want too many
         without too much | without too many | without so much | with less | don't need so much | don't need as much
-        too much | too many | a smaller dose of | smaller doses of | water down | lighten up on | minimal | sparing with
+        too much | too many | a smaller dose of | smaller doses of | water down | lighten up on | minimal
+        sparing with
         take it easy on | take it easy with | just a bit of | only a bit of | just a little | only a little
         without being too | no excessive | without excessive | lay off | soft pedal | low on
-        weniger | nicht zu | nicht zu viel* | nicht so viel* | nicht ganz so viel* | nicht ganz so | nicht so | nicht allzu
-        nicht allzu viel* | kein allzu | keine allzu | keinen allzu | kein zu | keine zu | keine so | kein so | reduzier*
+        weniger | nicht zu | nicht zu viel* | nicht so viel* | nicht ganz so viel* | nicht ganz so | nicht so
+        nicht allzu
+        nicht allzu viel* | kein allzu | keine allzu | keinen allzu | kein zu | keine zu | keine so | kein so
+        reduzier*
         etwas weniger | ein bisschen weniger | ein wenig weniger | nicht sehr | nicht gar so | nur wenig
         bloss nicht zu | zu viel | zu viele | sparsam mit | ohne zu viel | nicht uberm* | nicht ubertrieben
-        少一点 | 少一些 | 少点 | 少些 | 少来点 | 少来一点 | 少来些 | 少放点 | 少放一些 | 少推 | 少推荐 | 减少 | 降低 | 别太 | 不要太 | 不太
-        不要太多 | 别太多 | 不那么 | 别那么 | 不要那么 | 别那么多 | 不要那么多 | 没那么 | 不用太多 | 不用太 | 不想太 | 太多 | 不是很 | 不过分
+        少一点 | 少一些 | 少点 | 少些 | 少来点 | 少来一点 | 少来些 | 少放点 | 少放一些 | 少推 | 少推荐 | 减少
+        降低 | 别太 | 不要太 | 不太
+        不要太多 | 别太多 | 不那么 | 别那么 | 不要那么 | 别那么多 | 不要那么多 | 没那么 | 不用太多 | 不用太
+        不想太 | 太多 | 不是很 | 不过分
         不过于 | 别过于 | 控制 | 压缩 | 收敛 | 淡化 | 稍微少 | 略少
     """,
     Cue.DOWN: """
@@ -185,13 +223,17 @@ _TABLE: dict[Cue, str] = {
         in moderation | less of that | less please | a bit much | too often | less prominent | kept to a minimum
         to a minimum | on the back burner | sparingly | only now and then | once in a while | more rarely
         etwas seltener | seltener | weniger oft | runter | herunter | zuruckfahren | zuruckschrauben | reduzieren
-        in massen | etwas runter | nicht so oft | nicht zu oft | nicht zu viel | dosiert | nicht ubertreiben | drosseln
-        降一点 | 降低一点 | 降一些 | 降低 | 减一些 | 减一点 | 减少 | 少一点 | 少一些 | 少点 | 少些 | 减点 | 调低 | 调低一点 | 别太多 | 不要太多
-        低一点 | 低一些 | 少推点 | 少推一些 | 收一收 | 控制一下 | 太多了 | 有点多 | 不用那么多 | 不要那么多 | 别那么多 | 适量 | 压一压 | 淡一点 | 减半
+        in massen | etwas runter | nicht so oft | nicht zu oft | nicht zu viel | dosiert | nicht ubertreiben
+        drosseln
+        降一点 | 降低一点 | 降一些 | 降低 | 减一些 | 减一点 | 减少 | 少一点 | 少一些 | 少点 | 少些 | 减点
+        调低 | 调低一点 | 别太多 | 不要太多
+        低一点 | 低一些 | 少推点 | 少推一些 | 收一收 | 控制一下 | 太多了 | 有点多 | 不用那么多 | 不要那么多
+        别那么多 | 适量 | 压一压 | 淡一点 | 减半
     """,
     Cue.THAN: "over | than | als",
     Cue.INSTEAD: """
-        instead of | in place of | rather than | swap | swap out | trade | replace | substitute | exchange | in lieu of
+        instead of | in place of | rather than | swap | swap out | trade | replace | substitute | exchange
+        in lieu of
         statt | anstatt | anstelle von | an stelle von | tausche | ersetz* | 代替 | 与其 | 把 | 而不是 | 而非
     """,
     Cue.ENDS: """
@@ -201,36 +243,57 @@ _TABLE: dict[Cue, str] = {
     Cue.OR: "or | nor | oder | noch | 或 | 或者 | 还是 | 、 | /",
     Cue.BOTH: "and | plus | as well as | und | sowie | 和 | 与 | 及 | 以及 | 跟 | 还有 | & | also | too | auch | 也",
     Cue.DROP: """
-        no offence | no offense | no matter | no wonder | no idea | no rush | no pressure | if not | or not | no worries
+        no offence | no offense | no matter | no wonder | no idea | no rush | no pressure | if not | or not
+        no worries
         don't care | don't know | do not know | doesn't matter | not sure | not to mention | if possible | no hurry
-        ganz egal | egal | weiss nicht | keine ahnung | 不知道 | 差不多 | 一言不合 | 不得了 | 不管怎样 | 不由得 | 了不起 | 特别 | 非常 | 别人 | 分别 | 没事 | 莫名 | 有没有 | 没关系 | 无所谓 | 不管 | 能不能 | 可不可以 | 是不是 | 要不要
+        ganz egal | egal | weiss nicht | keine ahnung | 不知道 | 差不多 | 一言不合 | 不得了 | 不管怎样
+        不由得 | 了不起 | 特别 | 非常 | 别人 | 分别 | 没事 | 莫名 | 有没有 | 没关系 | 无所谓 | 不管 | 能不能
+        可不可以 | 是不是 | 要不要
     """,
     Cue.WITH: "with | featuring | containing | mit | 带 | 有",
 }
 
 #: Words that carry nothing for a text: frames of a request, articles, the catalogue's own nouns.
-STOP = frozenset(
+STOP = word_set(
     """
-    a an the any some i i'm i'd i'll i've im me my we we'd us our you your he she they it its it's this that that's these
-    those there is are am was were be been being do does did done have has had will would could should can may might
-    of in on at to for from by with about as and or so if then than too very really just only also much many more most
-    lot lots bit of kind sort type something anything everything things stuff someone one ones what's what which who
-    whom whose where when why how please thanks thank hi hello hey ok okay well now today tonight again ever always
-    want wants wanted need needs like likes would'd love feel mood looking look search searching find show give get got
-    let let's lets recommend recommendation recommendations suggest suggestion suggestions watch watching see seen
-    movie movies film films flick flicks picture pictures title titles show shows series anime animes cartoon item items
-    book books game games list night evening weekend good great nice best cool decent pick choose play another other
+    a an the any some i i'm i'd i'll i've im me my we we'd us our you your he she they it its it's this that
+    that's these
+    those there is are am was were be been being do does did done have has had will would could should can may
+    might
+    of in on at to for from by with about as and or so if then than too very really just only also much many
+    more most
+    lot lots bit of kind sort type something anything everything things stuff someone one ones what's what which
+    who
+    whom whose where when why how please thanks thank hi hello hey ok okay well now today tonight again ever
+    always
+    want wants wanted need needs like likes would'd love feel mood looking look search searching find show give
+    get got
+    let let's lets recommend recommendation recommendations suggest suggestion suggestions watch watching see
+    seen
+    movie movies film films flick flicks picture pictures title titles show shows series anime animes cartoon
+    item items
+    book books game games list night evening weekend good great nice best cool decent pick choose play another
+    other
     here go going come up out all whatever know tell maybe perhaps possibly next
-    genre genres rated no not yes usually normally generally mostly typically often sometimes rather preferably quite pretty bit
-    ich du er sie es wir ihr mir mich uns dir dich ein eine einen einem einer eines der die das den dem des ist sind war
-    waren bin bist sein haben habe hab hat hatte hatten wird wurde werden kann konnte mal bitte gern gerne was wie wo
-    wer wenn und oder auch noch nur schon sehr viel viele mehr etwas irgendwas irgendetwas irgendein irgendeinen so zu zum
-    zur im in an am auf aus bei mit von vom fur uber nach heute abend jetzt film filme filmen filmes serie serien anime
-    kino mag mochte will such suche zeig zeige gib empfiehl empfehle schauen sehen guter gute gutes guten schoner
-    schone schones schonen ganz gar lust alles nichts dann denn doch da hier bock titel danach davon los machen kriegen lieber leben sagen
-    我 我们 你 您 他 她 想 要 看 的 了 吗 呢 吧 啊 一 个 部 些 点 片 电 影 番 剧 请 求 给 来 有 没 推 荐 好 什 么 是 在 也 都 就 很
-    最 类 型 题 材 这 那 种 样 子 和 跟 与 或 者 还 再 多 可 以 能 不 找 几 下 帮 让 把 特 别 喜 欢 爱 动 画 作 品 系 列 方 面
-    """.split()
+    genre genres rated no not yes usually normally generally mostly typically often sometimes rather preferably
+    quite pretty bit
+    ich du er sie es wir ihr mir mich uns dir dich ein eine einen einem einer eines der die das den dem des ist
+    sind war
+    waren bin bist sein haben habe hab hat hatte hatten wird wurde werden kann konnte mal bitte gern gerne was
+    wie wo
+    wer wenn und oder auch noch nur schon sehr viel viele mehr etwas irgendwas irgendetwas irgendein irgendeinen
+    so zu zum
+    zur im in an am auf aus bei mit von vom fur uber nach heute abend jetzt film filme filmen filmes serie
+    serien anime
+    kino mag mochte will such suche zeig zeige gib empfiehl empfehle schauen sehen guter gute gutes guten
+    schoner
+    schone schones schonen ganz gar lust alles nichts dann denn doch da hier bock titel danach davon los machen
+    kriegen lieber leben sagen
+    我 我们 你 您 他 她 想 要 看 的 了 吗 呢 吧 啊 一 个 部 些 点 片 电 影 番 剧 请 求 给 来 有 没 推 荐 好 什
+    么 是 在 也 都 就 很
+    最 类 型 题 材 这 那 种 样 子 和 跟 与 或 者 还 再 多 可 以 能 不 找 几 下 帮 让 把 特 别 喜 欢 爱 动 画 作
+    品 系 列 方 面
+    """
 )
 
 Phrase = tuple[str, ...]
@@ -250,9 +313,7 @@ def _split(text: str) -> list[Phrase]:
     """Split a phrase as a text is split, and keep its signs for any word and any ending."""
     phrase: list[str] = []
     for part in text.split():
-        if part in ("*", "~", "/", "&", "、"):
-            phrase.append(part)
-        elif part.endswith("*"):
+        if part in ("*", "~", "/", "&", "、") or part.endswith("*"):
             phrase.append(part)
         else:
             for piece in part.replace("~", " ~ ").split():
@@ -264,7 +325,7 @@ _BY_FIRST = _phrases()
 
 
 def _fits(pattern: str, word: str) -> bool:
-    if pattern == "~" or pattern == word:
+    if pattern in ("~", word):
         return True
     return pattern.endswith("*") and word.startswith(pattern[:-1]) and not is_cjk(word)
 

@@ -24,38 +24,76 @@ _NUMBERS = {
     "一": 1, "两": 2, "二": 2, "三": 3, "四": 4, "五": 5, "十": 10, "an": 1, "a": 1,
 }  # fmt: skip
 _YEAR = (
-    r"(?P<{0}>(?:18|19|20)\d\d(?!\d)(?!0?'?s)|(?:(?:the |den |die |der |in |dem |of |late |early |mid )*)'?(?:19|20)?\d0(?:'?s\b|ern?\b(?:[ -]jahren?)?)"
+    r"(?P<{0}>(?:18|19|20)\d\d(?!\d)(?!0?'?s)|(?:(?:the |den |die |der |in |dem |of |late |"
+    r"early |mid )*)'?(?:19|20)?\d0(?:'?s\b|ern?\b(?:[ -]jahren?)?)"
     r"|(?:(?:the |den |die |der )*)(?:(?:nineteen|neunzehnhundert)[ -]?)?(?:"
     + "|".join(w for w in _DECADES if w.isascii())
-    + r")n?(?:[ -]?jahren?)?|(?:二十世纪|20世纪|上世纪)?(?:[二三四五六七八九]十|(?:19|20)?\d0)年代|(?:18|19|20)\d\d年?)"
+    + (
+        r")n?(?:[ -]?jahren?)?|(?:二十世纪|20世纪|上世纪)?(?:[二三四五六七八九]十|(?:19|"
+        r"20)?\d0)年代|(?:18|19|20)\d\d年?)"
+    )
 )
-_NOT = r"(?P<negated>(?:nothing|not|no|never|none|nichts|nicht|kein\w*|不要|别|不看|不)\s*(?:(?:anything|from|made|released|films?|movies?|films|filme|that is|that are)\s+)*)?"
+_NOT = (
+    r"(?P<negated>(?:nothing|not|no|never|none|nichts|nicht|kein\w*|不要|别|不看|"
+    r"不)\s*(?:(?:anything|from|made|released|films?|movies?|films|filme|that is|"
+    r"that are)\s+)*)?"
+)
 _BEFORE = r"(?:before|prior to|older than|earlier than|pre|predating|vor|alter als|fruher als|早于|earlier)"
-_UNTIL = r"(?:until|till|up to|up until|through|no later than|not later than|at the latest|bis|bis zu|bis einschliesslich|spatestens|至|到|截至)"
-_AFTER = (
-    r"(?:after|newer than|later than|more recent than|younger than|post|past|nach|neuer als|junger als|spater als|晚于)"
+_UNTIL = (
+    r"(?:until|till|up to|up until|through|no later than|not later than|at the latest|bis|"
+    r"bis zu|bis einschliesslich|spatestens|至|到|截至)"
 )
-_SINCE = r"(?:since|from|starting (?:in|with|from)|as of|beginning (?:in|with)|no earlier than|no older than|not older than|ab|seit|von|fruhestens|自从|自|从)"
-_LATER = r"(?:\s*(?:or (?:later|newer|after|above|more recent)|and (?:later|newer|after|onwards?|up|beyond)|onwards?|on|oder (?:spater|neuer|junger)|und (?:spater|neuer)|aufwarts)\b|\s*(?:年)?(?:以后|之后|以来|往后|起|后|及以后))"
-_EARLIER = r"(?:\s*(?:or (?:earlier|older|before)|and (?:earlier|older|before)|oder (?:fruher|alter)|und (?:fruher|alter))\b|\s*(?:年)?(?:以前|之前|前|及以前))"
+_AFTER = (
+    r"(?:after|newer than|later than|more recent than|younger than|post|past|nach|neuer als|"
+    r"junger als|spater als|晚于)"
+)
+_SINCE = (
+    r"(?:since|from|starting (?:in|with|from)|as of|beginning (?:in|with)|no earlier than|"
+    r"no older than|not older than|ab|seit|von|fruhestens|自从|自|从)"
+)
+_LATER = (
+    r"(?:\s*(?:or (?:later|newer|after|above|more recent)|and (?:later|newer|after|onwards?|"
+    r"up|beyond)|onwards?|on|oder (?:spater|neuer|junger)|und (?:spater|neuer)|aufwarts)\b|"
+    r"\s*(?:年)?(?:以后|之后|以来|往后|起|后|及以后))"
+)
+_EARLIER = (
+    r"(?:\s*(?:or (?:earlier|older|before)|and (?:earlier|older|before)|oder (?:fruher|alter)|"
+    r"und (?:fruher|alter))\b|\s*(?:年)?(?:以前|之前|前|及以前))"
+)
 _AND = r"\s*(?:to|and|until|till|through|-|–|—|bis|und|到|至|~)\s*"
 _RANGE = re.compile(
     r"\b(?:from |between |zwischen |von |vom )?(?:the )?" + _YEAR.format("first") + _AND + _YEAR.format("last")
 )
 _WITH_WORD = re.compile(
-    _NOT + rf"(?:(?:(?<!\w)(?P<before>{_BEFORE})|(?<!\w)(?P<until>{_UNTIL})|(?<!\w)(?P<after>{_AFTER})|(?<!\w)(?P<since>{_SINCE}))"
-    rf"[\s-]*(?:the year |dem jahr |the |den |dem |jahr )?)?(?P<part>(?:early|mid|late|fruhe\w*|mitte|spate\w*|anfang|ende)[\s-]+(?:the |der |den )*)?"
-    + _YEAR.format("year") + rf"(?:(?P<later>{_LATER})|(?P<earlier>{_EARLIER}))?"
-)  # fmt: skip
+    _NOT + rf"(?:(?:(?<!\w)(?P<before>{_BEFORE})|(?<!\w)(?P<until>{_UNTIL})|"
+    rf"(?<!\w)(?P<after>{_AFTER})|(?<!\w)(?P<since>{_SINCE}))"
+    r"[\s-]*(?:the year |dem jahr |the |den |dem |jahr )?)?"
+    r"(?P<part>(?:early|mid|late|fruhe\w*|mitte|spate\w*|anfang|ende)[\s-]+(?:the |der |den )*)?"
+    + _YEAR.format("year")
+    + rf"(?:(?P<later>{_LATER})|(?P<earlier>{_EARLIER}))?"
+)
 _FILLERS = re.compile(
-    r"(?:\b(?:(?:that |which )?(?:was |were )?(?:made|released|produced|filmed|shot|published|out)|coming out|dating|erschienen\w*|gedreht\w*|produziert\w*|aus dem jahr\w*|aus den|aus|im jahr\w*|in the|from the|of the|from|in|of|year|dated|des jahres|der|den|die)\s*)+$"
+    r"(?:\b(?:(?:that |which )?(?:was |were )?(?:made|released|produced|filmed|shot|published|"
+    r"out)|coming out|dating|erschienen\w*|gedreht\w*|produziert\w*|aus dem jahr\w*|aus den|"
+    r"aus|im jahr\w*|in the|from the|of the|from|in|of|year|dated|des jahres|der|den|"
+    r"die)\s*)+$"
 )
 _COMPARE = [
-    (r"(?:under|below|less than|fewer than|shorter than|no more than|not more than|at most|up to|max(?:imum)?|within|not longer than|no longer than|unter|weniger als|hochstens|maximal|kurzer als|bis zu|nicht langer als|不超过|少于|短于|低于)", "high"),
-    (r"(?:over|above|more than|longer than|at least|no less than|not less than|min(?:imum)?|uber|mehr als|langer als|mindestens|超过|多于|长于|至少)", "low"),
+    ((
+        r"(?:under|below|less than|fewer than|shorter than|no more than|not more than|at most|"
+        r"up to|max(?:imum)?|within|not longer than|no longer than|unter|weniger als|hochstens|"
+        r"maximal|kurzer als|bis zu|nicht langer als|不超过|少于|短于|低于)"
+    ), "high"),
+    ((
+        r"(?:over|above|more than|longer than|at least|no less than|not less than|min(?:imum)?|"
+        r"uber|mehr als|langer als|mindestens|超过|多于|长于|至少)"
+    ), "low"),
 ]  # fmt: skip
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
-_HOURS = r"(?:(?P<half> and a half|einhalb|个半)?[\s-]*(?P<unit>hours?|hrs?|h|stunden?|个?小时|minutes?|mins?|minuten?|分钟))"
+_HOURS = (
+    r"(?:(?P<half> and a half|einhalb|个半)?[\s-]*(?P<unit>hours?|hrs?|h|stunden?|个?小时|"
+    r"minutes?|mins?|minuten?|分钟))"
+)
 _DURATION = re.compile(r"run_?time|duration|minutes|length|laufzeit|时长", re.IGNORECASE)
 
 

@@ -10,27 +10,40 @@ from tailor.serving.intent.titles import Key, TitleIndex, title_key
 _YEAR = re.compile(r"(?:18|19|20)\d\d")
 #: Behind these a title is expected, even of one word in lower case.
 _BEFORE = re.compile(
-    r"(?:\b(?:something|anything|things|stuff|movies?|films?|shows?|series|anime|one|ones|more|books?|games?|exactly|just"
-    r"|kind of|a bit|much|close|close to|be|is|are|feels?|looks?) like|\bsimilar (?:to|as|with)|\bsuch as|\balong the lines"
-    r" of|\bin the (?:vein|style|spirit|manner|mould|tradition) of|\breminds? me of|\breminding me of|\breminiscent of"
-    r"|\bclose(?:st)? to|\bcomparable (?:to|with)|\brelated to|\bresembl(?:es|ing)|\bsame (?:vibe|feel|mood|style) as|\bakin to"
-    r"|\bas (?:good|funny|scary|dark|great|exciting|sad|beautiful|clever|fun|smart) as|\b(?:fans?|lovers?|friends?) of|^like|, like"
-    r"|\b(?:ahnlich(?:e[rs]?)? (?:wie|zu)|so (?:etwas|was|ein|eine|einen)? ?wie|etwas wie|so wie|filme? wie|serien? wie|genau wie"
+    r"(?:\b(?:something|anything|things|stuff|movies?|films?|shows?|series|anime|one|ones|"
+    r"more|books?|games?|exactly|just"
+    r"|kind of|a bit|much|close|close to|be|is|are|feels?|looks?) like|\bsimilar (?:to|as|"
+    r"with)|\bsuch as|\balong the lines"
+    r" of|\bin the (?:vein|style|spirit|manner|mould|tradition) of|\breminds? me of|"
+    r"\breminding me of|\breminiscent of"
+    r"|\bclose(?:st)? to|\bcomparable (?:to|with)|\brelated to|\bresembl(?:es|ing)|"
+    r"\bsame (?:vibe|feel|mood|style) as|\bakin to"
+    r"|\bas (?:good|funny|scary|dark|great|exciting|sad|beautiful|clever|fun|smart) as|"
+    r"\b(?:fans?|lovers?|friends?) of|^like|, like"
+    r"|\b(?:ahnlich(?:e[rs]?)? (?:wie|zu)|so (?:etwas|was|ein|eine|einen)? ?wie|etwas wie|"
+    r"so wie|filme? wie|serien? wie|genau wie"
     r"|vergleichbar mit|im stil von|im stile von|in der art von|a la|erinnert an|fans? von|^wie)"
     r"|类似于?|像|如同|好比|相似于|同款|风格像)\W*(?:the (?:movie|film|show|series)\W*|dem film\W*|der serie\W*)?$"
 )
 #: Behind these a title may stand: one that is written with a capital letter, or of several words.
 _WEAK_BEFORE = re.compile(
-    r"(?:\b(?:like|liked|likes|love|loved|loves|adored?|enjoyed?|watched|watch|rewatch(?:ed)?|saw|seen|binged|finished|after|another"
-    r"|next|new|favou?rite(?: \w+)? is|favou?rite|prefer(?:red)?|into|the same as|more of|more|for fans of|obsessed with|of|to"
+    r"(?:\b(?:like|liked|likes|love|loved|loves|adored?|enjoyed?|watched|watch|rewatch(?:ed)?|"
+    r"saw|seen|binged|finished|after|another"
+    r"|next|new|favou?rite(?: \w+)? is|favou?rite|prefer(?:red)?|into|the same as|more of|"
+    r"more|for fans of|obsessed with|of|to"
     r"|mochte|mag|liebe|liebte|geliebt|gesehen|nach|von|fand|gefiel|mehr|wie)"
-    r"|喜欢|爱|看过|看完|看了|跟|和|与|求|刷完|最爱|想看)\W*(?:the (?:movie|film|show|series)\W*|die |der |das |den )?$"
+    r"|喜欢|爱|看过|看完|看了|跟|和|与|求|刷完|最爱|想看)\W*(?:the (?:movie|film|show|"
+    r"series)\W*|die |der |das |den )?$"
 )
 _BEHIND = re.compile(
-    r"^\W*(?:and (?:things|stuff|films|movies|shows|others?|the like|similar)|or (?:similar|something like it|the like)|(?:what|anything|something)"
-    r" (?:next|now|else|similar|like it|like that)|what (?:should|do|can|to)|again|is (?:my|the best|great|one of)|was (?:great|amazing|brilliant|good|awesome)"
-    r"|-?like\b|style|-?esque|vibes?|type|lookalikes?|fans?\b|mehr davon|bitte mehr|und (?:ahnlich|so)|oder (?:ahnlich|so)|geliebt|gesehen|gemocht"
-    r"|gefallen|hat mir|fand ich|war (?:toll|super|gro)|ahnlich|差不多|一样|同类|那样|那种|这样|这么|这种|之类|类似|风格|似的|一类|的同类|很好看|好看)"
+    r"^\W*(?:and (?:things|stuff|films|movies|shows|others?|the like|similar)|or (?:similar|"
+    r"something like it|the like)|(?:what|anything|something)"
+    r" (?:next|now|else|similar|like it|like that)|what (?:should|do|can|to)|again|is (?:my|"
+    r"the best|great|one of)|was (?:great|amazing|brilliant|good|awesome)"
+    r"|-?like\b|style|-?esque|vibes?|type|lookalikes?|fans?\b|mehr davon|bitte mehr|"
+    r"und (?:ahnlich|so)|oder (?:ahnlich|so)|geliebt|gesehen|gemocht"
+    r"|gefallen|hat mir|fand ich|war (?:toll|super|gro)|ahnlich|差不多|一样|同类|那样|那种|"
+    r"这样|这么|这种|之类|类似|风格|似的|一类|的同类|很好看|好看)"
 )
 _QUOTES = "\"'“”„«»《》「」『』"
 
@@ -109,7 +122,7 @@ def _content(word: str) -> bool:
     return word not in STOP and (len(word) > 1 or is_cjk(word))
 
 
-def _title_at(
+def _title_at(  # noqa: PLR0911  (one return per way in which words are no title)
     text: str, tokens: list[Token], first: int, behind: int, index: TitleIndex, vocabulary: Vocabulary
 ) -> int | None:
     """Return the item whose title these tokens are, where what stands around them says that they are one."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from tailor.data.vocabulary import PUNCTUATION, Token, Vocabulary, is_cjk, tokenise
+from tailor.data.vocabulary import PUNCTUATION, Token, Vocabulary, is_cjk, tokenise, word_set
 from tailor.serving.intent.cues import STOP, Cue, cues_at
 from tailor.serving.intent.dates import NumericColumns, as_filters, find_bounds
 from tailor.serving.intent.like import Named, named_titles
@@ -19,10 +19,7 @@ _EXCHANGED = frozenset(("for", "with", "by", "gegen", "durch", "成", "为"))
 #: A misspelt category is looked for in queries of at most so many words that carry something.
 _MOST_WITH_TYPOS = 4
 #: Words that are German beside these, whatever they mean in English.
-_GERMAN_TOO, _GERMAN = (
-    frozenset(("war",)),
-    frozenset("der das ich im wer ein eine nicht und es wie nie ist mir".split()),
-)
+_GERMAN_TOO, _GERMAN = word_set("war"), word_set("der das ich im wer ein eine nicht und es wie nie ist mir")
 
 
 @dataclass(frozen=True)
@@ -358,10 +355,10 @@ class _Clause:
             self.group.titles.append(element.title)
 
     def _word(self, place: int, element: _Element) -> None:
-        ends = element.word == "的" and (self.group.is_named or self.group.tokens)
-        if ends and (self.group.sign < 0 or self.group.soft) and self._named_behind(place):
-            self._begin()
-        elif self.group.exchanged and self.group.is_named and element.word in _EXCHANGED:
+        says = self.group.is_named or bool(self.group.tokens)
+        ends = says and element.word == "的" and (self.group.sign < 0 or self.group.soft) and self._named_behind(place)
+        exchanges = self.group.exchanged and self.group.is_named and element.word in _EXCHANGED
+        if ends or exchanges:
             self._begin()
         elif _carries(element.word):
             self.group.tokens.append(element.place)

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor.data.vocabulary import edit_distance, fold, tokenise, tolerance
+from tailor.data.vocabulary import edit_distance, fold, tokenise, tolerance, word_set
 
-_ARTICLES = frozenset(
-    "the a an der die das ein eine le la les l' un une el los las il lo gli i den det o os as".split()
-)
+_ARTICLES = word_set("the a an der die das ein eine le la les l' un une el los las il lo gli i den det o os as")
 _PARENTHESES = re.compile(r"\(([^)]*)\)")
 _YEAR = re.compile(r"(?:18|19|20)\d\d")
 Key = tuple[str, ...]
