@@ -112,7 +112,9 @@ def judge(model: Recommender, entry: Entry, answer: dict[str, Any]) -> dict[str,
         return {"abstained": float(answer["path"] != "query")}
     figures["refused"] = float(answer["path"] != "query")
     if "wanted" in entry:
-        figures["free" if kind == "free" else "wanted"] = share(listed, entry["wanted"]) / _possible(model, entry)
+        figures["free" if kind == "free" else "wanted"] = min(
+            1.0, share(listed, entry["wanted"]) * len(rows) / _possible(model, entry)
+        )
     if "excluded" in entry:
         figures["excluded"] = share(listed, entry["excluded"])
     if "softer" in entry:
@@ -131,15 +133,15 @@ def share(listed: list[set[str]], names: list[str]) -> float:
     return float(np.mean([bool(one & set(names)) for one in listed])) if listed else 0.0
 
 
-def _possible(model: Recommender, entry: Entry) -> float:
-    """Return the share of 20 places that can be filled: of the sixties there are four Westerns."""
+def _possible(model: Recommender, entry: Entry) -> int:
+    """Return how many of 20 places can be filled: of the sixties there are four Westerns."""
     bounds = {
         column: {name: value for name, value in (("min", low), ("max", high)) if value is not None}
         for column, (low, high) in entry.get("filters", {}).items()
     }
     metadata = model.known_metadata
     within = metadata.matching({"categories": entry["wanted"]} | bounds)
-    return min(1.0, max(1, int(within.sum())) / K)
+    return min(K, max(1, int(within.sum())))
 
 
 def _dates_right(model: Recommender, entry: Entry, answer: dict[str, Any]) -> bool:

@@ -49,7 +49,7 @@ def fold(text: str) -> str:
 def tokenise(text: str) -> list[Token]:
     """Split text into tokens; a sign of Chinese or Japanese is one of its own."""
     text = re.sub("[’‘`´]", "'", unicodedata.normalize("NFC", text))
-    return [Token(fold(match[0]), match[0], *match.span()) for match in _TOKEN.finditer(text)]
+    return [Token(fold(match[0]), match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
 
 
 def words(text: str) -> list[str]:
@@ -127,9 +127,9 @@ class Vocabulary:
 
     def find(self, tokens: Sequence[str]) -> tuple[int, ...]:
         """Return the categories named in a list of words, longest names first, no word used twice."""
-        return tuple(dict.fromkeys(index for _, _, index in self.spans(tokens)))
+        return tuple(dict.fromkeys(index for _, _, index in self.mentions(tokens)))
 
-    def spans(
+    def mentions(
         self, tokens: Sequence[str], known: Collection[str] = (), typos: bool = False
     ) -> list[tuple[int, int, int]]:
         """Return where categories are named: first word, the one behind the last, category.
@@ -140,16 +140,16 @@ class Vocabulary:
             typos: whether misspelt categories are looked for.
         """
         stems = [stem(word) for word in tokens]
-        found: list[tuple[int, int, int]] = []
+        named: list[tuple[int, int, int]] = []
         start = 0
         while start < len(stems):
             index, n_words = self._longest_at(stems, start)
             if index is None and typos:
                 index, n_words = self._misspelt_at(stems, tokens, start, known)
             if index is not None:
-                found.append((start, start + n_words, index))
+                named.append((start, start + n_words, index))
             start += n_words
-        return found
+        return named
 
     def _longest_at(self, stems: list[str], start: int) -> tuple[int | None, int]:
         """Return the longest name that begins at ``start`` (None: no name does), and how many words it takes."""

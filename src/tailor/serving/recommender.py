@@ -111,7 +111,13 @@ class Recommender:
         """Tells which categories a free text is about; by the base model, where the encoder has one."""
         base = getattr(self.encoder, "base", None)
         metadata = self.known_metadata
-        return Meaning.of(base() if base else self.encoder, metadata.vocabulary.names, metadata.descriptions)
+        names, descriptions = metadata.vocabulary.names, metadata.descriptions
+        return Meaning.of(base() if base else self.encoder, names, descriptions, self._nearest_item)
+
+    def _nearest_item(self, texts: list[str]) -> Floats:
+        """Return how near the nearest item is to each text (n,)."""
+        rows = self.encoder.encode(texts)
+        return np.asarray((rows @ self.item_features[:, : rows.shape[1]].T).max(axis=1), dtype=np.float32)
 
     @cached_property
     def titles(self) -> TitleIndex:
@@ -338,8 +344,7 @@ class Recommender:
             if not scores.understood:
                 continue
             by_words = scores.query_score[listed[row]] >= parts[row].max(axis=1)
-            named = scores.parsed.categories or scores.about
-            of_category = in_categories(self.known_metadata, named)[listed[row]]
+            of_category = in_categories(self.known_metadata, scores.parsed.categories)[listed[row]]
             names[row] = np.where(by_words, np.where(of_category, "category", "query"), names[row])
         return [row.tolist() for row in names]
 

@@ -76,19 +76,19 @@ def score_words(
         alike: how near every item is to the titles that are named as examples (n_items,); None: none are.
     """
     phrases = [parsed.text, *parsed.negated, *parsed.softened]
-    shares, about = _read(phrases, meaning)
+    score = np.zeros(len(features), np.float32)
+    cosine = _cosine(phrases, encoder, features)
+    shares, about = _read(phrases, cosine, meaning)
     counts = bool(parsed.text) and bool(about[0])
     of_text = _with_keywords(shares[0], parsed.about, metadata)
-    score = np.zeros(len(features), np.float32)
-    if any(phrases):
-        nearness = _nearness(phrases, encoder, features)
-        score += np.float32(_NEARNESS) * nearness[:, 0] if counts else 0
-        n_negated = len(parsed.negated)
-        for weight, first, behind in ((1.0, 1, 1 + n_negated), (0.5, 1 + n_negated, len(phrases))):
-            if behind > first:
-                score -= np.float32(weight) * np.maximum(nearness[:, first:behind], 0).max(axis=1)
-                of_negated = _of_shares(metadata, shares[first:behind].max(axis=0))
-                score -= np.float32(weight * _NEGATED_LOSS) * of_negated
+    nearness = (cosine - cosine.mean(axis=0)) / np.maximum(cosine.std(axis=0), 1e-6)
+    score += np.float32(_NEARNESS) * nearness[:, 0] if counts else 0
+    n_negated = len(parsed.negated)
+    for weight, first, behind in ((1.0, 1, 1 + n_negated), (0.5, 1 + n_negated, len(phrases))):
+        if behind > first:
+            score -= np.float32(weight) * np.maximum(nearness[:, first:behind], 0).max(axis=1)
+            of_negated = _of_shares(metadata, shares[first:behind].max(axis=0))
+            score -= np.float32(weight * _NEGATED_LOSS) * of_negated
     if parsed.categories:
         score += np.float32(_CATEGORY_GAIN) * _of_shares(metadata, _even(parsed.categories, shares.shape[1], metadata))
     else:
@@ -110,17 +110,22 @@ def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadat
     return np.asarray((shares + of_keywords) / 2 if shares.any() else of_keywords, dtype=np.float32)
 
 
-def _read(phrases: list[str], meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:
+def _cosine(phrases: list[str], encoder: EncodesTexts, features: Floats) -> Floats:
+    """Return how near items are to phrases (n_items, n); an empty one is near to none."""
+    cosine = np.zeros((len(features), len(phrases)), np.float32)
+    filled = [place for place, phrase in enumerate(phrases) if phrase]
+    if filled:
+        texts = encoder.encode([phrases[place] for place in filled])
+        cosine[:, filled] = features[:, : texts.shape[1]] @ texts.T
+    return cosine
+
+
+def _read(phrases: list[str], cosine: Floats, meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the shares of categories in each phrase (n, C), and whether it says anything of the catalogue (n,)."""
     if meaning is None or not any(phrases):
         return np.zeros((len(phrases), 0), np.float32), np.ones(len(phrases), dtype=bool)
-    return meaning.read([phrase or "." for phrase in phrases])
-
-
-def _nearness(phrases: list[str], encoder: EncodesTexts, features: Floats) -> Floats:
-    """Return how near items are to phrases, standardised (n_items, n)."""
-    texts = encoder.encode([phrase or "." for phrase in phrases])
-    nearness = features[:, : texts.shape[1]] @ texts.T
-    return np.asarray((nearness - nearness.mean(axis=0)) / np.maximum(nearness.std(axis=0), 1e-6), dtype=np.float32)
+    shares, about = meaning.read([phrase or "." for phrase in phrases])
+    return shares, about | (cosine.max(axis=0) > meaning.item_threshold)
 
 
 def _even(categories: tuple[int, ...], width: int, metadata: ItemMetadata) -> Floats:

@@ -43,6 +43,10 @@ class Cue(Enum):
     """Goes on with a scope."""
     BOTH = "both"
     """Goes on with a scope, unless a new one begins."""
+    APART = "apart"
+    """A verb that "out" behind a category completes: leave X out."""
+    OFF = "off"
+    """Turns down what stands between APART and itself."""
     DROP = "drop"
     """Says nothing: no offence."""
     WITH = "with"
@@ -81,7 +85,7 @@ _TABLE: dict[Cue, str] = {
         uberspring* | ausschlie* | kotz*
         hor auf mit
         schluss mit | bleib mir weg mit | mude | verschone mich mit | spar dir
-        kannst du dir sparen | bitte nicht | ausblenden | filter* | abneigung
+        kannst du dir sparen | ausblenden | filter* | abneigung
         讨厌 | 讨厌看 | 恨 | 烦 | 烦死 | 受够 | 受够了 | 看够了 | 看腻 | 看腻了 | 腻了 | 厌倦 | 厌烦 | 反感
         拒绝 | 避开 | 避免
         除了 | 除 | 除去 | 除开 | 排除 | 剔除 | 去掉 | 去除 | 跳过 | 略过
@@ -129,7 +133,7 @@ _TABLE: dict[Cue, str] = {
         nothing like a good | nothing like a | no better | nothing but | nothing more fun than | nothing more than
         nothing else than | nothing other than | none other than | never tire* of | never tired of | never bored of
         never bored by | never get tired of | never get enough | not get enough | can't get enough | cant get enough
-        cannot get enough | can never get enough | never enough | not enough | no such thing as too much
+        cannot get enough | can never get enough | never enough | never ~ too many | never ~ too much | not enough | no such thing as too much
         no such thing as too many | never too much | never too many | can't have too much | can't have too many
         can't live without | cannot live without | cant live without | couldn't live without | can't do without
         cannot do without | can't go without | wouldn't want to live without | not without | never without
@@ -242,6 +246,8 @@ _TABLE: dict[Cue, str] = {
     """,
     Cue.OR: "or | nor | oder | noch | 或 | 或者 | 还是 | 、 | /",
     Cue.BOTH: "and | plus | as well as | und | sowie | 和 | 与 | 及 | 以及 | 跟 | 还有 | & | also | too | auch | 也",
+    Cue.APART: "leave | leaving | cut | take | throw | rule | weed | sort | filter | kick | lass* | nimm",
+    Cue.OFF: "out | off | aside",
     Cue.DROP: """
         no offence | no offense | no matter | no wonder | no idea | no rush | no pressure | if not | or not
         no worries
@@ -332,12 +338,12 @@ def _fits(pattern: str, word: str) -> bool:
 
 def cues_at(tokens: list[str], start: int) -> list[tuple[int, Cue]]:
     """Return what phrases begin at a word: how many words each takes, longest first; of one length, as listed."""
-    found = []
+    matches = []
     word = tokens[start]
     for phrase, cue in [*_BY_FIRST.get(word, ()), *_BY_FIRST.get("*", ())]:
         given = tokens[start : start + len(phrase)]
         if len(given) == len(phrase) and all(_fits(p, g) for p, g in zip(phrase, given, strict=True)):
-            found.append((len(phrase), cue))
-    if not found and word.endswith("n't"):
-        found.append((1, Cue.NOT))
-    return sorted(found, key=lambda row: -row[0])
+            matches.append((len(phrase), cue))
+    if not matches and word.endswith("n't"):
+        matches.append((1, Cue.NOT))
+    return sorted(matches, key=lambda row: -row[0])

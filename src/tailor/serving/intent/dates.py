@@ -132,22 +132,22 @@ def _are_years(values: np.ndarray) -> bool:
 
 def find_bounds(text: str, columns: NumericColumns) -> list[Found]:
     """Find bounds in a folded text; of one column, the later narrows the earlier."""
-    found = []
+    bounds_of_text = []
     if columns.duration is not None:
-        found += _amounts(text, columns.duration, _HOURS)
+        bounds_of_text += _amounts(text, columns.duration, _HOURS)
     for word, name in columns.others.items():
-        found += _amounts(text, name, rf"(?:[\s-]*{re.escape(word.rstrip('s'))}s?)\b")
-    taken = [(one.start, one.end) for one in found]
+        bounds_of_text += _amounts(text, name, rf"(?:[\s-]*{re.escape(word.rstrip('s'))}s?)\b")
+    taken = [(one.start, one.end) for one in bounds_of_text]
     if columns.year is not None:
         blank = text
         for start, end in taken:
             blank = blank[:start] + " " * (end - start) + blank[end:]
-        found += _years(blank, columns.year)
-    return found
+        bounds_of_text += _years(blank, columns.year)
+    return bounds_of_text
 
 
 def _amounts(text: str, column: str, unit: str) -> list[Found]:
-    found = []
+    bounds_of_text = []
     for words, side in _COMPARE:
         for match in re.finditer(rf"{words}\s*(?:of )?{_NUMBER}{unit}", text):
             groups = match.groupdict()
@@ -157,23 +157,23 @@ def _amounts(text: str, column: str, unit: str) -> list[Found]:
             if re.match(r"h|stunde|个?小时", groups.get("unit") or ""):
                 number *= 60
             bounds = (-math.inf, number) if side == "high" else (number, math.inf)
-            found.append(Found(column, bounds, *match.span()))
-    return found
+            bounds_of_text.append(Found(column, bounds, match.start(), match.end()))
+    return bounds_of_text
 
 
 def _years(text: str, column: str) -> list[Found]:
-    found: list[Found] = []
+    bounds_of_text: list[Found] = []
     for match in _RANGE.finditer(text):
-        (low, _), (_, high) = _span(match["first"]), _span(match["last"])
+        (low, _), (_, high) = _first_and_last(match["first"]), _first_and_last(match["last"])
         if low <= high:
-            found.append(Found(column, (low, high), *_whole(text, match)))
-    for one in found:
+            bounds_of_text.append(Found(column, (low, high), *_whole(text, match)))
+    for one in bounds_of_text:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
     for match in _WITH_WORD.finditer(text):
         bounds = _bounds(match)
         if bounds is not None:
-            found.append(Found(column, bounds, *_whole(text, match)))
-    return found
+            bounds_of_text.append(Found(column, bounds, *_whole(text, match)))
+    return bounds_of_text
 
 
 def _whole(text: str, match: re.Match[str]) -> tuple[int, int]:
@@ -184,7 +184,7 @@ def _whole(text: str, match: re.Match[str]) -> tuple[int, int]:
     return (lead.start() if lead else match.start()), end + (tail.end() if tail else 0)
 
 
-def _span(text: str) -> Bounds:
+def _first_and_last(text: str) -> Bounds:
     """Return first and last year of a year or a decade."""
     text = re.sub("(?:二十|20)世纪", "", text)
     number = re.search(r"\d+", text)
@@ -201,7 +201,7 @@ def _span(text: str) -> Bounds:
 
 
 def _bounds(match: re.Match[str]) -> Bounds | None:
-    low, high = _part(match["part"] or match["year"], *_span(match["year"]))
+    low, high = _part(match["part"] or match["year"], *_first_and_last(match["year"]))
     negated = bool(match["negated"])
     sides = {name: match[name] for name in ("before", "until", "after", "since", "later", "earlier")}
     if sides["before"] or (sides["earlier"] and not re.match(r"\s*(?:or|and|oder|und)\b", sides["earlier"])):
@@ -228,10 +228,10 @@ def _part(text: str, low: float, high: float) -> Bounds:
     return low, high
 
 
-def as_filters(found: list[Found]) -> dict[str, dict[str, float]]:
+def as_filters(bounds_of_text: list[Found]) -> dict[str, dict[str, float]]:
     """Return bounds as the filters of a request; those of one column are cut with each other."""
     joined: dict[str, Bounds] = {}
-    for one in found:
+    for one in bounds_of_text:
         low, high = joined.get(one.column, _OPEN)
         joined[one.column] = (max(low, one.bounds[0]), min(high, one.bounds[1]))
     return {

@@ -70,7 +70,7 @@ def named_titles(text: str, tokens: list[Token], index: TitleIndex, vocabulary: 
     whole = _whole(tokens, index, vocabulary)
     if whole is not None:
         return [whole]
-    found: list[Named] = []
+    named: list[Named] = []
     taken: set[int] = set()
     for length in range(min(index.longest + 1, len(tokens)), 0, -1):
         for first in range(len(tokens) - length + 1):
@@ -79,9 +79,9 @@ def named_titles(text: str, tokens: list[Token], index: TitleIndex, vocabulary: 
                 continue
             item = _title_at(text, tokens, first, behind, index, vocabulary)
             if item is not None:
-                found.append(Named(first, behind, item))
+                named.append(Named(first, behind, item))
                 taken |= set(range(first, behind))
-    return sorted(found, key=lambda one: one.first)
+    return sorted(named, key=lambda one: one.first)
 
 
 def _whole(tokens: list[Token], index: TitleIndex, vocabulary: Vocabulary) -> Named | None:
@@ -92,18 +92,18 @@ def _whole(tokens: list[Token], index: TitleIndex, vocabulary: Vocabulary) -> Na
     first, behind = inner[0], inner[-1] + 1
     key = _key(tokens[first:behind])
     bare = [token.word for token in tokens[first:behind]]
-    if not any(_content(word) for word in key) or _only_categories(bare, vocabulary):
+    if not any(_carries(word) for word in key) or _only_categories(bare, vocabulary):
         return None
     item = _exact(key, index)
-    if item is None and (len(key) > 1 or len(key[0]) > 6) and not vocabulary.spans(bare, index.words, typos=True):
+    if item is None and (len(key) > 1 or len(key[0]) > 6) and not vocabulary.mentions(bare, index.words, typos=True):
         item = index.close(key)
     return None if item is None else Named(first, behind, item)
 
 
 def _only_categories(bare: list[str], vocabulary: Vocabulary) -> bool:
     """Whether words that carry something are names of categories, all of them."""
-    named = {place for first, behind, _ in vocabulary.spans(bare) for place in range(first, behind)}
-    return all(place in named or not _content(word) for place, word in enumerate(bare))
+    named = {place for first, behind, _ in vocabulary.mentions(bare) for place in range(first, behind)}
+    return all(place in named or not _carries(word) for place, word in enumerate(bare))
 
 
 def _key(tokens: list[Token]) -> Key:
@@ -118,7 +118,7 @@ def _exact(key: Key, index: TitleIndex) -> int | None:
     return item
 
 
-def _content(word: str) -> bool:
+def _carries(word: str) -> bool:
     return word not in STOP and (len(word) > 1 or is_cjk(word))
 
 
@@ -126,35 +126,35 @@ def _title_at(  # noqa: PLR0911  (one return per way in which words are no title
     text: str, tokens: list[Token], first: int, behind: int, index: TitleIndex, vocabulary: Vocabulary
 ) -> int | None:
     """Return the item whose title these tokens are, where what stands around them says that they are one."""
-    span = tokens[first:behind]
-    if span[0].is_punctuation or span[-1].is_punctuation:
+    part = tokens[first:behind]
+    if part[0].is_punctuation or part[-1].is_punctuation:
         return None
-    key = _key(span)
+    key = _key(part)
     if not key:
         return None
-    lead, rest = text[: span[0].start], text[span[-1].end :]
+    lead, rest = text[: part[0].start], text[part[-1].end :]
     quoted = bool(lead and rest and lead[-1] in _QUOTES and rest[0] in _QUOTES)
-    if not quoted and len(key) < 3 and not any(_content(word) for word in key):
+    if not quoted and len(key) < 3 and not any(_carries(word) for word in key):
         return None
     strong = bool(_BEFORE.search(lead.rstrip(_QUOTES + " ") or "")) or quoted
     weak = strong or bool(_WEAK_BEFORE.search(lead)) or bool(_BEHIND.search(rest))
     item = _exact(key, index)
     if item is None:
-        fuzzy = (strong and _ends(rest)) or (weak and _capital(span) and len(key) > 1)
-        return index.close(key) if fuzzy and not vocabulary.find([token.word for token in span]) else None
+        fuzzy = (strong and _ends(rest)) or (weak and _capital(part) and len(key) > 1)
+        return index.close(key) if fuzzy and not vocabulary.find([token.word for token in part]) else None
     if quoted:
         return item
-    if _only_categories([token.word for token in span], vocabulary) and not (weak and _capital(span) and len(key) > 2):
+    if _only_categories([token.word for token in part], vocabulary) and not (weak and _capital(part) and len(key) > 2):
         return None
-    n_content = sum(_content(word) for word in key)
+    n_content = sum(_carries(word) for word in key)
     in_cjk = any(is_cjk(token.word) for token in tokens) and not any(is_cjk(word) for word in key)
-    capital = _capital(span) and (len(key) > 1 or first > 0 or bool(_BEHIND.search(rest)))
+    capital = _capital(part) and (len(key) > 1 or first > 0 or bool(_BEHIND.search(rest)))
     accepted = (
         strong
         or (len(key) >= 4 and n_content >= 2)
         or (weak and capital)
         or (weak and n_content >= 2)
-        or (len(key) > 1 and n_content >= 1 and _capital(span) and first > 0)
+        or (len(key) > 1 and n_content >= 1 and _capital(part) and first > 0)
         or (in_cjk and max(map(len, key)) > 2)
     )
     return item if accepted else None
@@ -165,7 +165,7 @@ def _ends(rest: str) -> bool:
     return bool(re.match(r"\s*(?:$|[,.;:!?，。]|but\b|and\b|without\b|aber\b|的|一样|差不多|那样)", rest))
 
 
-def _capital(span: list[Token]) -> bool:
+def _capital(part: list[Token]) -> bool:
     """Whether words are written as titles are: capital letters where they carry something."""
-    carrying = [token.raw for token in span if _content(token.word)] or [span[0].raw]
+    carrying = [token.raw for token in part if _carries(token.word)] or [part[0].raw]
     return all(raw[0].isupper() or raw[0].isdigit() for raw in carrying) and any(raw[0].isupper() for raw in carrying)

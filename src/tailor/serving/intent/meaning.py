@@ -1,6 +1,6 @@
 """Which categories a free text is about, by descriptions of them; and whether it is about any."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from tailor.data.vocabulary import tokenise
 
 Floats = NDArray[np.float32]
 #: Random texts that the threshold is taken from, and the share of them that stay below it.
-_RANDOM, _SHARE = 100, 0.95
+_RANDOM, _SHARE, _SHARE_OF_ITEMS = 100, 0.95, 0.99
 #: Cosines so far apart differ e-fold in their share.
 _TEMPERATURE = 0.05
 
@@ -33,22 +33,33 @@ class Meaning:
     """One row per category (C, m)."""
     threshold: float
     """Cosine with the nearest description that random texts stay below."""
+    item_threshold: float = np.inf
+    """Cosine with the nearest item that random texts stay below."""
 
     @classmethod
-    def of(cls, encoder: EncodesTexts, names: Sequence[str], descriptions: Mapping[str, str]) -> "Meaning":
+    def of(
+        cls,
+        encoder: EncodesTexts,
+        names: Sequence[str],
+        descriptions: Mapping[str, str],
+        nearest_item: Callable[[list[str]], Floats] | None = None,
+    ) -> "Meaning":
         """Encode a description of each category, and as many random texts as the threshold needs.
 
         Args:
             encoder: of texts; the base model reads free text better than one that was tuned on a catalogue.
             names: of the categories (C,).
             descriptions: of categories by name; one without is described by its name.
+            nearest_item: from texts (n,) to their cosines with the nearest item (n,).
         """
         texts = [f"{name}: {descriptions[name]}" if name in descriptions else name for name in names]
         if not texts:
             return cls(encoder, np.zeros((0, 1), np.float32), -np.inf)
         prototypes = encoder.encode(texts)
-        closest = (encoder.encode(random_texts(texts)) @ prototypes.T).max(axis=1)
-        return cls(encoder, prototypes, float(np.quantile(closest, _SHARE)))
+        null = random_texts(texts)
+        closest = (encoder.encode(null) @ prototypes.T).max(axis=1)
+        of_items = np.inf if nearest_item is None else float(np.quantile(nearest_item(null), _SHARE_OF_ITEMS))
+        return cls(encoder, prototypes, float(np.quantile(closest, _SHARE)), of_items)
 
     def read(self, texts: list[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Read texts.

@@ -62,6 +62,7 @@ class _Group:
     forced: bool = False
     soft: bool = False
     exchanged: bool = False
+    apart: bool = False
     categories: list[int] = field(default_factory=list)
     titles: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
@@ -72,7 +73,7 @@ class _Group:
     def is_named(self) -> bool:
         return bool(self.categories or self.titles)
 
-    def turn(self) -> None:
+    def negate(self) -> None:
         """Negate, unless the sign is fixed."""
         self.sign = self.sign if self.forced else -self.sign
 
@@ -82,7 +83,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Element:
-    """One step of reading: a cue, a category, a title, a word or a mark."""
+    """One step of marked: a cue, a category, a title, a word or a mark."""
 
     place: int
     cue: Cue | None = None
@@ -104,7 +105,7 @@ class _Reading:
     filters: JsonObject
     dated: frozenset[int]
     """Tokens of bounds."""
-    spans: list[tuple[int, int, int]]
+    mentions: list[tuple[int, int, int]]
     """Categories: first token, the one behind the last, category."""
 
     @cached_property
@@ -136,15 +137,15 @@ def parse_query(
         >>> parse_query("slow space opera, no romance", Vocabulary(["Romance", "Sci-Fi"])).excluded_categories
         (0,)
     """
-    reading = _read(query, vocabulary, titles, columns)
-    groups = _groups(_clauses(_elements(reading)))
-    intent = _intent(reading, groups)
+    marked = _read(query, vocabulary, titles, columns)
+    groups = _groups(_clauses(_elements(marked)))
+    intent = _intent(marked, groups)
     return intent if keywords is None else replace(intent, about=_about(intent.text, keywords))
 
 
 def _about(text: str, keywords: Vocabulary) -> tuple[int, ...]:
     """Return the category of each keyword in what is wanted."""
-    return tuple(category for _, _, category in keywords.spans([token.word for token in tokenise(text)]))
+    return tuple(category for _, _, category in keywords.mentions([token.word for token in tokenise(text)]))
 
 
 def _read(query: str, vocabulary: Vocabulary, titles: TitleIndex | None, columns: NumericColumns) -> _Reading:
@@ -164,8 +165,8 @@ def _read(query: str, vocabulary: Vocabulary, titles: TitleIndex | None, columns
         free = ["\0" if word in _GERMAN_TOO else word for word in free]
     known = STOP | (titles.words if titles is not None else frozenset())
     typos = sum(_carries(word) for word in free) <= _MOST_WITH_TYPOS
-    spans = vocabulary.spans(free, known, typos)
-    return _Reading(tokens, named, as_filters(bounds), dated, spans)
+    mentions = vocabulary.mentions(free, known, typos)
+    return _Reading(tokens, named, as_filters(bounds), dated, mentions)
 
 
 def _folded(query: str) -> tuple[str, list[Token]]:
@@ -179,31 +180,31 @@ def _folded(query: str) -> tuple[str, list[Token]]:
     return text + source[end:], tokens
 
 
-def _elements(reading: _Reading) -> list[_Element]:
+def _elements(marked: _Reading) -> list[_Element]:
     """Go through the tokens once; titles and categories come before cues, longer cues before shorter."""
     starts: dict[int, tuple[int, _Element]] = {}
-    for one in reading.titles:
+    for one in marked.titles:
         starts[one.first] = (one.behind, _Element(one.first, title=one.item))
-    for first, behind, category in reading.spans:
+    for first, behind, category in marked.mentions:
         starts[first] = (behind, _Element(first, category=category))
-    blocked = {place for first, (behind, _) in starts.items() for place in range(first, behind)} | reading.dated
+    blocked = {place for first, (behind, _) in starts.items() for place in range(first, behind)} | marked.dated
     elements, place = [], 0
-    while place < len(reading.tokens):
+    while place < len(marked.tokens):
         if place in starts:
             place, element = starts[place]
             elements.append(element)
-        elif place in reading.dated:
+        elif place in marked.dated:
             place += 1
         else:
-            n_words, element = _step(reading, place, blocked)
+            n_words, element = _step(marked, place, blocked)
             elements.append(element)
             place += n_words
     return elements
 
 
-def _step(reading: _Reading, place: int, blocked: set[int]) -> tuple[int, _Element]:
-    word = reading.words[place]
-    for n_words, cue in cues_at(reading.words, place):
+def _step(marked: _Reading, place: int, blocked: set[int]) -> tuple[int, _Element]:
+    word = marked.words[place]
+    for n_words, cue in cues_at(marked.words, place):
         if not blocked & set(range(place, place + n_words)):
             return n_words, _Element(place, cue=cue)
     return 1, _Element(place, word=word)
@@ -224,22 +225,22 @@ def _groups(clauses: Sequence[list[_Element]]) -> list[_Group]:
     """Read clause after clause; one that names nothing speaks of the one before it, one with "or" goes on with it."""
     groups: list[_Group] = []
     for clause in clauses:
-        own = _Clause(clause).groups
+        of_clause = _Clause(clause).groups
         before = next((group for group in reversed(groups) if group.is_named), None)
-        if before is not None and not any(group.is_named or group.tokens for group in own):
-            _speak_of(before, own)
+        if before is not None and not any(group.is_named or group.tokens for group in of_clause):
+            _speak_of(before, of_clause)
         elif before is not None and before.sign < 0 and _goes_on(clause):
-            for group in own:
+            for group in of_clause:
                 group.fix(-1)
-        groups += own
+        groups += of_clause
     return groups
 
 
-def _speak_of(before: _Group, own: list[_Group]) -> None:
+def _speak_of(before: _Group, of_clause: list[_Group]) -> None:
     """Apply a clause of cues alone: "horror? no thanks"."""
-    if any(group.soft for group in own):
+    if any(group.soft for group in of_clause):
         before.soft = True
-    elif any(group.sign < 0 for group in own):
+    elif any(group.sign < 0 for group in of_clause):
         before.fix(-1)
 
 
@@ -289,7 +290,11 @@ class _Clause:
     def _cue(self, place: int, cue: Cue) -> None:
         if cue in (Cue.DROP, Cue.OR, Cue.BOTH) or (cue is Cue.BAD and not self._speaks_of_names(place)):
             return
-        if self.group.is_named and self.group.exchanged and cue is Cue.AVERSE:
+        if cue is Cue.APART:
+            self.group.apart = True
+        elif cue is Cue.OFF:
+            self.group.sign = -1 if self.group.apart and self.group.is_named else self.group.sign
+        elif self.group.is_named and self.group.exchanged and cue is Cue.AVERSE:
             self._begin()
         elif not self.group.is_named:
             self._before_names(cue)
@@ -316,7 +321,7 @@ class _Clause:
         if cue in (Cue.NOT, Cue.AVERSE, Cue.OUT, Cue.SOFT, Cue.INSTEAD, Cue.YES) and self.group.tokens:
             self._begin()
         if cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
-            self.group.turn()
+            self.group.negate()
         elif cue is Cue.YES:
             self.group.fix(1)
         elif cue in (Cue.OUT, Cue.INSTEAD):
@@ -333,12 +338,12 @@ class _Clause:
     def _behind_names(self, place: int, cue: Cue) -> None:
         if cue is Cue.NOT and self._content_behind(place):
             self._begin()
-            self.group.turn()
+            self.group.negate()
         elif cue is Cue.SOFT and self._content_behind(place):
             self._begin()
             self.group.soft = True
         elif cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
-            self.group.turn()
+            self.group.negate()
         elif cue is Cue.YES:
             self.group.fix(1)
         elif cue is Cue.OUT:
@@ -370,59 +375,59 @@ def _carries(word: str) -> bool:
     return bool(word) and word not in STOP and word not in PUNCTUATION and (len(word) > 1 or is_cjk(word))
 
 
-def _intent(reading: _Reading, groups: list[_Group]) -> Intent:
+def _intent(marked: _Reading, groups: list[_Group]) -> Intent:
     excluded = {category for group in groups if group.sign < 0 for category in group.categories}
     softer = {category for group in groups if group.soft for category in group.categories} - excluded
     categories = [c for group in groups if group.sign > 0 and not group.soft for c in group.categories]
     negative = [group for group in groups if group.sign < 0 and not group.soft]
     soft = [group for group in groups if group.soft]
-    of_names = {place for first, behind, _ in reading.spans for place in range(first, behind)}
-    aside = {place for group in [*negative, *soft] for place in group.tokens} | _names_of(reading, excluded | softer)
+    of_names = {place for first, behind, _ in marked.mentions for place in range(first, behind)}
+    aside = {place for group in [*negative, *soft] for place in group.tokens} | _names_of(marked, excluded | softer)
     return Intent(
-        text=_text(reading, aside),
-        negated=_phrases(reading, negative, of_names),
+        text=_text(marked, aside),
+        negated=_phrases(marked, negative, of_names),
         categories=tuple(dict.fromkeys(c for c in categories if c not in excluded and c not in softer)),
         excluded_categories=tuple(sorted(excluded)),
-        softened=_phrases(reading, soft, of_names),
+        softened=_phrases(marked, soft, of_names),
         softer_categories=tuple(sorted(softer)),
         like=tuple(dict.fromkeys(title for group in groups if group.sign > 0 for title in group.titles)),
         unlike=tuple(dict.fromkeys(title for group in groups if group.sign < 0 for title in group.titles)),
-        filters=reading.filters,
+        filters=marked.filters,
     )
 
 
-def _names_of(reading: _Reading, categories: set[int]) -> set[int]:
-    spans = [(first, behind) for first, behind, category in reading.spans if category in categories]
-    return {place for first, behind in spans for place in range(first, behind)}
+def _names_of(marked: _Reading, categories: set[int]) -> set[int]:
+    mentions = [(first, behind) for first, behind, category in marked.mentions if category in categories]
+    return {place for first, behind in mentions for place in range(first, behind)}
 
 
-def _phrases(reading: _Reading, groups: list[_Group], of_names: set[int]) -> tuple[str, ...]:
+def _phrases(marked: _Reading, groups: list[_Group], of_names: set[int]) -> tuple[str, ...]:
     """Return what groups say beside the categories that they name."""
-    phrases = [_join([reading.words[place] for place in group.tokens if place not in of_names]) for group in groups]
+    phrases = [_join([marked.words[place] for place in group.tokens if place not in of_names]) for group in groups]
     return tuple(phrase for phrase in phrases if phrase)
 
 
-def _text(reading: _Reading, aside: set[int]) -> str:
+def _text(marked: _Reading, aside: set[int]) -> str:
     """Return the words that are wanted as they stand, without the frame around them."""
     cued: set[int] = set()
     place = 0
-    named = {p for first, behind, _ in reading.spans for p in range(first, behind)}
-    while place < len(reading.words):
+    named = {p for first, behind, _ in marked.mentions for p in range(first, behind)}
+    while place < len(marked.words):
         n_words = 1
-        for length, cue in cues_at(reading.words, place):
+        for length, cue in cues_at(marked.words, place):
             covered = set(range(place, place + length))
-            if not covered & named and cue not in (Cue.LIKING, Cue.WITH, Cue.BOTH, Cue.OR):
+            if not covered & named and cue not in (Cue.LIKING, Cue.WITH, Cue.BOTH, Cue.OR, Cue.APART, Cue.OFF):
                 cued |= covered
                 n_words = length
                 break
         place += n_words
-    out = aside | reading.in_titles | reading.dated | cued
-    kept = [place for place, word in enumerate(reading.words) if place not in out and word not in PUNCTUATION]
-    while kept and kept[0] not in named and not _carries(reading.words[kept[0]]):
-        kept.pop(0)
-    while kept and kept[-1] not in named and not _carries(reading.words[kept[-1]]):
-        kept.pop()
-    return _join([reading.words[place] for place in kept])
+    out = aside | marked.in_titles | marked.dated | cued
+    remaining = [place for place, word in enumerate(marked.words) if place not in out and word not in PUNCTUATION]
+    while remaining and remaining[0] not in named and not _carries(marked.words[remaining[0]]):
+        remaining.pop(0)
+    while remaining and remaining[-1] not in named and not _carries(marked.words[remaining[-1]]):
+        remaining.pop()
+    return _join([marked.words[place] for place in remaining])
 
 
 def _join(words: list[str]) -> str:

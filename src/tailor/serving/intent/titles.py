@@ -101,10 +101,10 @@ class TitleIndex:
         """
         asked = title_key(text)
         year = int(asked[-1]) if len(asked) > 1 and _YEAR.fullmatch(asked[-1]) else None
-        found = self._containing(asked, exactly=True)
-        if not found and year is not None and len(self.years):
-            found = [item for item in self._containing(asked[:-1], exactly=True) if self.years[item] == year]
-        return (found or self._containing(asked, exactly=False))[:k]
+        matches = self._containing(asked, exactly=True)
+        if not matches and year is not None and len(self.years):
+            matches = [item for item in self._containing(asked[:-1], exactly=True) if self.years[item] == year]
+        return (matches or self._containing(asked, exactly=False))[:k]
 
     def _containing(self, asked: Key, exactly: bool) -> list[int]:
         def holds(key: Key, word: str) -> bool:
