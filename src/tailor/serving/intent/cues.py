@@ -133,7 +133,8 @@ _TABLE: dict[Cue, str] = {
         nothing like a good | nothing like a | no better | nothing but | nothing more fun than | nothing more than
         nothing else than | nothing other than | none other than | never tire* of | never tired of | never bored of
         never bored by | never get tired of | never get enough | not get enough | can't get enough | cant get enough
-        cannot get enough | can never get enough | never enough | never ~ too many | never ~ too much | not enough | no such thing as too much
+        cannot get enough | can never get enough | never enough | never ~ too many | never ~ too much | not enough
+        no such thing as too much
         no such thing as too many | never too much | never too many | can't have too much | can't have too many
         can't live without | cannot live without | cant live without | couldn't live without | can't do without
         cannot do without | can't go without | wouldn't want to live without | not without | never without
