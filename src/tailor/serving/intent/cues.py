@@ -63,6 +63,12 @@ _TABLE: dict[Cue, str] = {
         没兴趣 | 不感兴趣
         不含 | 不带 | 勿 | 从来不看 | 从不看 | 从不 | 从来不 | 不能有 | 不要有 | 不是 | 不行 | 莫 | 非 | 无需 | 并不
         不考虑 | 不推荐 | 不要推 | 不要推荐 | 别推荐 | 别给我 | 别来 | 别放 | 别再 | 不想再看 | 不想再看到 | 不碰
+        no way | nah | nary | not a single | not even | by no means | in no way | on no account
+        under no circumstances | no longer | sans | with no | without any | null | keinerlei
+        不适合 | 不适合我 | 不合适 | 不对胃口 | 不合胃口 | 不好看 | 看不惯 | 看不了 | 不想看见 | 不想见到 | 别出现
+        不要出现 | 请勿 | 勿推 | 没有兴趣 | 没什么兴趣 | 毫无兴趣 | 兴趣不大 | 不感冒 | 不太感冒 | 不来电 | 不想碰
+        不沾 | 不含有 | 不能接受 | 无法接受 | 用不着 | 没必要 | 再也不想看 | 再也不看 | 再也不想 | 一点都不喜欢
+        一点也不喜欢 | 打死不看 | 坚决不看 | 绝对不看 | 坚决不要 | 不能要 | 不许 | 不准
     """,
     Cue.AVERSE: """
         hate* | hating | dislik* | detest* | loath* | despis* | abhor* | avoid* | skip* | exclud* | omit* | ban | bans
@@ -91,6 +97,23 @@ _TABLE: dict[Cue, str] = {
         除了 | 除 | 除去 | 除开 | 排除 | 剔除 | 去掉 | 去除 | 跳过 | 略过
         害怕 | 怕看 | 怕 | 过敏 | 远离 | 忍受不了 | 屏蔽 | 过滤
         过滤掉 | 戒了 | 抵制 | 嫌 | 剔掉 | 筛掉 | 绕开 | 绕道 | 少来 | 不耐烦
+        block | blacklist | mute | hide | banish | delete | strike | scratch | get rid of | leave off | knock off
+        stop showing me | stop showing | stop with | stop recommending | stop giving me | quit showing
+        deliver me from | keep me from | protect me from | shield me from | god forbid | heaven forbid
+        unless it's | with the exception of | outside of | short of | seen enough | watched enough | enough
+        seen too many | seen too much | watched too many | watched too much | had too many | had too much
+        outgrew | outgrown | grew out of | grown out of | gone off | went off | lost interest in
+        lost my taste for | saturated with | burnt out on | burned out on | overdosed on | struggle with
+        aversion to | distaste for | dislike of | phobia of | so over | i'm over | im over | completely over | nix
+        give a miss | spares me | a break from | need a break from | opt out of | shy away from | shying away from
+        recoil from | cringe at | can't be bothered with | resent | despair of | mistrust | wary of | object to
+        genug | hande weg von | finger weg von | abneigung gegen | allergisch gegen | allergisch auf
+        im gegensatz zu | mit ausnahme von | uberdrussig | verbann* | streich* | entfern* | erspar*
+        bewahre mich vor | verschone uns mit | halte nichts von | halt nichts von | halten nichts von | angst vor
+        hab* genug von | hor* auf mit | keine zeit fur | fern von | blockier* | blende | lasst mich mit
+        厌了 | 看厌了 | 看烦了 | 看吐了 | 审美疲劳 | 敬而远之 | 拉黑 | 走开 | 谢绝 | 杜绝 | 排斥 | 抗拒 | 接受不了
+        吃不消 | 忍不了 | 欣赏不来 | 剔 | 撇开 | 抛开 | 回避 | 躲开 | 别提 | 禁止 | 不可以有 | 戒掉 | 讨厌死
+        最讨厌 | 最烦 | 嫌弃 | 看不上 | 退散
     """,
     Cue.BAD: """
         bore* | boring | put* me to sleep | put* us to sleep | put* me off | puts me off | turn* me off
@@ -109,6 +132,25 @@ _TABLE: dict[Cue, str] = {
         无聊 | 没意思 | 滚
         除外 | 免了 | 免谈 | 就算了 | 算了 | 不必了 | 就不必了 | 不用了 | 就免了 | 劝退 | 受不了 | 提不起兴趣
         没感觉 | 无感 | 看不下去 | 看不进去 | 不合我口味
+        no go area | a drag | torture | garbage | trash | rubbish | lame | dull | tedious | dreadful | horrible
+        horrid | gross | insufferable | intolerable | unwatchable | a snooze | snooze | repel* | revolt* | repuls*
+        disgust* | appal* | exhaust* me | tire* me | depress* me | ruin* my | spoil* my | a miss | a wide berth
+        need not apply | needn't apply | can stay away | can get lost | off the cards | not welcome | out please
+        is out of bounds | pointless | a waste of time | waste* my time | put* us off | do nothing for me
+        does nothing for me | do nothing for us | does nothing for us | can stay home | scare* me off
+        get* me down | turn* us off | try* my patience | test* my patience | isn't happening | aren't happening
+        a hard no | a no | a firm no | a big no | ick | yuck | ugh | meh
+        auf die nerven | auf den keks | auf den geist | auf den wecker | langweilig | doof | blod | mist | ermude*
+        abtorn* | torn* mich ab | widerlich | eklig | ein graus | graust mir | grauen | hang* mir zum hals raus
+        zum hals | tabu | ausgeschlossen | unerwunscht | kommt nicht in frage | kommen nicht in frage
+        nicht in frage | nicht gefragt | nicht erwunscht | reicht mir | reichen mir | steh* mir bis hier
+        kann weg | konnen weg | ade | lasst mich kalt | lassen mich kalt | schlafern mich ein | schlafert mich ein
+        schlaf ich ein | macht mich mude | machen mich mude | muss nicht sein | mussen nicht sein
+        muss ich nicht haben | brauch ich nicht | brauche ich nicht | interessiert mich null | sagt mir nichts
+        sagen mir nichts | gibt mir nichts | geben mir nichts
+        没劲 | 乏味 | 枯燥 | 催眠 | 犯困 | 打瞌睡 | 想睡觉 | 头疼 | 烦人 | 恶心 | 太累 | 滚开 | 滚蛋 | 就别了
+        就不用了 | 就不看了 | 不看了 | 免疫 | 不要了 | 就不要了 | 别了 | 打住 | 免 | 就别来了 | 就别提了 | 让我困
+        让人犯困
     """,
     Cue.LIKING: """
         like | likes | liked | love | loves | loved | want | wants | enjoy* | prefer | adore* | need | show | give me
@@ -127,6 +169,7 @@ _TABLE: dict[Cue, str] = {
         喜欢 | 爱看 | 爱 | 想看 | 想要 | 要 | 求 | 来点 | 来一部 | 来部 | 给我 | 推荐 | 多一点 | 多一些 | 多点
         多来 | 更多 | 看
         想 | 最爱 | 还要 | 也要 | 就要 | 只要 | 可以 | 行 | 好看 | 换成 | 换 | 改看 | 感兴趣 | 有兴趣
+        leiden | riechen | gebrauchen | abhaben | anschauen | ansehen | gucken | schaue | seh | sehe
     """,
     Cue.YES: """
         not only | not just | not merely | why not | why don't we | nothing beats | nothing tops | nothing better than
@@ -175,6 +218,19 @@ _TABLE: dict[Cue, str] = {
         怎么能没有 | 怎么能少 | 多多益善
         不腻 | 不厌 | 没有什么比 | 不可少 | 必不可少 | 不会错 | 停不下来 | 最好了 | 不拒绝 | 不排斥 | 越多越好
         戒不掉 | 无敌
+        can't miss | wouldn't miss | not to be missed | what's not to like about | what's not to love about
+        never skip | never miss | never turn down | never refuse | wouldn't turn down | won't turn down
+        don't turn down | no harm in | can't hurt | couldn't hurt | wouldn't hurt | not go amiss
+        nothing makes me happier than | nothing ~ me up like | nothing ~ me like | nothing ~ like a
+        not hating | not gonna say no | not going to say no | never says no to | never said no to
+        never get bored of | never get bored by | never get sick of | never grow tired of | never enough of
+        no complaints about | never a bad | never wrong with
+        nicht zuletzt | nicht schlecht | nicht verkehrt | nicht ubel | nie verkehrt | nie falsch
+        kann nicht schaden | schadet nicht | darf nicht fehlen | durfen nicht fehlen | nicht fehlen
+        nicht entgehen lassen | nicht genug bekommen | nicht genug kriegen | nie genug bekommen | nie leid
+        nicht leid | kaum genug
+        不可或缺 | 怎么看都不够 | 怎么看都不腻 | 怎么都看不够 | 不看不行 | 不能错过 | 不容错过 | 不想错过
+        从不错过 | 不会腻 | 没看够 | 还没看够 | 没有不喜欢
     """,
     Cue.OUT: """
         anything but | everything but | all but | anything except | everything except | anything other than
@@ -196,6 +252,27 @@ _TABLE: dict[Cue, str] = {
         除了~都 | 坚决不 | 千万别 | 千万不要 | 绝对不要 | 绝不 | 死也不看 | 敬谢不敏 | 不是我的菜 | 没兴趣看
         不太喜欢 | 不怎么喜欢
         不太想看 | 不太爱看 | 一概不看 | 一律不要
+        not my | isn't my | aren't my | never my | never been my | never was my | wasn't ever my | not really my
+        not exactly my | not our | not what | isn't what | aren't what | nothing for me | nothing for us
+        not really for me | not for | isn't for us | aren't for us | don't do it for me | doesn't do it for me
+        don't work for me | doesn't work for me | don't do anything for me | doesn't do anything for me
+        as long as it's not | as long as it isn't | as long as it is not | so long as it's not
+        so long as it isn't | provided it's not | provided it isn't | anything that isn't | anything that's not
+        anything which isn't | if it's not | life is too short for | who needs | who wants | nobody needs
+        nobody wants | why would i watch | why would anyone watch | why bother with | the less ~ the better
+        not big on | not one for | not much of a | not much for | not wild about | not crazy about | not mad about
+        not too keen on | not fond of | not partial to | never cared for | never been into | never been a fan of
+        never been one for | never got into | don't get the appeal of | can't see the appeal of | no taste for
+        no desire for | no wish for | no stomach for | no nerves for | anything without | everything without
+        whatever, just no | just no | just not | least of all | not up to | not ready for | not up for
+        not feeling | not in for
+        nicht mein | nicht meine | nicht so mein | nicht unser | nichts ubrig fur | nichts ubrig | wer braucht
+        wer braucht schon | niemand braucht | hauptsache ohne | solange es kein* | solange kein* | wenn es kein*
+        bloss nicht | nur nicht | ja kein* | ja nicht | nie im leben | um himmels willen kein* | keine nerven fur
+        kein freund von | kein* freund von | kein* freundin von | keine sympathie fur | keinen sinn fur
+        kein verlangen nach | nicht in stimmung fur | nicht scharf auf | nicht so auf | steh* nicht auf
+        只要不是 | 只要没有 | 只要不带 | 什么都行就是不要 | 就是不要 | 就是不想看 | 千万别有 | 千万不要有 | 谁要看
+        谁想看 | 别再给我 | 实在不喜欢 | 真的不喜欢 | 真不喜欢 | 并不喜欢 | 从不喜欢 | 从来不喜欢 | 从来不爱
     """,
     Cue.SOFT: """
         less | fewer | not too | not too much | not too many | isn't too | aren't too | not so much | not so many
@@ -222,6 +299,25 @@ _TABLE: dict[Cue, str] = {
         不要太多 | 别太多 | 不那么 | 别那么 | 不要那么 | 别那么多 | 不要那么多 | 没那么 | 不用太多 | 不用太
         不想太 | 太多 | 不是很 | 不过分
         不过于 | 别过于 | 控制 | 压缩 | 收敛 | 淡化 | 稍微少 | 略少
+        not a lot of | not lots of | go lighter on | lighter on | a little bit less | somewhat less | a tad less
+        trim | trim the | curb | decrease | lessen | ease the | soften | calm down on | cool it with
+        slow down on | slow down with | half as much | half as many | don't go overboard with | without overdoing
+        not heavy on | less heavy on | only a few | just a few | not that | isn't that | aren't that | isn't so
+        aren't so | isn't very | aren't very | isn't overly | aren't overly | not particularly | not terribly
+        not excessively | not extremely | not all that | a shade less | a notch less | tone it down with
+        bring down the | take down the | pull back on | minimise | minimize | don't need that much
+        don't need that many | not always | not constantly | not every time | not all the time | so much | so many
+        not nonstop | not non stop | rather less | a lot less | much less | far less | way less | ration
+        not necessarily so much | go slow on | go slow with | go easy with | easy with | sparing on | skimp on
+        only so much | not overloaded with | too heavy on
+        bisschen weniger | nicht zu sehr | nicht zu stark | nur ein bisschen | nur ein wenig | ein klein wenig
+        zuruckhaltend mit | einschrank* | nicht standig | nicht dauernd | nicht immer | nicht immer nur
+        nicht andauernd | nicht jedes mal | deutlich weniger | viel weniger | halb so viel | lieber weniger
+        nicht ubermassig | nicht ganz so viele | nicht besonders viel | senk* | drossel* | dosier*
+        kurzer treten bei | sparsamer mit | mal weniger
+        少量 | 适当减少 | 别总是 | 不要总是 | 别老是 | 不要老是 | 别老 | 少整点 | 少弄点 | 不要全是 | 别全是
+        不要都是 | 别都是 | 削减 | 少安排 | 少给我 | 少给 | 少看点 | 别放太多 | 不要放太多 | 稍微少点 | 稍微少一点
+        尽量少 | 少搞点 | 压低
     """,
     Cue.DOWN: """
         down a notch | down a bit | down a little | down | a bit less | a little less | in small doses | less often
@@ -234,6 +330,18 @@ _TABLE: dict[Cue, str] = {
         调低 | 调低一点 | 别太多 | 不要太多
         低一点 | 低一些 | 少推点 | 少推一些 | 收一收 | 控制一下 | 太多了 | 有点多 | 不用那么多 | 不要那么多
         别那么多 | 适量 | 压一压 | 淡一点 | 减半
+        toned down | dialled down | dialed down | reduced | cut back | lowered | scaled back | kept low
+        a lower share | take a back seat | takes a back seat | in the background | occasionally | now and then
+        every now and then | not every time | not all the time | not always | a little less often
+        a bit less often | but not much | to the minimum | at a minimum | a little quieter | on a low flame
+        in smaller doses | not so often | not too often | not as often | less of it | less of them | fewer of them
+        less of those | less than usual
+        weniger davon | runterschrauben | herunterschrauben | runterfahren | herunterfahren | massvoll | dezent
+        nicht standig | nicht dauernd | nicht immer | nicht jedes mal | bitte weniger | weniger bitte
+        etwas reduzieren | nur in massen | nur selten | nur ab und zu | ab und zu | hin und wieder
+        少给点 | 少安排点 | 少推荐点 | 往下调 | 调少 | 调少点 | 调少一点 | 削减 | 砍一点 | 砍掉一些 | 别老是
+        缓一缓 | 克制 | 克制一点 | 收着点 | 有一点就行 | 一点点就好 | 一点点就行 | 偶尔 | 轻一点 | 别那么密
+        不要总是 | 别总是 | 少些吧
     """,
     Cue.THAN: "over | than | als",
     Cue.INSTEAD: """
@@ -247,8 +355,14 @@ _TABLE: dict[Cue, str] = {
     """,
     Cue.OR: "or | nor | oder | noch | 或 | 或者 | 还是 | 、 | /",
     Cue.BOTH: "and | plus | as well as | und | sowie | 和 | 与 | 及 | 以及 | 跟 | 还有 | & | also | too | auch | 也",
-    Cue.APART: "leave | leaving | cut | take | throw | rule | weed | sort | filter | kick | lass* | nimm",
-    Cue.OFF: "out | off | aside",
+    Cue.APART: """
+        leave | leaving | cut | take | throw | rule | weed | sort | filter | kick | lass* | nimm
+        count | cross | put | push | send | lass | lasst | nehmt
+    """,
+    Cue.OFF: """
+        out | off | aside
+        alone | behind | at the door | for others | for someone else | beiseite | aus
+    """,
     Cue.DROP: """
         no offence | no offense | no matter | no wonder | no idea | no rush | no pressure | if not | or not
         no worries
@@ -256,6 +370,10 @@ _TABLE: dict[Cue, str] = {
         ganz egal | egal | weiss nicht | keine ahnung | 不知道 | 差不多 | 一言不合 | 不得了 | 不管怎样
         不由得 | 了不起 | 特别 | 非常 | 别人 | 分别 | 没事 | 莫名 | 有没有 | 没关系 | 无所谓 | 不管 | 能不能
         可不可以 | 是不是 | 要不要
+        can't you | couldn't you | won't you | don't you have | don't you | haven't you | isn't there
+        aren't there | why don't you | is there not | no spoilers | no need to hurry | not long | not far
+        habt ihr nicht | gibt es nicht | gibt's nicht | hast du nicht | kannst du nicht | konntest du nicht
+        不如 | 要不 | 不然 | 不妨试试 | 不过瘾 | 不一会儿 | 不久 | 不同 | 不停
     """,
     Cue.WITH: "with | featuring | containing | mit | 带 | 有",
 }
@@ -301,6 +419,12 @@ STOP = word_set(
     最 类 型 题 材 这 那 种 样 子 和 跟 与 或 者 还 再 多 可 以 能 不 找 几 下 帮 让 把 特 别 喜 欢 爱 动 画 作
     品 系 列 方 面
     """
+)
+
+#: Words of dislike that count before anything; the others only where a category or title is near: pirates hide treasure.
+DISLIKES = word_set(
+    "hate hates hated hating dislike dislikes detest loathe despise avoid avoiding avoids except excluding sick tired fed bored"
+    " hasse hassen vermeide vermeiden meide ausser verabscheue 讨 避 除 恨 受 拒"
 )
 
 Phrase = tuple[str, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tailor.data.vocabulary import PUNCTUATION, Token, Vocabulary, is_cjk, tokenise, word_set
-from tailor.serving.intent.cues import STOP, Cue, cues_at
+from tailor.serving.intent.cues import DISLIKES, STOP, Cue, cues_at
 from tailor.serving.intent.dates import NumericColumns, as_filters, find_bounds
 from tailor.serving.intent.like import Named, named_titles
 from tailor.serving.intent.titles import TitleIndex
@@ -206,7 +206,7 @@ def _step(marked: _Reading, place: int, blocked: set[int]) -> tuple[int, _Elemen
     word = marked.words[place]
     for n_words, cue in cues_at(marked.words, place):
         if not blocked & set(range(place, place + n_words)):
-            return n_words, _Element(place, cue=cue)
+            return n_words, _Element(place, cue=cue, word=word)
     return 1, _Element(place, word=word)
 
 
@@ -258,12 +258,17 @@ class _Clause:
         self.group = _Group()
         self.groups = [self.group]
         for place, element in enumerate(elements):
-            if element.cue is not None:
+            if element.cue is not None and not self._is_plain(element):
                 self._cue(place, element.cue)
             elif element.is_named:
                 self._name(element)
             else:
                 self._word(place, element)
+
+    def _is_plain(self, element: _Element) -> bool:
+        """Whether a verb that may mean dislike is a word like others: nothing that it could be about is named."""
+        named = any(other.is_named for other in self.elements)
+        return element.cue is Cue.AVERSE and not named and element.word not in DISLIKES
 
     def _begin(self) -> None:
         self.group = _Group()
@@ -384,7 +389,7 @@ def _intent(marked: _Reading, groups: list[_Group]) -> Intent:
     of_names = {place for first, behind, _ in marked.mentions for place in range(first, behind)}
     aside = {place for group in [*negative, *soft] for place in group.tokens} | _names_of(marked, excluded | softer)
     return Intent(
-        text=_text(marked, aside),
+        text=_text(marked, aside, {place for group in groups for place in group.tokens}),
         negated=_phrases(marked, negative, of_names),
         categories=tuple(dict.fromkeys(c for c in categories if c not in excluded and c not in softer)),
         excluded_categories=tuple(sorted(excluded)),
@@ -407,7 +412,7 @@ def _phrases(marked: _Reading, groups: list[_Group], of_names: set[int]) -> tupl
     return tuple(phrase for phrase in phrases if phrase)
 
 
-def _text(marked: _Reading, aside: set[int]) -> str:
+def _text(marked: _Reading, aside: set[int], telling: set[int]) -> str:
     """Return the words that are wanted as they stand, without the frame around them."""
     cued: set[int] = set()
     place = 0
@@ -417,7 +422,7 @@ def _text(marked: _Reading, aside: set[int]) -> str:
         for length, cue in cues_at(marked.words, place):
             covered = set(range(place, place + length))
             if not covered & named and cue not in (Cue.LIKING, Cue.WITH, Cue.BOTH, Cue.OR, Cue.APART, Cue.OFF):
-                cued |= covered
+                cued |= covered - telling
                 n_words = length
                 break
         place += n_words

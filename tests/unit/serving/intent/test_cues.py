@@ -9,7 +9,7 @@ from tailor.serving.intent.cues import STOP, Cue, cues_at
     ("words", "n_words", "cue"),
     [
         ("not only that", 2, Cue.YES),
-        ("not that", 1, Cue.NOT),
+        ("not him", 1, Cue.NOT),
         ("no film without", 3, Cue.YES),
         ("hated it", 1, Cue.AVERSE),
         ("shouldn't go", 1, Cue.NOT),

@@ -170,6 +170,8 @@ def test_scopes_end_where_the_phrase_does(query, wanted, excluded, softer):
         ("something like Fargo in the snow", "snow"),
         ("想看龙的电影", "龙"),
         ("no", ""),
+        ("pirates hide their treasure", "pirates hide their treasure"),
+        ("I hate spiders, something with dragons", "dragons"),
     ],
 )
 def test_frames_names_and_what_is_ruled_out_leave_the_text(query, text):
