@@ -421,10 +421,10 @@ STOP = word_set(
     """
 )
 
-#: Words of dislike that count before anything; the others only where a category or title is near: pirates hide treasure.
+#: Words of dislike that count before anything; others only where a category or title is near: pirates hide treasure.
 DISLIKES = word_set(
-    "hate hates hated hating dislike dislikes detest loathe despise avoid avoiding avoids except excluding sick tired fed bored"
-    " hasse hassen vermeide vermeiden meide ausser verabscheue 讨 避 除 恨 受 拒"
+    "hate hates hated hating dislike dislikes detest loathe despise avoid avoiding avoids except excluding sick tired fed"
+    " bored hasse hassen vermeide vermeiden meide ausser verabscheue 讨 避 除 恨 受 拒"
 )
 
 Phrase = tuple[str, ...]
