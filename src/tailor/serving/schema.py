@@ -260,7 +260,7 @@ class Answer(Validated):
         {},
         description="What was read out of the words: `wanted` categories, those that the text is `about` without naming"
         " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`,"
-        " and the `text` that is compared; empty where nothing was.",
+        " and the `text` that is compared; empty where nothing was. From MLflow as JSON.",
         examples=[{"wanted": ["Sci-Fi"], "excluded_categories": ["Romance"]}],
     )
     explanations: list[JsonObject] = Field(

@@ -423,8 +423,8 @@ STOP = word_set(
 
 #: Words of dislike that count before anything; others only where a category or title is near: pirates hide treasure.
 DISLIKES = word_set(
-    "hate hates hated hating dislike dislikes detest loathe despise avoid avoiding avoids except excluding sick tired fed"
-    " bored hasse hassen vermeide vermeiden meide ausser verabscheue 讨 避 除 恨 受 拒"
+    "hate hates hated hating dislike dislikes detest loathe despise avoid avoiding avoids except excluding sick tired"
+    " fed bored hasse hassen vermeide vermeiden meide ausser verabscheue 讨 避 除 恨 受 拒"
 )
 
 Phrase = tuple[str, ...]
