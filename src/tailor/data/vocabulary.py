@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 PUNCTUATION = frozenset(",.;:!?，。；：！？—–|")
+#: Stands for a word that is a title or a number already.
+UNREADABLE = "\0"
 #: Scripts that put no space between words: each sign is a token of its own, the vocabulary joins them.
 _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}])[^\W_])+(?:'(?:(?![{_CJK}])[^\W_])+)?|[,.;:!?，。；：！？—–|]")
+_IS_CJK = re.compile(f"[{_CJK}]")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 
 
@@ -59,7 +62,7 @@ def words(text: str) -> list[str]:
 
 def is_cjk(word: str) -> bool:
     """Whether a word begins with a sign of Chinese, Japanese or Korean."""
-    return bool(re.match(f"[{_CJK}]", word))
+    return bool(_IS_CJK.match(word))
 
 
 def stem(word: str) -> str:
@@ -174,6 +177,8 @@ class Vocabulary:
     ) -> tuple[int | None, int]:
         """Return the one category that the words at ``start`` are within the tolerance of."""
         best: dict[int, tuple[int, int]] = {}
+        if stems[start] == UNREADABLE:
+            return None, 1
         for key, index in self._index_of.items():
             given = stems[start : start + len(key)]
             if len(given) < len(key) or is_cjk(given[0]) != is_cjk(key[0]):

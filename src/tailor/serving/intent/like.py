@@ -45,6 +45,8 @@ _BEHIND = re.compile(
     r"|gefallen|hat mir|fand ich|war (?:toll|super|gro)|ahnlich|差不多|一样|同类|那样|那种|"
     r"这样|这么|这种|之类|类似|风格|似的|一类|的同类|很好看|好看)"
 )
+#: Signs before and behind a title that are looked at.
+_NEAR = 60
 _QUOTES = "\"'“”„«»《》「」『』"
 
 
@@ -132,7 +134,7 @@ def _title_at(  # noqa: PLR0911  (one return per way in which words are no title
     key = _key(part)
     if not key:
         return None
-    lead, rest = text[: part[0].start], text[part[-1].end :]
+    lead, rest = text[max(0, part[0].start - _NEAR) : part[0].start], text[part[-1].end : part[-1].end + _NEAR]
     quoted = bool(lead and rest and lead[-1] in _QUOTES and rest[0] in _QUOTES)
     if not quoted and len(key) < 3 and not any(_carries(word) for word in key):
         return None

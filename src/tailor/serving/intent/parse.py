@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from tailor.data.vocabulary import PUNCTUATION, Token, Vocabulary, is_cjk, tokenise, word_set
+from tailor.data.vocabulary import PUNCTUATION, UNREADABLE, Token, Vocabulary, is_cjk, tokenise, word_set
 from tailor.serving.intent.cues import DISLIKES, STOP, Cue, cues_at
 from tailor.serving.intent.dates import NumericColumns, as_filters, find_bounds
 from tailor.serving.intent.like import Named, named_titles
@@ -160,9 +160,9 @@ def _read(query: str, vocabulary: Vocabulary, titles: TitleIndex | None, columns
         place for place, token in enumerate(tokens) if any(one.start <= token.start < one.end for one in bounds)
     )
     in_titles = {place for one in named for place in range(one.first, one.behind)}
-    free = ["\0" if place in dated or place in in_titles else token.word for place, token in enumerate(tokens)]
+    free = [UNREADABLE if place in dated or place in in_titles else token.word for place, token in enumerate(tokens)]
     if _GERMAN & set(free):
-        free = ["\0" if word in _GERMAN_TOO else word for word in free]
+        free = [UNREADABLE if word in _GERMAN_TOO else word for word in free]
     known = STOP | (titles.words if titles is not None else frozenset())
     typos = sum(_carries(word) for word in free) <= _MOST_WITH_TYPOS
     mentions = vocabulary.mentions(free, known, typos)
