@@ -10,6 +10,7 @@ first), the anime catalogue of popularity and texts alone, since a whole run of 
 import argparse
 import json
 import logging
+import os
 import time
 from collections import defaultdict
 from dataclasses import replace
@@ -215,6 +216,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("develop", "held_out"), help="print this half and write nothing")
     given = parser.parse_args()
     logging.disable(logging.INFO)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{ROOT / 'mlflow.db'}"
     torch.set_num_threads(1)
     with threadpool_limits(1):
         names = [given.only] if given.only else list(CATALOGUES)
