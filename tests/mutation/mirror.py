@@ -32,7 +32,7 @@ def tests_of(module: str) -> tuple[str, ...]:
     >>> tests_of("src/tailor/data/text.py")
     ('tests/unit/data/test_text.py',)
     """
-    package, name = Path(module).parent.name, Path(module).stem
+    package, name = Path(module).parent.relative_to("src/tailor").as_posix(), Path(module).stem
     mirrored = [f"tests/unit/{package}/test_{name}{suffix}.py" for suffix in ("", "_more")]
     named = exceptions().get(module.removeprefix("src/tailor/"), [])
     return tuple(dict.fromkeys(path for path in (*mirrored, *named) if (ROOT / path).exists()))

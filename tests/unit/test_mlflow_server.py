@@ -21,6 +21,8 @@ def nobody(monkeypatch):
     """A tracking server that is not there, with the quickest patience that leaves one more try."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)  # which set_registry_uri of another test leaves
+    mlflow.set_registry_uri(None)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(NOBODY)
     yield

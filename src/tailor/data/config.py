@@ -139,6 +139,14 @@ class CategoryOptions(Options):
     """Column of the items table that lists categories; null where there are none."""
     separator: Annotated[str, AfterValidator(_check_separator)] = " "
     """What stands between two categories in a cell; cells that are lists, or lists written as text, need none."""
+    aliases: dict[str, dict[str, list[str]]] = {}
+    """Other words by which requests name a category, by language and category: {de: {War: [krieg]}}. Names of which the
+    catalogue has none are passed over, so that one list serves several catalogues."""
+    keywords: dict[str, dict[str, list[str]]] = {}
+    """Words of texts that are about a category without naming it, likewise: {de: {Western: [saloon, sheriff]}}; for
+    languages that the base model does not read."""
+    descriptions: dict[str, str] = {}
+    """What a category is about, in the language of the base model: requests that name none are compared with these."""
 
 
 def piece_columns(piece: str) -> list[str]:

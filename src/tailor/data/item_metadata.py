@@ -83,8 +83,31 @@ class ItemMetadata:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """All categories, by name."""
-        return Vocabulary(sorted({name for row in self.categories for name in row}))
+        """All categories, by name, with the other words for them that the options of the texts name."""
+        return Vocabulary(sorted({name for row in self.categories for name in row}), self._words_of("aliases"))
+
+    @cached_property
+    def keywords(self) -> Vocabulary:
+        """What texts are about, in the order of :attr:`vocabulary`: words that name no category, but tell of one."""
+        return Vocabulary(self.vocabulary.names, self._words_of("keywords"), with_names=False)
+
+    def _words_of(self, option: str) -> dict[str, list[str]]:
+        """Join the words of all languages, by category."""
+        joined: dict[str, list[str]] = {}
+        for of_language in self._category_options.get(option, {}).values():
+            for name, others in of_language.items():
+                joined.setdefault(name, []).extend(others)
+        return joined
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What categories are about, by name, as the options of the texts say it."""
+        return dict(self._category_options.get("descriptions", {}))
+
+    @property
+    def _category_options(self) -> JsonObject:
+        options: JsonObject = self.text.get("categories", {})
+        return options
 
     @cached_property
     def category_matrix(self) -> sparse.csr_matrix:

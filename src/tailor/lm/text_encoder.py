@@ -4,6 +4,7 @@ The weights are those of the base model, once, with the adapter beside them (``a
 when they are loaded. Of a type of adapter that is no plain LoRA, they are the merged ones, as all were up to format 2.
 """
 
+import copy
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +65,18 @@ class TextEncoder:
         model = attach(model, adapter, options)
         added = LowRank.of(adapter.weights, adapter.config, base, model.state_dict())
         return cls(model, tokenizer, whitening, options, added)
+
+    def base(self) -> "TextEncoder":
+        """Return the base model as it was before the adapter, its rows not centred.
+
+        What an adapter learns from a catalogue's behaviour makes free text read worse.
+        """
+        model = self.model
+        if self.adapter is not None:
+            model = copy.deepcopy(self.model)
+            model.load_state_dict(self.adapter.base_state(self.model))
+        centre = np.zeros_like(self.whitening.centre)
+        return TextEncoder(model, self.tokenizer, Whitening(centre), self.options)
 
     @cached_property
     def _special(self) -> tuple[int, ...]:

@@ -30,6 +30,8 @@ class ItemAnswer(BaseModel):
     score: float
     bucket: str = ""
     """``new``: no train interactions; ``tail``: few; else nothing."""
+    numbers: dict[str, float] = {}
+    """Of the columns that can be filtered by; what is missing is left out."""
     reason: str = ""
     explanation: JsonObject | None = None
 
@@ -41,6 +43,7 @@ class ListAnswer(BaseModel):
     model_version: str
     unknown_history: int = 0
     unknown_candidates: int = 0
+    understood: JsonObject = {}
     items: list[ItemAnswer]
     titles: dict[str, str] = {}
     """Of the items that the request's history, ``exclude`` and the explanations name."""
@@ -59,6 +62,7 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
         model_version=version,
         unknown_history=answer.unknown_history,
         unknown_candidates=answer.unknown_candidates,
+        understood=answer.understood,
         items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
@@ -92,7 +96,7 @@ def _items(
     explanations: Sequence[JsonObject] = (),
 ) -> list[ItemAnswer]:
     """Put titles and categories beside a list; reasons and explanations may end before it does."""
-    titles, categories = _titles(model, item_ids), _categories(model, item_ids)
+    titles, categories, numbers = _titles(model, item_ids), _categories(model, item_ids), _numbers(model, item_ids)
     buckets = bucket_of(model, model.item_indices(item_ids))
     return [
         ItemAnswer(
@@ -102,6 +106,7 @@ def _items(
             categories=categories[place],
             score=scores[place],
             bucket=buckets[place],
+            numbers=numbers[place],
             reason=reasons[place] if place < len(reasons) else "",
             explanation=explanations[place] if place < len(explanations) else None,
         )
@@ -122,6 +127,13 @@ def _categories(model: Recommender, item_ids: Sequence[str]) -> list[list[str]]:
     return [model.metadata.categories[index] for index in model.item_indices(item_ids)]
 
 
+def _numbers(model: Recommender, item_ids: Sequence[str]) -> list[dict[str, float]]:
+    if model.metadata is None:
+        return [{} for _ in item_ids]
+    rows = model.metadata.table[model.metadata.numeric_columns].iloc[model.item_indices(item_ids)].to_dict("records")
+    return [{str(name): float(value) for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
+
+
 def about(answering: Answering) -> JsonObject:
     """Say what a request to the model can say."""
     model, version = answering
@@ -136,15 +148,18 @@ def ask_about(answering: Answering, k: int) -> ListAnswer:
 
 
 def find(model: Recommender, q: str, k: int) -> list[JsonObject]:
-    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``."""
-    metadata, words = model.known_metadata, q.lower().split()
-    matching = (index for index, title in enumerate(metadata.titles) if all(word in title.lower() for word in words))
-    listed = [index for index in matching if model.removed is None or not model.removed[index]][:k]
+    """Return the first k items, in the catalogue's order, whose title contains every word of ``q``.
+
+    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do.
+    """
+    metadata, listed = model.known_metadata, model.titles.search(q, len(model.items))
+    if model.removed is not None:
+        listed = [item for item in listed if not model.removed[item]]
     return [
         {
             "item_id": model.item_ids[index],
             "title": metadata.titles[index],
             "categories": metadata.categories[index],
         }
-        for index in listed
+        for index in listed[:k]
     ]

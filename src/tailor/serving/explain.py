@@ -10,7 +10,7 @@ from tailor.hybrid.explain import Explanation, explain, text_scores
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import FittedModel, Floats, Indices, Query
-from tailor.serving.query import parse_query
+from tailor.serving.intent import parse_query
 from tailor.types import JsonObject
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
 
 def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:
     """Leave each word of the query out: what its cosine with each item loses."""
-    tokens = parse_query(words, recommender.known_metadata.vocabulary).text.split()
+    metadata = recommender.known_metadata
+    tokens = parse_query(words, metadata.vocabulary, recommender.titles).text.split()
     if not tokens:
         return [{} for _ in items]
     less = [" ".join(tokens[:word] + tokens[word + 1 :]) or "." for word in range(len(tokens))]

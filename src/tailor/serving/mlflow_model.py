@@ -173,7 +173,8 @@ class TailorModel(PythonModel):
             params: see :class:`tailor.serving.schema.Settings`.
 
         Returns:
-            The fields of :class:`tailor.serving.schema.Answer`, one row per input row; each explanation as JSON.
+            The fields of :class:`tailor.serving.schema.Answer`, one row per input row; what was understood and each
+            explanation as JSON.
 
         Raises:
             BadInputError: a column or param is unknown or out of bounds.
@@ -181,6 +182,7 @@ class TailorModel(PythonModel):
         requests, settings = read_requests(read_table(model_input)), read_settings(params)
         answers = self.recommender.recommend(requests, settings)
         table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields))
+        table["understood"] = table["understood"].map(json.dumps)
         table["explanations"] = table["explanations"].map(lambda entries: [json.dumps(entry) for entry in entries])
         return table
 

@@ -24,6 +24,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,21 @@ def read(folder: Path) -> JsonObject:
             "items": IdMap(ids["items"].astype(object)),
             "tie_rank": ids["tie_rank"],
         }
+    about_read = _about_of_0_1(about) if of_0_1 else about
     return fields | {
         "model": load_models(folder / _MODEL, mapped=True)["model"],
         "histories": _histories_of_0_1(folder) if of_0_1 else _histories(map_arrays(folder / history)),
-        "about": _about_of_0_1(about) if of_0_1 else about,
-        "metadata": ItemMetadata.load(folder / metadata) if (folder / metadata).is_file() else None,
+        "about": about_read,
+        "metadata": _metadata(folder / metadata, about_read),
         "encoder_of": _encoder_of(folder, student),
         "no_encoder": _no_encoder(folder, student),
         "student": student,
     }
+
+
+def _metadata(path: Path, about: JsonObject) -> ItemMetadata | None:
+    """Read what is known of items; how texts are written stands with the tags."""
+    return replace(ItemMetadata.load(path), text=about.get("text", {})) if path.is_file() else None
 
 
 def _load_plugins(folder: Path, about: JsonObject) -> None:

@@ -33,7 +33,9 @@ from tailor.rerank import rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
-from tailor.serving.query import parse_query
+from tailor.serving.intent import Intent, TitleIndex, parse_query
+from tailor.serving.intent.dates import NumericColumns
+from tailor.serving.intent.meaning import Meaning
 from tailor.serving.reasons import Carried, share_beside
 from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
@@ -104,6 +106,31 @@ class Recommender:
         if self.encoder_of is None or self.metadata is None or not isinstance(self.model, ReadsTexts):
             raise BadInputError("This model holds no text encoder: it cannot take words")
         return self.encoder_of()
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """Tells which categories a free text is about; by the base model, where the encoder has one."""
+        base = getattr(self.encoder, "base", None)
+        metadata = self.known_metadata
+        names, descriptions = metadata.vocabulary.names, metadata.descriptions
+        return Meaning.of(base() if base else self.encoder, names, descriptions, self._nearest_item)
+
+    def _nearest_item(self, texts: list[str]) -> Floats:
+        """Return how near the nearest item is to each text (n,)."""
+        rows = self.encoder.encode(texts)
+        return np.asarray((rows @ self.item_features[:, : rows.shape[1]].T).max(axis=1), dtype=np.float32)
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """Finds items by titles that stand in a text."""
+        metadata = self.known_metadata
+        counts = np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
+        year = self._numeric_columns.year
+        return TitleIndex(metadata.titles, counts, [] if year is None else metadata.table[year].tolist())
+
+    @cached_property
+    def _numeric_columns(self) -> NumericColumns:
+        return NumericColumns.of(self.known_metadata.table, self.known_metadata.numeric_columns)
 
     @property
     def item_features(self) -> Floats:
@@ -192,12 +219,15 @@ class Recommender:
         return self.model.boosted(boosts)
 
     def _answer(self, model: FittedModel, requests: Sequence[Request], settings: Settings) -> list[Answer]:
-        """Answer a block: read histories, score, apply words and filters, rank."""
+        """Answer a block: read words and histories, score, apply words and filters, rank."""
+        intents = {row: self._parse(request) for row, request in enumerate(requests) if request.query.strip()}
+        requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
         batch = self._read(requests, settings)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
-        words = self._apply_words(scores, batch, requests)
-        shares = {row: share_beside(of_row, int(batch.query.lengths[row])) for row, of_row in words.items()}
+        words = self._apply_words(scores, batch, intents)
+        read = {row: of_row for row, of_row in words.items() if of_row.understood}
+        shares = {row: share_beside(of_row, int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}
@@ -206,10 +236,11 @@ class Recommender:
             Answer(
                 item_ids=self.items.ids[listed].tolist(),
                 scores=values[row, : len(listed)].astype(float).tolist(),
-                path="query" if row in words else carried.path(row, batch.path(row)),
+                path=self._path(row, words, carried.path(row, batch.path(row))),
+                understood=self._understood(words[row]) if row in words else {},
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
-                reasons=self._reasons(carried, row, listed, words.get(row)),
+                reasons=self._reasons(carried, row, listed, read.get(row)),
                 explanations=self._explain(model, batch, row, listed, values[row], requests[row], shares.get(row))
                 if settings.explain
                 else [],
@@ -246,17 +277,54 @@ class Recommender:
             context = encoder.transform_requests([request.context for request in requests], "context")
         return join_histories(self.histories, users, requests, settings, self.items, profile, context)
 
-    def _apply_words(self, scores: Floats, batch: HistoryBatch, requests: Sequence[Request]) -> dict[int, WordScores]:
-        """Blend the words of requests into their rows of scores, in place."""
+    def _parse(self, request: Request) -> Intent:
+        """Read a request's words."""
+        metadata = self.known_metadata
+        return parse_query(request.query, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
+
+    def _with_examples(self, request: Request, intent: Intent | None) -> Request:
+        """Return a request with the titles that its words name as examples behind its history."""
+        named = [] if intent is None else [str(item) for item in self.items.ids[list(intent.like)]]
+        added = [item for item in named if item not in request.history]
+        if not added:
+            return request
+        weights = (*request.weights, *(1.0 for _ in added)) if request.weights else ()
+        return request.model_copy(update={"history": (*request.history, *added), "weights": weights})
+
+    def _apply_words(self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent]) -> dict[int, WordScores]:
+        """Blend the words of requests into their rows of scores, in place; what was not understood changes nothing."""
         words = {}
-        for row, request in enumerate(requests):
-            if request.query.strip():
-                metadata = self.known_metadata
-                parsed = parse_query(request.query, metadata.vocabulary)
-                words[row] = score_words(parsed, self.encoder, self.item_features, metadata)
+        for row, intent in intents.items():
+            metadata, encoder = self.known_metadata, self.encoder
+            words[row] = score_words(
+                intent, encoder, self.item_features, metadata, self.meaning, self._alike(intent.like)
+            )
+            if words[row].understood:
                 scores[row] = words[row].blended(scores[row], int(batch.query.lengths[row]))
                 scores[row, words[row].excluded] = EXCLUDED
         return words
+
+    def _alike(self, items: Sequence[int]) -> Floats | None:
+        """Return how near every item is to some, on average (n_items,); None where the model compares none."""
+        if not items or not isinstance(self.model, ComparesItems):
+            return None
+        return np.asarray(np.mean([self.model.similarities(item) for item in items], axis=0), dtype=np.float32)
+
+    def _understood(self, words: WordScores) -> JsonObject:
+        """Say what was read out of a request's words; empty where nothing was."""
+        intent, names, titles = words.parsed, self.known_metadata.vocabulary.names, self.known_metadata.titles
+        if not words.understood:
+            return {}
+        return {
+            "wanted": [names[category] for category in intent.categories],
+            "about": [names[category] for category in words.about],
+            "excluded_categories": [names[category] for category in intent.excluded_categories],
+            "softer": [*(names[category] for category in intent.softer_categories), *intent.softened],
+            "negated": list(intent.negated),
+            "like": [{"item_id": str(self.items.ids[item]), "title": titles[item]} for item in intent.like],
+            "filters": intent.filters,
+            "text": intent.text if words.text_counts else "",
+        }
 
     def _exclude(self, scores: Floats, query: Query, requests: Sequence[Request], settings: Settings) -> Indices:
         """Exclude from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
@@ -301,10 +369,15 @@ class Recommender:
         names = carried.reasons(row)[: len(listed)]
         if words is not None:
             by_words = words.query_score[listed] >= carried.parts[row, : len(listed)].max(axis=1)
-            of_category = in_categories(self.known_metadata, words.parsed.categories)[listed]
+            of_category = in_categories(self.known_metadata, words.parsed.categories or words.about)[listed]
             names = np.where(by_words, np.where(of_category, "category", "query"), names)
         listed_names: list[str] = names.tolist()
         return listed_names
+
+    def _path(self, row: int, words: dict[int, WordScores], without_words: str) -> str:
+        if row not in words:
+            return without_words
+        return "query" if words[row].understood else "not_understood"
 
     def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
         """Return the k items closest to one, and how close they are.
@@ -393,8 +466,9 @@ class Recommender:
 
     def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
         """Hand an encoder that is loaded already to another recommender; return that."""
-        if "encoder" in self.__dict__:
-            other.__dict__["encoder"] = self.__dict__["encoder"]
+        for name in ("encoder", "meaning"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
         return other
 
     # --- on disk -----------------------------------------------------------------------------------------------------

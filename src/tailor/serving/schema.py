@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from tailor.config import Options
 from tailor.errors import did_you_mean
 from tailor.rerank import RerankOptions, registered_rerankers
-from tailor.serving.query import MAX_QUERY
+from tailor.serving.intent import MAX_QUERY
 from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
 from tailor.types import JsonObject
 
@@ -122,7 +122,8 @@ class Request(Validated):
     query: Annotated[str, Field(max_length=MAX_QUERY), OnPage("words")] = Field(
         "",
         title="What would you like?",
-        description="Plain words; categories of the catalogue and negations in them are understood.",
+        description="Plain words: categories, titles, years and other numbers of the catalogue, negations and degrees"
+        " in them are understood; the answer says how.",
         examples=["slow space opera, no romance"],
     )
     profile: Annotated[SideFeatures, OnPage("columns")] = Field(
@@ -253,6 +254,7 @@ class Answer(Validated):
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
         description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
+        " `not_understood` (words that say nothing of this catalogue: the list is what it would be without them),"
         " `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is known).",
         examples=["fold_in"],
     )
@@ -265,6 +267,13 @@ class Answer(Validated):
         description="What carried each score most: `taken_together`, `taken_next`, `similar_text`, `context`,"
         " `profile`, `popular`, `query`, `category`.",
         examples=[["taken_together", "similar_text"]],
+    )
+    understood: JsonObject = Field(
+        {},
+        description="What was read out of the words: `wanted` categories, those that the text is `about` without naming"
+        " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`,"
+        " and the `text` that is compared; empty where nothing was. From MLflow as JSON.",
+        examples=[{"wanted": ["Sci-Fi"], "excluded_categories": ["Romance"]}],
     )
     explanations: list[JsonObject] = Field(
         [],

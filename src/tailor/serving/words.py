@@ -1,49 +1,70 @@
 """What words are worth to items, and how they are weighed against a history."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailor.data.item_metadata import ItemMetadata
 from tailor.models.base import Floats
-from tailor.serving.query import ParsedQuery
+from tailor.serving.intent import Intent
+from tailor.serving.intent.meaning import EncodesTexts, Meaning
 
-#: Standard deviations that an item gains by having all categories that a query names.
-_CATEGORY_GAIN = 4.0
+__all__ = ["EncodesTexts", "WordScores", "in_categories", "score_words"]
+
+#: Standard deviations that an item gains by having all categories that a query names, or is about.
+_CATEGORY_GAIN, _ABOUT_GAIN = 4.0, 3.0
+#: Standard deviations that an item loses by a category that is wanted less, or by being about what is negated.
+_SOFT_LOSS, _NEGATED_LOSS = 2.0, 2.0
+#: Least share of a text's categories that is told.
+_LEADING = 0.25
 #: A history of n items weighs n / (n + _EVIDENCE) beside a query.
 _EVIDENCE = 5.0
 #: What popularity weighs where there is a query and no history.
-_PRIOR = 0.15
-
-
-class EncodesTexts(Protocol):
-    """From texts to rows of the catalogue's embedding space."""
-
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return L2-normalised rows (n, m)."""
-        ...
+_PRIOR = 0.3
+#: What nearness of an item's own text weighs beside the categories.
+_NEARNESS = 0.5
 
 
 @dataclass(frozen=True)
 class WordScores:
     """What one query says of every item."""
 
-    parsed: ParsedQuery
+    parsed: Intent
     query_score: Floats
     """In standard deviations (n_items,)."""
     excluded: NDArray[np.bool_]
-    """Items of negated categories (n_items,)."""
+    """Items of negated categories, of titles named, and outside the bounds (n_items,)."""
+    understood: bool = True
+    """Whether anything was; else the list is what it would be without words."""
+    about: tuple[int, ...] = ()
+    """Categories that the text is about without naming them."""
+    text_counts: bool = True
+    """Whether the text, names aside, is about any category."""
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether anything is wanted, not only ruled out or bounded."""
+        return bool(
+            self.parsed.categories or self.parsed.about or self.parsed.like or (self.parsed.text and self.text_counts)
+        )
 
     def blended(self, scores: Floats, n_history: int) -> Floats:
         """Return one row of scores (n_items,) with the query weighed in; a longer history weighs more."""
         standardised = (scores - scores.mean()) / max(float(scores.std()), 1e-6)
         share = n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
+        share = share if self.asks_for_something else 1.0
         return np.asarray(self.query_score + np.float32(share) * standardised, dtype=np.float32)
 
 
-def score_words(parsed: ParsedQuery, encoder: EncodesTexts, features: Floats, metadata: ItemMetadata) -> WordScores:
+def score_words(
+    parsed: Intent,
+    encoder: EncodesTexts,
+    features: Floats,
+    metadata: ItemMetadata,
+    meaning: Meaning | None = None,
+    alike: Floats | None = None,
+) -> WordScores:
     """Score every item against a query: nearness to what is wanted, its categories, distance to what is negated.
 
     Args:
@@ -51,18 +72,81 @@ def score_words(parsed: ParsedQuery, encoder: EncodesTexts, features: Floats, me
         encoder: of its words.
         features: embeddings of the items (n_items, m).
         metadata: their categories.
+        meaning: tells which categories a text is about; None: none, and every text is understood.
+        alike: how near every item is to the titles that are named as examples (n_items,); None: none are.
     """
-    phrases = [parsed.text or " ".join(parsed.negated), *parsed.negated]
-    texts = encoder.encode(phrases)
-    nearness = features[:, : texts.shape[1]] @ texts.T
-    nearness = (nearness - nearness.mean(axis=0)) / np.maximum(nearness.std(axis=0), 1e-6)
-    score = nearness[:, 0] if parsed.text else np.zeros(len(nearness), np.float32)
+    phrases = [parsed.text, *parsed.negated, *parsed.softened]
+    score = np.zeros(len(features), np.float32)
+    cosine = _cosine(phrases, encoder, features)
+    shares, about = _read(phrases, cosine, meaning)
+    counts = bool(parsed.text) and bool(about[0])
+    of_text = _with_keywords(shares[0], parsed.about, metadata)
+    nearness = (cosine - cosine.mean(axis=0)) / np.maximum(cosine.std(axis=0), 1e-6)
+    score += np.float32(_NEARNESS) * nearness[:, 0] if counts else 0
+    n_negated = len(parsed.negated)
+    for weight, first, behind in ((1.0, 1, 1 + n_negated), (0.5, 1 + n_negated, len(phrases))):
+        if behind > first:
+            score -= np.float32(weight) * np.maximum(nearness[:, first:behind], 0).max(axis=1)
+            of_negated = _of_shares(metadata, shares[first:behind].max(axis=0))
+            score -= np.float32(weight * _NEGATED_LOSS) * of_negated
     if parsed.categories:
-        share = np.asarray(metadata.category_matrix[:, list(parsed.categories)].mean(axis=1)).ravel()
-        score = score + np.float32(_CATEGORY_GAIN) * share.astype(np.float32)
-    if parsed.negated:
-        score = score - np.maximum(nearness[:, 1:], 0).max(axis=1)
-    return WordScores(parsed, score, in_categories(metadata, parsed.excluded_categories))
+        score += np.float32(_CATEGORY_GAIN) * _of_shares(metadata, _even(parsed.categories, shares.shape[1], metadata))
+    else:
+        score += np.float32(_ABOUT_GAIN) * _of_shares(metadata, of_text)
+    if parsed.softer_categories:
+        score -= np.float32(_SOFT_LOSS) * in_categories(metadata, parsed.softer_categories)
+    if alike is not None:
+        score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
+    understood = parsed.is_structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
+    leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
+    return WordScores(parsed, score, _excluded(parsed, metadata), understood, leading, counts)
+
+
+def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadata) -> Floats:
+    """Return the mean of a text's shares and those of its keywords (C,), where it has both."""
+    if not about:
+        return shares
+    of_keywords = np.bincount(about, minlength=metadata.category_matrix.shape[1]).astype(np.float32) / len(about)
+    return np.asarray((shares + of_keywords) / 2 if shares.any() else of_keywords, dtype=np.float32)
+
+
+def _cosine(phrases: list[str], encoder: EncodesTexts, features: Floats) -> Floats:
+    """Return how near items are to phrases (n_items, n); an empty one is near to none."""
+    cosine = np.zeros((len(features), len(phrases)), np.float32)
+    filled = [place for place, phrase in enumerate(phrases) if phrase]
+    if filled:
+        texts = encoder.encode([phrases[place] for place in filled])
+        cosine[:, filled] = features[:, : texts.shape[1]] @ texts.T
+    return cosine
+
+
+def _read(phrases: list[str], cosine: Floats, meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the shares of categories in each phrase (n, C), and whether it says anything of the catalogue (n,)."""
+    if meaning is None or not any(phrases):
+        return np.zeros((len(phrases), 0), np.float32), np.ones(len(phrases), dtype=bool)
+    shares, about = meaning.read([phrase or "." for phrase in phrases])
+    return shares, about | (cosine.max(axis=0) > meaning.item_threshold)
+
+
+def _even(categories: tuple[int, ...], width: int, metadata: ItemMetadata) -> Floats:
+    shares = np.zeros(max(width, metadata.category_matrix.shape[1]), np.float32)
+    shares[list(categories)] = 1 / len(categories)
+    return shares
+
+
+def _of_shares(metadata: ItemMetadata, shares: Floats) -> Floats:
+    """Return the sum of the shares of each item's categories (n_items,)."""
+    if not len(shares):
+        return np.zeros(metadata.category_matrix.shape[0], np.float32)
+    return np.asarray(metadata.category_matrix @ shares, dtype=np.float32).ravel()
+
+
+def _excluded(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
+    excluded = in_categories(metadata, parsed.excluded_categories)
+    excluded[[*parsed.like, *parsed.unlike]] = True
+    if parsed.filters:
+        excluded |= ~metadata.matching(parsed.filters)
+    return excluded
 
 
 def in_categories(metadata: ItemMetadata, categories: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """What is known of items: how it is gathered, filtered, cut, joined and stored."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -165,3 +166,17 @@ def test_the_table_survives_its_file(metadata, tmp_path):
 def test_a_column_of_lists_is_no_number():
     items = ITEMS.assign(tags=[[1], [2, 3], [], None])
     assert ItemMetadata.build(items, PIECES, CATEGORIES).numeric_columns == ["year", "votes"]
+
+
+def test_options_of_the_texts_bring_other_words_for_categories(metadata):
+    options = {
+        "aliases": {"de": {"Crime": ["krimi"]}, "en": {"Crime": ["heist"]}},
+        "keywords": {"en": {"Drama": ["tears"]}},
+        "descriptions": {"Drama": "sad"},
+    }
+    named = replace(metadata, text={"categories": options})
+    assert named.vocabulary.find(["krimi", "drama"]) == (0, 1)
+    assert named.vocabulary.find(["heist"]) == (0,)
+    assert named.keywords.find(["tears", "drama"]) == (1,)
+    assert named.descriptions == {"Drama": "sad"}
+    assert metadata.descriptions == {}

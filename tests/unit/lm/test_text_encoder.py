@@ -88,3 +88,14 @@ def test_an_encoder_that_is_no_sum_is_packaged_merged(teacher, encoder, tmp_path
     merged.save(tmp_path / "merged", "fp32")
     assert not (tmp_path / "merged/adapter").exists()
     assert np.abs(TextEncoder.load(tmp_path / "merged").encode(TEXTS) - merged.encode(TEXTS)).max() <= 1e-5
+
+
+def test_the_base_is_the_model_without_the_adapter_and_not_centred(tuned, fp32):
+    """Its rows are those of the frozen model with a centre of zero; the tuned encoder stays as it is."""
+    before = tuned.encode(TEXTS)
+    base = tuned.base()
+    frozen = TextEncoder.merge(None, base.whitening, tuned.options)
+    assert not base.whitening.centre.any()
+    np.testing.assert_allclose(base.encode(TEXTS), frozen.encode(TEXTS), atol=1e-5)
+    np.testing.assert_array_equal(tuned.encode(TEXTS), before)
+    assert frozen.base().model is frozen.model

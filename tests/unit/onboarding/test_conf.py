@@ -54,7 +54,8 @@ def test_a_run_reads_what_was_written(shop, conf):
     assert options.data_processing.columns.users == {"user_id": "customer", "age": "age", "town": "Town"}
     assert options.data_processing.cleaning.implicit_threshold == 4.0
     assert options.feature_engineering.text.item_template == ["{title}", "{tags}"]
-    assert options.feature_engineering.text.categories.model_dump() == {"column": "tags", "separator": "|"}
+    assert options.feature_engineering.text.categories.column == "tags"
+    assert options.feature_engineering.text.categories.separator == "|"
     assert options.feature_engineering.profile.columns == ["age", "town"]
     assert options.lm_finetuning.encoder.max_length == 32
     assert {trial["factors"] for trial in options.hybrid_cf.trials["ials"]} == {8, 4}

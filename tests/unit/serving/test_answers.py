@@ -84,3 +84,20 @@ def test_removed_items_are_not_found(served):
     removed[:2] = True
     without = replace(served, removed=removed)
     assert [entry["item_id"] for entry in find(without, "", 2)] == list(served.item_ids[2:4])
+
+
+def test_items_carry_what_they_can_be_filtered_by(served):
+    answer = recommend((served, "3"), RecommendBody(query="before 1990", k=5))
+    table = served.known_metadata.table.set_index("item_id")
+    assert [item.numbers for item in answer.items] == [
+        {"year": table.loc[item.item_id, "year"]} for item in answer.items
+    ]
+    assert answer.understood["filters"] == {"year": {"max": 1989.0}}
+
+
+def test_titles_are_found_without_accents_and_with_a_typing_error(served):
+    metadata = served.known_metadata
+    table = metadata.table.assign(title=["Léon", *metadata.titles[1:]])
+    renamed = replace(served, metadata=replace(metadata, table=table))
+    first = served.item_ids[0]
+    assert [item["item_id"] for item in find(renamed, "leon", 5)] == [first]

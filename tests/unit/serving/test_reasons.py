@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from tailor.models.base import Query
-from tailor.serving.query import ParsedQuery
+from tailor.serving.intent import Intent
 from tailor.serving.reasons import Carried, share_beside
 from tailor.serving.words import WordScores
 
@@ -68,5 +68,5 @@ def test_a_model_that_cannot_be_taken_apart_leaves_the_path():
 def test_the_share_beside_words_is_that_of_the_blend(n_history, share):
     """n / (n + 5), and .15 where nothing is known."""
     score = np.random.default_rng(0).normal(size=50).astype(np.float32)
-    words = WordScores(ParsedQuery("", (), (), ()), score, np.zeros(50, bool))
+    words = WordScores(Intent(""), score, np.zeros(50, bool))
     assert share_beside(words, n_history) == pytest.approx(share, abs=1e-6)

@@ -22,8 +22,9 @@ from tests.unit.serving.conftest import listed, scores_of, weights
         (lambda _: Request("nobody"), "popular"),
         (lambda _: Request(history=["ghost"]), "popular"),
         (lambda _: Request(), "popular"),
-        (lambda user: Request(user, query="anything"), "query"),
-        (lambda _: Request(history=["i1"], query="anything"), "query"),
+        (lambda user: Request(user, query="before 1990"), "query"),
+        (lambda _: Request(history=["i1"], query="before 1990"), "query"),
+        (lambda user: Request(user, query="xyzzy"), "not_understood"),
         (lambda user: Request(user, query="  "), "known_user"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor.serving.query import parse_query
+from tailor.serving.intent import parse_query
 from tailor.serving.schema import Request
 from tailor.serving.words import in_categories, score_words
 from tests.unit.serving.conftest import listed, scores_of
@@ -18,13 +18,23 @@ def standardised(scores):
     return (scores - scores.mean()) / scores.std(ddof=0)
 
 
+def words_of(served, query, **options):
+    metadata = served.known_metadata
+    parsed = parse_query(query, metadata.vocabulary)
+    return score_words(parsed, served.encoder, served.item_features, metadata, **options)
+
+
 @pytest.mark.parametrize("n_history", [1, 5, 20])
-def test_a_history_of_n_items_weighs_n_by_n_plus_5(served, history, n_history):
+def test_a_history_of_n_items_weighs_n_by_n_plus_5(served, n_history):
     """Beside words that say nothing, what is left is the history's share of its own standardised scores."""
-    asked = history[:n_history]
-    scores = scores_of(served, Request(query=NOTHING, history=asked))
-    of_history = standardised(scores_of(served, Request(history=asked)))
-    np.testing.assert_allclose(scores, n_history / (n_history + 5) * of_history[scores.index], atol=1e-4)
+    raw = np.arange(len(served.items), dtype=np.float32)
+    blended = words_of(served, NOTHING).blended(raw, n_history)
+    np.testing.assert_allclose(blended, n_history / (n_history + 5) * standardised(raw), atol=1e-4)
+
+
+def test_without_anything_wanted_the_history_weighs_all(served, names):
+    raw = np.arange(len(served.items), dtype=np.float32)
+    np.testing.assert_allclose(words_of(served, f"no {names[0]}").blended(raw, 0), standardised(raw), atol=1e-4)
 
 
 def test_a_longer_history_moves_the_answer_to_the_same_words_further(served, history, genres, names):
@@ -42,11 +52,56 @@ def test_a_longer_history_moves_the_answer_to_the_same_words_further(served, his
     assert distances[0] < 0.5 * distances[-1]
 
 
-def test_without_a_history_popularity_weighs_a_little_beside_the_words(served, tables):
-    scores = scores_of(served, Request(query=NOTHING))
-    counts = standardised(tables.items.set_index("item_id")["n_train"].astype(float))
-    np.testing.assert_allclose(scores, 0.15 * counts[scores.index], atol=1e-4)
-    assert listed(served, Request(query=NOTHING)).item_ids == listed(served, Request()).item_ids
+def test_without_a_history_popularity_weighs_a_little_beside_the_words(served):
+    raw = np.arange(len(served.items), dtype=np.float32)
+    np.testing.assert_allclose(words_of(served, NOTHING).blended(raw, 0), 0.3 * standardised(raw), atol=1e-4)
+
+
+def test_words_that_say_nothing_of_the_catalogue_change_nothing(served, history):
+    """The answer says so, and is the user's own list."""
+    answer = listed(served, Request(query="show me xyzzy", history=history[:3]))
+    assert (answer.path, answer.understood) == ("not_understood", {})
+    assert answer.item_ids == listed(served, Request(history=history[:3])).item_ids
+
+
+def test_what_was_understood_is_said(served, names):
+    title = served.known_metadata.titles[3]
+    query = f'{names[0]} like "{title}", before 1990, less {names[1]}, no {names[2]} or xyzzy'
+    answer = listed(served, Request(query=query))
+    assert answer.path == "query"
+    assert answer.understood["wanted"] == [names[0]]
+    assert answer.understood["softer"] == [names[1]]
+    assert answer.understood["excluded_categories"] == [names[2]]
+    assert answer.understood["negated"] == ["xyzzy"]
+    assert answer.understood["like"] == [{"item_id": served.item_ids[3], "title": title}]
+    assert answer.understood["filters"] == {"year": {"max": 1989.0}}
+    table = served.known_metadata.table.set_index("item_id")
+    assert (table.loc[answer.item_ids, "year"] < 1990).all()
+    assert served.item_ids[3] not in answer.item_ids
+
+
+def test_a_title_joins_the_history_once(served, history):
+    """Words name what the history has already: nothing changes but that it is not listed."""
+    title = served.known_metadata.titles[served.items.index(history[0])]
+    once = scores_of(served, Request(query=f'like "{title}"', history=history[:1]))
+    named = scores_of(served, Request(query=f'like "{title}"'))
+    np.testing.assert_allclose(once, named[once.index], atol=1e-5)
+    assert history[0] not in once.index
+
+
+def test_a_softer_category_loses_2_deviations(served, genres, names):
+    lost = words_of(served, f"less {names[0]}").query_score
+    of_genre = np.array([genre == names[0] for genre in genres.values()])
+    np.testing.assert_allclose(lost[of_genre], -2, atol=1e-5)
+    np.testing.assert_allclose(lost[~of_genre], 0, atol=1e-5)
+
+
+def test_keywords_gain_like_what_a_text_is_about(served, genres, names):
+    parsed = replace(parse_query(NOTHING, served.known_metadata.vocabulary), about=(0, 0, 1))
+    words = score_words(parsed, served.encoder, served.item_features, served.known_metadata)
+    of_genre = np.array([genre == names[0] for genre in genres.values()])
+    np.testing.assert_allclose(words.query_score[of_genre], 3 * 2 / 3, atol=1e-5)
+    assert words.about == (0, 1)
 
 
 def test_of_equally_near_items_the_popular_come_first(served, names, genres, tables):
@@ -73,7 +128,7 @@ def test_negated_categories_never_come(served, genres, names):
 def test_what_is_negated_and_is_no_category_is_moved_away_from(served, names):
     """Of what is negated, an item loses its nearness to it, as far as that is above the mean."""
     metadata = served.known_metadata
-    parsed = parse_query(f"{names[1]}, no {names[0]}s of theirs", metadata.vocabulary)
+    parsed = parse_query(f"{names[1]}, no x{names[0]}", metadata.vocabulary)
     plain = parse_query(names[1], metadata.vocabulary)
     assert parsed.negated
     negated = score_words(parsed, served.encoder, served.item_features, metadata)
@@ -87,21 +142,19 @@ def test_what_is_negated_and_is_no_category_is_moved_away_from(served, names):
 
 def test_negated_words_alone_are_enough(served, names):
     """Nothing is wanted: only the distance to what is negated counts."""
-    parsed = parse_query(f"no {names[0]}", served.known_metadata.vocabulary)
-    words = score_words(parsed, served.encoder, served.item_features, served.known_metadata)
+    words = words_of(served, f"no x{names[0]}")
     assert words.query_score.max() == 0
     assert words.query_score.min() < -0.5
 
 
 def test_a_negated_word_that_is_no_category_lowers_its_items(served, genres, names):
-    """Through a request: the vocabulary does not know 'xthing', the encoder reads the genre out of it."""
+    """The vocabulary does not know 'xthing', the encoder reads the genre out of it."""
     word = f"x{names[0].lower()}"
     assert not parse_query(f"no {word}", served.known_metadata.vocabulary).excluded_categories
-    plain = scores_of(served, Request(query=f"{NOTHING}"))
-    negated = scores_of(served, Request(query=f"{NOTHING}, no {word}"))[plain.index]
-    of_genre = np.array([genres[i] == names[0] for i in plain.index])
-    assert (negated - plain)[of_genre].max() < -0.5
-    assert (negated - plain)[~of_genre].min() > -0.2
+    lost = words_of(served, f"{NOTHING}, no {word}").query_score - words_of(served, NOTHING).query_score
+    of_genre = np.array([genre == names[0] for genre in genres.values()])
+    assert lost[of_genre].max() < -0.5
+    assert lost[~of_genre].min() > -0.2
 
 
 def test_items_in_categories(served, genres, names):
