@@ -369,7 +369,7 @@ class Recommender:
         names = carried.reasons(row)[: len(listed)]
         if words is not None:
             by_words = words.query_score[listed] >= carried.parts[row, : len(listed)].max(axis=1)
-            of_category = in_categories(self.known_metadata, words.parsed.categories or words.about)[listed]
+            of_category = in_categories(self.known_metadata, words.parsed.categories)[listed]
             names = np.where(by_words, np.where(of_category, "category", "query"), names)
         listed_names: list[str] = names.tolist()
         return listed_names

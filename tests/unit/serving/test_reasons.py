@@ -64,9 +64,9 @@ def test_a_model_that_cannot_be_taken_apart_leaves_the_path():
     assert found.path(0, "known_user") == "known_user"
 
 
-@pytest.mark.parametrize(("n_history", "share"), [(0, 0.15), (5, 0.5), (15, 0.75)])
+@pytest.mark.parametrize(("n_history", "share"), [(0, 0.3), (5, 0.5), (15, 0.75)])
 def test_the_share_beside_words_is_that_of_the_blend(n_history, share):
-    """n / (n + 5), and .15 where nothing is known."""
+    """n / (n + 5), and .3 where nothing is known."""
     score = np.random.default_rng(0).normal(size=50).astype(np.float32)
-    words = WordScores(Intent(""), score, np.zeros(50, bool))
+    words = WordScores(Intent("robots"), score, np.zeros(50, bool))
     assert share_beside(words, n_history) == pytest.approx(share, abs=1e-6)

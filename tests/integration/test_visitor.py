@@ -1,0 +1,80 @@
+"""A visitor's five minutes with the registered model: nothing known, one like, three likes, a wish, not for me, why."""
+
+import mlflow
+import pandas as pd
+import pytest
+
+import tailor
+from tailor import Request, Settings
+
+pytestmark = pytest.mark.slow
+K = 10
+
+
+@pytest.fixture(scope="module")
+def model(finished):
+    mlflow.set_tracking_uri(finished.tracking_uri)
+    mlflow.set_registry_uri(finished.tracking_uri)
+    return tailor.load("models:/tailor-test/1")
+
+
+@pytest.fixture(scope="module")
+def genre(finished):
+    """The genre of each item; the planted users keep to one."""
+    items = pd.read_parquet(finished.data / "02_intermediate/items.parquet")
+    return items.set_index("item_id")["genre"]
+
+
+@pytest.fixture(scope="module")
+def liked(model, genre):
+    """Three items of a genre that is rare on the list of an anonymous visitor, the most popular first."""
+    listed = genre[model.recommend([Request()], Settings(k=20))[0].item_ids]
+    rarest = listed.value_counts().reindex(genre.unique(), fill_value=0).idxmin()
+    (answer,) = model.recommend([Request(filters={"categories": [rarest]})], Settings(k=3))
+    return answer.item_ids
+
+
+def ask(model, **request):
+    (answer,) = model.recommend([Request(**request)], Settings(k=K, explain=True))
+    return answer
+
+
+def share(answer, genre, wanted):
+    return (genre[answer.item_ids] == wanted).mean()
+
+
+def test_a_visitors_five_minutes(model, genre, liked):
+    taste = genre[liked[0]]
+    nothing = ask(model)
+    assert nothing.path == "popular"
+
+    one = ask(model, history=liked[:1])
+    assert set(one.item_ids) != set(nothing.item_ids)
+    assert share(one, genre, taste) > share(nothing, genre, taste)
+
+    three = ask(model, history=liked)
+    assert share(three, genre, taste) >= max(0.5, share(one, genre, taste))
+    assert not set(liked) & set(three.item_ids)
+
+    because = [row["because_of"]["items"] for row in three.explanations if "because_of" in row]
+    assert because
+    assert all(set(items) <= set(liked) for items in because)
+    for row, score in zip(three.explanations, three.scores, strict=True):
+        assert sum(row["sources"].values()) + sum(row["parts"].values()) == pytest.approx(score, abs=1e-3)
+
+    other = genre[nothing.item_ids[0]]
+    wish = ask(model, history=liked, query=f"I'd love a {other}, but no {taste}")
+    assert wish.path == "query"
+    assert wish.understood["wanted"] == [other]
+    assert wish.understood["excluded_categories"] == [taste]
+    assert share(wish, genre, other) >= 0.8
+    assert share(wish, genre, taste) == 0
+
+    gibberish = ask(model, history=liked, query="qwzx vbnmk hjklp")
+    assert gibberish.path == "not_understood"
+    assert gibberish.item_ids == three.item_ids
+
+    refused = three.item_ids[0]
+    without = ask(model, history=liked, exclude=[refused])
+    assert refused not in without.item_ids
+    assert without.item_ids[: K - 1] == [item for item in three.item_ids if item != refused]
