@@ -39,7 +39,7 @@ class CommandHooks:
             return
         command = next((word for word in command_args if not word.startswith("-")), "")
         before = command_args[: command_args.index(command)] if command else command_args
-        if {"--verbose", "-v"} & set(before):
+        if {"--verbose", "-v"} & set(before) or (command == "run" and "--verbose" in command_args):
             os.environ[VERBOSE] = "1"
         say_in_one_line()
         if command in _OTHER_PROCESS and not _HELP & set(command_args):

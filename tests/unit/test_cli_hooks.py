@@ -8,7 +8,7 @@ from kedro.framework.cli.hooks import get_cli_hook_manager
 
 from tailor.cli_hooks import CommandHooks, check_command, join, say_in_one_line
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.user_errors import VERBOSE
+from tailor.user_errors import VERBOSE, verbose
 from tests.conftest import ROOT
 
 HERE = SimpleNamespace(package_name="tailor", project_path=ROOT)
@@ -73,6 +73,14 @@ def test_an_error_that_nobody_catches_is_one_line_and_a_bug_a_traceback(capsys, 
     monkeypatch.setenv(VERBOSE, "1")
     sys.excepthook(BadInputError, BadInputError("a.csv is empty."), None)
     assert capsys.readouterr().err == "a traceback\n"
+
+
+def test_verbose_behind_run_shows_tracebacks_too(monkeypatch):
+    monkeypatch.setenv(VERBOSE, "")
+    CommandHooks().before_command_run(HERE, ["run", "--env=test"])
+    assert not verbose()
+    CommandHooks().before_command_run(HERE, ["run", "--env=test", "--verbose"])
+    assert verbose()
 
 
 def test_kedros_own_verbose_shows_tracebacks(monkeypatch):
