@@ -10,7 +10,6 @@ from tailor.hybrid.explain import Explanation, explain, text_scores
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import FittedModel, Floats, Indices, Query
-from tailor.serving.intent import parse_query
 from tailor.types import JsonObject
 
 if TYPE_CHECKING:
@@ -116,8 +115,7 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
 
 def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:
     """Leave each word of the query out: what its cosine with each item loses."""
-    metadata = recommender.known_metadata
-    tokens = parse_query(words, metadata.vocabulary, recommender.titles).text.split()
+    tokens = recommender.parse(words).text.split()
     if not tokens:
         return [{} for _ in items]
     less = [" ".join(tokens[:word] + tokens[word + 1 :]) or "." for word in range(len(tokens))]

@@ -220,7 +220,7 @@ class Recommender:
 
     def _answer(self, model: FittedModel, requests: Sequence[Request], settings: Settings) -> list[Answer]:
         """Answer a block: read words and histories, score, apply words and filters, rank."""
-        intents = {row: self._parse(request) for row, request in enumerate(requests) if request.query.strip()}
+        intents = {row: self.parse(request.query) for row, request in enumerate(requests) if request.query.strip()}
         requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
         batch = self._read(requests, settings)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
@@ -277,10 +277,10 @@ class Recommender:
             context = encoder.transform_requests([request.context for request in requests], "context")
         return join_histories(self.histories, users, requests, settings, self.items, profile, context)
 
-    def _parse(self, request: Request) -> Intent:
-        """Read a request's words."""
+    def parse(self, words: str) -> Intent:
+        """Read the words of a request."""
         metadata = self.known_metadata
-        return parse_query(request.query, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
+        return parse_query(words, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""
