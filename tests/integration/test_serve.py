@@ -117,7 +117,7 @@ def test_an_item_put_survives_kill_9(finished, tmp_path):
     process.wait()
     process, url = start(finished, tmp_path / "items.json")
     try:
-        listed = recommend(url, query="galaxy of robots", candidates=["late"])["items"]
+        listed = recommend(url, query="a galaxy full of robots", candidates=["late"])["items"]
         assert [item["title"] for item in listed] == ["Galaxy of robots"]
     finally:
         process.terminate()

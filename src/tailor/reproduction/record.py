@@ -21,6 +21,8 @@ FOLDER = "reproduce"
 PARAMETERS, RECORD = f"{FOLDER}/parameters.yml", f"{FOLDER}/record.json"
 #: The distribution whose requirements are written down, and the file that pins them in a checkout.
 _DISTRIBUTION, _LOCK = "tailor-recsys", "requirements.lock"
+#: Extras of Tailor that hold what pipelines need.
+_OF_RUNS = ("serve", "encoder", "train")
 PYTHON, MACHINE = "Python", "machine"
 
 
@@ -129,8 +131,10 @@ def _logged(run_id: str) -> set[str]:
 
 
 def _required(distribution: metadata.Distribution) -> list[str]:
-    """Return what a distribution requires, without its extras."""
-    return [line for line in distribution.requires or [] if "extra ==" not in line]
+    """Return what a distribution requires, without its extras; of Tailor those that a run needs."""
+    extras = _OF_RUNS if _normal(distribution.name) == _DISTRIBUTION else ()
+    lines = distribution.requires or []
+    return [line for line in lines if "extra ==" not in line or any(f'"{name}"' in line for name in extras)]
 
 
 def _normal(name: str) -> str:
