@@ -17,7 +17,7 @@ DATASET = "fingerprints"
 #: Among the inputs of a node: its function with all that this imports, and how it is wired; the plug-ins.
 CODE = "code"
 #: Tag of nodes that do something outside the data folder: the same inputs do not make the same output.
-_PUBLISH = "publish"
+PUBLISH = "publish"
 _NO_RUN = "the run to come"
 
 
@@ -150,7 +150,7 @@ def _changed(entry: Fingerprint | None, inputs: Mapping[str, str]) -> list[str] 
 
 
 def _publishes(node: Node, catalog: DataCatalog) -> bool:
-    return _PUBLISH in node.tags and any(persisted(catalog, name) for name in node.outputs)
+    return PUBLISH in node.tags and any(persisted(catalog, name) for name in node.outputs)
 
 
 def _is_parameter(name: str) -> bool:

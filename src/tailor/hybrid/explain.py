@@ -13,8 +13,6 @@ from tailor.models.base import Csr, Explains, FittedModel, ImputesColdItems, Ind
 
 Floats = NDArray[np.float64]
 
-#: What a source reads if its scores follow the history.
-READS_HISTORY = frozenset({"history", "order", "confidence"})
 #: A history item is named as the cause of a place only where the history carries at least this share of what lifts it.
 LEAST_HISTORY_SHARE = 0.3
 #: History items that are named, and the least share of one, of that of the first.
@@ -63,7 +61,7 @@ class Explanation:
     @property
     def history_sources(self) -> list[str]:
         """Sources whose scores follow the history."""
-        return [name for name in self.sources if _reads_history(name)]
+        return [name for name in self.sources if SOURCES[name].reads_history]
 
     @property
     def history_share(self) -> Floats:
@@ -113,10 +111,6 @@ def _total(start: Floats, terms: Mapping[str, Floats]) -> Floats:
     return np.asarray(sum(terms.values(), start))
 
 
-def _reads_history(name: str) -> bool:
-    return bool(READS_HISTORY & SOURCES[name].reads)
-
-
 def explain(scorer: HybridScorer, query: Query, items: Indices) -> Explanation:
     """Take the scores of one user apart.
 
@@ -139,7 +133,7 @@ def explain(scorer: HybridScorer, query: Query, items: Indices) -> Explanation:
     by_history, left_out = dict[str, Floats](), dict[str, Floats]()
     for place, name in names.items():
         model, weight = scorer.sources[name], weights[:, place, None]
-        if not _reads_history(name) or not weight.any():
+        if not SOURCES[name].reads_history or not weight.any():
             continue
         if isinstance(model, Explains):
             deviation = scorer.mean_and_deviation(model.score(query))[1].item()

@@ -5,9 +5,9 @@ For a history of n items the weight of source s is, before the weights are divid
     w_s(n) = softplus(θ_s · φ(n)),   φ(n) = (1, 1 / (1 + n), log(1 + n) / log(1 + N))
 
 with N the longest length that was tried. θ minimises the listwise loss of :mod:`tailor.hybrid.blend_fit` over copies of
-users whose histories are cut to few items in three ways (:mod:`tailor.data.reveal`). Popularity then gets the smallest
-extra weight with which lists after the first items in time are about as accurate as popularity alone. From a length on
-that validation chooses, the score goes over to the model for long histories.
+users whose histories are cut to few items in three ways (:mod:`tailor.data.reveal`). Popularity is then
+lifted where lists after the first items in time would lose too much to popularity alone. From a length on that
+validation chooses, the score goes over to the model for long histories.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ import torch
 from scipy import sparse
 
 from tailor.data.reveal import REVEALS, Reveal, reveal
-from tailor.hybrid.blend import BlendModel, BlendWeights, one_hot, weighted_sum
+from tailor.hybrid.blend import BlendWeights, blend, one_hot, weighted_sum
 from tailor.hybrid.blend_fit import ListwiseLoss
-from tailor.hybrid.config import BlendOptions
+from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
-from tailor.hybrid.training_set import BlendTrainingSet, collect, mean_or_0
+from tailor.hybrid.training_set import BlendTrainingSet, collect
 from tailor.models.base import Floats, Indices, Mask, Query
 
 _POPULAR = "popular"
@@ -186,8 +186,8 @@ def fit_smooth(copies: Sequence[Copies], l2: float, excluded: tuple[str, ...] = 
     of_all = np.zeros((len(active), theta.shape[1]), np.float32)
     of_all[active] = theta
     sources = copies[0].data.sources
-    reads_history = np.array([bool(SOURCES[name].reads & {"history", "order"}) for name in sources])
-    return SmoothWeights(of_all, active.astype(np.float32), ~reads_history, longest)
+    without_history = np.array([not SOURCES[name].reads_history for name in sources])
+    return SmoothWeights(of_all, active.astype(np.float32), without_history, longest)
 
 
 def fit_softplus(losses: Sequence[tuple[ListwiseLoss, torch.Tensor]], n_sources: int, l2: float) -> Floats:
@@ -222,7 +222,7 @@ def fit_softplus(losses: Sequence[tuple[ListwiseLoss, torch.Tensor]], n_sources:
 
 
 def choose_lift(smooth: SmoothWeights, copies: Sequence[Copies], max_loss: float, k: int) -> SmoothWeights:
-    """Return the weights with popularity lifted as little as needed.
+    """Return the weights with popularity lifted, where lists after the first items lose too much to it.
 
     After the first items in time, or the only way there is, lists must have (1 - max_loss) x the NDCG@k of popularity.
     Of the lifts that have, the one with the highest NDCG over all ways and lengths; where none has, popularity alone.
@@ -263,18 +263,15 @@ def _of_copies(weights: BlendWeights, copies: Sequence[Copies], k: int) -> float
 
 
 def _of_lengths(weights: BlendWeights, data: BlendTrainingSet, k: int) -> float:
-    scores = np.empty_like(data.z[0])
-    for models, rows in weights.by_history(data.meta.lengths):
-        z, meta = [of_source[rows] for of_source in data.z], data.meta.rows(rows)
-        scores[rows] = weighted_sum([model.score(z, meta) for _, model in models], [part for part, _ in models])
-    return mean_or_0(data.measure(scores, k))
+    every = np.ones(data.z.shape[2], dtype=bool)
+    return data.mean_ndcg(blend(list(data.z), weights, Boosts(), every, ~every, data.meta), k)
 
 
 def fit_nonnegative(data: BlendTrainingSet, l2: float, excluded: tuple[str, ...] = ()) -> Floats:
     """Return weights (S,) >= 0 of sum 1 at the minimum of the loss; equal ones where nobody wants anything."""
     active = data.active_mask(excluded)
     if not active.any() or not data.positives.nnz:
-        return BlendModel(np.array(active / max(active.sum(), 1), np.float32)).base
+        return np.asarray(active / max(active.sum(), 1), dtype=np.float32)
     theta = fit_softplus([(ListwiseLoss(data, 0.0, active), torch.ones(1))], int(active.sum()), l2)
     weights = np.zeros(len(active), np.float32)
     weights[active] = np.logaddexp(0, theta[:, 0])

@@ -44,6 +44,11 @@ class Source:
     derived_from: str | None
     """The source whose fitted model it is computed from; None: it is fitted on the train set."""
 
+    @property
+    def reads_history(self) -> bool:
+        """Whether its scores follow the history."""
+        return not self.reads.isdisjoint(("history", "order", "confidence"))
+
 
 #: Every source by name, in the order in which they are blended.
 SOURCES: dict[str, Source] = {}

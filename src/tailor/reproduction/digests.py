@@ -13,11 +13,10 @@ from tailor.datasets.tables import ParquetDataset
 from tailor.reproduction.record import Output
 from tailor.serving import package
 from tailor.serving.recommender import Recommender
-from tailor.staleness import persisted
+from tailor.staleness import PUBLISH, persisted
 
 #: The node that registers a version, the one that fits what is handed over, and what that makes.
 REGISTER, REFIT, RECOMMENDER = "registration.register", "registration.refit", "registration.recommender"
-_PUBLISH = "publish"
 
 
 def reproducible(whole: Pipeline) -> Pipeline:
@@ -27,7 +26,7 @@ def reproducible(whole: Pipeline) -> Pipeline:
         whole: what ``kedro run`` runs.
     """
     leading = whole.to_nodes(REGISTER)
-    publishing = leading.only_nodes_with_tags(_PUBLISH)
+    publishing = leading.only_nodes_with_tags(PUBLISH)
     return leading - leading.from_nodes(*(node.name for node in publishing.nodes))
 
 

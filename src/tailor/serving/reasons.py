@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import BlendsSources, FittedModel, Floats, Indices, Query
-from tailor.serving.words import WordScores
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,3 @@ class Carried:
         if known in ("known_user", "fold_in"):
             return known
         return next((name for name in ("profile", "context") if name in reads), known)
-
-
-def share_beside(words: WordScores, n_history: int) -> float:
-    """Return what a user's own standardised score weighs beside words, for a history of that many items."""
-    probe = np.linspace(-1, 1, len(words.query_score), dtype=np.float32)
-    return float((words.blended(probe, n_history) - words.query_score).astype(np.float64).std())

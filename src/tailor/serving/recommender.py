@@ -36,7 +36,7 @@ from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
 from tailor.serving.intent.dates import NumericColumns
 from tailor.serving.intent.meaning import Meaning
-from tailor.serving.reasons import Carried, share_beside
+from tailor.serving.reasons import Carried
 from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
@@ -227,7 +227,7 @@ class Recommender:
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
         words = self._apply_words(scores, batch, intents)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
-        shares = {row: share_beside(of_row, int(batch.query.lengths[row])) for row, of_row in read.items()}
+        shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         items, values = self._rank(scores, batch.query, settings)
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}

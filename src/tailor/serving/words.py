@@ -52,9 +52,13 @@ class WordScores:
     def blended(self, scores: Floats, n_history: int) -> Floats:
         """Return one row of scores (n_items,) with the query weighed in; a longer history weighs more."""
         standardised = (scores - scores.mean()) / max(float(scores.std()), 1e-6)
-        share = n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
-        share = share if self.asks_for_something else 1.0
-        return np.asarray(self.query_score + np.float32(share) * standardised, dtype=np.float32)
+        return np.asarray(self.query_score + np.float32(self.share(n_history)) * standardised, dtype=np.float32)
+
+    def share(self, n_history: int) -> float:
+        """Return what a user's own standardised score weighs beside the query, for a history of that many items."""
+        if not self.asks_for_something:
+            return 1.0
+        return n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
 
 
 def score_words(

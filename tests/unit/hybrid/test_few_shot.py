@@ -87,8 +87,9 @@ class TestSmoothWeights:
         shares = np.array([smooth.of_length(n)[POPULAR] for n in range(1, 21)])
         assert (np.diff(shares) < 0).all()
         assert shares[0] > 0.85
-        assert shares[-1] == pytest.approx(0.2, abs=0.08)
-        assert smooth.of_length(20)[NAMES.index("ease")] == pytest.approx(0.8, abs=0.08)
+        ease = smooth.of_length(20)[NAMES.index("ease")]
+        assert shares[-1] / (shares[-1] + ease) == pytest.approx(0.2, abs=0.03)
+        assert shares[-1] + ease > 0.9
         assert smooth.of_length(1000).tolist() == smooth.of_length(20).tolist()
         for n in (1, 7, 20):
             assert smooth.of_length(n).sum() == pytest.approx(1)
@@ -181,3 +182,13 @@ class TestNonnegative:
         nobody = replace(nobody, positives=sparse.csr_matrix(nobody.positives.shape, dtype=np.float32))
         np.testing.assert_allclose(fit_nonnegative(nobody, 0.0), 1 / len(NAMES))
         assert fit_nonnegative(nobody, 0.0, NAMES).tolist() == [0.0] * len(NAMES)
+
+
+def test_the_last_bits_of_scores_move_no_weight():
+    """Another order of sums is noise of this size: a choice that it tips over would not be stable."""
+    whole = planted(3, popular=0.6, ials=0.3, slit=0.1)
+    noise = 1 + 1e-6 * np.random.default_rng(0).normal(size=whole.data.z.shape).astype(np.float32)
+    noisy = replace(whole, data=replace(whole.data, z=whole.data.z * noise))
+    np.testing.assert_allclose(fit_nonnegative(noisy.data, 1e-4), fit_nonnegative(whole.data, 1e-4), atol=2e-3)
+    before, after = (fit_smooth([part], 1e-4) for part in (whole, noisy))
+    np.testing.assert_allclose(after.of_length(3), before.of_length(3), atol=2e-3)

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from tailor.models.base import Query
 from tailor.serving.intent import Intent
-from tailor.serving.reasons import Carried, share_beside
+from tailor.serving.reasons import Carried
 from tailor.serving.words import WordScores
 
 SOURCES = ("ials", "demographic", "popular")
@@ -69,4 +69,4 @@ def test_the_share_beside_words_is_that_of_the_blend(n_history, share):
     """n / (n + 5), and .3 where nothing is known."""
     score = np.random.default_rng(0).normal(size=50).astype(np.float32)
     words = WordScores(Intent("robots"), score, np.zeros(50, bool))
-    assert share_beside(words, n_history) == pytest.approx(share, abs=1e-6)
+    assert words.share(n_history) == pytest.approx(share, abs=1e-6)

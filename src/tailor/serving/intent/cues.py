@@ -4,8 +4,7 @@ A new language or phrase is a line here. Phrases are matched longest first, fold
 stands for a word or sign of any kind, ``*`` at a word's end for any ending.
 
 Cue words with a scope behind them follow Chapman et al. 2001, "A simple algorithm for identifying negated
-findings and
-diseases in discharge summaries" (NegEx), pseudo-negations ("not only") included.
+findings and diseases in discharge summaries" (NegEx), pseudo-negations ("not only") included.
 """
 
 from collections import defaultdict
