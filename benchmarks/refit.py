@@ -113,14 +113,15 @@ def more_training_data(catalogue: Catalogue, more: Csr) -> TrainingData:
 def main() -> None:
     """Measure three catalogues, or those named on the command line; write as each is done."""
     path = RESULTS / "refit.json"
-    headline: dict[str, float] = json.loads(path.read_text())["headline"] if path.is_file() and sys.argv[1:] else {}
+    earlier = json.loads(path.read_text()) if path.is_file() and sys.argv[1:] else {}
+    headline, commits = earlier.get("headline", {}), earlier.get("commits", {})
     for env in sys.argv[1:] or ENVIRONMENTS:
         catalogue = prepare(env, 0)
         figures = one_catalogue(catalogue) | refitted_adapter(catalogue)
         headline |= {f"{NAMES[env]}_{key}": value for key, value in figures.items()}
-        result = {"headline": headline, "targets": TARGETS, "size": {"k": K}}
-        command = f"make bench-refit {' '.join(sys.argv[1:])}".strip()
-        write(path, result | about(command, [0]))
+        made = about("make bench-refit", [0])
+        commits |= {NAMES[env]: made["commit"]}
+        write(path, {"headline": headline, "targets": TARGETS, "size": {"k": K}, "commits": commits} | made)
     print(json.dumps(headline, indent=2))
 
 
