@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tailor.config import Count, Options, Positive
-from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions
+from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
@@ -22,6 +22,7 @@ class FeatureEngineeringOptions(Options):
     """``parameters/feature_engineering.yml``."""
 
     text: TextOptions = TextOptions()
+    user_text: UserTextOptions = UserTextOptions()
     profile: SideFeatureOptions = SideFeatureOptions()
     context: SideFeatureOptions = SideFeatureOptions()
     teacher: IALSConfig = IALSConfig()

@@ -57,6 +57,16 @@ class ItemText(pa.DataFrameModel):
     pieces: Series[str]
 
 
+class UserText(pa.DataFrameModel):
+    """What users wrote; empty where they write nothing."""
+
+    user: Series[int] = pa.Field(ge=0)
+    item: Series[int] = pa.Field(ge=-1)
+    split: Series[str]
+    is_praise: Series[bool]
+    text: Series[str]
+
+
 class ItemCategories(pa.DataFrameModel):
     """Categories of items, long form; empty where the catalogue has none."""
 

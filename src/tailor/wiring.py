@@ -11,9 +11,10 @@ TEST_PROTOCOL = {
     "cold_unused": "cold_unused_matrix",
     "order": "order_matrix",
     "side_features": "side_features",
+    "user_texts": "user_text_embeddings",
 }
 #: The same for validation lists.
-VALIDATION_PROTOCOL = {name: TEST_PROTOCOL[name] for name in ("train", "order", "side_features")}
+VALIDATION_PROTOCOL = {name: TEST_PROTOCOL[name] for name in ("train", "order", "side_features", "user_texts")}
 #: What metrics and re-rankers know of items; the arguments of :func:`tailor.evaluation.measure.describe_items`.
 ITEM_METADATA = {
     "items": "items",
@@ -29,6 +30,7 @@ HOLDOUT = {
     "reveal_order": "reveal_order_matrix",
     "items": "items",
     "side_features": "side_features",
+    "user_texts": "user_text_embeddings",
     "seed": "params:seed",
 }
 #: The hybrids as they are measured on test and registered.

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailor import columns as c
-from tailor.data.config import TextOptions
+from tailor.data.config import TextOptions, UserTextOptions
 from tailor.data.text import add_reviews, clean_cells, write_pieces
 from tailor.types import JsonObject
 
@@ -165,6 +165,7 @@ def describe(
     tables: Mapping[str, pd.DataFrame],
     options: TextOptions,
     max_length: int,
+    user_text: UserTextOptions | None = None,
 ) -> Card:
     """Describe a catalogue.
 
@@ -174,6 +175,7 @@ def describe(
         tables: ``data_summary``, ``data_quality`` and ``data_accounts`` under the names summary, quality and accounts.
         options: how texts are written.
         max_length: tokens that the encoder reads of a text.
+        user_text: which texts speak against an item; None: the defaults.
 
     Raises:
         ConfigurationError: the text template names a column that the items do not have.
@@ -185,7 +187,7 @@ def describe(
         long_tail=long_tail(per_item),
         users_by_history=group_counts(per_user),
         items_by_interactions=group_counts(per_item),
-        texts=measure_texts(items, interactions, options, max_length),
+        texts=measure_texts(items, interactions, options, max_length, user_text),
         times=measure_times(interactions),
         split=split_counts(tables["summary"]),
         quality=_records(hide_users(tables["quality"])),
@@ -254,7 +256,13 @@ def _label(low: int, after: int | None) -> str:
     return str(low) if after == low + 1 else f"{low:,}–{after - 1:,}"
 
 
-def measure_texts(items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions, max_length: int) -> Texts:
+def measure_texts(
+    items: pd.DataFrame,
+    interactions: pd.DataFrame,
+    options: TextOptions,
+    max_length: int,
+    user_text: UserTextOptions | None = None,
+) -> Texts:
     """Measure the texts as ``feature_engineering`` writes them, with what users wrote on train rows.
 
     Tokens are an estimate, see :func:`estimate_tokens`; what was truncated in truth stands in the provenance of the
@@ -265,10 +273,11 @@ def measure_texts(items: pd.DataFrame, interactions: pd.DataFrame, options: Text
         interactions: with split, and text where users wrote some.
         options: template, missing cells, reviews.
         max_length: tokens that the encoder reads of a text.
+        user_text: which texts speak against an item; None: the defaults.
     """
     pieces = write_pieces(items, options.item_template, options.missing, "feature_engineering.text.item_template")
     reviews = c.TEXT in interactions and options.reviews_per_item > 0
-    texts = [". ".join(row) for row in add_reviews(pieces, items, interactions, options)]
+    texts = [". ".join(row) for row in add_reviews(pieces, items, interactions, options, user_text)]
     tokens = estimate_tokens(texts)
     return Texts(
         columns=[

@@ -190,8 +190,8 @@ class TextOptions(Options):
 
     retired: ClassVar[dict[str, str]] = dict.fromkeys(
         ("user_template", "history_titles"),
-        "is gone: no texts of users are written any more. What is known of new users is named in "
-        "feature_engineering.profile.columns.",
+        "is gone: what is known of new users is named in feature_engineering.profile.columns, and what they write in "
+        "feature_engineering.user_text.",
     )
 
     item_template: list[Piece] = ["{title}"]
@@ -203,6 +203,23 @@ class TextOptions(Options):
     """Texts that users wrote about an item (train rows only) that join its text, where interactions have a ``text``."""
     review_words: Count = 30
     """Words kept of each such text."""
+
+
+class UserTextOptions(Options):
+    """What users write, as evidence of their tastes."""
+
+    comments: bool = True
+    """Read the column ``text`` of the interactions, where there is one: what users wrote about items."""
+    template: list[Piece] = []
+    """Texts of users that are about no item: pieces over columns of the users table, each a text of its own; a piece
+    with a missing value is left out. They count as known from the first day on."""
+    per_user: Count = 50
+    """Texts about items that are read of each user in each split, the latest."""
+    praise_from: float | None = None
+    """Least value of an interaction whose text speaks for the item; null: the middle of the scale, where the values
+    form one (3 to 11 different ones), else every text does. What speaks against an item joins no item's text."""
+    max_pieces: Annotated[int, Field(ge=1, le=64)] = 8
+    """A text longer than the encoder reads is cut into pieces, whose embeddings are averaged; so many are read."""
 
 
 class SideFeatureOptions(Options):

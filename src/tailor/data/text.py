@@ -5,15 +5,19 @@ import json
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tailor import columns as c
-from tailor.data.config import CategoryOptions, TextOptions, piece_columns
+from tailor.data.config import CategoryOptions, TextOptions, UserTextOptions, piece_columns
 from tailor.data.hashing import seeded_hash
 from tailor.data.lists import is_list, join_lists, read_list
 from tailor.errors import ConfigurationError, did_you_mean
 
 _SPACE = re.compile(r"\s+")
+#: A column of at most so many different values, and at least three, is a scale of ratings, whose middle divides it.
+_SCALE = (3, 11)
 Pieces = list[list[str]]
 
 
@@ -110,16 +114,45 @@ def refuse_empty_texts(texts: pd.Series, items: pd.DataFrame, template: Sequence
     )
 
 
-def add_reviews(pieces: Pieces, items: pd.DataFrame, interactions: pd.DataFrame, options: TextOptions) -> Pieces:
+def praise(interactions: pd.DataFrame, options: UserTextOptions) -> NDArray[np.bool_]:
+    """Tell which rows' texts speak for their item (n,).
+
+    A row does from ``options.praise_from`` on. Where that is not set, and the values form a scale of ratings (3 to 11
+    different ones), from the middle of the scale on; where they form none, every row does.
+
+    Args:
+        interactions: with a value where there is one.
+        options: praise_from.
+    """
+    if c.VALUE not in interactions or not len(interactions):
+        return np.ones(len(interactions), dtype=bool)
+    values = interactions[c.VALUE].to_numpy(dtype=np.float64)
+    threshold = options.praise_from
+    if threshold is None:
+        different = np.unique(values)
+        if not _SCALE[0] <= len(different) <= _SCALE[1]:
+            return np.ones(len(interactions), dtype=bool)
+        threshold = float(different[0] + different[-1]) / 2
+    return np.asarray(values >= threshold)
+
+
+def add_reviews(
+    pieces: Pieces,
+    items: pd.DataFrame,
+    interactions: pd.DataFrame,
+    options: TextOptions,
+    user_text: UserTextOptions | None = None,
+) -> Pieces:
     """Append what users wrote about an item to its pieces.
 
-    Only train rows are read, and none of pseudo-cold items: an item that nobody has touched has no reviews. Of many, a
-    seeded hash of (user, item) chooses.
+    Only train rows are read, and none of pseudo-cold items: an item that nobody has touched has no reviews. What speaks
+    against an item (:func:`praise`) stays out. Of many, a seeded hash of (user, item) chooses.
     """
     if c.TEXT not in interactions or not options.reviews_per_item:
         return pieces
     cold = items.loc[items[c.PSEUDO_COLD] != "none", c.ITEM]
     rows = interactions[(interactions[c.SPLIT] == c.TRAIN) & ~interactions[c.ITEM].isin(cold)]
+    rows = rows[praise(rows, user_text or UserTextOptions())]
     rows = rows.assign(text=_reviews(rows, options), hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
     rows = rows[rows[c.TEXT] != ""].sort_values("hash").groupby(c.ITEM, sort=False).head(options.reviews_per_item)
     by_item = rows.groupby(c.ITEM)[c.TEXT].agg(list).to_dict()

@@ -13,7 +13,7 @@ train_and_validation`` the models of test lists are fitted on these rows too
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from tailor.data.interactions import (
     restrict_order,
     warm_items,
 )
+from tailor.data.user_texts import UserTexts
 from tailor.models.base import Csr, Floats, Indices, Mask, Query
 
 
@@ -59,6 +60,8 @@ class TrainRows(TypedDict):
     """Positions of known rows in each user's order (U, n_items); empty where the order is not known."""
     side_features: Arrays
     """With ``profiles`` (U, q)."""
+    user_texts: NotRequired[Arrays]
+    """What users wrote, :meth:`UserTexts.arrays`; left out: nothing."""
 
 
 class TestRows(TrainRows):
@@ -69,7 +72,15 @@ class TestRows(TrainRows):
     """Rows of cold items before the test window."""
 
 
-def validation_protocol(items: pd.DataFrame, *, train: Csr, order: Csr, side_features: Arrays) -> EvalProtocol:
+def train_rows(known: TestRows) -> TrainRows:
+    """Return what :func:`validation_protocol` takes of what :func:`test_protocol` does."""
+    rows = TrainRows(train=known["train"], order=known["order"], side_features=known["side_features"])
+    return rows if "user_texts" not in known else rows | {"user_texts": known["user_texts"]}
+
+
+def validation_protocol(
+    items: pd.DataFrame, *, train: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None = None
+) -> EvalProtocol:
     """Return the rules of validation lists.
 
     Args:
@@ -77,21 +88,29 @@ def validation_protocol(items: pd.DataFrame, *, train: Csr, order: Csr, side_fea
         train: (U, n_items).
         order: places of known rows in each user's order; empty where the order is not known.
         side_features: with profiles (U, q).
+        user_texts: what users wrote; None: nothing.
     """
     cold, held_out = pseudo_cold_items(items, "B"), bucket_items(items, c.COLD)
     bucket = np.where(cold, c.COLD, np.where(held_out, "held_out", items[c.BUCKET].to_numpy(dtype=str)))
     sets = {c.WARM: ~cold & ~held_out, c.COLD: cold, c.MIXED: ~held_out}
-    histories = _histories(keep_items(train, warm_items(items) & ~cold), order, side_features)
+    histories = _histories(keep_items(train, warm_items(items) & ~cold), order, side_features, user_texts)
     return EvalProtocol(histories, train, sets, bucket)
 
 
-def train_histories(*, train: Csr, order: Csr, side_features: Arrays) -> Query:
+def train_histories(*, train: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None = None) -> Query:
     """Return every user with the train rows as history."""
-    return _histories(train, order, side_features)
+    return _histories(train, order, side_features, user_texts)
 
 
 def test_protocol(
-    items: pd.DataFrame, *, train: Csr, validation: Csr, cold_unused: Csr, order: Csr, side_features: Arrays
+    items: pd.DataFrame,
+    *,
+    train: Csr,
+    validation: Csr,
+    cold_unused: Csr,
+    order: Csr,
+    side_features: Arrays,
+    user_texts: Arrays | None = None,
 ) -> EvalProtocol:
     """Return the rules of test lists; no positive of the test is needed for them.
 
@@ -102,18 +121,23 @@ def test_protocol(
         cold_unused: rows of cold items before the test window (U, n_items).
         order: places of known rows in each user's order; empty where the order is not known.
         side_features: with profiles (U, q).
+        user_texts: what users wrote; None: nothing.
     """
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
     seen = sparse.csr_matrix(train + validation + cold_unused)
     history = keep_items(sparse.csr_matrix(train + validation), warm_items(items))
-    return EvalProtocol(_histories(history, order, side_features), seen, sets, items[c.BUCKET].to_numpy(dtype=str))
+    return EvalProtocol(
+        _histories(history, order, side_features, user_texts), seen, sets, items[c.BUCKET].to_numpy(dtype=str)
+    )
 
 
-def _histories(cells: Csr, order: Csr, side_features: Arrays) -> Query:
-    """Return every user with the history ``cells`` (U, n_items)."""
+def _histories(cells: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None) -> Query:
+    """Return every user with the history ``cells`` (U, n_items), and what they wrote about these items."""
     history, profiles = binary(cells), np.asarray(side_features["profiles"], dtype=np.float32)
-    return Query.of(history, restrict_order(order, history), profile=profiles, user_index=np.arange(history.shape[0]))
+    users = np.arange(history.shape[0])
+    texts = UserTexts.from_arrays(user_texts).sums(history, users)
+    return Query.of(history, restrict_order(order, history), profile=profiles, user_index=users, user_text=texts)
 
 
 #: What reports say of models of test lists, by ``evaluation.fit_on``.
@@ -139,6 +163,8 @@ class NewUserProtocol:
     """Their warm items, in the order in which they are revealed (N, n_items)."""
     profiles: Floats
     """What is known of them (N, q)."""
+    texts: UserTexts
+    """What users wrote."""
 
     @classmethod
     def build(
@@ -148,6 +174,7 @@ class NewUserProtocol:
         new_user: Csr,
         reveal_order: Csr,
         side_features: Arrays,
+        user_texts: Arrays | None = None,
     ) -> Self:
         """Take the new users.
 
@@ -157,16 +184,19 @@ class NewUserProtocol:
             new_user: their interactions (U, n_items).
             reveal_order: places of these in each user's order.
             side_features: with profiles (U, q).
+            user_texts: what users wrote; None: nothing.
         """
         rows = np.flatnonzero(users[c.BUCKET] == "new")
         warm = keep_items(binary(new_user), ~bucket_items(items, c.COLD))
         order = sparse.csr_matrix(reveal_order.multiply(warm), dtype=np.float32)[rows]
-        return cls(rows, sparse.csr_matrix(order), np.asarray(side_features["profiles"], dtype=np.float32)[rows])
+        profiles = np.asarray(side_features["profiles"], dtype=np.float32)[rows]
+        return cls(rows, sparse.csr_matrix(order), profiles, UserTexts.from_arrays(user_texts))
 
     def revealed(self, n: int) -> Query:
         """Return the new users with their first n items."""
         known = first_of_each_row(self.order, n)
-        return Query.of(known, known, profile=self.profiles, user_index=self.users)
+        texts = self.texts.sums(known, self.users)
+        return Query.of(known, known, profile=self.profiles, user_index=self.users, user_text=texts)
 
     def hidden(self, n: int) -> Csr:
         """Return what is not revealed, 0/1 (N, n_items)."""

@@ -193,6 +193,7 @@ def _histories_without_each(query: Query) -> Iterator[Query]:
             same.profile,
             same.context,
             same.user_index,
+            same.user_text,
         )
 
 

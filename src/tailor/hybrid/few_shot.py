@@ -135,7 +135,14 @@ def _copies(
         return None
     users, known = holdout.few_shot_users[rows], sparse.csr_matrix(cut.known[rows])
     profile, context = holdout.histories.profile[users], holdout.validation_contexts[users]
-    query = Query.of(known, known if holdout.knows_order else None, profile=profile, context=context, user_index=users)
+    query = Query.of(
+        known,
+        known if holdout.knows_order else None,
+        profile=profile,
+        context=context,
+        user_index=users,
+        user_text=holdout.user_texts.sums(known, users),
+    )
     items = holdout.candidates & ~holdout.cold
     seen, hidden = sparse.csr_matrix(cut.seen[rows]), sparse.csr_matrix(cut.hidden[rows])
     return collect(scorer, query, seen, hidden, items, holdout.tie_rank)

@@ -21,6 +21,7 @@ from tailor.data.interactions import (
     warm_items,
 )
 from tailor.data.side_features import SideFeatures
+from tailor.data.user_texts import UserTexts
 from tailor.hybrid.sources import order_readers
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
@@ -29,6 +30,8 @@ from tailor.types import AnyArray
 
 log = logging.getLogger(__name__)
 MIXED_COLD = "mixed_cold"
+#: Share of the users with train rows that play new ones.
+_FEW_SHOT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Holdout:
     contexts: Contexts
     validation_contexts: Floats
     """Mean context of each user's validation rows (U, r): in what moments lists would have been asked for."""
+    user_texts: UserTexts
+    """What users wrote; on rows of validation too, which few-shot users reveal."""
 
     @classmethod
     def build(
@@ -69,8 +74,8 @@ class Holdout:
         seed: int,
         order: Csr | None = None,
         reveal_order: Csr | None = None,
-        few_shot_users: float = 0.1,
         side_features: SideFeatures | None = None,
+        user_texts: UserTexts | None = None,
     ) -> "Holdout":
         """Derive the masks from the item table, and draw a fraction of the users with train rows.
 
@@ -81,24 +86,27 @@ class Holdout:
             seed: of the draw.
             order: places of train rows in each user's order; None: the order is not known.
             reveal_order: places of train and validation rows, in which few-shot users reveal them; None: a seeded one.
-            few_shot_users: fraction of users.
             side_features: of users, and of the moments they acted in.
+            user_texts: what users wrote.
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
         known = np.flatnonzero(np.diff(train.indptr) > 0)
-        drawn = np.random.default_rng([seed, 1]).permutation(known)[: round(few_shot_users * len(known))]
+        drawn = np.random.default_rng([seed, 1]).permutation(known)[: round(_FEW_SHOT_SHARE * len(known))]
         history, new = keep_items(binary(train), warm), np.sort(drawn)
         side = side_features or SideFeatures.nothing(train.shape[0])
+        texts = user_texts or UserTexts.none()
+        users = np.arange(train.shape[0])
         reveal_order = _seeded_order(train, validation) if reveal_order is None else reveal_order
         return cls(
-            interactions=keep_users(history, np.setdiff1d(np.arange(train.shape[0]), new)),
+            interactions=keep_users(history, np.setdiff1d(users, new)),
             histories=Query.of(
                 history,
                 restrict_order(order, history),
                 profile=side.profiles,
                 context=np.zeros_like(side.validation_contexts),
-                user_index=np.arange(train.shape[0]),
+                user_index=users,
+                user_text=texts.sums(history, users),
             ),
             seen=train,
             validation=validation,
@@ -111,6 +119,7 @@ class Holdout:
             reveal_order=keep_items(reveal_order, warm),
             contexts=Contexts(side.context_users, side.context_items, side.contexts),
             validation_contexts=side.validation_contexts,
+            user_texts=texts,
         )
 
     @property
@@ -134,7 +143,7 @@ class Holdout:
             item_features=item_features,
             profiles=self.histories.profile,
             contexts=self.contexts,
-        )
+        ).with_user_texts(self.user_texts)
 
     def measure(self, model: FittedModel, k: int) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""
@@ -159,20 +168,27 @@ def hold_out(
     items: pd.DataFrame,
     side_features: Mapping[str, AnyArray],
     seed: int,
+    user_texts: Mapping[str, AnyArray] | None = None,
 ) -> Holdout:
     """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs.
 
     A catalogue without times is said to be one here, once in a run.
     """
-    side = SideFeatures(**side_features)
-    holdout = Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side)
+    side, texts = SideFeatures(**side_features), UserTexts.from_arrays(user_texts)
+    holdout = Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side, user_texts=texts)
     readers = ", ".join(order_readers())
     if readers and not holdout.knows_order:
         log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", readers)
     return holdout
 
 
-def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features: Mapping[str, AnyArray]) -> TrainSet:
+def gather_train_set(
+    train: Csr,
+    order: Csr,
+    items: pd.DataFrame,
+    side_features: Mapping[str, AnyArray],
+    user_texts: Mapping[str, AnyArray] | None = None,
+) -> TrainSet:
     """Gather what the final models are fitted on; texts come with each encoder.
 
     Args:
@@ -180,6 +196,7 @@ def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features:
         order: places of known rows in each user's order; empty where the order is not known.
         items: the item table.
         side_features: of users, and of the moments they acted in; contexts of other rows than these are not read.
+        user_texts: what users wrote, :meth:`UserTexts.arrays`; None: nothing.
     """
     side = SideFeatures(**side_features)
     return TrainSet.of(
@@ -189,7 +206,7 @@ def gather_train_set(train: Csr, order: Csr, items: pd.DataFrame, side_features:
         tail=bucket_items(items, c.TAIL),
         profiles=side.profiles,
         contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    )
+    ).with_user_texts(UserTexts.from_arrays(user_texts))
 
 
 def _seeded_order(train: Csr, validation: Csr) -> Csr:

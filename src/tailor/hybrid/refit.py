@@ -12,6 +12,7 @@ from tailor.data.buckets import tail_items
 from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import knows_order, order_matrix, split_matrix
 from tailor.data.side_features import FeatureEncoder, SideFeatures
+from tailor.data.user_texts import UserTexts
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Contexts, TrainSet
 from tailor.types import JsonObject
@@ -24,6 +25,7 @@ def gather_all(
     encoders: JsonObject,
     options: DataProcessingOptions,
     seed: int,
+    user_texts: UserTexts | None = None,
 ) -> TrainSet:
     """Gather every interaction, whatever its split: nobody is new, and only what nobody has taken is cold.
 
@@ -34,6 +36,7 @@ def gather_all(
         encoders: states of the encoders ``profile`` and ``context``.
         options: of the split, and the share of the interactions that the head holds.
         seed: of ties between equally popular items.
+        user_texts: all that users wrote; None: nothing.
     """
     matrix = split_matrix(interactions, users, items, c.SPLITS)
     ordered = knows_order(interactions, options.split.strategy)
@@ -48,7 +51,7 @@ def gather_all(
         tail=tail_items(counts, items[c.ITEM], options.head_share, seed),
         profiles=side.profiles,
         contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    )
+    ).with_user_texts(user_texts or UserTexts.none())
 
 
 def refit(scorer: HybridScorer, data: TrainSet) -> HybridScorer:

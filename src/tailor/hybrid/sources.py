@@ -20,9 +20,10 @@ from tailor.models.popular import Popular
 from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
+from tailor.models.user_text import UserText
 from tailor.types import JsonObject
 
-Reads = Literal["history", "order", "confidence", "texts", "profile", "context", "popularity"]
+Reads = Literal["history", "order", "confidence", "texts", "profile", "context", "user_text", "popularity"]
 ModelClass = TypeVar("ModelClass", bound=type[Model[Any]])
 
 
@@ -151,4 +152,7 @@ source(
 )(TextKNN)
 source(name="contextual", reason="context", label="context", reads={"context"})(Contextual)
 source(name="demographic", reason="profile", label="profile", reads={"profile"})(Demographic)
+source(name="user_text", reason="own_words", label="users' own words", reads={"user_text"}, text_dependent=True)(
+    UserText
+)
 source(name="popular", reason="popular", label="popularity", reads={"popularity"})(Popular)

@@ -6,6 +6,7 @@ when they are loaded. Of a type of adapter that is no plain LoRA, they are the m
 
 import copy
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from tailor.types import AnyArray
 if TYPE_CHECKING:
     from tailor.lm.peft import Adapter
 
+log = logging.getLogger(__name__)
 _ABOUT, _WHITENING, _INT8 = "tailor.json", "whitening.safetensors", "int8.safetensors"
 _SCALE = "/scale"
 #: Folder of the adapter; not its files beside the model's, or transformers would ask PEFT to load them.
@@ -89,10 +91,40 @@ class TextEncoder:
 
     def encode_tokens(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return L2-normalised rows (n, m) of single tokens (n,), each as a text of its own."""
+        before, behind = self._frame
+        return self._encode([[*before, token, *behind] for token in ids.tolist()], 16 * self.options.batch_size)
+
+    def encode_long(self, texts: list[str], max_pieces: int) -> NDArray[np.float32]:
+        """Return L2-normalised rows (n, m) of texts of any length (n,): means of the rows of their pieces.
+
+        Args:
+            texts: what is longer than ``max_length`` tokens is cut into pieces.
+            max_pieces: pieces of a text that are read; how many texts are longer is logged.
+        """
+        if not texts:
+            return np.zeros((0, len(self.encode([""])[0])), np.float32)
+        before, behind = self._frame
+        size = self.options.max_length - len(before) - len(behind)
+        pieces, owner, n_cut = list[list[int]](), list[int](), 0
+        for text, ids in enumerate(self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]):
+            starts = range(0, max(len(ids), 1), size)
+            n_cut += len(starts) > max_pieces
+            pieces += [[*before, *ids[start : start + size], *behind] for start in starts[:max_pieces]]
+            owner += [text] * len(starts[:max_pieces])
+        if n_cut:
+            log.warning("%d of %d texts are longer than %d pieces of %d tokens", n_cut, len(texts), max_pieces, size)
+        rows = self._encode(pieces, self.options.batch_size)
+        means = np.zeros((len(texts), rows.shape[1]), np.float32)
+        np.add.at(means, np.array(owner), rows)
+        norms = np.linalg.norm(means, axis=1, keepdims=True)
+        return np.asarray(means / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+    @cached_property
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """Return the special tokens before and behind a text."""
         framed, bare = (self.tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
         start = framed.index(bare[0])
-        alone = [[*framed[:start], token, *framed[start + len(bare) :]] for token in ids.tolist()]
-        return self._encode(alone, 16 * self.options.batch_size)
+        return framed[:start], framed[start + len(bare) :]
 
     def _encode(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
         tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)

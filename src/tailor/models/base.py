@@ -16,6 +16,7 @@ from scipy import sparse
 
 from tailor.config import Options
 from tailor.data.interactions import binary
+from tailor.data.user_texts import UserTexts
 from tailor.errors import BadInputError
 from tailor.types import AnyArray
 
@@ -49,6 +50,8 @@ class Query:
     """Of the moment each of them asks in (B, r), rows of 0 where nothing is known."""
     user_index: Indices
     """Row in the user table (B,), -1 where unknown."""
+    user_text: Floats
+    """Sum of the embeddings of what each user wrote (B, t), :meth:`UserTexts.sums`; rows of 0 where that is nothing."""
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """What one model computed for this query and another reads too (user factors)."""
 
@@ -61,6 +64,7 @@ class Query:
         profile: Floats | None = None,
         context: Floats | None = None,
         user_index: Indices | None = None,
+        user_text: Floats | None = None,
     ) -> Self:
         """Build a query; what is left out is unknown.
 
@@ -77,6 +81,7 @@ class Query:
             np.zeros((n_users, 0), np.float32) if profile is None else profile,
             np.zeros((n_users, 0), np.float32) if context is None else context,
             np.full(n_users, -1, dtype=np.int64) if user_index is None else user_index,
+            np.zeros((n_users, 0), np.float32) if user_text is None else user_text,
         )
 
     def __len__(self) -> int:
@@ -107,6 +112,7 @@ class Query:
             self.profile[rows],
             self.context[rows],
             self.user_index[rows],
+            self.user_text[rows],
         )
 
     def blocks(self, size: int) -> Iterator[tuple[slice, "Query"]]:
@@ -166,6 +172,8 @@ class TrainSet:
     profiles: Floats
     """What is known of the users (U, q); of the last ones nothing where there are fewer rows than users."""
     contexts: Contexts
+    user_texts: UserTexts
+    """What the users wrote."""
 
     @classmethod
     def of(
@@ -207,6 +215,7 @@ class TrainSet:
             features,
             np.zeros((n_users, 0), np.float32) if profiles is None else profiles,
             contexts or Contexts.none(),
+            UserTexts.none(),
         )
 
     @property
@@ -220,12 +229,18 @@ class TrainSet:
         return np.bincount(self.interactions.indices, minlength=self.n_items).astype(np.int64)
 
     def queries(self) -> Query:
-        """Return the users of this train set as one query: their histories, order and profiles, in no context."""
+        """Return the users of this train set as one query: all that is known of them, in no context."""
         n_users = self.interactions.shape[0]
         profile = np.zeros((n_users, self.profiles.shape[1]), np.float32)
         profile[: len(self.profiles)] = self.profiles
         none = np.zeros((n_users, self.contexts.values.shape[1]), np.float32)
-        return Query.of(self.interactions, self.order, self.confidence, profile, none, np.arange(n_users))
+        users = np.arange(n_users)
+        user_text = self.user_texts.sums(self.interactions, users)
+        return Query.of(self.interactions, self.order, self.confidence, profile, none, users, user_text)
+
+    def with_user_texts(self, texts: UserTexts) -> "TrainSet":
+        """Return the same data with what users wrote."""
+        return replace(self, user_texts=texts)
 
     def with_features(self, item_features: Floats) -> "TrainSet":
         """Return the same data with other texts (n_items, m)."""

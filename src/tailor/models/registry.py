@@ -86,5 +86,5 @@ def build(name: str, config: Parameters, seed: int, where: str = "hybrid_cf.tria
 def _import_built_in() -> None:
     for module in ("random", "popular", "text_knn", "item_knn", "implicit_als", "ease", "ials", "slit"):
         importlib.import_module(f"tailor.models.{module}")
-    for module in ("demographic", "contextual"):
+    for module in ("demographic", "contextual", "user_text"):
         importlib.import_module(f"tailor.models.{module}")

@@ -14,7 +14,7 @@ from tailor.lm.config import EncoderWeights
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
-from tailor.serving.recommender import Recommender
+from tailor.serving.recommender import MAX_PIECES, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
 from tailor.types import JsonObject, Parameters
@@ -34,7 +34,7 @@ _REQUIREMENTS = (
     "transformers",
 )
 #: What a recommender knows of itself that is too long for a tag.
-_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins")
+_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES)
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
 #: What the model that was measured was fitted on: the parameter ``evaluation.fit_on``; versions without it: train.
@@ -64,12 +64,14 @@ def about(
         balance: method and strength of the re-ranker that validation chose; it becomes the scenario ``balance`` unless
             parameters set another of that name.
     """
+    parsed = parse(ProjectOptions, project, "")
     preset = {BALANCE: {"rerank": {name: balance[name] for name in Rerank.model_fields}}}
     return {
         "model": options.registered,
         EVALUATED_FIT_ON: options.fit_on,
         "seed": project["seed"],
-        "head_share": parse(ProjectOptions, project, "").data_processing.head_share,
+        "head_share": parsed.data_processing.head_share,
+        MAX_PIECES: parsed.feature_engineering.user_text.max_pieces,
         "plugins": list(project.get("plugins", [])),
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),

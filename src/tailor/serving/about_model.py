@@ -18,7 +18,7 @@ def describe(model: Recommender, version: str) -> JsonObject:
     Returns:
         version; items; defaults of the settings; boosts at the operating point (empty: none); scenarios as settings at
         that point; categories; filters (numeric columns with their range); profile and context columns with values;
-        words: whether it takes any.
+        words: whether it takes any; user_text: whether it takes what users wrote.
     """
     metadata = model.metadata
     return {
@@ -31,6 +31,7 @@ def describe(model: Recommender, version: str) -> JsonObject:
         "filters": _ranges(model),
         **{name: _columns(model, name) for name in ("profile", "context")},
         "words": model.encoder_of is not None and not model.no_encoder,
+        "user_text": model.reads_user_texts,
     }
 
 

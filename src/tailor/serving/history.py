@@ -31,6 +31,8 @@ class HistoryBatch:
         """Say what the list of a request stands on, words aside."""
         if self.query.lengths[row]:
             return "known_user" if self.query.user_index[row] >= 0 and not self.n_given[row] else "fold_in"
+        if self.query.user_text[row].any():
+            return "user_text"
         return "profile" if self.query.profile[row].any() else "popular"
 
 
@@ -66,6 +68,7 @@ def join_histories(
     ids: IdMap,
     profile: Floats,
     context: Floats,
+    user_text: Floats | None = None,
 ) -> HistoryBatch:
     """Join what is known of users with what requests say, which comes later.
 
@@ -77,6 +80,7 @@ def join_histories(
         ids: of the items.
         profile: of these users (B, q).
         context: of these requests (B, r).
+        user_text: sums of the embeddings of what these users wrote (B, t); None: nothing.
     """
     lists = [request.history for request in requests]
     known = _known_order(histories, users)
@@ -86,7 +90,7 @@ def join_histories(
     order = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
     stored = None if known is None or settings.half_life is None or histories.order is None else known
     confidence = _confidence(order, stored, requests, settings, ids)
-    query = Query.of(order, order, confidence, profile, context, users)
+    query = Query.of(order, order, confidence, profile, context, users, user_text)
     return HistoryBatch(query, np.asarray(np.diff(given.indptr), dtype=np.int64), n_unknown)
 
 

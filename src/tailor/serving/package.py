@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | model.safetensors | the fitted model, sources and weights by name |
-| histories.safetensors | what is known of every user: items, their order, profiles |
+| histories.safetensors | what is known of every user: items, their order, profiles, sums of their texts' embeddings |
 | ids.npz | external ids, order of ties |
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
@@ -63,7 +63,7 @@ _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 ENCODER_VARIABLE = "TAILOR_ENCODER"
 #: What the tuned encoder needs, and how to get it.
 _OF_ENCODER = ("torch", "transformers")
-_INSTALL_ENCODER = "To read words so: pip install 'tailor-recsys[encoder]'"
+INSTALL_ENCODER = "To read words so: pip install 'tailor-recsys[encoder]'"
 _REMEDY = "Register the model anew."
 
 
@@ -81,6 +81,8 @@ def write_model(
     arrays = {"profiles": np.ascontiguousarray(histories.profile), **sparse_state("items", histories.history)}
     if histories.order is not None:
         arrays |= sparse_state("order", histories.order)
+    if histories.user_text.any():
+        arrays["user_text"] = histories.user_text
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _HISTORIES)
     np.savez(folder / _IDS, users=users.ids.astype(str), items=items.ids.astype(str), tie_rank=tie_rank)
     versions = {_FORMAT: FORMAT, "tailor_version": __version__}
@@ -150,7 +152,8 @@ def _about(folder: Path) -> JsonObject:
 def _histories(arrays: dict[str, AnyArray]) -> Query:
     history = sparse_from_state(arrays, "items")
     order = sparse_from_state(arrays, "order") if "order/indptr" in arrays else None
-    return Query.of(history, order, profile=arrays["profiles"], user_index=np.arange(history.shape[0]))
+    users, user_text = np.arange(history.shape[0]), arrays.get("user_text")
+    return Query.of(history, order, profile=arrays["profiles"], user_index=users, user_text=user_text)
 
 
 def _histories_of_0_1(folder: Path) -> Query:
@@ -192,7 +195,7 @@ def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any
             + ("; this model was packaged without a token table" if choice == "static" else "")
         )
     if lacking and choice:
-        raise BadInputError(f"{ENCODER_VARIABLE}={choice}: {lacking} is not installed. {_INSTALL_ENCODER}.")
+        raise BadInputError(f"{ENCODER_VARIABLE}={choice}: {lacking} is not installed. {INSTALL_ENCODER}.")
     if lacking and student is not None:
         log.warning("%s is not installed: words are read by the token table of the package", lacking)
         return lambda: student
@@ -204,7 +207,7 @@ def _no_encoder(folder: Path, student: StaticEncoder | None) -> str:
     lacking = _lacking(folder)
     if not lacking or student is not None:
         return ""
-    return f"This model reads words with {lacking}, which is not installed, and has no token table. {_INSTALL_ENCODER}."
+    return f"This model reads words with {lacking}, which is not installed, and has no token table. {INSTALL_ENCODER}."
 
 
 def _lacking(folder: Path) -> str:

@@ -51,11 +51,12 @@ class Carried:
         """Say what one list stands on, words aside.
 
         ``popular`` where a source that reads popularity alone carried most of its scores, whoever asked. Without a
-        history, ``profile`` or ``context`` where a source that reads it did. Else what is known of the user.
+        history, ``user_text``, ``profile`` or ``context`` where a source that reads it did. Else what is known of the
+        user.
 
         Args:
             row: of the list.
-            known: known_user, fold_in, profile or popular.
+            known: known_user, fold_in, user_text, profile or popular.
         """
         by_source = self.parts[row].sum(axis=0)
         if not by_source.any():
@@ -65,4 +66,4 @@ class Carried:
             return "popular"
         if known in ("known_user", "fold_in"):
             return known
-        return next((name for name in ("profile", "context") if name in reads), known)
+        return next((name for name in ("user_text", "profile", "context") if name in reads), known)

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
@@ -45,6 +46,16 @@ from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
 
 MAX_REQUESTS = 100_000
+#: Key of ``about``: pieces of a long text of a user that are read.
+MAX_PIECES = "max_pieces"
+
+
+class LongTextEncoder(EncodesTexts, Protocol):
+    """An encoder that reads texts of any length."""
+
+    def encode_long(self, texts: list[str], max_pieces: int) -> Floats:
+        """Return L2-normalised rows (n, m), each the mean of its text's pieces."""
+        ...
 
 
 class Encoder(EncodesTexts, Protocol):
@@ -110,10 +121,15 @@ class Recommender:
     @cached_property
     def meaning(self) -> Meaning:
         """Tells which categories a free text is about; by the base model, where the encoder has one."""
-        base = getattr(self.encoder, "base", None)
         metadata = self.known_metadata
         names, descriptions = metadata.vocabulary.names, metadata.descriptions
-        return Meaning.of(base() if base else self.encoder, names, descriptions, self._nearest_item)
+        return Meaning.of(self._base_encoder or self.encoder, names, descriptions, self._nearest_item)
+
+    @cached_property
+    def _base_encoder(self) -> LongTextEncoder | None:
+        """The base model as it was before the adapter; None where the encoder is a token table."""
+        base = getattr(self.encoder, "base", None)
+        return base() if base else None
 
     def _nearest_item(self, texts: list[str]) -> Floats:
         """Return how near the nearest item is to each text (n,)."""
@@ -131,6 +147,11 @@ class Recommender:
     @cached_property
     def _numeric_columns(self) -> NumericColumns:
         return NumericColumns.of(self.known_metadata.table, self.known_metadata.numeric_columns)
+
+    @property
+    def reads_user_texts(self) -> bool:
+        """Whether it was fitted on what users wrote, and can read more of it."""
+        return bool(self.histories.user_text.shape[1]) and self.encoder_of is not None and not self.no_encoder
 
     @property
     def item_features(self) -> Floats:
@@ -275,7 +296,27 @@ class Recommender:
         if any(request.context for request in requests):
             encoder = self._feature_encoders["context"]
             context = encoder.transform_requests([request.context for request in requests], "context")
-        return join_histories(self.histories, users, requests, settings, self.items, profile, context)
+        user_text = self._read_user_text(users, requests)
+        return join_histories(self.histories, users, requests, settings, self.items, profile, context, user_text)
+
+    def _read_user_text(self, users: Indices, requests: Sequence[Request]) -> Floats:
+        """Return the sums of what is stored of users and what requests say that they wrote (B, t)."""
+        known = self.histories.user_text
+        user_text = np.where((users >= 0)[:, None], known[np.maximum(users, 0)], np.float32(0))
+        rows = [row for row, request in enumerate(requests) for _ in request.user_text]
+        if not rows:
+            return user_text
+        if not known.shape[1]:
+            raise BadInputError(
+                "user_text: this model was fitted on no texts of users, so they tell it nothing. Leave it out; what is "
+                "looked for now goes into query."
+            )
+        if self._base_encoder is None:
+            raise BadInputError("user_text: the token table reads no texts of users. " + package.INSTALL_ENCODER + ".")
+        texts = [text for request in requests for text in request.user_text]
+        vectors = self._base_encoder.encode_long(texts, int(self.about.get(MAX_PIECES, UserTextOptions().max_pieces)))
+        np.add.at(user_text[:, : vectors.shape[1]], rows, vectors)
+        return user_text
 
     def parse(self, words: str) -> Intent:
         """Read the words of a request."""

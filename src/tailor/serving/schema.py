@@ -17,11 +17,13 @@ from tailor.config import Options
 from tailor.errors import did_you_mean
 from tailor.rerank import RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
-from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features
+from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features, read_texts
 from tailor.types import JsonObject
 
 MAX_K = 10_000
 MAX_ITEMS = 10_000
+#: Texts of a user in one request, and signs of each.
+MAX_TEXTS, MAX_TEXT = 20, 2000
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class OnPage:
 
     widget: str = ""
     """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that
-    has the focus; ``user``: who asks; ``columns``, ``conditions``, ``preset``: the model's side features, filters and
-    scenarios."""
+    has the focus; ``lines``: a text on each; ``user``: who asks; ``columns``, ``conditions``, ``preset``: the model's
+    side features, filters and scenarios."""
     start: Any = None
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
@@ -61,6 +63,12 @@ SideFeatures = Annotated[
     BeforeValidator(read_side_features),
     Http(max_length=20),
     OnPage("columns", more=True),
+]
+Texts = Annotated[
+    tuple[Annotated[str, Field(max_length=MAX_TEXT)], ...],
+    Field(max_length=MAX_TEXTS),
+    BeforeValidator(read_texts),
+    Http(max_length=MAX_TEXTS),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
 
@@ -142,6 +150,15 @@ class Request(Validated):
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],
+    )
+
+    user_text: Annotated[Texts, OnPage("lines", more=True)] = Field(
+        (),
+        title="What you wrote",
+        description="Comments, reviews or past searches of the user, evidence of taste beside the history; what is"
+        " stored of a known user is joined. A model that was fitted on no such texts refuses them: `query` is for what"
+        " is looked for now.",
+        examples=[["slow films about the sea", "loved the long silences"]],
     )
 
     @model_validator(mode="after")
@@ -255,7 +272,8 @@ class Answer(Validated):
     path: str = Field(
         description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
         " `not_understood` (words that say nothing of this catalogue: the list is what it would be without them),"
-        " `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is known).",
+        " `user_text`, `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is"
+        " known).",
         examples=["fold_in"],
     )
     unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])
@@ -264,8 +282,8 @@ class Answer(Validated):
     )
     reasons: list[str] = Field(
         [],
-        description="What carried each score most: `taken_together`, `taken_next`, `similar_text`, `context`,"
-        " `profile`, `popular`, `query`, `category`.",
+        description="What carried each score most: `taken_together`, `taken_next`, `similar_text`, `own_words`,"
+        " `context`, `profile`, `popular`, `query`, `category`.",
         examples=[["taken_together", "similar_text"]],
     )
     understood: JsonObject = Field(

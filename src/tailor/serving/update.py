@@ -9,10 +9,11 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
+from tailor.data.interactions import binary
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import Csr, Query, TrainSet
+from tailor.models.base import Csr, Floats, Query, TrainSet
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 
@@ -93,11 +94,16 @@ def grown(histories: Query, n_users: int) -> Query:
         indptr = np.append(matrix.indptr, np.full(n_users - matrix.shape[0], matrix.indptr[-1]))
         return sparse.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_users, matrix.shape[1]))
 
-    profile = np.zeros((n_users, histories.profile.shape[1]), np.float32)
-    profile[: len(histories)] = histories.profile
+    def wide(known: Floats) -> Floats:
+        return np.vstack([known, np.zeros((n_users - len(known), known.shape[1]), np.float32)])
+
     order, history = rows(histories.order), rows(histories.history)
     return Query.of(
-        histories.history if history is None else history, order, profile=profile, user_index=np.arange(n_users)
+        histories.history if history is None else history,
+        order,
+        profile=wide(histories.profile),
+        user_index=np.arange(n_users),
+        user_text=wide(histories.user_text),
     )
 
 
@@ -106,7 +112,7 @@ def joined(histories: Query, came: Csr) -> Query:
     stored = histories.history if histories.order is None else histories.order
     cells = sparse.csr_matrix(stored.maximum(came), dtype=np.float32)
     order = None if histories.order is None else cells
-    return Query.of(cells, order, profile=histories.profile, user_index=histories.user_index)
+    return replace(histories, history=binary(cells), order=order, memo={})
 
 
 def _new_cells(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr:

@@ -149,6 +149,23 @@ def read_ids(value: object) -> tuple[str, ...]:
     return tuple(name for name in map(read_id, value) if name is not None)
 
 
+def read_texts(value: object) -> tuple[str, ...]:
+    """Read a list of texts; missing and blank ones say nothing and are left out.
+
+    Raises:
+        ValueError: it is no list, or an entry is no text.
+    """
+    if is_missing(value):
+        return ()
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"{str(value)[:_SHOWN]!r} is not a list of texts; write it as [...]")
+    texts = [entry for entry in value if not is_missing(entry)]
+    for entry in texts:
+        if not isinstance(entry, str):
+            raise ValueError(f"{str(entry)[:_SHOWN]!r} is not a text")
+    return tuple(text.strip() for text in texts if text.strip())
+
+
 def read_numbers(value: object) -> list[object]:
     """Read a list or an array of numbers.
 

@@ -50,7 +50,9 @@ def wider(matrix: Csr, n_more: int) -> Csr:
 def wider_query(query: Query, n_more: int) -> Query:
     """Return the query over a catalogue of ``n_more`` more items."""
     order, confidence = (None if m is None else wider(m, n_more) for m in (query.order, query.confidence))
-    return Query.of(wider(query.history, n_more), order, confidence, query.profile, query.context, query.user_index)
+    history = wider(query.history, n_more)
+    known = (query.profile, query.context, query.user_index, query.user_text)
+    return Query.of(history, order, confidence, *known)
 
 
 def with_values(matrix: Csr, values: NDArray[np.float32]) -> Csr:

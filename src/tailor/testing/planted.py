@@ -1,14 +1,16 @@
-"""Data with a planted truth: two blocks of users and items that history, texts, profiles and contexts all tell apart.
+"""Data with a planted truth: two blocks of users and items that history, texts, profiles, contexts and what users write
+all tell apart.
 
 The checkerboard of benfred/implicit's own tests, with the rest of what a Tailor model may read: whatever learns from
 any of it must rank the items of a user's own block first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
+from tailor.data.user_texts import NO_ITEM, UserTexts
 from tailor.models.base import Contexts, Csr, Floats, Indices, Mask, Query, TrainSet
 
 N_BLOCKS = 2
@@ -42,7 +44,7 @@ class PlantedBlocks:
         rows = np.arange(len(self.user_block)) if users is None else users
         query = self.data.queries().take(rows)
         contexts = block_indicators(self.user_block[rows])
-        return Query.of(query.history, query.order, None, query.profile, contexts, query.user_index)
+        return replace(query, context=contexts, memo={})
 
     def share_in_order(self, scores: Floats, users: Indices, items: Mask) -> float:
         """Return how often an unseen item of the own block is above one of the other block: 1 always, .5 by chance.
@@ -93,7 +95,7 @@ def planted_blocks(seed: int = 0, n_users: int = 80, n_items: int = 50) -> Plant
         item_features=_texts(rng, item_block),
         profiles=profiles,
         contexts=contexts,
-    )
+    ).with_user_texts(_user_texts(np.random.default_rng([seed, 1]), user_block))
     return PlantedBlocks(data, item_block, user_block)
 
 
@@ -121,6 +123,14 @@ def _histories(rng: np.random.Generator, item_block: Indices, user_block: Indice
 
 def _draw(rng: np.random.Generator, n_candidates: int) -> int:
     return int(rng.integers(max(1, n_candidates // 2), max(2, 4 * n_candidates // 5) + 1))
+
+
+def _user_texts(rng: np.random.Generator, user_block: Indices) -> UserTexts:
+    """Return two texts for each user, about no item: one near their block that praises, one near the other block."""
+    users = np.repeat(np.arange(len(user_block)), 2)
+    is_praise = np.arange(len(users)) % 2 == 0
+    vectors = _texts(rng, np.where(is_praise, user_block[users], 1 - user_block[users]))
+    return UserTexts(users, np.full(len(users), NO_ITEM), is_praise, np.arange(len(users)), vectors)
 
 
 def _texts(rng: np.random.Generator, item_block: Indices, width: int = 6) -> Floats:

@@ -83,7 +83,7 @@ class SourceTests:
         entry = self._entry()
         assert entry.text_dependent == ("texts" in entry.reads or isinstance(fitted, ImputesColdItems))
 
-    @pytest.mark.parametrize("evidence", ["history", "order", "confidence", "profile", "context"])
+    @pytest.mark.parametrize("evidence", ["history", "order", "confidence", "profile", "context", "user_text"])
     def test_scores_follow_what_it_reads_of_a_query_alone(
         self, fitted: FittedModel, planted: PlantedBlocks, evidence: Reads
     ) -> None:

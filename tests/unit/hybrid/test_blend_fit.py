@@ -87,7 +87,7 @@ def test_an_excluded_source_has_no_weight(known):
 
 def test_a_source_that_tells_no_items_apart_has_no_weight(known):
     fitted = blend_fit.fit(known, "linear", BlendOptions(), 0, ascend_to=10)
-    assert fitted.base[[NAMES.index(name) for name in known.uninformative()]].tolist() == [0, 0]
+    assert fitted.base[[NAMES.index(name) for name in known.uninformative()]].tolist() == [0, 0, 0]
 
 
 def test_without_positives_all_active_sources_weigh_alike(known):

@@ -98,7 +98,7 @@ class TestSmoothWeights:
     def test_of_users_without_history_no_source_counts_that_reads_one(self):
         smooth = fit_smooth([planted(1, popular=1.0, ease=1.0)], 1e-4)
         used = {name for name, weight in zip(NAMES, smooth.of_length(0), strict=True) if weight}
-        assert used == {"popular", "demographic", "contextual"}
+        assert used == {"popular", "demographic", "contextual", "user_text"}
 
     def test_excluded_sources_have_none(self):
         smooth = fit_smooth([planted(3, ials=1.0, ease=1.0)], 1e-4, ("ials",))

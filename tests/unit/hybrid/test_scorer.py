@@ -40,7 +40,7 @@ def some(holdout):
 class TestScores:
     def test_sources_are_standardised_over_warm_items(self, scorer, some):
         for name, z in zip(SOURCES, scorer.standardised(some), strict=True):
-            if name in ("contextual", "demographic"):  # nothing is known of users and moments
+            if name in ("contextual", "demographic", "user_text"):  # nothing is known of users and moments
                 assert not z.any()
                 continue
             np.testing.assert_allclose(z[:, scorer.warm].mean(axis=1), 0, atol=1e-4)

@@ -58,6 +58,10 @@ class TestDemographic(SourceTests):
     source = "demographic"
 
 
+class TestUserText(SourceTests):
+    source = "user_text"
+
+
 class TestPopular(SourceTests):
     source = "popular"
 

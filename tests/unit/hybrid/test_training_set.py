@@ -53,15 +53,15 @@ def test_some_items_leave_the_users_who_want_one_of_them(holdout, known):
 
 
 def test_sources_that_tell_no_items_apart_are_named(known):
-    assert known.uninformative() == ("contextual", "demographic")
+    assert known.uninformative() == ("contextual", "demographic", "user_text")
     active = dict(zip(known.sources, known.active_mask(excluded=("popular",)), strict=True))
-    assert [name for name, is_active in active.items() if not is_active] == ["contextual", "demographic", "popular"]
+    assert [name for name, is_active in active.items() if not is_active] == ["contextual", "demographic", "user_text", "popular"]
 
 
 def test_constant_scores_tell_nothing_whatever_they_are(known):
     z = known.z.copy()
     z[0] = np.arange(known.n_users)[:, None]  # of each user another constant
-    assert replace(known, z=z).uninformative() == ("ials", "contextual", "demographic")
+    assert replace(known, z=z).uninformative() == ("ials", "contextual", "demographic", "user_text")
 
 
 def test_ndcg_by_hand():

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 
 ASKED = {**Request.model_fields, **Settings.model_fields}
 #: The hybrid's own options, and the kinds of evidence that its sources read.
-BOOSTS, EVIDENCE = {"tail_boost", "popularity_debias", "cold_boost"}, {"history", "profile", "context"}
+BOOSTS, EVIDENCE = {"tail_boost", "popularity_debias", "cold_boost"}, {"history", "profile", "context", "user_text"}
 SOURCES = ROOT / "src/tailor"
 DOCS = ROOT / "docs/pipelines/inference.md"
 
@@ -128,7 +128,7 @@ def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
         Request("u").user_id = "v"
     with pytest.raises(BadInputError, match=r"Unknown field 'histroy'\. Did you mean 'history'"):
         Request(histroy=["i1"])
-    with pytest.raises(BadInputError, match="Request has 9 fields, 10 were given"):
+    with pytest.raises(BadInputError, match="Request has 10 fields, 11 were given"):
         Request(*range(10))
     assert Request(history=["a"], weights=np.array([0.5], np.float32)).weights == (0.5,)
     assert Request(profile={"age": np.int64(31), "member": True}).profile == {"age": 31, "member": True}

@@ -39,8 +39,8 @@ def describe_data(
     """Put the data card together; ``tables`` are summary, quality and accounts."""
     options = parse(ProjectOptions, project, "")
     lm, hybrid, lists = options.lm_finetuning, options.hybrid_cf, options.evaluation
-    texts, encoder = options.feature_engineering.text, lm.encoder
-    card = data_card.describe(interactions, items, tables, texts, encoder.max_length)
+    features, encoder = options.feature_engineering, lm.encoder
+    card = data_card.describe(interactions, items, tables, features.text, encoder.max_length, features.user_text)
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
     work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users)
     return card.to_json() | {

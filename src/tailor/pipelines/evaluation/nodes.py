@@ -17,6 +17,7 @@ from tailor.evaluation.protocol import (
     TrainRows,
     test_protocol,
     train_histories,
+    train_rows,
     validation_protocol,
 )
 from tailor.hybrid.scorer import by_encoder
@@ -79,10 +80,15 @@ def recommend_on_test(
 
 
 def lay_down_new_users(
-    users: pd.DataFrame, items: pd.DataFrame, new_user: Matrix, reveal_order: Matrix, side_features: JsonObject
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    new_user: Matrix,
+    reveal_order: Matrix,
+    side_features: JsonObject,
+    user_texts: JsonObject,
 ) -> NewUserProtocol:
     """Lay down the test of new users, of whom the first few items are revealed."""
-    return NewUserProtocol.build(users, items, new_user, reveal_order, side_features)
+    return NewUserProtocol.build(users, items, new_user, reveal_order, side_features, user_texts)
 
 
 def recommend_to_new_users(
@@ -115,7 +121,7 @@ def measure_known_users(
     **known: Unpack[TestRows],
 ) -> pd.DataFrame:
     """Measure the saved lists by every registered metric."""
-    of_train = TrainRows(train=known["train"], order=known["order"], side_features=known["side_features"])
+    of_train = train_rows(known)
     protocols = {
         c.VALIDATION: (validation_protocol(items, **of_train), known["validation"]),
         c.TEST: (test_protocol(items, **known), positives),

@@ -47,6 +47,7 @@ def _recommend() -> list[Node]:
                 "new_user": "new_user_matrix",
                 "reveal_order": "reveal_order_matrix",
                 "side_features": "side_features",
+                "user_texts": "user_text_embeddings",
             },
             outputs="new_user_protocol",
             name="lay_down_new_users",

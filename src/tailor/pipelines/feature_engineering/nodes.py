@@ -8,6 +8,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data import user_texts
 from tailor.data.config import SplitOptions
 from tailor.data.interactions import empty_rows, keep_items, knows_order, order_matrix, split_matrix, trainable_items
 from tailor.data.side_features import FeatureEncoder, SideFeatures
@@ -42,14 +43,22 @@ def write_item_texts(
     items: pd.DataFrame, interactions: pd.DataFrame, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the text of every item, with what users wrote on train rows, and list the categories of every item."""
-    options = _options(params).text
+    options, user_text = _options(params).text, _options(params).user_text
     pieces = write_pieces(items, options.item_template, options.missing, _TEMPLATE)
-    pieces = add_reviews(pieces, items, interactions, options)
+    pieces = add_reviews(pieces, items, interactions, options, user_text)
     texts = pd.DataFrame({c.ITEM: items[c.ITEM], c.TEXT: join_pieces(pieces), c.PIECES: pack_pieces(pieces)})
     refuse_empty_texts(texts[c.TEXT], items, options.item_template, _TEMPLATE)
     for name, cell in constant_columns(items, options.item_template, options.missing).items():
         log.warning("%s: column '%s' is %r for all %d items: it tells no two apart", _TEMPLATE, name, cell, len(items))
     return texts, item_categories(items, options.categories, options.missing)
+
+
+def write_user_texts(
+    users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, params: Parameters
+) -> pd.DataFrame:
+    """List what users wrote, each text with whether it speaks for what it is about."""
+    options = _options(params)
+    return user_texts.write_user_texts(users, items, interactions, options.user_text, options.text.missing)
 
 
 def encode_side_features(

@@ -29,6 +29,18 @@ def _texts() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.write_user_texts,
+            inputs={
+                "users": "users",
+                "items": "items",
+                "interactions": "interactions",
+                "params": "params:feature_engineering",
+            },
+            outputs="user_text",
+            name="write_user_texts",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.encode_side_features,
             inputs={
                 "users": "users",

@@ -26,10 +26,17 @@ def _options(params: Parameters, holdout: Holdout) -> HybridOptions:
 
 
 def gather_train_set(
-    train: Matrix, validation: Matrix, order: Matrix, items: pd.DataFrame, side_features: Arrays, fit_on: str
+    train: Matrix,
+    validation: Matrix,
+    order: Matrix,
+    items: pd.DataFrame,
+    side_features: Arrays,
+    user_texts: Arrays,
+    fit_on: str,
 ) -> TrainSet:
     """Gather what the final models are fitted on: train, and the validation rows where ``fit_on`` says so."""
-    return holdouts.gather_train_set(final_rows(train, validation, items, fit_on), order, items, side_features)
+    fitted = final_rows(train, validation, items, fit_on)
+    return holdouts.gather_train_set(fitted, order, items, side_features, user_texts)
 
 
 def select_baselines(

@@ -27,6 +27,7 @@ def _data() -> list[Node]:
                 "order": "order_matrix",
                 "items": "items",
                 "side_features": "side_features",
+                "user_texts": "user_text_embeddings",
                 "fit_on": "params:evaluation.fit_on",
             },
             outputs="train_set",

@@ -9,12 +9,15 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
 from tailor.data.text import unpack_pieces
+from tailor.data.user_texts import is_late
+from tailor.lm import user_texts
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings, embed_catalogue
 from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach, weights_hash
 from tailor.lm.trainer import tune
 from tailor.lm.training_data import TrainingData
+from tailor.options import FeatureEngineeringOptions
 from tailor.types import Parameters
 
 
@@ -59,6 +62,16 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)
     return embed_catalogue(encoder, tokens, items, trainable_items(items), options, adapter.provenance, "encode tuned")
+
+
+def encode_user_texts(
+    user_text: pd.DataFrame, params: Parameters, feature_engineering: Parameters
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Embed what users wrote by the base model; return what is known before the test window begins, and the rest."""
+    options = parse(FeatureEngineeringOptions, feature_engineering, "feature_engineering").user_text
+    known = user_texts.encode(user_text, _options(params).encoder, options.max_pieces)
+    late = is_late(user_text)
+    return known.take(~late).arrays(), known.take(late).arrays()
 
 
 def plot_training(history: pd.DataFrame) -> go.Figure:

@@ -59,4 +59,15 @@ def _encode() -> list[Node]:
             name="encode_tuned",
             tags="gpu",
         ),
+        Node(
+            func=nodes.encode_user_texts,
+            inputs={
+                "user_text": "user_text",
+                "params": "params:lm_finetuning",
+                "feature_engineering": "params:feature_engineering",
+            },
+            outputs=["user_text_embeddings", "late_user_text_embeddings"],
+            name="encode_user_texts",
+            tags="gpu",
+        ),
     ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import pandas as pd
 
 from tailor import columns as c
@@ -13,6 +14,7 @@ from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.user_texts import UserTexts
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
 from tailor.evaluation import chosen
 from tailor.evaluation.protocol import TestRows, test_protocol
@@ -29,6 +31,7 @@ from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
+Arrays = dict[str, np.ndarray]
 
 
 def describe_choice(
@@ -104,12 +107,15 @@ def gather_all(
     users: pd.DataFrame,
     items: pd.DataFrame,
     feature_encoders: JsonObject,
+    user_texts: Arrays,
+    late_user_texts: Arrays,
     params: Parameters,
     seed: int,
 ) -> TrainSet:
-    """Gather every interaction, for the model that is handed over."""
+    """Gather every interaction and all that users wrote, for the model that is handed over."""
     options = parse(DataProcessingOptions, params, "data_processing")
-    return refit.gather_all(interactions, users, items, feature_encoders, options, seed)
+    texts = UserTexts.join([UserTexts.from_arrays(part) for part in (user_texts, late_user_texts)])
+    return refit.gather_all(interactions, users, items, feature_encoders, options, seed, texts)
 
 
 def refit_recommender(

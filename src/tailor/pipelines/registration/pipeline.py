@@ -78,6 +78,8 @@ def _build() -> list[Node]:
             inputs={
                 "interactions": "interactions",
                 "feature_encoders": "feature_encoders",
+                "user_texts": "user_text_embeddings",
+                "late_user_texts": "late_user_text_embeddings",
                 "params": "params:data_processing",
                 "seed": "params:seed",
             }
