@@ -6,6 +6,8 @@ at popularity alone cannot.
 
 On request titles end in the name of a studio, and users keep to the studios of their camp. The names are made up: a
 language model that has not seen who likes what together takes them for noise, and one that is tuned on it does not.
+Also on request users write a line about themselves, of which no item's text speaks: only who takes what tells what it
+means.
 """
 
 from dataclasses import dataclass
@@ -27,6 +29,18 @@ _WORDS = (
 )
 #: Even ones are of camp 0, odd ones of camp 1.
 _STUDIOS = ("Vorlex", "Quandor", "Zimbral", "Tolvane", "Brexul", "Maldwin", "Krandip", "Fenwold")
+#: What users of each cluster write about themselves, in words that no item's text has.
+_HOBBIES = (
+    "I bake rye bread and keep bees",
+    "my garden is full of tulips",
+    "I repair old clocks and watches",
+    "every summer we sail on the lake",
+    "I collect stamps and ancient coins",
+    "I play the cello in an orchestra",
+    "mathematics and crossword puzzles at night",
+    "I train for a marathon before breakfast",
+)
+_GREETINGS = ("{}", "Hello! {}", "About me: {}", "{}, and not much else", "Well, {}", "Most of the time {}")
 #: Say nothing of anybody's taste.
 _FILLERS = """
     river window garden lantern copper winter bridge harbour pepper ribbon marble velvet thunder orchard candle mirror
@@ -43,7 +57,7 @@ class PlantedCatalogue:
     items: pd.DataFrame
     """item_id, title, genre."""
     users: pd.DataFrame
-    """user_id, age."""
+    """user_id, age, and about where users write."""
     item_cluster: pd.Series
     """Cluster per item_id."""
     user_cluster: pd.Series
@@ -66,6 +80,7 @@ def planted_catalogue(
     loyalty: float = 0.9,
     dirty: int = 7,
     allegiance: float = 0.0,
+    writers: float = 0.0,
 ) -> PlantedCatalogue:
     """Fabricate a catalogue.
 
@@ -78,6 +93,7 @@ def planted_catalogue(
         loyalty: probability that an interaction stays in the user's cluster.
         dirty: how many duplicated rows, rows of unknown items, and rows without item are planted, each.
         allegiance: how much less likely an item is for users of the other camp, in [0, 1]; at 0 there are no studios.
+        writers: share of the users who write a line about themselves; at 0 there is no such column.
     """
     rng = np.random.default_rng(seed)
     item_cluster, user_cluster = np.arange(n_items) % n_clusters, np.arange(n_users) % n_clusters
@@ -119,6 +135,8 @@ def planted_catalogue(
         pd.DataFrame({c.USER: [f"u{i}" for i in range(dirty)], c.ITEM: None, c.TIMESTAMP: 10**9}),
     ]
     users = pd.DataFrame({c.USER: [f"u{u}" for u in range(n_users)], "age": rng.integers(18, 80, n_users)})
+    if writers:
+        users["about"] = _lines(np.random.default_rng([seed, 2]), user_cluster, writers)
     return PlantedCatalogue(
         interactions=pd.concat([clean, *dirt], ignore_index=True),
         items=items,
@@ -131,3 +149,11 @@ def planted_catalogue(
         n_unknown_items=dirty,
         n_missing_ids=dirty,
     )
+
+
+def _lines(rng: np.random.Generator, user_cluster: np.ndarray, writers: float) -> list[str | None]:
+    """Return what each user writes, None where nothing."""
+    greetings = rng.choice(_GREETINGS, len(user_cluster))
+    writes = rng.random(len(user_cluster)) < writers
+    lines = zip(greetings, user_cluster, writes, strict=True)
+    return [greeting.format(_HOBBIES[cluster]) if wrote else None for greeting, cluster, wrote in lines]

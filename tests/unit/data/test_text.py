@@ -79,7 +79,9 @@ def test_reviews_come_from_train_rows_of_items_that_are_not_pseudo_cold(reviewed
 
 @pytest.mark.parametrize("name", ["user_template", "history_titles"])
 def test_options_of_user_texts_are_refused_by_name(name):
-    with pytest.raises(ConfigurationError, match=rf"'text\.{name}' is gone: .*profile\.columns, .*feature_engineering\.user_text"):
+    with pytest.raises(
+        ConfigurationError, match=rf"'text\.{name}' is gone: .*profile\.columns, .*feature_engineering\.user_text"
+    ):
         parse(TextOptions, {name: []}, "text")
 
 

@@ -55,7 +55,12 @@ def test_some_items_leave_the_users_who_want_one_of_them(holdout, known):
 def test_sources_that_tell_no_items_apart_are_named(known):
     assert known.uninformative() == ("contextual", "demographic", "user_text")
     active = dict(zip(known.sources, known.active_mask(excluded=("popular",)), strict=True))
-    assert [name for name, is_active in active.items() if not is_active] == ["contextual", "demographic", "user_text", "popular"]
+    assert [name for name, is_active in active.items() if not is_active] == [
+        "contextual",
+        "demographic",
+        "user_text",
+        "popular",
+    ]
 
 
 def test_constant_scores_tell_nothing_whatever_they_are(known):

@@ -1,0 +1,157 @@
+"""`make bench-user-text`: what texts of users add to the whole hybrid, beside the same texts dealt out at random.
+
+* ``planted``: the fabricated catalogue of ENV=test; half of the users write a line about themselves in words that no
+  item's text has. Only who takes what tells what they mean.
+* ``ml100k_profile``: MovieLens-100K, whose users write nothing: age, gender and occupation as a sentence.
+* ``ml100k_history``: the same, the text of each item of the history as if the user had written it about the item.
+
+Each arm fits the first option set of ``hybrid_cf.trials`` with the weights that validation gives it, on embeddings of
+the frozen encoder; ``shuffled`` deals the texts out to other users. Known users: NDCG@20 of warm test lists. New users:
+NDCG@20 after their first n items, those who write alone.
+"""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
+from cold_start import embed_frozen
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.config import parse
+from tailor.data.config import UserTextOptions
+from tailor.data.interactions import keep_items
+from tailor.data.user_texts import UserTexts, is_late, write_user_texts
+from tailor.evaluation.protocol import NewUserProtocol, test_protocol
+from tailor.hybrid.holdout import hold_out
+from tailor.hybrid.model import Hybrid
+from tailor.hybrid.operating_point import fit_blend
+from tailor.lm import user_texts
+from tailor.lm.config import LMOptions
+from tailor.metrics.accuracy import hits, ndcg
+from tailor.metrics.significance import paired_bootstrap
+from tailor.models.base import FittedModel, Query
+from tailor.models.listing import recommend
+
+K, SEEDS, LENGTHS = 20, (0, 1, 2), (0, 1, 3)
+CASES = {"planted": "test", "ml100k_profile": "base", "ml100k_history": "base"}
+TARGETS = {
+    "planted_new_0_to_none": "> 1, lower bound above 1: only the texts tell these users apart",
+    "planted_new_0_shuffled_to_none": "about 1: dealt out at random, the same texts add nothing",
+}
+Values = dict[str, NDArray[np.float64]]
+
+
+def table_of(case: str, catalogue: Catalogue) -> pd.DataFrame:
+    """Return what users write in one case."""
+    interactions = catalogue.data["interactions"]
+    if case == "ml100k_history":
+        texts = catalogue.data["item_text"].set_index(c.ITEM)[c.TEXT]
+        interactions = interactions.assign(**{c.TEXT: interactions[c.ITEM].map(texts)}).drop(columns=c.VALUE)
+    template = {
+        "planted": ["{about}"],
+        "ml100k_profile": ["I am {age} years old, {gender}, {occupation} by profession"],
+        "ml100k_history": [],
+    }[case]
+    tables = (catalogue.users, catalogue.items, interactions)
+    return write_user_texts(*tables, UserTextOptions(template=template, per_user=1000), ["", "nan", "none"])
+
+
+def texts_of(case: str, catalogue: Catalogue) -> UserTexts:
+    """Embed what users write in one case, as ``lm_finetuning`` does; of rows before the test window."""
+    table = table_of(case, catalogue)
+    options = parse(LMOptions, catalogue.params["lm_finetuning"], "lm_finetuning").encoder
+    return user_texts.encode(table, options, UserTextOptions().max_pieces).take(~is_late(table))
+
+
+def shuffled(texts: UserTexts, seed: int) -> UserTexts:
+    """Deal the texts out at random; who wrote, how much and about what stays."""
+    return replace(texts, codes=np.random.default_rng([seed, 6]).permutation(texts.codes))
+
+
+def one_arm(catalogue: Catalogue, vectors: NDArray[np.float32], texts: UserTexts, writers: UserTexts) -> Values:
+    """Fit the hybrid with some texts; return NDCG per user: of known users, and of new ones after n items."""
+    data, options, seed = catalogue.data, catalogue.hybrid_options, catalogue.seed
+    matrices = (data["train_matrix"], data["validation_matrix"], data["order_matrix"], data["reveal_order_matrix"])
+    holdout = hold_out(*matrices, catalogue.items, data["side_features"], seed, texts.arrays())
+    recipe = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), seed)
+    chosen = fit_blend(recipe.fit(holdout.train_set(vectors)), holdout, options.blend, options.k, seed)
+    train = catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors).with_user_texts(texts)
+    model = recipe.with_blend(chosen.weights).with_boosts(chosen.boosts).fit(train)
+    return known_users(catalogue, model, texts) | new_users(catalogue, model, texts, writers)
+
+
+def known_users(catalogue: Catalogue, model: FittedModel, texts: UserTexts) -> Values:
+    """Return NDCG of warm test lists, NaN for users without a positive."""
+    names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
+    known = {name: catalogue.matrix(name) for name in names} | {"order": catalogue.data["order_matrix"]}
+    side = {"side_features": catalogue.data["side_features"], "user_texts": texts.arrays()}
+    rules = test_protocol(catalogue.items, **known, **side)
+    users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
+    candidates = {c.WARM: rules.candidates[c.WARM]}
+    query, seen = rules.histories.take(users), rules.seen[users]
+    lists = recommend(model, query, seen, candidates, K, catalogue.tie_rank)[c.WARM][0]
+    positives = keep_items(catalogue.matrix(c.TEST)[users], rules.candidates[c.WARM])
+    return {"known": ndcg(hits(lists, positives), np.diff(positives.indptr), K)}
+
+
+def new_users(catalogue: Catalogue, model: FittedModel, texts: UserTexts, writers: UserTexts) -> Values:
+    """Return NDCG of new users who write, after their first n items."""
+    data = catalogue.data
+    tables = (catalogue.users, catalogue.items, data["new_user_matrix"], data["reveal_order_matrix"])
+    protocol = NewUserProtocol.build(*tables, data["side_features"], texts.arrays())
+    write_something = np.isin(protocol.users, writers.users)
+    warm = {c.WARM: catalogue.items[c.BUCKET].to_numpy() != c.COLD}
+    values = {}
+    for n in LENGTHS:
+        query: Query = protocol.revealed(n)
+        lists = recommend(model, query, query.history, warm, K, catalogue.tie_rank)[c.WARM][0]
+        hidden = sparse.csr_matrix(protocol.hidden(n))
+        per_user = ndcg(hits(lists, hidden), np.diff(hidden.indptr), K)
+        values[f"new_{n}"] = np.where(write_something, per_user, np.nan)
+    return values
+
+
+def one_case(case: str, seeds: tuple[int, ...]) -> dict[str, float]:
+    """Return figures of one case: mean NDCG of each arm, and ratios to the hybrid without texts with intervals."""
+    arms: dict[str, list[Values]] = {"none": [], "texts": [], "shuffled": []}
+    for seed in seeds:
+        catalogue = prepare(CASES[case], seed)
+        vectors, texts = embed_frozen(catalogue), texts_of(case, catalogue)
+        for arm, given in (("none", UserTexts.none()), ("texts", texts), ("shuffled", shuffled(texts, seed))):
+            arms[arm].append(one_arm(catalogue, vectors, given, texts))
+    figures: dict[str, float] = {}
+    for name in arms["none"][0]:
+        values = {arm: np.concatenate([of_seed[name] for of_seed in of_arm]) for arm, of_arm in arms.items()}
+        base = float(np.nanmean(values["none"]))
+        figures[f"{case}_{name}_none"] = base
+        for arm, key in (("texts", f"{case}_{name}"), ("shuffled", f"{case}_{name}_shuffled")):
+            compared = paired_bootstrap(values[arm], values["none"])
+            figures[key] = float(np.nanmean(values[arm]))
+            figures[f"{key}_to_none"] = 1 + compared.difference / base
+            figures[f"{key}_to_none_low"], figures[f"{key}_to_none_high"] = (
+                1 + compared.low / base,
+                1 + compared.high / base,
+            )
+    return rounded(figures)
+
+
+def main() -> None:
+    """Measure every case, or those named on the command line; write as each is done."""
+    path = RESULTS / "user_text.json"
+    earlier = json.loads(path.read_text()) if path.is_file() and sys.argv[1:] else {}
+    headline, commits = earlier.get("headline", {}), earlier.get("commits", {})
+    for case in sys.argv[1:] or CASES:
+        headline |= one_case(case, SEEDS)
+        made = about("make bench-user-text", list(SEEDS))
+        commits |= {case: made["commit"]}
+        write(path, {"headline": headline, "targets": TARGETS, "size": {"k": K}, "commits": commits} | made)
+    print(json.dumps(headline, indent=2))
+
+
+if __name__ == "__main__":
+    main()
