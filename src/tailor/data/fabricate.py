@@ -10,7 +10,7 @@ Also on request users write a line about themselves, of which no item's text spe
 means.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,6 @@ def planted_catalogue(
     loyalty: float = 0.9,
     dirty: int = 7,
     allegiance: float = 0.0,
-    writers: float = 0.0,
 ) -> PlantedCatalogue:
     """Fabricate a catalogue.
 
@@ -93,7 +92,6 @@ def planted_catalogue(
         loyalty: probability that an interaction stays in the user's cluster.
         dirty: how many duplicated rows, rows of unknown items, and rows without item are planted, each.
         allegiance: how much less likely an item is for users of the other camp, in [0, 1]; at 0 there are no studios.
-        writers: share of the users who write a line about themselves; at 0 there is no such column.
     """
     rng = np.random.default_rng(seed)
     item_cluster, user_cluster = np.arange(n_items) % n_clusters, np.arange(n_users) % n_clusters
@@ -135,8 +133,6 @@ def planted_catalogue(
         pd.DataFrame({c.USER: [f"u{i}" for i in range(dirty)], c.ITEM: None, c.TIMESTAMP: 10**9}),
     ]
     users = pd.DataFrame({c.USER: [f"u{u}" for u in range(n_users)], "age": rng.integers(18, 80, n_users)})
-    if writers:
-        users["about"] = _lines(np.random.default_rng([seed, 2]), user_cluster, writers)
     return PlantedCatalogue(
         interactions=pd.concat([clean, *dirt], ignore_index=True),
         items=items,
@@ -151,9 +147,10 @@ def planted_catalogue(
     )
 
 
-def _lines(rng: np.random.Generator, user_cluster: np.ndarray, writers: float) -> list[str | None]:
-    """Return what each user writes, None where nothing."""
-    greetings = rng.choice(_GREETINGS, len(user_cluster))
-    writes = rng.random(len(user_cluster)) < writers
-    lines = zip(greetings, user_cluster, writes, strict=True)
-    return [greeting.format(_HOBBIES[cluster]) if wrote else None for greeting, cluster, wrote in lines]
+def with_writers(catalogue: PlantedCatalogue, share: float, seed: int = 0) -> PlantedCatalogue:
+    """Return the catalogue with a share of the users writing a line about themselves, the users' column ``about``."""
+    rng, clusters = np.random.default_rng([seed, 2]), catalogue.user_cluster.to_numpy()
+    greetings, writes = rng.choice(_GREETINGS, len(clusters)), rng.random(len(clusters)) < share
+    lines = zip(greetings, clusters, writes, strict=True)
+    about = [greeting.format(_HOBBIES[cluster]) if wrote else None for greeting, cluster, wrote in lines]
+    return replace(catalogue, users=catalogue.users.assign(about=about))

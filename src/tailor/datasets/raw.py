@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
-from tailor.data.fabricate import planted_catalogue
+from tailor.data.fabricate import planted_catalogue, with_writers
 from tailor.data.reading import read_text_table
 from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
@@ -189,13 +189,17 @@ class PlantedDataset(ReadOnlyDataset):
         Args:
             table: interactions, items or users.
             metadata: for kedro-viz.
-            options: for ``planted_catalogue``.
+            options: for ``planted_catalogue``; and ``writers``, the share of the users who write something.
         """
         self._table, self._options, self.metadata = table, options, metadata
 
     def load(self) -> pd.DataFrame:
         """Fabricate the catalogue and return the table."""
-        frame: pd.DataFrame = getattr(planted_catalogue(**self._options), self._table)
+        options = {name: value for name, value in self._options.items() if name != "writers"}
+        catalogue = planted_catalogue(**options)
+        if "writers" in self._options:
+            catalogue = with_writers(catalogue, self._options["writers"], options.get("seed", 0))
+        frame: pd.DataFrame = getattr(catalogue, self._table)
         return frame
 
     def _name(self) -> str:

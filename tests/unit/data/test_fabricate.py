@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.data.fabricate import planted_catalogue
+from tailor.data.fabricate import planted_catalogue, with_writers
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +108,12 @@ def test_without_allegiance_there_are_no_studios():
 
 
 def test_some_users_write_a_line_of_their_cluster_in_words_that_no_item_has():
-    catalogue = planted_catalogue(seed=0, n_users=400, n_clusters=4, writers=0.25)
+    plain = planted_catalogue(seed=0, n_users=400, n_clusters=4)
+    catalogue = with_writers(plain, 0.25)
     lines = catalogue.users.set_index("user_id")["about"]
     assert lines.notna().mean() == pytest.approx(0.25, abs=0.05)
     hobbies = {0: "rye bread", 1: "tulips", 2: "clocks", 3: "sail"}
     assert all(hobbies[catalogue.user_cluster[user]] in line for user, line in lines.dropna().items())
     assert not catalogue.items["title"].str.contains("bread|tulips|clocks|sail|bees|garden", case=False).any()
-    plain = planted_catalogue(seed=0, n_users=400, n_clusters=4)
     assert "about" not in plain.users
     pd.testing.assert_frame_equal(plain.interactions, catalogue.interactions)
