@@ -238,6 +238,25 @@ def test_a_new_visitor_is_asked_and_every_row_can_be_answered(server):
 
 
 @needs_chromium
+def test_what_a_visitor_writes_makes_the_list(server):
+    """One text on each line; the words are those of the fabricated users who keep bees."""
+    with opened(server) as page:
+        assert page.wait("document.querySelectorAll('#list > li').length == 20")
+        page.evaluate(
+            "(input => { input.value = 'I bake bread\\n\\n and keep bees '; input.dispatchEvent(new Event('input')) })"
+            "(document.getElementById('field-user_text'))"
+        )
+        sent = sent_by(page, "sent.user_text")
+        assert sent == {"user_text": ["I bake bread", "and keep bees"], "explain": True}
+        assert page.wait("document.body.dataset.path == 'user_text'")
+        assert page.wait("document.body.textContent.includes('From what you wrote')")
+        url = page.evaluate("location.href")
+    with opened(url) as page:
+        assert sent_by(page, "sent.user_text") == sent
+    assert recommend(server, user_text=sent["user_text"])["path"] == "user_text"
+
+
+@needs_chromium
 def test_the_page_fits_a_phone_and_names_every_control(server):
     """At 360 pixels with everything unfolded; an empty list says so."""
     with opened(f"{server}/?q=wizard", 360) as page:
@@ -247,7 +266,9 @@ def test_the_page_fits_a_phone_and_names_every_control(server):
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert (
-            page.evaluate("[...document.querySelectorAll('input, select')].filter(one => !one.labels.length).length")
+            page.evaluate(
+                "[...document.querySelectorAll('input, select, textarea')].filter(one => !one.labels.length).length"
+            )
             == 0
         )
         page.evaluate("understood({wanted: ['Drama'], excluded_categories: [], text: 'wizard'})")

@@ -74,6 +74,12 @@ def test_a_visitors_five_minutes(model, genre, liked):
     assert gibberish.path == "not_understood"
     assert gibberish.item_ids == three.item_ids
 
+    lines = {"spaceship": "rye bread and bees", "romance": "tulips", "haunted": "old clocks", "cowboy": "sailing"}
+    about_me = ask(model, user_text=[f"All that I care for: {lines[taste]}!"])
+    assert about_me.path == "user_text"
+    assert set(about_me.reasons) == {"own_words"}
+    assert share(about_me, genre, taste) >= 0.8 > share(nothing, genre, taste)
+
     refused = three.item_ids[0]
     without = ask(model, history=liked, exclude=[refused])
     assert refused not in without.item_ids

@@ -153,4 +153,4 @@ def with_writers(catalogue: PlantedCatalogue, share: float, seed: int = 0) -> Pl
     greetings, writes = rng.choice(_GREETINGS, len(clusters)), rng.random(len(clusters)) < share
     lines = zip(greetings, clusters, writes, strict=True)
     about = [greeting.format(_HOBBIES[cluster]) if wrote else None for greeting, cluster, wrote in lines]
-    return replace(catalogue, users=catalogue.users.assign(about=about))
+    return replace(catalogue, users=catalogue.users.assign(about=pd.Series(about, dtype="str")))

@@ -142,7 +142,7 @@ def _left_out(texts: UserTexts, data: TrainSet, sums: Floats, centre: Floats) ->
     for start in range(0, len(known), _BLOCK):
         rows, block = users[start : start + _BLOCK], known[start : start + _BLOCK]
         less = sums[rows].copy()
-        praise, own = texts.is_praise[block], texts.vectors[texts.codes[block]]
-        less[praise, :m] -= own[praise]
-        less[~praise, m:] -= own[~praise]
+        praise, vectors = texts.is_praise[block], texts.vectors[texts.codes[block]]
+        less[praise, :m] -= vectors[praise]
+        less[~praise, m:] -= vectors[~praise]
         yield texts.items[block], centred(less, centre) - centred(sums[rows], centre)
