@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-stability viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -135,6 +135,9 @@ bench-wishes: $(VENV)/requirements.lock ## what plain-language queries of three 
 
 bench-user-text: $(VENV)/requirements.lock ## what users' own texts add, beside the same texts dealt out at random
 	$(BIN)/python benchmarks/user_text.py
+
+bench-user-text-lm: $(VENV)/requirements.lock ## whether tuning the encoder on users' texts adds to that
+	$(BIN)/python benchmarks/user_text_lm.py
 
 bench-stability: $(VENV)/requirements.lock ## how far headlines move where training rows come in another order
 	$(BIN)/python benchmarks/stability.py
