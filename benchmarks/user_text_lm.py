@@ -1,4 +1,4 @@
-"""`make bench-user-text-lm`: whether tuning the encoder on users' texts adds to the ridge on the base model's embeddings.
+"""`make bench-user-text-lm`: whether tuning the encoder on users' texts adds to the ridge on embeddings of the base model.
 
 LoRA on the base model, shared by both sides: the text of a user against the texts of all trainable items,
 
