@@ -1,4 +1,4 @@
-"""`make bench-user-text-lm`: whether tuning the encoder on users' texts adds to the ridge on embeddings of the base model.
+"""`make bench-user-text-lm`: whether an encoder tuned on users' texts does better than the ridge on the base model.
 
 LoRA on the base model, shared by both sides: the text of a user against the texts of all trainable items,
 

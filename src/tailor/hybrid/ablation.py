@@ -19,6 +19,9 @@ def variants(
 ) -> dict[str, HybridScorer]:
     """Return scorers on the same fitted sources: each source alone, each pair, all, and all with one part off.
 
+    ``linear`` are all sources with linear weights, ``without NAME`` all but one with the same: what each of them adds to
+    the others.
+
     Sources that tell no items apart in this catalogue are left out.
 
     * ``all``: the scorer as it is.
@@ -49,6 +52,9 @@ def variants(
     active = [name for name in known.sources if name not in known.uninformative()]
     equal = np.array([name in active for name in known.sources], np.float32) / np.float32(len(active))
     scorers = {" + ".join(names): of(names) for n in (1, 2) for names in combinations(active, n)}
+    rest = {name: tuple(other for other in active if other != name) for name in active}
+    scorers["linear"] = of(tuple(active))
+    scorers |= {f"without {name}": of(others) for name, others in rest.items() if others}
     scorers["equal weights"] = shifted(BlendWeights(known.sources, BlendModel(equal), (), equal))
     scorers["blend off"] = shifted(fit_excluding(known, holdout, (), plain, k, seed))
     scorers["boosts off"] = scorer.with_boosts(Boosts())

@@ -37,7 +37,8 @@ def used(scorer):
 
 def test_each_source_each_pair_and_the_whole(parts):
     pairs = [" + ".join(names) for names in combinations(ACTIVE, 2)]
-    assert list(parts) == [*ACTIVE, *pairs, "equal weights", "blend off", "boosts off", "all"]
+    rest = [f"without {name}" for name in ACTIVE]
+    assert list(parts) == [*ACTIVE, *pairs, "linear", *rest, "equal weights", "blend off", "boosts off", "all"]
 
 
 def test_a_part_uses_no_source_that_it_does_not_name(parts):
@@ -46,6 +47,9 @@ def test_a_part_uses_no_source_that_it_does_not_name(parts):
             assert used(scorer) <= set(name.split(" + "))
             assert used(scorer)
             assert scorer.boosts == OFF
+    for name in ACTIVE:
+        assert name not in used(parts[f"without {name}"])
+        assert used(parts[f"without {name}"]) <= used(parts["linear"]) | set(ACTIVE)
 
 
 def test_one_part_is_off_at_a_time(parts, whole):
