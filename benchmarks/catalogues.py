@@ -194,14 +194,18 @@ class _Lasting(MemoryDataset):
         pass
 
 
-def prepare(env: str, seed: int, **params: Any) -> Catalogue:
-    """Run the first two pipelines of ``env`` ("base" for the default) with every output in memory."""
+def prepare(env: str, seed: int, tables: dict[str, pd.DataFrame] | None = None, **params: Any) -> Catalogue:
+    """Run the first two pipelines of ``env`` ("base" for the default) with every output in memory.
+
+    ``tables``: raw tables by name of their dataset, in place of those that the environment has.
+    """
     bootstrap_project(ROOT)
     environment = None if env == "base" else env
     with KedroSession.create(project_path=ROOT, env=environment, runtime_params={"seed": seed} | params) as session:
         context = session.load_context()
         pipeline = pipelines["data_processing"] + pipelines["feature_engineering"]
         raw = {name: context.catalog.get(name) for name in pipeline.inputs()}
+        raw |= {name: MemoryDataset(table) for name, table in (tables or {}).items()}
         made = {name: _Lasting() for name in pipeline.all_outputs()}
         SequentialRunner().run(pipeline, DataCatalog(datasets=raw | made))
         return Catalogue(env, seed, {name: dataset.load() for name, dataset in made.items()}, context.params)

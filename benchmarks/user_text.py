@@ -2,6 +2,8 @@
 
 * ``planted``: the fabricated catalogue of ENV=test; half of the users write a line about themselves in words that no
   item's text has. Only who takes what tells what they mean.
+* ``planted_comments``: the same lines as comments on items that their users took, known with the item alone. Less than
+  half of what users take is of their kind, so that a short history tells little.
 * ``ml100k_profile``: MovieLens-100K, whose users write nothing: age, gender and occupation as a sentence.
 * ``ml100k_history``: the same, the text of each item of the history as if the user had written it about the item.
 
@@ -24,6 +26,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import UserTextOptions
+from tailor.data.fabricate import planted_catalogue, with_writers
 from tailor.data.interactions import keep_items
 from tailor.data.user_texts import UserTexts, is_late, write_user_texts
 from tailor.evaluation.protocol import NewUserProtocol, test_protocol
@@ -38,9 +41,12 @@ from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
 
 K, SEEDS, LENGTHS = 20, (0, 1, 2), (0, 1, 3)
-CASES = {"planted": "test", "ml100k_profile": "base", "ml100k_history": "base"}
+#: Share of what users take that is of their own kind, of ``planted_comments``; by chance .25.
+LOYALTY = 0.45
+CASES = {"planted": "test", "planted_comments": "test", "ml100k_profile": "base", "ml100k_history": "base"}
 TARGETS = {
     "planted_new_0_to_none": "> 1, lower bound above 1: only the texts tell these users apart",
+    "planted_comments_new_1_to_none, planted_comments_new_3_to_none": "> 1, lower bound above 1",
     "planted_new_0_shuffled_to_none": "about 1: dealt out at random, the same texts add nothing",
 }
 Values = dict[str, NDArray[np.float64]]
@@ -52,13 +58,25 @@ def table_of(case: str, catalogue: Catalogue) -> pd.DataFrame:
     if case == "ml100k_history":
         texts = catalogue.data["item_text"].set_index(c.ITEM)[c.TEXT]
         interactions = interactions.assign(**{c.TEXT: interactions[c.ITEM].map(texts)}).drop(columns=c.VALUE)
+    if case == "planted_comments":
+        lines = catalogue.users.set_index(c.USER)["about"]
+        interactions = interactions.assign(**{c.TEXT: interactions[c.USER].map(lines)})
     template = {
         "planted": ["{about}"],
+        "planted_comments": [],
         "ml100k_profile": ["I am {age} years old, {gender}, {occupation} by profession"],
         "ml100k_history": [],
     }[case]
     tables = (catalogue.users, catalogue.items, interactions)
     return write_user_texts(*tables, UserTextOptions(template=template, per_user=1000), ["", "nan", "none"])
+
+
+def _tables(case: str, seed: int) -> dict[str, pd.DataFrame] | None:
+    """Return the raw tables of a case that needs others than its environment has."""
+    if case != "planted_comments":
+        return None
+    made = with_writers(planted_catalogue(seed, n_items=240, per_user=16, loyalty=LOYALTY), 0.5, seed)
+    return {f"raw_{name}": getattr(made, name) for name in ("interactions", "items", "users")}
 
 
 def texts_of(case: str, catalogue: Catalogue) -> UserTexts:
@@ -120,7 +138,7 @@ def one_case(case: str, seeds: tuple[int, ...]) -> dict[str, float]:
     """Return figures of one case: mean NDCG of each arm, and ratios to the hybrid without texts with intervals."""
     arms: dict[str, list[Values]] = {"none": [], "texts": [], "shuffled": []}
     for seed in seeds:
-        catalogue = prepare(CASES[case], seed)
+        catalogue = prepare(CASES[case], seed, _tables(case, seed))
         vectors, texts = embed_frozen(catalogue), texts_of(case, catalogue)
         for arm, given in (("none", UserTexts.none()), ("texts", texts), ("shuffled", shuffled(texts, seed))):
             arms[arm].append(one_arm(catalogue, vectors, given, texts))
