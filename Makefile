@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-explanations viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -132,6 +132,9 @@ bench-serve: $(VENV)/requirements.lock ## what words return, what a request cost
 
 bench-wishes: $(VENV)/requirements.lock ## what plain-language queries of three languages return, after make run
 	$(BIN)/python benchmarks/wishes.py
+
+bench-explanations: $(VENV)/requirements.lock ## do reasons add up, do they name what counts, what do they cost
+	$(BIN)/python benchmarks/explanations.py
 
 bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index beside the exact product with every item
 	$(BIN)/python benchmarks/ann.py

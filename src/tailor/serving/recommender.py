@@ -241,7 +241,7 @@ class Recommender:
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
                 reasons=self._reasons(carried, row, listed, read.get(row)),
-                explanations=self._explain(model, batch, row, listed, values[row], requests[row], shares.get(row))
+                explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
                 if settings.explain
                 else [],
             )
@@ -255,11 +255,12 @@ class Recommender:
         row: int,
         listed: Indices,
         scores: Floats,
-        request: Request,
+        intent: Intent | None,
         share: float | None,
     ) -> list[JsonObject]:
         query = batch.query.take(np.array([row]))
-        return explain_list(self, model, query, listed, scores[: len(listed)], request.query, share)
+        words = None if intent is None else intent.text
+        return explain_list(self, model, query, listed, scores[: len(listed)], words, share)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""
