@@ -14,6 +14,7 @@ from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
+from tailor.hybrid.elicit import choose_items
 from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
@@ -45,6 +46,7 @@ from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
 
 MAX_REQUESTS = 100_000
+MAX_QUESTIONS = 100
 
 
 class Encoder(EncodesTexts, Protocol):
@@ -182,6 +184,14 @@ class Recommender:
         """What each scenario sets, its boosts as they are from the operating point on."""
         start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
         return {name: resolved(values, start) for name, values in self.about.get("scenarios", {}).items()}
+
+    @cached_property
+    def questions(self) -> Indices:
+        """Items to ask a new visitor about (at most ``MAX_QUESTIONS``,), the most telling first."""
+        askable = np.array(getattr(self.model, "warm", np.ones(len(self.items), dtype=bool)), dtype=bool)
+        if self.removed is not None:
+            askable &= ~self.removed
+        return choose_items(self.histories.history, askable, MAX_QUESTIONS)
 
     def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
         """Return the columns of ``profile`` or ``context``."""
