@@ -88,6 +88,24 @@ def store(env: str | None, conf_source: str) -> None:
         click.echo(read_environment(env, conf_source).tracking_uri)
 
 
+@tailor.command(short_help="Show what a new visitor gets from a registered model.")
+@click.argument("version", default="")
+@click.option("--env", envvar="KEDRO_ENV", help="A folder of conf/.")
+@click.option("--conf-source", default="conf", help="Folder or archive of the configuration.")
+def visit(version: str, env: str | None, conf_source: str) -> None:
+    """Show what a new visitor gets from VERSION (number or alias; else the one that is served), step by step."""
+    with reported():
+        from tailor.environment import open_registry  # noqa: PLC0415
+
+        place = open_registry(env, conf_source)
+        from tailor.serving.champion import load_uri  # noqa: PLC0415
+        from tailor.serving.visit import describe  # noqa: PLC0415
+        from tailor.serving.visit import visit as walk  # noqa: PLC0415
+
+        asked = version or place.alias
+        click.echo(describe(walk(load_uri(f"models:/{place.model}{'/' if asked.isdigit() else '@'}{asked}"))))
+
+
 @tailor.command(short_help="Make a registered version again, and compare.")
 @click.argument("version")
 @click.option("--env", envvar="KEDRO_ENV", help="A folder of conf/.")

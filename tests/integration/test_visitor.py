@@ -1,11 +1,18 @@
 """A visitor's five minutes with the registered model: nothing known, one like, three likes, a wish, not for me, why."""
 
+import html
+import re
+import subprocess
+import sys
+
 import mlflow
 import pandas as pd
 import pytest
 
 import tailor
 from tailor import Request, Settings
+from tailor.serving.visit import visit
+from tests.conftest import environment
 
 pytestmark = pytest.mark.slow
 K = 10
@@ -84,3 +91,24 @@ def test_a_visitors_five_minutes(model, genre, liked):
     without = ask(model, history=liked, exclude=[refused])
     assert refused not in without.item_ids
     assert without.item_ids[: K - 1] == [item for item in three.item_ids if item != refused]
+
+
+def test_the_report_shows_the_visit(model, finished):
+    steps = visit(model)
+    paths = {step["step"]: step["path"] for step in steps}
+    assert paths["Nothing is known"] == "popular"
+    assert paths["A wish"] == "query"
+    assert steps[-1]["note"].startswith("Because of")
+    assert all(len(step["titles"]) == 5 for step in steps[:-1])
+    section = (finished.data / "08_reporting/report.html").read_text().split('<h2 id="visitor">')[1].split("<h2")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    shown = [[step["step"], step["given"], step["path"], "; ".join(step["titles"]) + step["note"]] for step in steps]
+    assert [[html.unescape(cell) for cell in row] for row in rows] == shown
+
+
+def test_the_visit_is_a_command(finished):
+    command = [sys.executable, "-m", "tailor", "visit", "--env=test"]
+    done = subprocess.run(command, cwd=finished.project, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for words in ("1. Nothing is known  [popular]", "4. A wish: ", "6. Why: ", "Because of"):
+        assert words in done.stdout

@@ -34,7 +34,7 @@ def kedro_run(monkeypatch):
 def test_version_and_help(invoke):
     assert invoke("version").output == f"{__version__}\n"
     text = invoke("--help").output
-    assert all(name in text for name in ("run", "new", "serve", "store", "reproduce", "version"))
+    assert all(name in text for name in ("run", "new", "serve", "store", "visit", "reproduce", "version"))
 
 
 def test_help_imports_nothing_heavy():
@@ -118,6 +118,28 @@ def test_where_kedro_is_not_installed_the_model_is_named_and_no_environment(invo
     done = invoke("serve", "--env", "test")
     assert done.exit_code == 1
     assert done.stderr == "kedro is not installed, and this command needs it: pip install 'tailor-recsys[train]'.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "uri"),
+    [
+        ([], "models:/tailor@best"),
+        (["3", "--env=test"], "models:/tailor/3"),
+        (["challenger", "--conf-source", "elsewhere"], "models:/tailor@challenger"),
+    ],
+)
+def test_visit_asks_what_is_served_or_named(invoke, monkeypatch, words, uri):
+    from tailor.serving import champion, visit
+
+    given = []
+    place = environment.Environment("tailor", "best", environment.Path("data"), "sqlite:///x.db")
+    monkeypatch.setattr(environment, "open_registry", lambda env, conf: given.append((env, conf)) or place)
+    monkeypatch.setattr(champion, "load_uri", lambda asked: given.append(asked) or "model")
+    monkeypatch.setattr(visit, "visit", lambda model: [model])
+    monkeypatch.setattr(visit, "describe", lambda steps: f"steps of {steps}")
+    done = invoke("visit", *words)
+    assert done.output == "steps of ['model']\n"
+    assert given == [("test" if "--env=test" in words else None, words[-1] if len(words) == 3 else "conf"), uri]
 
 
 def test_store_is_one_line(invoke, monkeypatch):

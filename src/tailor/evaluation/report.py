@@ -33,6 +33,8 @@ class Material:
     data_summary: pd.DataFrame
     sample_users: list[JsonObject]
     """As of :func:`tailor.evaluation.sample_users.tell`."""
+    visit: list[JsonObject]
+    """Steps of :func:`tailor.serving.visit.visit`: step, given, path, titles, note."""
     balance: JsonObject
     figures: dict[str, go.Figure]
     """comparison, trade_off, frontier, calibration, training."""
@@ -56,6 +58,7 @@ def build(material: Material) -> str:
         figures={name: page.draw(name, figure) for name, figure in all_figures(m).items()},
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
         sample_users=m.sample_users,
+        visit=m.visit,
         clicks=page.table(m.clicks, 4),
         ratings=page.table(m.ratings, 4),
         seeds=page.table(m.seeds, 4),

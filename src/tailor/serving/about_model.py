@@ -3,10 +3,8 @@
 import numpy as np
 
 from tailor import columns as c
-from tailor.errors import BadInputError
-from tailor.hybrid.elicit import choose_items, unit_scale
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import Embeds, Indices
+from tailor.models.base import Indices
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Settings
 from tailor.types import JsonObject
@@ -61,19 +59,7 @@ def bucket_of(model: Recommender, rows: Indices) -> list[str]:
 def elicit(model: Recommender, k: int) -> list[str]:
     """Return the ids of the k items whose answers tell most about a new visitor, the most telling first.
 
-    Raises:
-        BadInputError: the model has no factors.
+    Only items with train interactions that are still listed are asked about; at most ``MAX_QUESTIONS``.
     """
-    if not isinstance(model.model, HybridScorer):
-        raise BadInputError(f"elicit: the model '{model.model.recipe.name}' has no factors, only the hybrid has")
-    vectors = next((source.item_vectors for source in model.model.sources.values() if isinstance(source, Embeds)), None)
-    if vectors is None:
-        raise BadInputError("elicit: no source of this model has factors (hybrid_cf.sources.ials)")
-    history = model.histories.history
-    n_known = np.bincount(history.indices, minlength=len(model.items))
-    known = n_known / max(int((model.histories.lengths > 0).sum()), 1)
-    askable = model.model.warm if model.removed is None else model.model.warm & ~model.removed
-    warm = np.flatnonzero(askable)
-    chosen = warm[choose_items(unit_scale(np.asarray(vectors)[warm]), known[warm], k)]
-    ids: list[str] = model.item_ids[chosen].tolist()
+    ids: list[str] = model.item_ids[model.questions[:k]].tolist()
     return ids

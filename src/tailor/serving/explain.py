@@ -1,5 +1,6 @@
 """Explanations of a served list: shares by source, by history item, and by what is written about the item."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Items of a list that are explained, history items named per item.
 MAX_EXPLAINED, _NAMED = 20, 5
+#: Parts of a query that are left out, one at a time; of a longer one each part is several words.
+_MOST_LEFT_OUT = 8
 #: Decimals of what is shown: a sum of twenty parts is exact to 1e-5.
 _DECIMALS = 6
 
@@ -27,13 +30,13 @@ def explain_list(
     query: Query,
     listed: Indices,
     scores: Floats,
-    words: str,
+    words: str | None,
     share: float | None,
 ) -> list[JsonObject]:
     """Explain the first ``MAX_EXPLAINED`` items of one list; docs/pipelines/inference.md says what each key holds.
 
     ``words`` is how much of the text-dependent score goes with each piece of the item's text: the piece left out,
-    encoded anew; ``query`` what each word of the query adds: the word left out.
+    encoded anew; ``query`` what each word of the query adds: the word left out, of a long query a few words at a time.
 
     Args:
         recommender: ids, texts and the encoder.
@@ -41,7 +44,7 @@ def explain_list(
         query: of one user.
         listed: internal ids (k,).
         scores: as the list shows them (k,).
-        words: the request's query.
+        words: the text of the request's words, as it is compared; None where there are none.
         share: what the user's own score weighs beside words; None where there are none.
 
     Raises:
@@ -59,7 +62,7 @@ def explain_list(
     if recommender.encoder_of is not None and recommender.metadata is not None:
         for entry, by_piece in zip(entries, _by_piece(recommender, model, query, items), strict=True):
             entry["words"] = by_piece
-        if words.strip():
+        if words is not None:
             for entry, by_word in zip(entries, _by_word(recommender, items, words), strict=True):
                 entry["query"] = by_word
     return entries
@@ -105,7 +108,8 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
     whole = [". ".join(row) for row in pieces]
     less = [". ".join(row[:piece] + row[piece + 1 :]) for row in pieces for piece in range(len(row))]
     owner = np.concatenate([np.arange(len(pieces)), np.repeat(np.arange(len(pieces)), [len(row) for row in pieces])])
-    scores = text_scores(model, query, items[owner], recommender.encoder.encode([*whole, *less]))
+    texts, rows = np.unique(np.array([*whole, *less], dtype=object), return_inverse=True)
+    scores = text_scores(model, query, items[owner], recommender.encoder.encode(texts.tolist())[rows])
     of_less = iter(scores[len(pieces) :])
     return [
         {piece: round(float(score - next(of_less)), 4) for piece in row}
@@ -114,11 +118,21 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
 
 
 def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:
-    """Leave each word of the query out: what its cosine with each item loses."""
-    tokens = recommender.parse(words).text.split()
+    """Leave each part of the query out: what its cosine with each item loses; a part that comes again counts again."""
+    tokens = words.split()
     if not tokens:
         return [{} for _ in items]
-    less = [" ".join(tokens[:word] + tokens[word + 1 :]) or "." for word in range(len(tokens))]
+    bounds = np.linspace(0, len(tokens), min(len(tokens), _MOST_LEFT_OUT) + 1).round().astype(int).tolist()
+    parts = [" ".join(tokens[start:end]) for start, end in pairwise(bounds)]
+    less = [" ".join(tokens[:start] + tokens[end:]) or "." for start, end in pairwise(bounds)]
     vectors = recommender.encoder.encode([" ".join(tokens), *less])
     lost = recommender.item_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
-    return [dict(zip(tokens, row.round(4).tolist(), strict=True)) for row in lost.astype(float)]
+    return [_summed(parts, row) for row in lost.astype(float)]
+
+
+def _summed(names: list[str], values: NDArray[np.float64]) -> dict[str, float]:
+    """Return the sum of the values (n,) by name."""
+    totals = dict.fromkeys(names, 0.0)
+    for name, value in zip(names, values.tolist(), strict=True):
+        totals[name] += value
+    return {name: round(total, 4) for name, total in totals.items()}

@@ -15,6 +15,7 @@ from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
+from tailor.hybrid.elicit import choose_items
 from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
 from tailor.lm.static_encoder import StaticEncoder
@@ -46,6 +47,7 @@ from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
 
 MAX_REQUESTS = 100_000
+MAX_QUESTIONS = 100
 #: Key of ``about``: pieces of a long text of a user that are read.
 MAX_PIECES = "max_pieces"
 
@@ -204,6 +206,14 @@ class Recommender:
         start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
         return {name: resolved(values, start) for name, values in self.about.get("scenarios", {}).items()}
 
+    @cached_property
+    def questions(self) -> Indices:
+        """Items to ask a new visitor about (at most ``MAX_QUESTIONS``,), the most telling first."""
+        askable = np.array(getattr(self.model, "warm", np.ones(len(self.items), dtype=bool)), dtype=bool)
+        if self.removed is not None:
+            askable &= ~self.removed
+        return choose_items(self.histories.history, askable, MAX_QUESTIONS)
+
     def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
         """Return the columns of ``profile`` or ``context``."""
         return self._feature_encoders[field].columns
@@ -262,7 +272,7 @@ class Recommender:
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
                 reasons=self._reasons(carried, row, listed, read.get(row)),
-                explanations=self._explain(model, batch, row, listed, values[row], requests[row], shares.get(row))
+                explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
                 if settings.explain
                 else [],
             )
@@ -276,11 +286,12 @@ class Recommender:
         row: int,
         listed: Indices,
         scores: Floats,
-        request: Request,
+        intent: Intent | None,
         share: float | None,
     ) -> list[JsonObject]:
         query = batch.query.take(np.array([row]))
-        return explain_list(self, model, query, listed, scores[: len(listed)], request.query, share)
+        words = None if intent is None else intent.text
+        return explain_list(self, model, query, listed, scores[: len(listed)], words, share)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""

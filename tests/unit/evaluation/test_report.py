@@ -1,5 +1,7 @@
 """The report: one page that fetches nothing and says what the figures say."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -69,6 +71,10 @@ def material(summary, **changes):
                 "rows": [{"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"}],
             }
         ],
+        "visit": [
+            {"step": "One like", "given": "<i>it</i>", "path": "fold_in", "titles": ["near", "far"], "note": ""},
+            {"step": "Why", "given": "near", "path": "", "titles": [], "note": "because of it"},
+        ],
         "balance": {"method": "mmr", "strength": 0.3},
         "figures": {name: go.Figure() for name in ("comparison", "trade_off", "frontier", "calibration", "training")},
         "provenance": {"git_commit": "abc123"},
@@ -116,6 +122,13 @@ def test_what_comes_from_the_data_is_escaped(summary):
     page = build(material(summary))
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page
     assert "<b>Bold</b>" not in page
+
+
+def test_a_visit_is_a_row_per_step(summary):
+    section = build(material(summary)).split('<h2 id="visitor">')[1].split("<h2")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    assert rows == [["One like", "&lt;i&gt;it&lt;/i&gt;", "fold_in", "near; far"], ["Why", "near", "", "because of it"]]
+    assert '<a href="#visitor">' in build(material(summary))
 
 
 def test_what_no_model_has_is_named_and_read_as_a_dash(summary):

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor.errors import BadInputError
 from tailor.hybrid.config import Boosts
-from tailor.hybrid.elicit import choose_items, unit_scale
+from tailor.hybrid.elicit import choose_items
 from tailor.serving.about_model import bucket_of, describe, elicit
 
 
@@ -36,8 +35,11 @@ def test_a_model_without_boosts_and_texts_says_so(popular):
     said = describe(popular, "1")
     assert (said["boosts"], said["categories"], said["filters"], said["words"]) == ({}, [], {}, False)
     assert bucket_of(popular, np.array([0, 1])) == ["", ""]
-    with pytest.raises(BadInputError, match="elicit: the model 'popular' has no factors, only the hybrid has"):
-        elicit(popular, 3)
+
+
+def test_any_model_that_knows_histories_can_ask(popular, tables):
+    expected = choose_items(popular.histories.history, tables.train_set.counts > 0, 3)
+    assert elicit(popular, 3) == popular.item_ids[expected].tolist()
 
 
 def test_buckets_are_new_tail_or_nothing(served, tables):
@@ -45,12 +47,18 @@ def test_buckets_are_new_tail_or_nothing(served, tables):
     assert bucket_of(served, np.arange(len(tables.items))) == [expected[name] for name in tables.items["bucket"]]
 
 
-def test_what_is_asked_are_warm_items_by_factors_and_how_many_know_them(served, tables):
+def test_what_is_asked_are_warm_items_that_tell_most_of_the_others(served, tables):
     asked = elicit(served, 6)
-    warm = np.flatnonzero(tables.warm)
-    n_users = int((served.histories.lengths > 0).sum())
-    known = tables.train_set.counts[warm] / n_users
-    vectors = unit_scale(served.model.sources["ials"].item_factors[warm])
-    assert asked == served.item_ids[warm[choose_items(vectors, known, 6)]].tolist()
+    expected = choose_items(served.histories.history, tables.warm, 6)
+    assert asked == served.item_ids[expected].tolist()
     assert len(set(tables.items.set_index("item_id")["genre"][asked])) >= 3  # not six of one kind
     assert asked[0] not in elicit(served.without_items(asked[:1]), 6)
+    assert elicit(served, 2) == asked[:2]
+
+
+def test_items_without_train_interactions_are_not_asked_about(served):
+    first = served.item_indices(elicit(served, 1))
+    warm = served.model.warm.copy()
+    warm[first] = False
+    fewer = replace(served, model=replace(served.model, warm=warm))
+    assert served.item_ids[first[0]] not in elicit(fewer, 20)

@@ -164,6 +164,32 @@ def test_the_words_of_a_query_are_what_its_nearness_loses_without_them(served, n
     assert all(entry["query"] == {} for entry in negated.explanations)
 
 
+def test_a_long_query_is_left_out_in_eight_parts(served, names, monkeypatch):
+    """What an answer costs does not grow with the words: 1 + 8 texts. No word is lost, and the order stays."""
+    words, texts, encode = [*(f"xyzzy{number}" for number in range(29)), names[0]], [], type(served.encoder).encode
+    monkeypatch.setattr(type(served.encoder), "encode", lambda self, each: texts.append(each) or encode(self, each))
+    (entry, *_) = listed(served, Request(query=" ".join(words)), explain=True).explanations
+    assert " ".join(entry["query"]).split() == words
+    assert {len(part.split()) for part in entry["query"]} == {3, 4}
+    assert [len(each) for each in texts if each[0] == " ".join(words)][-1] == 9
+
+
+def test_equal_words_of_a_query_are_told_by_their_sum(served, names, monkeypatch):
+    """To an encoder that counts, each of three equal words adds one direction, and the genre nothing."""
+    direction = served.encoder.encode([names[0]])[0]
+    query = f"xyzzy {names[0]} xyzzy xyzzy"
+    served.recommend([Request(query=query)])
+
+    def counting(_, texts):
+        return np.array([text.split().count("xyzzy") * direction for text in texts], np.float32)
+
+    monkeypatch.setattr(type(served.encoder), "encode", counting)
+    answer = listed(served, Request(query=query), explain=True)
+    for item, entry in zip(answer.item_ids, answer.explanations, strict=True):
+        vector = served.item_features[served.item_indices([item])[0]]
+        assert entry["query"] == pytest.approx({"xyzzy": 3 * float(vector @ direction), names[0]: 0}, abs=1e-4)
+
+
 def test_only_the_first_items_of_a_long_list_are_explained(served):
     answer = listed(served, Request(history=["i1"]), k=50, explain=True)
     assert len(answer.item_ids) == 50

@@ -12,6 +12,8 @@ from tailor.hybrid.scorer import by_encoder
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
 from tailor.registry import track
+from tailor.serving.champion import load_version
+from tailor.serving.visit import visit
 from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
@@ -43,6 +45,11 @@ def explain_sample_users(
     return sample_users.describe_users(scorer, users, items, histories, lists, seed)
 
 
+def walk_visit(registered: JsonObject) -> list[JsonObject]:
+    """Walk through a visitor's first minutes with the registered model, as it is served."""
+    return visit(load_version(registered["name"], registered["version"]))
+
+
 def collect_figures(**figures: go.Figure) -> dict[str, go.Figure]:
     """Put the plots side by side, by name."""
     return figures
@@ -57,6 +64,7 @@ def write_report(
     tables: dict[str, pd.DataFrame],
     seed_summaries: pd.DataFrame,
     examples: list[JsonObject],
+    visited: list[JsonObject],
     balance: JsonObject,
     figures: dict[str, go.Figure],
     promotion: JsonObject,
@@ -70,6 +78,7 @@ def write_report(
         k=max(options.k),
         seeds=seeds.spread(seed_summaries),
         sample_users=examples,
+        visit=visited,
         balance=balance,
         figures=figures,
         provenance={name: str(value) for name, value in promotion.items()},

@@ -1,4 +1,4 @@
-"""Summaries over seeds, what three users get and why, and the report."""
+"""Summaries over seeds, what three users and a visitor get and why, and the report."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -8,7 +8,7 @@ from tailor.wiring import HYBRIDS, TEST_PROTOCOL, group
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``reporting``."""
-    private = ["sample_users", "report_figures", "report_tables"]
+    private = ["sample_users", "visit", "report_figures", "report_tables"]
     return group("reporting", [*_collect(), _write()], private)
 
 
@@ -40,6 +40,9 @@ def _collect() -> list[Node]:
             outputs="sample_users",
             name="explain_sample_users",
             tags=["cpu", "report"],
+        ),
+        Node(
+            func=nodes.walk_visit, inputs="registered_model", outputs="visit", name="walk_visit", tags=["cpu", "report"]
         ),
         Node(
             func=nodes.collect_figures,
@@ -80,6 +83,7 @@ def _write() -> Node:
             "tables": "report_tables",
             "seed_summaries": "seed_summaries",
             "examples": "sample_users",
+            "visited": "visit",
             "balance": "balance_preset",
             "figures": "report_figures",
             "promotion": "promotion",

@@ -1,0 +1,72 @@
+"""Results of benchmarks reach the aims that they state, and the docs print their figures."""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def result(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def shown(figure):
+    """A figure as the docs write it: .965."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{figure:.3f}")
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (
+        (ROOT / "docs" / "performance.md")
+        .read_text()
+        .split("## What is asked, and why it is listed")[1]
+        .split("\n## ")[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["explanations", "elicitation"])
+def test_a_result_says_where_it_comes_from(name):
+    made = result(name)
+    assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
+    assert made["command"] == f"make bench-{name}"
+    assert re.search(rf"^bench-{name}:.*## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert (ROOT / "benchmarks" / f"{name}.py").is_file()
+
+
+def test_explanations_reach_their_aims():
+    figures = result("explanations")["headline"]
+    assert figures["answers"] == 1000
+    assert figures["sum_largest_miss"] <= 1e-4
+    assert figures["deletion_low"] > 0.9
+    assert figures["named_of_history_rows"] >= 0.6
+    assert figures["named_of_other_rows"] == 0
+    assert figures["explain_500_cpu_s"] <= 0.3
+    assert len(result("explanations")["by_kind"]) == 13
+
+
+def test_elicited_answers_are_worth_as_much_as_those_about_popular_items():
+    figures = result("elicitation")["headline"]
+    assert all(figures[f"{name}_answers_5_low"] >= 0 for name in ("ml100k", "anime"))
+
+
+def test_the_docs_print_the_figures_of_explanations(page):
+    figures = result("explanations")["headline"]
+    interval = (
+        f"{shown(figures['deletion_share'])} [{shown(figures['deletion_low'])}, {shown(figures['deletion_high'])}]"
+    )
+    assert interval in page
+    for name in ("rows", "deletion_rows", "history_rows", "other_rows"):
+        assert f"{figures[name]:,.0f}" in page, name
+    assert f"{figures['explain_500_cpu_s']:.2f}".removeprefix("0") in page
+
+
+@pytest.mark.parametrize("name", ["ml100k", "anime"])
+@pytest.mark.parametrize("rule", ["answers_5", "questions_12", "questions_20"])
+def test_the_docs_print_the_figures_of_elicitation(page, name, rule):
+    figures = {key: shown(result("elicitation")["headline"][f"{name}_{rule}_{key}"]) for key in ("elicited", "popular")}
+    change = [result("elicitation")["headline"][f"{name}_{rule}_{key}"] for key in ("difference", "low", "high")]
+    signed = [f"{value:+.3f}".replace("0.", ".") for value in change]
+    assert f"| {figures['elicited']} | {figures['popular']} | {signed[0]} [{signed[1]}, {signed[2]}] |" in page
