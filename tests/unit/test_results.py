@@ -27,13 +27,13 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation"])
+@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text"])
 def test_a_result_says_where_it_comes_from(name):
-    made = result(name)
+    made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
     assert made["command"] == f"make bench-{name}"
     assert re.search(rf"^bench-{name}:.*## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert (ROOT / "benchmarks" / f"{name}.py").is_file()
+    assert (ROOT / "benchmarks" / f"{name.replace('-', '_')}.py").is_file()
 
 
 def test_explanations_reach_their_aims():
@@ -50,6 +50,24 @@ def test_explanations_reach_their_aims():
 def test_elicited_answers_are_worth_as_much_as_those_about_popular_items():
     figures = result("elicitation")["headline"]
     assert all(figures[f"{name}_answers_5_low"] >= 0 for name in ("ml100k", "anime"))
+
+
+def test_what_users_write_is_read_where_only_it_tells():
+    """And the same texts, dealt out to other users, add nothing."""
+    figures = result("user_text")["headline"]
+    assert figures["planted_new_0_to_none_low"] > 1.5
+    assert figures["planted_comments_new_1_to_none_low"] > 1
+    for name in ("planted_new_0", "planted_comments_new_1"):
+        assert figures[f"{name}_shuffled_to_none_low"] < 1 < figures[f"{name}_shuffled_to_none_high"]
+
+
+def test_the_docs_print_the_figures_of_user_texts():
+    text = (ROOT / "docs" / "performance.md").read_text().split("## What users write")[1].split("\n## ")[0]
+    figures, written = result("user_text")["headline"], 0
+    for name in (key for key in figures if key.endswith("to_none")):
+        interval = [shown(figures[key]) for key in (name, f"{name}_low", f"{name}_high")]
+        written += f"{interval[0]} [{interval[1]}, {interval[2]}]" in text
+    assert written == text.count("[") - 1  # the link
 
 
 def test_the_docs_print_the_figures_of_explanations(page):

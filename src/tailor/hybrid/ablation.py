@@ -19,8 +19,8 @@ def variants(
 ) -> dict[str, HybridScorer]:
     """Return scorers on the same fitted sources: each source alone, each pair, all, and all with one part off.
 
-    ``linear`` are all sources with linear weights, ``without NAME`` all but one with the same: what each of them adds to
-    the others.
+    ``linear`` are all sources with linear weights, ``without NAME`` all but one with the same: what each adds to the
+    others.
 
     Sources that tell no items apart in this catalogue are left out.
 
