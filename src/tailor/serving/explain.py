@@ -119,6 +119,6 @@ def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -
     if not tokens:
         return [{} for _ in items]
     less = [" ".join(tokens[:word] + tokens[word + 1 :]) or "." for word in range(len(tokens))]
-    vectors = recommender.encoder.encode([" ".join(tokens), *less])
-    lost = recommender.item_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
+    vectors = recommender.word_encoder.encode([" ".join(tokens), *less])
+    lost = recommender.word_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
     return [dict(zip(tokens, row.round(4).tolist(), strict=True)) for row in lost.astype(float)]
