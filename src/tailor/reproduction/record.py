@@ -22,7 +22,7 @@ PARAMETERS, RECORD = f"{FOLDER}/parameters.yml", f"{FOLDER}/record.json"
 #: The distribution whose requirements are written down, and the file that pins them in a checkout.
 _DISTRIBUTION, _LOCK = "tailor-recsys", "requirements.lock"
 #: Extras of Tailor that hold what pipelines need.
-_OF_RUNS = ("serve", "encoder", "train")
+_OF_RUNS = ("serve", "encoder", "train", "multilingual")
 PYTHON, MACHINE = "Python", "machine"
 
 

@@ -28,7 +28,7 @@ def describe(model: Recommender, version: str) -> JsonObject:
         "categories": list(metadata.vocabulary.names) if metadata is not None else [],
         "filters": _ranges(model),
         **{name: _columns(model, name) for name in ("profile", "context")},
-        "words": model.encoder_of is not None and not model.no_encoder,
+        "words": model.takes_words,
         "user_text": model.reads_user_texts,
     }
 

@@ -149,6 +149,8 @@ class Champion:
         """Let a model answer, once it has its added items and its encoder is in memory."""
         if model.encoder_of is not None:
             model.encoder.encode(["warm up"])
+        if model.word_reader is not None and model.takes_words:
+            model.word_encoder.encode(["warm up"])
         with self.items.lock:
             self.answering, self.last_error = (self.items.apply(model), version), ""
 

@@ -125,8 +125,8 @@ def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -
     bounds = np.linspace(0, len(tokens), min(len(tokens), _MOST_LEFT_OUT) + 1).round().astype(int).tolist()
     parts = [" ".join(tokens[start:end]) for start, end in pairwise(bounds)]
     less = [" ".join(tokens[:start] + tokens[end:]) or "." for start, end in pairwise(bounds)]
-    vectors = recommender.encoder.encode([" ".join(tokens), *less])
-    lost = recommender.item_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
+    vectors = recommender.word_encoder.encode([" ".join(tokens), *less])
+    lost = recommender.word_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
     return [_summed(parts, row) for row in lost.astype(float)]
 
 

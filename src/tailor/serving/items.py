@@ -79,7 +79,7 @@ def _check_cell(name: str, cell: object, columns: Sequence[str]) -> None:
 
 def put(model: Recommender, metadata: ItemMetadata) -> Recommender:
     """Return a recommender that has these items: new ones join, known ones take the new text."""
-    features = model.encoder.encode([". ".join(row) for row in metadata.pieces])
+    features = model.encoder.encode(metadata.texts)
     indices = model.item_indices(metadata.table[c.ITEM].tolist())
     known, new = np.flatnonzero(indices >= 0), np.flatnonzero(indices < 0)
     if len(known):

@@ -8,6 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings: the base encoder with the adapter beside it; the token table |
+| words/ | the items in the space of another encoder for words; see :mod:`tailor.serving.word_reader` |
 | manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |
 | code.json | the SHA-256 of every file of code that MLflow keeps beside the package |
@@ -39,11 +40,13 @@ from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
+from tailor.lm.sentence_encoder import Prefixed
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 from tailor.plugins import load_plugins
+from tailor.serving.word_reader import WordReader
 from tailor.types import AnyArray, JsonObject
 
 log = logging.getLogger(__name__)
@@ -51,7 +54,7 @@ log = logging.getLogger(__name__)
 ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
 FORMAT = 3
-ITEMS, ENCODER, STUDENT, PLUGINS = "items.parquet", "encoder", "student", "plugins"
+ITEMS, ENCODER, STUDENT, PLUGINS, WORDS = "items.parquet", "encoder", "student", "plugins", "words"
 MANIFEST, CODE = "manifest.json", "code.json"
 #: Keys of the manifest; the first also of about.json.
 _FORMAT, _FILES = "format", "files"
@@ -118,6 +121,7 @@ def read(folder: Path) -> JsonObject:
         "encoder_of": _encoder_of(folder, student),
         "no_encoder": _no_encoder(folder, student),
         "student": student,
+        "word_reader": _word_reader(folder / WORDS),
     }
 
 
@@ -200,6 +204,15 @@ def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any
         log.warning("%s is not installed: words are read by the token table of the package", lacking)
         return lambda: student
     return (lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() and not lacking else None
+
+
+def _word_reader(folder: Path) -> WordReader | None:
+    """Read what another encoder for words knows; None where there is no such encoder."""
+    if not folder.is_dir():
+        return None
+    missing = next((name for name in _OF_ENCODER if importlib.util.find_spec(name) is None), "")
+    lacking = f"This model reads words with {missing}, which is not installed. {_INSTALL_ENCODER}." if missing else ""
+    return WordReader.load(folder, lambda path: Prefixed(_load_encoder(path)), lacking)
 
 
 def _no_encoder(folder: Path, student: StaticEncoder | None) -> str:

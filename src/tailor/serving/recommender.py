@@ -41,6 +41,7 @@ from tailor.serving.intent.meaning import Meaning
 from tailor.serving.reasons import Carried
 from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
+from tailor.serving.word_reader import WordReader
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
@@ -90,6 +91,8 @@ class Recommender:
     """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
+    word_reader: WordReader | None = None
+    """Another encoder for the words of requests, with the items in its space; None: the model's own reads them."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------
 
@@ -120,11 +123,34 @@ class Recommender:
             raise BadInputError("This model holds no text encoder: it cannot take words")
         return self.encoder_of()
 
+    @property
+    def takes_words(self) -> bool:
+        """Whether requests may hold words: there is an encoder for them, and what it needs is installed."""
+        if self.word_reader is not None:
+            return not self.word_reader.refused
+        return self.encoder_of is not None and not self.no_encoder
+
+    @property
+    def word_encoder(self) -> EncodesTexts:
+        """The encoder of the words of requests: another one, or the model's own.
+
+        Raises:
+            BadInputError: see :attr:`encoder`.
+        """
+        return self.encoder if self.word_reader is None else self.word_reader.encoder
+
+    @property
+    def word_features(self) -> Floats:
+        """Embeddings of the items (n_items, m) in the space of :attr:`word_encoder`."""
+        return self.item_features if self.word_reader is None else self.word_reader.features
+
     @cached_property
     def meaning(self) -> Meaning:
-        """Tells which categories a free text is about; by the base model, where the encoder has one."""
+        """Tells which categories a free text is about: by another encoder for words, else the base model."""
         metadata = self.known_metadata
         names, descriptions = metadata.vocabulary.names, metadata.descriptions
+        if self.word_reader is not None:
+            return Meaning.of_other(self.word_reader.encoder, names, descriptions, self.word_features)
         return Meaning.of(self._base_encoder or self.encoder, names, descriptions, self._nearest_item)
 
     @cached_property
@@ -347,9 +373,9 @@ class Recommender:
         """Blend the words of requests into their rows of scores, in place; what was not understood changes nothing."""
         words = {}
         for row, intent in intents.items():
-            metadata, encoder = self.known_metadata, self.encoder
+            metadata, encoder = self.known_metadata, self.word_encoder
             words[row] = score_words(
-                intent, encoder, self.item_features, metadata, self.meaning, self._alike(intent.like)
+                intent, encoder, self.word_features, metadata, self.meaning, self._alike(intent.like)
             )
             if words[row].understood:
                 scores[row] = words[row].blended(scores[row], int(batch.query.lengths[row]))
@@ -473,6 +499,7 @@ class Recommender:
             histories=widened(self.histories, len(items)),
             tie_rank=np.append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
             metadata=self.known_metadata.concat(metadata),
+            word_reader=None if self.word_reader is None else self.word_reader.with_new_items(metadata.texts),
             removed=None if self.removed is None else np.append(self.removed, np.zeros(n_new, dtype=bool)),
         )
         return self.keeping_the_encoder(grown)
@@ -507,6 +534,7 @@ class Recommender:
             self,
             model=self.model.with_item_texts(rows, self._wide(features)),
             metadata=self.known_metadata.with_rows(rows, metadata),
+            word_reader=None if self.word_reader is None else self.word_reader.with_texts(rows, metadata.texts),
         )
         return self.keeping_the_encoder(changed)
 
@@ -535,6 +563,8 @@ class Recommender:
             self.encoder.save(folder / package.ENCODER, weights)
         if self.student is not None:
             self.student.save(folder / package.STUDENT)
+        if self.word_reader is not None:
+            self.word_reader.save(folder / package.WORDS, weights)
         copy_plugins(self.about.get("plugins", []), folder / package.PLUGINS)
         package.write_manifest(folder)
 

@@ -129,7 +129,7 @@ def _read(phrases: list[str], cosine: Floats, meaning: Meaning | None) -> tuple[
     if meaning is None or not any(phrases):
         return np.zeros((len(phrases), 0), np.float32), np.ones(len(phrases), dtype=bool)
     shares, about = meaning.read([phrase or "." for phrase in phrases])
-    return shares, about | (cosine.max(axis=0) > meaning.item_threshold)
+    return shares, about | meaning.near_items(cosine)
 
 
 def _even(categories: tuple[int, ...], width: int, metadata: ItemMetadata) -> Floats:

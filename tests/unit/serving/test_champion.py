@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import mlflow
+import numpy as np
 import pytest
 
 import tailor
@@ -13,6 +14,7 @@ from tailor.serving.champion import Champion, load_version, open_champion
 from tailor.serving.items import ItemStore
 from tailor.serving.package import write_code_hashes
 from tailor.serving.schema import Request
+from tailor.serving.word_reader import WordReader
 from tests.unit.serving.conftest import Planted, listed
 
 
@@ -81,6 +83,24 @@ def test_the_encoder_is_in_memory_before_the_model_answers(registry, tmp_path, m
     champion = open_champion("shop", "champion", tmp_path / "items.json")
     assert encoded == [["warm up"]]
     assert "encoder" in champion.model.__dict__
+
+
+def test_another_encoder_for_words_is_in_memory_as_well(served, tmp_path):
+    encoded = []
+
+    class Other(Planted):
+        def encode(self, texts):
+            encoded.append(texts)
+            return np.zeros((len(texts), 1), np.float32)
+
+    items = np.zeros((len(served.items), 1), np.float16)
+    reader = WordReader({"encoder": "other"}, items, lambda: Other({}))
+    champion = Champion("shop", "champion", ItemStore(tmp_path / "items.json"))
+    champion._take(replace(served, word_reader=reader), "1")
+    assert encoded == [["warm up"]]
+    encoded.clear()
+    champion._take(replace(served, word_reader=replace(reader, refused="not installed")), "2")
+    assert encoded == []
 
 
 def test_what_a_uri_names_is_loaded(registry, monkeypatch):

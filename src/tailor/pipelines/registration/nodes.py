@@ -24,7 +24,7 @@ from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter
 from tailor.models.base import FittedModel, TrainSet
-from tailor.options import EvaluationOptions, FeatureEngineeringOptions
+from tailor.options import EvaluationOptions, FeatureEngineeringOptions, WordsOptions
 from tailor.registry import check, describe, encoders, publish, track
 from tailor.registry.encoders import Encoders
 from tailor.serving.recommender import Recommender
@@ -64,15 +64,17 @@ def package_encoders(
     adapter: Adapter,
     params: Parameters,
     lm: Parameters,
+    words: Parameters,
     seed: int,
 ) -> Encoders:
-    """Merge the adapter of the registered model's encoder, and distil its token table."""
+    """Merge the adapter of the registered model's encoder, distil its token table; read items for words."""
     options, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
     tuned = options.registered == "hybrid_lora"
     whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
-    return encoders.package_encoders(
+    packaged = encoders.package_encoders(
         metadata, adapter if tuned else None, whitening, encoder, options.student_tokens, seed
     )
+    return replace(packaged, word_reader=encoders.read_items(metadata, parse(WordsOptions, words, "words")))
 
 
 def describe_recommender(
@@ -130,6 +132,7 @@ def refit_recommender(
         metadata=metadata,
         encoder_of=packaged.encoder_of,
         student=packaged.student,
+        word_reader=packaged.word_reader,
     )
 
 

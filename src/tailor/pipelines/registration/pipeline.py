@@ -48,6 +48,7 @@ def _build() -> list[Node]:
                 "embeddings_lora": "item_embeddings_lora",
                 "adapter": "adapter",
                 "lm": "params:lm_finetuning",
+                "words": "params:words",
             }
             | _OPTIONS,
             outputs="encoders",

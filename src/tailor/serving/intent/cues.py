@@ -32,6 +32,10 @@ class Cue(Enum):
     """What follows at once is wanted less: less, not too much."""
     DOWN = "down"
     """What stands before is wanted less: X is a bit much."""
+    RARE = "rare"
+    """As DOWN; before a category it says nothing of it: rare westerns."""
+    MUCH = "much"
+    """How much or how often: after NOT, what is near is wanted less: not horror all the time."""
     THAN = "than"
     """Of a comparison: what follows is ruled out where something stands before."""
     INSTEAD = "instead"
@@ -66,7 +70,8 @@ _TABLE: dict[Cue, str] = {
         under no circumstances | no longer | sans | with no | without any | null | keinerlei
         不适合 | 不适合我 | 不合适 | 不对胃口 | 不合胃口 | 不好看 | 看不惯 | 看不了 | 不想看见 | 不想见到 | 别出现
         不要出现 | 请勿 | 勿推 | 没有兴趣 | 没什么兴趣 | 毫无兴趣 | 兴趣不大 | 不感冒 | 不太感冒 | 不来电 | 不想碰
-        不沾 | 不含有 | 不能接受 | 无法接受 | 用不着 | 没必要 | 再也不想看 | 再也不看 | 再也不想 | 一点都不喜欢
+        从来不碰 | 从不碰 | 不沾 | 不含有 | 不能接受 | 无法接受
+        用不着 | 没必要 | 再也不想看 | 再也不看 | 再也不想 | 一点都不喜欢
         一点也不喜欢 | 打死不看 | 坚决不看 | 绝对不看 | 坚决不要 | 不能要 | 不许 | 不准
     """,
     Cue.AVERSE: """
@@ -113,6 +118,11 @@ _TABLE: dict[Cue, str] = {
         厌了 | 看厌了 | 看烦了 | 看吐了 | 审美疲劳 | 敬而远之 | 拉黑 | 走开 | 谢绝 | 杜绝 | 排斥 | 抗拒 | 接受不了
         吃不消 | 忍不了 | 欣赏不来 | 剔 | 撇开 | 抛开 | 回避 | 躲开 | 别提 | 禁止 | 不可以有 | 戒掉 | 讨厌死
         最讨厌 | 最烦 | 嫌弃 | 看不上 | 退散
+        draw the line at | drew the line at | can't deal with | cannot deal with | can't handle | cannot handle
+        couldn't handle | can't cope with | cannot cope with | had my fill of | have my fill of
+        had it up to here with | free from | devoid of | bare of
+        nase voll von | einen bogen um | einen grossen bogen um | einen weiten bogen um | frei von
+        keine spur von | ungern | verschmah* | nicht zu haben fur | null toleranz fur
     """,
     Cue.BAD: """
         bore* | boring | put* me to sleep | put* us to sleep | put* me off | puts me off | turn* me off
@@ -148,6 +158,14 @@ _TABLE: dict[Cue, str] = {
         muss ich nicht haben | brauch ich nicht | brauche ich nicht | interessiert mich null | sagt mir nichts
         sagen mir nichts | gibt mir nichts | geben mir nichts
         没劲 | 乏味 | 枯燥 | 催眠 | 犯困 | 打瞌睡 | 想睡觉 | 头疼 | 烦人 | 恶心 | 太累 | 滚开 | 滚蛋 | 就别了
+        can stay in the ~ | can stay where | red flag | where i draw the line | does not work for me
+        do not work for me | leaves me unmoved | leave me unmoved | leaves me indifferent | need not be shown
+        is not involved | are not involved | isn't involved | aren't involved | left out | not included | forget it
+        forget about it | over my dead body | is not happening | are not happening | has no place | have no place
+        has no business | have no business | out of the picture | free | frei
+        mich jagen | nicht ins haus | nase voll | mache ich einen bogen | mach ich einen bogen
+        mache ich einen grossen bogen | draussen | draussen bleiben | nicht zu haben | zum hals heraus
+        无关 | 达咩 | 拜拜 | 受不住 | 顶不住 | 扛不住
         就不用了 | 就不看了 | 不看了 | 免疫 | 不要了 | 就不要了 | 别了 | 打住 | 免 | 就别来了 | 就别提了 | 让我困
         让人犯困
     """,
@@ -228,6 +246,7 @@ _TABLE: dict[Cue, str] = {
         kann nicht schaden | schadet nicht | darf nicht fehlen | durfen nicht fehlen | nicht fehlen
         nicht entgehen lassen | nicht genug bekommen | nicht genug kriegen | nie genug bekommen | nie leid
         nicht leid | kaum genug
+        not to be left out | must not be left out | mustn't be left out | 怎么行 | 怎么能行 | 可不行
         不可或缺 | 怎么看都不够 | 怎么看都不腻 | 怎么都看不够 | 不看不行 | 不能错过 | 不容错过 | 不想错过
         从不错过 | 不会腻 | 没看够 | 还没看够 | 没有不喜欢
     """,
@@ -317,6 +336,19 @@ _TABLE: dict[Cue, str] = {
         少量 | 适当减少 | 别总是 | 不要总是 | 别老是 | 不要老是 | 别老 | 少整点 | 少弄点 | 不要全是 | 别全是
         不要都是 | 别都是 | 削减 | 少安排 | 少给我 | 少给 | 少看点 | 别放太多 | 不要放太多 | 稍微少点 | 稍微少一点
         尽量少 | 少搞点 | 压低
+        slower with | slower on | gentler with | lighter with | restraint with | restrained with | moderation with
+        careful with | smaller portion of | smaller portions of | smaller helping of | smaller share of
+        lower share of | small doses of | small amounts of | just a hint of | only a hint of | just a touch of
+        only a touch of | just a dash of | only a dash of | just a pinch of | only a pinch of | at most a
+        no more than a | not as heavy on | not quite as heavy on | not so heavy on | not that heavy on
+        don't go heavy on | less emphasis on | less weight on | less focus on | less stress on | less room for
+        less space for | less of a focus on | less of an emphasis on | ja nicht dauernd | ja nicht immer
+        ja nicht standig
+        hochstens ein hauch | nur ein hauch | ein hauch | hochstens eine prise | nur eine prise | eine prise
+        hochstens ein wenig | hochstens ein bisschen | hochstens etwas | hochstens mal | weniger gewicht auf
+        weniger wert auf | weniger fokus auf | weniger schwerpunkt auf | so viel | so viele
+        weniger stark | kleine portion | kleinere portion | sparsam umgehen mit
+        少一丢丢 | 少一点点 | 弱化 | 削弱 | 冲淡 | 别总推 | 不要总推 | 少安利
     """,
     Cue.DOWN: """
         down a notch | down a bit | down a little | down | a bit less | a little less | in small doses | less often
@@ -339,8 +371,39 @@ _TABLE: dict[Cue, str] = {
         nicht standig | nicht dauernd | nicht immer | nicht jedes mal | bitte weniger | weniger bitte
         etwas reduzieren | nur in massen | nur selten | nur ab und zu | ab und zu | hin und wieder
         少给点 | 少安排点 | 少推荐点 | 往下调 | 调少 | 调少点 | 调少一点 | 削减 | 砍一点 | 砍掉一些 | 别老是
+        further down | in check | at bay | dialled back | dialed back | wound back | wound down | at the margins
+        in the margins
+        on the margins | on the sidelines | second fiddle | second place
+        as a side dish | only as a | in homeopathic doses | in tiny doses | in small amounts | in small portions
+        in smaller amounts | to a lesser extent | to a lesser degree | for special occasions | overrepresented
+        too frequently | too frequent | too prominent | too dominant | less room | less space | less weight
+        less emphasis | less prominence | less frequent | less frequently | not quite so often | only a touch
+        only a little | only a bit
+        just a touch | just a little | just a bit | held back | pulled back
+        am rande | nur am rande | in kleinen dosen | nur in kleinen dosen | in kleinen mengen | in kleinen portionen
+        eher selten | hochstens selten | als beilage | nur als beilage | nebenbei | nebensache
+        nebensachlich | sparsam | sparsam umgehen | zu oft | zu haufig | weiter unten | weiter nach unten
+        nach hinten | zu prasent | uberhand | zurucknehmen | zuruckstellen | kurzer treten
+        nur ein hauch | nur ein wenig | nur ein bisschen | im hintergrund | nicht ganz so oft | nicht so haufig
+        nicht zu haufig
+        太频繁 | 太频繁了 | 过多 | 有点过多 | 过于频繁 | 不要那么频繁 | 别那么频繁 | 没那么频繁 | 点到为止
+        往后排 | 往后放 | 往后靠 | 靠后 | 靠后一点 | 排后面 | 稍微减一减 | 减一减 | 降一降 | 适可而止
+        弱一点 | 弱一些 | 弱化 | 少出现 | 可以少出现 | 少一丢丢 | 少一点点 | 有一点就够 | 一点点就够
         缓一缓 | 克制 | 克制一点 | 收着点 | 有一点就行 | 一点点就好 | 一点点就行 | 偶尔 | 轻一点 | 别那么密
         不要总是 | 别总是 | 少些吧
+    """,
+    Cue.RARE: """
+        low | lower | mild | milder | rare | rarer | rarely | seldom | at most | secondary
+        selten | hochstens | zuruck | kurzer | sekundar
+    """,
+    Cue.MUCH: """
+        always | all the time | the whole time | constantly | nonstop | non stop | every time | day in day out
+        mainly | mostly | primarily | chiefly | predominantly | exclusively | in the first place
+        that much | that many | this much | this many | as much | as many | that often | this often
+        immer | immer nur | standig | dauernd | andauernd | jedes mal | jeden tag | hauptsachlich | vorwiegend
+        uberwiegend | vor allem | in erster linie | so oft | so haufig | derart viel
+        一直 | 总是 | 总 | 老是 | 老推 | 老给 | 老看 | 老放 | 净是 | 全是 | 清一色 | 那么多 | 这么多
+        那么频繁 | 这么频繁
     """,
     Cue.THAN: "over | than | als",
     Cue.INSTEAD: """
@@ -372,9 +435,11 @@ _TABLE: dict[Cue, str] = {
         can't you | couldn't you | won't you | don't you have | don't you | haven't you | isn't there
         aren't there | why don't you | is there not | no spoilers | no need to hurry | not long | not far
         habt ihr nicht | gibt es nicht | gibt's nicht | hast du nicht | kannst du nicht | konntest du nicht
+        for free | free of charge | free to watch | feel free | free time | low budget | low key | rare gem | rare gems
+        zuruck in | zuruck ins | zuruck zu
         不如 | 要不 | 不然 | 不妨试试 | 不过瘾 | 不一会儿 | 不久 | 不同 | 不停
     """,
-    Cue.WITH: "with | featuring | containing | mit | 带 | 有",
+    Cue.WITH: "with | where | whose | in which | featuring | containing | mit | 带 | 有",
 }
 
 #: Words that carry nothing for a text: frames of a request, articles, the catalogue's own nouns.

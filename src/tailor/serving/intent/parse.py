@@ -16,6 +16,8 @@ MAX_QUERY = 500
 _NO_COLUMNS = NumericColumns(None, None, {})
 #: Behind "swap X" these words begin what is wanted.
 _EXCHANGED = frozenset(("for", "with", "by", "gegen", "durch", "成", "为"))
+#: These turn down only what they follow at once: horror-free.
+_AT_ONCE = word_set("free frei")
 #: A misspelt category is looked for in queries of at most so many words that carry something.
 _MOST_WITH_TYPOS = 4
 #: Words that are German beside these, whatever they mean in English.
@@ -62,7 +64,11 @@ class _Group:
     forced: bool = False
     soft: bool = False
     exchanged: bool = False
+    averse: bool = False
+    """Whether the sign is one of dislike, which no degree takes back."""
     apart: bool = False
+    closed: bool = False
+    """Whether it was turned down, and a further name begins a new one: horror-free comedy."""
     categories: list[int] = field(default_factory=list)
     titles: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
@@ -79,6 +85,12 @@ class _Group:
 
     def fix(self, sign: int) -> None:
         self.sign, self.forced = sign, True
+
+    def soften(self) -> None:
+        """Want less; what is negated is no more than that: not horror all the time."""
+        self.soft = True
+        if not (self.averse or self.forced):
+            self.sign = 1
 
 
 @dataclass(frozen=True)
@@ -258,15 +270,17 @@ class _Clause:
         self.group = _Group()
         self.groups = [self.group]
         for place, element in enumerate(elements):
-            if element.cue is not None and not self._is_plain(element):
+            if element.cue is not None and not self._is_plain(place, element):
                 self._cue(place, element.cue)
             elif element.is_named:
                 self._name(element)
             else:
                 self._word(place, element)
 
-    def _is_plain(self, element: _Element) -> bool:
+    def _is_plain(self, place: int, element: _Element) -> bool:
         """Whether a verb that may mean dislike is a word like others: nothing that it could be about is named."""
+        if element.cue is Cue.BAD and element.word in _AT_ONCE:
+            return not (place and self.elements[place - 1].is_named)
         named = any(other.is_named for other in self.elements)
         return element.cue is Cue.AVERSE and not named and element.word not in DISLIKES
 
@@ -293,7 +307,12 @@ class _Clause:
         return False
 
     def _cue(self, place: int, cue: Cue) -> None:
+        if cue in (Cue.OR, Cue.BOTH):
+            self.group.closed = False
         if cue in (Cue.DROP, Cue.OR, Cue.BOTH) or (cue is Cue.BAD and not self._speaks_of_names(place)):
+            return
+        if cue is Cue.MUCH:
+            self._much(place)
             return
         if cue is Cue.APART:
             self.group.apart = True
@@ -302,12 +321,20 @@ class _Clause:
         elif self.group.is_named and self.group.exchanged and cue is Cue.AVERSE:
             self._begin()
         elif not self.group.is_named:
-            self._before_names(cue)
+            self._before_names(Cue.DOWN if cue is Cue.RARE and not self._named_behind(place) else cue)
         elif self._named_behind(place) and not self._belongs_to_what_stands_before(place, cue):
             self._begin()
             self._before_names(Cue.OUT if cue is Cue.THAN else cue)
         else:
             self._behind_names(place, cue)
+
+    def _much(self, place: int) -> None:
+        """Turn "not" into "less" where it is how much or how often that is negated."""
+        group = self.group
+        if group.is_named and group.sign < 0 and self._named_behind(place):
+            self._begin()
+        elif group.sign < 0 and not (group.averse or group.forced or (group.is_named and self._content_behind(place))):
+            group.soften()
 
     def _belongs_to_what_stands_before(self, place: int, cue: Cue) -> bool:
         """Whether a cue between two names speaks of the first: a conjunction stands between it and the second."""
@@ -317,7 +344,7 @@ class _Clause:
             return True
         for element in self.elements[place + 1 :]:
             if element.is_named:
-                return cue is Cue.DOWN
+                return cue in (Cue.DOWN, Cue.RARE)
             if element.cue is Cue.BOTH:
                 return True
         return False
@@ -326,6 +353,7 @@ class _Clause:
         if cue in (Cue.NOT, Cue.AVERSE, Cue.OUT, Cue.SOFT, Cue.INSTEAD, Cue.YES) and self.group.tokens:
             self._begin()
         if cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
+            self.group.averse |= cue is not Cue.NOT
             self.group.negate()
         elif cue is Cue.YES:
             self.group.fix(1)
@@ -348,16 +376,18 @@ class _Clause:
             self._begin()
             self.group.soft = True
         elif cue in (Cue.NOT, Cue.AVERSE, Cue.BAD):
+            self.group.averse |= cue is not Cue.NOT
             self.group.negate()
+            self.group.closed = cue is Cue.BAD
         elif cue is Cue.YES:
             self.group.fix(1)
         elif cue is Cue.OUT:
             self.group.fix(-1)
-        elif cue in (Cue.SOFT, Cue.DOWN):
-            self.group.soft = True
+        elif cue in (Cue.SOFT, Cue.DOWN) or (cue is Cue.RARE and not self._content_behind(place)):
+            self.group.soften()
 
     def _name(self, element: _Element) -> None:
-        if self.group.soft and self.group.since_soft and not self.group.is_named:
+        if self.group.closed or (self.group.soft and self.group.since_soft and not self.group.is_named):
             self._begin()
         if element.category is not None:
             self.group.categories.append(element.category)
