@@ -211,7 +211,7 @@ def _word_reader(folder: Path) -> WordReader | None:
     if not folder.is_dir():
         return None
     missing = next((name for name in _OF_ENCODER if importlib.util.find_spec(name) is None), "")
-    lacking = f"This model reads words with {missing}, which is not installed. {_INSTALL_ENCODER}." if missing else ""
+    lacking = f"This model reads words with {missing}, which is not installed. {INSTALL_ENCODER}." if missing else ""
     return WordReader.load(folder, lambda path: Prefixed(_load_encoder(path)), lacking)
 
 

@@ -31,8 +31,8 @@ def gather_train_set(
     order: Matrix,
     items: pd.DataFrame,
     side_features: Arrays,
-    user_texts: Arrays,
     fit_on: str,
+    user_texts: Arrays | None = None,
 ) -> TrainSet:
     """Gather what the final models are fitted on: train, and the validation rows where ``fit_on`` says so."""
     fitted = final_rows(train, validation, items, fit_on)

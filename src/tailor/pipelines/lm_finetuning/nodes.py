@@ -7,6 +7,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.config import UserTextOptions
 from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
 from tailor.data.text import unpack_pieces
 from tailor.data.user_texts import is_late
@@ -17,7 +18,6 @@ from tailor.lm.encoder import load_base, tokenise
 from tailor.lm.peft import Adapter, attach, weights_hash
 from tailor.lm.trainer import tune
 from tailor.lm.training_data import TrainingData
-from tailor.options import FeatureEngineeringOptions
 from tailor.types import Parameters
 
 
@@ -65,10 +65,10 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
 
 
 def encode_user_texts(
-    user_text: pd.DataFrame, params: Parameters, feature_engineering: Parameters
+    user_text: pd.DataFrame, params: Parameters, user_text_params: Parameters
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Embed what users wrote by the base model; return what is known before the test window begins, and the rest."""
-    options = parse(FeatureEngineeringOptions, feature_engineering, "feature_engineering").user_text
+    options = parse(UserTextOptions, user_text_params, "feature_engineering.user_text")
     known = user_texts.encode(user_text, _options(params).encoder, options.max_pieces)
     late = is_late(user_text)
     return known.take(~late).arrays(), known.take(late).arrays()

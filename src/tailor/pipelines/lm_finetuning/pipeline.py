@@ -64,7 +64,7 @@ def _encode() -> list[Node]:
             inputs={
                 "user_text": "user_text",
                 "params": "params:lm_finetuning",
-                "feature_engineering": "params:feature_engineering",
+                "user_text_params": "params:feature_engineering.user_text",
             },
             outputs=["user_text_embeddings", "late_user_text_embeddings"],
             name="encode_user_texts",
