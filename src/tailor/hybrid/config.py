@@ -194,15 +194,23 @@ class HybridOptions(Options):
     def hybrid_config(self, trial: Parameters) -> HybridConfig:
         """Join the options that are not searched with those of one trial, which win.
 
-        Options of a source that is left out are left out too.
+        Options of a source that is left out are left out too, and so are sources that are computed from it.
 
         Raises:
             ConfigurationError: the trial names no source, or an option that the source does not have.
         """
         if "kernel" in trial:
             raise ConfigurationError("hybrid_cf.trials.hybrid: 'kernel' is called 'cold_items' now.")
-        sources = {name: options | trial.get(name, {}) for name, options in self.sources.items() if options is not None}
+        sources = {
+            name: options | trial.get(name, {})
+            for name, options in self.sources.items()
+            if options is not None and self._has_base(name)
+        }
         check_sources({name: {} for name in trial if name not in (*self.sources, "cold_items")})
         cold_items = self.cold_items.model_dump() | trial.get("cold_items", {})
         config = {"sources": sources, "cold_items": cold_items, "boosts": self.boosts.model_dump()}
         return parse(HybridConfig, config, "hybrid_cf.trials.hybrid")
+
+    def _has_base(self, name: str) -> bool:
+        base = SOURCES[name].derived_from
+        return base is None or self.sources.get(base) is not None

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from tailor.config import parse
 from tailor.errors import ConfigurationError, did_you_mean
+from tailor.hybrid.recent import RecentEASE, RecentText
 from tailor.hybrid.text_factors import TextFactors
 from tailor.models import legacy
 from tailor.models.base import Model
@@ -150,6 +151,22 @@ source(name="slit", reason="taken_next", label="order", reads={"history", "order
 source(
     name="text_knn", reason="similar_text", label="text", reads={"history", "confidence", "texts"}, text_dependent=True
 )(TextKNN)
+source(
+    name="recent_ease",
+    reason="taken_together",
+    label="recent co-consumption",
+    reads={"history", "order", "confidence", "texts"},
+    text_dependent=True,
+    derived_from="ease",
+)(RecentEASE)
+source(
+    name="recent_text",
+    reason="similar_text",
+    label="recent texts",
+    reads={"history", "order", "confidence", "texts"},
+    text_dependent=True,
+    derived_from="text_knn",
+)(RecentText)
 source(name="contextual", reason="context", label="context", reads={"context"})(Contextual)
 source(name="demographic", reason="profile", label="profile", reads={"profile"})(Demographic)
 source(name="user_text", reason="own_words", label="users' own words", reads={"user_text"}, text_dependent=True)(

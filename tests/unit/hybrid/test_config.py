@@ -78,9 +78,16 @@ def test_a_source_or_option_that_does_not_exist_is_refused(sources, message):
 
 def test_every_source_is_used_unless_it_is_left_out():
     assert HybridOptions().sources == all_sources()
-    config = HybridOptions(sources={"ease": {"regularization": 7.0}, "slit": None, "popular": {}}).hybrid_config({})
+    sources = {"ease": {"regularization": 7.0}, "slit": None, "popular": {}}
+    config = HybridOptions(sources=sources).hybrid_config({})
     assert list(config.sources) == ["ease", "popular"]
     assert config.sources["ease"]["regularization"] == 7.0
+
+
+def test_what_is_computed_from_a_source_goes_with_it():
+    sources = {name: {} for name in SOURCES} | {"ease": None, "ials": None}
+    left = list(HybridOptions(sources=sources).hybrid_config({}).sources)
+    assert set(SOURCES) - set(left) == {"ease", "recent_ease", "ials", "text_factors"}
 
 
 def test_a_recipe_of_its_own_dump_is_the_same():

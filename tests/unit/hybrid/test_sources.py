@@ -58,6 +58,17 @@ class TestDemographic(SourceTests):
     source = "demographic"
 
 
+class TestRecentEASE(SourceTests):
+    source = "recent_ease"
+    options = {"half_life": 2.0}
+    base_options = {"regularization": 20.0, "text_pull": 20.0}
+
+
+class TestRecentText(SourceTests):
+    source = "recent_text"
+    options = {"half_life": 2.0}
+
+
 class TestUserText(SourceTests):
     source = "user_text"
 
