@@ -36,6 +36,7 @@ MAY_SEE_THEM = {
     "feature_engineering.build_matrices",
     "feature_engineering.order_histories",
     "feature_engineering.encode_side_features",
+    "feature_engineering.write_user_texts",  # labels each text by its split; lm_finetuning sets the late ones apart
     "feature_engineering.keep_train",
     "evaluation.build_test_positives",
     "evaluation.measure_known_users",
@@ -55,7 +56,7 @@ MAY_SEE_THEM = {
 def planted(finished):
     """The catalogue that the finished run read."""
     entry = yaml.safe_load((finished.project / "conf/test/catalog.yml").read_text())["raw_items"]
-    return planted_catalogue(**{key: entry[key] for key in entry.keys() - {"type", "table", "metadata"}})
+    return planted_catalogue(**{key: entry[key] for key in entry.keys() - {"type", "table", "metadata", "writers"}})
 
 
 def read(finished, path):
@@ -263,8 +264,9 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
     table = read(finished, "08_reporting/ablation.parquet").set_index("model")
     whole = read(finished, "08_reporting/summary.parquet").set_index("model")
     for encoder in ("frozen", "lora"):
-        # 7 sources (no context is known here), 21 pairs, equal weights, gate off, boosts off, all
-        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 7 + 21 + 4
+        # 9 sources (no context is known here), 36 pairs, all, all but each, equal weights, blend off, boosts off, whole
+        assert sum(name.endswith(f"| {encoder}") for name in table.index) == 9 + 36 + 1 + 9 + 4
+        assert table.loc[f"without user_text | {encoder}"].notna().any()
         for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
             assert table.loc[f"all | {encoder}", column] == whole.loc[f"hybrid_{encoder}", column]
         assert table.loc[f"all | {encoder}", "warm NDCG"] > table.loc[f"popular | {encoder}", "warm NDCG"]

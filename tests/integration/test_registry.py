@@ -290,9 +290,10 @@ def compare(finished, monkeypatch):
     registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
     lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
     users, items = (pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items"))
-    known = {argument: load(name) for argument, name in TEST_PROTOCOL.items() if argument != "side_features"}
-    known["side_features"] = load_file(finished.data / "04_feature/side_features.safetensors")
-    train_set = gather_train_set(known["train"], known["order"], items, known["side_features"])
+    arrays = ("side_features", "user_texts")
+    known = {argument: load(name) for argument, name in TEST_PROTOCOL.items() if argument not in arrays}
+    known |= {name: load_file(finished.data / f"04_feature/{TEST_PROTOCOL[name]}.safetensors") for name in arrays}
+    train_set = gather_train_set(known["train"], known["order"], items, known["side_features"], known["user_texts"])
     rows = ComparedRows(users, items, train_set, test_protocol(items, **known), load("test_positives"))
     options = EvaluationOptions(promotion={"max_p99_ms": 60_000.0})
 

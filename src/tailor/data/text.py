@@ -114,7 +114,9 @@ def refuse_empty_texts(texts: pd.Series, items: pd.DataFrame, template: Sequence
     )
 
 
-def praise(interactions: pd.DataFrame, options: UserTextOptions) -> NDArray[np.bool_]:
+def praise(
+    interactions: pd.DataFrame, options: UserTextOptions, scale_of: pd.DataFrame | None = None
+) -> NDArray[np.bool_]:
     """Tell which rows' texts speak for their item (n,).
 
     A row does from ``options.praise_from`` on. Where that is not set, and the values form a scale of ratings (3 to 11
@@ -123,17 +125,18 @@ def praise(interactions: pd.DataFrame, options: UserTextOptions) -> NDArray[np.b
     Args:
         interactions: with a value where there is one.
         options: praise_from.
+        scale_of: rows that the scale is read off; None: these ones.
     """
+    every = np.ones(len(interactions), dtype=bool)
     if c.VALUE not in interactions or not len(interactions):
-        return np.ones(len(interactions), dtype=bool)
-    values = interactions[c.VALUE].to_numpy(dtype=np.float64)
+        return every
+    different = np.unique((interactions if scale_of is None else scale_of)[c.VALUE].to_numpy(dtype=np.float64))
     threshold = options.praise_from
     if threshold is None:
-        different = np.unique(values)
         if not _SCALE[0] <= len(different) <= _SCALE[1]:
-            return np.ones(len(interactions), dtype=bool)
+            return every
         threshold = float(different[0] + different[-1]) / 2
-    return np.asarray(values >= threshold)
+    return np.asarray(interactions[c.VALUE].to_numpy(dtype=np.float64) >= threshold)
 
 
 def add_reviews(

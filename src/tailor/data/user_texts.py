@@ -175,7 +175,8 @@ def _of_items(
     if c.TEXT not in interactions or not options.comments:
         return _table([], NO_ITEM, "", True, [])
     written = clean_cells(interactions[c.TEXT], missing).to_numpy(dtype=object)
-    rows = interactions.assign(**{c.TEXT: written, IS_PRAISE: praise(interactions, options)})
+    is_praise = praise(interactions, options, interactions[interactions[c.SPLIT] == c.TRAIN])
+    rows = interactions.assign(**{c.TEXT: written, IS_PRAISE: is_praise})
     rows = rows[rows[c.TEXT] != ""]
     rows = rows.assign(hash=seeded_hash(0, rows[c.USER], rows[c.ITEM]))
     by = [c.TIMESTAMP, "hash"] if c.TIMESTAMP in rows else ["hash"]

@@ -13,7 +13,7 @@ from tailor.data.user_texts import NO_ITEM, UserTexts, is_late, write_user_texts
 from tailor.errors import ConfigurationError
 
 USERS = pd.DataFrame({"user_id": ["u0", "u1"], "about": ["I sail.", None], "searches": ["reefs", "knots"]})
-ITEMS = pd.DataFrame({"item_id": ["a", "b", "c"]})
+ITEMS = pd.DataFrame({"item_id": ["a", "b", "c", "d"]})
 
 
 def interactions(**columns: list[object]) -> pd.DataFrame:
@@ -65,8 +65,14 @@ def test_counts_are_no_scale_and_a_threshold_may_be_set() -> None:
 
 
 def test_a_comment_with_one_star_speaks_against() -> None:
-    table = write(interactions(value=[1.0, 3.0, 5.0]))
+    table = write(interactions(value=[1.0, 3.0, 5.0]).assign(split="train"))
     assert table["is_praise"].tolist() == [False, True]
+
+
+def test_the_scale_is_read_off_train_rows():
+    rows = pd.DataFrame({"user_id": "u0", "item_id": ["a", "b", "c", "d"], "split": ["train"] * 3 + ["test"]})
+    table = write(rows.assign(text="x", value=[1.0, 2.0, 3.0, 10.0]))  # of all rows the middle would be 5.5
+    assert table["is_praise"].tolist() == [False, True, True, True]
 
 
 def test_the_latest_texts_of_each_split_stay_and_the_others_are_counted(caplog: pytest.LogCaptureFixture) -> None:
