@@ -113,9 +113,11 @@ def test_viz_opens_on_the_pipelines_as_boxes(viz):
 def test_viz_draws_the_layers_in_a_browser(viz, tmp_path):
     _, url = viz
     shot = tmp_path / "flowchart.png"
+    # The tables of this layer are read by data_processing alone: they are drawn once its box is opened.
+    layers = [layer for layer in LAYERS if layer != "intermediate"]
     with opened(url, 1800, 1200) as page:
-        html = page.html(*(f">{layer}<" for layer in LAYERS))
+        html = page.html(*(f">{layer}<" for layer in layers))
         page.screenshot(shot)
-    missing = [layer for layer in LAYERS if f">{layer}<" not in html]
+    missing = [layer for layer in layers if f">{layer}<" not in html]
     assert not missing, f"layers not drawn: {missing}"
     assert shot.stat().st_size > 20_000

@@ -138,7 +138,7 @@ class BlendOptions(Options):
     """Settings per boost in the trade-off curves, beside 0."""
     max_cold_boost_loss: Loss = 0.01
     """``cold_boost`` stands at the largest setting that loses at most this share of mixed NDCG."""
-    max_tail_boost_loss: Loss = 0.005
+    max_tail_boost_loss: Loss = 0.01
     """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
     click: ClickOptions = ClickOptions()
 
