@@ -62,7 +62,12 @@ def test_what_users_write_is_read_where_only_it_tells():
 
 
 def test_the_docs_print_the_figures_of_user_texts():
-    text = (ROOT / "docs" / "performance.md").read_text().split("## What users write")[1].split("\n## ")[0]
+    text = (
+        (ROOT / "docs" / "performance.md")
+        .read_text()
+        .split("## What users write")[1]
+        .split("`make bench-user-text-lm`")[0]
+    )
     figures, written = result("user_text")["headline"], 0
     for name in (key for key in figures if key.endswith("to_none")):
         interval = [shown(figures[key]) for key in (name, f"{name}_low", f"{name}_high")]

@@ -40,7 +40,7 @@ def test_a_factorization():
 def test_what_is_fitted_how_often():
     default = work(1000, 500, 50_000, 10)
     assert default.baselines == 11
-    assert (default.sources, default.trials) == (9, 4)
+    assert (default.sources, default.trials) == (11, 4)
     # three baselines and, for two encoders, two sources: four trials and two final fits each
     assert default.inverses == 3 * 6 + 2 * 2 * 6
     assert default.item_item_models == 3 + 2 * 2
@@ -93,20 +93,20 @@ def test_an_encoder_that_is_not_tuned_is_read_twice_only():
 def test_item_item_models_grow_with_the_cube_and_the_square():
     small, large = (replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[]) for f in (1, 2))
     seconds = [60 * by_pipeline(w)["hybrid_cf"].minutes for w in (small, large)]
-    linear = [costs._scored(w, 4 * (11 + 2 * 9)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
+    linear = [costs._scored(w, 4 * (11 + 2 * 11)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
     assert (seconds[1] - linear[1]) / (seconds[0] - linear[0]) == pytest.approx(8)
     square = (24 + 4 * small.item_item_models) * 5000**2 / 2**30
-    blended = 2 * 4 * 9 * 10 * 5000 / 2**30
+    blended = 2 * 4 * 11 * 10 * 5000 / 2**30
     assert by_pipeline(small)["hybrid_cf"].gib == pytest.approx(costs._BASE_GIB + square + blended)
 
 
 def test_lists_are_models_by_users_by_places():
     cost = by_pipeline(work(1000, 500, 50_000, 10))["evaluation, reranking"]
     assert cost.size == "13 models × 1,000 users × 20 places × 6 = 1,560,000 rows"
-    scored = 5e-8 * 2 * (11 + 2 * 9) * 1000 * 500
+    scored = 5e-8 * 2 * (11 + 2 * 11) * 1000 * 500
     assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 1_560_000 + 1e-4 * 2 * 25 * 1000)
     held = 4 * 500**2 * 7
-    assert cost.gib == pytest.approx(1.2 + (200 * 1_560_000 + held + 4 * 9 * 512 * 500) / 2**30)
+    assert cost.gib == pytest.approx(1.2 + (200 * 1_560_000 + held + 4 * 11 * 512 * 500) / 2**30)
 
 
 def test_the_last_line_is_the_whole_run():

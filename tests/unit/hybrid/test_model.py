@@ -98,7 +98,7 @@ class TestSourcesLeftOut:
         np.testing.assert_allclose(left_out.score(some(queries)), weightless.score(some(queries)), rtol=1e-4, atol=1e-5)
 
     def test_texts_are_saved_without_text_knn_too(self, tables, queries):
-        scorer = recipe(text_knn=None, blend=without("text_knn")).fit(tables.train_set)
+        scorer = recipe(text_knn=None, recent_text=None, blend=without("text_knn", "recent_text")).fit(tables.train_set)
         again = scorer.recipe.load(scorer.state())
         np.testing.assert_array_equal(again.item_features, tables.features)
         np.testing.assert_allclose(again.score(some(queries)), scorer.score(some(queries)), rtol=1e-4, atol=1e-5)

@@ -291,7 +291,7 @@ class TestOtherTexts:
         changed, part = blended.with_item_texts(warm, far), queries.take(np.arange(9))
         for name in SOURCES:
             before, after = blended.sources[name].score(part)[:, warm], changed.sources[name].score(part)[:, warm]
-            assert (before == after).all() == (name != "text_knn"), name
+            assert (before == after).all() == (name not in ("text_knn", "recent_text")), name
 
     def test_a_known_item_beside_a_cold_one_keeps_its_place(self, blended, tables, queries):
         rows = np.r_[np.flatnonzero(tables.warm)[:1], np.flatnonzero(~tables.warm)[:1]]
