@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.interactions import bucket_items
@@ -272,6 +273,22 @@ def _new_user_lists(
             n_train_users=int((users[c.N_TRAIN] > 0).sum()),
         )
         yield str(model), int(n), lists
+
+
+def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Matrix) -> float:
+    """Return the length of the test window in validation windows, for the horizon of click probabilities.
+
+    The shares of the split say it; where the catalogue brings a split of its own, which reads no shares, the rows do.
+
+    Args:
+        options: columns and split of the catalogue.
+        validation: rows of validation (U, n_items).
+        counted: rows of the test window (U, n_items).
+    """
+    split = options.split
+    if c.SPLIT not in options.columns.interactions:
+        return (1 - split.train - split.validation) / split.validation
+    return counted.nnz / validation.nnz if validation.nnz and counted.nnz else 1.0
 
 
 def measure_clicks(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from tailor.data.config import DataProcessingOptions
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import (
     COMPARED,
@@ -20,6 +21,7 @@ from tailor.evaluation.measure import (
     measure_known_users,
     measure_new_users,
     popularity_metadata,
+    window_ratio,
 )
 from tailor.evaluation.protocol import NewUserProtocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
@@ -178,6 +180,16 @@ def test_clicks_are_measured_over_what_a_list_may_show(protocol, positives, tabl
     overlap = positives[known].multiply(protocol.seen[known])
     assert table["clicks"].tolist() == [positives[known].nnz - overlap.nnz] * 2
     assert curve.groupby("model")["cells"].sum().tolist() == [n_cells] * 2
+
+
+def test_the_windows_of_a_split_are_its_shares_and_those_of_a_given_one_its_rows():
+    validation, counted = sparse.csr_matrix(np.eye(4)), sparse.csr_matrix(np.ones((3, 2)))
+    shares = DataProcessingOptions(split={"train": 0.6, "validation": 0.1})
+    assert window_ratio(shares, validation, counted) == pytest.approx(3)
+    columns = {"interactions": {"user_id": "u", "item_id": "i", "split": "part"}}
+    given = DataProcessingOptions(columns=columns, split={"train": 0.6, "validation": 0.1})
+    assert window_ratio(given, validation, counted) == 6 / 4
+    assert window_ratio(given, sparse.csr_matrix((3, 2)), counted) == 1
 
 
 def test_without_cold_items_there_are_no_lists_and_no_comparisons_of_them(models, protocol, tables):

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.config import SplitOptions
+from tailor.data.config import DataProcessingOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation import measure, plots
 from tailor.evaluation.protocol import (
@@ -169,13 +169,13 @@ def measure_clicks(
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
-    split: Parameters,
+    data: Parameters,
     params: Parameters,
     **known: Unpack[TestRows],
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
-    shares, protocol = parse(SplitOptions, split, "data_processing.split"), test_protocol(items, **known)
-    horizon, block = (1 - shares.train - shares.validation) / shares.validation, _options(params).block_users
+    options, protocol = parse(DataProcessingOptions, data, "data_processing"), test_protocol(items, **known)
+    horizon, block = measure.window_ratio(options, known["validation"], positives), _options(params).block_users
     table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, block)
     return table, curve, plots.calibration_plot(curve)
 

@@ -107,7 +107,7 @@ def _measure() -> list[Node]:
             | _TABLES
             | {
                 "positives": "test_positives",
-                "split": "params:data_processing.split",
+                "data": "params:data_processing",
                 "params": "params:evaluation",
             },
             outputs=["click_metrics", "click_calibration", "calibration_plot"],
