@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
+from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
@@ -28,6 +29,7 @@ from tailor.data.ids import IdMap
 from tailor.data.interactions import (
     bucket_items,
     category_matrix,
+    keep_items,
     pseudo_cold_items,
     restrict_order,
     trainable_items,
@@ -36,7 +38,8 @@ from tailor.data.interactions import (
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import SideFeatures
 from tailor.data.text import unpack_pieces
-from tailor.evaluation.protocol import EvalProtocol, test_protocol
+from tailor.data.user_texts import UserTexts
+from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, test_protocol
 from tailor.files import write_aside
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout, hold_out
@@ -44,11 +47,14 @@ from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
 from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.training_data import TrainingData
+from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Mask, Query, TrainSet
+from tailor.models.listing import recommend
 from tailor.serving.recommender import Recommender
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+Values = dict[str, NDArray[np.float64]]
 #: Catalogues as results call them, by environment.
 NAMES = {"base": "ml100k", "anime": "anime", "ml1m": "ml1m", "test": "fabricated"}
 
@@ -159,6 +165,12 @@ class Catalogue:
         known = {name: self.matrix(name) for name in names} | {"order": self.data["order_matrix"]}
         return test_protocol(self.items, side_features=self.data["side_features"], **known)
 
+    def test_rules_with(self, texts: UserTexts) -> EvalProtocol:
+        """The same for users of whom texts are known."""
+        rules, users = self.test_rules, np.arange(len(self.users))
+        user_text = texts.sums(rules.histories.history, users)
+        return replace(rules, histories=replace(rules.histories, user_text=user_text, memo={}))
+
     def blended(self, item_features: Floats) -> HybridScorer:
         """The hybrid of the first option set: blend and boosts from validation, sources fitted on train."""
         options, holdout = self.hybrid_options, self.holdout()
@@ -185,6 +197,37 @@ class Catalogue:
             stop_on=self.pseudo_cold("A"),
             categories=category_matrix(self.items, self.data["item_categories"]),
         )
+
+
+def known_user_ndcg(catalogue: Catalogue, model: FittedModel, rules: EvalProtocol, k: int) -> Values:
+    """Return NDCG@k of test lists per known user, NaN without a positive: warm, the tail in them, cold, mixed."""
+    users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
+    query, seen = rules.histories.take(users), rules.seen[users]
+    lists = recommend(model, query, seen, rules.candidates, k, catalogue.tie_rank)
+    positives = sparse.csr_matrix((catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))[users])
+    counted = {name: (name, rules.candidates[name]) for name in (c.WARM, c.COLD, c.MIXED)}
+    counted[c.TAIL] = (c.WARM, bucket_items(catalogue.items, c.TAIL))
+    values = {}
+    for name, (candidates, items) in counted.items():
+        of_items = keep_items(positives, items)
+        values[name] = ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), k)
+    return values
+
+
+def new_user_ndcg(
+    catalogue: Catalogue, model: FittedModel, lengths: Sequence[int], k: int, texts: UserTexts | None = None
+) -> Values:
+    """Return NDCG@k of every new user after their first n items, by ``new_n``; ``texts``: what users wrote."""
+    data = catalogue.data
+    tables = (catalogue.users, catalogue.items, data["new_user_matrix"], data["reveal_order_matrix"])
+    arrays = None if texts is None else texts.arrays()
+    protocol, values = NewUserProtocol.build(*tables, data["side_features"], arrays), {}
+    warm = {c.WARM: ~bucket_items(catalogue.items, c.COLD)}
+    for n in lengths:
+        query, hidden = protocol.revealed(n), protocol.hidden(n)
+        lists = recommend(model, query, query.history, warm, k, catalogue.tie_rank)
+        values[f"new_{n}"] = ndcg(hits(lists[c.WARM][0], hidden), np.diff(hidden.indptr), k)
+    return values
 
 
 class _Lasting(MemoryDataset):

@@ -11,19 +11,14 @@ import json
 import sys
 
 import numpy as np
-from catalogues import NAMES, RESULTS, Catalogue, about, prepare, rounded, write
+from catalogues import NAMES, RESULTS, Catalogue, Values, about, known_user_ndcg, prepare, rounded, write
 from cold_start import embed_frozen
-from numpy.typing import NDArray
-from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import bucket_items, keep_items
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend, operating_point
-from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
-from tailor.models.base import FittedModel, Floats
-from tailor.models.listing import recommend
+from tailor.models.base import Floats
 from tailor.types import JsonObject
 
 K, HALF_LIFE = 20, 5.0
@@ -33,7 +28,6 @@ SEEDS = {"base": (0, 1, 2), "ml1m": (0,)}
 RECENT: JsonObject = {"recent_ease": {"half_life": HALF_LIFE}, "recent_text": {"half_life": HALF_LIFE}}
 ARMS = {"without": (), "recent_ease": ("recent_ease",), "both": ("recent_ease", "recent_text")}
 TARGETS = {"*_recent_ease_warm_to_without": ">= 1.01, lower bound above 1"}
-Values = dict[str, NDArray[np.float64]]
 
 
 def one_arm(catalogue: Catalogue, vectors: Floats, names: tuple[str, ...]) -> tuple[Values, dict[str, float]]:
@@ -54,25 +48,9 @@ def one_arm(catalogue: Catalogue, vectors: Floats, names: tuple[str, ...]) -> tu
     for ending, loss in LOSSES.items():
         limits = options.blend.model_copy(update={"max_tail_boost_loss": loss})
         boosts = operating_point(chosen.curves, limits, scorer.boosts)
-        of_loss = test_values(catalogue, model.with_boosts(boosts))
+        of_loss = known_user_ndcg(catalogue, model.with_boosts(boosts), catalogue.test_rules, K)
         values |= {f"{name}{ending}": per_user for name, per_user in of_loss.items()}
     return values, {f"validation_{name}": of_validation[name] for name in (c.WARM, c.COLD)}
-
-
-def test_values(catalogue: Catalogue, model: FittedModel) -> Values:
-    """Return NDCG of test lists per known user, NaN without a positive."""
-    rules = catalogue.test_rules
-    users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
-    query, seen = rules.histories.take(users), rules.seen[users]
-    lists = recommend(model, query, seen, rules.candidates, K, catalogue.tie_rank)
-    positives = sparse.csr_matrix((catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))[users])
-    counted = {name: (name, rules.candidates[name]) for name in (c.WARM, c.COLD, c.MIXED)}
-    counted[c.TAIL] = (c.WARM, bucket_items(catalogue.items, c.TAIL))
-    values = {}
-    for name, (candidates, items) in counted.items():
-        of_items = keep_items(positives, items)
-        values[name] = ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), K)
-    return values
 
 
 def one_catalogue(env: str) -> dict[str, float]:

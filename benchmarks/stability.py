@@ -11,19 +11,15 @@ import sys
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from catalogues import NAMES, RESULTS, Catalogue, about, prepare, rounded, write
+from catalogues import NAMES, RESULTS, Catalogue, about, known_user_ndcg, new_user_ndcg, prepare, rounded, write
 from cold_start import embed_frozen
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import bucket_items, keep_items
-from tailor.evaluation.protocol import NewUserProtocol
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
-from tailor.metrics.accuracy import hits, ndcg
-from tailor.models.base import Contexts, Csr, FittedModel, Floats, Query, TrainSet
-from tailor.models.listing import recommend
+from tailor.models.base import Contexts, Csr, Floats, TrainSet
 
 K, SEED, ORDERS, LENGTHS = 20, 0, 5, (1, 3, 5)
 TARGETS = {"*_spread": "<= 0.005: the largest distance from the mean of all orders, as a share of it"}
@@ -67,36 +63,8 @@ def one_order(catalogue: Catalogue, vectors: Floats, order: int) -> dict[str, fl
     chosen = fit_blend(recipe.fit(holdout.train_set(vectors)), holdout, options.blend, options.k, SEED)
     train = reordered(catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors), order)
     model = recipe.with_blend(chosen.weights).with_boosts(chosen.boosts).fit(train)
-    return known_users(catalogue, model) | new_users(catalogue, model)
-
-
-def known_users(catalogue: Catalogue, model: FittedModel) -> dict[str, float]:
-    """Return mean NDCG of test lists: warm, tail in them, cold, mixed."""
-    rules = catalogue.test_rules
-    users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
-    query, seen = rules.histories.take(users), rules.seen[users]
-    lists = recommend(model, query, seen, rules.candidates, K, catalogue.tie_rank)
-    positives = sparse.csr_matrix((catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))[users])
-    counted = {name: (name, rules.candidates[name]) for name in (c.WARM, c.COLD, c.MIXED)}
-    counted[c.TAIL] = (c.WARM, bucket_items(catalogue.items, c.TAIL))
-    figures = {}
-    for name, (candidates, items) in counted.items():
-        of_items = keep_items(positives, items)
-        figures[name] = float(np.nanmean(ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), K)))
-    return figures
-
-
-def new_users(catalogue: Catalogue, model: FittedModel) -> dict[str, float]:
-    """Return mean NDCG of new users after their first n items."""
-    data = catalogue.data
-    tables = (catalogue.users, catalogue.items, data["new_user_matrix"], data["reveal_order_matrix"])
-    protocol, figures = NewUserProtocol.build(*tables, data["side_features"]), {}
-    warm = {c.WARM: ~bucket_items(catalogue.items, c.COLD)}
-    for n in LENGTHS:
-        query: Query = protocol.revealed(n)
-        lists, hidden = recommend(model, query, query.history, warm, K, catalogue.tie_rank), protocol.hidden(n)
-        figures[f"new_{n}"] = float(np.nanmean(ndcg(hits(lists[c.WARM][0], hidden), np.diff(hidden.indptr), K)))
-    return figures
+    per_user = known_user_ndcg(catalogue, model, catalogue.test_rules, K) | new_user_ndcg(catalogue, model, LENGTHS, K)
+    return {name: float(np.nanmean(values)) for name, values in per_user.items()}
 
 
 def one_catalogue(env: str) -> dict[str, float]:

@@ -18,27 +18,21 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
+from catalogues import RESULTS, Catalogue, Values, about, known_user_ndcg, new_user_ndcg, prepare, rounded, write
 from cold_start import embed_frozen
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import UserTextOptions
 from tailor.data.fabricate import planted_catalogue, with_writers
-from tailor.data.interactions import keep_items
 from tailor.data.user_texts import UserTexts, is_late, write_user_texts
-from tailor.evaluation.protocol import NewUserProtocol, test_protocol
 from tailor.hybrid.holdout import hold_out
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
 from tailor.lm import user_texts
 from tailor.lm.config import LMOptions
-from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
-from tailor.models.base import FittedModel, Query
-from tailor.models.listing import recommend
 
 K, SEEDS, LENGTHS = 20, (0, 1, 2), (0, 1, 3)
 #: Share of what users take that is of their own kind, of ``planted_comments``; by chance .25.
@@ -49,7 +43,6 @@ TARGETS = {
     "planted_comments_new_1_to_none, planted_comments_new_3_to_none": "> 1, lower bound above 1",
     "planted_new_0_shuffled_to_none": "about 1: dealt out at random, the same texts add nothing",
 }
-Values = dict[str, NDArray[np.float64]]
 
 
 def table_of(case: str, catalogue: Catalogue) -> pd.DataFrame:
@@ -100,38 +93,10 @@ def one_arm(catalogue: Catalogue, vectors: NDArray[np.float32], texts: UserTexts
     chosen = fit_blend(recipe.fit(holdout.train_set(vectors)), holdout, options.blend, options.k, seed)
     train = catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors).with_user_texts(texts)
     model = recipe.with_blend(chosen.weights).with_boosts(chosen.boosts).fit(train)
-    return known_users(catalogue, model, texts) | new_users(catalogue, model, texts, writers)
-
-
-def known_users(catalogue: Catalogue, model: FittedModel, texts: UserTexts) -> Values:
-    """Return NDCG of warm test lists, NaN for users without a positive."""
-    names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
-    known = {name: catalogue.matrix(name) for name in names} | {"order": catalogue.data["order_matrix"]}
-    side = {"side_features": catalogue.data["side_features"], "user_texts": texts.arrays()}
-    rules = test_protocol(catalogue.items, **known, **side)
-    users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
-    candidates = {c.WARM: rules.candidates[c.WARM]}
-    query, seen = rules.histories.take(users), rules.seen[users]
-    lists = recommend(model, query, seen, candidates, K, catalogue.tie_rank)[c.WARM][0]
-    positives = keep_items(catalogue.matrix(c.TEST)[users], rules.candidates[c.WARM])
-    return {"known": ndcg(hits(lists, positives), np.diff(positives.indptr), K)}
-
-
-def new_users(catalogue: Catalogue, model: FittedModel, texts: UserTexts, writers: UserTexts) -> Values:
-    """Return NDCG of new users who write, after their first n items."""
-    data = catalogue.data
-    tables = (catalogue.users, catalogue.items, data["new_user_matrix"], data["reveal_order_matrix"])
-    protocol = NewUserProtocol.build(*tables, data["side_features"], texts.arrays())
-    write_something = np.isin(protocol.users, writers.users)
-    warm = {c.WARM: catalogue.items[c.BUCKET].to_numpy() != c.COLD}
-    values = {}
-    for n in LENGTHS:
-        query: Query = protocol.revealed(n)
-        lists = recommend(model, query, query.history, warm, K, catalogue.tie_rank)[c.WARM][0]
-        hidden = sparse.csr_matrix(protocol.hidden(n))
-        per_user = ndcg(hits(lists, hidden), np.diff(hidden.indptr), K)
-        values[f"new_{n}"] = np.where(write_something, per_user, np.nan)
-    return values
+    known = known_user_ndcg(catalogue, model, catalogue.test_rules_with(texts), K)[c.WARM]
+    write_something = np.isin(np.flatnonzero(catalogue.users[c.BUCKET] == "new"), writers.users)
+    new = new_user_ndcg(catalogue, model, LENGTHS, K, texts)
+    return {"known": known} | {name: np.where(write_something, values, np.nan) for name, values in new.items()}
 
 
 def one_case(case: str, seeds: tuple[int, ...]) -> dict[str, float]:

@@ -16,11 +16,11 @@ import sys
 
 import numpy as np
 import torch
-from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
+from catalogues import RESULTS, Catalogue, Values, about, prepare, rounded, write
 from cold_start import embed_frozen
 from numpy.typing import NDArray
 from scipy import sparse
-from user_text import CASES, Values, one_arm, table_of
+from user_text import CASES, one_arm, table_of
 
 from tailor import columns as c
 from tailor.config import parse

@@ -136,17 +136,22 @@ def read_id(value: object) -> str | None:
     return as_text(value, f"{str(value)[:_SHOWN]!r} as an id")
 
 
+def _entries(value: object, what: str) -> list[object]:
+    """Return the entries of a list that are given; none of a cell that says 'not given'."""
+    if is_missing(value):
+        return []
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"{str(value)[:_SHOWN]!r} is not a list of {what}; write it as [...]")
+    return [entry for entry in value if not is_missing(entry)]
+
+
 def read_ids(value: object) -> tuple[str, ...]:
     """Read a list of ids; missing ones are left out.
 
     Raises:
         ValueError: it is no list, or an entry is no id.
     """
-    if is_missing(value):
-        return ()
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValueError(f"{str(value)[:_SHOWN]!r} is not a list of item ids; write it as [...]")
-    return tuple(name for name in map(read_id, value) if name is not None)
+    return tuple(name for name in map(read_id, _entries(value, "item ids")) if name is not None)
 
 
 def read_texts(value: object) -> tuple[str, ...]:
@@ -155,15 +160,12 @@ def read_texts(value: object) -> tuple[str, ...]:
     Raises:
         ValueError: it is no list, or an entry is no text.
     """
-    if is_missing(value):
-        return ()
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValueError(f"{str(value)[:_SHOWN]!r} is not a list of texts; write it as [...]")
-    texts = [entry for entry in value if not is_missing(entry)]
-    for entry in texts:
+    texts = []
+    for entry in _entries(value, "texts"):
         if not isinstance(entry, str):
             raise ValueError(f"{str(entry)[:_SHOWN]!r} is not a text")
-    return tuple(text.strip() for text in texts if text.strip())
+        texts.append(entry.strip())
+    return tuple(text for text in texts if text)
 
 
 def read_numbers(value: object) -> list[object]:
