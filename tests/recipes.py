@@ -18,12 +18,15 @@ FAST: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "text_ease": {"regularization": 20.0, "text_pull": 20.0},
     "slit": {"regularization": 20.0, "half_life": 20.0},
+    "sasrec": {"width": 16, "epochs": 12},
+    "transformer": {"width": 16, "epochs": 12},
 }
 #: Options of the hybrid's sources.
 FAST_SOURCES: dict[str, dict[str, Any]] = {name: {} for name in SOURCES} | {
     "ials": FAST["text_ials"],
     "ease": FAST["text_ease"],
     "slit": {},
+    "transformer": FAST["transformer"],
 }
 BLEND = BlendWeights(
     tuple(SOURCES),

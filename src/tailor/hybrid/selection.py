@@ -51,7 +51,7 @@ def without_order(options: HybridOptions, holdout: Holdout) -> HybridOptions:
         return options
     readers = order_readers()
     sources = {name: None if name in readers else given for name, given in options.sources.items()}
-    baselines = [name for name in baseline_names(options) if name not in readers]
+    baselines = [name for name in baseline_names(options) if not model_class(name).needs_order]
     return options.model_copy(update={"sources": sources, "baselines": baselines})
 
 

@@ -21,6 +21,7 @@ from tailor.models.popular import Popular
 from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
+from tailor.models.transformer import Transformer
 from tailor.models.user_text import UserText
 from tailor.types import JsonObject
 
@@ -167,6 +168,13 @@ source(
     text_dependent=True,
     derived_from="text_knn",
 )(RecentText)
+source(
+    name="transformer",
+    reason="taken_next",
+    label="order, by a transformer",
+    reads={"history", "order", "texts"},
+    text_dependent=True,
+)(Transformer)
 source(name="contextual", reason="context", label="context", reads={"context"})(Contextual)
 source(name="demographic", reason="profile", label="profile", reads={"profile"})(Demographic)
 source(name="user_text", reason="own_words", label="users' own words", reads={"user_text"}, text_dependent=True)(

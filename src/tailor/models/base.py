@@ -263,6 +263,8 @@ class Model(ABC, Generic[ConfigT]):
     name: ClassVar[str] = ""
     #: Whether items without train interactions get a meaningful score.
     scores_cold_items: ClassVar[bool] = False
+    #: Whether it learns from the order of histories: without one its scores are all 0.
+    needs_order: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT | None = None, seed: int = 0) -> None:
         self.config: ConfigT = cast(ConfigT, self.config_class()) if config is None else config

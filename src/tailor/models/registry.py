@@ -24,7 +24,9 @@ BASELINES = (
     "item_knn",
     "implicit_als",
     "ease",
+    "transition_knn",
     "slit",
+    "sasrec",
     "text_ease",
     "ials",
     "text_ials",
@@ -86,5 +88,5 @@ def build(name: str, config: Parameters, seed: int, where: str = "hybrid_cf.tria
 def _import_built_in() -> None:
     for module in ("random", "popular", "text_knn", "item_knn", "implicit_als", "ease", "ials", "slit"):
         importlib.import_module(f"tailor.models.{module}")
-    for module in ("demographic", "contextual", "user_text"):
+    for module in ("transition_knn", "transformer", "demographic", "contextual", "user_text"):
         importlib.import_module(f"tailor.models.{module}")

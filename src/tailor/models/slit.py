@@ -131,6 +131,7 @@ class SLIT(Model[SLITConfig]):
     """Sequence-aware linear item transitions."""
 
     config_class = SLITConfig
+    needs_order = True
 
     def fit(self, data: TrainSet) -> FittedSLIT:
         """See :meth:`Model.fit`.

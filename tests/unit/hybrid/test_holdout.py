@@ -143,6 +143,6 @@ def test_a_catalogue_without_times_is_said_to_be_one(tables, caplog, timed):
     side = vars(SideFeatures.nothing(len(tables.users)))
     made = hold_out(train, validation, order, tables.reveal_order, tables.items, side, 0)
     assert made.knows_order == timed
-    reason, readers = "data_processing.split.strategy is random", "slit, recent_ease, recent_text"
+    reason, readers = "data_processing.split.strategy is random", "slit, recent_ease, recent_text, transformer"
     said = f"The catalogue has no times, or {reason}: {readers} left out"
     assert caplog.messages == ([] if timed else [said])

@@ -178,10 +178,15 @@ def test_without_times_what_reads_an_order_is_left_out(timeless):
     )
     reduced = selection.without_order(options, timeless)
     assert reduced.baselines == ["popular", "ease"]
-    assert {name for name, given in reduced.sources.items() if given is None} == {"slit", "recent_ease", "recent_text"}
+    assert {name for name, given in reduced.sources.items() if given is None} == {
+        "slit",
+        "recent_ease",
+        "recent_text",
+        "transformer",
+    }
     assert "slit" not in reduced.hybrid_config(reduced.trials["hybrid"][0]).sources
     every = selection.without_order(HybridOptions(), timeless)
-    assert every.baselines == [name for name in BASELINES if name != "slit"]
+    assert every.baselines == [name for name in BASELINES if name not in ("slit", "transition_knn", "sasrec")]
     selection.check_names(["slit", "ease"], reduced, "hybrid_cf.trials")
 
 
@@ -191,7 +196,7 @@ def test_a_source_of_ones_own_that_reads_an_order_is_left_out_too(timeless, monk
     monkeypatch.setitem(
         SOURCES, "after", replace(entry, name="after", reads=frozenset({"history"}), derived_from="slit")
     )
-    assert order_readers() == ["slit", "recent_ease", "recent_text", "visits", "after"]
+    assert order_readers() == ["slit", "recent_ease", "recent_text", "transformer", "visits", "after"]
     options = HybridOptions(sources={"ials": {}, "visits": {}, "after": {}}, baselines=["popular"])
     assert selection.without_order(options, timeless).sources == {"ials": {}, "visits": None, "after": None}
     selection.check_names(["visits"], options, "hybrid_cf.trials")

@@ -46,6 +46,11 @@ class TestSLIT(SourceTests):
     options = FAST["slit"]
 
 
+class TestTransformer(SourceTests):
+    source = "transformer"
+    options = FAST["transformer"]
+
+
 class TestTextKNN(SourceTests):
     source = "text_knn"
 

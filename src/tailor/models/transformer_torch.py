@@ -1,0 +1,414 @@
+"""Fitting :mod:`tailor.models.transformer`: softmax cross-entropy over the catalogue at every place of every history.
+
+    L = -1/N Σ_(u, t) log softmax_i(h_(u, t) · x_i)[i_(u, t+1)]      (i over items with interactions)
+
+On large catalogues the softmax is over the target and items drawn uniformly, whose terms are scaled to stand for all
+(Jean et al. 2015, "On using very large target vocabulary"). Adam, an average of the weights, and the epoch that ranks
+the held-out last items of some users best.
+"""
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from tailor.lm import checkpoint as ck
+from tailor.models.base import Indices, Model, Query, State, TrainSet
+from tailor.models.transformer import FittedTransformer, SASRecConfig, TransformerConfig, sequences_of
+from tailor.progress import progress
+from tailor.types import JsonObject
+
+log = logging.getLogger(__name__)
+#: NDCG of the held-out last items is taken at this length.
+_K = 20
+_WARM_UP = 100
+#: Least steps of an epoch.
+_STEPS = 20
+#: The latest fits by fingerprint: option sets of a hybrid that differ in other sources share one fit.
+_FITTED: OrderedDict[str, FittedTransformer] = OrderedDict()
+_REMEMBERED = 4
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def fit(
+    recipe: Model[Any], data: TrainSet, start: FittedTransformer | None = None, epochs: int | None = None
+) -> FittedTransformer:
+    """Fit a transformer.
+
+    Args:
+        recipe: options and seed.
+        data: what is learnt from; where it knows no order the fitted model scores 0.
+        start: weights to go on from; None: random ones.
+        epochs: exactly so many, nothing held out; None: the best by the held-out last items.
+    """
+    if not isinstance(recipe.config, TransformerConfig):
+        data = data.without_features()
+    sequences = _sequences(data)
+    if data.order is None or not any(len(sequence) > 1 for sequence in sequences):
+        return _without_order(recipe, data)
+    if start is not None and not start.items.shape[1]:
+        start = None
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            training = Training(recipe, data, sequences, start, epochs)
+            if training.fingerprint in _FITTED:
+                _FITTED.move_to_end(training.fingerprint)
+                return replace(_FITTED[training.fingerprint], recipe=recipe)
+            training.resume()
+            while training.wants_more():
+                training.run_epoch()
+                training.save()
+            training.clear()
+    finally:
+        torch.use_deterministic_algorithms(before)
+    fitted = _FITTED[training.fingerprint] = training.export()
+    while len(_FITTED) > _REMEMBERED:
+        _FITTED.popitem(last=False)
+    return fitted
+
+
+def _sequences(data: TrainSet) -> list[Indices]:
+    if data.order is None:
+        return []
+    everything = int(data.interactions.sum(axis=1).max()) if data.interactions.nnz else 0
+    return sequences_of(Query.of(data.interactions, data.order), max(everything, 1))
+
+
+def _without_order(recipe: Model[Any], data: TrainSet) -> FittedTransformer:
+    none = np.zeros((0, 0), np.float32)
+    return FittedTransformer(recipe, data.warm, np.zeros((data.n_items, 0), np.float32), none, none, {})
+
+
+class Block(torch.nn.Module):
+    """One gated pre-norm block."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, torch.nn.Dropout(dropout)
+        self.norm1, self.norm2 = torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)
+        linear = torch.nn.Linear
+        self.q, self.k, self.v, self.out = (linear(width, width, bias=False) for _ in range(4))
+        self.gate1, self.gate2 = linear(width, width), linear(width, width)
+        self.inner, self.outer = linear(width, 4 * width, bias=False), linear(width, 4 * width, bias=False)
+        self.down = linear(4 * width, width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what comes out (B, T, d) of inputs (B, T, d)."""
+        normed = self.norm1(x)
+        q, k, v = (part(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        x = x + self.dropout(self.out(attended) * torch.sigmoid(self.gate1(x)))
+        normed = self.norm2(x)
+        fed = self.down(functional.silu(self.inner(normed)) * self.outer(normed))
+        out: torch.Tensor = x + self.dropout(fed * torch.sigmoid(self.gate2(x)))
+        return out
+
+    def arrays(self) -> State:
+        """Return the weights as :class:`FittedTransformer` names them."""
+        named: dict[str, torch.Tensor] = {}
+        for name in ("q", "k", "v", "out", "inner", "outer", "down", "gate1", "gate2"):
+            named[name] = getattr(self, name).weight.T
+        for name in ("norm1", "norm2"):
+            named |= {f"{name}_scale": getattr(self, name).weight, f"{name}_shift": getattr(self, name).bias}
+        named |= {"gate1_shift": self.gate1.bias, "gate2_shift": self.gate2.bias}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in named.items()}
+
+
+class Net(torch.nn.Module):
+    """The whole model over the items with interactions (n_w of n_items)."""
+
+    features: torch.Tensor
+    """Texts of these items (n_w, m)."""
+
+    def __init__(self, config: SASRecConfig, n_items: int, features: torch.Tensor) -> None:
+        super().__init__()
+        d = config.width
+        self.ids = torch.nn.Parameter(torch.randn(n_items, d) * 0.02)
+        self.text_map = torch.nn.Parameter(torch.randn(features.shape[1], d) * 0.02)
+        self.positions = torch.nn.Parameter(torch.randn(config.max_length, d) * 0.02)
+        self.blocks = torch.nn.ModuleList(Block(d, config.heads, config.dropout) for _ in range(config.layers))
+        self.norm, self.dropout = torch.nn.LayerNorm(d), torch.nn.Dropout(config.dropout)
+        self.register_buffer("features", features, persistent=False)
+        self.id_dropout = config.id_dropout if isinstance(config, TransformerConfig) and features.shape[1] else 0.0
+
+    def items(self) -> torch.Tensor:
+        """Return x_i (n_w, d); in training without the vectors of their own of some."""
+        ids: torch.Tensor = self.ids
+        if self.training and self.id_dropout:
+            ids = ids * (torch.rand(len(ids), 1, device=ids.device) >= self.id_dropout)
+        return ids + self.features @ self.text_map if self.features.shape[1] else ids
+
+    def forward(self, items: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
+        """Return states (B, T, d) after each item of sequences (B, T); padding stands at the end."""
+        x = self.dropout(functional.embedding(sequences, items) + self.positions[: sequences.shape[1]])
+        for block in self.blocks:
+            x = block(x)
+        out: torch.Tensor = self.norm(x)
+        return out
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Users whose last item chooses the epoch."""
+
+    histories: list[Indices]
+    targets: Indices
+
+
+class Training:
+    """One training, an epoch at a time; :func:`fit` drives it."""
+
+    def __init__(
+        self,
+        recipe: Model[Any],
+        data: TrainSet,
+        sequences: list[Indices],
+        start: FittedTransformer | None,
+        epochs: int | None,
+    ) -> None:
+        self.recipe, self.data, self.config, self.seed = recipe, data, recipe.config, recipe.seed
+        self.exactly, self.start = epochs, start
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.columns = np.flatnonzero(data.counts > 0)
+        place = np.full(data.n_items, -1, np.int64)
+        place[self.columns] = np.arange(len(self.columns))
+        every = [place[items] for items in sequences if len(items) > 1]
+        self.sequences, self.held_out = self._hold_out(every) if epochs is None else (every, HeldOut([], place[:0]))
+        torch.manual_seed(self.seed)
+        features = torch.from_numpy(np.ascontiguousarray(data.item_features[self.columns], dtype=np.float32))
+        self.net = Net(self.config, len(self.columns), features).to(self.device)
+        if start is not None:
+            self._take_over(start)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.98))
+        n_targets = sum(len(items) - 1 for items in self.sequences)
+        self.batch_tokens = min(self.config.batch_tokens, -(-n_targets // _STEPS))
+        #: Of the average of the weights, per step: it reaches over about an epoch.
+        self.decay = 1 - 1 / max(n_targets / self.batch_tokens, _STEPS)
+        self.fingerprint = self._fingerprint()
+        self.average = self._weights()
+        self.best, self.best_value = self._weights(), -1.0
+        self.done, self.stale, self.steps = 0, 0, 0
+        self.history: list[JsonObject] = []
+
+    def _hold_out(self, sequences: list[Indices]) -> tuple[list[Indices], HeldOut]:
+        """Take the last item off some sequences of three items or more."""
+        long = np.flatnonzero([len(items) > 2 for items in sequences])
+        n_users = min(self.config.held_out_users, -(-len(long) // 5))
+        drawn = np.sort(np.random.default_rng([self.seed, 5]).permutation(long)[:n_users])
+        held_out = HeldOut([sequences[u][:-1] for u in drawn], np.array([sequences[u][-1] for u in drawn], np.int64))
+        shorter = dict(zip(drawn.tolist(), held_out.histories, strict=True))
+        return [shorter.get(u, sequence) for u, sequence in enumerate(sequences)], held_out
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: p.detach().clone() for name, p in self.net.named_parameters()}
+
+    def _take_over(self, start: FittedTransformer) -> None:
+        """Put the weights of a fitted model in place; an item that was cold starts from its text."""
+        net = self.net
+        with torch.no_grad():
+            net.positions.copy_(torch.from_numpy(start.positions.copy()))
+            net.text_map.copy_(torch.from_numpy(start.text_map.copy()))
+            known = np.zeros((self.data.n_items, net.ids.shape[1]), np.float32)
+            known[: start.n_items] = start.items
+            known[start.n_items :] = start._of_texts(self.data.item_features[start.n_items :])
+            of_texts = net.features @ net.text_map if net.features.shape[1] else torch.zeros_like(net.ids)
+            net.ids.copy_(torch.from_numpy(known[self.columns]).to(self.device) - of_texts)
+            for number, block in enumerate(net.blocks):
+                _load_block(block, start.blocks, str(number))
+            net.norm.weight.copy_(torch.from_numpy(start.blocks["norm_scale"].copy()))
+            net.norm.bias.copy_(torch.from_numpy(start.blocks["norm_shift"].copy()))
+
+    def wants_more(self) -> bool:
+        """Tell whether another epoch is due."""
+        if self.exactly is not None:
+            return self.done < self.exactly
+        return bool(self.done < self.config.epochs and self.stale < self.config.patience)
+
+    def run_epoch(self) -> None:
+        """Run one epoch, measure it, and keep its weights if they are the best."""
+        self.done += 1
+        # Everything random in an epoch hangs on its number alone, so a resumed training draws the same.
+        torch.manual_seed(self.seed * 100_003 + self.done)
+        loss = self._train_epoch(np.random.default_rng([self.seed, 6, self.done]))
+        value = self._measure() if self.exactly is None else float(self.done)
+        self.history.append({"epoch": self.done, "loss": loss, "ndcg": value})
+        log.info("transformer, epoch %d: loss %.4f, NDCG@%d of last items %.4f", self.done, loss, _K, value)
+        self.stale = 0 if value > self.best_value else self.stale + 1
+        if value > self.best_value:
+            self.best, self.best_value = {name: p.clone() for name, p in self.average.items()}, value
+
+    def _train_epoch(self, rng: np.random.Generator) -> float:
+        batches = list(self._batches(rng))
+        self.net.train()
+        total = 0.0
+        for sequences, targets in progress(batches, f"transformer, epoch {self.done}", "batch"):
+            total += self._step(sequences, targets, rng)
+        return total / max(len(batches), 1)
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """Cut the sequences into windows, and yield those of like length together, in random order."""
+        windows = [
+            (items, start, min(start + self.config.max_length, len(items) - 1))
+            for items in self.sequences
+            for start in self._starts(len(items) - 1, rng)
+        ]
+        windows = [(items, max(start, 0), end) for items, start, end in windows if end > max(start, 0)]
+        lengths = np.array([end - start for _, start, end in windows])
+        by_length = np.lexsort((rng.random(len(windows)), lengths))
+        groups = list(self._groups(by_length, lengths))
+        for number in rng.permutation(len(groups)):
+            chosen = [windows[row] for row in groups[number]]
+            longest = max(end - start for _, start, end in chosen)
+            cells = np.zeros((2, len(chosen), longest), np.int64)
+            cells[1] = -1
+            for row, (items, start, end) in enumerate(chosen):
+                cells[:, row, : end - start] = items[start:end], items[start + 1 : end + 1]
+            yield torch.from_numpy(cells[0]), torch.from_numpy(cells[1])
+
+    def _starts(self, n_targets: int, rng: np.random.Generator) -> range:
+        """Return where the windows of one sequence start; those of a long one are cut elsewhere in each epoch."""
+        most = self.config.max_length
+        return range(0, n_targets, most) if n_targets <= most else range(-int(rng.integers(most)), n_targets, most)
+
+    def _groups(self, by_length: Indices, lengths: Indices) -> Iterator[Indices]:
+        first = 0
+        while first < len(by_length):
+            last = first + 1
+            while last < len(by_length) and (last + 1 - first) * lengths[by_length[last]] <= self.batch_tokens:
+                last += 1
+            yield by_length[first:last]
+            first = last
+
+    def _step(self, sequences: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator) -> float:
+        self.steps += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * min(1.0, self.steps / _WARM_UP)
+        self.optimizer.zero_grad(set_to_none=True)
+        items, following = self.net.items(), targets.to(self.device)
+        known = following >= 0
+        states = self.net(items, sequences.to(self.device))[known]
+        loss = self._loss(states, items, following[known], rng)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(self.decay, self.steps / (self.steps + 10))
+        for name, p in self.net.named_parameters():
+            self.average[name].lerp_(p.detach(), 1 - decay)
+        return float(loss.item())
+
+    def _loss(
+        self, states: torch.Tensor, items: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator
+    ) -> torch.Tensor:
+        n = len(items)
+        if n <= self.config.max_softmax_items:
+            return functional.cross_entropy(states @ items.T, targets)
+        drawn = torch.from_numpy(rng.choice(n, min(self.config.negatives, n), replace=False)).to(states.device)
+        others = states @ items[drawn].T + float(np.log(n / len(drawn)))
+        others = others.masked_fill(drawn == targets[:, None], -1e9)
+        of_target = (states * items[targets]).sum(dim=1, keepdim=True)
+        return functional.cross_entropy(torch.hstack([of_target, others]), torch.zeros_like(targets))
+
+    def _measure(self) -> float:
+        """Return the NDCG@20 of the held-out last items, ranked by the averaged weights."""
+        fitted, held_out = self._export(self.average), self.held_out
+        gains = []
+        for start in range(0, len(held_out.targets), 256):
+            histories, targets = held_out.histories[start : start + 256], held_out.targets[start : start + 256]
+            latest = [history[-self.config.max_length :] for history in histories]
+            hidden = fitted._forward([self.columns[h] for h in latest], np.array([len(h) for h in latest]))
+            scores = hidden @ fitted.items[self.columns].T
+            for row, history in enumerate(histories):
+                scores[row, history] = -np.inf
+            above = (scores > scores[np.arange(len(targets)), targets][:, None]).sum(axis=1)
+            gains.append(np.where(above < _K, 1 / np.log2(above + 2), 0.0))
+        return float(np.concatenate(gains).mean()) if gains else 0.0
+
+    def export(self) -> FittedTransformer:
+        """Return the model of the best epoch."""
+        return self._export(self.best)
+
+    def _export(self, weights: dict[str, torch.Tensor]) -> FittedTransformer:
+        current = self._weights()
+        self._put(weights)
+        net, data = self.net.eval(), self.data
+        text_map = net.text_map.detach().cpu().numpy().copy()
+        items = np.asarray(data.item_features @ text_map, dtype=np.float32)
+        items[self.columns] += net.ids.detach().cpu().numpy()
+        norm = {"norm_scale": net.norm.weight, "norm_shift": net.norm.bias}
+        blocks: State = {name: value.detach().cpu().numpy().copy() for name, value in norm.items()}
+        for number, block in enumerate(net.blocks):
+            arrays = cast(Block, block).arrays()
+            blocks |= {f"{number}/{name}": value for name, value in arrays.items()}
+        warm = np.zeros(data.n_items, dtype=bool)
+        warm[self.columns] = True
+        positions = net.positions.detach().cpu().numpy().copy()
+        self._put(current)
+        return FittedTransformer(self.recipe, warm, items, text_map, positions, blocks)
+
+    def _put(self, weights: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, p in self.net.named_parameters():
+                p.copy_(weights[name])
+
+    def _fingerprint(self) -> str:
+        """Return a hash of all that a training hangs on."""
+        digest = hashlib.sha256(self.config.model_dump_json(exclude={"checkpoint"}).encode())
+        digest.update(repr((self.recipe.name, self.seed, self.exactly)).encode())
+        for items in self.sequences:
+            digest.update(items.tobytes() + b"|")
+        for array in (self.columns, self.data.item_features, *([] if self.start is None else [self.start.items])):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+    def _checkpoint_file(self) -> Path | None:
+        folder = self.config.checkpoint
+        return Path(folder) / f"{self.recipe.name}_{self.fingerprint}.safetensors" if folder else None
+
+    def save(self) -> None:
+        """Write the checkpoint, where the options name a folder."""
+        path = self._checkpoint_file()
+        if path is None:
+            return
+        tensors = ck.flatten("weights", self._weights()) | ck.flatten("average", self.average)
+        tensors |= ck.flatten("best", self.best) | ck.flatten("optimizer", ck.optimizer_tensors(self.optimizer))
+        counters = {name: getattr(self, name) for name in ("done", "stale", "steps", "best_value", "history")}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ck.Checkpoint(self.fingerprint, counters, tensors).save(path)
+
+    def resume(self) -> None:
+        """Go on where an interrupted training of the same stopped."""
+        path = self._checkpoint_file()
+        checkpoint = ck.Checkpoint.load(path, self.fingerprint) if path else None
+        if checkpoint is None:
+            return
+        self._put(ck.part("weights", checkpoint.tensors))
+        self.average, self.best = ck.part("average", checkpoint.tensors), ck.part("best", checkpoint.tensors)
+        ck.restore_optimizer(self.optimizer, ck.part("optimizer", checkpoint.tensors))
+        for name, value in checkpoint.progress.items():
+            setattr(self, name, value)
+        log.info("Going on after epoch %d (%s)", self.done, path)
+
+    def clear(self) -> None:
+        """Remove the checkpoint of a finished training."""
+        path = self._checkpoint_file()
+        if path:
+            path.unlink(missing_ok=True)
+
+
+def _load_block(block: Any, arrays: State, number: str) -> None:
+    for name in ("q", "k", "v", "out", "inner", "outer", "down", "gate1", "gate2"):
+        getattr(block, name).weight.copy_(torch.from_numpy(arrays[f"{number}/{name}"].T.copy()))
+    for name in ("norm1", "norm2"):
+        getattr(block, name).weight.copy_(torch.from_numpy(arrays[f"{number}/{name}_scale"].copy()))
+        getattr(block, name).bias.copy_(torch.from_numpy(arrays[f"{number}/{name}_shift"].copy()))
+    for name in ("gate1", "gate2"):
+        getattr(block, name).bias.copy_(torch.from_numpy(arrays[f"{number}/{name}_shift"].copy()))
