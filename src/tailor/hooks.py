@@ -17,6 +17,7 @@ from tailor.config import parse
 from tailor.environment import check_configuration, check_environment
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.mlflow_server import quiet
+from tailor.models import checkpoints
 from tailor.options import ProjectOptions
 from tailor.terminal import FinishedRun, print_run
 
@@ -47,6 +48,7 @@ class ProjectHooks:
         """
         check_environment(context.config_loader, context.env)
         check_configuration(context.params)
+        checkpoints.set_folder(context.params["hybrid_cf"].get("checkpoints"))
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         quiet()
         exported = os.environ.pop(_EXPORTED, None)

@@ -173,6 +173,8 @@ class HybridOptions(Options):
     trials: dict[str, list[Parameters]] = {}
     """Per model the option sets tried on validation, the same number for each. Of ``hybrid``: options by source, and
     ``cold_items``."""
+    checkpoints: str | None = None
+    """Folder in which fits that take minutes leave their state after every epoch; an interrupted one goes on there."""
     blend: BlendOptions = BlendOptions()
     boosts: BoostScales = BoostScales()
     """How far the boosts reach; where they stand comes from validation, or from a request."""

@@ -67,8 +67,6 @@ class SASRecConfig(Options):
     """Items that the softmax is taken over on catalogues of more than ``max_softmax_items``, drawn for each step."""
     max_softmax_items: Count = 20_000
     """Up to so many items with interactions the softmax is taken over all of them."""
-    checkpoint: str | None = None
-    """Folder in which a fit leaves its state after every epoch, so that the next one goes on where it was stopped."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

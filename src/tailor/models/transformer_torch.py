@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional
 
 from tailor.lm import checkpoint as ck
+from tailor.models import checkpoints
 from tailor.models.base import Indices, Model, Query, State, TrainSet
 from tailor.models.transformer import FittedTransformer, SASRecConfig, TransformerConfig, sequences_of
 from tailor.progress import progress
@@ -206,7 +207,7 @@ class Training:
         drawn = np.sort(np.random.default_rng([self.seed, 5]).permutation(long)[:n_users])
         held_out = HeldOut([sequences[u][:-1] for u in drawn], np.array([sequences[u][-1] for u in drawn], np.int64))
         shorter = dict(zip(drawn.tolist(), held_out.histories, strict=True))
-        return [shorter.get(u, sequence) for u, sequence in enumerate(sequences)], held_out
+        return [shorter.get(u, items) for u, items in enumerate(sequences)], held_out
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: p.detach().clone() for name, p in self.net.named_parameters()}
@@ -361,7 +362,7 @@ class Training:
 
     def _fingerprint(self) -> str:
         """Return a hash of all that a training hangs on."""
-        digest = hashlib.sha256(self.config.model_dump_json(exclude={"checkpoint"}).encode())
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
         digest.update(repr((self.recipe.name, self.seed, self.exactly)).encode())
         for items in self.sequences:
             digest.update(items.tobytes() + b"|")
@@ -370,11 +371,11 @@ class Training:
         return digest.hexdigest()[:16]
 
     def _checkpoint_file(self) -> Path | None:
-        folder = self.config.checkpoint
-        return Path(folder) / f"{self.recipe.name}_{self.fingerprint}.safetensors" if folder else None
+        folder = checkpoints.folder()
+        return folder / f"{self.recipe.name}_{self.fingerprint}.safetensors" if folder else None
 
     def save(self) -> None:
-        """Write the checkpoint, where the options name a folder."""
+        """Write the checkpoint, where there is a folder for it."""
         path = self._checkpoint_file()
         if path is None:
             return

@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from tailor.errors import ConfigurationError
-from tailor.models import transformer_torch
+from tailor.models import checkpoints, transformer_torch
 from tailor.models.base import Query, TrainSet
 from tailor.models.registry import build
 from tailor.models.transformer import SASRec, SASRecConfig, Transformer, TransformerConfig, sequences_of
@@ -144,9 +144,9 @@ def test_the_same_fit_is_not_made_twice(monkeypatch):
     data = planted_blocks().data
     first = Transformer(TransformerConfig(**SMALL)).fit(data)
     monkeypatch.setattr(Training, "run_epoch", lambda _: pytest.fail("it was fitted already"))
-    again = Transformer(TransformerConfig(**SMALL, checkpoint="elsewhere")).fit(data)
-    assert again.items is first.items
-    assert again.recipe.config.checkpoint == "elsewhere"
+    recipe = Transformer(TransformerConfig(**SMALL))
+    assert recipe.fit(data).items is first.items
+    assert recipe.fit(data).recipe is recipe
 
 
 def test_a_second_training_gives_the_same_weights_and_another_seed_others():
@@ -158,10 +158,11 @@ def test_a_second_training_gives_the_same_weights_and_another_seed_others():
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    data, recipe = planted_blocks().data, Transformer(TransformerConfig(**SMALL, checkpoint=str(tmp_path / "fits")))
+    data, recipe = planted_blocks().data, Transformer(TransformerConfig(**SMALL))
     expected = Transformer(TransformerConfig(**SMALL)).fit(data)
     transformer_torch._FITTED.clear()
     run_epoch, epochs = Training.run_epoch, []
+    monkeypatch.setattr(checkpoints, "_folder", tmp_path / "fits")
 
     def counted(self):
         run_epoch(self)
@@ -179,15 +180,16 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert not list((tmp_path / "fits").iterdir())
 
 
-def test_a_checkpoint_of_other_data_is_not_taken_up(tmp_path):
+def test_a_checkpoint_of_other_data_is_not_taken_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_folder", tmp_path)
     data = planted_blocks().data
-    of_torch = training(data, checkpoint=str(tmp_path))
+    of_torch = training(data)
     of_torch.run_epoch()
     of_torch.save()
-    other = training(planted_blocks(seed=1).data, checkpoint=str(tmp_path))
+    other = training(planted_blocks(seed=1).data)
     other.resume()
     assert other.done == 0
-    same = training(data, checkpoint=str(tmp_path))
+    same = training(data)
     same.resume()
     assert same.done == 1
 
