@@ -278,7 +278,8 @@ def _new_user_lists(
 def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Matrix) -> float:
     """Return the length of the test window in validation windows, for the horizon of click probabilities.
 
-    The shares of the split say it; where the catalogue brings a split of its own, which reads no shares, the rows do.
+    The shares of the split say it; with leave_one_out each is one row long; where the catalogue brings a split of its
+    own, which reads no shares, the rows do.
 
     Args:
         options: columns and split of the catalogue.
@@ -287,6 +288,8 @@ def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Ma
     """
     split = options.split
     if c.SPLIT not in options.columns.interactions:
+        if split.strategy == "leave_one_out":
+            return 1.0
         return (1 - split.train - split.validation) / split.validation
     return counted.nnz / validation.nnz if validation.nnz and counted.nnz else 1.0
 
