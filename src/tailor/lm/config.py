@@ -178,7 +178,7 @@ class LMOptions(Options):
     whitening_shrinkage: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """Share of the mean variance that joins every direction's variance before zca divides by its root."""
     epochs: Count = 5
-    """Passes over the item corpus; the best one on pseudo-cold A is kept."""
+    """Passes over the item corpus; the best one on pseudo-cold A is kept, without pseudo-cold items the last one."""
     patience: Count = 2
     """Epochs without a better one before training stops."""
     batch_size: Count = 32

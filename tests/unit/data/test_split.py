@@ -174,7 +174,7 @@ def test_leave_one_out_holds_out_items_and_users_on_request_alone():
 
 
 def test_leave_one_out_refuses_short_histories_without_naming_shares():
-    with pytest.raises(BadInputError, match="no row falls into validation or test.* 40 have 2") as caught:
+    with pytest.raises(BadInputError, match=r"no row falls into validation or test\..* 40 have 2") as caught:
         split_interactions(users_with(*(2,) * 40), LAST_TWO, 0)
     assert "What helps: more rows per user, or data_processing.split.strategy: global_time" in str(caught.value)
     assert "split.train" not in str(caught.value)

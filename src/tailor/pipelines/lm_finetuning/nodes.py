@@ -34,7 +34,7 @@ def tune_adapter(
     params: Parameters,
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
-    """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
+    """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch, if any."""
     data = TrainingData(
         pieces=unpack_pieces(item_text[c.PIECES]),
         user_factors=teacher["user_factors"],
