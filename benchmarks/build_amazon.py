@@ -43,10 +43,16 @@ class Catalogue:
 
 CATALOGUES = {
     "beauty": Catalogue(
-        "226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8", users=22363, items=12101, interactions=198502
+        "226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8",
+        users=22363,
+        items=12101,
+        interactions=198502,
     ),
     "toys": Catalogue(
-        "176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f", users=19412, items=11924, interactions=167597
+        "176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f",
+        users=19412,
+        items=11924,
+        interactions=167597,
     ),
 }
 

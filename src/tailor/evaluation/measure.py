@@ -161,7 +161,8 @@ def measure_known_users(
         protocol, counted = protocols[split]
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, max(options.k))
         metrics = [metric for metric in registered_metrics() if metric.scope.covers(split, candidates)]
-        rows = measure_lists(lists, metrics, options.k, protocol.item_bucket, user_bucket[user_index])
+        buckets = protocol.item_bucket, user_bucket[user_index]
+        rows = measure_lists(lists, metrics, options.k, *buckets, item_groups=protocol.item_groups)
         frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}))
     return pd.concat(frames, ignore_index=True)
 
