@@ -10,7 +10,8 @@ sequences are numbers; ``--item-ids`` is a JSON object from the ids of the title
 data_process.py of the same repository makes it), left out where both are the same. Nothing is downloaded.
 
 Written are interactions.csv.gz (user_id, item_id, timestamp: the place in the user's order, split) and items.csv.gz
-(item_id, title). The hash of the sequences and the counts are checked; all hashes are printed.
+(item_id, title). The hash of the sequences and the counts are checked; all hashes are printed. Without ``--sequences``
+the tables that are there are checked: their counts, and that ``leave_one_out`` labels every row as published.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from pathlib import Path
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.config import SplitOptions
+from tailor.data.split import label_interactions
 from tailor.errors import BadInputError
 
 RAW = Path(__file__).resolve().parents[1] / "data" / "01_raw"
@@ -108,12 +111,7 @@ def build(
     rows, title_of = read_sequences(sequences), read_titles(titles)
     if item_ids is not None:
         rows[c.ITEM] = rows[c.ITEM].map(_names(item_ids))
-    counts = (rows[c.USER].nunique(), rows[c.ITEM].nunique(), len(rows))
-    if counts != (known.users, known.items, known.interactions) or rows[c.ITEM].isna().any():
-        raise BadInputError(
-            f"{sequences} has {counts[0]} users, {counts[1]} items with an id and {counts[2]} rows, expected are "
-            f"{known.users}, {known.items} and {known.interactions}: is {item_ids} of the same catalogue?"
-        )
+    refuse_other_counts(rows, known, f"{sequences} with {item_ids}" if item_ids else str(sequences))
     ids = list(dict.fromkeys(rows[c.ITEM]))
     items = pd.DataFrame({c.ITEM: ids, c.TITLE: [title_of.get(item, "") for item in ids]})
     if not items[c.TITLE].any():
@@ -131,6 +129,50 @@ def build(
     }
 
 
+def refuse_other_counts(rows: pd.DataFrame, known: Catalogue, where: str) -> None:
+    """Refuse interactions of other counts than those known.
+
+    Raises:
+        BadInputError: names both.
+    """
+    counts = (rows[c.USER].nunique(), rows[c.ITEM].nunique(), len(rows))
+    if counts != (known.users, known.items, known.interactions) or rows[c.ITEM].isna().any():
+        raise BadInputError(
+            f"{where} has {counts[0]} users, {counts[1]} items with an id and {counts[2]} rows, expected are "
+            f"{known.users}, {known.items} and {known.interactions}: is it of the same catalogue?"
+        )
+
+
+def check(folder: Path, known: Catalogue) -> dict[str, int]:
+    """Check the interactions that are there; return how many users there are, all and with a test item that is known.
+
+    Args:
+        folder: with interactions.csv.gz.
+        known: what they must be.
+
+    Returns:
+        users; known: those whose test item has a row in train or validation; warm: those whose test item has a train
+        row.
+
+    Raises:
+        BadInputError: the counts are others, or ``leave_one_out`` labels a row otherwise.
+    """
+    path = folder / "interactions.csv.gz"
+    rows = pd.read_csv(path, dtype={c.USER: str, c.ITEM: str})
+    refuse_other_counts(rows, known, str(path))
+    labels = label_interactions(rows.drop(columns=c.SPLIT), SplitOptions(strategy="leave_one_out"), 0)
+    different = int((labels != rows[c.SPLIT]).sum())
+    if different:
+        raise BadInputError(f"{path}: leave_one_out labels {different} rows otherwise than the column 'split'.")
+    test = rows.loc[rows[c.SPLIT] == c.TEST, c.ITEM]
+    train, before = (rows.loc[of, c.ITEM] for of in (rows[c.SPLIT] == c.TRAIN, rows[c.SPLIT] != c.TEST))
+    return {
+        "users": len(test),
+        c.KNOWN: int(test.isin(before).sum()),
+        c.WARM: int(test.isin(train).sum()),
+    }
+
+
 def _names(path: Path) -> dict[str, str]:
     """Return the id by number, of a JSON object from ids to numbers."""
     return {str(number): name for name, number in json.loads(path.read_text(encoding="utf-8")).items()}
@@ -145,17 +187,19 @@ def main() -> None:
     """Build what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", choices=sorted(CATALOGUES))
-    parser.add_argument("--sequences", type=Path, required=True)
-    parser.add_argument("--titles", type=Path, required=True)
+    parser.add_argument("--sequences", type=Path)
+    parser.add_argument("--titles", type=Path)
     parser.add_argument("--item-ids", type=Path)
     given = parser.parse_args()
+    folder, known = RAW / given.catalogue, CATALOGUES[given.catalogue]
+    if (given.sequences is None) != (given.titles is None):
+        parser.error("--sequences and --titles go together")
     try:
-        hashes = build(
-            given.sequences, given.titles, RAW / given.catalogue, CATALOGUES[given.catalogue], given.item_ids
-        )
-    except BadInputError as error:
+        if given.sequences is not None:
+            print(json.dumps(build(given.sequences, given.titles, folder, known, given.item_ids), indent=2))
+        print(json.dumps(check(folder, known), indent=2))
+    except (BadInputError, FileNotFoundError) as error:
         parser.exit(1, f"{error}\n")
-    print(json.dumps(hashes, indent=2))
 
 
 if __name__ == "__main__":

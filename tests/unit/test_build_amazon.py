@@ -64,6 +64,28 @@ def test_the_labels_are_those_of_leave_one_out(files):
     assert labels.tolist() == rows["split"].tolist()
 
 
+def test_tables_that_are_there_are_checked(files):
+    """Of users 1 and 2 the test items are d4, which 2 has in train, and b2, which 1 has in train."""
+    _, _, folder, known, _ = files
+    build_amazon.build(*files)
+    assert build_amazon.check(folder, known) == {"users": 2, "known": 2, "warm": 2}
+    path = folder / "interactions.csv.gz"
+    rows = pd.read_csv(path, dtype={"user_id": str})
+    rows.loc[8, "item_id"] = "b2"
+    rows.loc[6, "item_id"] = "c3"  # in validation alone now
+    rows.to_csv(path, index=False)
+    assert build_amazon.check(folder, known) == {"users": 2, "known": 2, "warm": 1}
+    rows.loc[2, "item_id"] = "b2"  # and now nowhere else
+    rows.to_csv(path, index=False)
+    assert build_amazon.check(folder, known) == {"users": 2, "known": 1, "warm": 1}
+    rows.assign(timestamp=-rows["timestamp"]).to_csv(path, index=False)
+    with pytest.raises(BadInputError, match="leave_one_out labels 6 rows otherwise than the column 'split'"):
+        build_amazon.check(folder, known)
+    rows.iloc[1:].to_csv(path, index=False)
+    with pytest.raises(BadInputError, match="has 3 users, 4 items with an id and 8 rows, expected are 3, 4 and 9"):
+        build_amazon.check(folder, known)
+
+
 def test_titles_may_be_a_table_with_the_ids_of_the_sequences(files, tmp_path):
     sequences, _, folder, known, _ = files
     table = tmp_path / "titles.csv"

@@ -19,6 +19,8 @@ from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
 from tailor.models.base import Floats, Indices
 
+#: Columns of the trade-off curves, see :class:`FittedBlend`.
+CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 

@@ -168,6 +168,8 @@ class AugmentationOptions(Options):
 class LMOptions(Options):
     """``parameters/lm_finetuning.yml``."""
 
+    enabled: bool = True
+    """Tune the encoder, and fit a hybrid on its embeddings; false: the hybrid on frozen embeddings is the only one."""
     encoder: EncoderOptions = EncoderOptions()
     masked_lm: MaskedLMOptions = MaskedLMOptions()
     peft: PeftOptions = PeftOptions()
