@@ -110,8 +110,9 @@ def by_cutoff(metrics: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows["metric"].isin(["recall", "ndcg"]) & rows["item_bucket"].isin(_COUNTED)]
     figure = rows["metric"].map({"recall": "recall@", "ndcg": "NDCG@"}) + rows["k"].astype(str)
     keys = {c.MODEL: rows[c.MODEL], "test items": rows["item_bucket"].map(_COUNTED), "users": rows["n_users"]}
-    table = rows.assign(**keys, figure=figure)
-    return table.pivot_table("value", list(keys), "figure", sort=False).rename_axis(columns=None).reset_index()
+    table = rows.assign(**keys, figure=figure).pivot_table("value", list(keys), "figure", sort=False)
+    columns = [f"{name}@{k}" for name in ("recall", "NDCG") for k in sorted(rows["k"].unique())]
+    return table[[name for name in columns if name in table]].rename_axis(columns=None).reset_index()
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:

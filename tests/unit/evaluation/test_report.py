@@ -102,8 +102,8 @@ def test_figures_stand_at_every_cut_off_over_all_positives_and_over_those_of_kno
     rows = [
         ("ours", bucket, metric, k, base + k / 100 + (metric == "ndcg") / 1000, n_users)
         for bucket, base, n_users in (("all", 0.1, 9), ("head", 0.9, 1), ("warm", 0.3, 7), ("known", 0.2, 8))
-        for metric in ("recall", "ndcg", "mrr")
-        for k in (5, 10)
+        for k in (10, 5)
+        for metric in ("ndcg", "recall", "mrr")
     ]
     table = pd.DataFrame(rows, columns=["model", "item_bucket", "metric", "k", "value", "n_users"])
     table = table.assign(split="test", candidates="mixed", user_bucket="all")
