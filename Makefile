@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
-	@echo; echo "  ENV=ml1m, ENV=anime, ENV=test or a folder of conf/ of your own: make run ENV=test"
+	@echo; echo "  ENV=ml1m, ENV=anime, ENV=beauty, ENV=test or a folder of conf/ of your own: make run ENV=test"
 	@echo; echo "  Pipelines of make run; one alone: $(BIN)/kedro run --pipelines=NAME"
 	@cd src/tailor/pipelines && for name in $(DEFAULT_PIPELINES); do $(ONE_LINE); done
 	@echo; echo "  On request"

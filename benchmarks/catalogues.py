@@ -104,9 +104,16 @@ class Catalogue:
 
     def holdout(self) -> Holdout:
         """The validation side of the split."""
-        orders = (self.data["order_matrix"], self.data["reveal_order_matrix"])
-        matrices = (self.matrix(c.TRAIN), self.matrix(c.VALIDATION), *orders)
-        return hold_out(*matrices, self.items, self.data["side_features"], self.seed)
+        return hold_out(
+            self.items,
+            self.seed,
+            self.hybrid_options.blend.few_shot_share,
+            train=self.matrix(c.TRAIN),
+            validation=self.matrix(c.VALIDATION),
+            order=self.data["order_matrix"],
+            reveal_order=self.data["reveal_order_matrix"],
+            side_features=self.data["side_features"],
+        )
 
     def train_set(self, interactions: Csr, warm: Mask, item_features: Floats) -> TrainSet:
         """What models are fitted on: interactions (U, n_items), their order where it is known, texts (n_items, m)."""

@@ -87,8 +87,9 @@ def shuffled(texts: UserTexts, seed: int) -> UserTexts:
 def one_arm(catalogue: Catalogue, vectors: NDArray[np.float32], texts: UserTexts, writers: UserTexts) -> Values:
     """Fit the hybrid with some texts; return NDCG per user: of known users, and of new ones after n items."""
     data, options, seed = catalogue.data, catalogue.hybrid_options, catalogue.seed
-    matrices = (data["train_matrix"], data["validation_matrix"], data["order_matrix"], data["reveal_order_matrix"])
-    holdout = hold_out(*matrices, catalogue.items, data["side_features"], seed, texts.arrays())
+    rows = {name: data[f"{name}_matrix"] for name in ("train", "validation", "order", "reveal_order")}
+    known = rows | {"side_features": data["side_features"], "user_texts": texts.arrays()}
+    holdout = hold_out(catalogue.items, seed, options.blend.few_shot_share, **known)
     recipe = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), seed)
     chosen = fit_blend(recipe.fit(holdout.train_set(vectors)), holdout, options.blend, options.k, seed)
     train = catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors).with_user_texts(texts)

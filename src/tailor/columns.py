@@ -45,4 +45,6 @@ SCORE: Final = "score"
 MODEL: Final = "model"
 CANDIDATES: Final = "candidates"
 WARM: Final = "warm"
+#: Items with a row before the test window, in train or validation: a group of items that positives are counted of.
+KNOWN: Final = "known"
 MIXED: Final = "mixed"

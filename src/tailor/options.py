@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
+from tailor.errors import ConfigurationError
 from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
@@ -160,3 +161,12 @@ class ProjectOptions(Options):
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
     words: WordsOptions = WordsOptions()
+
+    @model_validator(mode="after")
+    def _registers_a_hybrid_that_is_fitted(self) -> Self:
+        if self.evaluation.registered == "hybrid_lora" and not self.lm_finetuning.enabled:
+            raise ConfigurationError(
+                "evaluation.registered is hybrid_lora, but lm_finetuning.enabled is false, so that there is none: set "
+                "evaluation.registered: hybrid_frozen."
+            )
+        return self

@@ -31,6 +31,7 @@ HOLDOUT = {
     "items": "items",
     "side_features": "side_features",
     "user_texts": "user_text_embeddings",
+    "few_shot_share": "params:hybrid_cf.blend.few_shot_share",
     "seed": "params:seed",
 }
 #: The hybrids as they are measured on test and registered.

@@ -83,21 +83,31 @@ class CleaningOptions(Options):
 class SplitOptions(Options):
     """The split: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
 
-    strategy: Literal["per_user", "global_time", "random"] = "per_user"
-    """per_user: each user's own order; global_time: two dates for everybody (needs timestamps); random: each user's
-    rows in a seeded order, for comparison with figures published so (it lets models look into the future)."""
+    strategy: Literal["per_user", "leave_one_out", "global_time", "random"] = "per_user"
+    """per_user: each user's own order; leave_one_out: of each user's own order the last row is test and the one before
+    it validation (needs timestamps, reads no shares); global_time: two dates for everybody (needs timestamps); random:
+    each user's rows in a seeded order, for comparison with figures published so (it lets models look into the
+    future)."""
     train: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
-    """Fraction of each user's interactions, the earliest, that models learn from."""
+    """Fraction of each user's interactions, the earliest, that models learn from; leave_one_out does not read it."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Fraction that choices are made on; the rest is the test window."""
+    """Fraction that choices are made on; the rest is the test window. leave_one_out does not read it."""
     cold_items: Fraction = 0.1
-    """Fraction of the items with interactions that lose them all."""
+    """Fraction of the items with interactions that lose them all; 0 with leave_one_out where it is not given."""
     cold_strategy: Literal["stratified", "latest"] = "stratified"
     """stratified: random within popularity strata; latest: the items whose first interaction is the most recent."""
     new_users: Fraction = 0.1
-    """Fraction of users that leave training whole."""
-    pseudo_cold: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
-    """Fraction of the warm items in each of the two disjoint samples A and B that are treated as cold in tuning."""
+    """Fraction of users that leave training whole; 0 with leave_one_out where it is not given."""
+    pseudo_cold: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.05
+    """Fraction of the warm items in each of the two disjoint samples A and B that are treated as cold in tuning; 0:
+    there are none, the language model takes its number of epochs, and cold items take the warm weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_one_out_holds_out_rows_alone(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("strategy") == "leave_one_out":
+            return {"cold_items": 0.0, "new_users": 0.0} | values
+        return values
 
     @model_validator(mode="after")
     def _leaves_a_test_window(self) -> Self:

@@ -1,8 +1,10 @@
-"""The split: 7:1:2 in each user's order, with cold items, new users and pseudo-cold items held out.
+"""The split: 7:1:2, or the last two rows, in each user's order; cold items, new users, pseudo-cold items held out.
 
 Everything is decided by seeded hashes of ids, so any row order and any engine gives the same split. Formulas:
 docs/explanation/mathematics.md, "Split".
 """
+
+import logging
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,9 @@ from tailor.data.config import SplitOptions
 from tailor.data.hashing import Hashes, seeded_hash
 from tailor.errors import BadInputError
 
+log = logging.getLogger(__name__)
+#: Rows that a user has at least of whom leave_one_out takes any out of train.
+_LEAST_ROWS = 3
 #: Lengths of histories that a refusal counts users by: name, least, most.
 _LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5 or more", 5, np.inf))
 
@@ -43,8 +48,8 @@ def label_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: 
         Labels (str), indexed like ``interactions``.
 
     Raises:
-        BadInputError: a given split lacks train, validation or test rows or contradicts itself, or global_time has no
-            timestamps.
+        BadInputError: a given split lacks train, validation or test rows or contradicts itself, or global_time or
+            leave_one_out has no timestamps.
     """
     if c.SPLIT in interactions:
         return _given(interactions)
@@ -66,8 +71,9 @@ def refuse_too_little(interactions: pd.DataFrame, labels: pd.Series, options: Sp
         options: strategy, shares, and the fraction of items in each pseudo-cold sample.
 
     Raises:
-        BadInputError: there are no rows to fit, choose or measure on, or fewer than 2 users or 4 items in train, or
-            too few items in a pseudo-cold sample or outside both; says what there is, and what would help.
+        BadInputError: there are no rows to fit, choose or measure on, or fewer than 2 users or 4 items in train (2
+            without pseudo-cold samples), or too few items in a pseudo-cold sample or outside both; says what there is,
+            and what would help.
     """
     train, lack = interactions[labels == c.TRAIN], _lack_of_rows(labels)
     helps = f" What helps: {_remedies(lack, interactions, options)}." if lack else ""
@@ -85,7 +91,7 @@ def pseudo_cold(n_train: pd.Series, fraction: float, seed: int) -> pd.Series:
 
     Args:
         n_train: train interactions per item, indexed by item_id.
-        fraction: size of each sample as a fraction of the items with train interactions.
+        fraction: size of each sample as a fraction of the items with train interactions; 0: no item is in any.
 
     Returns:
         Labels indexed like ``n_train``.
@@ -115,6 +121,8 @@ def _lack_of_users(n_users: int) -> str:
 
 def _lack_of_items(n_items: int, fraction: float) -> str:
     """Say what keeps items with train rows from filling both pseudo-cold samples and leaving 2 to learn from."""
+    if not fraction:
+        return f"the items with train rows are {n_items}, at least 2 are needed" if n_items < 2 else ""
     n_sampled = round(min(1.0, 2 * fraction) * n_items)
     if n_items < 4:
         return f"the items with train rows are {n_items}, at least 4 are needed (2 to fit on, 1 in each of A and B)"
@@ -147,9 +155,10 @@ def _remedies(lack: str, interactions: pd.DataFrame, options: SplitOptions) -> s
     if options.strategy != "global_time":
         timed = "" if c.TIMESTAMP in interactions else " (with a column mapped to 'timestamp')"
         remedies.append(f"data_processing.split.strategy: global_time{timed}, which needs no long histories")
-    remedies.append(f"a smaller data_processing.split.train than {options.train:g}")
-    if c.VALIDATION in lack:
-        remedies.append(f"a larger data_processing.split.validation than {options.validation:g}")
+    if options.strategy != "leave_one_out":
+        remedies.append(f"a smaller data_processing.split.train than {options.train:g}")
+        if c.VALIDATION in lack:
+            remedies.append(f"a larger data_processing.split.validation than {options.validation:g}")
     if options.cold_items or options.new_users:
         remedies.append("smaller cold_items and new_users")
     return ", or ".join(remedies)
@@ -184,9 +193,9 @@ def _refuse_both(interactions: pd.DataFrame, key: str, held_out: tuple[str, ...]
 def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
     """Place every row in its user's (or everybody's) train, validation or test window."""
     hashes = seeded_hash(seed, interactions[c.USER], interactions[c.ITEM])
-    if options.strategy == "global_time" and c.TIMESTAMP not in interactions:
+    if options.strategy in ("global_time", "leave_one_out") and c.TIMESTAMP not in interactions:
         raise BadInputError(
-            "data_processing.split.strategy is global_time, but no column is mapped to 'timestamp'. "
+            f"data_processing.split.strategy is {options.strategy}, but no column is mapped to 'timestamp'. "
             "Map one in data_processing.columns.interactions, or use per_user."
         )
     time = pd.Series(0.0, index=interactions.index)
@@ -198,11 +207,30 @@ def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd
     else:
         groups = order.groupby("user", sort=False)["time"]
         rank, size = groups.cumcount(), groups.transform("size")
-    # The middle of the row's own slot decides: a single interaction is train, five give 3 train, 1 validation, 1 test.
-    position = ((rank + 0.5) / size).round(12)
-    bounds = [position < options.train, position < round(options.train + options.validation, 12)]
-    window = pd.Series(np.select(bounds, [c.TRAIN, c.VALIDATION], c.TEST), index=order.index, dtype="str")
+    inside = _last_two(rank, size) if options.strategy == "leave_one_out" else _by_share(rank, size, options)
+    window = pd.Series(np.select(inside, [c.TRAIN, c.VALIDATION], c.TEST), index=order.index, dtype="str")
     return window.reindex(interactions.index)
+
+
+def _by_share(rank: pd.Series, size: pd.Series, options: SplitOptions) -> list[pd.Series]:
+    """Mark the rows of the train window, and those of the train or the validation window.
+
+    The middle of the row's own slot decides: a single interaction is train, five give 3 train, 1 validation, 1 test.
+    """
+    position = ((rank + 0.5) / size).round(12)
+    return [position < options.train, position < round(options.train + options.validation, 12)]
+
+
+def _last_two(rank: pd.Series, size: pd.Series) -> list[pd.Series]:
+    """Mark the rows of the train window, and those of the train or the validation window: all but the last two or one.
+
+    Short histories are train as a whole, and counted in the log.
+    """
+    short, to_end = size < _LEAST_ROWS, size - 1 - rank
+    n_short, n_users = int((short & (rank == 0)).sum()), int((rank == 0).sum())
+    if n_short:
+        log.info("leave_one_out: %d of %d users have fewer than %d rows, all train", n_short, n_users, _LEAST_ROWS)
+    return [short | (to_end > 1), short | (to_end > 0)]
 
 
 def _cold_items(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> NDArray[np.object_]:

@@ -161,7 +161,8 @@ def measure_known_users(
         protocol, counted = protocols[split]
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, max(options.k))
         metrics = [metric for metric in registered_metrics() if metric.scope.covers(split, candidates)]
-        rows = measure_lists(lists, metrics, options.k, protocol.item_bucket, user_bucket[user_index])
+        buckets = protocol.item_bucket, user_bucket[user_index]
+        rows = measure_lists(lists, metrics, options.k, *buckets, item_groups=protocol.item_groups)
         frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}))
     return pd.concat(frames, ignore_index=True)
 
@@ -278,7 +279,8 @@ def _new_user_lists(
 def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Matrix) -> float:
     """Return the length of the test window in validation windows, for the horizon of click probabilities.
 
-    The shares of the split say it; where the catalogue brings a split of its own, which reads no shares, the rows do.
+    The shares of the split say it; with leave_one_out each is one row long; where the catalogue brings a split of its
+    own, which reads no shares, the rows do.
 
     Args:
         options: columns and split of the catalogue.
@@ -287,6 +289,8 @@ def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Ma
     """
     split = options.split
     if c.SPLIT not in options.columns.interactions:
+        if split.strategy == "leave_one_out":
+            return 1.0
         return (1 - split.train - split.validation) / split.validation
     return counted.nnz / validation.nnz if validation.nnz and counted.nnz else 1.0
 

@@ -12,7 +12,7 @@ train_and_validation`` the models of test lists are fitted on these rows too
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NotRequired, Self, TypedDict
 
 import numpy as np
@@ -46,6 +46,9 @@ class EvalProtocol:
     """warm, cold, mixed: what may be listed (n_items,)."""
     item_bucket: NDArray[np.str_]
     """head, tail, cold or unseen per item; on validation pseudo-cold B plays the cold items."""
+    item_groups: dict[str, Mask] = field(default_factory=dict)
+    """Items that positives are counted of beside the buckets (n_items,). warm: head and tail, what models may learn
+    from; known, on test: items with a row in train or validation, which leave-one-out figures are published of."""
 
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -93,8 +96,9 @@ def validation_protocol(
     cold, held_out = pseudo_cold_items(items, "B"), bucket_items(items, c.COLD)
     bucket = np.where(cold, c.COLD, np.where(held_out, "held_out", items[c.BUCKET].to_numpy(dtype=str)))
     sets = {c.WARM: ~cold & ~held_out, c.COLD: cold, c.MIXED: ~held_out}
-    histories = _histories(keep_items(train, warm_items(items) & ~cold), order, side_features, user_texts)
-    return EvalProtocol(histories, train, sets, bucket)
+    warm = warm_items(items) & ~cold
+    histories = _histories(keep_items(train, warm), order, side_features, user_texts)
+    return EvalProtocol(histories, train, sets, bucket, {c.WARM: warm})
 
 
 def train_histories(*, train: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None = None) -> Query:
@@ -126,10 +130,10 @@ def test_protocol(
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
     seen = sparse.csr_matrix(train + validation + cold_unused)
-    history = keep_items(sparse.csr_matrix(train + validation), warm_items(items))
-    return EvalProtocol(
-        _histories(history, order, side_features, user_texts), seen, sets, items[c.BUCKET].to_numpy(dtype=str)
-    )
+    before, warm = sparse.csr_matrix(train + validation), warm_items(items)
+    histories = _histories(keep_items(before, warm), order, side_features, user_texts)
+    groups = {c.WARM: warm, c.KNOWN: before.getnnz(axis=0) > 0}
+    return EvalProtocol(histories, seen, sets, items[c.BUCKET].to_numpy(dtype=str), groups)
 
 
 def _histories(cells: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None) -> Query:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from tailor import columns as c
 from tailor.evaluation import page, protocol
 from tailor.evaluation.headlines import best_others
+from tailor.metrics.base import ALL
 from tailor.types import JsonObject
 
 
@@ -54,6 +55,7 @@ def build(material: Material) -> str:
         verdicts=verdicts(m.summary, m.comparisons),
         unmeasured=unmeasured(m.summary),
         models=page.table(m.summary, 3),
+        cutoffs=page.table(by_cutoff(m.metrics), 4),
         comparisons=page.table(m.comparisons[_COMPARED], 4),
         figures={name: page.draw(name, figure) for name, figure in all_figures(m).items()},
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
@@ -89,6 +91,28 @@ def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str,
 def unmeasured(summary: pd.DataFrame) -> list[str]:
     """Return the figures that no model has: the split left nothing to find, such as cold items or new users."""
     return [str(name) for name in summary if name != c.MODEL and summary[name].isna().all()]
+
+
+#: What people read of the groups of items that positives are counted of.
+_COUNTED = {ALL: "all", c.KNOWN: "with a row in train or validation", c.WARM: "with a train row"}
+
+
+def by_cutoff(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return recall and NDCG of mixed test lists at every cut-off, over all positives and over those of known items.
+
+    Args:
+        metrics: the long table of metrics.
+
+    Returns:
+        Columns model, test items, users, and recall@k and NDCG@k for every k; a row per model and group of items.
+    """
+    rows = metrics.query("split == 'test' and candidates == 'mixed' and user_bucket == 'all'")
+    rows = rows[rows["metric"].isin(["recall", "ndcg"]) & rows["item_bucket"].isin(_COUNTED)]
+    figure = rows["metric"].map({"recall": "recall@", "ndcg": "NDCG@"}) + rows["k"].astype(str)
+    keys = {c.MODEL: rows[c.MODEL], "test items": rows["item_bucket"].map(_COUNTED), "users": rows["n_users"]}
+    table = rows.assign(**keys, figure=figure).pivot_table("value", list(keys), "figure", sort=False)
+    columns = [f"{name}@{k}" for name in ("recall", "NDCG") for k in sorted(rows["k"].unique())]
+    return table[[name for name in columns if name in table]].rename_axis(columns=None).reset_index()
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:

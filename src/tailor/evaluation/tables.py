@@ -1,6 +1,6 @@
 """The metrics table: every registered metric of one list set, by item bucket and user bucket, in long form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,9 @@ def measure_lists(
     cutoffs: Sequence[int],
     item_bucket: NDArray[np.str_],
     user_bucket: NDArray[np.str_],
+    item_groups: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> pd.DataFrame:
-    """Measure lists overall and per bucket.
+    """Measure lists overall and per bucket, and per group of items.
 
     A bucket of items keeps the list as it is and counts only the bucket's positives, in the ideal too. Users for whom a
     metric is NaN are left out of its mean; ``n_users`` says how many remain.
@@ -31,12 +32,14 @@ def measure_lists(
         cutoffs: values of k.
         item_bucket: bucket per item (n_items,).
         user_bucket: bucket per user (U,).
+        item_groups: masks (n_items,) by name, which may overlap; each is measured as a bucket is. None: none.
 
     Returns:
         Columns item_bucket, user_bucket, metric, k, value, n_users.
     """
     frames = []
-    for bucket, counted, chosen in _by_item_bucket(lists, metrics, item_bucket):
+    masks = {str(bucket): item_bucket == bucket for bucket in sorted(set(item_bucket))} | dict(item_groups or {})
+    for bucket, counted, chosen in _by_item_bucket(lists, metrics, masks):
         per_user, per_lists = _values(counted, chosen, cutoffs)
         table = pd.DataFrame(per_lists, columns=["metric", "k", "value"])
         frames.append(table.assign(item_bucket=bucket, user_bucket=ALL, n_users=len(lists.items)))
@@ -64,15 +67,15 @@ def _values(
 
 
 def _by_item_bucket(
-    lists: Lists, metrics: Sequence[Metric], item_bucket: NDArray[np.str_]
+    lists: Lists, metrics: Sequence[Metric], masks: Mapping[str, NDArray[np.bool_]]
 ) -> Iterator[tuple[str, Lists, list[Metric]]]:
     """Yield all items together, then each bucket that has positives, with the metrics that are measured on it."""
     yield ALL, lists, list(metrics)
     chosen = [metric for metric in metrics if metric.scope.item_buckets]
-    for bucket in sorted(set(item_bucket)) if chosen else ():
-        counted = lists.of_items(item_bucket == bucket)
+    for bucket, mask in masks.items() if chosen else ():
+        counted = lists.of_items(mask)
         if counted.positives.nnz:
-            yield str(bucket), counted, chosen
+            yield bucket, counted, chosen
 
 
 def _means(per_user: pd.DataFrame, user_bucket: NDArray[np.str_], item_bucket: str) -> pd.DataFrame:

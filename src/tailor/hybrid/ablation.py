@@ -7,9 +7,9 @@ import numpy as np
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.config import BlendOptions, Boosts
-from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
+from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import best_cold_shift, known_users
+from tailor.hybrid.operating_point import best_cold_shift, fit_cold_weights, known_users
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.training_set import BlendTrainingSet
 
@@ -66,6 +66,6 @@ def fit_excluding(
     known: BlendTrainingSet, holdout: Holdout, excluded: tuple[str, ...], options: BlendOptions, k: int, seed: int
 ) -> BlendWeights:
     """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
-    cold = holdout.cold[holdout.candidates]
-    warm = blend_fit.fit(known.columns(~cold), "linear", options, seed, excluded, ascend_to=k)
-    return BlendWeights(known.sources, warm, (), fit_nonnegative(known.columns(cold), options.l2, excluded))
+    of_warm = known.columns(~holdout.cold[holdout.candidates])
+    warm = blend_fit.fit(of_warm, "linear", options, seed, excluded, ascend_to=k)
+    return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.l2, excluded))

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from tailor.config import Count, Options, Positive, parse
+from tailor.config import Count, Fraction, Options, Positive, parse
 from tailor.errors import ConfigurationError
 from tailor.hybrid.sources import SOURCES, check_sources
 from tailor.types import JsonObject, Parameters
@@ -12,6 +12,8 @@ from tailor.types import JsonObject, Parameters
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0, lt=1.0)]
+#: Share of the users that are in no fit of choices, unless ``hybrid_cf.blend.few_shot_share`` says otherwise.
+FEW_SHOT_SHARE = 0.1
 
 
 def all_sources() -> dict[str, JsonObject]:
@@ -122,10 +124,13 @@ class BlendOptions(Options):
     """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
     max_cells: Count = 20_000_000
     """Cells (users x items) that the blend is fitted on; 4 bytes each per source. More users are sampled down."""
+    few_shot_share: Fraction = FEW_SHOT_SHARE
+    """Share of the users with train rows that are in no fit of choices and play new ones; 0: no weights of short
+    histories are fitted. Short histories then take the weights of long ones, and no history gets the popular items."""
     few_shot_lengths: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0, 1, 3, 5, 10, 20]
     """History lengths that weights of short histories are fitted at; between them they are a smooth function."""
     few_shot_users: Count = 250
-    """Users in no fit that these weights are fitted on. Where the tenth that is left out of every fit is fewer, the
+    """Users in no fit that these weights are fitted on. Where the share that is left out of every fit is fewer, the
     sources are fitted again without others, ten times at most."""
     max_few_shot_loss: Loss = 0.01
     """Share of popularity's NDCG that lists may lose to it after a user's first items in time."""
@@ -133,11 +138,12 @@ class BlendOptions(Options):
         *(-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     ]
     """Shifts of cold items tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is
-    taken, of equally good ones the largest."""
+    taken, of equally good ones the largest; without pseudo-cold items 0 is."""
     steps: Count = 10
     """Settings per boost in the trade-off curves, beside 0."""
     max_cold_boost_loss: Loss = 0.01
-    """``cold_boost`` stands at the largest setting that loses at most this share of mixed NDCG."""
+    """``cold_boost`` stands at the largest setting that loses at most this share of mixed NDCG; without pseudo-cold
+    items it stands at 0."""
     max_tail_boost_loss: Loss = 0.01
     """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
     click: ClickOptions = ClickOptions()
@@ -161,7 +167,8 @@ class HybridOptions(Options):
     }
 
     cold_weight: Share = 0.25
-    """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion."""
+    """Weight of cold NDCG (pseudo-cold B) against warm NDCG (validation) in every model's selection criterion; without
+    pseudo-cold items the criterion is warm NDCG alone."""
     k: Count = 20
     """Cut-off of the selection criterion."""
     sources: dict[str, JsonObject | None] = Field(default_factory=_all_or_none)

@@ -90,8 +90,13 @@ def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOption
         holdout: the validation side of the split.
         options: few_shot_lengths, few_shot_users, max_cells.
         seed: of what is drawn.
+
+    Returns:
+        One entry per way and length; none where ``few_shot_share`` keeps nobody out of the fits.
     """
     folds = few_shot_folds(holdout, options.few_shot_users, seed)
+    if not folds:
+        return []
     hows = REVEALS if holdout.knows_order else ("random",)
     ways: list[tuple[Reveal, int]] = [
         (how, n) for n in sorted(options.few_shot_lengths) for how in hows if n or how != "random" or len(hows) == 1

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NotRequired, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from tailor.data.interactions import (
 )
 from tailor.data.side_features import SideFeatures
 from tailor.data.user_texts import UserTexts
+from tailor.hybrid.config import FEW_SHOT_SHARE
 from tailor.hybrid.sources import order_readers
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
@@ -30,8 +32,23 @@ from tailor.types import AnyArray
 
 log = logging.getLogger(__name__)
 MIXED_COLD = "mixed_cold"
-#: Share of the users with train rows that play new ones.
-_FEW_SHOT_SHARE = 0.1
+
+
+class ChoosingRows(TypedDict):
+    """What :func:`hold_out` takes of users' rows; no test row is among them."""
+
+    train: Csr
+    """(U, n_items)."""
+    validation: Csr
+    """(U, n_items)."""
+    order: Csr
+    """Places of train rows in each user's order (U, n_items); empty where the order is not known."""
+    reveal_order: Csr
+    """Places of train and validation rows (U, n_items), in which few-shot users reveal them."""
+    side_features: Mapping[str, AnyArray]
+    """Of users, and of the moments they acted in: :meth:`SideFeatures.arrays`."""
+    user_texts: NotRequired[Mapping[str, AnyArray]]
+    """What users wrote, :meth:`UserTexts.arrays`; left out: nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Holdout:
     warm: Mask
     """Items that are learnt from (n_items,)."""
     cold: Mask
-    """Pseudo-cold B (n_items,)."""
+    """Pseudo-cold B (n_items,); no item where ``data_processing.split.pseudo_cold`` is 0."""
     candidates: Mask
     """Everything but the held-out cold items (n_items,)."""
     tail: Mask
@@ -77,7 +94,7 @@ class Holdout:
         side_features: SideFeatures | None = None,
         user_texts: UserTexts | None = None,
     ) -> "Holdout":
-        """Derive the masks from the item table, and draw a fraction of the users with train rows.
+        """Derive the masks from the item table, and draw a tenth of the users with train rows as few-shot users.
 
         Args:
             train: (U, n_items).
@@ -91,15 +108,13 @@ class Holdout:
         """
         cold = pseudo_cold_items(items, "B")
         warm = warm_items(items) & ~cold
-        known = np.flatnonzero(np.diff(train.indptr) > 0)
-        drawn = np.random.default_rng([seed, 1]).permutation(known)[: round(_FEW_SHOT_SHARE * len(known))]
-        history, new = keep_items(binary(train), warm), np.sort(drawn)
+        history = keep_items(binary(train), warm)
         side = side_features or SideFeatures.nothing(train.shape[0])
         texts = user_texts or UserTexts.none()
         users = np.arange(train.shape[0])
         reveal_order = _seeded_order(train, validation) if reveal_order is None else reveal_order
-        return cls(
-            interactions=keep_users(history, np.setdiff1d(users, new)),
+        every = cls(
+            interactions=history,
             histories=Query.of(
                 history,
                 restrict_order(order, history),
@@ -115,17 +130,29 @@ class Holdout:
             candidates=~bucket_items(items, c.COLD),
             tail=bucket_items(items, c.TAIL) & warm,
             tie_rank=tie_ranks(seed, items[c.ITEM]),
-            few_shot_users=new,
+            few_shot_users=users[:0],
             reveal_order=keep_items(reveal_order, warm),
             contexts=Contexts(side.context_users, side.context_items, side.contexts),
             validation_contexts=side.validation_contexts,
             user_texts=texts,
         )
+        return every.with_few_shot_share(FEW_SHOT_SHARE, seed)
+
+    @property
+    def has_cold_items(self) -> bool:
+        """Whether any item plays a cold one."""
+        return bool(self.cold.any())
 
     @property
     def knows_order(self) -> bool:
         """Whether the order of histories is known: the catalogue has times, and the split keeps to them."""
         return self.histories.order is not None
+
+    def with_few_shot_share(self, share: float, seed: int) -> "Holdout":
+        """Return the same with another share of the users with train rows who are in no fit, drawn by ``seed``."""
+        known = np.flatnonzero(np.diff(self.seen.indptr) > 0)
+        drawn = np.random.default_rng([seed, 1]).permutation(known)[: round(share * len(known))]
+        return self.with_few_shot_users(np.sort(drawn))
 
     def with_few_shot_users(self, users: Indices) -> "Holdout":
         """Return the same with other users who are in no fit."""
@@ -161,24 +188,28 @@ class Holdout:
 
 
 def hold_out(
-    train: Csr,
-    validation: Csr,
-    order: Csr,
-    reveal_order: Csr,
-    items: pd.DataFrame,
-    side_features: Mapping[str, AnyArray],
-    seed: int,
-    user_texts: Mapping[str, AnyArray] | None = None,
+    items: pd.DataFrame, seed: int, few_shot_share: float = FEW_SHOT_SHARE, **rows: Unpack[ChoosingRows]
 ) -> Holdout:
-    """Lay down what choices are made on, from what the pipelines hold; no test row is among the inputs.
+    """Lay down what choices are made on, from what the pipelines hold.
 
-    A catalogue without times is said to be one here, once in a run.
+    A catalogue without times is said to be one here, and so is a split without pseudo-cold items, once in a run.
+
+    Args:
+        items: the item table.
+        seed: of who plays a new user.
+        few_shot_share: share of the users with train rows who do, and are in no fit.
+        rows: no test row.
     """
-    side, texts = SideFeatures(**side_features), UserTexts.from_arrays(user_texts)
-    holdout = Holdout.build(train, validation, items, seed, order, reveal_order, side_features=side, user_texts=texts)
+    side, texts = SideFeatures(**rows["side_features"]), UserTexts.from_arrays(rows.get("user_texts"))
+    built = Holdout.build(
+        rows["train"], rows["validation"], items, seed, rows["order"], rows["reveal_order"], side, texts
+    )
+    holdout = built.with_few_shot_share(few_shot_share, seed)
     readers = ", ".join(order_readers())
     if readers and not holdout.knows_order:
         log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", readers)
+    if not holdout.has_cold_items:
+        log.warning("No item is pseudo-cold: choices are made on warm items, and cold items take the warm weights")
     return holdout
 
 

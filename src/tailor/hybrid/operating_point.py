@@ -3,21 +3,24 @@
 A boost is chosen on its trade-off curve: the largest setting that loses at most a stated share of accuracy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tailor.hybrid.blend import BlendWeights, apply_boosts, blend
+from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, blend
 from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
+from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
 from tailor.models.base import Floats, Indices
 
+#: Columns of the trade-off curves, see :class:`FittedBlend`.
+CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 
@@ -74,9 +77,36 @@ def fit_weights(
     known: BlendTrainingSet, holdout: Holdout, options: BlendOptions, k: int, seed: int
 ) -> tuple[BlendWeights, list[Row]]:
     """Fit the weights for items with and without train interactions, each over its own candidates."""
-    cold = holdout.cold[holdout.candidates]
-    warm, rows = choose_blend_model(known.columns(~cold), options, k, seed)
-    return BlendWeights(known.sources, warm, (), fit_nonnegative(known.columns(cold), options.l2)), rows
+    warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
+    return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.l2)), rows
+
+
+def fit_cold_weights(
+    known: BlendTrainingSet, holdout: Holdout, warm: BlendModel, l2: float, excluded: tuple[str, ...] = ()
+) -> Floats:
+    """Return the weights (S,) of items without train interactions, from pseudo-cold B, or from the warm ones.
+
+    Args:
+        known: users with validation rows.
+        holdout: knows pseudo-cold B.
+        warm: the weights of the other items.
+        l2: weight of the squared weights in the loss.
+        excluded: sources that may have no weight.
+    """
+    if holdout.has_cold_items:
+        return fit_nonnegative(known.columns(holdout.cold[holdout.candidates]), l2, excluded)
+    return cold_weights_of_warm(warm, known.sources, excluded)
+
+
+def cold_weights_of_warm(warm: BlendModel, sources: Sequence[str], excluded: tuple[str, ...] = ()) -> Floats:
+    """Return what the sources (S,) that read texts weigh for an item of mean popularity; negative weights are 0.
+
+    The other sources say the same of all items that nobody has taken. Where none that reads texts has a weight, all of
+    them have the same one.
+    """
+    reads_texts = np.array([SOURCES[name].text_dependent and name not in excluded for name in sources], np.float32)
+    weights = np.maximum(warm.base, 0) * reads_texts
+    return np.asarray(weights if weights.any() else reads_texts / max(reads_texts.sum(), 1), dtype=np.float32)
 
 
 def _sample(users: Indices, n_items: int, options: BlendOptions, seed: int) -> Indices:
@@ -93,7 +123,12 @@ def best_cold_shift(
     options: BlendOptions,
     k: int,
 ) -> float:
-    """Return the shift of cold items at which mixed lists are most accurate; of equally good ones the largest."""
+    """Return the shift of cold items at which mixed lists are most accurate; of equally good ones the largest.
+
+    Without pseudo-cold items, 0.
+    """
+    if not holdout.has_cold_items:
+        return 0.0
     lists = _MixedLists(scorer.with_blend(weights.shifted(0.0)), known, holdout)
     return max(options.cold_shifts, key=lambda shift: (round(known.mean_ndcg(lists.shifted(shift), k), 6), shift))
 
@@ -131,6 +166,8 @@ class _WarmLists:
 def trade_off_curves(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, steps: int, k: int) -> list[Row]:
     """Return the trade-off curve of every boost: accuracy against exposure, from 0 to 1; see :class:`FittedBlend`.
 
+    Without pseudo-cold items there is no curve of ``cold_boost``.
+
     Args:
         scorer: with the weights that validation chose.
         known: the users the curves are drawn for.
@@ -141,9 +178,11 @@ def trade_off_curves(scorer: HybridScorer, known: BlendTrainingSet, holdout: Hol
     cold = holdout.cold[holdout.candidates]
     warm_part, items = known.columns(~cold), np.flatnonzero(holdout.candidates)[~cold]
     mixed, warm, tail = _MixedLists(scorer, known, holdout), _WarmLists(scorer, warm_part, items), scorer.tail[items]
-    off = scorer.boosts.off()
+    off, of_cold = scorer.boosts.off(), list[Row]()
+    if holdout.has_cold_items:
+        of_cold = _curve("cold_boost", off, steps, k, known, mixed.boosted, lambda s: known.mean_ndcg(s, k, cold))
     return [
-        *_curve("cold_boost", off, steps, k, known, mixed.boosted, lambda s: known.mean_ndcg(s, k, cold)),
+        *of_cold,
         *_curve("tail_boost", off, steps, k, warm_part, warm.boosted, lambda s: warm_part.mean_ndcg(s, k, tail)),
         *_curve("popularity_debias", off, steps, k, warm_part, warm.boosted, lambda s: warm_part.coverage(s, k)),
     ]
@@ -168,12 +207,13 @@ def _curve(
 
 
 def operating_point(curves: list[Row], options: BlendOptions, scales: Boosts) -> Boosts:
-    """Return the boosts that the curves and the accepted losses give; ``popularity_debias`` stays off."""
-    by_boost = {name: [row for row in curves if row["boost"] == name] for name in ("cold_boost", "tail_boost")}
-    chosen = {
-        "cold_boost": select_operating_point(by_boost["cold_boost"], options.max_cold_boost_loss),
-        "tail_boost": select_operating_point(by_boost["tail_boost"], options.max_tail_boost_loss),
-    }
+    """Return the boosts that the curves and the accepted losses give; one without a curve stays off.
+
+    So does ``popularity_debias``.
+    """
+    losses = {"cold_boost": options.max_cold_boost_loss, "tail_boost": options.max_tail_boost_loss}
+    by_boost = {name: [row for row in curves if row["boost"] == name] for name in losses}
+    chosen = {name: select_operating_point(by_boost[name], loss) for name, loss in losses.items() if by_boost[name]}
     return scales.off().model_copy(update=chosen)
 
 

@@ -347,6 +347,7 @@ def by_encoder(frozen: Mapping[str, FittedModel], lora: Mapping[str, FittedModel
 
     Args:
         frozen: models fitted on embeddings of the encoder as it was downloaded.
-        lora: models fitted on embeddings of the tuned encoder.
+        lora: models fitted on embeddings of the tuned encoder; empty where none was tuned.
     """
-    return {"hybrid_frozen": scorer_of(frozen), "hybrid_lora": scorer_of(lora)}
+    hybrids = {"hybrid_frozen": scorer_of(frozen)}
+    return hybrids | {"hybrid_lora": scorer_of(lora)} if lora else hybrids

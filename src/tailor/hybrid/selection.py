@@ -24,6 +24,8 @@ from tailor.models.registry import BASELINES, build, model_class
 from tailor.types import JsonObject, Parameters
 
 HYBRID = "hybrid"
+#: Columns of the table of trials.
+TRIAL_COLUMNS = ["model", "options", "warm_ndcg", "cold_ndcg", "criterion"]
 
 
 def baseline_names(options: HybridOptions) -> list[str]:
@@ -89,7 +91,7 @@ def select_baselines(
             tried.append((values["criterion"], settings))
             rows.append(_trial_row(name, settings, values))
         chosen[name] = max(tried, key=lambda trial: trial[0])[1]
-    return chosen, pd.DataFrame(rows)
+    return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS)
 
 
 def check_names(names: Iterable[str], options: HybridOptions, where: str) -> None:
@@ -118,9 +120,9 @@ def check_names(names: Iterable[str], options: HybridOptions, where: str) -> Non
 
 
 def measure(holdout: Holdout, model: FittedModel, options: HybridOptions) -> dict[str, float]:
-    """Return what ``holdout`` measures, and the selection criterion."""
+    """Return what ``holdout`` measures, and the selection criterion: without pseudo-cold items, warm NDCG."""
     values = holdout.measure(model, options.k)
-    return values | {"criterion": criterion(values, options.cold_weight)}
+    return values | {"criterion": criterion(values, options.cold_weight if holdout.has_cold_items else 0.0)}
 
 
 def fit_factors(data: TrainSet, settings: Parameters, options: HybridOptions, seed: int) -> FittedModel:
@@ -164,7 +166,7 @@ def select_hybrid(
         values = measure(holdout, fit_scorer(holdout, data, settings, options, seed), options)
         tried.append((values["criterion"], settings))
         rows.append(_trial_row(HYBRID, settings, values))
-    return max(tried, key=lambda trial: trial[0])[1], pd.DataFrame(rows)
+    return max(tried, key=lambda trial: trial[0])[1], pd.DataFrame(rows, columns=TRIAL_COLUMNS)
 
 
 def fit_hybrid(

@@ -168,6 +168,8 @@ class AugmentationOptions(Options):
 class LMOptions(Options):
     """``parameters/lm_finetuning.yml``."""
 
+    enabled: bool = True
+    """Tune the encoder, and fit a hybrid on its embeddings; false: the hybrid on frozen embeddings is the only one."""
     encoder: EncoderOptions = EncoderOptions()
     masked_lm: MaskedLMOptions = MaskedLMOptions()
     peft: PeftOptions = PeftOptions()
@@ -178,7 +180,7 @@ class LMOptions(Options):
     whitening_shrinkage: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """Share of the mean variance that joins every direction's variance before zca divides by its root."""
     epochs: Count = 5
-    """Passes over the item corpus; the best one on pseudo-cold A is kept."""
+    """Passes over the item corpus; the best one on pseudo-cold A is kept, without pseudo-cold items the last one."""
     patience: Count = 2
     """Epochs without a better one before training stops."""
     batch_size: Count = 32

@@ -30,6 +30,16 @@ class Embeddings:
     provenance: JsonObject = field(default_factory=dict)
     """Base model, its hash, data hash, options, seed."""
 
+    @classmethod
+    def none(cls) -> "Embeddings":
+        """Return what stands for embeddings of an encoder that is left out."""
+        return cls(np.zeros(0, object), np.zeros((0, 0), np.float32), Whitening(np.zeros(0, np.float32)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the encoder is left out."""
+        return not len(self.ids)
+
     def __post_init__(self) -> None:
         """Check the shapes.
 

@@ -43,6 +43,16 @@ class Adapter:
     provenance: JsonObject = field(default_factory=dict)
     """What it was tuned from and how."""
 
+    @classmethod
+    def none(cls) -> "Adapter":
+        """Return what stands for an adapter where nothing is tuned."""
+        return cls({}, {}, {})
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether there is one: every tuning leaves a head."""
+        return bool(self.head)
+
 
 def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
     """Build PEFT's configuration; what ``options`` leaves out is PEFT's default, but for the following.

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ History = list[dict[str, float]]
 
 
 def tune(data: TrainingData, options: LMOptions, seed: int) -> tuple[Adapter, History]:
-    """Tune an encoder; the epoch that ranks ``data.stop_on`` best is kept.
+    """Tune an encoder; the epoch that ranks ``data.stop_on`` best is kept, without such items the last one.
 
     Args:
         data: texts, teacher, interactions.
@@ -39,8 +40,8 @@ def tune(data: TrainingData, options: LMOptions, seed: int) -> tuple[Adapter, Hi
         seed: of every generator.
 
     Returns:
-        The best adapter, and per epoch: epoch, loss, cold_ndcg. Epoch 0 is the encoder before the objective (frozen,
-        unless a masked-LM stage came first) with its ridge head.
+        The best adapter, and per epoch: epoch, loss, cold_ndcg (NaN without items to measure on). Epoch 0 is the
+        encoder before the objective (frozen, unless a masked-LM stage came first) with its ridge head.
     """
     with _deterministic():
         tuning = Tuning(data, options, seed)
@@ -68,6 +69,8 @@ class Tuning:
         self.optimizer, self.rates = self._optimizer()
         self.average = {name: p.detach().clone() for name, p in self.model.trained().items()}
         self.cold = ColdRanking(data, seed)
+        if not len(self.cold.rows):
+            log.warning("No item is pseudo-cold: the language model takes all of its %d epochs", options.epochs)
         self.done, self.stale = 0, 0
         self.history: History = [{"epoch": 0, "loss": float("nan"), "cold_ndcg": self._measure()}]
         self.best = self._snapshot()
@@ -118,7 +121,7 @@ class Tuning:
         return self.done < self.options.epochs and self.stale < self.options.patience
 
     def run_epoch(self) -> None:
-        """Run one epoch, measure it, and keep its adapter if it is the best."""
+        """Run one epoch, measure it, and keep its adapter if it is the best, or if nothing tells which one is."""
         self.done += 1
         # Everything random in an epoch hangs on its number alone, so a resumed training draws the same.
         torch.manual_seed(self.seed * 100_003 + self.done)
@@ -127,8 +130,9 @@ class Tuning:
         value, best = self._measure(), max(row["cold_ndcg"] for row in self.history)
         self.history.append({"epoch": self.done, "loss": loss, "cold_ndcg": value})
         log.info("epoch %d: loss %.4f, pseudo-cold NDCG@20 %.4f", self.done, loss, value)
-        self.stale = 0 if value > best else self.stale + 1
-        if value > best:
+        better = value > best or math.isnan(value)
+        self.stale = 0 if better else self.stale + 1
+        if better:
             self.best = self._snapshot()
 
     def _train_epoch(self, rng: np.random.Generator) -> float:
@@ -188,7 +192,9 @@ class Tuning:
             return plain + backward(share / 2)
 
     def _measure(self) -> float:
-        """Return NDCG@20 of users' lists over pseudo-cold A, by predicted factors."""
+        """Return NDCG@20 of users' lists over pseudo-cold A, by predicted factors; NaN where no item is in A."""
+        if not len(self.cold.rows):
+            return float("nan")
         with self._averaged(), torch.inference_mode():
             self.model.eval()
             head = self._head().to(device())

@@ -25,7 +25,7 @@ class TrainingData:
     trainable: Mask
     """Items whose interactions are used for training (n_items,)."""
     stop_on: Mask
-    """Items that choose the epoch, pseudo-cold A (n_items,)."""
+    """Items that choose the epoch, pseudo-cold A (n_items,); none: the last epoch is kept."""
     categories: sparse.csr_matrix | None = None
     """Items × categories, 0/1."""
 

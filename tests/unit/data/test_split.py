@@ -126,7 +126,64 @@ def test_random_windows_ignore_time():
     assert sorted(counts) == [c.TEST, *[c.TRAIN] * 8, c.VALIDATION]
 
 
-@pytest.mark.parametrize("options", [SplitOptions(strategy="global_time"), SplitOptions(cold_strategy="latest")])
+LAST_TWO = SplitOptions(strategy="leave_one_out")
+
+
+@pytest.mark.parametrize(
+    ("n", "train", "validation", "test"), [(1, 1, 0, 0), (2, 2, 0, 0), (3, 1, 1, 1), (5, 3, 1, 1), (100, 98, 1, 1)]
+)
+def test_leave_one_out_takes_the_last_two_rows_of_users_with_three(n, train, validation, test):
+    """In time order, whatever the order of rows and whatever the shares."""
+    data = one_user(n, np.arange(n)).iloc[::-1]
+    labels = label_interactions(data, LAST_TWO.model_copy(update={"train": 0.1, "validation": 0.8}), 0)
+    assert labels.tolist()[::-1] == ["train"] * train + ["validation"] * validation + ["test"] * test
+
+
+def test_leave_one_out_orders_rows_of_one_time_as_other_strategies_do():
+    """Shares that leave one row of ten in each window mark the same rows."""
+    data = interactions(per_user=10).assign(timestamp=7.0)
+    shares = SplitOptions(train=0.8, validation=0.1, cold_items=0.0, new_users=0.0)
+    labels = label_interactions(data, LAST_TWO, 3)
+    assert labels.tolist() == label_interactions(data, shares, 3).tolist()
+    assert labels.tolist() != label_interactions(data, LAST_TWO, 4).tolist()
+    assert labels.value_counts().to_dict() == {"train": 480, "validation": 60, "test": 60}
+
+
+def test_leave_one_out_counts_users_who_are_train_as_a_whole(caplog):
+    with caplog.at_level("INFO"):
+        label_interactions(users_with(1, 2, 3, 4), LAST_TWO, 0)
+    assert "leave_one_out: 2 of 4 users have fewer than 3 rows, all train" in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        label_interactions(users_with(3, 4), LAST_TWO, 0)
+    assert not caplog.text
+
+
+def test_leave_one_out_holds_out_items_and_users_on_request_alone():
+    data = interactions()
+    assert set(label_interactions(data, LAST_TWO, 0)) == {c.TRAIN, c.VALIDATION, c.TEST}
+    assert set(label_interactions(data, SplitOptions(strategy="per_user"), 0)) == set(c.SPLITS)
+    asked = SplitOptions(strategy="leave_one_out", cold_items=0.25, new_users=0.1)
+    labels, plain = label_interactions(data, asked, 0), label_interactions(data, LAST_TWO, 0)
+    new = labels == c.NEW_USER
+    assert data["user_id"][new].nunique() == round(0.1 * 60)
+    cold = data["item_id"].isin(data["item_id"][labels.isin([c.COLD, c.COLD_UNUSED])]) & ~new
+    assert data["item_id"][cold].nunique() == round(0.25 * 80)
+    assert ((labels == c.COLD) == (cold & (plain == c.TEST))).all()
+    assert (labels[~cold & ~new] == plain[~cold & ~new]).all()
+
+
+def test_leave_one_out_refuses_short_histories_without_naming_shares():
+    with pytest.raises(BadInputError, match=r"no row falls into validation or test\..* 40 have 2") as caught:
+        split_interactions(users_with(*(2,) * 40), LAST_TWO, 0)
+    assert "What helps: more rows per user, or data_processing.split.strategy: global_time" in str(caught.value)
+    assert "split.train" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SplitOptions(strategy="global_time"), LAST_TWO, SplitOptions(cold_strategy="latest")],
+)
 def test_time_is_needed_where_it_is_used(options):
     with pytest.raises(BadInputError, match="no column is mapped to 'timestamp'"):
         split_interactions(interactions().drop(columns="timestamp"), options, 0)
@@ -147,6 +204,7 @@ def test_pseudo_cold_samples_are_disjoint_warm_and_of_one_size():
     labels = pseudo_cold(n_train, 0.05, 0)
     assert labels.value_counts().to_dict() == {"none": 250 - 20, "A": 10, "B": 10}
     assert (labels[n_train == 0] == "none").all()
+    assert set(pseudo_cold(n_train, 0.0, 0)) == {"none"}
 
 
 def users_with(*lengths, items=30):
@@ -199,6 +257,11 @@ def test_what_would_help_fits_the_catalogue():
             "pseudo_cold = 0.49 leaves 0 of the 7 items with train rows to fit on",
         ),
         (
+            users_with(5, 5, items=1),
+            SplitOptions(cold_items=0, new_users=0, pseudo_cold=0),
+            "the items with train rows are 1, at least 2 are needed",
+        ),
+        (
             users_with(*(10,) * 9, items=30),
             SplitOptions(cold_items=0.99, new_users=0),
             "no row falls into train or validation or test. The rows are 0 train",
@@ -216,6 +279,8 @@ def test_what_the_refusal_names_is_enough():
     labels = split_interactions(data, options, 0)
     n_train = data["item_id"][labels == "train"].value_counts()
     assert sorted(pseudo_cold(n_train, 0.08, 0).unique()) == ["A", "B", "none"]
+    two = SplitOptions(cold_items=0, new_users=0, pseudo_cold=0)
+    assert set(split_interactions(users_with(10, 10, items=2), two, 0)) == {"train", "validation", "test"}
     four = SplitOptions(cold_items=0, new_users=0, pseudo_cold=0.25)
     assert set(split_interactions(users_with(10, 10, items=4), four, 0)) == {"train", "validation", "test"}
 

@@ -186,6 +186,8 @@ def test_the_windows_of_a_split_are_its_shares_and_those_of_a_given_one_its_rows
     validation, counted = sparse.csr_matrix(np.eye(4)), sparse.csr_matrix(np.ones((3, 2)))
     shares = DataProcessingOptions(split={"train": 0.6, "validation": 0.1})
     assert window_ratio(shares, validation, counted) == pytest.approx(3)
+    one_each = DataProcessingOptions(split={"strategy": "leave_one_out", "train": 0.6, "validation": 0.1})
+    assert window_ratio(one_each, validation, counted) == 1
     columns = {"interactions": {"user_id": "u", "item_id": "i", "split": "part"}}
     given = DataProcessingOptions(columns=columns, split={"train": 0.6, "validation": 0.1})
     assert window_ratio(given, validation, counted) == 6 / 4

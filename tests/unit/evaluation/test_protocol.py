@@ -79,6 +79,13 @@ def test_on_test_validation_rows_are_known_and_cold_items_may_be_listed(of_test)
     assert of_test.seen.toarray().tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 0, 0], [0] * 6]
 
 
+def test_groups_of_items_are_those_that_models_learn_from_and_those_with_an_earlier_row(validation):
+    assert {name: names(mask) for name, mask in validation.item_groups.items()} == {"warm": "abc"}
+    later = VALIDATION + csr([0] * 6, [0, 0, 0, 0, 0, 1], [0] * 6)  # f has no train row, and one in validation
+    of_test = protocol_of_test(ITEMS, validation=later, cold_unused=UNUSED, **KNOWN)
+    assert {name: names(mask) for name, mask in of_test.item_groups.items()} == {"warm": "abcd", "known": "abcdf"}
+
+
 def test_final_models_know_validation_rows_only_where_the_option_says_so():
     """Of v's validation rows d joins; f has no train rows, so no model can learn it and it stays out."""
     validation = csr([0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0])

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tailor.evaluation.report import Material, build, heat_map, unmeasured, verdicts
+from tailor.evaluation.report import Material, build, by_cutoff, heat_map, unmeasured, verdicts
 
 
 def comparisons(verdict="better (p < .001)", difference=0.02):
@@ -45,7 +45,7 @@ def metrics():
         for item_bucket, user_bucket in (("all", "all"), ("tail", "all"), ("all", "q1"))
     ]
     table = pd.DataFrame(rows, columns=["model", "item_bucket", "user_bucket", "value"])
-    return table.assign(split="test", candidates="mixed", metric="ndcg", k=20)
+    return table.assign(split="test", candidates="mixed", metric="ndcg", k=20, n_users=7)
 
 
 def material(summary, **changes):
@@ -96,6 +96,29 @@ def test_the_heat_map_scales_each_bucket_to_its_best_model():
     np.testing.assert_allclose(dict(zip(heat.y, heat.z, strict=True))["ours"], 1)
     np.testing.assert_allclose(dict(zip(heat.y, heat.z, strict=True))["ease"], 0.5)
     assert not heat_map(metrics(), 10).data[0].y
+
+
+def test_figures_stand_at_every_cut_off_over_all_positives_and_over_those_of_known_items(summary):
+    rows = [
+        ("ours", bucket, metric, k, base + k / 100 + (metric == "ndcg") / 1000, n_users)
+        for bucket, base, n_users in (("all", 0.1, 9), ("head", 0.9, 1), ("warm", 0.3, 7), ("known", 0.2, 8))
+        for k in (10, 5)
+        for metric in ("ndcg", "recall", "mrr")
+    ]
+    table = pd.DataFrame(rows, columns=["model", "item_bucket", "metric", "k", "value", "n_users"])
+    table = table.assign(split="test", candidates="mixed", user_bucket="all")
+    others = [table.assign(split="validation"), table.assign(candidates="warm"), table.assign(user_bucket="q1")]
+    found = by_cutoff(pd.concat([*others, table]))
+    assert list(found) == ["model", "test items", "users", "recall@5", "recall@10", "NDCG@5", "NDCG@10"]
+    np.testing.assert_allclose(
+        found.iloc[:, 3:],
+        [[0.15, 0.2, 0.151, 0.201], [0.35, 0.4, 0.351, 0.401], [0.25, 0.3, 0.251, 0.301]],
+    )
+    assert found["users"].tolist() == [9, 7, 8]
+    assert found["test items"].tolist() == ["all", "with a train row", "with a row in train or validation"]
+    page = build(material(summary, metrics=table))
+    assert "Recall and NDCG at every cut-off" in page
+    assert "<td>with a row in train or validation</td><td>8</td><td>0.2500</td>" in page
 
 
 def test_the_page_says_it_all_and_fetches_nothing(summary):

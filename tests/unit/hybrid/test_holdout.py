@@ -136,12 +136,45 @@ def test_queries_of_the_train_set_are_its_users(holdout, tables):
     assert queries.user_index.tolist() == list(range(len(queries)))
 
 
+def rows_of(tables):
+    """What `hold_out` takes of users' rows."""
+    matrices = {name: tables.matrices[name] for name in ("train", "validation")}
+    side = vars(SideFeatures.nothing(len(tables.users)))
+    return matrices | {"order": tables.order, "reveal_order": tables.reveal_order, "side_features": side}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_a_share_of_the_users_with_train_rows_is_in_no_fit(tables, holdout, share):
+    made = hold_out(tables.items, 0, share, **rows_of(tables))
+    known = np.flatnonzero(np.diff(holdout.seen.indptr) > 0)
+    assert len(made.few_shot_users) == round(share * len(known))
+    assert np.isin(made.few_shot_users, known).all()
+    assert (np.diff(made.few_shot_users) > 0).all()
+    fitted = np.flatnonzero(np.diff(made.interactions.indptr) > 0)
+    assert not np.isin(made.few_shot_users, fitted).any()
+    if share == 0.1:
+        assert made.few_shot_users.tolist() == holdout.few_shot_users.tolist()
+    if share == 0:
+        assert (made.interactions != made.histories.history).nnz == 0
+
+
+def test_a_split_without_pseudo_cold_items_is_said_to_be_one(tables, caplog):
+    items = tables.items.assign(**{c.PSEUDO_COLD: "none"})
+    made = hold_out(items, 0, **rows_of(tables))
+    assert caplog.messages == [
+        "No item is pseudo-cold: choices are made on warm items, and cold items take the warm weights"
+    ]
+    assert not made.has_cold_items
+    np.testing.assert_array_equal(made.warm, (items[c.N_TRAIN] > 0).to_numpy())
+    values = made.measure(build("popular", {}, 0).fit(made.train_set(tables.features)), 10)
+    assert values[c.WARM] == values[c.MIXED] > 0
+    assert values[c.COLD] == values[MIXED_COLD] == 0
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_catalogue_without_times_is_said_to_be_one(tables, caplog, timed):
     order = tables.order if timed else empty_rows(*tables.order.shape)
-    train, validation = tables.matrices["train"], tables.matrices["validation"]
-    side = vars(SideFeatures.nothing(len(tables.users)))
-    made = hold_out(train, validation, order, tables.reveal_order, tables.items, side, 0)
+    made = hold_out(tables.items, 0, **(rows_of(tables) | {"order": order}))
     assert made.knows_order == timed
     reason, readers = "data_processing.split.strategy is random", "slit, recent_ease, recent_text, transformer"
     said = f"The catalogue has no times, or {reason}: {readers} left out"

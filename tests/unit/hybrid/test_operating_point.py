@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor.hybrid.blend import BlendWeights
+from tailor import columns as c
+from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import (
     best_cold_shift,
+    cold_weights_of_warm,
     fit_blend,
     fit_weights,
     known_users,
@@ -16,7 +19,9 @@ from tailor.hybrid.operating_point import (
     select_operating_point,
     trade_off_curves,
 )
-from tests.unit.hybrid.conftest import OFF
+from tailor.hybrid.sources import SOURCES
+from tests.conftest import by_source
+from tests.unit.hybrid.conftest import OFF, of_one_source, recipe
 
 LINEAR = BlendOptions(models=["linear"], cold_shifts=[0.0], steps=4)
 BOOSTS = ("cold_boost", "tail_boost", "popularity_debias")
@@ -189,6 +194,55 @@ def test_everything_is_fitted_at_once(scorer, holdout):
     unseen = holdout.seen[users][:, np.flatnonzero(holdout.candidates)].toarray() == 0
     wanted = holdout.validation[users][:, np.flatnonzero(holdout.candidates)].toarray() > 0
     assert chances[wanted].mean() > 1.5 * chances[unseen].mean()
+
+
+@pytest.fixture(scope="module")
+def without_cold(tables):
+    """The validation side of a split with pseudo_cold: 0, and sources that were fitted on it."""
+    items = tables.items.assign(**{c.PSEUDO_COLD: "none"})
+    order = {"order": tables.order, "reveal_order": tables.reveal_order}
+    holdout = Holdout.build(tables.matrices["train"], tables.matrices["validation"], items, 0, **order)
+    return holdout, recipe(blend=of_one_source("ials")).fit(holdout.train_set(tables.features))
+
+
+def test_without_pseudo_cold_items_cold_items_take_the_warm_weights(without_cold):
+    holdout, scorer = without_cold
+    options = BlendOptions(models=["linear"], few_shot_lengths=[1], cold_shifts=[0.5, 1.0], steps=4)
+    fitted = fit_blend(scorer, holdout, options, 10, 0)
+    of_cold = np.array([max(weight, 0) * SOURCES[name].text_dependent for name, weight in by_name(fitted.weights)])
+    np.testing.assert_array_equal(fitted.weights.cold, of_cold.astype(np.float32))
+    assert fitted.weights.cold.sum() > 0
+    assert fitted.weights.cold_shift == 0
+    assert {row["boost"] for row in fitted.curves} == {"tail_boost", "popularity_debias"}
+    assert fitted.boosts.cold_boost == 0
+    assert fitted.click.theta.shape == (6,)
+
+
+def by_name(weights):
+    return zip(weights.sources, weights.warm.base, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "excluded", "expected"),
+    [
+        ({"ials": 0.5, "ease": -0.2, "popular": 0.3}, (), {"ials": 0.5}),
+        ({"ials": 0.5, "text_knn": 0.25}, ("ials",), {"text_knn": 0.25}),
+        ({"popular": 1.0}, (), dict.fromkeys((name for name in SOURCES if SOURCES[name].text_dependent), 1 / 8)),
+    ],
+)
+def test_of_the_warm_weights_cold_items_take_those_of_sources_that_read_texts(base, excluded, expected):
+    weights = cold_weights_of_warm(BlendModel(by_source(**base)), tuple(SOURCES), excluded)
+    np.testing.assert_allclose(weights, by_source(**expected))
+
+
+def test_without_few_shot_users_short_histories_take_the_warm_weights(scorer, holdout):
+    options = BlendOptions(models=["linear"], steps=4)
+    fitted = fit_blend(scorer, holdout.with_few_shot_share(0.0, 0), options, 10, 0)
+    assert fitted.weights.few_shot == ()
+    assert fitted.weights.without_history.tolist() == by_source(popular=1.0).tolist()
+    (models, _), *others = fitted.weights.by_history(np.array([1, 30]))
+    assert not others
+    assert models == [(1.0, fitted.weights.warm)]
 
 
 def test_off_is_off():

@@ -53,6 +53,12 @@ def test_every_option_set_is_tried_and_the_best_is_chosen(holdout, data):
     np.testing.assert_allclose(table["criterion"], expected)
 
 
+def test_without_pseudo_cold_items_the_criterion_is_warm_ndcg(holdout, data):
+    none = replace(holdout, cold=np.zeros_like(holdout.cold))
+    _, table = selection.select_baselines(none, data, changed(), 0)
+    np.testing.assert_array_equal(table["criterion"], table["warm_ndcg"])
+
+
 def test_what_a_search_chose_is_taken_as_it_is(holdout, data):
     options = changed(trials={"item_knn": [{"neighbours": 1}]})
     chosen, table = selection.select_baselines(holdout, data, options, 0, {"item_knn": {"neighbours": 7}})

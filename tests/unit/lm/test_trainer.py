@@ -127,6 +127,17 @@ def test_patience_ends_training(data, options, monkeypatch):
     assert adapter.provenance["epoch"] == 0
 
 
+def test_without_items_to_stop_on_all_epochs_run_and_the_last_is_kept(data, options, caplog):
+    everything = replace(data, stop_on=np.zeros_like(data.stop_on))
+    tuning = Tuning(everything, options(epochs=3, patience=1), seed=0)
+    assert "No item is pseudo-cold: the language model takes all of its 3 epochs" in caplog.text
+    adapter, history = tune(everything, options(epochs=3, patience=1), seed=0)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+    assert all(math.isnan(row["cold_ndcg"]) for row in history)
+    assert adapter.provenance["epoch"] == 3
+    assert any((adapter.weights[key] != tuning.best.weights[key]).any() for key in adapter.weights)
+
+
 class KilledError(Exception):
     pass
 

@@ -22,7 +22,12 @@ Matrix = sparse.csr_matrix
 
 
 def fit_variants(held_out: Models, final: Models, holdout: Holdout, params: Parameters, seed: int) -> Models:
-    """Fit the blend with parts left out on validation; put each on the sources fitted on all of train."""
+    """Fit the blend with parts left out on validation; put each on the sources fitted on all of train.
+
+    No variants where the encoder is left out.
+    """
+    if not final:
+        return {}
     options, whole = parse(HybridOptions, params, "hybrid_cf"), scorer_of(final)
     variants = ablation.variants(scorer_of(held_out), holdout, options.blend, options.k, seed)
     return {name: whole.with_blend(variant.blend).with_boosts(variant.boosts) for name, variant in variants.items()}

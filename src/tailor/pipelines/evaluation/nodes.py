@@ -207,4 +207,5 @@ def summarise(
     k = max(_options(params).k)
     table = plots.summary_table(metrics, k)
     curves = {"frozen encoder": frozen_curves, "LoRA encoder": lora_curves}
+    curves = {name: curve for name, curve in curves.items() if len(curve)}
     return table, plots.comparison_plot(table, k), plots.trade_off_plot(curves)

@@ -11,6 +11,7 @@ from tailor.hybrid import selection
 from tailor.hybrid.blend_choice import BLEND_COLUMNS
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.operating_point import CURVE_COLUMNS
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build
@@ -60,7 +61,12 @@ def fit_baselines(
 def select_hybrid(
     holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
 ) -> tuple[JsonObject, pd.DataFrame]:
-    """Choose the options of the hybrid's sources on validation, or take those of a search."""
+    """Choose the options of the hybrid's sources on validation, or take those of a search.
+
+    Here and below: without embeddings the encoder is left out, and so is its hybrid.
+    """
+    if embeddings.is_empty:
+        return {}, pd.DataFrame(columns=selection.TRIAL_COLUMNS)
     data = holdout.train_set(embeddings.vectors)
     return selection.select_hybrid(holdout, data, _options(params, holdout), seed, tuned)
 
@@ -74,6 +80,8 @@ def fit_hybrid(
     seed: int,
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
     """Fit sources and blend without pseudo-cold B, then the sources on the whole train set by the same recipe."""
+    if embeddings.is_empty:
+        return {}, {}, pd.DataFrame(columns=CURVE_COLUMNS), pd.DataFrame(columns=BLEND_COLUMNS)
     data = holdout.train_set(embeddings.vectors)
     scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params, holdout), seed)
     final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))

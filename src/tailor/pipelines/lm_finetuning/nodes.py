@@ -34,7 +34,13 @@ def tune_adapter(
     params: Parameters,
     seed: int,
 ) -> tuple[Adapter, pd.DataFrame]:
-    """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch."""
+    """Tune the adapter on warm items outside both pseudo-cold samples; sample A chooses the epoch, if any.
+
+    With ``enabled: false`` nothing is tuned, and the steps after this one pass on that there is nothing.
+    """
+    options = _options(params)
+    if not options.enabled:
+        return Adapter.none(), pd.DataFrame(columns=["epoch", "loss", "cold_ndcg"], dtype="float64")
     data = TrainingData(
         pieces=unpack_pieces(item_text[c.PIECES]),
         user_factors=teacher["user_factors"],
@@ -44,7 +50,7 @@ def tune_adapter(
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
-    adapter, history = tune(data, _options(params), seed)
+    adapter, history = tune(data, options, seed)
     return adapter, pd.DataFrame(history)
 
 
@@ -57,7 +63,9 @@ def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: Paramete
 
 
 def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: Parameters) -> Embeddings:
-    """Embed the catalogue with the adapter merged into the base model."""
+    """Embed the catalogue with the adapter merged into the base model; no rows where nothing was tuned."""
+    if not adapter.is_tuned:
+        return Embeddings.none()
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
     encoder = attach(load_base(options.encoder), adapter, options.encoder)

@@ -147,10 +147,11 @@ def register(
     params: Parameters,
 ) -> JsonObject:
     """Log the language model and both recommenders; register the refitted one, as champion if it is the first."""
-    with tempfile.TemporaryDirectory() as folder:
-        AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
-        EmbeddingsDataset(filepath=f"{folder}/item_embeddings.safetensors").save(embeddings)
-        publish.log_folder(Path(folder), "language_model")
+    if adapter.is_tuned:
+        with tempfile.TemporaryDirectory() as folder:
+            AdapterDataset(filepath=f"{folder}/adapter").save(adapter)
+            EmbeddingsDataset(filepath=f"{folder}/item_embeddings.safetensors").save(embeddings)
+            publish.log_folder(Path(folder), "language_model")
     run_id = publish.log_evaluated(evaluated)
     weights = parse(EvaluationOptions, params, "evaluation").encoder_weights
     tags = fingerprint | {"git_commit": tracked["git_commit"], "run_id": run_id}

@@ -94,8 +94,10 @@ def tune_baselines(
 def tune_hybrid(
     model: str, holdout: Holdout, embeddings: Embeddings, params: Parameters, hybrid: Parameters, seed: int
 ) -> Outcome:
-    """Search the hybrid's sources; a trial may be given up after its factorization."""
+    """Search the hybrid's sources, unless the encoder is left out; a trial may be given up after its factorization."""
     options, hybrid_options = _options(params, hybrid, holdout)
+    if embeddings.is_empty:
+        return Outcome(model, {}, pd.DataFrame(), {})
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(settings: Parameters, report: Callable[[float], None]) -> dict[str, float]:
