@@ -6,7 +6,7 @@ import pytest
 
 from tailor.evaluation import costs
 from tailor.evaluation.config import ListOptions
-from tailor.evaluation.costs import Workload, estimate, factorization_seconds, item_limits
+from tailor.evaluation.costs import Workload, estimate, factorization_seconds
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import LMOptions
 from tests.unit.data.test_card_warnings import GOOD, SIZES, TEXTS
@@ -133,14 +133,15 @@ def test_it_is_within_a_factor_of_two_of_the_runs_that_were_measured(run, minute
     assert gib / 2 < cost.gib < 2 * gib
 
 
-def test_most_items_of_sources_and_baselines():
-    assert item_limits(HybridOptions()) == {"ease": 20_000, "slit": 20_000, "text_ease": 20_000}
-    options = HybridOptions(
-        sources={"ease": {"max_items": 50}, "slit": None},
-        baselines=["ease", "text_ease"],
-        trials={"ease": [{"max_items": 70}], "text_ease": [{"max_items": 30}]},
-    )
-    assert item_limits(options) == {"ease": 50, "text_ease": 30}
+def test_above_the_limit_weights_are_sparse():
+    """A millisecond an item; 8 bytes for each of the 200 weights of a column."""
+    full, few = (work(1000, items, 50_000, 10) for items in (10_000, 10_001))
+    assert (full.full_items, few.neighbours) == (10_000, 200)
+    assert " inverses of 10,001 times 200²" in by_pipeline(few)["hybrid_cf"].size
+    saved = by_pipeline(full)["hybrid_cf"].minutes - by_pipeline(few)["hybrid_cf"].minutes
+    assert 60 * saved == pytest.approx(few.inverses * (3e-11 * 10_000**3 - 1e-3 * 10_001), rel=0.01)
+    gib = by_pipeline(full)["evaluation, reranking"].gib - by_pipeline(few)["evaluation, reranking"].gib
+    assert gib == pytest.approx(few.item_item_models * (4 * 10_000**2 - 8 * 200 * 10_001) / 2**30, rel=0.01)
 
 
 def test_each_pipeline_is_within_a_factor_of_two_on_movielens_100k():
