@@ -25,8 +25,8 @@ _ITEM_ITEM, _FACTORIZED = ("ease", "slit", "text_ease"), ("implicit_als", "ials"
 _ITEM_ITEM_SOURCES = ("ease", "slit")
 #: Encoders that a hybrid is fitted on: frozen and tuned.
 _ENCODERS = 2
-#: Fits of a chosen option set: without pseudo-cold B and on all of train.
-_FINAL_FITS = 2
+#: Fits of a chosen option set beside its trial: on all of train.
+_FINAL_FITS = 1
 #: Candidate sets of lists (warm, cold, mixed) and splits (validation, test).
 _LIST_SETS = 3 * 2
 _SPLITS = 2
