@@ -1,6 +1,6 @@
 """Warnings of the data card: one sentence each, with the figure and the remedy."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from tailor import columns as c
 from tailor.data.card import Card, Script
@@ -19,16 +19,15 @@ _FEW_TEST_ROWS, _FEW_USERS, _FEW_ITEMS = 1000, 100, 100
 Rule = Callable[[Card], Iterator[str]]
 
 
-def warn(card: Card, max_items: Mapping[str, int], base_model: str) -> list[str]:
+def warn(card: Card, base_model: str) -> list[str]:
     """Return one sentence for each thing that limits what a run on this catalogue can reach; none where all is well.
 
     Args:
         card: of the catalogue.
-        max_items: most items that a source or baseline with n_items² weights takes, by name.
         base_model: name of the language model.
     """
     sentences = [sentence for rule in _RULES for sentence in rule(card)]
-    return [*sentences, *_too_many_items(card, max_items), *_foreign_scripts(card.texts.scripts, base_model)]
+    return [*sentences, *_foreign_scripts(card.texts.scripts, base_model)]
 
 
 def _small(card: Card) -> Iterator[str]:
@@ -138,16 +137,6 @@ def _are(count: int, noun: str) -> str:
 
 
 _RULES: tuple[Rule, ...] = (_small, _short_histories, _dominant_item, _texts, _times, _windows, _dropped)
-
-
-def _too_many_items(card: Card, max_items: Mapping[str, int]) -> Iterator[str]:
-    names = [name for name, most in max_items.items() if card.sizes.items > most]
-    if names:
-        yield (
-            f"{card.sizes.items:,} items are more than {', '.join(names)} take (max_items "
-            f"{max_items[names[0]]:,}): the run will stop there; set these to null in hybrid_cf.sources and leave them "
-            "out of hybrid_cf.baselines, or raise max_items where memory allows."
-        )
 
 
 def _foreign_scripts(scripts: list[Script], base_model: str) -> Iterator[str]:

@@ -15,7 +15,6 @@ from tailor.hybrid.selection import baseline_names
 from tailor.lm.config import LMOptions
 from tailor.models.ease import EASEConfig
 from tailor.models.ials import IALSConfig
-from tailor.models.slit import SLITConfig
 from tailor.types import Parameters
 
 #: What the constants were measured on.
@@ -26,8 +25,8 @@ _ITEM_ITEM, _FACTORIZED = ("ease", "slit", "text_ease"), ("implicit_als", "ials"
 _ITEM_ITEM_SOURCES = ("ease", "slit")
 #: Encoders that a hybrid is fitted on: frozen and tuned.
 _ENCODERS = 2
-#: Fits of a chosen option set: without pseudo-cold B and on all of train.
-_FINAL_FITS = 2
+#: Fits of a chosen option set beside its trial: on all of train.
+_FINAL_FITS = 1
 #: Candidate sets of lists (warm, cold, mixed) and splits (validation, test).
 _LIST_SETS = 3 * 2
 _SPLITS = 2
@@ -40,6 +39,8 @@ _FACTOR, _FACTOR_SQUARE = 2e-9, 5e-11
 _TUNED_TOKEN, _ENCODED_TOKEN = 2.8e-4, 5e-5
 #: Seconds per n³ of inverting an n × n matrix in double precision.
 _INVERSE = 3e-11
+#: Seconds per item of fitting its weights from the nearest ones alone (200 of them, not pulled toward texts).
+_NEAREST = 1e-3
 #: Seconds per cell (user × item) that a model scores and lists are taken from.
 _CELL = 5e-8
 #: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.
@@ -55,6 +56,8 @@ _LOAD, _PACKAGE = 10.0, 12.0
 _BASE_GIB = 1.2
 #: Bytes per n² while a matrix is inverted (Gram matrix, inverse, weights); per n² that a fitted model holds.
 _FIT_BYTES, _HELD_BYTES = 24, 4
+#: Bytes of one weight of sparse ones: its value and its column.
+_SPARSE_BYTES = 8
 #: Bytes per row of a list, with ids as text, while tables are joined.
 _ROW_BYTES = 200
 _GIB = 2**30
@@ -85,6 +88,10 @@ class Workload:
     """Fits that invert an n_items² matrix."""
     item_item_models: int
     """Fitted models with n_items² weights that are held when lists are made."""
+    full_items: int
+    """Items up to which an item-item model holds weights for all pairs."""
+    neighbours: int
+    """Items that an item of larger catalogues is predicted from."""
     kernel_items: int
     """Items that cold items are imputed from, at most."""
     kernels: int
@@ -116,6 +123,10 @@ class Workload:
         names, sizes = baseline_names(hybrid), card.sizes
         sources = [name for name, options in hybrid.sources.items() if options is not None]
         hybrid_fits = _ENCODERS * (len(_option_sets(hybrid, "hybrid")) + _FINAL_FITS)
+        of_ease = {
+            k: v for k, v in (hybrid.sources.get("ease") or {}).items() if k in ("max_dense_items", "neighbours")
+        }
+        ease = EASEConfig(**of_ease)
         of_baselines = [name for name in names if name in _used(_ITEM_ITEM, card)]
         of_sources = [name for name in sources if name in _used(_ITEM_ITEM_SOURCES, card)]
         return cls(
@@ -132,6 +143,8 @@ class Workload:
             sweeps=int((hybrid.sources.get("ials") or {}).get("iterations", IALSConfig().iterations)),
             inverses=sum(_fits(hybrid, name) for name in of_baselines) + len(of_sources) * hybrid_fits,
             item_item_models=len(of_baselines) + _ENCODERS * len(of_sources),
+            full_items=ease.max_dense_items,
+            neighbours=ease.neighbours,
             kernel_items=min(sizes.items, hybrid.cold_items.max_items),
             kernels=hybrid_fits,
             max_cells=hybrid.blend.max_cells,
@@ -191,14 +204,17 @@ def _models(work: Workload) -> Cost:
         factorization_seconds(work.users, work.items, work.interactions, factors, work.sweeps)
         for factors in work.factor_sets
     )
-    inverses = _INVERSE * (work.inverses * work.items**3 + work.kernels * work.kernel_items**3)
+    of_weights = _INVERSE * work.items**3 if work.items <= work.full_items else _NEAREST * work.items
+    inverses = work.inverses * of_weights + work.kernels * _INVERSE * work.kernel_items**3
     trials = work.trials * (work.baselines + _ENCODERS * work.sources)
     cells = min(work.users * work.items, 2 * work.max_cells)
     blends = _ENCODERS * (_BLEND + _BLEND_CELL * cells)
-    held = (_FIT_BYTES * work.items**2 if work.inverses else 0) + _HELD_BYTES * work.items**2 * work.item_item_models
+    fitted = _FIT_BYTES * work.items**2 if work.inverses and work.items <= work.full_items else 0
+    held = fitted + _weight_bytes(work)
     blended = 2 * 4 * work.sources * min(work.users * work.items, work.max_cells)
+    of_items = f"{work.items:,}² cells" if work.items <= work.full_items else f"{work.items:,} times {work.neighbours}²"
     size = (
-        f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {work.items:,}² cells, "
+        f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {of_items}, "
         f"{work.kernels} of {work.kernel_items:,}²"
     )
     minutes = (factorizations + inverses + _scored(work, trials) + blends) / 60
@@ -210,11 +226,18 @@ def _lists(work: Workload) -> Cost:
     rows = work.users * models * work.k * _LIST_SETS
     reranked = _RERANKED * _SPLITS * work.settings * min(work.users, work.reranked_users)
     scored = _scored(work, _SPLITS * (work.baselines + _ENCODERS * work.sources))
-    held = _HELD_BYTES * work.items**2 * work.item_item_models
+    held = _weight_bytes(work)
     block = 4 * work.sources * min(work.block_users, work.users) * work.items
     gib = _BASE_GIB + (_ROW_BYTES * rows + held + block) / _GIB
     size = f"{models} models × {work.users:,} users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
     return Cost("evaluation, reranking", size, (scored + _LIST_ROW * rows + reranked) / 60, gib)
+
+
+def _weight_bytes(work: Workload) -> int:
+    """Return what fitted item-item models hold."""
+    if work.items <= work.full_items:
+        return _HELD_BYTES * work.items**2 * work.item_item_models
+    return _SPARSE_BYTES * work.items * work.neighbours * work.item_item_models
 
 
 def _scored(work: Workload, times: int) -> float:
@@ -255,18 +278,3 @@ def _with_final(tried: list[int]) -> list[int]:
 
 def _factors(settings: dict[str, Any], default: int) -> int:
     return int(settings.get("factors", default))
-
-
-def item_limits(hybrid: HybridOptions) -> dict[str, int]:
-    """Return the most items that each source and baseline with n_items² weights takes, by name; where both are used,
-    the smaller number.
-    """
-    limits: dict[str, int] = {}
-    for name in _ITEM_ITEM:
-        default = (SLITConfig() if name == "slit" else EASEConfig()).max_items
-        used = [hybrid.sources.get(name)] if name in _ITEM_ITEM_SOURCES else []
-        used += _option_sets(hybrid, name) if name in baseline_names(hybrid) else []
-        most = [int(options.get("max_items", default)) for options in used if options is not None]
-        if most:
-            limits[name] = min(most)
-    return limits

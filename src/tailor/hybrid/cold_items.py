@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailor.hybrid.config import ColdItemOptions
-from tailor.linear_algebra import inverse_spd
+from tailor.linear_algebra import add_to_diagonal, inverse_spd
 from tailor.models.base import Floats, Indices
-from tailor.threads import blocks
+from tailor.threads import blocks as row_blocks
 from tailor.types import AnyArray
 
 #: Cells of k(e) that are laid out at a time; 8 bytes each.
@@ -53,13 +53,17 @@ class KernelImputer:
 
     def _kernel(self, features: AnyArray) -> NDArray[np.float64]:
         e, known = features.astype(np.float64), self.features[self.landmarks].astype(np.float64)
-        distance = (e**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * (e @ known.T)
-        return np.asarray(np.exp(-self.options.width * np.maximum(distance, 0)) + 1)
+        kernel = e @ known.T
+        of_e, of_known = (e**2).sum(axis=1)[:, None], (known**2).sum(axis=1)
+        for rows in row_blocks(len(kernel)):  # in place: it is the largest matrix of a fit
+            distance = of_e[rows] + of_known - 2 * kernel[rows]
+            kernel[rows] = np.exp(-self.options.width * np.maximum(distance, 0)) + 1
+        return np.asarray(kernel)
 
     @cached_property
     def _inverse(self) -> Floats:
         kernel = self._kernel(self.features[self.landmarks])
-        np.einsum("ii->i", kernel)[:] += self.options.ridge
+        add_to_diagonal(kernel, self.options.ridge)
         return inverse_spd(kernel).astype(np.float32)
 
     def blocks(self, features: Floats) -> Iterator[tuple[slice, Floats]]:
@@ -70,7 +74,7 @@ class KernelImputer:
         """
         wide = np.zeros((len(features), self.features.shape[1]), np.float32)
         wide[:, : features.shape[1]] = features
-        for rows in blocks(len(wide), max(1, _CELLS // max(len(self.landmarks), 1))):
+        for rows in row_blocks(len(wide), max(1, _CELLS // max(len(self.landmarks), 1))):
             kernel = self._kernel(wide[rows]).astype(np.float32)
             yield rows, kernel @ self._inverse if len(self.landmarks) else kernel
 

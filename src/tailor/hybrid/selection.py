@@ -1,6 +1,8 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -68,8 +70,8 @@ def select_baselines(
     options: HybridOptions,
     seed: int,
     tuned: dict[str, JsonObject] | None = None,
-) -> tuple[dict[str, JsonObject], pd.DataFrame]:
-    """Try every baseline's option sets; return the best set of each, and the table of all trials.
+) -> tuple[dict[str, JsonObject], pd.DataFrame, dict[str, FittedModel]]:
+    """Try every baseline's option sets; return the best set of each, the table of all trials, and the best fits.
 
     Args:
         holdout: the validation side of the split.
@@ -83,15 +85,18 @@ def select_baselines(
     """
     check_names(options.trials, options, "hybrid_cf.trials")
     check_names(tuned or {}, options, "tuned.baselines")
-    chosen, rows = {}, []
+    chosen: dict[str, JsonObject] = {}
+    models: dict[str, FittedModel] = {}
+    rows = []
     for name in baseline_names(options):
-        tried = []
+        best = -math.inf
         for settings in _option_sets((tuned or {}).get(name), options.trials.get(name)):
-            values = measure(holdout, build(name, settings, seed).fit(data), options)
-            tried.append((values["criterion"], settings))
+            model = build(name, settings, seed).fit(data)
+            values = measure(holdout, model, options)
             rows.append(_trial_row(name, settings, values))
-        chosen[name] = max(tried, key=lambda trial: trial[0])[1]
-    return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS)
+            if values["criterion"] > best or name not in chosen:
+                best, chosen[name], models[name] = values["criterion"], settings, model
+    return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS), models
 
 
 def check_names(names: Iterable[str], options: HybridOptions, where: str) -> None:
@@ -159,23 +164,43 @@ def fit_scorer(
 
 def select_hybrid(
     holdout: Holdout, data: TrainSet, options: HybridOptions, seed: int, tuned: Parameters | None = None
-) -> tuple[JsonObject, pd.DataFrame]:
-    """Try the hybrid's option sets, each with the weights that validation gives it; return the best and the table."""
-    tried, rows = [], []
+) -> tuple[JsonObject, pd.DataFrame, HybridScorer]:
+    """Try the hybrid's option sets, each with the weights that validation gives it; return the best, the table, and the
+    best fit.
+    """
+    tried: list[tuple[float, JsonObject, HybridScorer]] = []
+    rows = []
     for settings in _option_sets(tuned, options.trials.get(HYBRID)):
-        values = measure(holdout, fit_scorer(holdout, data, settings, options, seed), options)
-        tried.append((values["criterion"], settings))
+        scorer = fit_scorer(holdout, data, settings, options, seed)
+        values = measure(holdout, scorer, options)
         rows.append(_trial_row(HYBRID, settings, values))
-    return max(tried, key=lambda trial: trial[0])[1], pd.DataFrame(rows, columns=TRIAL_COLUMNS)
+        # One is remembered at a time: weights of all pairs of items are large.
+        tried = [max([*tried, (values["criterion"], settings, scorer)], key=lambda trial: trial[0])]
+    ((_, chosen, best),) = tried
+    return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS), best
 
 
 def fit_hybrid(
-    holdout: Holdout, data: TrainSet, settings: Parameters, options: HybridOptions, seed: int
+    holdout: Holdout,
+    data: TrainSet,
+    settings: Parameters,
+    options: HybridOptions,
+    seed: int,
+    fitted_before: HybridScorer | None = None,
 ) -> tuple[HybridScorer, FittedBlend]:
     """Fit the sources without B and the blend on validation; return the scorer at its operating point, and what led
     there.
+
+    Args:
+        holdout: the validation side of the split.
+        data: what the sources are fitted on.
+        settings: the option set that was chosen.
+        options: what is not chosen.
+        seed: of everything drawn.
+        fitted_before: a scorer of the same settings, data and seed, whose sources are taken as they are.
     """
-    scorer = Hybrid(options.hybrid_config(settings), seed).fit(data)
+    recipe = Hybrid(options.hybrid_config(settings), seed)
+    scorer = recipe.fit(data) if fitted_before is None else replace(fitted_before, recipe=recipe)
     fitted = fit_blend(scorer, holdout, options.blend, options.k, seed)
     return scorer.with_blend(fitted.weights).with_boosts(fitted.boosts).with_click(fitted.click), fitted
 

@@ -1,7 +1,9 @@
-"""EASE and text EASE: full item-item weights in closed form, for catalogues of up to some ten thousand items."""
+"""EASE and text EASE: item-item weights in closed form, for all pairs of up to some ten thousand items; of larger
+catalogues for the nearest items alone.
+"""
 
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +11,10 @@ from pydantic import Field
 from scipy import sparse
 
 from tailor.config import Count, Fraction, Options, Positive
-from tailor.errors import BadInputError
-from tailor.linear_algebra import inverse_spd, plus_diagonal
+from tailor.linear_algebra import AnyMatrix, add_to_diagonal, inverse_spd, plus_diagonal, precision
 from tailor.models.base import (
     ColdItemImputer,
+    Csr,
     FittedModel,
     Floats,
     Indices,
@@ -20,6 +22,16 @@ from tailor.models.base import (
     Query,
     State,
     TrainSet,
+)
+from tailor.models.item_weights import (
+    ItemWeights,
+    cells,
+    from_state,
+    impute_columns,
+    impute_weights,
+    sparse_weights,
+    state_of,
+    weigh,
 )
 from tailor.models.registry import register_model
 from tailor.types import AnyArray
@@ -38,41 +50,53 @@ class EASEConfig(Options):
     """κ on the distance between B and the text EASE; 0 is plain EASE."""
     text_regularization: Positive = 1.0
     """λ of the text EASE itself."""
-    max_items: Count = 20_000
-    """Refuse larger catalogues: B holds n_items² floats."""
+    max_dense_items: Count = 10_000
+    """Items up to which B is full, n_items² floats; in larger catalogues an item is predicted from the nearest ones."""
+    neighbours: Count = 200
+    """How many these are."""
+
+    renamed: ClassVar[dict[str, str]] = {"max_items": "max_dense_items"}
 
 
-def weighted_gram(train: sparse.csr_matrix, power: float) -> NDArray[np.float64]:
+def weighted_gram(train: Csr, power: float) -> Csr:
     """Return G = Xᵀ diag(w) X (n, n) with w_u = (mean history length / n_u)^power: 0 treats interactions alike."""
     lengths = np.diff(train.indptr).astype(np.float64)
     mean = lengths[lengths > 0].mean() if len(train.data) else 1.0
     rows = sparse.diags((mean / np.maximum(lengths, 1)) ** power) @ train
-    return np.asarray((train.T @ rows).toarray(), dtype=np.float64)
+    # A column of a symmetric matrix is a row.
+    return sparse.csr_matrix((train.T @ rows.astype(precision(train.shape[1]))).T)
 
 
-def penalty(gram: NDArray[np.float64], regularization: float, dropout: float) -> NDArray[np.float64]:
+def penalty(diagonal: AnyArray, regularization: float, dropout: float) -> NDArray[np.float64]:
     """Return the diagonal Λ = λI + p / (1 - p) diag(G), (n,), of EASE trained on histories with dropout p.
 
     Steck 2020, "Autoencoders that don't overfit towards the identity", eq. 5 and 9: frequent items are held back more.
+
+    Args:
+        diagonal: of G (n,).
+        regularization: λ.
+        dropout: p.
     """
-    return np.asarray(regularization + dropout / (1 - dropout) * np.diag(gram))
+    return np.asarray(regularization + dropout / (1 - dropout) * diagonal, dtype=np.float64)
 
 
-def ease_weights(gram: NDArray[np.float64], ridge: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return B = I - P diag(1/P_ii), P = (G + diag(Λ))⁻¹: Steck 2019, "Embarrassingly shallow autoencoders", eq. 8."""
-    P = inverse_spd(plus_diagonal(gram, ridge))
-    B = P / -np.diag(P)
+def ease_weights(gram: AnyMatrix, ridge: AnyArray) -> AnyMatrix:
+    """Return B = I - P diag(1/P_ii), P = (G + diag(Λ))⁻¹: Steck 2019, "Embarrassingly shallow autoencoders", eq. 8.
+
+    Args:
+        gram: G (n, n), which B overwrites.
+        ridge: the diagonal of Λ (n,).
+    """
+    add_to_diagonal(gram, ridge)
+    B = inverse_spd(gram)
+    B /= -np.diag(B)
     np.fill_diagonal(B, 0.0)
-    return np.asarray(B)
+    return B
 
 
 def pulled_ease_weights(
-    gram: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    features: NDArray[np.float64],
-    text_regularization: float,
-    pull: float,
-) -> tuple[NDArray[np.float64], "TextPart"]:
+    gram: AnyArray, ridge: AnyArray, features: AnyArray, text_regularization: float, pull: float
+) -> tuple[AnyArray, "TextPart"]:
     """Minimise |X - XB|² + |Λ^½ B|² + κ|B - B_text|² with diag(B) = 0 (L3AE 2025, eq. 7), B_text = EASE(EEᵀ, λ_t).
 
     With P = (G + Λ + κI)⁻¹ and Π(C) = C - P diag(C_ii / P_ii), the minimum is Π(P(G + κ B_text)) (eq. 8). Π takes every
@@ -82,7 +106,7 @@ def pulled_ease_weights(
         B = Π(I) + κ Π(P E K Eᵀ diag(q))
 
     Args:
-        gram: G = XᵀX (n, n).
+        gram: G = XᵀX (n, n), which is overwritten.
         ridge: the diagonal of Λ (n,).
         features: E (n, m).
         text_regularization: λ_t.
@@ -91,56 +115,77 @@ def pulled_ease_weights(
     Returns:
         B (n, n), and what an item without interactions needs to join.
     """
-    P = inverse_spd(plus_diagonal(gram, ridge + pull))
-    K = inverse_spd(features.T @ features + text_regularization * np.eye(features.shape[1]))
-    projected = features @ K
-    q = 1.0 / (1.0 - np.einsum("im,im->i", projected, features))
+    add_to_diagonal(gram, ridge + pull)
+    P = inverse_spd(gram)
+    K, projected, scaled = _text_ease(features, text_regularization)
     M = pull * (P @ projected)
-    B = M @ (features * q[:, None]).T
+    B = M @ scaled.T
     P *= (1.0 + np.diag(B)) / np.diag(P)
     B -= P
     np.fill_diagonal(B, 0.0)
-    return np.asarray(B), TextPart(M, K, features * q[:, None])
+    return B, TextPart(M, K, scaled)
 
 
-def refuse_too_many_items(source: str, n_items: int, max_items: int, bytes_per_weight: int, baselines: str) -> None:
-    """Refuse a catalogue whose item-item weights would not fit.
-
-    Args:
-        source: the source that holds them.
-        n_items: of the catalogue.
-        max_items: that its configuration allows.
-        bytes_per_weight: while fitting.
-        baselines: that hold such weights too.
-
-    Raises:
-        BadInputError: the catalogue is larger than ``max_items``.
-    """
-    if n_items > max_items:
-        gib = bytes_per_weight * n_items**2 / 2**30
-        raise BadInputError(
-            f"{source} holds n_items² weights: {n_items} items are more than max_items = {max_items} ({gib:.0f} GiB "
-            f"while fitting). Raise hybrid_cf.sources.{source}.max_items, or leave it out "
-            f"(hybrid_cf.sources: {{{source}: null}}, and hybrid_cf.baselines without {baselines})."
-        )
+def _text_ease(features: AnyArray, regularization: float) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Return K (m, m), E K and diag(q) E (n, m): off the diagonal, the text EASE is E K (diag(q) E)ᵀ."""
+    K = inverse_spd(plus_diagonal(features.T @ features, regularization))
+    projected = features @ K
+    q = 1.0 / (1.0 - np.einsum("im,im->i", projected, features))
+    return K, projected, features * q[:, None]
 
 
-def impute_columns(
-    weights: AnyArray, of_landmarks: AnyArray, columns: Indices, features: Floats, imputer: ColdItemImputer
-) -> AnyArray:
-    """Return a copy of ``weights`` (r, n) in which ``columns`` (a,) are mixtures of the landmarks' columns (r, l).
+def nearest_ease_weights(gram: Csr, ridge: AnyArray, neighbours: int) -> Csr:
+    """Return the B of :func:`ease_weights` (n, n), each column over its nearest items alone.
 
     Args:
-        weights: from r items toward n.
-        of_landmarks: the columns of the landmarks.
-        columns: which ones are imputed.
-        features: texts of these items (a, m).
-        imputer: says how much of each landmark stands in each of them.
+        gram: G (n, n).
+        ridge: the diagonal of Λ (n,).
+        neighbours: how many items are nearest.
     """
-    imputed = weights.copy()
-    for rows, shares in imputer.blocks(features):
-        imputed[:, columns[rows]] = of_landmarks @ shares.T
-    return imputed
+
+    def right(rows: slice) -> Floats:
+        return _without_own(np.asarray(gram[rows].toarray(), dtype=np.float32), rows)
+
+    return sparse_weights(gram, ridge, right, neighbours, _roots(gram.diagonal()), "ease")
+
+
+def nearest_pulled_ease_weights(
+    gram: Csr, ridge: AnyArray, features: Floats, text_regularization: float, pull: float, neighbours: int
+) -> tuple[Csr, "TextPart"]:
+    """Return the B of :func:`pulled_ease_weights` (n, n), each column over its nearest items alone, and what an item
+    without interactions needs to join.
+
+    The right side is G + κ B_text, so that near are items that were taken together or have similar texts. For items
+    that join, P is taken to be diagonal.
+
+    Args:
+        gram: G (n, n).
+        ridge: the diagonal of Λ (n,).
+        features: E (n, m).
+        text_regularization: λ_t.
+        pull: κ.
+        neighbours: how many items are nearest.
+    """
+    K, projected, scaled = _text_ease(features, text_regularization)
+
+    def right(rows: slice) -> Floats:
+        of_texts = scaled[rows] @ projected.T
+        return _without_own(gram[rows].toarray() + np.float32(pull) * of_texts, rows)
+
+    weights = sparse_weights(gram, ridge + pull, right, neighbours, _roots(gram.diagonal() + pull), "text_ease")
+    M = pull * projected / (gram.diagonal() + ridge + pull)[:, None]
+    return weights, TextPart(M, K, scaled)
+
+
+def _without_own(right: AnyArray, rows: slice) -> Floats:
+    """Return the right sides (b, n) of items without that of each for itself."""
+    right[np.arange(len(right)), np.arange(rows.start, rows.start + len(right))] = 0
+    return np.asarray(right, dtype=np.float32)
+
+
+def _roots(values: AnyArray) -> Floats:
+    """Return square roots (n,), 1 of 0."""
+    return np.asarray(np.sqrt(np.where(values > 0, values, 1)), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -196,7 +241,7 @@ class FittedEASE(FittedModel):
     """Item-item weights B; a user's scores are x B."""
 
     recipe: Model[EASEConfig]
-    weights: Floats
+    weights: ItemWeights
     """B over the items of the fit (n, n)."""
     text: TextPart | None
     """What an item without interactions needs to join; None without texts."""
@@ -205,19 +250,24 @@ class FittedEASE(FittedModel):
     @property
     def n_items(self) -> int:
         """Items of the catalogue."""
-        return len(self.weights) + int(self.joined.columns.shape[1])
+        return self.n_fitted + int(self.joined.columns.shape[1])
+
+    @property
+    def n_fitted(self) -> int:
+        """Items of the fit."""
+        return int(self.weights.shape[0])
 
     def _score(self, query: Query) -> Floats:
-        n_fitted, x = len(self.weights), query.weights
+        n_fitted, x = self.n_fitted, query.weights
         if n_fitted == self.n_items:
-            return np.asarray(x @ self.weights, dtype=np.float32)
+            return weigh(x, self.weights)
         fitted, joined = sparse.csr_matrix(x[:, :n_fitted]), sparse.csr_matrix(x[:, n_fitted:])
-        toward_fitted = fitted @ self.weights + joined @ self.joined.rows
+        toward_fitted = weigh(fitted, self.weights) + joined @ self.joined.rows
         return np.hstack([toward_fitted, fitted @ self.joined.columns + joined @ self.joined.block])
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """See :class:`Explains`: c_h B_hi."""
-        n_fitted, known = len(self.weights), query.weights.indices
+        n_fitted, known = self.n_fitted, query.weights.indices
         shares = np.zeros((len(known), len(items)))
         joined = self.joined
         for part, from_joined, to_joined in (
@@ -228,15 +278,15 @@ class FittedEASE(FittedModel):
         ):
             h, i = np.flatnonzero((known >= n_fitted) == from_joined), np.flatnonzero((items >= n_fitted) == to_joined)
             if len(h) and len(i):
-                cells = np.ix_(known[h] - n_fitted * from_joined, items[i] - n_fitted * to_joined)
-                shares[np.ix_(h, i)] = part[cells]
+                rows, columns = known[h] - n_fitted * from_joined, items[i] - n_fitted * to_joined
+                shares[np.ix_(h, i)] = cells(part, rows, columns)
         return np.asarray(shares.T * query.weights.data)
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: their weights are those of their texts, 0 without texts."""
         before = self.joined.features
         e = np.vstack([before, features]) if len(before) else np.asarray(features)
-        n_fitted, n_joined = len(self.weights), self.joined.columns.shape[1] + len(features)
+        n_fitted, n_joined = self.n_fitted, self.joined.columns.shape[1] + len(features)
         if self.text is None:
             rows = np.zeros((n_joined, n_fitted), np.float32)
             block = np.zeros((n_joined, n_joined), np.float32)
@@ -254,26 +304,27 @@ class FittedEASE(FittedModel):
     def _row(self, e: Floats) -> Floats:
         """Return the weights of items with texts e (a, m) for the fitted ones (a, n)."""
         if self.text is None:
-            return np.zeros((len(e), len(self.weights)), np.float32)
+            return np.zeros((len(e), self.n_fitted), np.float32)
         return np.asarray(np.float32(self._share) * self.text.row(e), dtype=np.float32)
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
         """See :class:`ImputesColdItems`: the weights toward these items are imputed, those from them stay."""
-        n_fitted, in_fit = len(self.weights), cold < len(self.weights)
-        of_landmarks, weights, joined = self.weights[:, imputer.landmarks], self.weights, self.joined
+        n_fitted, in_fit = self.n_fitted, cold < self.n_fitted
+        weights, joined = self.weights, self.joined
         if in_fit.any():
-            weights = impute_columns(weights, of_landmarks, cold[in_fit], features[in_fit], imputer)
+            weights = impute_weights(weights, cold[in_fit], features[in_fit], imputer)
         if not in_fit.all():
             columns, e = cold[~in_fit] - n_fitted, features[~in_fit]
             block = impute_columns(joined.block, joined.rows[:, imputer.landmarks], columns, e, imputer)
             np.fill_diagonal(block, 0.0)
+            of_landmarks = self.weights[:, imputer.landmarks]
             toward = impute_columns(joined.columns, of_landmarks, columns, e, imputer)
             joined = replace(joined, columns=toward, block=block)
         return replace(self, weights=weights, joined=joined)
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""
-        arrays = {"weights": self.weights}
+        arrays = state_of(self.weights)
         if self.text is not None:
             parts = {"columns": self.text.columns, "inverse": self.text.inverse, "rows": self.text.rows}
             arrays |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
@@ -290,30 +341,42 @@ class TextEASE(Model[EASEConfig]):
     scores_cold_items = True
 
     def fit(self, data: TrainSet) -> FittedEASE:
-        """See :meth:`Model.fit`.
-
-        Raises:
-            BadInputError: the catalogue is larger than ``max_items``.
-        """
+        """See :meth:`Model.fit`."""
         config, n = self.config, data.n_items
-        refuse_too_many_items("ease", n, config.max_items, 8, "ease and text_ease")
         gram = weighted_gram(data.interactions, config.user_weight_power)
-        diagonal = penalty(gram, config.regularization, config.dropout)
-        text, E = None, data.item_features.astype(np.float64)
-        if not E.shape[1] or config.text_pull == 0:
-            weights = ease_weights(gram, diagonal)
-        else:
-            weights, text = pulled_ease_weights(gram, diagonal, E, config.text_regularization, config.text_pull)
-        return FittedEASE(self, weights.astype(np.float32), text, JoinedItems.none(n))
+        diagonal = penalty(gram.diagonal(), config.regularization, config.dropout)
+        pulled = bool(data.item_features.shape[1]) and config.text_pull > 0
+        weights, text = (self._pulled if pulled else self._plain)(gram, diagonal, data.item_features)
+        return FittedEASE(self, weights, text, JoinedItems.none(n))
+
+    def _plain(self, gram: Csr, ridge: AnyArray, features: Floats) -> tuple[ItemWeights, None]:  # noqa: ARG002
+        n = gram.shape[0]
+        if n > self.config.max_dense_items:
+            return nearest_ease_weights(gram, ridge, self.config.neighbours), None
+        return _single(ease_weights(gram.toarray().astype(precision(n), copy=False), ridge)), None
+
+    def _pulled(self, gram: Csr, ridge: AnyArray, features: Floats) -> tuple[ItemWeights, TextPart]:
+        config, n = self.config, gram.shape[0]
+        options = (config.text_regularization, config.text_pull)
+        if n > config.max_dense_items:
+            return nearest_pulled_ease_weights(gram, ridge, features, *options, config.neighbours)
+        full, E = (matrix.astype(precision(n), copy=False) for matrix in (gram.toarray(), features))
+        weights, text = pulled_ease_weights(full, ridge, E, *options)
+        return _single(weights), text
 
     def load(self, state: State) -> FittedEASE:
         """See :meth:`Model.load`."""
         names = ("columns", "inverse", "rows")
         text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
-        joined = JoinedItems.none(len(state["weights"]))
+        weights = from_state(state)
+        joined = JoinedItems.none(weights.shape[0])
         if "joined_columns" in state:
             joined = JoinedItems(*(state[f"joined_{part.name}"] for part in fields(JoinedItems)))
-        return FittedEASE(self, state["weights"], text, joined)
+        return FittedEASE(self, weights, text, joined)
+
+
+def _single(weights: AnyArray) -> Floats:
+    return np.asarray(weights, dtype=np.float32)
 
 
 @register_model("ease")

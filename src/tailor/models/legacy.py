@@ -70,6 +70,8 @@ def convert(recipes: JsonObject, state: State) -> tuple[Parameters, State]:
         config = recipe["options"]
         if model == "hybrid":
             config, saved = _hybrid_config(config), _hybrid_state(saved)
+        else:
+            config = _rename_limit(config)
         converted[new_name] = {"model": model, "config": config, "seed": recipe["seed"]}
         arrays |= {f"{new_name}/{key}": value for key, value in saved.items()}
     return converted, arrays
@@ -82,10 +84,16 @@ def rename_boosts(settings: Parameters) -> Parameters:
     return renamed if diversity is None else renamed | {"rerank": {"method": "mmr", "strength": diversity}}
 
 
+def _rename_limit(options: Parameters) -> Parameters:
+    """Return options of a model under which the limit of full item-item weights is called as it is now."""
+    renamed = {key: value for key, value in options.items() if key != "max_items"}
+    return renamed | ({"max_dense_items": options["max_items"]} if "max_items" in options else {})
+
+
 def _hybrid_config(options: Parameters) -> Parameters:
     sources: Parameters = {new: {} for new in SOURCES.values()}
     for key, old in _CONFIGURED.items():
-        sources[SOURCES[old]] = options[key]
+        sources[SOURCES[old]] = _rename_limit(options[key])
     for old in options.get("without", []):
         del sources[SOURCES[old]]
     boosts = {name: value for name, value in rename_boosts(options["dials"]).items() if name != "head_share"}

@@ -9,7 +9,7 @@ recommendation", §3.3. A user's scores are x B, x the whole history under a dec
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from pydantic import Field
 from scipy import sparse
 
 from tailor.config import Count, Options, Positive
-from tailor.data.interactions import recency
-from tailor.linear_algebra import inverse_spd, plus_diagonal
+from tailor.data.interactions import empty_rows, recency
+from tailor.linear_algebra import add_to_diagonal, inverse_spd, precision
 from tailor.models.base import (
     ColdItemImputer,
     Csr,
@@ -30,7 +30,16 @@ from tailor.models.base import (
     State,
     TrainSet,
 )
-from tailor.models.ease import impute_columns, refuse_too_many_items
+from tailor.models.item_weights import (
+    ItemWeights,
+    cells,
+    from_state,
+    impute_columns,
+    impute_weights,
+    sparse_weights,
+    state_of,
+    weigh,
+)
 from tailor.models.registry import register_model
 from tailor.progress import progress
 
@@ -49,8 +58,12 @@ class SLITConfig(Options):
     """The same in the fit."""
     window: Annotated[int, Field(ge=1, le=1000)] = 30
     """Items before the one to predict that the fit looks at."""
-    max_items: Count = 20_000
-    """Refuse larger catalogues: B holds n_items² floats."""
+    max_dense_items: Count = 10_000
+    """Items up to which B is full, n_items² floats; in larger catalogues an item follows on the nearest ones alone."""
+    neighbours: Count = 200
+    """How many these are."""
+
+    renamed: ClassVar[dict[str, str]] = {"max_items": "max_dense_items"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +71,7 @@ class FittedSLIT(FittedModel):
     """Transition weights; none where the train set knew no order, then all scores are 0."""
 
     recipe: Model[SLITConfig]
-    weights: Floats
+    weights: ItemWeights
     """B (n, n) over the items of the fit; (0, 0) where no order was known."""
     new_columns: Floats
     """Weights toward items that joined after the fit (n, a)."""
@@ -70,13 +83,18 @@ class FittedSLIT(FittedModel):
         """Items of the catalogue."""
         return self.size
 
+    @property
+    def n_fitted(self) -> int:
+        """Items of the fit, 0 where no order was known."""
+        return int(self.weights.shape[0])
+
     def _score(self, query: Query) -> Floats:
         scores = np.zeros((len(query), self.n_items), np.float32)
-        n_fitted = len(self.weights)
+        n_fitted = self.n_fitted
         if not n_fitted:
             return scores
         known = sparse.csr_matrix(self._decayed(query)[:, :n_fitted])
-        scores[:, :n_fitted] = known @ self.weights
+        scores[:, :n_fitted] = weigh(known, self.weights)
         scores[:, n_fitted:] = known @ self.new_columns
         return scores
 
@@ -89,40 +107,40 @@ class FittedSLIT(FittedModel):
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """See :class:`Explains`: γ_h c_h B_hi, 0 of items that joined after the fit."""
-        known, n_fitted = query.weights.indices, len(self.weights)
+        known, n_fitted = query.weights.indices, self.n_fitted
         shares = np.zeros((len(items), len(known)))
         h, fitted = np.flatnonzero(known < n_fitted), items < n_fitted
         if len(h):
             decay = sparse.csr_matrix(self._decayed(query)[:, known[h]]).toarray()[0]
-            shares[np.ix_(fitted, h)] = self.weights[np.ix_(known[h], items[fitted])].T * decay
-            shares[np.ix_(~fitted, h)] = self.new_columns[np.ix_(known[h], items[~fitted] - n_fitted)].T * decay
+            shares[np.ix_(fitted, h)] = cells(self.weights, known[h], items[fitted]).T * decay
+            shares[np.ix_(~fitted, h)] = cells(self.new_columns, known[h], items[~fitted] - n_fitted).T * decay
         return shares
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: they have followed on nothing, and score 0."""
         grown = replace(self, size=self.size + len(features))
-        if not len(self.weights):
+        if not self.n_fitted:
             return grown
-        none = np.zeros((len(self.weights), len(features)), np.float32)
+        none = np.zeros((self.n_fitted, len(features)), np.float32)
         return replace(grown, new_columns=np.hstack([self.new_columns, none]))
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
         """See :class:`ImputesColdItems`: they follow on what similar items follow on."""
-        n_fitted = len(self.weights)
+        n_fitted = self.n_fitted
         if not n_fitted:
             return self
-        of_landmarks, in_fit = self.weights[:, imputer.landmarks], cold < n_fitted
-        weights, new_columns = self.weights, self.new_columns
+        weights, new_columns, in_fit = self.weights, self.new_columns, cold < n_fitted
         if in_fit.any():
-            weights = impute_columns(weights, of_landmarks, cold[in_fit], features[in_fit], imputer)
+            weights = impute_weights(weights, cold[in_fit], features[in_fit], imputer)
         if not in_fit.all():
+            of_landmarks = self.weights[:, imputer.landmarks]
             joined = cold[~in_fit] - n_fitted
             new_columns = impute_columns(new_columns, of_landmarks, joined, features[~in_fit], imputer)
         return replace(self, weights=weights, new_columns=new_columns)
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""
-        state = {"weights": self.weights, "n_items": np.array([self.size])}
+        state = state_of(self.weights) | {"n_items": np.array([self.size])}
         return state | {"new_columns": self.new_columns} if self.new_columns.size else state
 
 
@@ -134,28 +152,37 @@ class SLIT(Model[SLITConfig]):
     needs_order = True
 
     def fit(self, data: TrainSet) -> FittedSLIT:
-        """See :meth:`Model.fit`.
-
-        Raises:
-            BadInputError: the catalogue is larger than ``max_items``.
-        """
-        config, n = self.config, data.n_items
-        refuse_too_many_items("slit", n, config.max_items, 16, "slit")
-        weights = np.zeros((0, 0), np.float32)
+        """See :meth:`Model.fit`."""
+        weights: ItemWeights = np.zeros((0, 0), np.float32)
         if data.order is not None and data.order.nnz:
-            before, after = self._transitions(data.order)
-            inverse = inverse_spd(plus_diagonal(before, np.full(n, config.regularization)))
-            weights = (inverse @ after).astype(np.float32)
-        return FittedSLIT(self, weights, np.zeros((len(weights), 0), np.float32), n)
+            full = data.n_items <= self.config.max_dense_items
+            weights = (self._full if full else self._nearest)(*self._transitions(data.order))
+        return FittedSLIT(self, weights, np.zeros((weights.shape[0], 0), np.float32), data.n_items)
 
-    def _transitions(self, order: Csr) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _transitions(self, order: Csr) -> tuple[Csr, Csr]:
         """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
         n = order.shape[1]
-        before, after = np.zeros((n, n)), np.zeros((n, n))
+        before = after = sparse.csr_matrix(empty_rows(n, n).astype(precision(n)))
         for S, T in self._steps(order):
-            before += (S.T @ S).toarray()
-            after += (S.T @ T).toarray()
+            before = sparse.csr_matrix(before + (S.T @ S).astype(before.dtype))
+            after = sparse.csr_matrix(after + (S.T @ T).astype(after.dtype))
         return before, after
+
+    def _full(self, before: Csr, after: Csr) -> Floats:
+        inverse = before.toarray()
+        add_to_diagonal(inverse, self.config.regularization)
+        return np.asarray(inverse_spd(inverse) @ after.toarray(), dtype=np.float32)
+
+    def _nearest(self, before: Csr, after: Csr) -> Csr:
+        """Return the weights toward each item from those alone that it follows most."""
+        by_item, regularization = sparse.csr_matrix(after.T), self.config.regularization
+
+        def right(rows: slice) -> Floats:
+            return np.asarray(by_item[rows].toarray(), dtype=np.float32)
+
+        scale = np.sqrt(before.diagonal() + regularization).astype(np.float32)
+        penalty = np.full(len(scale), regularization)
+        return sparse_weights(before, penalty, right, self.config.neighbours, scale, "slit")
 
     def _steps(self, order: Csr) -> Iterator[tuple[Csr, Csr]]:
         """Yield rows of S and T (b, n_items), a block of steps at a time."""
@@ -175,6 +202,6 @@ class SLIT(Model[SLITConfig]):
 
     def load(self, state: State) -> FittedSLIT:
         """See :meth:`Model.load`."""
-        weights = state["weights"]
-        new_columns = state.get("new_columns", np.zeros((len(weights), 0), np.float32))
+        weights = from_state(state)
+        new_columns = state.get("new_columns", np.zeros((weights.shape[0], 0), np.float32))
         return FittedSLIT(self, weights, new_columns, int(state["n_items"][0]))

@@ -22,7 +22,7 @@ from tailor.config import Options, Positive
 from tailor.data.user_texts import UserTexts
 from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import ColdItemImputer, FittedModel, Floats, Indices, Model, Query, State, TrainSet
-from tailor.models.ease import impute_columns
+from tailor.models.item_weights import impute_columns
 from tailor.models.registry import register_model
 
 #: Texts that are left out of their users' sums at a time.

@@ -1,4 +1,4 @@
-"""Options that fit the size of a catalogue: factors, epochs, lengths of texts, and what is too large for it."""
+"""Options that fit the size of a catalogue: factors, epochs, lengths of texts, and what it has no data for."""
 
 import importlib.resources
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import yaml
 from tokenizers import Tokenizer
 
 from tailor.onboarding.wording import about
-from tailor.types import JsonObject, Parameters
+from tailor.types import Parameters
 
 #: Widths of factorizations that are proposed. conf/base is made for 64.
 FACTORS: Final = (8, 16, 32, 64, 128, 256, 512)
@@ -95,8 +95,7 @@ def fit_options(
     """
     hybrid, lm, text = base["hybrid_cf"], base["lm_finetuning"], base["feature_engineering"]["text"]
     factors = choose_factors(size)
-    left_out = _left_out(size, has_times, hybrid["sources"])
-    unfitted = {*left_out, *(["text_ease"] if "ease" in left_out else [])}
+    left_out = {} if has_times else {"slit": "no times: the order of interactions is not known"}
     reviews = text.get("reviews_per_item", 3) * min(review_words, text.get("review_words", 30))
     lengths = count_tokens(texts, lm["encoder"]["base_model"])
     max_length, reason = choose_max_length(lengths, reviews * _TOKENS_PER_WORD)
@@ -108,7 +107,7 @@ def fit_options(
         max_length=max_length,
         max_length_reason=reason,
         left_out=left_out,
-        baselines=[name for name in hybrid["baselines"] if name not in unfitted],
+        baselines=[name for name in hybrid["baselines"] if name not in left_out],
         trials=trials,
     )
 
@@ -158,17 +157,6 @@ def scale_trials(
         for place, options in enumerate(hybrid)
     ]
     return scaled
-
-
-def _left_out(size: Size, has_times: bool, sources: Mapping[str, JsonObject | None]) -> dict[str, str]:
-    left_out = {}
-    for name in ("ease", "slit"):
-        limit = (sources.get(name) or {}).get("max_items", 20_000)
-        if size.n_items > limit:
-            left_out[name] = f"{size.n_items:,} items are more than its max_items, {limit:,}: it holds n_items² weights"
-    if not has_times:
-        left_out.setdefault("slit", "no times: the order of interactions is not known")
-    return left_out
 
 
 def count_tokens(texts: Sequence[str], base_model: str) -> list[int]:

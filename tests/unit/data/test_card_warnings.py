@@ -22,8 +22,8 @@ ACCOUNTS = [{"table": "interactions", "rows_in": 100, "skipped": 2, "dropped": 8
 GOOD = Card(SIZES, [(0, 0), (1, 1)], [], [], TEXTS, TIMES, SPLIT, [], ACCOUNTS)
 
 
-def said(card, max_items=None, base_model="MiniLM"):
-    return warn(card, max_items or {"ease": 20_000}, base_model)
+def said(card, base_model="MiniLM"):
+    return warn(card, base_model)
 
 
 def test_a_good_catalogue_has_no_warnings():
@@ -72,12 +72,6 @@ def test_dropped_rows_are_counted_with_skipped_ones():
     accounts = [ACCOUNTS[0] | {"dropped": 9}]
     (sentence,) = said(replace(GOOD, accounts=accounts))
     assert sentence.startswith("11% of the rows of table 'interactions' (11 of 100) were dropped or skipped")
-
-
-def test_more_items_than_item_item_models_take():
-    assert said(GOOD, {"ease": 500, "slit": 500}) == []
-    (sentence,) = said(GOOD, {"ease": 499, "slit": 500, "text_ease": 499})
-    assert sentence.startswith("500 items are more than ease, text_ease take (max_items 499)")
 
 
 def test_letters_that_the_language_model_may_not_know():

@@ -6,7 +6,7 @@ import pytest
 
 from tailor.evaluation import costs
 from tailor.evaluation.config import ListOptions
-from tailor.evaluation.costs import Workload, estimate, factorization_seconds, item_limits
+from tailor.evaluation.costs import Workload, estimate, factorization_seconds
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import LMOptions
 from tests.unit.data.test_card_warnings import GOOD, SIZES, TEXTS
@@ -41,25 +41,25 @@ def test_what_is_fitted_how_often():
     default = work(1000, 500, 50_000, 10)
     assert default.baselines == 11
     assert (default.sources, default.trials) == (11, 4)
-    # three baselines and, for two encoders, two sources: four trials and two final fits each
-    assert default.inverses == 3 * 6 + 2 * 2 * 6
+    # three baselines and, for two encoders, two sources: four trials and a final fit each
+    assert default.inverses == 3 * 5 + 2 * 2 * 5
     assert default.item_item_models == 3 + 2 * 2
-    assert default.kernels == 2 * 6
-    assert default.factor_sets == [64] * (3 * 6 + 2 * 6)
+    assert default.kernels == 2 * 5
+    assert default.factor_sets == [64] * (3 * 5 + 2 * 5)
     assert default.tokens == 10 * 500
 
 
 def test_without_times_slit_inverts_nothing():
-    assert work(1000, 500, 50_000, 10, times=False).inverses == 2 * 6 + 2 * 6
+    assert work(1000, 500, 50_000, 10, times=False).inverses == 2 * 5 + 2 * 5
 
 
-def test_the_largest_factors_are_fitted_twice_more():
+def test_the_largest_factors_are_fitted_once_more():
     options = HybridOptions(
         baselines=["ials"],
         trials={"ials": [{"factors": 8}, {"factors": 32}], "hybrid": [{"ials": {"factors": 16}}, {}]},
     )
     found = Workload.of(GOOD, LMOptions(), options, ListOptions(), 25, 2000).factor_sets
-    assert found == [8, 32, 32, 32, *2 * [16, 64, 64, 64]]
+    assert found == [8, 32, 32, *2 * [16, 64, 64]]
 
 
 def test_sources_that_are_left_out_cost_nothing():
@@ -133,14 +133,15 @@ def test_it_is_within_a_factor_of_two_of_the_runs_that_were_measured(run, minute
     assert gib / 2 < cost.gib < 2 * gib
 
 
-def test_most_items_of_sources_and_baselines():
-    assert item_limits(HybridOptions()) == {"ease": 20_000, "slit": 20_000, "text_ease": 20_000}
-    options = HybridOptions(
-        sources={"ease": {"max_items": 50}, "slit": None},
-        baselines=["ease", "text_ease"],
-        trials={"ease": [{"max_items": 70}], "text_ease": [{"max_items": 30}]},
-    )
-    assert item_limits(options) == {"ease": 50, "text_ease": 30}
+def test_above_the_limit_weights_are_sparse():
+    """A millisecond an item; 8 bytes for each of the 200 weights of a column."""
+    full, few = (work(1000, items, 50_000, 10) for items in (10_000, 10_001))
+    assert (full.full_items, few.neighbours) == (10_000, 200)
+    assert " inverses of 10,001 times 200²" in by_pipeline(few)["hybrid_cf"].size
+    saved = by_pipeline(full)["hybrid_cf"].minutes - by_pipeline(few)["hybrid_cf"].minutes
+    assert 60 * saved == pytest.approx(few.inverses * (3e-11 * 10_000**3 - 1e-3 * 10_001), rel=0.01)
+    gib = by_pipeline(full)["evaluation, reranking"].gib - by_pipeline(few)["evaluation, reranking"].gib
+    assert gib == pytest.approx(few.item_item_models * (4 * 10_000**2 - 8 * 200 * 10_001) / 2**30, rel=0.01)
 
 
 def test_each_pipeline_is_within_a_factor_of_two_on_movielens_100k():

@@ -14,6 +14,7 @@ from tailor.hybrid.model import _AVERAGED, Hybrid
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query, TrainSet
 from tailor.models.store import load_models, save_models
+from tailor.testing.compare import wider_query
 from tests.unit.hybrid.conftest import BLEND, of_one_source, recipe, source_forgotten
 
 
@@ -60,7 +61,7 @@ def test_what_is_loaded_takes_items_in_as_what_was_saved(blended, tables, tmp_pa
 
 
 def test_saved_options_do_not_hang_on_later_defaults():
-    assert recipe().config.sources["ease"]["max_items"] == 20_000
+    assert recipe().config.sources["ease"]["max_dense_items"] == 10_000
     assert HybridConfig().sources["slit"]["half_life"] == 5.0
 
 
@@ -136,10 +137,17 @@ class TestSourcesLeftOut:
         with pytest.raises(ConfigurationError, match=r"hybrid_cf\.sources is empty"):
             Hybrid(HybridConfig(sources={}))
 
-    @pytest.mark.parametrize("name", ["ease", "slit"])
-    def test_a_large_catalogue_does_without_quadratic_sources(self, name, tables):
-        with pytest.raises(BadInputError, match=rf"hybrid_cf.sources: \{{{name}: null\}}"):
-            recipe(**{name: {"max_items": 10}}).fit(tables.train_set)
+    def test_a_large_catalogue_has_sparse_weights(self, tables, queries, tmp_path):
+        """And goes on in all that a hybrid does: it is saved, takes items in, gives reasons."""
+        few = {"max_dense_items": 10, "neighbours": 30}
+        scorer = recipe(ease=few, slit=few).fit(tables.train_set)
+        assert all(sparse.issparse(scorer.sources[name].weights) for name in ("ease", "slit"))
+        save_models(tmp_path / "models.safetensors", {"hybrid": scorer})
+        loaded = load_models(tmp_path / "models.safetensors", mapped=True)["hybrid"]
+        np.testing.assert_allclose(loaded.score(some(queries)), scorer.score(some(queries)), rtol=1e-4, atol=1e-5)
+        ours, theirs = (model.with_new_items(tables.features[:2]) for model in (scorer, loaded))
+        wide = wider_query(some(queries), 2)
+        np.testing.assert_allclose(theirs.score(wide), ours.score(wide), rtol=1e-3, atol=1e-4)
 
 
 class TestTextFactors:

@@ -13,7 +13,7 @@ from tailor.hybrid.config import Boosts, HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.sources import SOURCES, order_readers
-from tailor.models.registry import BASELINES
+from tailor.models.registry import BASELINES, build
 from tests.unit.hybrid.conftest import FAST_SOURCES
 
 OPTIONS = HybridOptions(
@@ -44,11 +44,15 @@ def test_unequal_budgets_are_refused():
 
 def test_every_option_set_is_tried_and_the_best_is_chosen(holdout, data):
     options = changed(trials={"item_knn": [{"neighbours": 1}, {"neighbours": 50}], "hybrid": [{}, {}]})
-    chosen, table = selection.select_baselines(holdout, data, options, 0)
+    chosen, table, models = selection.select_baselines(holdout, data, options, 0)
     assert Counter(table["model"]) == {"popular": 1, "item_knn": 2}
     best = table[table["model"] == "item_knn"].sort_values("criterion").iloc[-1]
     assert str(chosen["item_knn"]) == best["options"]
     assert chosen["popular"] == {}
+    assert {name: model.recipe.config for name, model in models.items()} == {
+        name: build(name, settings, 0).config for name, settings in chosen.items()
+    }
+    assert selection.measure(holdout, models["item_knn"], options)["criterion"] == best["criterion"]
     expected = 0.75 * table["warm_ndcg"] + 0.25 * table["cold_ndcg"]
     np.testing.assert_allclose(table["criterion"], expected)
 
@@ -61,7 +65,7 @@ def test_without_pseudo_cold_items_the_criterion_is_warm_ndcg(holdout, data):
 
 def test_what_a_search_chose_is_taken_as_it_is(holdout, data):
     options = changed(trials={"item_knn": [{"neighbours": 1}]})
-    chosen, table = selection.select_baselines(holdout, data, options, 0, {"item_knn": {"neighbours": 7}})
+    chosen, table, _ = selection.select_baselines(holdout, data, options, 0, {"item_knn": {"neighbours": 7}})
     assert chosen["item_knn"] == {"neighbours": 7}
     assert len(table) == 2
 
@@ -84,7 +88,8 @@ def test_a_name_of_no_baseline_is_refused(holdout, data, name, hint):
 
 def test_options_of_a_baseline_that_a_run_leaves_out_wait(holdout, data):
     options = changed(baselines=["popular"], trials={"ease": [{"regularization": 1.0}]})
-    chosen, _ = selection.select_baselines(holdout, data, options, 0)
+    chosen, _, models = selection.select_baselines(holdout, data, options, 0)
+    assert list(models) == list(chosen)
     assert list(chosen) == ["popular"]
 
 
@@ -124,10 +129,11 @@ def test_a_trial_of_what_does_not_exist_is_refused(trial, message):
 
 def test_the_hybrid_is_chosen_by_the_same_criterion(holdout, data):
     options = changed(trials={"hybrid": [{"ials": {"iterations": 1}, "ease": {"regularization": 9000.0}}, {}]})
-    chosen, table = selection.select_hybrid(holdout, data, options, 0)
+    chosen, table, scorer = selection.select_hybrid(holdout, data, options, 0)
+    assert scorer.recipe.config == options.hybrid_config(chosen)
     assert str(chosen) == table.sort_values("criterion").iloc[-1]["options"]
     assert table["model"].tolist() == ["hybrid", "hybrid"]
-    only, tuned = selection.select_hybrid(holdout, data, options, 0, {"ials": {"iterations": 2}})
+    only, tuned, _ = selection.select_hybrid(holdout, data, options, 0, {"ials": {"iterations": 2}})
     assert only == {"ials": {"iterations": 2}}
     assert len(tuned) == 1
 
@@ -150,6 +156,24 @@ def test_the_hybrid_stands_where_validation_put_it(holdout, data):
     assert scorer.blend is fitted.weights
     assert scorer.boosts == fitted.boosts
     assert scorer.click is fitted.click
+
+
+def test_what_was_fitted_for_the_choice_is_not_fitted_again(holdout, data, monkeypatch):
+    """And nothing of the blend that the choice was made with is left: not a digit differs."""
+    settings, _, selected = selection.select_hybrid(holdout, data, OPTIONS, 0)
+    expected, fitted = selection.fit_hybrid(holdout, data, settings, OPTIONS, 0)
+
+    def refuse(*_):
+        raise AssertionError("fitted again")
+
+    for model in selected.recipe.source_models().values():
+        monkeypatch.setattr(type(model), "fit", refuse)
+    monkeypatch.setattr("tailor.hybrid.operating_point.few_shot_copies", lambda *_: [])
+    ours, again = selection.fit_hybrid(holdout, data, settings, OPTIONS, 0, selected)
+    assert again.models == fitted.models
+    few_shot_off = expected.with_blend(again.weights).with_boosts(again.boosts)
+    part = holdout.histories.take(np.arange(5))
+    np.testing.assert_array_equal(ours.score(part), few_shot_off.score(part))
 
 
 def test_how_far_boosts_reach_is_configured(holdout, data):
@@ -210,7 +234,7 @@ def test_a_source_of_ones_own_that_reads_an_order_is_left_out_too(timeless, monk
 
 def test_without_times_no_trial_of_slit_is_run(timeless, tables):
     options = changed(baselines=["popular", "slit"], trials={"slit": [{}, {}]})
-    chosen, table = selection.select_baselines(
+    chosen, table, _ = selection.select_baselines(
         timeless, timeless.train_set(tables.features), selection.without_order(options, timeless), 0
     )
     assert list(chosen) == ["popular"]

@@ -176,10 +176,3 @@ def test_a_source_that_takes_no_items_in_is_named(tables, scratch, monkeypatch):
     scorer.sources["popular"] = Rigid(scorer.sources["popular"])
     with pytest.raises(BadInputError, match="The source popular cannot take items in without being fitted again"):
         scorer.with_new_items(tables.features[:1])
-
-
-def test_a_large_catalogue_names_the_source_to_leave_out(tables):
-    for name in ("ease", "slit"):
-        recipe = Hybrid(HybridConfig(sources={"popular": {}, name: {"max_items": 10}}))
-        with pytest.raises(BadInputError, match=rf"hybrid_cf.sources: {{{name}: null}}"):
-            recipe.fit(tables.train_set)

@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from tailor.config import parse
 from tailor.data.interactions import empty_rows
-from tailor.errors import BadInputError
+from tailor.errors import ConfigurationError
 from tailor.models.base import Query, TrainSet
-from tailor.models.ease import EASE, EASEConfig, TextEASE, ease_weights, penalty, pulled_ease_weights
+from tailor.models.ease import (
+    EASE,
+    EASEConfig,
+    TextEASE,
+    ease_weights,
+    nearest_ease_weights,
+    nearest_pulled_ease_weights,
+    penalty,
+    pulled_ease_weights,
+)
 from tailor.models.registry import build
 from tailor.testing.compare import wider_query
 from tailor.testing.models import ModelTests
@@ -24,6 +34,20 @@ class TestTextEASE(ModelTests):
         return TextEASE(EASEConfig(regularization=20.0, text_pull=20.0), seed)
 
 
+class TestSparseEASE(ModelTests):
+    """Above max_dense_items."""
+
+    def make(self, seed=0):
+        return EASE(EASEConfig(regularization=20.0, max_dense_items=1), seed)
+
+
+class TestSparseTextEASE(ModelTests):
+    """Likewise."""
+
+    def make(self, seed=0):
+        return TextEASE(EASEConfig(regularization=20.0, text_pull=20.0, max_dense_items=1), seed)
+
+
 class TestTextEASEWithoutPull(ModelTests):
     """What the hybrid holds where texts are not pulled toward: its cold items wait for an imputer."""
 
@@ -35,7 +59,7 @@ class TestTextEASEWithoutPull(ModelTests):
 
 def test_it_is_the_least_squares_solution_with_zero_diagonal():
     X = random_history(60, 8).toarray().astype(float)
-    ridge = penalty(X.T @ X, 3.0, 0.2)
+    ridge = penalty(np.diag(X.T @ X), 3.0, 0.2)
     np.testing.assert_allclose(ridge, 3.0 + 0.2 / 0.8 * (X**2).sum(axis=0))
     B = ease_weights(X.T @ X, ridge)
     for j in range(8):
@@ -52,7 +76,7 @@ def test_the_penalty_of_dropout_is_what_dropping_out_costs():
     X = random_history(60, 8).toarray().astype(float)
     noisy = [(X * (rng.random(X.shape) >= p)) / (1 - p) for _ in range(20_000)]
     mean = sum(z.T @ z for z in noisy) / len(noisy)
-    np.testing.assert_allclose(np.diag(mean), np.diag(X.T @ X) + penalty(X.T @ X, 0.0, p), rtol=0.01)
+    np.testing.assert_allclose(np.diag(mean), np.diag(X.T @ X) + penalty(np.diag(X.T @ X), 0.0, p), rtol=0.01)
 
 
 def test_user_weights_make_users_alike():
@@ -91,7 +115,9 @@ def test_pulled_ease_minimises_its_objective():
 def test_pull_zero_is_ease_and_pull_infinite_is_text():
     X, E = random_history(60, 6).toarray().astype(float), np.random.default_rng(1).normal(size=(6, 4))
     G, two = X.T @ X, np.full(6, 2.0)
-    np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 0.0)[0], ease_weights(G, two), atol=1e-10)
+    np.testing.assert_allclose(
+        pulled_ease_weights(G.copy(), two, E, 0.7, 0.0)[0], ease_weights(G.copy(), two), atol=1e-10
+    )
     text = ease_weights(E @ E.T, np.full(6, 0.7))
     np.testing.assert_allclose(pulled_ease_weights(G, two, E, 0.7, 1e9)[0], text, atol=1e-6)
 
@@ -128,6 +154,72 @@ def test_without_texts_no_weight_leads_to_or_from_an_item_that_joins(tables):
     assert not grown.joined.rows.any()
 
 
-def test_a_large_catalogue_is_refused_with_the_remedy():
-    with pytest.raises(BadInputError, match=r"25 items are more than max_items = 10 .*Raise hybrid_cf.sources.ease"):
-        build("ease", {"max_items": 10}, 0).fit(TrainSet.of(random_history(), np.ones(25, bool)))
+def by_hand(X, E, ridge, kappa, supports):
+    """The normal equations of the pulled objective, each column over its support alone."""
+    T = ease_weights(E @ E.T, np.full(len(ridge), 0.7)) if kappa else np.zeros((len(ridge), len(ridge)))
+    B = np.zeros_like(T)
+    for j, support in enumerate(supports):
+        A = X[:, support]
+        normal = A.T @ A + np.diag(ridge[support] + kappa)
+        B[support, j] = np.linalg.solve(normal, A.T @ X[:, j] + kappa * T[support, j])
+    return B
+
+
+def test_sparse_weights_are_the_least_squares_solution_over_the_nearest_items():
+    X = random_history(60, 9).toarray().astype(float)
+    ridge, G = np.linspace(2.0, 3.0, 9), X.T @ X
+    cosine = G / np.sqrt(np.diag(G))[:, None]
+    np.fill_diagonal(cosine, 0)
+    supports = [np.sort(np.argsort(-cosine[:, j])[:3]) for j in range(9)]
+    B = nearest_ease_weights(sparse.csr_matrix(G), ridge, 3)
+    assert np.diff(B.tocsc().indptr).tolist() == [3] * 9
+    np.testing.assert_allclose(B.toarray(), by_hand(X, np.zeros((9, 2)), ridge, 0, supports), rtol=1e-5, atol=1e-8)
+
+
+def test_sparse_pulled_weights_are_too():
+    """Near are items by what is taken together and by texts: r_ij / √(G_ii + κ), r = G + κ B_text."""
+    X, E = random_history(60, 9).toarray().astype(float), np.random.default_rng(1).normal(size=(9, 4))
+    X[:, 0] = 0  # known by its text alone
+    ridge, kappa, G = np.linspace(2.0, 3.0, 9), 5.0, X.T @ X
+    near = (G + kappa * ease_weights(E @ E.T, np.full(9, 0.7))) / np.sqrt(np.diag(G) + kappa)[:, None]
+    np.fill_diagonal(near, 0)
+    supports = [[i for i in np.sort(np.argsort(-near[:, j])[:4]) if near[i, j] > 0] for j in range(9)]
+    assert supports[0]
+    B, text = nearest_pulled_ease_weights(sparse.csr_matrix(G), ridge, E.astype(np.float32), 0.7, kappa, 4)
+    np.testing.assert_allclose(B.toarray(), by_hand(X, E, ridge, kappa, supports), rtol=1e-4, atol=1e-6)
+    K = np.linalg.inv(E.T @ E + 0.7 * np.eye(4))
+    np.testing.assert_allclose(text.columns, kappa * E @ K / (np.diag(G) + ridge + kappa)[:, None], rtol=1e-4)
+
+
+def test_with_as_many_neighbours_as_items_sparse_weights_are_those_that_are_taken_together():
+    X = random_history(200, 8).toarray().astype(float)  # every pair is
+    ridge, G = np.full(8, 2.0), X.T @ X
+    np.testing.assert_allclose(
+        nearest_ease_weights(sparse.csr_matrix(G), ridge, 8).toarray(), ease_weights(G, ridge), rtol=1e-4, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("pull", [0.0, 5.0])
+def test_a_large_catalogue_gets_sparse_weights(tables, pull):
+    n, options = len(tables.warm), {"regularization": 20.0, "text_pull": pull, "neighbours": 3}
+    full = build("text_ease", options | {"max_dense_items": n}, 0).fit(tables.train_set)
+    few = build("text_ease", options | {"max_dense_items": n - 1}, 0).fit(tables.train_set)
+    assert isinstance(full.weights, np.ndarray)
+    assert sparse.issparse(few.weights)
+    assert few.weights.nnz <= 3 * n
+    assert few.weights.dtype == np.float32
+
+
+def test_single_precision_is_close_to_double(monkeypatch):
+    """Above so many items as a matrix of half a GiB has; scores move by less than a thousandth of their spread."""
+    data = TrainSet.of(random_history(400, 60), np.ones(60, bool))
+    double = build("ease", {"regularization": 1.0}, 0).fit(data).score(data.queries())
+    monkeypatch.setattr("tailor.linear_algebra.DOUBLE_UP_TO", 59)
+    single = build("ease", {"regularization": 1.0}, 0).fit(data).score(data.queries())
+    assert not np.array_equal(single, double)
+    np.testing.assert_allclose(single, double, atol=1e-3 * double.std())
+
+
+def test_the_former_name_of_the_limit_is_told():
+    with pytest.raises(ConfigurationError, match=r"'trial.max_items' is called 'trial.max_dense_items' now"):
+        parse(EASEConfig, {"max_items": 10}, "trial")

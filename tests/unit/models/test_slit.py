@@ -1,10 +1,8 @@
 """Sequence-aware transitions: the ridge solution, its decays, and a planted chain that only the order shows."""
 
 import numpy as np
-import pytest
 from scipy import sparse
 
-from tailor.errors import BadInputError
 from tailor.models.base import Model, Query, TrainSet
 from tailor.models.ease import EASE, EASEConfig
 from tailor.models.slit import SLIT, SLITConfig
@@ -19,6 +17,15 @@ class TestSLIT(ModelTests):
 
     def make(self, seed=0):
         return SLIT(SLITConfig(regularization=20.0, half_life=20.0), seed)
+
+
+class TestSparseSLIT(ModelTests):
+    """Above max_dense_items."""
+
+    reads_order = True
+
+    def make(self, seed=0):
+        return SLIT(SLITConfig(regularization=20.0, half_life=20.0, max_dense_items=1), seed)
 
 
 def solve_by_hand(regularization, window, half_life):
@@ -100,7 +107,17 @@ def test_an_item_that_joins_has_followed_on_nothing(tables):
     assert not grown.score(Query.of(history)).any()
 
 
-def test_a_large_catalogue_is_refused_with_the_remedy():
-    message = r"4 items are more than max_items = 3 .*Raise hybrid_cf.sources.slit.max_items"
-    with pytest.raises(BadInputError, match=message):
-        SLIT(SLITConfig(max_items=3)).fit(ordered_train_set(ordered(*CHAIN)))
+def test_sparse_weights_are_the_ridge_over_the_items_that_come_before_most():
+    """Near to j are the i with the largest (SᵀT)_ij / √((SᵀS)_ii + λ)."""
+    rng = np.random.default_rng(0)
+    data = ordered_train_set(ordered(*(tuple(rng.permutation(9)[:5]) for _ in range(40)), n_items=9))
+    recipe = SLIT(SLITConfig(regularization=2.0, window=3, max_dense_items=8, neighbours=4))
+    before, after = (matrix.toarray() for matrix in recipe._transitions(data.order))
+    expected, near = np.zeros((9, 9)), after / np.sqrt(np.diag(before) + 2.0)[:, None]
+    for j in range(9):
+        support = np.sort(np.argsort(-near[:, j])[:4])
+        normal = before[np.ix_(support, support)] + 2.0 * np.eye(4)
+        expected[support, j] = np.linalg.solve(normal, after[support, j])
+    model = recipe.fit(data)
+    assert sparse.issparse(model.weights)
+    np.testing.assert_allclose(model.weights.toarray(), expected, rtol=1e-5, atol=1e-8)

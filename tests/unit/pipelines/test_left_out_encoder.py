@@ -46,10 +46,10 @@ def test_an_adapter_that_stands_for_none_is_known_by_its_missing_head(adapter):
 
 def test_without_embeddings_there_is_no_hybrid(embeddings, tmp_path):
     assert embeddings.is_empty
-    choice, trials = select_hybrid(None, embeddings, {}, {}, 0)
-    assert choice == {}
+    choice, trials, selected = select_hybrid(None, embeddings, {}, {}, 0)
+    assert choice == selected == {}
     assert trials.empty
-    held_out, final, curves, models = fit_hybrid(None, None, embeddings, choice, {}, 0)
+    held_out, final, curves, models = fit_hybrid(None, None, embeddings, choice, selected, {}, 0)
     assert (list(curves), list(models)) == (CURVE_COLUMNS, BLEND_COLUMNS)
     dataset = ModelsDataset(filepath=str(tmp_path / "models.safetensors"))
     dataset.save(final)

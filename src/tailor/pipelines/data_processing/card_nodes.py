@@ -44,7 +44,7 @@ def describe_data(
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
     work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users)
     return card.to_json() | {
-        "warnings": warn(card, costs.item_limits(hybrid), encoder.base_model),
+        "warnings": warn(card, encoder.base_model),
         "costs": [asdict(cost) for cost in costs.estimate(work)],
         "machine": costs.MACHINE,
         "learning_curve": curve.to_dict(orient="records"),

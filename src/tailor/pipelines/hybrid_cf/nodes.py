@@ -12,6 +12,7 @@ from tailor.hybrid.blend_choice import BLEND_COLUMNS
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import CURVE_COLUMNS
+from tailor.hybrid.scorer import scorer_of
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build
@@ -42,33 +43,30 @@ def gather_train_set(
 
 def select_baselines(
     holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
-) -> tuple[JsonObject, pd.DataFrame]:
-    """Choose every baseline's options on validation, or take those of a search."""
+) -> tuple[JsonObject, pd.DataFrame, Models]:
+    """Choose every baseline's options on validation, or take those of a search; its fit makes the validation lists."""
     data = holdout.train_set(embeddings.vectors)
     return selection.select_baselines(holdout, data, _options(params, holdout), seed, tuned)
 
 
-def fit_baselines(
-    holdout: Holdout, train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int
-) -> tuple[Models, Models]:
-    """Fit every baseline without pseudo-cold B, for validation lists, and on the whole train set, for test lists."""
-    held_out, every = holdout.train_set(embeddings.vectors), train_set.with_features(embeddings.vectors)
-    recipes = {name: build(name, options, seed) for name, options in choice.items()}
-    validation_models = {name: recipe.fit(held_out) for name, recipe in recipes.items()}
-    return validation_models, {name: recipe.fit(every) for name, recipe in recipes.items()}
+def fit_baselines(train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int) -> Models:
+    """Fit every baseline on the whole train set, for test lists."""
+    data = train_set.with_features(embeddings.vectors)
+    return {name: build(name, options, seed).fit(data) for name, options in choice.items()}
 
 
 def select_hybrid(
     holdout: Holdout, embeddings: Embeddings, params: Parameters, tuned: Parameters, seed: int
-) -> tuple[JsonObject, pd.DataFrame]:
-    """Choose the options of the hybrid's sources on validation, or take those of a search.
+) -> tuple[JsonObject, pd.DataFrame, Models]:
+    """Choose the options of the hybrid's sources on validation, or take those of a search; return their fit too.
 
     Here and below: without embeddings the encoder is left out, and so is its hybrid.
     """
     if embeddings.is_empty:
-        return {}, pd.DataFrame(columns=selection.TRIAL_COLUMNS)
+        return {}, pd.DataFrame(columns=selection.TRIAL_COLUMNS), {}
     data = holdout.train_set(embeddings.vectors)
-    return selection.select_hybrid(holdout, data, _options(params, holdout), seed, tuned)
+    choice, trials, scorer = selection.select_hybrid(holdout, data, _options(params, holdout), seed, tuned)
+    return choice, trials, {"hybrid": scorer}
 
 
 def fit_hybrid(
@@ -76,14 +74,16 @@ def fit_hybrid(
     train_set: TrainSet,
     embeddings: Embeddings,
     choice: Parameters,
+    selected: Models,
     params: Parameters,
     seed: int,
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
-    """Fit sources and blend without pseudo-cold B, then the sources on the whole train set by the same recipe."""
+    """Fit the blend on sources that know no pseudo-cold B, then the sources on the whole train set by that recipe."""
     if embeddings.is_empty:
         return {}, {}, pd.DataFrame(columns=CURVE_COLUMNS), pd.DataFrame(columns=BLEND_COLUMNS)
     data = holdout.train_set(embeddings.vectors)
-    scorer, fitted = selection.fit_hybrid(holdout, data, choice, _options(params, holdout), seed)
+    options = _options(params, holdout)
+    scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, scorer_of(selected))
     final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))
     curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, curves, models

@@ -7,8 +7,8 @@ from tailor.pipelines.hybrid_cf import nodes
 from tailor.wiring import HOLDOUT, group
 
 #: Outputs of the template; they are called ``hybrid_frozen_choice``, ``hybrid_lora_choice``, and so on.
-_OUTPUTS = ["choice", "trials", "validation_model", "model", "trade_off_curves", "blend_models"]
-_PRIVATE = ["holdout", "train_set"]
+_OUTPUTS = ["choice", "trials", "selected", "validation_model", "model", "trade_off_curves", "blend_models"]
+_PRIVATE = ["holdout", "train_set", "hybrid_frozen_selected", "hybrid_lora_selected"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -48,20 +48,19 @@ def _baselines() -> list[Node]:
                 "tuned": "params:tuned.baselines",
                 "seed": "params:seed",
             },
-            outputs=["baseline_choice", "baseline_trials"],
+            outputs=["baseline_choice", "baseline_trials", "baseline_validation_models"],
             name="select_baselines",
             tags="cpu",
         ),
         Node(
             func=nodes.fit_baselines,
             inputs={
-                "holdout": "holdout",
                 "train_set": "train_set",
                 "embeddings": "item_embeddings_frozen",
                 "choice": "baseline_choice",
                 "seed": "params:seed",
             },
-            outputs=["baseline_validation_models", "baseline_models"],
+            outputs="baseline_models",
             name="fit_baselines",
             tags="cpu",
         ),
@@ -80,7 +79,7 @@ def _template() -> Pipeline:
                     "tuned": "params:tuned",
                     "seed": "params:seed",
                 },
-                outputs=["choice", "trials"],
+                outputs=["choice", "trials", "selected"],
                 name="select_hybrid",
                 tags="cpu",
             ),
@@ -91,6 +90,7 @@ def _template() -> Pipeline:
                     "train_set": "train_set",
                     "embeddings": "item_embeddings",
                     "choice": "choice",
+                    "selected": "selected",
                     "params": "params:hybrid_cf",
                     "seed": "params:seed",
                 },
