@@ -126,7 +126,7 @@ class BlendOptions(Options):
     """Cells (users x items) that the blend is fitted on; 4 bytes each per source. More users are sampled down."""
     few_shot_share: Fraction = FEW_SHOT_SHARE
     """Share of the users with train rows that are in no fit of choices and play new ones; 0: no weights of short
-    histories are fitted. Short histories then take the weights of long ones, and no history gets the popular items."""
+    histories are fitted. Short histories then take the weights of long ones; users without one get popular items."""
     few_shot_lengths: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0, 1, 3, 5, 10, 20]
     """History lengths that weights of short histories are fitted at; between them they are a smooth function."""
     few_shot_users: Count = 250
