@@ -41,6 +41,8 @@ _TUNED_TOKEN, _ENCODED_TOKEN = 2.8e-4, 5e-5
 _INVERSE = 3e-11
 #: Seconds per item of fitting its weights from the nearest ones alone (200 of them, not pulled toward texts).
 _NEAREST = 1e-3
+#: Seconds per interaction and epoch of a transformer, and likewise per item of the catalogue (its softmax); epochs.
+_TRANSFORMED, _SOFTMAX, _TRANSFORMER_EPOCHS = 1.6e-5, 4e-9, 16
 #: Seconds per cell (user × item) that a model scores and lists are taken from.
 _CELL = 5e-8
 #: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.
@@ -96,6 +98,8 @@ class Workload:
     """Items that cold items are imputed from, at most."""
     kernels: int
     """Fits that invert the kernel of texts."""
+    transformers: int
+    """Fits of transformers; option sets of a hybrid that differ in other sources share one."""
     max_cells: int
     """Cells that a blend is fitted on, at most."""
     k: int
@@ -147,6 +151,7 @@ class Workload:
             neighbours=ease.neighbours,
             kernel_items=min(sizes.items, hybrid.cold_items.max_items),
             kernels=hybrid_fits,
+            transformers=_transformers(hybrid, names, sizes.users) if card.times.present else 0,
             max_cells=hybrid.blend.max_cells,
             k=max(20, *lists.k),
             block_users=lists.block_users,
@@ -217,7 +222,9 @@ def _models(work: Workload) -> Cost:
         f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {of_items}, "
         f"{work.kernels} of {work.kernel_items:,}²"
     )
-    minutes = (factorizations + inverses + _scored(work, trials) + blends) / 60
+    epoch = work.interactions * (_TRANSFORMED + _SOFTMAX * work.items)
+    transformers = work.transformers * _TRANSFORMER_EPOCHS * epoch
+    minutes = (factorizations + inverses + transformers + _scored(work, trials) + blends) / 60
     return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
 
 
@@ -252,6 +259,16 @@ def _used(names: Iterable[str], card: Card) -> list[str]:
 
 def _fits(hybrid: HybridOptions, name: str) -> int:
     return len(_option_sets(hybrid, name)) + _FINAL_FITS
+
+
+def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> int:
+    """Return how many transformers are fitted: with the users of each fold left out, on all of train, and handed over."""
+    fits = _fits(hybrid, "sasrec") if "sasrec" in baselines else 0
+    if hybrid.sources.get("transformer") is None:
+        return fits
+    n_left_out = round(hybrid.blend.few_shot_share * users)
+    folds = min(10, -(-hybrid.blend.few_shot_users // n_left_out)) if n_left_out else 1
+    return fits + _ENCODERS * (folds + _FINAL_FITS) + 1
 
 
 def _option_sets(hybrid: HybridOptions, name: str) -> list[Parameters]:

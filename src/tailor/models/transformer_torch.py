@@ -3,8 +3,8 @@
     L = -1/N Σ_(u, t) log softmax_i(h_(u, t) · x_i)[i_(u, t+1)]      (i over items with interactions)
 
 On large catalogues the softmax is over the target and items drawn uniformly, whose terms are scaled to stand for all
-(Jean et al. 2015, "On using very large target vocabulary"). Adam, an average of the weights, and the epoch that ranks
-the held-out last items of some users best.
+(Jean et al. 2015, "On using very large target vocabulary"). Adam, an average of the weights, and the epoch under which
+the held-out last items of some users are likeliest.
 """
 
 import hashlib
@@ -17,18 +17,19 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 from torch.nn import functional
 
 from tailor.lm import checkpoint as ck
+from tailor.lm.encoder import autocast
 from tailor.models import checkpoints
 from tailor.models.base import Indices, Model, Query, State, TrainSet
 from tailor.models.transformer import FittedTransformer, SASRecConfig, TransformerConfig, sequences_of
 from tailor.progress import progress
+from tailor.threads import blocks
 from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
-#: NDCG of the held-out last items is taken at this length.
-_K = 20
 _WARM_UP = 100
 #: Least steps of an epoch.
 _STEPS = 20
@@ -52,7 +53,7 @@ def fit(
     if not isinstance(recipe.config, TransformerConfig):
         data = data.without_features()
     sequences = _sequences(data)
-    if data.order is None or not any(len(sequence) > 1 for sequence in sequences):
+    if data.order is None or not any(len(items) > 1 for items in sequences):
         return _without_order(recipe, data)
     if start is not None and not start.items.shape[1]:
         start = None
@@ -196,7 +197,7 @@ class Training:
         self.decay = 1 - 1 / max(n_targets / self.batch_tokens, _STEPS)
         self.fingerprint = self._fingerprint()
         self.average = self._weights()
-        self.best, self.best_value = self._weights(), -1.0
+        self.best, self.best_value = self._weights(), -np.inf
         self.done, self.stale, self.steps = 0, 0, 0
         self.history: list[JsonObject] = []
 
@@ -241,8 +242,8 @@ class Training:
         torch.manual_seed(self.seed * 100_003 + self.done)
         loss = self._train_epoch(np.random.default_rng([self.seed, 6, self.done]))
         value = self._measure() if self.exactly is None else float(self.done)
-        self.history.append({"epoch": self.done, "loss": loss, "ndcg": value})
-        log.info("transformer, epoch %d: loss %.4f, NDCG@%d of last items %.4f", self.done, loss, _K, value)
+        self.history.append({"epoch": self.done, "loss": loss, "log_likelihood": value})
+        log.info("transformer, epoch %d: loss %.4f, log likelihood of last items %.4f", self.done, loss, value)
         self.stale = 0 if value > self.best_value else self.stale + 1
         if value > self.best_value:
             self.best, self.best_value = {name: p.clone() for name, p in self.average.items()}, value
@@ -294,10 +295,12 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * min(1.0, self.steps / _WARM_UP)
         self.optimizer.zero_grad(set_to_none=True)
-        items, following = self.net.items(), targets.to(self.device)
+        following = targets.to(self.device)
         known = following >= 0
-        states = self.net(items, sequences.to(self.device))[known]
-        loss = self._loss(states, items, following[known], rng)
+        with autocast():
+            items = self.net.items()
+            states = self.net(items, sequences.to(self.device))[known]
+            loss = self._loss(states, items, following[known], rng)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
@@ -319,19 +322,14 @@ class Training:
         return functional.cross_entropy(torch.hstack([of_target, others]), torch.zeros_like(targets))
 
     def _measure(self) -> float:
-        """Return the NDCG@20 of the held-out last items, ranked by the averaged weights."""
-        fitted, held_out = self._export(self.average), self.held_out
-        gains = []
-        for start in range(0, len(held_out.targets), 256):
-            histories, targets = held_out.histories[start : start + 256], held_out.targets[start : start + 256]
-            latest = [history[-self.config.max_length :] for history in histories]
-            hidden = fitted._forward([self.columns[h] for h in latest], np.array([len(h) for h in latest]))
-            scores = hidden @ fitted.items[self.columns].T
-            for row, history in enumerate(histories):
-                scores[row, history] = -np.inf
-            above = (scores > scores[np.arange(len(targets)), targets][:, None]).sum(axis=1)
-            gains.append(np.where(above < _K, 1 / np.log2(above + 2), 0.0))
-        return float(np.concatenate(gains).mean()) if gains else 0.0
+        """Return the mean log likelihood of the held-out last items, by the averaged weights."""
+        fitted, held_out, values = self._export(self.average), self.held_out, []
+        for rows in blocks(len(held_out.targets)):
+            latest = [self.columns[items[-self.config.max_length :]] for items in held_out.histories[rows]]
+            hidden = fitted._forward(latest, np.array([len(items) for items in latest]))
+            scores, targets = hidden @ fitted.items[self.columns].T, held_out.targets[rows]
+            values.append(scores[np.arange(len(targets)), targets] - logsumexp(scores, axis=1))
+        return float(np.concatenate(values).mean()) if values else 0.0
 
     def export(self) -> FittedTransformer:
         """Return the model of the best epoch."""

@@ -39,14 +39,20 @@ def test_a_factorization():
 
 def test_what_is_fitted_how_often():
     default = work(1000, 500, 50_000, 10)
-    assert default.baselines == 11
-    assert (default.sources, default.trials) == (11, 4)
+    assert default.baselines == 13
+    assert (default.sources, default.trials) == (12, 4)
     # three baselines and, for two encoders, two sources: four trials and a final fit each
     assert default.inverses == 3 * 5 + 2 * 2 * 5
     assert default.item_item_models == 3 + 2 * 2
     assert default.kernels == 2 * 5
     assert default.factor_sets == [64] * (3 * 5 + 2 * 5)
     assert default.tokens == 10 * 500
+    # sasrec once on validation and once on train; the source, for two encoders, with each of ceil(250 / 100) folds of
+    # users left out and on train; and once in what is handed over
+    assert default.transformers == 2 + 2 * (3 + 1) + 1
+    assert work(1000, 500, 50_000, 10, times=False).transformers == 0
+    some = HybridOptions(sources={"popular": {}}, baselines=["popular", "sasrec"])
+    assert Workload.of(GOOD, LMOptions(), some, ListOptions(), 25, 2000).transformers == 2
 
 
 def test_without_times_slit_inverts_nothing():
@@ -91,22 +97,28 @@ def test_an_encoder_that_is_not_tuned_is_read_twice_only():
 
 
 def test_item_item_models_grow_with_the_cube_and_the_square():
-    small, large = (replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[]) for f in (1, 2))
+    small, large = (replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[], transformers=0) for f in (1, 2))
     seconds = [60 * by_pipeline(w)["hybrid_cf"].minutes for w in (small, large)]
-    linear = [costs._scored(w, 4 * (11 + 2 * 11)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
+    linear = [costs._scored(w, 4 * (13 + 2 * 12)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
     assert (seconds[1] - linear[1]) / (seconds[0] - linear[0]) == pytest.approx(8)
     square = (24 + 4 * small.item_item_models) * 5000**2 / 2**30
-    blended = 2 * 4 * 11 * 10 * 5000 / 2**30
+    blended = 2 * 4 * 12 * 10 * 5000 / 2**30
     assert by_pipeline(small)["hybrid_cf"].gib == pytest.approx(costs._BASE_GIB + square + blended)
 
 
 def test_lists_are_models_by_users_by_places():
     cost = by_pipeline(work(1000, 500, 50_000, 10))["evaluation, reranking"]
-    assert cost.size == "13 models × 1,000 users × 20 places × 6 = 1,560,000 rows"
-    scored = 5e-8 * 2 * (11 + 2 * 11) * 1000 * 500
-    assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 1_560_000 + 1e-4 * 2 * 25 * 1000)
+    assert cost.size == "15 models × 1,000 users × 20 places × 6 = 1,800,000 rows"
+    scored = 5e-8 * 2 * (13 + 2 * 12) * 1000 * 500
+    assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 1_800_000 + 1e-4 * 2 * 25 * 1000)
     held = 4 * 500**2 * 7
-    assert cost.gib == pytest.approx(1.2 + (200 * 1_560_000 + held + 4 * 11 * 512 * 500) / 2**30)
+    assert cost.gib == pytest.approx(1.2 + (200 * 1_800_000 + held + 4 * 12 * 512 * 500) / 2**30)
+
+
+def test_a_transformer_grows_with_interactions_epochs_and_items():
+    small = replace(work(100, 500, 5000, 10), transformers=0)
+    seconds = [60 * by_pipeline(replace(small, transformers=n))["hybrid_cf"].minutes for n in (0, 3)]
+    assert seconds[1] - seconds[0] == pytest.approx(3 * 16 * 5000 * (1.6e-5 + 4e-9 * 500))
 
 
 def test_the_last_line_is_the_whole_run():

@@ -227,7 +227,7 @@ def by_name(weights):
     [
         ({"ials": 0.5, "ease": -0.2, "popular": 0.3}, (), {"ials": 0.5}),
         ({"ials": 0.5, "text_knn": 0.25}, ("ials",), {"text_knn": 0.25}),
-        ({"popular": 1.0}, (), dict.fromkeys((name for name in SOURCES if SOURCES[name].text_dependent), 1 / 8)),
+        ({"popular": 1.0}, (), dict.fromkeys((name for name in SOURCES if SOURCES[name].text_dependent), 1 / 9)),
     ],
 )
 def test_of_the_warm_weights_cold_items_take_those_of_sources_that_read_texts(base, excluded, expected):

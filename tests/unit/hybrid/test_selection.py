@@ -59,7 +59,7 @@ def test_every_option_set_is_tried_and_the_best_is_chosen(holdout, data):
 
 def test_without_pseudo_cold_items_the_criterion_is_warm_ndcg(holdout, data):
     none = replace(holdout, cold=np.zeros_like(holdout.cold))
-    _, table = selection.select_baselines(none, data, changed(), 0)
+    _, table, _ = selection.select_baselines(none, data, changed(), 0)
     np.testing.assert_array_equal(table["criterion"], table["warm_ndcg"])
 
 
