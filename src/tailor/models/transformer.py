@@ -63,9 +63,9 @@ class SASRecConfig(Options):
     """Epochs that make the held-out last items no likelier after which the training stops."""
     held_out_users: Count = 1000
     """Users, at most a fifth, whose last item is not trained on but chooses the epoch."""
-    negatives: Count = 4096
+    negatives: Count = 2048
     """Items that the softmax is taken over on catalogues of more than ``max_softmax_items``, drawn for each step."""
-    max_softmax_items: Count = 20_000
+    max_softmax_items: Count = 8000
     """Up to so many items with interactions the softmax is taken over all of them."""
 
     @model_validator(mode="after")
