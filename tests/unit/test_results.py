@@ -102,6 +102,9 @@ def test_sparse_weights_reach_their_aims_and_the_docs_print_them():
     page = (ROOT / "docs" / "performance.md").read_text().split("## Weights of the nearest items")[1].split("\n## ")[0]
     for model in ("ease", "text_ease", "slit", "kernel"):
         for arm in ("before", "full", "sparse") if model != "kernel" else ("before", "full"):
-            assert f"{figures[f'{model}_{arm}_s']:.1f} s, {figures[f'{model}_{arm}_mib']:,.0f} MiB" in page, (model, arm)
+            assert f"{figures[f'{model}_{arm}_s']:.1f} s, {figures[f'{model}_{arm}_mib']:,.0f} MiB" in page, (
+                model,
+                arm,
+            )
     for name in ("beauty_ease", "beauty_text_ease", "beauty_slit", "ml1m_ease", "anime_ease", "ml1m_slit"):
         assert shown(figures[f"{name}_to_full"]).replace("0.", ".") in page, name
