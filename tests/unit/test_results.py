@@ -27,7 +27,7 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text"])
+@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse"])
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
@@ -93,3 +93,18 @@ def test_the_docs_print_the_figures_of_elicitation(page, name, rule):
     change = [result("elicitation")["headline"][f"{name}_{rule}_{key}"] for key in ("difference", "low", "high")]
     signed = [f"{value:+.3f}".replace("0.", ".") for value in change]
     assert f"| {figures['elicited']} | {figures['popular']} | {signed[0]} [{signed[1]}, {signed[2]}] |" in page
+
+
+def test_sparse_weights_reach_their_aims_and_the_docs_print_them():
+    figures = result("sparse")["headline"]
+    assert all(figures[f"{name}_to_full"] >= 0.98 for name in ("beauty_ease", "beauty_text_ease", "beauty_slit"))
+    assert all(figures[f"{name}_ease_to_full"] >= 0.98 for name in ("ml1m", "anime"))
+    page = (ROOT / "docs" / "performance.md").read_text().split("## Weights of the nearest items")[1].split("\n## ")[0]
+    for model in ("ease", "text_ease", "slit", "kernel"):
+        for arm in ("before", "full", "sparse") if model != "kernel" else ("before", "full"):
+            assert f"{figures[f'{model}_{arm}_s']:.1f} s, {figures[f'{model}_{arm}_mib']:,.0f} MiB" in page, (
+                model,
+                arm,
+            )
+    for name in ("beauty_ease", "beauty_text_ease", "beauty_slit", "ml1m_ease", "anime_ease", "ml1m_slit"):
+        assert shown(figures[f"{name}_to_full"]).replace("0.", ".") in page, name

@@ -1,6 +1,7 @@
 """Frontiers of re-ranking: what each method and strength does to relevance, diversity, coverage and the tail."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,13 +15,17 @@ from tailor.config import Count, Options
 from tailor.data.hashing import tie_ranks
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.protocol import EvalProtocol, positives
+from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics import base, diversity
 from tailor.metrics.accuracy import ndcg
 from tailor.models.base import FittedModel
 from tailor.models.listing import recommend
 from tailor.progress import progress
 from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
+from tailor.rerank.min_exposure import Mask, MinExposure, ensure_exposure
 
+#: How methods begin that keep places.
+_EXPOSED = "min_exposure"
 GAINS = ("intra_list_diversity", "catalog_coverage", "tail_ndcg")
 
 
@@ -31,6 +36,8 @@ class FrontierOptions(Options):
     """Registered re-rankers."""
     strengths: list[Annotated[float, Field(gt=0.0, le=1.0)]] = [0.1, 0.2, 0.3, 0.5, 0.7]
     """Strengths tried of each, beside 0."""
+    min_exposure: list[MinExposure] = [MinExposure(new=2, tail=4)]
+    """Places kept for new and tail items, of which the cost is told; ``balance`` is none of them."""
     pool: Count = 200
     """Candidates that a list is chosen from."""
     max_users: Count = 2000
@@ -61,6 +68,10 @@ class CandidatePool:
     """(U, n_items)."""
     n_candidates: int
     """Items that a list could hold."""
+    members: Mapping[str, Mask] = field(default_factory=dict)
+    """The model's new and tail items (n_items,), by name; empty: it does not tell them apart."""
+    best: Mapping[str, tuple[Lists, Scores]] = field(default_factory=dict)
+    """The best of each, items and scores (U, P)."""
 
 
 def draw_candidates(
@@ -88,14 +99,20 @@ def draw_candidates(
     relevant = positives(counted, rules, c.MIXED)
     known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
     sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.max_users])
-    mixed, ties = {c.MIXED: rules.candidates[c.MIXED]}, tie_ranks(seed, items[c.ITEM])
+    mixed, ties = rules.candidates[c.MIXED], tie_ranks(seed, items[c.ITEM])
     query, size = rules.histories.take(sample), min(options.pool, len(items))
-    lists = recommend(model, query, rules.seen[sample], mixed, size, ties, block_users)[c.MIXED]
-    return CandidatePool(*lists, query.history, relevant[sample], int(mixed[c.MIXED].sum()))
+    members = {"new": ~model.warm, "tail": model.tail} if isinstance(model, HybridScorer) else {}
+    sets = {c.MIXED: mixed} | {name: mixed & of_class for name, of_class in members.items()}
+    lists = recommend(model, query, rules.seen[sample], sets, size, ties, block_users)
+    best = {name: lists[name] for name in members}
+    return CandidatePool(*lists[c.MIXED], query.history, relevant[sample], int(mixed.sum()), members, best)
 
 
 def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions, k: int) -> pd.DataFrame:
     """Measure every method at every strength, with lists of k, or of the whole pool where that is smaller.
+
+    Places that are kept for new and tail items are measured after them, as methods ``min_exposure(new=2, tail=4)`` of
+    strength 1.
 
     Returns:
         Columns method, strength, ndcg, tail_ndcg, intra_list_diversity, category_diversity, catalog_coverage, aplt.
@@ -109,6 +126,11 @@ def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions,
     for setting in progress(settings, "re-ranking", "setting"):
         lists, _ = rerank(pool.items, pool.scores, pool.history, metadata, setting, k)
         rows.append({"method": setting.method, "strength": setting.strength} | measure(lists, pool, metadata))
+    for minimum in options.min_exposure if pool.members else []:
+        lists, scores = pool.items[:, :k], pool.scores[:, :k]
+        lists, _ = ensure_exposure(lists, scores, pool.members, pool.best, minimum.of_length(k))
+        name = f"{_EXPOSED}(new={minimum.new}, tail={minimum.tail})"
+        rows.append({"method": name, "strength": 1.0} | measure(lists, pool, metadata))
     return pd.DataFrame(rows)
 
 
@@ -136,6 +158,7 @@ def select_balance(frontier: pd.DataFrame, max_accuracy_loss: float, pool: int) 
         max_accuracy_loss: fraction of the NDCG of the list as it is that may be lost.
         pool: candidates, for the options that are returned.
     """
+    frontier = frontier[~frontier["method"].str.startswith(_EXPOSED)]
     plain = frontier[frontier["method"] == NONE].iloc[0]
     allowed = frontier[frontier["ndcg"] >= (1 - max_accuracy_loss) * plain["ndcg"]]
     total_gain = np.zeros(len(allowed))

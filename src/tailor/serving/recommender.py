@@ -31,7 +31,7 @@ from tailor.models.base import (
     ReadsTexts,
 )
 from tailor.plugins import copy_plugins
-from tailor.rerank import rerank
+from tailor.rerank import best_of, ensure_exposure, rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
@@ -286,7 +286,7 @@ class Recommender:
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
         shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
-        items, values = self._rank(scores, batch.query, settings)
+        items, values = self._keep_places(scores, *self._rank(scores, batch.query, settings), settings)
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}
         carried = Carried.of(model, batch.query, items, z, beside)
         return [
@@ -439,6 +439,23 @@ class Recommender:
         items, values = top_k(scores, max(options.pool, settings.k), self.tie_rank)
         k = min(settings.k, items.shape[1])
         return rerank(items, values, query.history, self._rerank_metadata, options, k)
+
+    def _keep_places(
+        self, scores: Floats, items: Indices, values: Floats, settings: Settings
+    ) -> tuple[Indices, Floats]:
+        """Return lists that hold the new and tail items that the settings ask for.
+
+        Raises:
+            BadInputError: the model does not tell such items from others.
+        """
+        if settings.min_exposure is None:
+            return items, values
+        if not isinstance(self.model, HybridScorer):
+            raise BadInputError(f"min_exposure: the model '{self.model.recipe.name}' knows no new and no tail items")
+        members = {"new": ~self.model.warm, "tail": self.model.tail}
+        minimum = settings.min_exposure.of_length(settings.k)
+        best = {name: best_of(scores, of_class, minimum[name], self.tie_rank) for name, of_class in members.items()}
+        return ensure_exposure(items, values, members, best, minimum)
 
     def _reasons(self, carried: Carried, row: int, listed: Indices, words: WordScores | None) -> list[str]:
         """Name what carried each listed score most."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from tailor.config import Options
 from tailor.errors import did_you_mean
-from tailor.rerank import RerankOptions, registered_rerankers
+from tailor.rerank import MinExposure, RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
 from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features, read_texts
 from tailor.types import JsonObject
@@ -256,6 +256,14 @@ class Settings(PresentNames):
         title="say why",
         description="Say which sources, items of the history and words carried each score.",
         examples=[True],
+    )
+    min_exposure: Annotated[MinExposure | None, OnPage(more=True)] = Field(
+        None,
+        title="Places kept",
+        description="Places of 20 kept for `new` items (without train interactions) and for `tail` items, of a list of"
+        " k ⌊places · k / 20⌋: the best-scored ones take the place of the lowest-ranked others; where there are fewer,"
+        " as many as there are. It comes after re-ranking.",
+        examples=[{"new": 2, "tail": 4}],
     )
 
     def boosts(self) -> dict[str, float]:

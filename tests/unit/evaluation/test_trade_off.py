@@ -8,6 +8,7 @@ from tailor.config import parse
 from tailor.errors import ConfigurationError
 from tailor.evaluation.trade_off import CandidatePool, FrontierOptions, select_balance, trace
 from tailor.metrics.accuracy import hits, ndcg
+from tailor.rerank import best_of
 from tests.unit.rerank.worlds import world
 
 
@@ -39,3 +40,22 @@ def test_the_frontier_starts_at_the_list_as_it_is_and_balance_loses_no_more_than
         select_balance(table[table["method"].isin(["none", "mmr"])].assign(ndcg=[1, 0.5, 0.4]), 0.1, 20).method
         == "none"
     )
+
+
+def test_places_kept_are_traced_and_never_the_preset():
+    pool, scores, history, metadata = world(n_users=40, size=20)
+    rng, n = np.random.default_rng(0), history.shape[1]
+    positives = sparse.csr_matrix((rng.random(history.shape) < 0.2).astype(np.float32))
+    members, all_scores = {"new": np.zeros(n, bool), "tail": metadata.tail}, np.full((40, n), -np.inf, np.float32)
+    np.put_along_axis(all_scores, pool, scores, axis=1)
+    best = {name: best_of(all_scores, of_class, 5, np.arange(n)) for name, of_class in members.items()}
+    candidates = CandidatePool(pool, scores, history, positives, 30, members, best)
+    options = FrontierOptions(methods=[], min_exposure=[{"new": 0, "tail": 8}], pool=20)
+    table = trace(candidates, metadata, options, 5)
+    assert table["method"].tolist() == ["none", "min_exposure(new=0, tail=8)"]
+    of_tail = metadata.tail[pool]
+    least = np.minimum(2, of_tail.sum(axis=1))  # 8 of 20 are 2 of 5
+    expected = np.maximum(of_tail[:, :5].sum(axis=1), least) / 5
+    assert table["aplt"].iloc[1] == pytest.approx(expected.mean())
+    assert table["aplt"].iloc[1] > table["aplt"].iloc[0]
+    assert select_balance(table.assign(ndcg=1.0), 0.5, 20).method == "none"

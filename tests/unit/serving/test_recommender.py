@@ -149,6 +149,7 @@ def test_any_model_can_be_served(popular, tables):
         (lambda r: listed(r, Request(query="x")), "holds no item metadata"),
         (lambda r: listed(r, Request(filters={"categories": ["x"]})), "holds no item metadata: it cannot filter"),
         (lambda r: listed(r, Request(), rerank=rerank(0.3)), "rerank: this model holds no embeddings"),
+        (lambda r: listed(r, Request(), min_exposure={"new": 1}), r"min_exposure: the model '\w+' knows no new"),
         (lambda r: listed(r, Request(), explain=True), "explain: the model 'popular' cannot be taken apart"),
         (lambda r: listed(r, Request(profile={"age": 3})), "Unknown profile field 'age'.*This model knows: none"),
         (lambda r: r.similar("i1"), "The model 'popular' has no factors and texts to compare items by"),
@@ -232,6 +233,41 @@ def test_rerank_varies_a_list_and_0_is_the_list(served, known, method):
 
 def rerank(strength, method="mmr"):
     return {"method": method, "strength": strength}
+
+
+def of_buckets(served, answer):
+    rows = served.item_indices(answer.item_ids)
+    return int((~served.model.warm)[rows].sum()), int(served.model.tail[rows].sum())
+
+
+@pytest.mark.parametrize("settings", [{}, {"rerank": {"method": "mmr", "strength": 0.3}}, {"cold_boost": 0.0}])
+def test_places_are_kept_for_new_and_tail_items(served, known, settings):
+    """The best-scored ones; every other item of the list was on it before, in the same order."""
+    plain = listed(served, Request(known), k=20, **settings)
+    new, tail = of_buckets(served, plain)
+    answer = listed(served, Request(known), k=20, min_exposure={"new": new + 2, "tail": tail + 3}, **settings)
+    assert of_buckets(served, answer) == (new + 2, tail + 3)
+    stayed = [item for item in plain.item_ids if item in answer.item_ids]
+    assert answer.item_ids[: len(stayed)] == stayed
+    if "rerank" not in settings:
+        assert answer.scores == sorted(answer.scores, reverse=True)
+    assert listed(served, Request(known), k=20, min_exposure={"new": new, "tail": tail}, **settings) == plain
+
+
+def test_places_are_kept_by_a_scenario_and_of_shorter_lists_in_proportion(served, known):
+    new = of_buckets(served, listed(served, Request(known), k=10))[0] + 2
+    minimum = {"new": 2 * new + 1}  # of 20: half of one more is rounded down
+    by_hand = listed(served, Request(known), k=10, min_exposure=minimum)
+    assert of_buckets(served, by_hand)[0] == new
+    model = replace(served, about=served.about | {"scenarios": {"fresh": {"min_exposure": minimum}}})
+    assert listed(model, Request(known), k=10, scenario="fresh") == by_hand
+
+
+def test_what_must_not_be_listed_fills_no_place(served, known):
+    new = np.flatnonzero(~served.model.warm)
+    allowed = [str(item) for item in served.item_ids[np.r_[np.flatnonzero(served.model.warm), new[:1]]]]
+    answer = listed(served, Request(known, candidates=allowed), k=20, min_exposure={"new": 3}, cold_boost=0.0)
+    assert of_buckets(served, answer)[0] == 1
 
 
 def test_a_list_is_chosen_from_the_pool_even_if_it_is_longer(served, known):

@@ -136,7 +136,10 @@ def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
 
 def test_params_that_are_not_set_are_none_or_empty():
     specs = {param.name: param for param in mlflow_model.signature().params.params}
-    assert {name: spec.default for name, spec in specs.items()} == dict.fromkeys(specs) | {"rerank": {}}
+    assert {name: spec.default for name, spec in specs.items()} == dict.fromkeys(specs) | {
+        "rerank": {},
+        "min_exposure": {},
+    }
     settings = mlflow_model.read_settings({name: spec.default for name, spec in specs.items()})
     assert settings == Settings()
     assert not settings.model_fields_set
