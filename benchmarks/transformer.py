@@ -21,7 +21,7 @@ from tailor.hybrid.operating_point import fit_blend
 from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models import transformer_torch
-from tailor.models.base import Floats
+from tailor.models.base import Floats, TrainSet
 from tailor.models.registry import build
 
 K = 20
@@ -71,7 +71,7 @@ def one_seed(catalogue: Catalogue) -> tuple[dict[str, Values], Values, dict[str,
     return values, equal, _seconds(scorer, catalogue, train)
 
 
-def _seconds(scorer: HybridScorer, catalogue: Catalogue, train) -> dict[str, float]:  # noqa: ANN001
+def _seconds(scorer: HybridScorer, catalogue: Catalogue, train: TrainSet) -> dict[str, float]:
     transformer_torch._FITTED.clear()
     start = time.perf_counter()
     scorer.sources[SOURCE].recipe.fit(train)

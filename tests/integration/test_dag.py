@@ -184,8 +184,7 @@ def test_every_promised_figure_is_there(finished):
     beyond += ("popularity_calibration", "category_calibration", "poprsp", "popreo")
     for metric in exposure + beyond:
         assert np.isfinite(figure(finished, "hybrid_lora", "mixed", metric=metric))
-    ladder = "random constant popular text_knn item_knn implicit_als ease transition_knn slit sasrec text_ease ials text_ials"
-    assert list(dict.fromkeys(metrics["model"])) == [*ladder.split(), "hybrid_frozen", "hybrid_lora"]
+    assert list(dict.fromkeys(metrics["model"])) == [*BASELINES, "hybrid_frozen", "hybrid_lora"]
 
 
 def test_contract_files_are_consistent(finished):

@@ -262,7 +262,7 @@ def _fits(hybrid: HybridOptions, name: str) -> int:
 
 
 def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> int:
-    """Return how many transformers are fitted: with the users of each fold left out, on all of train, and handed over."""
+    """Return how many transformers are fitted: without the users of each fold, on all of train, and to hand over."""
     fits = _fits(hybrid, "sasrec") if "sasrec" in baselines else 0
     if hybrid.sources.get("transformer") is None:
         return fits
