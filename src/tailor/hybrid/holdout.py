@@ -28,6 +28,7 @@ from tailor.hybrid.sources import order_readers
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 from tailor.models.listing import recommend
+from tailor.models.registry import BASELINES, model_class
 from tailor.types import AnyArray
 
 log = logging.getLogger(__name__)
@@ -205,7 +206,8 @@ def hold_out(
         rows["train"], rows["validation"], items, seed, rows["order"], rows["reveal_order"], side, texts
     )
     holdout = built.with_few_shot_share(few_shot_share, seed)
-    readers = ", ".join(order_readers())
+    baselines = [name for name in BASELINES if model_class(name).needs_order]
+    readers = ", ".join(dict.fromkeys([*order_readers(), *baselines]))
     if readers and not holdout.knows_order:
         log.warning("The catalogue has no times, or data_processing.split.strategy is random: %s left out", readers)
     if not holdout.has_cold_items:
