@@ -18,7 +18,7 @@ FAST: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "text_ease": {"regularization": 20.0, "text_pull": 20.0},
     "slit": {"regularization": 20.0, "half_life": 20.0},
-    "sasrec": {"width": 16, "epochs": 12},
+    "sasrec": {"width": 16, "epochs": 12, "learning_rate": 0.005},
     "transformer": {"width": 16, "epochs": 12},
 }
 #: Options of the hybrid's sources.

@@ -10,6 +10,8 @@ from tailor.hybrid.sources import SOURCES, check_sources
 from tailor.types import JsonObject, Parameters
 
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
+#: Baselines of which one option set is enough: a fit takes minutes.
+_MAY_BE_TRIED_ONCE = ("sasrec",)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0, lt=1.0)]
 #: Share of the users that are in no fit of choices, unless ``hybrid_cf.blend.few_shot_share`` says otherwise.
@@ -195,7 +197,7 @@ class HybridOptions(Options):
     @field_validator("trials")
     @classmethod
     def _same_budget(cls, trials: dict[str, list[Parameters]]) -> dict[str, list[Parameters]]:
-        budgets = {name: len(option_sets) for name, option_sets in trials.items()}
+        budgets = {name: len(sets) for name, sets in trials.items() if name not in _MAY_BE_TRIED_ONCE or len(sets) > 1}
         if len(set(budgets.values())) > 1:
             raise ValueError(f"every model gets the same number of trials, found {budgets}")
         return trials

@@ -59,8 +59,8 @@ class SASRecConfig(Options):
     """Items that are predicted in one step; on small catalogues fewer, so that an epoch has 20 steps."""
     epochs: Count = 100
     """At most so many."""
-    patience: Count = 3
-    """Epochs that make the held-out last items no likelier after which the training stops."""
+    patience: Count = 8
+    """Epochs that rank the held-out last items no better after which the training stops."""
     held_out_users: Count = 1000
     """Users, at most a fifth, whose last item is not trained on but chooses the epoch."""
     negatives: Count = 2048

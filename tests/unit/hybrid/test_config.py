@@ -137,3 +137,11 @@ def test_boosts_at_0_are_the_accuracy_ranking():
     off = Boosts(cold_boost=0.3, tail_boost=0.2, popularity_debias=0.1, cold_boost_scale=2.0).off()
     assert off == Boosts(cold_boost_scale=2.0)
     assert (off.cold_boost, off.tail_boost, off.popularity_debias) == (0.0, 0.0, 0.0)
+
+
+def test_budgets_are_the_same_but_for_a_baseline_that_takes_minutes():
+    HybridOptions(trials={"ease": [{}, {}], "slit": [{}, {}], "sasrec": [{}]})
+    with pytest.raises(ValueError, match=r"same number of trials, found \{'ease': 2, 'sasrec': 3\}"):
+        HybridOptions(trials={"ease": [{}, {}], "sasrec": [{}, {}, {}]})
+    with pytest.raises(ValueError, match=r"same number of trials, found \{'ease': 2, 'slit': 1\}"):
+        HybridOptions(trials={"ease": [{}, {}], "slit": [{}]})
