@@ -100,6 +100,8 @@ class Workload:
     """Fits that invert the kernel of texts."""
     transformers: int
     """Fits of transformers; option sets of a hybrid that differ in other sources share one."""
+    refitted_transformers: int
+    """Likewise, in the model that is handed over."""
     max_cells: int
     """Cells that a blend is fitted on, at most."""
     k: int
@@ -152,6 +154,7 @@ class Workload:
             kernel_items=min(sizes.items, hybrid.cold_items.max_items),
             kernels=hybrid_fits,
             transformers=_transformers(hybrid, names, sizes.users) if card.times.present else 0,
+            refitted_transformers=int(hybrid.sources.get("transformer") is not None and card.times.present),
             max_cells=hybrid.blend.max_cells,
             k=max(20, *lists.k),
             block_users=lists.block_users,
@@ -179,7 +182,7 @@ def estimate(work: Workload) -> list[Cost]:
         _language_model(work),
         _models(work),
         _lists(work),
-        Cost("registration, promotion, reporting, inference", "one model", _PACKAGE / 60 + _scored(work, 2) / 60, 1.5),
+        _handed_over(work),
     ]
     size = f"{work.users:,} users, {work.items:,} items, {work.interactions:,} interactions"
     return [*costs, Cost("all", size, sum(cost.minutes for cost in costs), max(cost.gib for cost in costs))]
@@ -195,6 +198,11 @@ def _data(work: Workload) -> Cost:
     gib = _BASE_GIB + _ROW_BYTES * work.interactions / _GIB
     rows = f"{work.interactions:,} rows"
     return Cost("data_processing, feature_engineering", rows, (_ROW * work.interactions + teacher) / 60, gib)
+
+
+def _transformer_seconds(work: Workload) -> float:
+    """Return seconds of one fit."""
+    return _TRANSFORMER_EPOCHS * work.interactions * (_TRANSFORMED + _SOFTMAX * work.items)
 
 
 def _language_model(work: Workload) -> Cost:
@@ -220,10 +228,9 @@ def _models(work: Workload) -> Cost:
     of_items = f"{work.items:,}² cells" if work.items <= work.full_items else f"{work.items:,} times {work.neighbours}²"
     size = (
         f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {of_items}, "
-        f"{work.kernels} of {work.kernel_items:,}²"
+        f"{work.kernels} of {work.kernel_items:,}², {work.transformers} transformers"
     )
-    epoch = work.interactions * (_TRANSFORMED + _SOFTMAX * work.items)
-    transformers = work.transformers * _TRANSFORMER_EPOCHS * epoch
+    transformers = work.transformers * _transformer_seconds(work)
     minutes = (factorizations + inverses + transformers + _scored(work, trials) + blends) / 60
     return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
 
@@ -247,6 +254,11 @@ def _weight_bytes(work: Workload) -> int:
     return _SPARSE_BYTES * work.items * work.neighbours * work.item_item_models
 
 
+def _handed_over(work: Workload) -> Cost:
+    seconds = _PACKAGE + _scored(work, 2) + work.refitted_transformers * _transformer_seconds(work)
+    return Cost("registration, promotion, reporting, inference", "one model", seconds / 60, 1.5)
+
+
 def _scored(work: Workload, times: int) -> float:
     """Return seconds of scoring every user and item ``times`` times."""
     return _CELL * times * work.users * work.items
@@ -262,13 +274,13 @@ def _fits(hybrid: HybridOptions, name: str) -> int:
 
 
 def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> int:
-    """Return how many transformers are fitted: without the users of each fold, on all of train, and to hand over."""
+    """Return how many transformers are fitted: without the users of each fold, and on all of train."""
     fits = _fits(hybrid, "sasrec") if "sasrec" in baselines else 0
     if hybrid.sources.get("transformer") is None:
         return fits
     n_left_out = round(hybrid.blend.few_shot_share * users)
     folds = min(10, -(-hybrid.blend.few_shot_users // n_left_out)) if n_left_out else 1
-    return fits + _ENCODERS * (folds + _FINAL_FITS) + 1
+    return fits + _ENCODERS * (folds + _FINAL_FITS)
 
 
 def _option_sets(hybrid: HybridOptions, name: str) -> list[Parameters]:

@@ -48,9 +48,10 @@ def test_what_is_fitted_how_often():
     assert default.factor_sets == [64] * (3 * 5 + 2 * 5)
     assert default.tokens == 10 * 500
     # sasrec once on validation and once on train; the source, for two encoders, with each of ceil(250 / 100) folds of
-    # users left out and on train; and once in what is handed over
-    assert default.transformers == 2 + 2 * (3 + 1) + 1
-    assert work(1000, 500, 50_000, 10, times=False).transformers == 0
+    # users left out and on train; and once more in what is handed over
+    assert (default.transformers, default.refitted_transformers) == (2 + 2 * (3 + 1), 1)
+    without = work(1000, 500, 50_000, 10, times=False)
+    assert (without.transformers, without.refitted_transformers) == (0, 0)
     some = HybridOptions(sources={"popular": {}}, baselines=["popular", "sasrec"])
     assert Workload.of(GOOD, LMOptions(), some, ListOptions(), 25, 2000).transformers == 2
 
@@ -116,9 +117,13 @@ def test_lists_are_models_by_users_by_places():
 
 
 def test_a_transformer_grows_with_interactions_epochs_and_items():
-    small = replace(work(100, 500, 5000, 10), transformers=0)
+    small = replace(work(100, 500, 5000, 10), transformers=0, refitted_transformers=1)
     seconds = [60 * by_pipeline(replace(small, transformers=n))["hybrid_cf"].minutes for n in (0, 3)]
-    assert seconds[1] - seconds[0] == pytest.approx(3 * 16 * 5000 * (1.6e-5 + 4e-9 * 500))
+    one_fit = costs._TRANSFORMER_EPOCHS * 5000 * (costs._TRANSFORMED + costs._SOFTMAX * 500)
+    assert seconds[1] - seconds[0] == pytest.approx(3 * one_fit)
+    last, plain = (by_pipeline(replace(small, refitted_transformers=n)) for n in (1, 0))
+    name = "registration, promotion, reporting, inference"
+    assert 60 * (last[name].minutes - plain[name].minutes) == pytest.approx(one_fit)
 
 
 def test_the_last_line_is_the_whole_run():
