@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-sparse bench-explanations bench-elicitation viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -147,6 +147,9 @@ bench-recent: $(VENV)/requirements.lock ## what sources on the end of a history 
 
 bench-transformer: $(VENV)/requirements.lock ## what a transformer over the order adds, and what it is alone
 	$(BIN)/python benchmarks/transformer.py
+
+bench-published: $(VENV)/requirements.lock ## the leave-one-out tables that others publish
+	$(BIN)/python benchmarks/published.py
 
 bench-sparse: $(VENV)/requirements.lock ## item-item weights of the nearest items beside full ones: figures, time, memory
 	$(BIN)/python benchmarks/sparse.py

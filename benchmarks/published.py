@@ -1,0 +1,120 @@
+"""`make bench-published`: the field's leave-one-out tables, by the project's own configuration.
+
+Catalogues: Amazon Beauty and Toys (5-core, as cut by S3-Rec; `python benchmarks/build_amazon.py` builds the tables) and
+MovieLens-1M. Models are chosen on validation by the trials of ``conf/``, and fitted on *train alone*, as the published
+ones are: the validation row is in the histories at test, no model is fitted on it. Every item is a candidate but those
+of the history. Recall and NDCG at 10: ``known``, over users whose test item has a row in train or validation (the
+published users); ``all``, over all users. The hybrid is on embeddings of the frozen encoder, boosts off.
+
+Each model of each catalogue is written when it is done; what is there is not measured again.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
+from cold_start import embed_frozen
+
+from tailor import columns as c
+from tailor.hybrid import selection
+from tailor.models.base import FittedModel, Floats, TrainSet
+from tailor.models.listing import recommend
+from tailor.models.registry import build
+
+K = 10
+CATALOGUES = {"beauty": "beauty", "toys": "toys", "ml1m-loo": "ml1m_loo"}
+BASELINES = ("ease", "transition_knn", "slit", "sasrec")
+#: Recall@10 and NDCG@10 of SASRec with a sampled softmax and of eSASRec (Tikhonovich et al. 2025), on ``known``.
+PUBLISHED = {
+    "beauty_published_sasrec": (0.0921, 0.0531),
+    "beauty_published_esasrec": (0.0928, 0.0523),
+    "ml1m_loo_published_esasrec": (0.3133, 0.1772),
+}
+TARGETS = {
+    "beauty_hybrid_known_recall": ">= .113",
+    "beauty_hybrid_known_ndcg": ">= .069",
+    "toys_hybrid_known_recall": ">= .125",
+    "toys_hybrid_known_ndcg": ">= .078",
+}
+
+
+def measure(model: FittedModel, catalogue: Catalogue) -> dict[str, float]:
+    """Return recall and NDCG at 10 of the one test item of each user."""
+    rules, test = catalogue.test_rules, catalogue.matrix(c.TEST)
+    users = np.flatnonzero(np.diff(test.indptr) > 0)
+    targets = test[users].indices
+    every = {c.MIXED: np.ones(len(catalogue.items), dtype=bool)}
+    lists = recommend(model, rules.histories.take(users), rules.seen[users], every, K, catalogue.tie_rank)
+    place = np.argmax(lists[c.MIXED][0] == targets[:, None], axis=1)
+    hit = (lists[c.MIXED][0] == targets[:, None]).any(axis=1)
+    gain = np.where(hit, 1 / np.log2(place + 2), 0.0)
+    known = np.asarray((catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION)).sum(axis=0)).ravel()[targets] > 0
+    return {
+        "known_recall": float(hit[known].mean()),
+        "known_ndcg": float(gain[known].mean()),
+        "all_recall": float(hit.mean()),
+        "all_ndcg": float(gain.mean()),
+    }
+
+
+def fit_baseline(name: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
+    """Choose a baseline's options on validation, and fit it on train."""
+    options = catalogue.hybrid_options.model_copy(update={"baselines": [name]})
+    trials = {model: sets for model, sets in options.trials.items() if model == name}
+    options = options.model_copy(update={"trials": trials})
+    holdout = catalogue.holdout()
+    chosen = selection.select_baselines(holdout, holdout.train_set(vectors), options, catalogue.seed)[0]
+    return build(name, chosen[name], catalogue.seed).fit(_train(catalogue, vectors))
+
+
+def fit_hybrid(_: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
+    """Choose the hybrid's options and weights on validation, and fit it on train; boosts are off."""
+    options, holdout = catalogue.hybrid_options, catalogue.holdout()
+    data = holdout.train_set(vectors)
+    chosen, _, scorer = selection.select_hybrid(holdout, data, options, catalogue.seed)
+    blended, _ = selection.fit_hybrid(holdout, data, chosen, options, catalogue.seed, scorer)
+    print({name: round(float(w), 3) for name, w in zip(blended.source_names, blended.blend.warm.base, strict=True)})
+    fitted = blended.recipe.fit(_train(catalogue, vectors))
+    return fitted.with_boosts(fitted.boosts.off())
+
+
+def _train(catalogue: Catalogue, vectors: Floats) -> TrainSet:
+    return catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors)
+
+
+def one_catalogue(env: str, done: dict[str, float], save: Callable[[dict[str, float]], None]) -> None:
+    """Measure the models that are not done."""
+    name = CATALOGUES[env]
+    left = [model for model in (*BASELINES, "hybrid") if f"{name}_{model}_known_ndcg" not in done]
+    if not left:
+        return
+    catalogue = prepare(env, 0)
+    vectors = embed_frozen(catalogue)
+    for model in left:
+        start = time.perf_counter()
+        fitted = (fit_hybrid if model == "hybrid" else fit_baseline)(model, catalogue, vectors)
+        values = {"minutes": (time.perf_counter() - start) / 60} | measure(fitted, catalogue)
+        save({f"{name}_{model}_{key}": value for key, value in rounded(values).items()})
+
+
+def main() -> None:
+    """Measure the catalogues named on the command line, or all."""
+    path = RESULTS / "published.json"
+    published = {f"{name}_recall": of[0] for name, of in PUBLISHED.items()}
+    published |= {f"{name}_ndcg": of[1] for name, of in PUBLISHED.items()}
+
+    def save(values: dict[str, float]) -> None:
+        earlier = json.loads(path.read_text())["headline"] if path.is_file() else published
+        content = {"headline": earlier | values, "targets": TARGETS, "size": {"k": K}}
+        write(path, content | about("make bench-published", [0]))
+        print(json.dumps(values, indent=2), flush=True)
+
+    for env in sys.argv[1:] or CATALOGUES:
+        one_catalogue(env, json.loads(path.read_text())["headline"] if path.is_file() else {}, save)
+
+
+if __name__ == "__main__":
+    main()
