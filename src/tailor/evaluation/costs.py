@@ -42,7 +42,7 @@ _INVERSE = 3e-11
 #: Seconds per item of fitting its weights from the nearest ones alone (200 of them, not pulled toward texts).
 _NEAREST = 1e-3
 #: Seconds per interaction and epoch of a transformer, and likewise per item of the catalogue (its softmax); epochs.
-_TRANSFORMED, _SOFTMAX, _TRANSFORMER_EPOCHS = 1.6e-5, 4e-9, 16
+_TRANSFORMED, _SOFTMAX, _TRANSFORMER_EPOCHS = 7e-6, 2e-9, 22
 #: Seconds per cell (user × item) that a model scores and lists are taken from.
 _CELL = 5e-8
 #: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.

@@ -122,6 +122,8 @@ class BlendOptions(Options):
     """Width h of ``bilinear`` and ``deep``."""
     l2: Annotated[float, Field(ge=0.0)] = 1e-4
     """Weight of the squared weights in the loss."""
+    cold_l2: Annotated[float, Field(ge=0.0)] = 1e-3
+    """The same for the weights of cold items, which are fitted on the few pseudo-cold ones."""
     epochs: Count = 10
     """Passes over the users when ``bilinear`` or ``deep`` are fitted."""
     max_cells: Count = 20_000_000

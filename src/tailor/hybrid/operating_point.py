@@ -78,7 +78,7 @@ def fit_weights(
 ) -> tuple[BlendWeights, list[Row]]:
     """Fit the weights for items with and without train interactions, each over its own candidates."""
     warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
-    return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.l2)), rows
+    return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2)), rows
 
 
 def fit_cold_weights(
