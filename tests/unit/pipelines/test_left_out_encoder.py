@@ -49,7 +49,7 @@ def test_without_embeddings_there_is_no_hybrid(embeddings, tmp_path):
     choice, trials, selected = select_hybrid(None, embeddings, {}, {}, 0)
     assert choice == selected == {}
     assert trials.empty
-    held_out, final, curves, models = fit_hybrid(None, None, embeddings, choice, selected, {}, 0)
+    held_out, final, curves, models = fit_hybrid(None, None, embeddings, choice, {}, 0, selected)
     assert (list(curves), list(models)) == (CURVE_COLUMNS, BLEND_COLUMNS)
     dataset = ModelsDataset(filepath=str(tmp_path / "models.safetensors"))
     dataset.save(final)

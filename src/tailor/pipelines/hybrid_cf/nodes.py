@@ -74,16 +74,20 @@ def fit_hybrid(
     train_set: TrainSet,
     embeddings: Embeddings,
     choice: Parameters,
-    selected: Models,
     params: Parameters,
     seed: int,
+    selected: Models | None = None,
 ) -> tuple[Models, Models, pd.DataFrame, pd.DataFrame]:
-    """Fit the blend on sources that know no pseudo-cold B, then the sources on the whole train set by that recipe."""
+    """Fit the blend on sources that know no pseudo-cold B, then the sources on the whole train set by that recipe.
+
+    ``selected``: what was fitted for the choice already; without it the sources are fitted here.
+    """
     if embeddings.is_empty:
         return {}, {}, pd.DataFrame(columns=CURVE_COLUMNS), pd.DataFrame(columns=BLEND_COLUMNS)
     data = holdout.train_set(embeddings.vectors)
     options = _options(params, holdout)
-    scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, scorer_of(selected))
+    known = scorer_of(selected) if selected else None
+    scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, known)
     final = scorer.recipe.fit(train_set.with_features(embeddings.vectors))
     curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, curves, models
