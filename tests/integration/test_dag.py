@@ -263,7 +263,7 @@ def test_the_ablation_tells_what_each_part_is_worth(finished, monkeypatch):
     table = read(finished, "08_reporting/ablation.parquet").set_index("model")
     whole = read(finished, "08_reporting/summary.parquet").set_index("model")
     for encoder in ("frozen", "lora"):
-        # 10 sources (no context is known here), 45 pairs, all, all but each, equal weights, blend off, boosts off, whole
+        # 10 sources (no contexts here), 45 pairs, all, all but each, equal weights, blend off, boosts off, whole
         assert sum(name.endswith(f"| {encoder}") for name in table.index) == 10 + 45 + 1 + 10 + 4
         assert table.loc[f"without user_text | {encoder}"].notna().any()
         for column in ("warm NDCG", "cold NDCG", "mixed NDCG"):
