@@ -20,6 +20,7 @@ from cold_start import embed_frozen
 
 from tailor import columns as c
 from tailor.hybrid import selection
+from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import FittedModel, Floats, TrainSet
 from tailor.models.listing import recommend
 from tailor.models.registry import build
@@ -45,13 +46,12 @@ def measure(model: FittedModel, catalogue: Catalogue) -> dict[str, float]:
     """Return recall and NDCG at 10 of the one test item of each user."""
     rules, test = catalogue.test_rules, catalogue.matrix(c.TEST)
     users = np.flatnonzero(np.diff(test.indptr) > 0)
-    targets = test[users].indices
-    every = {c.MIXED: np.ones(len(catalogue.items), dtype=bool)}
+    positives = test[users]
+    every = {c.MIXED: rules.candidates[c.MIXED]}
     lists = recommend(model, rules.histories.take(users), rules.seen[users], every, K, catalogue.tie_rank)
-    place = np.argmax(lists[c.MIXED][0] == targets[:, None], axis=1)
-    hit = (lists[c.MIXED][0] == targets[:, None]).any(axis=1)
-    gain = np.where(hit, 1 / np.log2(place + 2), 0.0)
-    known = np.asarray((catalogue.matrix(c.TRAIN) + catalogue.matrix(c.VALIDATION)).sum(axis=0)).ravel()[targets] > 0
+    hit = hits(lists[c.MIXED][0], positives)
+    gain, hit = ndcg(hit, np.diff(positives.indptr), K), hit.any(axis=1)
+    known = rules.item_groups[c.KNOWN][positives.indices]
     return {
         "known_recall": float(hit[known].mean()),
         "known_ndcg": float(gain[known].mean()),

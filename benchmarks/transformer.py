@@ -10,18 +10,17 @@ Seconds of one fit of the source and of one session's scores.
 import json
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 from catalogues import NAMES, RESULTS, Catalogue, Values, about, known_user_ndcg, prepare, rounded, write
 from cold_start import embed_frozen
 
 from tailor import columns as c
-from tailor.hybrid.model import Hybrid
-from tailor.hybrid.operating_point import fit_blend
 from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models import transformer_torch
-from tailor.models.base import Floats, TrainSet
+from tailor.models.base import TrainSet
 from tailor.models.registry import build
 
 K = 20
@@ -38,16 +37,11 @@ TARGETS = {
 }
 
 
-def hybrid(catalogue: Catalogue, vectors: Floats, with_source: bool) -> HybridScorer:
-    """Return the hybrid at its operating point, fitted on train."""
-    options, holdout = catalogue.hybrid_options, catalogue.holdout()
-    sources = {name: given for name, given in options.sources.items() if with_source or name != SOURCE}
-    options = options.model_copy(update={"sources": sources})
-    recipe = Hybrid(options.hybrid_config(options.trials["hybrid"][0]), catalogue.seed)
-    scorer = recipe.fit(holdout.train_set(vectors))
-    chosen = fit_blend(scorer, holdout, options.blend, options.k, catalogue.seed)
-    train = catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors)
-    return recipe.with_blend(chosen.weights).fit(train).with_boosts(chosen.boosts)
+def without_source(catalogue: Catalogue) -> Catalogue:
+    """Return the same catalogue under parameters that leave the source out."""
+    hybrid_cf = catalogue.params["hybrid_cf"]
+    sources = hybrid_cf["sources"] | {SOURCE: None}
+    return replace(catalogue, params=catalogue.params | {"hybrid_cf": hybrid_cf | {"sources": sources}})
 
 
 def one_seed(catalogue: Catalogue) -> tuple[dict[str, Values], Values, dict[str, float]]:
@@ -58,8 +52,8 @@ def one_seed(catalogue: Catalogue) -> tuple[dict[str, Values], Values, dict[str,
         settings = (catalogue.hybrid_options.trials.get(name) or [{}])[0]
         fitted = build(name, settings, catalogue.seed).fit(train)
         values[name] = known_user_ndcg(catalogue, fitted, catalogue.test_rules, K)
-    values["without"] = known_user_ndcg(catalogue, hybrid(catalogue, vectors, False), catalogue.test_rules, K)
-    scorer = hybrid(catalogue, vectors, True)
+    values["without"] = known_user_ndcg(catalogue, without_source(catalogue).blended(vectors), catalogue.test_rules, K)
+    scorer = catalogue.blended(vectors)
     values["with"] = known_user_ndcg(catalogue, scorer, catalogue.test_rules, K)
     equal = values["with"]
     for boost in STEPS[scorer.boosts.tail_boost <= STEPS]:
@@ -72,7 +66,7 @@ def one_seed(catalogue: Catalogue) -> tuple[dict[str, Values], Values, dict[str,
 
 
 def _seconds(scorer: HybridScorer, catalogue: Catalogue, train: TrainSet) -> dict[str, float]:
-    transformer_torch._FITTED.clear()
+    transformer_torch.forget()
     start = time.perf_counter()
     scorer.sources[SOURCE].recipe.fit(train)
     fit_s = time.perf_counter() - start

@@ -48,7 +48,7 @@ class ProjectHooks:
         """
         check_environment(context.config_loader, context.env)
         check_configuration(context.params)
-        checkpoints.set_folder(context.params["hybrid_cf"].get("checkpoints"))
+        checkpoints.set_folder(context.params.get("hybrid_cf", {}).get("checkpoints"))
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         quiet()
         exported = os.environ.pop(_EXPORTED, None)

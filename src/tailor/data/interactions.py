@@ -67,6 +67,17 @@ def recency(history: sparse.csr_matrix, half_life: float) -> sparse.csr_matrix:
     return _with_values(history, weights)
 
 
+def in_order(history: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the stored cells, and their columns, each row's from its first item to its latest.
+
+    Args:
+        history: (B, n_items); values order a row's items, later ones are larger. Equal ones stand in the order of the
+            columns.
+    """
+    row = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
+    return row, history.indices[np.lexsort((history.indices, history.data, row))].astype(np.int64)
+
+
 def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:
     """Return the 0/1 matrix (n_items, n_categories) of a long table item_id, category; categories in sorted order."""
     names = pd.Index(np.sort(categories[c.CATEGORY].unique()))

@@ -18,11 +18,11 @@ from tailor.evaluation.protocol import EvalProtocol, positives
 from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics import base, diversity
 from tailor.metrics.accuracy import ndcg
-from tailor.models.base import FittedModel
+from tailor.models.base import FittedModel, Mask
 from tailor.models.listing import recommend
 from tailor.progress import progress
 from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
-from tailor.rerank.min_exposure import Mask, MinExposure, ensure_exposure
+from tailor.rerank.min_exposure import MinExposure, ensure_exposure
 
 #: How methods begin that keep places.
 _EXPOSED = "min_exposure"
@@ -101,7 +101,7 @@ def draw_candidates(
     sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.max_users])
     mixed, ties = rules.candidates[c.MIXED], tie_ranks(seed, items[c.ITEM])
     query, size = rules.histories.take(sample), min(options.pool, len(items))
-    members = {"new": ~model.warm, "tail": model.tail} if isinstance(model, HybridScorer) else {}
+    members = model.exposure_classes if isinstance(model, HybridScorer) else {}
     sets = {c.MIXED: mixed} | {name: mixed & of_class for name, of_class in members.items()}
     lists = recommend(model, query, rules.seen[sample], sets, size, ties, block_users)
     best = {name: lists[name] for name in members}

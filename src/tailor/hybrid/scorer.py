@@ -74,6 +74,11 @@ class HybridScorer(FittedModel):
         return len(self.warm)
 
     @property
+    def exposure_classes(self) -> dict[str, Mask]:
+        """Items that lists may keep places for (n_items,), by name: new ones, and those of the tail."""
+        return {"new": ~self.warm, "tail": self.tail}
+
+    @property
     def source_names(self) -> tuple[str, ...]:
         """Names of the sources, in the order of the blend's weights."""
         return tuple(self.sources)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.config import Options
-from tailor.data.interactions import binary
+from tailor.data.interactions import binary, recency
 from tailor.data.user_texts import UserTexts
 from tailor.errors import BadInputError
 from tailor.types import AnyArray
@@ -102,6 +102,16 @@ class Query:
     def weights(self) -> Csr:
         """The confidence of each cell of the history, 1 where none is known (B, n_items)."""
         return self.history if self.confidence is None else self.confidence
+
+    def decayed(self, half_life: float) -> Csr:
+        """Return what each item of a history weighs (B, n_items): its confidence, halved every ``half_life`` items.
+
+        Counted from the latest item; no decay where the order is not known.
+        """
+        if self.order is None:
+            return self.weights
+        decay = recency(self.order, half_life)
+        return decay if self.confidence is None else sparse.csr_matrix(decay.multiply(self.confidence))
 
     def take(self, rows: Indices | slice) -> "Query":
         """Return the same for some of the users."""

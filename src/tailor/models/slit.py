@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy import sparse
 
 from tailor.config import Count, Options, Positive
-from tailor.data.interactions import empty_rows, recency
+from tailor.data.interactions import empty_rows, in_order
 from tailor.linear_algebra import add_to_diagonal, inverse_spd, precision
 from tailor.models.base import (
     ColdItemImputer,
@@ -93,17 +93,10 @@ class FittedSLIT(FittedModel):
         n_fitted = self.n_fitted
         if not n_fitted:
             return scores
-        known = sparse.csr_matrix(self._decayed(query)[:, :n_fitted])
+        known = sparse.csr_matrix(query.decayed(self.recipe.config.half_life)[:, :n_fitted])
         scores[:, :n_fitted] = weigh(known, self.weights)
         scores[:, n_fitted:] = known @ self.new_columns
         return scores
-
-    def _decayed(self, query: Query) -> Csr:
-        """Return what each item of a history weighs (B, n_items): no decay where the order is not known."""
-        if query.order is None:
-            return query.weights
-        decayed = recency(query.order, self.recipe.config.half_life)
-        return decayed if query.confidence is None else sparse.csr_matrix(decayed.multiply(query.confidence))
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """See :class:`Explains`: γ_h c_h B_hi, 0 of items that joined after the fit."""
@@ -111,7 +104,7 @@ class FittedSLIT(FittedModel):
         shares = np.zeros((len(items), len(known)))
         h, fitted = np.flatnonzero(known < n_fitted), items < n_fitted
         if len(h):
-            decay = sparse.csr_matrix(self._decayed(query)[:, known[h]]).toarray()[0]
+            decay = sparse.csr_matrix(query.decayed(self.recipe.config.half_life)[:, known[h]]).toarray()[0]
             shares[np.ix_(fitted, h)] = cells(self.weights, known[h], items[fitted]).T * decay
             shares[np.ix_(~fitted, h)] = cells(self.new_columns, known[h], items[~fitted] - n_fitted).T * decay
         return shares
@@ -187,8 +180,7 @@ class SLIT(Model[SLITConfig]):
     def _steps(self, order: Csr) -> Iterator[tuple[Csr, Csr]]:
         """Yield rows of S and T (b, n_items), a block of steps at a time."""
         window, n = self.config.window, order.shape[1]
-        row = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr))
-        items = order.indices[np.lexsort((order.data, row))]
+        row, items = in_order(order)
         position = np.arange(len(items)) - order.indptr[row]
         decay = 0.5 ** (np.arange(window) / self.config.fit_half_life)
         size = max(1, _CELLS // window)

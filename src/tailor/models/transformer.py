@@ -19,8 +19,10 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy.special import expit, softmax
 
 from tailor.config import Count, Options, Positive
+from tailor.data.interactions import in_order
 from tailor.models.base import (
     Csr,
     FittedModel,
@@ -119,10 +121,10 @@ class FittedTransformer(FittedModel):
         by_length = np.argsort(lengths, kind="stable")
         for start in range(0, len(rows), _BLOCK):
             chosen = by_length[start : start + _BLOCK]
-            hidden[chosen] = self._forward([sequences[row] for row in chosen], lengths[chosen])
+            hidden[chosen] = self.forward([sequences[row] for row in chosen], lengths[chosen])
         return hidden
 
-    def _forward(self, sequences: list[Indices], lengths: Indices) -> Floats:
+    def forward(self, sequences: list[Indices], lengths: Indices) -> Floats:
         """Return the state after the last of each sequence (B, d)."""
         longest, d = int(lengths.max()), self.items.shape[1]
         x = np.zeros((len(sequences), longest, d), np.float32)
@@ -141,11 +143,11 @@ class FittedTransformer(FittedModel):
         rows = np.arange(len(x))[:, None]
         asking = slice(None) if last is None else (rows, last[:, None])
         x, attended = x[asking], self._attend(normed, normed[asking], w, last)
-        x = x + attended * _sigmoid(x @ w["gate1"] + w["gate1_shift"])
+        x = x + attended * expit(x @ w["gate1"] + w["gate1_shift"])
         normed = _norm(x, w["norm2_scale"], w["norm2_shift"])
         inner = normed @ w["inner"]
-        inner = inner * _sigmoid(inner) * (normed @ w["outer"])
-        return np.asarray(x + (inner @ w["down"]) * _sigmoid(x @ w["gate2"] + w["gate2_shift"]), np.float32)
+        inner = inner * expit(inner) * (normed @ w["outer"])
+        return np.asarray(x + (inner @ w["down"]) * expit(x @ w["gate2"] + w["gate2_shift"]), np.float32)
 
     def _attend(self, normed: Floats, asking: Floats, w: State, last: Indices | None) -> Floats:
         """Return causal attention of the places that ask (B, S, d) over all places (B, T, d)."""
@@ -156,29 +158,28 @@ class FittedTransformer(FittedModel):
         of_query = steps[None] if last is None else last[:, None]
         later = steps[None, None] > of_query[:, :, None]
         logits = np.where(later[:, None], np.float32(-1e9), logits)
-        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        attended = (weights / weights.sum(axis=-1, keepdims=True)) @ v
+        attended = softmax(logits, axis=-1) @ v
         return np.asarray(attended.swapaxes(1, 2).reshape(asking.shape) @ w["out"])
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: a new item is what its text says."""
-        items = np.vstack([self.items, self._of_texts(features)])
+        items = np.vstack([self.items, self.of_texts(features)])
         return replace(self, items=items, warm=np.append(self.warm, np.zeros(len(features), dtype=bool)))
 
     def with_item_texts(self, rows: Indices, features: Floats) -> Self:
         """See :class:`ScoresTexts`: an item with interactions keeps its place."""
         cold, items = ~self.warm[rows], self.items.copy()
-        items[rows[cold]] = self._of_texts(features[cold])
+        items[rows[cold]] = self.of_texts(features[cold])
         return replace(self, items=items)
 
     def score_texts(self, query: Query, features: Floats) -> Floats:
         """See :class:`ScoresTexts`."""
         scores, known = np.zeros((len(query), len(features)), np.float32), np.flatnonzero(query.lengths)
         if self.items.shape[1]:
-            scores[known] = self._hidden(query, known) @ self._of_texts(features).T
+            scores[known] = self._hidden(query, known) @ self.of_texts(features).T
         return scores
 
-    def _of_texts(self, features: Floats) -> Floats:
+    def of_texts(self, features: Floats) -> Floats:
         """Return Wᵀ e (a, d); narrower embeddings lack the last dimensions, which are 0."""
         used = min(features.shape[1], len(self.text_map))
         return np.asarray(features[:, :used] @ self.text_map[:used], dtype=np.float32)
@@ -206,12 +207,8 @@ def sequences_of(query: Query, most: int) -> list[Indices]:
     Where the order is not known they stand as their ids do.
     """
     history: Csr = query.history if query.order is None else query.order
-    row = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
-    place = np.zeros(history.nnz) if query.order is None else history.data
-    sorted_cells = np.lexsort((history.indices, place, row))
-    ends = history.indptr[1:]
+    items, ends = in_order(history)[1], history.indptr[1:]
     starts = np.maximum(history.indptr[:-1], ends - most)
-    items = history.indices[sorted_cells].astype(np.int64)
     return [items[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
@@ -224,10 +221,6 @@ def _norm(x: Floats, scale: Floats, shift: Floats) -> Floats:
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred**2).mean(axis=-1, keepdims=True)
     return np.asarray(centred / np.sqrt(variance + np.float32(_EPSILON)) * scale + shift)
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), dtype=np.float32)
 
 
 @register_model("transformer")

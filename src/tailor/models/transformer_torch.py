@@ -22,11 +22,10 @@ from torch.nn import functional
 from tailor.lm import checkpoint as ck
 from tailor.lm.encoder import autocast
 from tailor.models import checkpoints
-from tailor.models.base import Indices, Model, Query, State, TrainSet
+from tailor.models.base import Indices, Model, Query, State, TrainSet, part_of_state
 from tailor.models.transformer import FittedTransformer, SASRecConfig, TransformerConfig, sequences_of
 from tailor.progress import progress
 from tailor.threads import blocks
-from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
 _WARM_UP = 100
@@ -35,6 +34,9 @@ _STEPS = 20
 #: The latest fits by fingerprint: option sets of a hybrid that differ in other sources share one fit.
 _FITTED: OrderedDict[str, FittedTransformer] = OrderedDict()
 _REMEMBERED = 4
+#: Layers of a block: without and with a shift.
+_GATES, _NORMS = ("gate1", "gate2"), ("norm1", "norm2")
+_MATRICES = ("q", "k", "v", "out", "inner", "outer", "down", *_GATES)
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -77,11 +79,15 @@ def fit(
     return fitted
 
 
+def forget() -> None:
+    """Forget the latest fits: the next one is made anew."""
+    _FITTED.clear()
+
+
 def _sequences(data: TrainSet) -> list[Indices]:
     if data.order is None:
         return []
-    everything = int(data.interactions.sum(axis=1).max()) if data.interactions.nnz else 0
-    return sequences_of(Query.of(data.interactions, data.order), max(everything, 1))
+    return sequences_of(Query.of(data.interactions, data.order), data.n_items)
 
 
 def _without_order(recipe: Model[Any], data: TrainSet) -> FittedTransformer:
@@ -114,14 +120,20 @@ class Block(torch.nn.Module):
         return out
 
     def arrays(self) -> State:
-        """Return the weights as :class:`FittedTransformer` names them."""
-        named: dict[str, torch.Tensor] = {}
-        for name in ("q", "k", "v", "out", "inner", "outer", "down", "gate1", "gate2"):
-            named[name] = getattr(self, name).weight.T
-        for name in ("norm1", "norm2"):
-            named |= {f"{name}_scale": getattr(self, name).weight, f"{name}_shift": getattr(self, name).bias}
-        named |= {"gate1_shift": self.gate1.bias, "gate2_shift": self.gate2.bias}
+        """Return the weights as :class:`FittedTransformer` names them: matrices by which rows are multiplied."""
+        named = {name: getattr(self, name).weight.T for name in _MATRICES}
+        named |= {f"{name}_scale": getattr(self, name).weight for name in _NORMS}
+        named |= {f"{name}_shift": getattr(self, name).bias for name in (*_NORMS, *_GATES)}
         return {name: tensor.detach().cpu().numpy().copy() for name, tensor in named.items()}
+
+    def take_over(self, arrays: State) -> None:
+        """Put :meth:`arrays` in place."""
+        for name in _MATRICES:
+            getattr(self, name).weight.copy_(torch.from_numpy(arrays[name].T.copy()))
+        for name in _NORMS:
+            getattr(self, name).weight.copy_(torch.from_numpy(arrays[f"{name}_scale"].copy()))
+        for name in (*_NORMS, *_GATES):
+            getattr(self, name).bias.copy_(torch.from_numpy(arrays[f"{name}_shift"].copy()))
 
 
 class Net(torch.nn.Module):
@@ -198,7 +210,6 @@ class Training:
         self.average = self._weights()
         self.best, self.best_value = self._weights(), -np.inf
         self.done, self.stale, self.steps = 0, 0, 0
-        self.history: list[JsonObject] = []
 
     def _hold_out(self, sequences: list[Indices]) -> tuple[list[Indices], HeldOut]:
         """Take the last item off some sequences of three items or more."""
@@ -220,11 +231,11 @@ class Training:
             net.text_map.copy_(torch.from_numpy(start.text_map.copy()))
             known = np.zeros((self.data.n_items, net.ids.shape[1]), np.float32)
             known[: start.n_items] = start.items
-            known[start.n_items :] = start._of_texts(self.data.item_features[start.n_items :])
+            known[start.n_items :] = start.of_texts(self.data.item_features[start.n_items :])
             of_texts = net.features @ net.text_map if net.features.shape[1] else torch.zeros_like(net.ids)
             net.ids.copy_(torch.from_numpy(known[self.columns]).to(self.device) - of_texts)
             for number, block in enumerate(net.blocks):
-                _load_block(block, start.blocks, str(number))
+                cast(Block, block).take_over(part_of_state(start.blocks, str(number)))
             net.norm.weight.copy_(torch.from_numpy(start.blocks["norm_scale"].copy()))
             net.norm.bias.copy_(torch.from_numpy(start.blocks["norm_shift"].copy()))
 
@@ -241,7 +252,6 @@ class Training:
         torch.manual_seed(self.seed * 100_003 + self.done)
         loss = self._train_epoch(np.random.default_rng([self.seed, 6, self.done]))
         value = self._measure() if self.exactly is None else float(self.done)
-        self.history.append({"epoch": self.done, "loss": loss, "ndcg": value})
         log.info("transformer, epoch %d: loss %.4f, NDCG of last items %.4f", self.done, loss, value)
         self.stale = 0 if value > self.best_value else self.stale + 1
         if value > self.best_value:
@@ -329,7 +339,7 @@ class Training:
         for rows in blocks(len(held_out.targets)):
             histories, targets = held_out.histories[rows], held_out.targets[rows]
             latest = [self.columns[items[-self.config.max_length :]] for items in histories]
-            scores = fitted._forward(latest, np.array([len(items) for items in latest])) @ fitted.items[self.columns].T
+            scores = fitted.forward(latest, np.array([len(items) for items in latest])) @ fitted.items[self.columns].T
             for row, items in zip(scores, histories, strict=True):
                 row[items] = -np.inf
             above = (scores > scores[np.arange(len(targets)), targets][:, None]).sum(axis=1)
@@ -384,7 +394,7 @@ class Training:
             return
         tensors = ck.flatten("weights", self._weights()) | ck.flatten("average", self.average)
         tensors |= ck.flatten("best", self.best) | ck.flatten("optimizer", ck.optimizer_tensors(self.optimizer))
-        counters = {name: getattr(self, name) for name in ("done", "stale", "steps", "best_value", "history")}
+        counters = {name: getattr(self, name) for name in ("done", "stale", "steps", "best_value")}
         path.parent.mkdir(parents=True, exist_ok=True)
         ck.Checkpoint(self.fingerprint, counters, tensors).save(path)
 
@@ -406,13 +416,3 @@ class Training:
         path = self._checkpoint_file()
         if path:
             path.unlink(missing_ok=True)
-
-
-def _load_block(block: Any, arrays: State, number: str) -> None:
-    for name in ("q", "k", "v", "out", "inner", "outer", "down", "gate1", "gate2"):
-        getattr(block, name).weight.copy_(torch.from_numpy(arrays[f"{number}/{name}"].T.copy()))
-    for name in ("norm1", "norm2"):
-        getattr(block, name).weight.copy_(torch.from_numpy(arrays[f"{number}/{name}_scale"].copy()))
-        getattr(block, name).bias.copy_(torch.from_numpy(arrays[f"{number}/{name}_shift"].copy()))
-    for name in ("gate1", "gate2"):
-        getattr(block, name).bias.copy_(torch.from_numpy(arrays[f"{number}/{name}_shift"].copy()))

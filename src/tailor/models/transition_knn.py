@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.config import Count, Options, Positive
-from tailor.data.interactions import empty_rows, recency
+from tailor.data.interactions import empty_rows, in_order
 from tailor.models.base import Csr, FittedModel, Floats, Indices, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
 from tailor.models.store import sparse_from_state, sparse_state
@@ -51,19 +51,12 @@ class FittedTransitionKNN(FittedModel):
         return int(self.weights.shape[0])
 
     def _score(self, query: Query) -> Floats:
-        return np.asarray((self._decayed(query) @ self.weights).toarray(), dtype=np.float32)
-
-    def _decayed(self, query: Query) -> Csr:
-        """Return what each item of a history weighs (B, n_items): no decay where the order is not known."""
-        if query.order is None:
-            return query.weights
-        decayed = recency(query.order, self.recipe.config.half_life)
-        return decayed if query.confidence is None else sparse.csr_matrix(decayed.multiply(query.confidence))
+        return np.asarray((query.decayed(self.recipe.config.half_life) @ self.weights).toarray(), dtype=np.float32)
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """See :class:`Explains`: γ_h c_h S_hi."""
         known = query.weights.indices
-        decay = sparse.csr_matrix(self._decayed(query)[:, known]).toarray()[0]
+        decay = sparse.csr_matrix(query.decayed(self.recipe.config.half_life)[:, known]).toarray()[0]
         return np.asarray(self.weights[known][:, items].toarray().T * decay, dtype=np.float64)
 
     def with_new_items(self, features: Floats) -> Self:
@@ -98,9 +91,8 @@ class TransitionKNN(Model[TransitionKNNConfig]):
 
     def _transitions(self, order: Csr) -> Csr:
         """Return C (n_items, n_items), lag by lag."""
-        row, n = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr)), order.shape[1]
-        sorted_cells = np.lexsort((order.data, row))
-        items, counted = order.indices[sorted_cells], sparse.csr_matrix(empty_rows(n, n), dtype=np.float64)
+        (row, items), n = in_order(order), order.shape[1]
+        counted = sparse.csr_matrix(empty_rows(n, n), dtype=np.float64)
         longest = int(np.diff(order.indptr).max())
         for lag in progress(range(1, min(self.config.window, longest - 1) + 1), "transitions", "lag"):
             same = row[lag:] == row[:-lag]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tailor.config import Options
+from tailor.models.base import Mask
 from tailor.rerank.base import Lists, Scores
 from tailor.topk import EXCLUDED, top_k
 
-Mask = NDArray[np.bool_]
 #: Places of the list that a minimum is stated for.
 OF = 20
 Places = Annotated[int, Field(ge=0, le=OF)]

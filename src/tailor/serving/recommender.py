@@ -452,7 +452,7 @@ class Recommender:
             return items, values
         if not isinstance(self.model, HybridScorer):
             raise BadInputError(f"min_exposure: the model '{self.model.recipe.name}' knows no new and no tail items")
-        members = {"new": ~self.model.warm, "tail": self.model.tail}
+        members = self.model.exposure_classes
         minimum = settings.min_exposure.of_length(settings.k)
         best = {name: best_of(scores, of_class, minimum[name], self.tie_rank) for name, of_class in members.items()}
         return ensure_exposure(items, values, members, best, minimum)

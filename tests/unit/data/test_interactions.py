@@ -12,6 +12,7 @@ from tailor.data.interactions import (
     cells,
     empty_rows,
     first_of_each_row,
+    in_order,
     keep_items,
     keep_users,
     order_matrix,
@@ -174,3 +175,10 @@ def test_empty_rows_have_no_cell():
 def test_categories_stand_in_sorted_order():
     long = pd.DataFrame({"item_id": ["b", "a", "b"], "category": ["war", "drama", "drama"]})
     assert category_matrix(ITEMS, long).toarray().tolist() == [[1, 0], [1, 1], [0, 0], [0, 0]]
+
+
+def test_cells_in_order_go_from_the_first_to_the_latest_and_equal_ones_by_column():
+    order = sparse.csr_matrix(np.array([[3, 0, 1, 2], [0, 0, 0, 0], [5, 5, 0, 4]], np.float32))
+    row, items = in_order(order)
+    assert row.tolist() == [0, 0, 0, 2, 2, 2]
+    assert items.tolist() == [2, 3, 0, 3, 0, 1]

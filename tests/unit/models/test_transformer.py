@@ -21,7 +21,7 @@ SMALL = {"width": 16, "epochs": 12}
 @pytest.fixture(autouse=True)
 def forgotten():
     """No test takes over what another has fitted."""
-    transformer_torch._FITTED.clear()
+    transformer_torch.forget()
 
 
 class TestTransformer(ModelTests):
@@ -152,7 +152,7 @@ def test_the_same_fit_is_not_made_twice(monkeypatch):
 def test_a_second_training_gives_the_same_weights_and_another_seed_others():
     data = planted_blocks().data
     first = Transformer(TransformerConfig(**SMALL)).fit(data)
-    transformer_torch._FITTED.clear()
+    transformer_torch.forget()
     np.testing.assert_array_equal(Transformer(TransformerConfig(**SMALL)).fit(data).items, first.items)
     assert not np.array_equal(Transformer(TransformerConfig(**SMALL), 1).fit(data).items, first.items)
 
@@ -160,7 +160,7 @@ def test_a_second_training_gives_the_same_weights_and_another_seed_others():
 def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     data, recipe = planted_blocks().data, Transformer(TransformerConfig(**SMALL))
     expected = Transformer(TransformerConfig(**SMALL)).fit(data)
-    transformer_torch._FITTED.clear()
+    transformer_torch.forget()
     run_epoch, epochs = Training.run_epoch, []
     monkeypatch.setattr(checkpoints, "_folder", tmp_path / "fits")
 
