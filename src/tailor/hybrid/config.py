@@ -50,9 +50,10 @@ class BoostScales(Options):
     }
 
     cold_boost_scale: Positive = 1.0
-    """What ``cold_boost`` = 1 adds to cold items, in standard deviations of a user's warm scores."""
+    """What ``cold_boost`` = 1 adds to cold items at least, in standard deviations of a user's warm scores; see
+    ``blend.boost_reach``."""
     tail_boost_scale: Positive = 1.0
-    """What ``tail_boost`` = 1 adds to tail items, in the same unit."""
+    """What ``tail_boost`` = 1 adds to tail items at least, in the same unit."""
 
 
 class Boosts(BoostScales):
@@ -144,12 +145,17 @@ class BlendOptions(Options):
     """Shifts of cold items tried, in standard deviations of a user's warm scores. The one with the best mixed NDCG is
     taken, of equally good ones the largest; without pseudo-cold items 0 is."""
     steps: Count = 10
-    """Settings per boost in the trade-off curves, beside 0."""
+    """Settings per boost in the trade-off curves, beside 0; of cold and tail boost per standard deviation that they
+    reach."""
     max_cold_boost_loss: Loss = 0.01
     """``cold_boost`` stands at the largest setting that loses at most this share of mixed NDCG; without pseudo-cold
     items it stands at 0."""
     max_tail_boost_loss: Loss = 0.01
     """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
+    boost_reach: Annotated[int, Field(ge=0, le=20)] = 4
+    """Of 20 items, how many new ones every validation user's mixed list holds at ``cold_boost`` = 1, and how many of
+    the tail the warm list at ``tail_boost`` = 1: the scales of ``boosts`` grow in half units until they do. 0: they are
+    taken as they are."""
     click: ClickOptions = ClickOptions()
 
 
@@ -188,7 +194,7 @@ class HybridOptions(Options):
     """Folder in which fits that take minutes leave their state after every epoch; an interrupted one goes on there."""
     blend: BlendOptions = BlendOptions()
     boosts: BoostScales = BoostScales()
-    """How far the boosts reach; where they stand comes from validation, or from a request."""
+    """How far the boosts reach at least; where they stand comes from validation, or from a request."""
 
     @field_validator("sources")
     @classmethod

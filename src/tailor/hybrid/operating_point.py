@@ -3,6 +3,7 @@
 A boost is chosen on its trade-off curve: the largest setting that loses at most a stated share of accuracy.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,8 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
-from tailor.models.base import Floats, Indices
+from tailor.models.base import Floats, Indices, Mask
+from tailor.topk import EXCLUDED
 
 #: Columns of the trade-off curves, see :class:`FittedBlend`.
 CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
@@ -55,7 +57,8 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
-    curves = trade_off_curves(scorer.with_blend(weights), known, holdout, options.steps, k)
+    scorer = with_reach(scorer.with_blend(weights), known, holdout, options.boost_reach, k)
+    curves = trade_off_curves(scorer, known, holdout, options.steps, k)
     boosts = operating_point(curves, options, scorer.boosts)
     warm, tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
     scores = blend(list(known.z), weights, Boosts(), warm, tail, known.meta)
@@ -163,6 +166,55 @@ class _WarmLists:
         return apply_boosts(self.scores.copy(), boosts, self.warm, self.tail, self.population_score, self.has_history)
 
 
+def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, of_20: int, k: int) -> HybridScorer:
+    """Return the scorer, its boosts off and their scales grown in half units until a boost of 1 reaches far enough.
+
+    Far enough is where every user's list holds ⌊of_20 · k / 20⌋ of the items that are lifted: of new items the mixed
+    list, of tail items the warm one. A class with fewer items leaves its scale as it is.
+
+    Args:
+        scorer: with the weights that validation chose.
+        known: the users that lists are made for.
+        holdout: the validation side of the split.
+        of_20: how many of 20 items are lifted ones at a boost of 1; 0: scales stay.
+        k: length of the lists.
+    """
+    n, cold = of_20 * k // 20, holdout.cold[holdout.candidates]
+    mixed = _MixedLists(scorer, known, holdout)
+    scores = np.where(known.candidate_mask, mixed.scores, EXCLUDED)
+    off = scorer.boosts.off()
+    reach = {
+        "cold_boost_scale": boost_needed(scores, ~mixed.warm, n, k),
+        "tail_boost_scale": boost_needed(scores[:, ~cold], mixed.tail[~cold], n, k),
+    }
+    grown = {name: max(getattr(off, name), np.ceil(2 * needed) / 2) for name, needed in reach.items()}
+    return scorer.with_boosts(off.model_copy(update=grown))
+
+
+def boost_needed(scores: Floats, lifted: Mask, n: int, k: int) -> float:
+    """Return what has to be added to some items' scores until n of them stand on every list of k; 0 if they do.
+
+    A list of k has room for k - n others: the n-th of the lifted items has to pass the next one. Lists that cannot hold
+    n of the items are passed over.
+
+    Args:
+        scores: (U, n_items), ``EXCLUDED`` for what is no candidate.
+        lifted: which items (n_items,).
+        n: how many.
+        k: length of the lists.
+
+    Example:
+        >>> boost_needed(np.array([[3.0, 2.0, 1.5, 0.0]]), np.array([False, False, True, True]), n=1, k=2)
+        0.5
+    """
+    if not 0 < n <= min(k, lifted.sum()) or (~lifted).sum() <= k - n:
+        return 0.0
+    nth = -np.partition(-scores[:, lifted], n - 1, axis=1)[:, n - 1]
+    in_the_way = -np.partition(-scores[:, ~lifted], k - n, axis=1)[:, k - n]
+    possible = (nth > EXCLUDED) & (in_the_way > EXCLUDED)
+    return float(np.max(in_the_way[possible] - nth[possible], initial=0.0))
+
+
 def trade_off_curves(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, steps: int, k: int) -> list[Row]:
     """Return the trade-off curve of every boost: accuracy against exposure, from 0 to 1; see :class:`FittedBlend`.
 
@@ -172,7 +224,7 @@ def trade_off_curves(scorer: HybridScorer, known: BlendTrainingSet, holdout: Hol
         scorer: with the weights that validation chose.
         known: the users the curves are drawn for.
         holdout: the validation side of the split.
-        steps: settings beside 0.
+        steps: settings beside 0, per standard deviation of the boosts that have a scale.
         k: cut-off.
     """
     cold = holdout.cold[holdout.candidates]
@@ -198,12 +250,23 @@ def _curve(
     exposure: Callable[[Floats], float],
 ) -> list[Row]:
     rows: list[Row] = []
-    for value in np.linspace(0, 1, steps + 1).round(6).tolist():
+    scale = float(getattr(off, f"{boost}_scale", 1.0))
+    for value in settings_of_curve(scale, steps):
         scores = boosted(off.model_copy(update={boost: value}))
         rows.append(
             {"boost": boost, "value": value, "accuracy": data.mean_ndcg(scores, k), "exposure": exposure(scores)}
         )
     return rows
+
+
+def settings_of_curve(scale: float, steps: int) -> list[float]:
+    """Return the settings of a boost in [0, 1] at which its curve is drawn: ``steps`` to each standard deviation.
+
+    Example:
+        >>> settings_of_curve(1.5, 2)
+        [0.0, 0.333333, 0.666667, 1.0]
+    """
+    return np.linspace(0, 1, max(1, math.ceil(steps * scale)) + 1).round(6).tolist()
 
 
 def operating_point(curves: list[Row], options: BlendOptions, scales: Boosts) -> Boosts:

@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 
 from tailor import columns as c
-from tailor.hybrid.blend import BlendModel, BlendWeights
+from tailor.hybrid.blend import BlendModel, BlendWeights, blend
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import (
     best_cold_shift,
+    boost_needed,
     cold_weights_of_warm,
     fit_blend,
     fit_weights,
     known_users,
     operating_point,
     select_operating_point,
+    settings_of_curve,
     trade_off_curves,
+    with_reach,
 )
 from tailor.hybrid.sources import SOURCES
+from tailor.topk import EXCLUDED, top_k
 from tests.conftest import by_source
 from tests.unit.hybrid.conftest import OFF, of_one_source, recipe
 
@@ -154,6 +158,62 @@ class TestCurves:
     def test_where_the_scorer_stands_does_not_matter(self, curves, scorer, weights, known, holdout):
         lifted = scorer.with_blend(weights).with_boosts(Boosts(cold_boost=0.5, tail_boost=0.5, popularity_debias=0.5))
         assert trade_off_curves(lifted, known, holdout, 4, 10) == [row for boost in BOOSTS for row in curves[boost]]
+
+
+class TestReach:
+    LIFTED = np.array([False, False, False, True, True, True])
+    SCORES = np.array([[3.0, 2.0, 1.0, 0.5, 0.25, 0.0], [4.0, 3.5, 3.0, 5.0, 4.5, 0.0]])
+
+    @pytest.mark.parametrize(
+        ("n", "k", "expected"),
+        [
+            (1, 2, max(2.0 - 0.5, 3.5 - 5.0)),  # a list of 2 has room for one other: the second has to be passed
+            (2, 2, max(3.0 - 0.25, 4.0 - 4.5)),
+            (1, 3, max(1.0 - 0.5, 3.0 - 5.0)),
+            (1, 4, 0.0),  # room for all others
+            (4, 5, 0.0),  # there are three
+            (3, 2, 0.0),  # a list of two holds no three
+            (0, 2, 0.0),
+        ],
+    )
+    def test_the_nth_lifted_item_passes_the_first_other_without_room(self, n, k, expected):
+        assert boost_needed(self.SCORES, self.LIFTED, n, k) == expected
+
+    def test_lists_that_cannot_hold_them_are_passed_over(self):
+        scores = self.SCORES.copy()
+        scores[0, 3:5] = EXCLUDED
+        assert boost_needed(scores, self.LIFTED, 2, 2) == max(4.0 - 4.5, 0.0)
+        assert boost_needed(scores, self.LIFTED, 1, 2) == 2.0 - 0.0
+
+    def test_at_1_every_list_holds_them(self, scorer, weights, known, holdout):
+        blended, k = scorer.with_blend(weights).with_boosts(Boosts(tail_boost=0.5, cold_boost_scale=0.1)), 10
+        far = with_reach(blended, known, holdout, 8, k)
+        assert far.boosts == far.boosts.off()
+        items, cold = np.flatnonzero(holdout.candidates), holdout.cold[holdout.candidates]
+        for boost, lifted, candidates in (
+            ("cold_boost", ~scorer.warm[items], np.ones(len(items), bool)),
+            ("tail_boost", scorer.tail[items], ~cold),
+        ):
+            scores = blend(list(known.z), weights, Boosts(), scorer.warm[items], scorer.tail[items], known.meta)
+            scores[:, lifted] += getattr(far.boosts, f"{boost}_scale")
+            allowed = known.candidate_mask & candidates
+            top = top_k(np.where(allowed, scores, EXCLUDED), k, known.tie_rank)[0]
+            held, possible = lifted[top].sum(axis=1), (allowed & lifted).sum(axis=1)
+            assert held.min() >= min(4, possible.min())
+            assert held[possible >= 4].min() >= 4
+        assert (2 * far.boosts.cold_boost_scale) % 1 == 0 == (2 * far.boosts.tail_boost_scale) % 1
+
+    def test_scales_never_shrink_and_0_leaves_them(self, scorer, weights, known, holdout):
+        wide = Boosts(cold_boost_scale=50.0, tail_boost_scale=60.0)
+        blended = scorer.with_blend(weights)
+        assert with_reach(blended.with_boosts(wide), known, holdout, 4, 10).boosts == wide
+        small = Boosts(cold_boost_scale=0.1, tail_boost_scale=0.1)
+        assert with_reach(blended.with_boosts(small), known, holdout, 0, 10).boosts == small
+
+    def test_a_curve_has_as_many_settings_to_each_standard_deviation(self):
+        assert settings_of_curve(1.0, 4) == [0.0, 0.25, 0.5, 0.75, 1.0]
+        assert settings_of_curve(2.5, 2) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+        assert settings_of_curve(0.1, 1) == [0.0, 1.0]
 
 
 class TestOperatingPoint:
