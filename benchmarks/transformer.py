@@ -3,7 +3,7 @@
 Arms: the hybrid without the source `transformer`, and with it, both by the first option set of ``hybrid_cf.trials``
 with weights and boosts from validation, on embeddings of the frozen encoder; `sasrec`, `slit` and `transition_knn`
 alone, by their first option sets. NDCG@20 of test lists: warm, the tail in them, cold, mixed. ``tail_at_equal_warm``:
-the tail of the hybrid whose tail boost is raised as far as its warm NDCG stays that of `sasrec`, to the tail of `sasrec`;
+the tail of the hybrid whose tail boost is raised as far as its warm NDCG stays that of `sasrec`, to that of `sasrec`;
 ``tail_at_equal_warm_boosted``: the same where `sasrec` has the hybrid's tail boost. Seconds of one fit of the source.
 ``session_p99_ms``: a whole request of a session of 20 items, and ``package_mib``: what is registered, but for its
 encoders, with the source and without it.

@@ -266,7 +266,8 @@ def settings_of_curve(scale: float, steps: int) -> list[float]:
         >>> settings_of_curve(1.5, 2)
         [0.0, 0.333333, 0.666667, 1.0]
     """
-    return np.linspace(0, 1, max(1, math.ceil(steps * scale)) + 1).round(6).tolist()
+    n = max(1, math.ceil(steps * scale))
+    return [round(place / n, 6) for place in range(n + 1)]
 
 
 def operating_point(curves: list[Row], options: BlendOptions, scales: Boosts) -> Boosts:

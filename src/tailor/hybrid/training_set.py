@@ -66,6 +66,8 @@ class BlendTrainingSet:
         """Return some of the items, and the users who want one of them."""
         positives = sparse.csr_matrix(self.positives[:, np.flatnonzero(items)])
         users = np.flatnonzero(np.diff(positives.indptr) > 0)
+        if items.all():
+            return self if len(users) == self.n_users else self.take(users)
         part = replace(
             self,
             z=np.take(self.z, np.flatnonzero(items), axis=2),
@@ -75,6 +77,54 @@ class BlendTrainingSet:
             tie_rank=self.tie_rank[items],
         )
         return part if len(users) == self.n_users else part.take(users)
+
+    def pooled(self, users: Indices, sources: Sequence[int], weights: Floats, best: int) -> "BlendTrainingSet":
+        """Return some of the users over the items that may stand on their lists, others for each user.
+
+        These are the best ones of each of some sources and of their weighted sum, and what the user wants. Popularity
+        and vectors of items are not kept.
+
+        Args:
+            users: which (V,).
+            sources: places of the sources among all (S,).
+            weights: of the sources (S,).
+            best: how many items of each.
+        """
+        by_rank = np.argsort(self.tie_rank)
+
+        def items_of(rows: slice) -> list[Indices]:
+            some, candidates = users[rows], self.candidate_mask[users[rows]]
+            z = [self.z[source, some] for source in sources]
+            kept = self.positives[some].toarray() > 0
+            for scores in (np.tensordot(weights[sources], np.stack(z), axes=1), *z):
+                listed = top_k(np.where(candidates, scores, EXCLUDED), best, self.tie_rank)[0]
+                np.put_along_axis(kept, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
+            return [np.flatnonzero(row) for row in (kept & candidates)[:, by_rank]]
+
+        if len(sources) * best >= len(self.tie_rank):
+            return self if len(users) == self.n_users else self.take(users)
+        pools = [pool for part in in_threads(items_of, blocks(len(users))) for pool in part]
+        return self._of_pools(users, by_rank, pools)
+
+    def _of_pools(self, users: Indices, columns: Indices, pools: Sequence[Indices]) -> "BlendTrainingSet":
+        """Return users (V,) over items of their own: pools are places in ``columns``, in the order of the tie rank."""
+        size = max((len(pool) for pool in pools), default=0)
+        items, mask = np.zeros((len(users), size), np.int64), np.zeros((len(users), size), bool)
+        for row, pool in enumerate(pools):
+            items[row, : len(pool)], mask[row, : len(pool)] = columns[pool], True
+        z = np.stack([scores[users[:, None], items] for scores in self.z])
+        positive = np.zeros(items.shape, np.float32)
+        for row, user in enumerate(users):
+            positive[row] = mask[row] & np.isin(items[row], self.positives[user].indices)
+        meta = replace(self.meta.rows(users), popularity=np.zeros(size, np.float32), items=self.meta.items[:0])
+        return replace(
+            self,
+            z=z,
+            candidate_mask=mask,
+            positives=sparse.csr_matrix(positive),
+            meta=meta,
+            tie_rank=np.arange(size),
+        )
 
     def uninformative(self) -> tuple[str, ...]:
         """Return the sources that tell no two of these items apart, for any of these users."""

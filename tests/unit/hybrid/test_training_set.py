@@ -9,6 +9,7 @@ from scipy import sparse
 from tailor.hybrid.blend import BlendModel, blend
 from tailor.hybrid.config import BlendOptions
 from tailor.hybrid.operating_point import known_users
+from tailor.topk import EXCLUDED
 from tests.conftest import by_source
 from tests.unit.hybrid.conftest import OFF, of_one_source, planted_training_set
 
@@ -50,6 +51,49 @@ def test_some_items_leave_the_users_who_want_one_of_them(holdout, known):
     np.testing.assert_array_equal(part.meta.popularity, known.meta.popularity[cold])
     np.testing.assert_array_equal(part.meta.items, known.meta.items[cold])
     np.testing.assert_array_equal(part.tie_rank, known.tie_rank[cold])
+
+
+def test_all_items_are_not_copied(known):
+    wanting = known.take(np.flatnonzero(np.diff(known.positives.indptr) > 0))
+    assert wanting.columns(np.ones(len(wanting.tie_rank), bool)) is wanting
+
+
+class TestPooled:
+    WEIGHTS = by_source(ials=0.4, ease=0.3, text_knn=0.4, popular=-0.1)
+
+    def test_lists_are_those_over_all_items(self, known):
+        users, sources = np.arange(1, known.n_users, 2), np.flatnonzero(self.WEIGHTS).tolist()
+        pooled = known.pooled(users, sources, self.WEIGHTS, 12)
+        assert len(self.WEIGHTS) + 12 < pooled.z.shape[2] < len(known.tie_rank) / 2
+        all_items = known.take(users)
+        for factor in (0.8, 1.0, 1.2):  # steps of an ascent
+            model = BlendModel(self.WEIGHTS * by_source(ials=factor, ease=1.0, text_knn=1.0, popular=1.0))
+            over_all = all_items.measure(model.score(list(all_items.z), all_items.meta), 10)
+            over_pool = pooled.measure(model.score(list(pooled.z), pooled.meta), 10)
+            np.testing.assert_allclose(over_pool, over_all, atol=1e-6)
+        assert np.nanmean(over_all) > 0
+
+    def test_what_a_user_wants_is_in_and_what_he_has_taken_is_out(self, known):
+        pooled = known.pooled(np.arange(known.n_users), [0], self.WEIGHTS, 1)
+        np.testing.assert_array_equal(np.diff(pooled.positives.indptr), np.diff(known.positives.indptr))
+        row, place = pooled.positives.nonzero()
+        assert pooled.candidate_mask[row, place].all()
+        best = np.where(known.candidate_mask, known.z[0], EXCLUDED).max(axis=1)
+        np.testing.assert_array_equal(np.where(pooled.candidate_mask, pooled.z[0], EXCLUDED).max(axis=1), best)
+
+    def test_ties_are_broken_as_over_all_items(self):
+        data = planted_training_set(lambda z, _: z[0], n_users=50)
+        items = np.arange(len(data.tie_rank))
+        levels = np.broadcast_to((items % 7 == 0).astype(np.float32), data.z.shape)  # nine equal ones are the best
+        tied = replace(data, z=levels, tie_rank=items[::-1].copy())
+        pooled = tied.pooled(np.arange(tied.n_users), [0], self.WEIGHTS, 5)
+        assert pooled.z.shape[2] <= 6
+        for k in (1, 3, 5):
+            np.testing.assert_array_equal(pooled.measure(pooled.z[0], k), tied.measure(tied.z[0], k))
+
+    def test_pools_as_large_as_the_catalogue_are_the_catalogue(self, known):
+        every = np.arange(known.n_users)
+        assert known.pooled(every, [0, 1], self.WEIGHTS, len(known.tie_rank)) is known
 
 
 def test_sources_that_tell_no_items_apart_are_named(known):
