@@ -4,7 +4,9 @@ Catalogues: Amazon Beauty and Toys (5-core, as cut by S3-Rec; `python benchmarks
 MovieLens-1M. Models are chosen on validation by the trials of ``conf/``, and fitted on *train alone*, as the published
 ones are: the validation row is in the histories at test, no model is fitted on it. Every item is a candidate but those
 of the history. Recall and NDCG at 10: ``known``, over users whose test item has a row in train or validation (the
-published users); ``all``, over all users. The hybrid is on embeddings of the frozen encoder, boosts off.
+published users); ``all``, over all users; ``head`` and ``tail``, over those whose test item is there; ``no_row``, over
+those whose test item has no train row. The hybrid is on embeddings of the frozen encoder, boosts off;
+``hybrid_without_text`` is the same without any text, ``hybrid_refit`` the same recipe fitted on train and validation.
 
 Each model of each catalogue is written when it is done; what is there is not measured again.
 """
@@ -19,7 +21,9 @@ from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
 from cold_start import embed_frozen
 
 from tailor import columns as c
+from tailor.data.interactions import bucket_items
 from tailor.hybrid import selection
+from tailor.hybrid.model import Hybrid
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import FittedModel, Floats, TrainSet
 from tailor.models.listing import recommend
@@ -28,6 +32,7 @@ from tailor.models.registry import build
 K = 10
 CATALOGUES = {"beauty": "beauty", "toys": "toys", "ml1m-loo": "ml1m_loo"}
 BASELINES = ("ease", "transition_knn", "slit", "sasrec")
+MODELS = (*BASELINES, "hybrid", "hybrid_refit", "hybrid_without_text")
 #: Recall@10 and NDCG@10 of SASRec with a sampled softmax and of eSASRec (Tikhonovich et al. 2025), on ``known``.
 PUBLISHED = {
     "beauty_published_sasrec": (0.0921, 0.0531),
@@ -51,13 +56,13 @@ def measure(model: FittedModel, catalogue: Catalogue) -> dict[str, float]:
     lists = recommend(model, rules.histories.take(users), rules.seen[users], every, K, catalogue.tie_rank)
     hit = hits(lists[c.MIXED][0], positives)
     gain, hit = ndcg(hit, np.diff(positives.indptr), K), hit.any(axis=1)
-    known = rules.item_groups[c.KNOWN][positives.indices]
-    return {
-        "known_recall": float(hit[known].mean()),
-        "known_ndcg": float(gain[known].mean()),
-        "all_recall": float(hit.mean()),
-        "all_ndcg": float(gain.mean()),
-    }
+    item = positives.indices
+    groups = {"known": rules.item_groups[c.KNOWN][item], "all": np.ones(len(item), bool)}
+    groups |= {bucket: bucket_items(catalogue.items, bucket)[item] for bucket in (c.HEAD, c.TAIL)}
+    groups["no_row"] = ~catalogue.warm[item]
+    of_group = {f"{name}_recall": hit[group].mean() for name, group in groups.items()}
+    of_group |= {f"{name}_ndcg": gain[group].mean() for name, group in groups.items()}
+    return {name: float(value) for name, value in of_group.items()}
 
 
 def fit_baseline(name: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
@@ -70,14 +75,22 @@ def fit_baseline(name: str, catalogue: Catalogue, vectors: Floats) -> FittedMode
     return build(name, chosen[name], catalogue.seed).fit(_train(catalogue, vectors))
 
 
-def fit_hybrid(_: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
-    """Choose the hybrid's options and weights on validation, and fit it on train; boosts are off."""
+def choose_hybrid(catalogue: Catalogue, vectors: Floats) -> Hybrid:
+    """Choose the hybrid's options and weights on validation."""
     options, holdout = catalogue.hybrid_options, catalogue.holdout()
     data = holdout.train_set(vectors)
     chosen, _, scorer = selection.select_hybrid(holdout, data, options, catalogue.seed)
     blended, _ = selection.fit_hybrid(holdout, data, chosen, options, catalogue.seed, scorer)
     print({name: round(float(w), 3) for name, w in zip(blended.source_names, blended.blend.warm.base, strict=True)})
-    fitted = blended.recipe.fit(_train(catalogue, vectors))
+    return blended.recipe
+
+
+def fit_hybrid(recipe: Hybrid, name: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
+    """Fit the hybrid on train, or on train and validation; boosts are off."""
+    data = _train(catalogue, vectors)
+    if name == "hybrid_refit":
+        data = catalogue.train_set(catalogue.known, catalogue.known.sum(axis=0).A1 > 0, vectors)
+    fitted = recipe.fit(data)
     return fitted.with_boosts(fitted.boosts.off())
 
 
@@ -88,14 +101,20 @@ def _train(catalogue: Catalogue, vectors: Floats) -> TrainSet:
 def one_catalogue(env: str, done: dict[str, float], save: Callable[[dict[str, float]], None]) -> None:
     """Measure the models that are not done."""
     name = CATALOGUES[env]
-    left = [model for model in (*BASELINES, "hybrid") if f"{name}_{model}_known_ndcg" not in done]
+    left = [model for model in MODELS if f"{name}_{model}_known_ndcg" not in done]
     if not left:
         return
     catalogue = prepare(env, 0)
-    vectors = embed_frozen(catalogue)
+    frozen = embed_frozen(catalogue)
+    recipes: dict[int, Hybrid] = {}
     for model in left:
-        start = time.perf_counter()
-        fitted = (fit_hybrid if model == "hybrid" else fit_baseline)(model, catalogue, vectors)
+        start, vectors = time.perf_counter(), frozen[:, :0] if model == "hybrid_without_text" else frozen
+        if model in BASELINES:
+            fitted = fit_baseline(model, catalogue, vectors)
+        else:
+            width = vectors.shape[1]
+            recipes[width] = recipes.get(width) or choose_hybrid(catalogue, vectors)
+            fitted = fit_hybrid(recipes[width], model, catalogue, vectors)
         values = {"minutes": (time.perf_counter() - start) / 60} | measure(fitted, catalogue)
         save({f"{name}_{model}_{key}": value for key, value in rounded(values).items()})
 

@@ -87,6 +87,11 @@ class BlendModel:
         """Whether ``MetaFeatures.users`` and ``MetaFeatures.items`` are needed."""
         return self.user_map.size > 0
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether a score is a sum of the sources' scores by the same weights for all users and items."""
+        return not (self.bias or self.by_popularity.any() or self.by_activity.any() or self.reads_vectors)
+
     def score(self, z: Sequence[Floats], meta: MetaFeatures) -> Floats:
         """Return scores (B, n) of standardised sources, each (B, n)."""
         x_u = self.standardised_activity(meta.activity)

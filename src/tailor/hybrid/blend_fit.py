@@ -17,12 +17,15 @@ import torch
 from tailor.hybrid.blend import BlendModel, one_hot
 from tailor.hybrid.config import BlendKind, BlendOptions
 from tailor.hybrid.training_set import BlendTrainingSet, mean_or_0
-from tailor.models.base import Floats, Mask
+from tailor.models.base import Csr, Floats, Mask
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
-#: Users that the ascent looks at, its steps (weights sum to 1 in absolute value) and its passes per step.
-_USERS, _STEPS, _PASSES = 2000, (0.4, 0.2, 0.1, 0.05), 4
+#: Steps of the ascent (weights sum to 1 in absolute value), and its passes per step.
+_STEPS, _PASSES = (0.4, 0.2, 0.1, 0.05), 4
+#: Users that it looks at, more where these want fewer items than ``_POSITIVES``; and the best items of each source,
+#: which are what it ranks for a user.
+_USERS, _POSITIVES, BEST = 2000, 10_000, 100
 
 
 def fit(
@@ -105,11 +108,12 @@ class _Climber:
 def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active: Mask) -> BlendModel:
     """Return a ``linear`` model with ``base`` (S,) at a local maximum of mean NDCG@k; only ``active`` sources move.
 
-    Looks at ``_USERS`` evenly spaced users at most.
+    Looks at :func:`enough_users` evenly spaced users, and of each at the ``BEST`` items of each source: what stands on
+    a list is among them.
     """
-    n_users = data.n_users
-    part = data if n_users <= _USERS else data.take(np.linspace(0, n_users - 1, _USERS).astype(np.int64))
+    users = np.linspace(0, data.n_users - 1, enough_users(data.positives)).astype(np.int64)
     sources = [int(source) for source in np.flatnonzero(active)]
+    part = data.pooled(users, sources, BEST)
     starts = [model.base, *(one_hot(data.sources[source], data.sources) for source in sources)]
     climber = max((_Climber.start(part, k, base) for base in starts), key=lambda climber: climber.best)
     for size in _STEPS:
@@ -117,6 +121,12 @@ def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active:
             if not climber.try_all(sources, size):
                 break
     return replace(model, base=climber.base)
+
+
+def enough_users(positives: Csr) -> int:
+    """Return how many of the users (U, n) the ascent looks at: ``_USERS``, or as many as want ``_POSITIVES`` items."""
+    n_users = positives.shape[0]
+    return int(min(n_users, max(_USERS, _POSITIVES * n_users // max(positives.nnz, 1))))
 
 
 #: Returns scores (b, n) from standardised scores (F, b, n) of a block of users.

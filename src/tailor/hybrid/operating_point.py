@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
+from tailor.data.interactions import keep_items
 from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, blend
 from tailor.hybrid.blend_choice import Row, choose_blend_model
+from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
@@ -19,10 +22,13 @@ from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
 from tailor.models.base import Floats, Indices, Mask
+from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
 #: Columns of the trade-off curves, see :class:`FittedBlend`.
 CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
+#: Users whose scores of all items are laid out at a time.
+_USERS_AT_A_TIME = 512
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 
@@ -53,7 +59,7 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
         seed: of everything drawn.
     """
     known = known_users(scorer, holdout, options, seed)
-    weights, models = fit_weights(known, holdout, options, k, seed)
+    weights, models = fit_weights(known, holdout, options, k, seed, more_users(scorer, holdout, known))
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
@@ -76,11 +82,56 @@ def known_users(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, s
     return collect(scorer, query, seen, positives, holdout.candidates, holdout.tie_rank, vectors)
 
 
+def more_users(scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet) -> BlendTrainingSet | None:
+    """Return more users than ``known`` has room for, over the best warm items of each source; None: it has enough.
+
+    Linear weights climb on these, see :func:`tailor.hybrid.blend_fit.coordinate_ascent`.
+
+    Args:
+        scorer: with sources that were fitted without pseudo-cold B.
+        holdout: the validation side of the split.
+        known: users over all items.
+    """
+    items = holdout.candidates & ~holdout.cold
+    users = np.flatnonzero(np.diff(keep_items(holdout.validation, items).indptr) > 0)
+    enough = enough_users(sparse.csr_matrix(holdout.validation[users]))
+    if enough <= known.n_users:
+        return None
+    users = users[np.linspace(0, len(users) - 1, enough).astype(np.int64)]
+    sources = [int(source) for source in np.flatnonzero(known.active_mask())]
+
+    def collected(part: Indices) -> BlendTrainingSet:
+        query = replace(holdout.histories.take(part), context=holdout.validation_contexts[part])
+        seen, positives = holdout.seen[part], holdout.validation[part]
+        every = collect(scorer, query, seen, positives, items, holdout.tie_rank)
+        return every.pooled(np.arange(len(part)), sources, BEST)
+
+    parts = [collected(users[rows]) for rows in blocks(len(users), _USERS_AT_A_TIME)]
+    size = max(len(part.tie_rank) for part in parts)
+    return BlendTrainingSet.join([part.padded(size) for part in parts])
+
+
 def fit_weights(
-    known: BlendTrainingSet, holdout: Holdout, options: BlendOptions, k: int, seed: int
+    known: BlendTrainingSet,
+    holdout: Holdout,
+    options: BlendOptions,
+    k: int,
+    seed: int,
+    more: BlendTrainingSet | None = None,
 ) -> tuple[BlendWeights, list[Row]]:
-    """Fit the weights for items with and without train interactions, each over its own candidates."""
+    """Fit the weights for items with and without train interactions, each over its own candidates.
+
+    Args:
+        known: users with validation rows, over all items.
+        holdout: knows pseudo-cold B.
+        options: members of the family.
+        k: cut-off.
+        seed: of the halves that members are compared on.
+        more: users that linear weights climb on in the end, :func:`more_users`; None: nobody else.
+    """
     warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
+    if more is not None and warm.is_linear:
+        warm = coordinate_ascent(more, warm, k, known.active_mask())
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2)), rows
 
 

@@ -17,6 +17,7 @@ from tailor.hybrid.operating_point import (
     fit_blend,
     fit_weights,
     known_users,
+    more_users,
 )
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import order_readers
@@ -157,7 +158,7 @@ def fit_scorer(
     scorer = Hybrid(options.hybrid_config(settings), seed).fit(data, pretrained)
     simplest = options.blend.model_copy(update={"models": options.blend.models[:1], "steps": 1})
     known = known_users(scorer, holdout, simplest, seed)
-    weights, _ = fit_weights(known, holdout, simplest, options.k, seed)
+    weights, _ = fit_weights(known, holdout, simplest, options.k, seed, more_users(scorer, holdout, known))
     shift = best_cold_shift(scorer, weights, known, holdout, simplest, options.k)
     return scorer.with_blend(weights.shifted(shift))
 

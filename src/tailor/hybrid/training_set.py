@@ -78,53 +78,65 @@ class BlendTrainingSet:
         )
         return part if len(users) == self.n_users else part.take(users)
 
-    def pooled(self, users: Indices, sources: Sequence[int], weights: Floats, best: int) -> "BlendTrainingSet":
+    def pooled(self, users: Indices, sources: Sequence[int], best: int) -> "BlendTrainingSet":
         """Return some of the users over the items that may stand on their lists, others for each user.
 
-        These are the best ones of each of some sources and of their weighted sum, and what the user wants. Popularity
-        and vectors of items are not kept.
+        These are the best ones of each of some sources. What a user wants beyond them is no candidate: it counts as
+        not listed. Popularity and vectors of items are not kept.
 
         Args:
             users: which (V,).
             sources: places of the sources among all (S,).
-            weights: of the sources (S,).
             best: how many items of each.
         """
-        by_rank = np.argsort(self.tie_rank)
-
-        def items_of(rows: slice) -> list[Indices]:
-            some, candidates = users[rows], self.candidate_mask[users[rows]]
-            z = [self.z[source, some] for source in sources]
-            kept = self.positives[some].toarray() > 0
-            for scores in (np.tensordot(weights[sources], np.stack(z), axes=1), *z):
-                listed = top_k(np.where(candidates, scores, EXCLUDED), best, self.tie_rank)[0]
-                np.put_along_axis(kept, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
-            return [np.flatnonzero(row) for row in (kept & candidates)[:, by_rank]]
-
         if len(sources) * best >= len(self.tie_rank):
             return self if len(users) == self.n_users else self.take(users)
-        pools = [pool for part in in_threads(items_of, blocks(len(users))) for pool in part]
-        return self._of_pools(users, by_rank, pools)
+        by_rank = np.argsort(self.tie_rank)
 
-    def _of_pools(self, users: Indices, columns: Indices, pools: Sequence[Indices]) -> "BlendTrainingSet":
-        """Return users (V,) over items of their own: pools are places in ``columns``, in the order of the tie rank."""
-        size = max((len(pool) for pool in pools), default=0)
-        items, mask = np.zeros((len(users), size), np.int64), np.zeros((len(users), size), bool)
-        for row, pool in enumerate(pools):
-            items[row, : len(pool)], mask[row, : len(pool)] = columns[pool], True
-        z = np.stack([scores[users[:, None], items] for scores in self.z])
-        positive = np.zeros(items.shape, np.float32)
-        for row, user in enumerate(users):
-            positive[row] = mask[row] & np.isin(items[row], self.positives[user].indices)
+        def best_of(rows: slice) -> list[Indices]:
+            some = users[rows]
+            candidates = self.candidate_mask[some]
+            kept = np.zeros_like(candidates)
+            for source in sources:
+                listed = top_k(np.where(candidates, self.z[source, some], EXCLUDED), best, self.tie_rank)[0]
+                np.put_along_axis(kept, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
+            return [by_rank[row] for row in (kept & candidates)[:, by_rank]]
+
+        pools = [pool for part in in_threads(best_of, blocks(len(users))) for pool in part]
+        return self._of_pools(users, pools)
+
+    def _of_pools(self, users: Indices, pools: Sequence[Indices]) -> "BlendTrainingSet":
+        """Return users (V,) over items of their own, each in the order of the tie rank; others that they want follow
+        and are no candidates.
+        """
+        wishes = [self.positives[user].indices for user in users]
+        others = [np.setdiff1d(wish, pool) for wish, pool in zip(wishes, pools, strict=True)]
+        sizes = np.array([len(pool) for pool in pools])
+        size = max((len(a) + len(b) for a, b in zip(pools, others, strict=True)), default=0)
+        items, positive = np.zeros((len(users), size), np.int64), np.zeros((len(users), size), np.float32)
+        for row, (pool, other, wish) in enumerate(zip(pools, others, wishes, strict=True)):
+            end = len(pool) + len(other)
+            items[row, :end] = np.concatenate([pool, other])
+            positive[row, :end] = np.isin(items[row, :end], wish)
         meta = replace(self.meta.rows(users), popularity=np.zeros(size, np.float32), items=self.meta.items[:0])
         return replace(
             self,
-            z=z,
-            candidate_mask=mask,
+            z=np.stack([scores[users[:, None], items] for scores in self.z]),
+            candidate_mask=np.arange(size) < sizes[:, None],
             positives=sparse.csr_matrix(positive),
             meta=meta,
             tie_rank=np.arange(size),
         )
+
+    def padded(self, size: int) -> "BlendTrainingSet":
+        """Return the same users over ``size`` items, of which those beyond the own ones are no candidates."""
+        beyond = size - len(self.tie_rank)
+        mask = np.pad(self.candidate_mask, ((0, 0), (0, beyond)))
+        cells = self.positives
+        positives = sparse.csr_matrix((cells.data, cells.indices, cells.indptr), shape=mask.shape)
+        meta = replace(self.meta, popularity=np.pad(self.meta.popularity, (0, beyond)))
+        z = np.pad(self.z, ((0, 0), (0, 0), (0, beyond)))
+        return replace(self, z=z, candidate_mask=mask, positives=positives, meta=meta, tie_rank=np.arange(size))
 
     def uninformative(self) -> tuple[str, ...]:
         """Return the sources that tell no two of these items apart, for any of these users."""

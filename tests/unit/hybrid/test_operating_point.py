@@ -16,6 +16,7 @@ from tailor.hybrid.operating_point import (
     fit_blend,
     fit_weights,
     known_users,
+    more_users,
     operating_point,
     select_operating_point,
     settings_of_curve,
@@ -158,6 +159,28 @@ class TestCurves:
     def test_where_the_scorer_stands_does_not_matter(self, curves, scorer, weights, known, holdout):
         lifted = scorer.with_blend(weights).with_boosts(Boosts(cold_boost=0.5, tail_boost=0.5, popularity_debias=0.5))
         assert trade_off_curves(lifted, known, holdout, 4, 10) == [row for boost in BOOSTS for row in curves[boost]]
+
+
+class TestMoreUsers:
+    def test_a_sample_that_is_enough_needs_none(self, scorer, holdout, known):
+        assert more_users(scorer, holdout, known) is None
+
+    def test_where_cells_bound_the_users_the_weights_climb_on_more(self, scorer, holdout, monkeypatch):
+        few = known_users(scorer, holdout, BlendOptions(max_cells=20 * int(holdout.candidates.sum())), 0)
+        monkeypatch.setattr("tailor.hybrid.operating_point._USERS_AT_A_TIME", 30)
+        more = more_users(scorer, holdout, few)
+        every = known_users(scorer, holdout, BlendOptions(), 0).columns(~holdout.cold[holdout.candidates])
+        assert few.n_users == 20
+        assert more.n_users == every.n_users
+        scores = [part.measure(part.z[0], 10) for part in (more, every)]
+        np.testing.assert_allclose(*scores, atol=1e-6)
+        alone, helped = (fit_weights(few, holdout, LINEAR, 10, 0, also)[0] for also in (None, more))
+        of_all = {
+            name: every.mean_ndcg(weights.warm.score(list(every.z), every.meta), 10)
+            for name, weights in (("alone", alone), ("helped", helped))
+        }
+        assert of_all["helped"] > of_all["alone"]
+        np.testing.assert_array_equal(helped.cold, alone.cold)
 
 
 class TestReach:

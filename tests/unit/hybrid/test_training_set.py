@@ -9,6 +9,7 @@ from scipy import sparse
 from tailor.hybrid.blend import BlendModel, blend
 from tailor.hybrid.config import BlendOptions
 from tailor.hybrid.operating_point import known_users
+from tailor.hybrid.training_set import BlendTrainingSet
 from tailor.topk import EXCLUDED
 from tests.conftest import by_source
 from tests.unit.hybrid.conftest import OFF, of_one_source, planted_training_set
@@ -63,8 +64,8 @@ class TestPooled:
 
     def test_lists_are_those_over_all_items(self, known):
         users, sources = np.arange(1, known.n_users, 2), np.flatnonzero(self.WEIGHTS).tolist()
-        pooled = known.pooled(users, sources, self.WEIGHTS, 12)
-        assert len(self.WEIGHTS) + 12 < pooled.z.shape[2] < len(known.tie_rank) / 2
+        pooled = known.pooled(users, sources, 25)
+        assert 25 < pooled.z.shape[2] < 0.7 * len(known.tie_rank)
         all_items = known.take(users)
         for factor in (0.8, 1.0, 1.2):  # steps of an ascent
             model = BlendModel(self.WEIGHTS * by_source(ials=factor, ease=1.0, text_knn=1.0, popular=1.0))
@@ -73,27 +74,37 @@ class TestPooled:
             np.testing.assert_allclose(over_pool, over_all, atol=1e-6)
         assert np.nanmean(over_all) > 0
 
-    def test_what_a_user_wants_is_in_and_what_he_has_taken_is_out(self, known):
-        pooled = known.pooled(np.arange(known.n_users), [0], self.WEIGHTS, 1)
+    def test_what_a_user_wants_beyond_is_not_listed_but_counts(self, known):
+        pooled = known.pooled(np.arange(known.n_users), [0], 1)
         np.testing.assert_array_equal(np.diff(pooled.positives.indptr), np.diff(known.positives.indptr))
-        row, place = pooled.positives.nonzero()
-        assert pooled.candidate_mask[row, place].all()
+        np.testing.assert_array_equal(pooled.candidate_mask.sum(axis=1), 1)
         best = np.where(known.candidate_mask, known.z[0], EXCLUDED).max(axis=1)
         np.testing.assert_array_equal(np.where(pooled.candidate_mask, pooled.z[0], EXCLUDED).max(axis=1), best)
+        np.testing.assert_allclose(pooled.measure(pooled.z[0], 1), known.measure(known.z[0], 1))
 
     def test_ties_are_broken_as_over_all_items(self):
         data = planted_training_set(lambda z, _: z[0], n_users=50)
         items = np.arange(len(data.tie_rank))
         levels = np.broadcast_to((items % 7 == 0).astype(np.float32), data.z.shape)  # nine equal ones are the best
-        tied = replace(data, z=levels, tie_rank=items[::-1].copy())
-        pooled = tied.pooled(np.arange(tied.n_users), [0], self.WEIGHTS, 5)
+        tied = replace(data, z=levels.copy(), tie_rank=items[::-1].copy())
+        pooled = tied.pooled(np.arange(tied.n_users), [0], 5)
         assert pooled.z.shape[2] <= 6
         for k in (1, 3, 5):
             np.testing.assert_array_equal(pooled.measure(pooled.z[0], k), tied.measure(tied.z[0], k))
 
+    def test_padding_adds_no_candidates(self, known):
+        pooled = known.pooled(np.arange(20), [0, 1], 5)
+        padded = pooled.padded(pooled.z.shape[2] + 7)
+        assert not padded.candidate_mask[:, -7:].any()
+        scores, base = pooled.z[0], padded.z[0]
+        np.testing.assert_array_equal(padded.measure(base, 10), pooled.measure(scores, 10))
+        joined = BlendTrainingSet.join([padded, known.pooled(np.arange(20, 40), [0, 1], 5).padded(base.shape[1])])
+        both = known.pooled(np.arange(40), [0, 1], 5)
+        np.testing.assert_array_equal(joined.measure(joined.z[1], 10), both.measure(both.z[1], 10))
+
     def test_pools_as_large_as_the_catalogue_are_the_catalogue(self, known):
         every = np.arange(known.n_users)
-        assert known.pooled(every, [0, 1], self.WEIGHTS, len(known.tie_rank)) is known
+        assert known.pooled(every, [0, 1], len(known.tie_rank)) is known
 
 
 def test_sources_that_tell_no_items_apart_are_named(known):
