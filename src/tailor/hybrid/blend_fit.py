@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from tailor.hybrid.blend import BlendModel, one_hot
 from tailor.hybrid.config import BlendKind, BlendOptions
@@ -134,17 +135,21 @@ Scores = Callable[[torch.Tensor, slice], torch.Tensor]
 
 
 class ListwiseLoss:
-    """The loss of one training set, in blocks, with gradients; of the active sources alone."""
+    """The loss of one training set, in blocks, with gradients; of the active sources alone.
+
+    Positives that are no candidates, see :meth:`BlendTrainingSet.pooled`, are passed over.
+    """
 
     def __init__(self, data: BlendTrainingSet, l2: float, active: Mask) -> None:
         self.l2 = l2
         self.z = torch.from_numpy(data.z if active.all() else data.z[active])
         self.hidden = torch.from_numpy(~data.candidate_mask)
-        counts = np.diff(data.positives.indptr)
+        positives = sparse.csr_matrix(data.positives.multiply(data.candidate_mask))
+        counts = np.diff(positives.indptr)
         self.row = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
-        self.column = torch.from_numpy(data.positives.indices.astype(np.int64))
+        self.column = torch.from_numpy(positives.indices.astype(np.int64))
         self.weight = torch.from_numpy((1 / np.maximum(np.repeat(counts, counts), 1)).astype(np.float32))
-        self.bounds = data.positives.indptr
+        self.bounds = positives.indptr
         self.n_users = len(counts)
 
     def __call__(self, model: Scores, users: slice) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from tailor.data.interactions import keep_items
+from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, blend
 from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
@@ -127,11 +128,14 @@ def fit_weights(
         options: members of the family.
         k: cut-off.
         seed: of the halves that members are compared on.
-        more: users that linear weights climb on in the end, :func:`more_users`; None: nobody else.
+        more: users, see :func:`more_users`, that linear weights are fitted on again, or climb on from where they are,
+            whichever ends higher; None: nobody else.
     """
     warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
     if more is not None and warm.is_linear:
-        warm = coordinate_ascent(more, warm, k, known.active_mask())
+        climbed = coordinate_ascent(more, warm, k, known.active_mask())
+        fitted = blend_fit.fit(more, "linear", options, seed, ascend_to=k)
+        warm = max(climbed, fitted, key=lambda model: more.mean_ndcg(model.score(list(more.z), more.meta), k))
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2)), rows
 
 

@@ -22,6 +22,7 @@ from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
 from tailor.models.transformer import Transformer
+from tailor.models.transition_knn import TransitionKNN
 from tailor.models.user_text import UserText
 from tailor.types import JsonObject
 
@@ -175,6 +176,12 @@ source(
     reads={"history", "order", "texts"},
     text_dependent=True,
 )(Transformer)
+source(
+    name="transition_knn",
+    reason="taken_next",
+    label="order, counted",
+    reads={"history", "order", "confidence"},
+)(TransitionKNN)
 source(name="contextual", reason="context", label="context", reads={"context"})(Contextual)
 source(name="demographic", reason="profile", label="profile", reads={"profile"})(Demographic)
 source(name="user_text", reason="own_words", label="users' own words", reads={"user_text"}, text_dependent=True)(

@@ -47,7 +47,13 @@ def rewritten_old(folder, change):
 
 
 def test_every_old_name_has_a_model_or_source_of_today():
-    assert set(legacy.SOURCES.values()) == set(SOURCES) - {"user_text", "recent_ease", "recent_text", "transformer"}
+    assert set(legacy.SOURCES.values()) == set(SOURCES) - {
+        "user_text",
+        "recent_ease",
+        "recent_text",
+        "transformer",
+        "transition_knn",
+    }
     for name in legacy.MODELS.values():
         assert model_class(name).name == name
 
