@@ -10,8 +10,9 @@ column of an item c without any is the ridge regression of its texts' similarity
 
     min_b |X b - a X̃_c|² + λ|b|²
 
-Taken from the code that the authors released, as their text was not to be had: the percentile, the fifth, the empty
-diagonal of S, and that P is the inverse of a matrix that is not symmetric where items with interactions are aligned.
+The formulas are those of the authors' notebooks, not of the paper's text, which was not at hand: the percentile, the
+fifth, the empty diagonal of S, and P, the inverse of a matrix that is not symmetric where items with interactions are
+aligned, so that B is then no minimum of a sum of squares.
 Their α and β occur as a product alone, which is a here. They add a similarity per kind of metadata, each with its μ;
 here the embedding is the one kind, and their shrinkage of the cosine is left out: on embeddings of length 1 it is a
 factor that μ takes back.
