@@ -110,10 +110,9 @@ def fit(recipe: DropoutNet, data: TrainSet) -> FittedDropoutNet:
 def _train(recipe: Model[DropoutNetConfig], users: Side, items: Side) -> None:
     config, rng = recipe.config, np.random.default_rng([recipe.seed, 7])
     optimizer = torch.optim.Adam([*users.net.parameters(), *items.net.parameters()], lr=config.learning_rate)
-    n_steps = config.steps if len(users.chosen) else 0
-    for step in progress(range(n_steps), "DropoutNet", "step"):
+    for step in progress(range(config.steps), "DropoutNet", "step"):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - step / n_steps)
+            group["lr"] = config.learning_rate * (1 - step / config.steps)
         u, i = users.draw(config.batch_users, rng), items.draw(config.batch_items, rng)
         targets = users.factors[u] @ items.factors[i].T
         placed = users.place(u, config.user_dropout) @ items.place(i, config.item_dropout).T

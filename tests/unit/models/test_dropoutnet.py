@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from tailor.config import parse
 from tailor.data.interactions import empty_rows
 from tailor.errors import ConfigurationError
 from tailor.models.base import Query, TrainSet
-from tailor.models.dropoutnet import DropoutNet, DropoutNetConfig, centred, forward
+from tailor.models.dropoutnet import DropoutNet, DropoutNetConfig, FittedDropoutNet, centred, forward
 from tailor.models.registry import build
 from tailor.testing.compare import wider_query
 from tailor.testing.models import ModelTests
@@ -69,7 +71,13 @@ def test_factors_and_texts_of_users_are_those_of_their_histories(fitted, tables)
 
 
 def test_an_item_without_interactions_is_read_without_factors(fitted, tables):
+    """Whatever its factors are."""
     cold = ~(tables.train_set.counts > 0)
+    factors = replace(fitted.factors, item_factors=np.ones_like(fitted.factors.item_factors))
+    texts, nets = (fitted.centre, fitted.texts), (fitted.user_net, fitted.item_net)
+    rebuilt = FittedDropoutNet.of_nets(fitted.recipe, factors, ~cold, texts, nets)
+    np.testing.assert_array_equal(rebuilt.items[cold], fitted.items[cold])
+    assert not np.allclose(rebuilt.items[~cold], fitted.items[~cold])
     inputs = np.hstack([np.zeros((cold.sum(), 8), np.float32), fitted.texts[cold]])
     np.testing.assert_allclose(fitted.items[cold], forward(inputs, fitted.item_net), rtol=1e-5, atol=1e-6)
 
@@ -82,6 +90,7 @@ def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(fitted, tables):
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(fitted, tables):
+    torch.manual_seed(17)
     again = DropoutNet(DropoutNetConfig(**SMALL)).fit(tables.train_set)
     other = DropoutNet(DropoutNetConfig(**SMALL), 1).fit(tables.train_set)
     for name, value in fitted.state().items():
@@ -89,9 +98,13 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(fitted, table
     assert not np.array_equal(other.items, fitted.items)
 
 
-def test_a_fit_leaves_the_generators_alone(tables):
-    import torch
+def test_the_seed_decides_where_networks_start(tables):
+    config = DropoutNetConfig(**SMALL | {"steps": 1, "learning_rate": 1e-12})
+    starts = [DropoutNet(config, seed).fit(tables.train_set).item_net["outer"] for seed in (0, 1)]
+    assert np.abs(starts[0] - starts[1]).max() > 0.01
 
+
+def test_a_fit_leaves_the_generators_alone(tables):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)

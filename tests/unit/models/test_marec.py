@@ -112,6 +112,16 @@ def test_without_texts_or_alignment_it_is_ease(histories):
         np.testing.assert_allclose(model.weights, ease.weights, atol=1e-6)
 
 
+def test_the_alignment_is_a_factor_of_the_columns_of_cold_items(histories):
+    X, E = histories
+    data = TrainSet.of(sparse.csr_matrix(X), np.arange(8) < 6, item_features=E.astype(np.float32))
+    slope = similarity_slope(sparse.csr_matrix(X), E.astype(np.float32))
+    for strength in (0.5, 2.0):
+        model = MARec(MARecConfig(regularization=3.0, alignment=strength)).fit(data)
+        once, _ = aligned_weights(sparse.csr_matrix(X.T @ X), E, np.zeros(8), 1.0, 3.0)
+        np.testing.assert_allclose(model.weights[:, 6:], strength * slope * once[:, 6:], rtol=1e-4, atol=1e-7)
+
+
 def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(tables):
     model = MARec(MARecConfig(regularization=20.0, percentile=60.0)).fit(tables.train_set)
     cold = int(np.flatnonzero(~tables.warm)[0])
