@@ -164,13 +164,13 @@ def aligned_weights(
     n, known = gram.shape[0], np.flatnonzero(gram.diagonal() > 0)
     matrix, E = gram[known][:, known].toarray(), features[known]
     taken_with = matrix @ E
-    if pull[known].any():
-        matrix += (taken_with @ E.T - matrix * (E**2).sum(axis=1)) * pull[known]
-        add_to_diagonal(matrix, regularization)
-        P = _inverse(matrix)
-    else:
-        add_to_diagonal(matrix, regularization)
-        P = inverse_spd(matrix)
+    aligned = np.flatnonzero(pull[known])
+    for part in blocks(len(aligned)):
+        j = aligned[part]
+        of_texts = taken_with @ E[j].T - matrix[:, j] * (E[j] ** 2).sum(axis=1)
+        matrix[:, j] += of_texts * pull[known][j]
+    add_to_diagonal(matrix, regularization)
+    P = _inverse(matrix) if len(aligned) else inverse_spd(matrix)
     text_map = np.zeros(features.shape, dtype=features.dtype)
     text_map[known] = strongest * (P @ taken_with)
     P /= -np.diag(P)
