@@ -1,4 +1,4 @@
-"""Fitting :mod:`tailor.models.dropoutnet`: on a CPU, a few seconds whatever the size of the catalogue."""
+"""Fitting :mod:`tailor.models.dropoutnet`: on a CPU, in steps whose number and size do not grow with the catalogue."""
 
 from dataclasses import dataclass
 
