@@ -17,6 +17,8 @@ FAST: dict[str, dict[str, Any]] = {
     "item_knn": {"neighbours": 20},
     "ease": {"regularization": 20.0},
     "text_ease": {"regularization": 20.0, "text_pull": 20.0},
+    "marec": {"regularization": 20.0, "percentile": 50.0},
+    "dropoutnet": {"factors": 8, "iterations": 5, "hidden": 32, "steps": 150},
     "slit": {"regularization": 20.0, "half_life": 20.0},
     "sasrec": {"width": 16, "epochs": 12, "learning_rate": 0.005},
     "transformer": {"width": 16, "epochs": 12},

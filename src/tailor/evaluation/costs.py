@@ -13,6 +13,7 @@ from tailor.evaluation.config import ListOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.selection import baseline_names
 from tailor.lm.config import LMOptions
+from tailor.models.dropoutnet import DropoutNetConfig
 from tailor.models.ease import EASEConfig
 from tailor.models.ials import IALSConfig
 from tailor.types import Parameters
@@ -20,7 +21,8 @@ from tailor.types import Parameters
 #: What the constants were measured on.
 MACHINE = "2 CPU cores with AVX-512 and bf16 units, no GPU, nothing else running"
 #: Baselines that hold n_items² weights; those that factorize.
-_ITEM_ITEM, _FACTORIZED = ("ease", "slit", "text_ease"), ("implicit_als", "ials", "text_ials")
+_ITEM_ITEM = ("ease", "slit", "text_ease", "marec")
+_FACTORIZED = ("implicit_als", "ials", "text_ials", "dropoutnet")
 #: Sources of the hybrid that hold n_items² weights.
 _ITEM_ITEM_SOURCES = ("ease", "slit")
 #: Encoders that a hybrid is fitted on: frozen and tuned.
@@ -43,6 +45,8 @@ _INVERSE = 3e-11
 _NEAREST = 1e-3
 #: Seconds per interaction and epoch of a transformer, and likewise per item of the catalogue (its softmax); epochs.
 _TRANSFORMED, _SOFTMAX, _TRANSFORMER_EPOCHS = 7e-6, 2e-9, 22
+#: Seconds per step of the training of a DropoutNet.
+_NETWORK_STEP = 1.2e-2
 #: Seconds per cell (user × item) that a model scores and lists are taken from.
 _CELL = 5e-8
 #: Seconds per cell of fitting a blend, its shift and its trade-off curves; and whatever the size.
@@ -102,6 +106,8 @@ class Workload:
     """Fits of transformers; option sets of a hybrid that differ in other sources share one."""
     refitted_transformers: int
     """Likewise, in the model that is handed over."""
+    network_steps: int
+    """Steps of the trainings of all fits of DropoutNet."""
     max_cells: int
     """Cells that a blend is fitted on, at most."""
     k: int
@@ -155,6 +161,7 @@ class Workload:
             kernels=hybrid_fits,
             transformers=_transformers(hybrid, names, sizes.users) if card.times.present else 0,
             refitted_transformers=int(hybrid.sources.get("transformer") is not None and card.times.present),
+            network_steps=_network_steps(hybrid) if "dropoutnet" in names else 0,
             max_cells=hybrid.blend.max_cells,
             k=max(20, *lists.k),
             block_users=lists.block_users,
@@ -230,8 +237,8 @@ def _models(work: Workload) -> Cost:
         f"{len(work.factor_sets)} factorizations, {work.inverses} inverses of {of_items}, "
         f"{work.kernels} of {work.kernel_items:,}², {work.transformers} transformers"
     )
-    transformers = work.transformers * _transformer_seconds(work)
-    minutes = (factorizations + inverses + transformers + _scored(work, trials) + blends) / 60
+    networks = work.transformers * _transformer_seconds(work) + work.network_steps * _NETWORK_STEP
+    minutes = (factorizations + inverses + networks + _scored(work, trials) + blends) / 60
     return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
 
 
@@ -281,6 +288,12 @@ def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> in
     n_left_out = round(hybrid.blend.few_shot_share * users)
     folds = min(10, -(-hybrid.blend.few_shot_users // n_left_out)) if n_left_out else 1
     return fits + _ENCODERS * (folds + _FINAL_FITS)
+
+
+def _network_steps(hybrid: HybridOptions) -> int:
+    """Return the steps of all fits of DropoutNet; a chosen option set counts as the longest that is tried."""
+    default = DropoutNetConfig().steps
+    return sum(_with_final([int(settings.get("steps", default)) for settings in _option_sets(hybrid, "dropoutnet")]))
 
 
 def _option_sets(hybrid: HybridOptions, name: str) -> list[Parameters]:

@@ -28,8 +28,10 @@ BASELINES = (
     "slit",
     "sasrec",
     "text_ease",
+    "marec",
     "ials",
     "text_ials",
+    "dropoutnet",
 )
 
 
@@ -88,5 +90,5 @@ def build(name: str, config: Parameters, seed: int, where: str = "hybrid_cf.tria
 def _import_built_in() -> None:
     for module in ("random", "popular", "text_knn", "item_knn", "implicit_als", "ease", "ials", "slit"):
         importlib.import_module(f"tailor.models.{module}")
-    for module in ("transition_knn", "transformer", "demographic", "contextual", "user_text"):
+    for module in ("marec", "dropoutnet", "transition_knn", "transformer", "demographic", "contextual", "user_text"):
         importlib.import_module(f"tailor.models.{module}")

@@ -146,7 +146,7 @@ def scale_trials(
         left_out: sources that are not used; the hybrid's option sets lose them.
     """
     scaled: dict[str, list[Parameters]] = {}
-    for model in ("implicit_als", "ials", "text_ials"):
+    for model in ("implicit_als", "ials", "text_ials", "dropoutnet"):
         sets = base.get(model, [])
         widths = [factors if place < len(sets) / 2 else factors // 2 for place in range(len(sets))]
         scaled[model] = [options | {"factors": width} for options, width in zip(sets, widths, strict=True)]

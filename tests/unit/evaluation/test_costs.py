@@ -12,11 +12,12 @@ from tailor.lm.config import LMOptions
 from tests.unit.data.test_card_warnings import GOOD, SIZES, TEXTS
 
 #: The sources and baselines of the default configuration, four trials each.
-TRIALS = {name: [{}] * 4 for name in ("ease", "slit", "text_ease", "ials", "text_ials", "implicit_als", "hybrid")}
+ITEM_ITEM, FACTORIZED = ("ease", "slit", "text_ease", "marec"), ("ials", "text_ials", "implicit_als", "dropoutnet")
+TRIALS = {name: [{}] * 4 for name in (*ITEM_ITEM, *FACTORIZED, "hybrid")}
 
 
 def work(users, items, interactions, tokens, factors=64, times=True, epochs=5):
-    trials = TRIALS | {name: [{"factors": factors}] * 4 for name in ("ials", "text_ials", "implicit_als")}
+    trials = TRIALS | {name: [{"factors": factors}] * 4 for name in FACTORIZED}
     trials["hybrid"] = [{"ials": {"factors": factors}}] * 4
     card = replace(
         GOOD,
@@ -39,13 +40,14 @@ def test_a_factorization():
 
 def test_what_is_fitted_how_often():
     default = work(1000, 500, 50_000, 10)
-    assert default.baselines == 13
+    assert default.baselines == 15
     assert (default.sources, default.trials) == (12, 4)
-    # three baselines and, for two encoders, two sources: four trials and a final fit each
-    assert default.inverses == 3 * 5 + 2 * 2 * 5
-    assert default.item_item_models == 3 + 2 * 2
+    # four baselines and, for two encoders, two sources: four trials and a final fit each
+    assert default.inverses == 4 * 5 + 2 * 2 * 5
+    assert default.item_item_models == 4 + 2 * 2
     assert default.kernels == 2 * 5
-    assert default.factor_sets == [64] * (3 * 5 + 2 * 5)
+    assert default.factor_sets == [64] * (4 * 5 + 2 * 5)
+    assert default.network_steps == 5 * 800
     assert default.tokens == 10 * 500
     # sasrec once on validation and once on train; the source, for two encoders, with each of ceil(250 / 100) folds of
     # users left out and on train; and once more in what is handed over
@@ -57,7 +59,7 @@ def test_what_is_fitted_how_often():
 
 
 def test_without_times_slit_inverts_nothing():
-    assert work(1000, 500, 50_000, 10, times=False).inverses == 2 * 5 + 2 * 5
+    assert work(1000, 500, 50_000, 10, times=False).inverses == 3 * 5 + 2 * 5
 
 
 def test_the_largest_factors_are_fitted_once_more():
@@ -98,9 +100,12 @@ def test_an_encoder_that_is_not_tuned_is_read_twice_only():
 
 
 def test_item_item_models_grow_with_the_cube_and_the_square():
-    small, large = (replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[], transformers=0) for f in (1, 2))
+    small, large = (
+        replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[], transformers=0, network_steps=0)
+        for f in (1, 2)
+    )
     seconds = [60 * by_pipeline(w)["hybrid_cf"].minutes for w in (small, large)]
-    linear = [costs._scored(w, 4 * (13 + 2 * 12)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
+    linear = [costs._scored(w, 4 * (15 + 2 * 12)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
     assert (seconds[1] - linear[1]) / (seconds[0] - linear[0]) == pytest.approx(8)
     square = (24 + 4 * small.item_item_models) * 5000**2 / 2**30
     blended = 2 * 4 * 12 * 10 * 5000 / 2**30
@@ -109,11 +114,11 @@ def test_item_item_models_grow_with_the_cube_and_the_square():
 
 def test_lists_are_models_by_users_by_places():
     cost = by_pipeline(work(1000, 500, 50_000, 10))["evaluation, reranking"]
-    assert cost.size == "15 models × 1,000 users × 20 places × 6 = 1,800,000 rows"
-    scored = 5e-8 * 2 * (13 + 2 * 12) * 1000 * 500
-    assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 1_800_000 + 1e-4 * 2 * 25 * 1000)
-    held = 4 * 500**2 * 7
-    assert cost.gib == pytest.approx(1.2 + (200 * 1_800_000 + held + 4 * 12 * 512 * 500) / 2**30)
+    assert cost.size == "17 models × 1,000 users × 20 places × 6 = 2,040,000 rows"
+    scored = 5e-8 * 2 * (15 + 2 * 12) * 1000 * 500
+    assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 2_040_000 + 1e-4 * 2 * 25 * 1000)
+    held = 4 * 500**2 * 8
+    assert cost.gib == pytest.approx(1.2 + (200 * 2_040_000 + held + 4 * 12 * 512 * 500) / 2**30)
 
 
 def test_a_transformer_grows_with_interactions_epochs_and_items():
@@ -126,6 +131,15 @@ def test_a_transformer_grows_with_interactions_epochs_and_items():
     assert 60 * (last[name].minutes - plain[name].minutes) == pytest.approx(one_fit)
 
 
+def test_a_dropoutnet_costs_its_steps():
+    longer = HybridOptions(baselines=["dropoutnet"], trials={"dropoutnet": [{"steps": 100}, {}, {"steps": 1000}]})
+    steps = Workload.of(GOOD, LMOptions(), longer, ListOptions(), 25, 2000).network_steps
+    assert steps == 100 + 800 + 1000 + 1000
+    one, two = (replace(work(100, 500, 5000, 10), network_steps=n) for n in (1000, 2000))
+    minutes = [by_pipeline(w)["hybrid_cf"].minutes for w in (one, two)]
+    assert 60 * (minutes[1] - minutes[0]) == pytest.approx(1000 * costs._NETWORK_STEP)
+
+
 def test_the_last_line_is_the_whole_run():
     *parts, all_of_it = estimate(work(1000, 500, 50_000, 10))
     assert all_of_it.minutes == pytest.approx(sum(cost.minutes for cost in parts))
@@ -136,7 +150,7 @@ def test_the_last_line_is_the_whole_run():
 @pytest.mark.parametrize(
     ("run", "minutes", "gib"),
     [
-        (work(240, 240, 3832, 17.6, factors=16), 34 / 60, 1.3),
+        (replace(work(240, 240, 3832, 17.6, factors=16), network_steps=0), 34 / 60, 1.3),
         # docs/performance.md, "Time and memory"
         (work(943, 1682, 100_000, 11), 8 + 20 / 60, 1.5),
         (replace(work(6040, 3706, 1_000_209, 11), transformers=0, refitted_transformers=0), 9 + 3 / 60, 3.0),
