@@ -29,6 +29,7 @@ FAST_SOURCES: dict[str, dict[str, Any]] = {name: {} for name in SOURCES} | {
     "ease": FAST["text_ease"],
     "slit": {},
     "transformer": FAST["transformer"],
+    "sasrec": FAST["sasrec"],
 }
 BLEND = BlendWeights(
     tuple(SOURCES),

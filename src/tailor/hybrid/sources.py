@@ -21,7 +21,7 @@ from tailor.models.popular import Popular
 from tailor.models.registry import register_model
 from tailor.models.slit import SLIT
 from tailor.models.text_knn import TextKNN
-from tailor.models.transformer import Transformer
+from tailor.models.transformer import SASRec, Transformer
 from tailor.models.transition_knn import TransitionKNN
 from tailor.models.user_text import UserText
 from tailor.types import JsonObject
@@ -176,6 +176,9 @@ source(
     reads={"history", "order", "texts"},
     text_dependent=True,
 )(Transformer)
+source(name="sasrec", reason="taken_next", label="order, by a transformer of ids alone", reads={"history", "order"})(
+    SASRec
+)
 source(
     name="transition_knn",
     reason="taken_next",

@@ -177,6 +177,6 @@ def test_a_catalogue_without_times_is_said_to_be_one(tables, caplog, timed):
     made = hold_out(tables.items, 0, **(rows_of(tables) | {"order": order}))
     assert made.knows_order == timed
     reason = "data_processing.split.strategy is random"
-    readers = "slit, recent_ease, recent_text, transformer, transition_knn, sasrec"
+    readers = "slit, recent_ease, recent_text, transformer, sasrec, transition_knn"
     said = f"The catalogue has no times, or {reason}: {readers} left out"
     assert caplog.messages == ([] if timed else [said])

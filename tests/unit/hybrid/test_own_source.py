@@ -148,12 +148,13 @@ def test_a_source_reads_something():
 def test_the_built_in_sources():
     assert list(SOURCES) == [
         "ials", "text_factors", "ease", "slit", "text_knn", "recent_ease", "recent_text",
-        "transformer", "transition_knn", "contextual", "demographic", "user_text", "popular",
+        "transformer", "sasrec", "transition_knn", "contextual", "demographic", "user_text", "popular",
     ]  # fmt: skip
     assert {name for name, entry in SOURCES.items() if entry.derived_from} == {
         "text_factors", "recent_ease", "recent_text"
     }  # fmt: skip
     assert {name for name, entry in SOURCES.items() if not entry.text_dependent} == {
+        "sasrec",
         "transition_knn",
         "contextual",
         "demographic",

@@ -213,6 +213,7 @@ def test_without_times_what_reads_an_order_is_left_out(timeless):
         "recent_ease",
         "recent_text",
         "transformer",
+        "sasrec",
         "transition_knn",
     }
     assert "slit" not in reduced.hybrid_config(reduced.trials["hybrid"][0]).sources
@@ -227,7 +228,16 @@ def test_a_source_of_ones_own_that_reads_an_order_is_left_out_too(timeless, monk
     monkeypatch.setitem(
         SOURCES, "after", replace(entry, name="after", reads=frozenset({"history"}), derived_from="slit")
     )
-    assert order_readers() == ["slit", "recent_ease", "recent_text", "transformer", "transition_knn", "visits", "after"]
+    assert order_readers() == [
+        "slit",
+        "recent_ease",
+        "recent_text",
+        "transformer",
+        "sasrec",
+        "transition_knn",
+        "visits",
+        "after",
+    ]
     options = HybridOptions(sources={"ials": {}, "visits": {}, "after": {}}, baselines=["popular"])
     assert selection.without_order(options, timeless).sources == {"ials": {}, "visits": None, "after": None}
     selection.check_names(["visits"], options, "hybrid_cf.trials")

@@ -52,6 +52,7 @@ def test_every_old_name_has_a_model_or_source_of_today():
         "recent_ease",
         "recent_text",
         "transformer",
+        "sasrec",
         "transition_knn",
     }
     for name in legacy.MODELS.values():
