@@ -257,16 +257,31 @@ class HybridScorer(FittedModel):
     def with_mean_scores_of_cold(self, cold: Indices, features: Floats) -> Self:
         """Return a scorer with the mean scores of items without interactions: the same for one text, in the fit or not.
 
-        Sources that read texts give what the landmarks predict, the others what they say of an item nobody has taken.
+        Sources that read texts give what the landmarks predict, the others what they say of an item nobody has taken:
+        to nobody, or, where they read histories, to the average user.
         """
         mean_scores = self.mean_scores.copy()
         of_landmarks = np.ascontiguousarray(mean_scores[:, self.imputer.landmarks].T)
         mean_scores[:, cold] = self.imputer.predict(features, of_landmarks).T
         nobody = Query.of(empty_rows(1, self.n_items))
         for place, (name, model) in enumerate(self.sources.items()):
-            if not SOURCES[name].text_dependent:
+            if SOURCES[name].text_dependent:
+                continue
+            if SOURCES[name].reads_history:
+                mean_scores[place, cold] = self._mean_of_untaken(place, cold)
+            else:
                 mean_scores[place, cold] = self._standardised(model, nobody)[0, cold]
         return replace(self, mean_scores=mean_scores)
+
+    def _mean_of_untaken(self, place: int, cold: Indices) -> Floats:
+        """Return the mean scores of items of the fit as they are; of others, the mean over those that nobody has taken.
+
+        Where all items of the fit were taken, the least mean score of these.
+        """
+        n_fitted, means = len(self.imputer.features), self.mean_scores[place]
+        untaken = means[:n_fitted][~self.warm[:n_fitted]]
+        of_others = untaken.mean() if len(untaken) else means[:n_fitted].min(initial=0.0)
+        return np.where(cold < n_fitted, means[cold], np.float32(of_others))
 
     # --- interactions that come --------------------------------------------------------------------------------------
 

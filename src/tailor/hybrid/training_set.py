@@ -96,11 +96,11 @@ class BlendTrainingSet:
         def best_of(rows: slice) -> list[Indices]:
             some = users[rows]
             candidates = self.candidate_mask[some]
-            kept = np.zeros_like(candidates)
+            best_items = np.zeros_like(candidates)
             for source in sources:
                 listed = top_k(np.where(candidates, self.z[source, some], EXCLUDED), best, self.tie_rank)[0]
-                np.put_along_axis(kept, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
-            return [by_rank[row] for row in (kept & candidates)[:, by_rank]]
+                np.put_along_axis(best_items, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
+            return [by_rank[row] for row in (best_items & candidates)[:, by_rank]]
 
         pools = [pool for part in in_threads(best_of, blocks(len(users))) for pool in part]
         return self._of_pools(users, pools)
@@ -109,15 +109,15 @@ class BlendTrainingSet:
         """Return users (V,) over items of their own, each in the order of the tie rank; others that they want follow
         and are no candidates.
         """
-        wishes = [self.positives[user].indices for user in users]
-        others = [np.setdiff1d(wish, pool) for wish, pool in zip(wishes, pools, strict=True)]
+        relevant = [self.positives[user].indices for user in users]
+        others = [np.setdiff1d(positive_items, pool) for positive_items, pool in zip(relevant, pools, strict=True)]
         sizes = np.array([len(pool) for pool in pools])
         size = max((len(a) + len(b) for a, b in zip(pools, others, strict=True)), default=0)
         items, positive = np.zeros((len(users), size), np.int64), np.zeros((len(users), size), np.float32)
-        for row, (pool, other, wish) in enumerate(zip(pools, others, wishes, strict=True)):
+        for row, (pool, other, positive_items) in enumerate(zip(pools, others, relevant, strict=True)):
             end = len(pool) + len(other)
             items[row, :end] = np.concatenate([pool, other])
-            positive[row, :end] = np.isin(items[row, :end], wish)
+            positive[row, :end] = np.isin(items[row, :end], positive_items)
         meta = replace(self.meta.rows(users), popularity=np.zeros(size, np.float32), items=self.meta.items[:0])
         return replace(
             self,

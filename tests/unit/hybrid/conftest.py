@@ -25,6 +25,7 @@ FAST_SOURCES = {name: {} for name in SOURCES} | {
     "ease": {"regularization": 20.0, "text_pull": 20.0},
     "slit": {"regularization": 20.0, "half_life": 20.0},
     "transformer": {"width": 8, "epochs": 3},
+    "sasrec": {"width": 8, "epochs": 3},
 }
 #: A blend in which every kind of weight is at work.
 BLEND = BlendWeights(

@@ -92,7 +92,7 @@ def test_a_source_that_tells_no_items_apart_has_no_weight(known):
 
 def test_without_positives_all_active_sources_weigh_alike(known):
     nothing = replace(known, positives=sparse.csr_matrix(known.positives.shape, dtype=np.float32))
-    even = [(name not in known.uninformative()) / 9 for name in SOURCES]
+    even = [(name not in known.uninformative()) / 11 for name in SOURCES]
     assert blend_fit.fit(nothing, "linear", BlendOptions(), 0, ascend_to=10).base.tolist() == pytest.approx(even)
 
 

@@ -353,3 +353,14 @@ def test_vectors_have_length_1_in_each_space(blended, queries):
     np.testing.assert_allclose((meta.users**2).sum(axis=1), n_spaces, rtol=1e-4)
     np.testing.assert_allclose((meta.items**2).sum(axis=1), n_spaces, rtol=1e-4)
     assert not blended.meta_features(part).users.size
+
+
+class TestMeanScoresOfNewItems:
+    """What the average user gets from sources that read histories and no texts, of an item that nobody has taken."""
+
+    def test_it_is_that_of_the_cold_items_of_the_fit(self, blended, tables):
+        grown, place = blended.with_new_items(tables.features[:2]), list(SOURCES).index("transition_knn")
+        cold = np.flatnonzero(~tables.warm)
+        np.testing.assert_allclose(grown.mean_scores[place, -2:], blended.mean_scores[place, cold].mean(), rtol=1e-5)
+        np.testing.assert_array_equal(grown.mean_scores[place, cold], blended.mean_scores[place, cold])
+        assert grown.mean_scores[place, -1] < np.median(blended.mean_scores[place, tables.warm])

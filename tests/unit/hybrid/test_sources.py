@@ -51,6 +51,15 @@ class TestTransformer(SourceTests):
     options = FAST["transformer"]
 
 
+class TestSASRec(SourceTests):
+    source = "sasrec"
+    options = FAST["sasrec"]
+
+
+class TestTransitionKNN(SourceTests):
+    source = "transition_knn"
+
+
 class TestTextKNN(SourceTests):
     source = "text_knn"
 
