@@ -1,0 +1,72 @@
+"""Run by the interpreter of .venv-peers: models of RecTools on the rows of a folder (peers/exchange.py)."""
+
+import warnings
+from typing import Any
+
+import exchange
+import numpy as np
+import pandas as pd
+from rectools import Columns
+from rectools.dataset import Dataset, IdMap, Interactions
+
+
+def build(model_class: Any, options: dict[str, Any], seed: int) -> Any:
+    """Make a model of its configuration, as ``Model.from_config`` reads it; seeds are part of it."""
+    np.random.seed(seed)  # noqa: NPY002  (what RecTools and implicit draw from where no seed is given)
+    return model_class.from_config({"cls": model_class, **options})
+
+
+def fit(model: Any, task: exchange.Task) -> None:
+    """Fit on the rows."""
+    model.fit(dataset(task, task.rows))
+
+
+def lists(model: Any, task: exchange.Task) -> dict[str, exchange.Lists]:
+    """List with the histories as the dataset; what else was seen is taken out of lists that are so much longer.
+
+    Of equal scores the item with the lower tie rank comes first; which of them are listed at the end is RecTools'
+    choice.
+    """
+    data, seen = dataset(task, task.histories), task.matrix(task.seen)
+    history = task.matrix(task.histories)
+    beside = seen - seen.multiply(history)
+    known = np.intersect1d(task.users, np.intersect1d(task.rows["user"], task.histories["user"]))
+    made = {}
+    for name, mask in task.candidates.items():
+        longest = int(np.diff(beside[known][:, mask].tocsr().indptr).max(initial=0))
+        table = _recommend(model, data, known, min(task.k + longest, int(mask.sum())), np.flatnonzero(mask))
+        user, item = table[Columns.User].to_numpy(), table[Columns.Item].to_numpy()
+        table = table[np.asarray(seen[user, item]).ravel() == 0]
+        made[name] = _wide(table, task)
+    return made
+
+
+def _recommend(model: Any, data: Dataset, users: np.ndarray, k: int, items: np.ndarray) -> pd.DataFrame:
+    return model.recommend(users, data, k=k, filter_viewed=True, items_to_recommend=items)
+
+
+def _wide(table: pd.DataFrame, task: exchange.Task) -> exchange.Lists:
+    """Return a long table as items (B, k) and scores (B, k)."""
+    ties = task.tie_rank[table[Columns.Item].to_numpy()]
+    table = table.assign(tie=ties).sort_values([Columns.User, Columns.Score, "tie"], ascending=[True, False, True])
+    rank = table.groupby(Columns.User).cumcount().to_numpy()
+    place = pd.Series(np.arange(len(task.users)), index=task.users)
+    table, rank = table[rank < task.k], rank[rank < task.k]
+    row = place.loc[table[Columns.User]].to_numpy()
+    items = np.full((len(task.users), task.k), -1, np.int64)
+    scores = np.full(items.shape, -np.inf, np.float32)
+    items[row, rank], scores[row, rank] = table[Columns.Item], table[Columns.Score]
+    return items, scores
+
+
+def dataset(task: exchange.Task, cells: dict[str, np.ndarray]) -> Dataset:
+    """Return rows as RecTools' dataset; ids are the rows of the project's tables, times the places in the order."""
+    time = pd.Timestamp("2000-01-01") + pd.to_timedelta(cells["place"], unit="D")
+    columns = {Columns.User: cells["user"], Columns.Item: cells["item"], Columns.Weight: 1.0, Columns.Datetime: time}
+    users, items = (IdMap(np.arange(n)) for n in task.shape)
+    return Dataset(users, items, Interactions(pd.DataFrame(columns)))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    exchange.run("rectools", build, fit, lists)
