@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from catalogues import NAMES, RESULTS, ROOT, Catalogue, about, prepare, rounded, seconds_of, write
 from pydantic import Field, ValidationError
@@ -37,7 +38,7 @@ from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.exposure import catalog_coverage
 from tailor.models.base import Csr, Indices, Mask, Query, TrainSet
 from tailor.models.listing import recommend
-from tailor.models.registry import build, model_class
+from tailor.models.registry import BASELINES, build, model_class
 
 K, SEED, TRIALS = 20, 0, 4
 OWN = ("item_knn", "implicit_als", "ease")
@@ -127,11 +128,17 @@ def read_peers(path: Path, libraries: Mapping[str, Library]) -> list[Peer]:
             raise ConfigurationError(f"{where}: no library '{peer.library}'.{hint} Known: {', '.join(libraries)}.")
         if peer.name in [other.name for other in peers[: number - 1]]:
             raise ConfigurationError(f"{where}: another entry has this name; choose another one.")
-        if peer.name in OWN:
+        if peer.name in BASELINES:
             raise ConfigurationError(f"{where}: a model of Tailor is called so; write '{peer.library}.{peer.name}'.")
-        if peer.same_as is not None:
-            model_class(peer.same_as.model)
+        _check_model(where, peer.same_as)
     return peers
+
+
+def _check_model(where: str, same: SameAs | None) -> None:
+    try:
+        _ = same and model_class(same.model)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{where}, same_as: {exc}") from None
 
 
 def _entry(path: Path, number: int, entry: object) -> Peer:
@@ -176,7 +183,11 @@ class Side:
     """(U, n_items)."""
     tail: Mask
     """Tail items (n_items,)."""
-    catalogue: Catalogue = field(repr=False)
+    items: pd.DataFrame
+    """The item table."""
+    tie_rank: Indices
+    """Of two equal scores the item with the lower one comes first (n_items,)."""
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -196,8 +207,18 @@ def validation_side(catalogue: Catalogue) -> Side:
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
     nothing = np.zeros((len(catalogue.items), 0), np.float32)
     warm = holdout.candidates & ~holdout.cold
-    data, positives = holdout.train_set(nothing), holdout.validation
-    return Side(data, holdout.histories, holdout.seen, users, warm, positives, holdout.tail, catalogue)
+    return Side(
+        holdout.train_set(nothing),
+        holdout.histories,
+        holdout.seen,
+        users,
+        warm,
+        holdout.validation,
+        holdout.tail,
+        catalogue.items,
+        catalogue.tie_rank,
+        catalogue.seed,
+    )
 
 
 def test_side(catalogue: Catalogue, fit_on: str) -> Side:
@@ -208,7 +229,8 @@ def test_side(catalogue: Catalogue, fit_on: str) -> Side:
     users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
     positives = sparse.csr_matrix(catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))
     warm, tail = rules.candidates[c.WARM], bucket_items(items, c.TAIL)
-    return Side(data, rules.histories, rules.seen, users, warm, positives, tail, catalogue)
+    ties, seed = catalogue.tie_rank, catalogue.seed
+    return Side(data, rules.histories, rules.seen, users, warm, positives, tail, items, ties, seed)
 
 
 def measure(side: Side, lists: np.ndarray) -> dict[str, float]:
@@ -217,22 +239,21 @@ def measure(side: Side, lists: np.ndarray) -> dict[str, float]:
     for name, items in ((c.WARM, side.candidates), (c.TAIL, side.tail)):
         positives = keep_items(side.positives[side.users], items & side.candidates)
         values[f"{name}_ndcg"] = float(np.nanmean(ndcg(hits(lists, positives), np.diff(positives.indptr), K)))
-    shown = Lists.build(lists, popularity_metadata(side.catalogue.items), candidates=side.candidates)
+    shown = Lists.build(lists, popularity_metadata(side.items), candidates=side.candidates)
     return values | {"coverage": catalog_coverage(shown)}
 
 
 def by_own(name: str, side: Side, option_sets: Sequence[dict[str, Any]]) -> list[Answer]:
     """Fit a model of Tailor with each option set, and list."""
-    answers = []
-    for options in option_sets:
-        recipe = build(name, options, side.catalogue.seed)
-        fit_s, model = seconds_of(lambda recipe=recipe: recipe.fit(side.data))
-        query, seen, candidates = side.query.take(side.users), side.seen[side.users], {c.WARM: side.candidates}
-        lists_s, lists = seconds_of(
-            lambda model=model: recommend(model, query, seen, candidates, K, side.catalogue.tie_rank)
-        )
-        answers.append(Answer(lists[c.WARM][0], fit_s, lists_s))
-    return answers
+    query, seen, candidates = side.query.take(side.users), side.seen[side.users], {c.WARM: side.candidates}
+
+    def one(options: dict[str, Any]) -> Answer:
+        recipe = build(name, options, side.seed)
+        fit_s, model = seconds_of(lambda: recipe.fit(side.data))
+        lists_s, lists = seconds_of(lambda: recommend(model, query, seen, candidates, K, side.tie_rank))
+        return Answer(lists[c.WARM][0], fit_s, lists_s)
+
+    return [one(options) for options in option_sets]
 
 
 def by_peer(
@@ -268,20 +289,20 @@ def _failure(peer: Peer, folder: Path, stderr: str) -> str:
         return f"{where}: its interpreter stopped: {last}"
     error = json.loads(path.read_text())
     if error["field"] == "class_path":
-        return f"{where}: class_path '{peer.class_path}' cannot be imported from {peer.library}: {error['message']}."
-    what = "are not taken" if error["field"] == "options" else "do not fit"
-    return f"{where}: options {json.dumps(error['options'])} {what} by {peer.class_path}: {error['message']}."
+        return f"{where}: class_path '{peer.class_path}' cannot be imported: {error['message'].rstrip('.')}."
+    what = "does not take" if error["field"] == "options" else "fails with"
+    return f"{where}: {peer.class_path} {what} options {json.dumps(error['options'])}: {error['message'].rstrip('.')}."
 
 
 def write_task(folder: Path, side: Side, class_path: str, option_sets: Sequence[dict[str, Any]]) -> None:
     """Write what a peer's interpreter reads (peers/exchange.py)."""
     n_users, n_items = side.data.interactions.shape
-    task = {"class_path": class_path, "option_sets": list(option_sets), "seed": side.catalogue.seed, "k": K}
+    task = {"class_path": class_path, "option_sets": list(option_sets), "seed": side.seed, "k": K}
     (folder / "task.json").write_text(json.dumps(task | {"n_users": n_users, "n_items": n_items}))
     np.savez(folder / "rows.npz", **_cells(side.data.interactions, side.data.order))  # type: ignore[arg-type]
     np.savez(folder / "histories.npz", **_cells(side.query.history, side.query.order))  # type: ignore[arg-type]
     np.savez(folder / "seen.npz", **_cells(side.seen, None))  # type: ignore[arg-type]
-    asked = {"user": side.users, "tie_rank": side.catalogue.tie_rank, f"candidates_{c.WARM}": side.candidates}
+    asked = {"user": side.users, "tie_rank": side.tie_rank, f"candidates_{c.WARM}": side.candidates}
     np.savez(folder / "asked.npz", **asked)  # type: ignore[arg-type]
 
 

@@ -1,15 +1,13 @@
 """What a peer's interpreter reads and writes: a folder of arrays, without pickle; numpy and scipy are all it needs.
 
-| file | holds |
-|---|---|
-| `task.json` | class path, option sets, seed, k, the catalogue's size |
-| `rows.npz` | what is fitted on: `user`, `item`, `place` in the user's order from 1 (0: not known), one entry a row |
-| `histories.npz` | what lists are computed from, likewise |
-| `seen.npz` | `user`, `item`: what lists leave out |
-| `asked.npz` | `user` (B,): whom to list for; `tie_rank` (n_items,); `candidates_NAME` (n_items,): one mask a candidate set |
-| `lists_N.npz`, written | of option set N, for each candidate set: `NAME_user`, `NAME_item`, `NAME_rank` from 1, `NAME_score` |
-| `done.json`, written | the library's version; seconds of each fit, and of its lists |
-| `error.json`, written | where it went wrong (`class_path`, `options`, `fit`), with which option set, and what was said |
+Read: `task.json` (class path, option sets, seed, k, the catalogue's size); `rows.npz`, what is fitted on, and
+`histories.npz`, what lists are computed from (`user`, `item`, `place` in the user's order from 1, 0 where it is not
+known); `seen.npz`, what lists leave out (`user`, `item`); `asked.npz` (`user` (B,): whom to list for; `tie_rank`
+(n_items,); `candidates_NAME` (n_items,), one mask for each candidate set).
+
+Written: `lists_N.npz` of option set N (for each candidate set `NAME_user`, `NAME_item`, `NAME_rank` from 1,
+`NAME_score`); `done.json` (the library's version, seconds of fits and lists) or `error.json` (`field`: `class_path`,
+`options` or `fit`; the option set; what was said). Users and items are rows of the project's tables.
 """
 
 import importlib

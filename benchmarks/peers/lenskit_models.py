@@ -24,7 +24,7 @@ def build(model_class: Any, options: dict[str, Any], seed: int) -> Seeded:
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"no option {', '.join(unknown)}; known: {', '.join(sorted(fields))}")
-    return Seeded(model_class(config=options), seed)
+    return Seeded(model_class(**options), seed)
 
 
 def fit(model: Seeded, task: exchange.Task) -> None:
@@ -46,7 +46,7 @@ def scored(scorer: Any, task: exchange.Task) -> Iterator[tuple[slice, np.ndarray
         scores = np.full((place.stop - place.start, n_items), np.nan, np.float32)
         for row, user in enumerate(task.users[place]):
             taken = ItemList(item_ids=histories[user].indices.astype(np.int64))
-            answer = scorer(RecQuery(user_id=int(user), query_items=taken), every)
+            answer = scorer(RecQuery(user_id=int(user), history_items=taken), every)
             scores[row, answer.ids()] = answer.scores("numpy")
         yield place, scores
 

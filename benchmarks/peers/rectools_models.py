@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from rectools import Columns
 from rectools.dataset import Dataset, IdMap, Interactions
+from scipy import sparse
 
 
 def build(model_class: Any, options: dict[str, Any], seed: int) -> Any:
@@ -27,22 +28,20 @@ def lists(model: Any, task: exchange.Task) -> dict[str, exchange.Lists]:
     Of equal scores the item with the lower tie rank comes first; which of them are listed at the end is RecTools'
     choice.
     """
-    data, seen = dataset(task, task.histories), task.matrix(task.seen)
-    history = task.matrix(task.histories)
-    beside = seen - seen.multiply(history)
-    known = np.intersect1d(task.users, np.intersect1d(task.rows["user"], task.histories["user"]))
+    data, seen, history = dataset(task, task.histories), task.matrix(task.seen), task.matrix(task.histories)
+    others_seen = sparse.csr_matrix(seen - seen.multiply(history))
+    users = np.intersect1d(task.users, np.intersect1d(task.rows["user"], task.histories["user"]))
+    fitted = np.zeros(task.shape[1], bool)
+    fitted[task.rows["item"]] = True
     made = {}
     for name, mask in task.candidates.items():
-        longest = int(np.diff(beside[known][:, mask].tocsr().indptr).max(initial=0))
-        table = _recommend(model, data, known, min(task.k + longest, int(mask.sum())), np.flatnonzero(mask))
-        user, item = table[Columns.User].to_numpy(), table[Columns.Item].to_numpy()
-        table = table[np.asarray(seen[user, item]).ravel() == 0]
-        made[name] = _wide(table, task)
+        items = np.flatnonzero(mask & fitted)
+        longest = int(others_seen[users][:, items].getnnz(axis=1).max(initial=0))
+        k = min(task.k + longest, len(items))
+        table = model.recommend(users, data, k=k, filter_viewed=True, items_to_recommend=items)
+        unseen = np.asarray(seen[table[Columns.User].to_numpy(), table[Columns.Item].to_numpy()]).ravel() == 0
+        made[name] = _wide(table[unseen], task)
     return made
-
-
-def _recommend(model: Any, data: Dataset, users: np.ndarray, k: int, items: np.ndarray) -> pd.DataFrame:
-    return model.recommend(users, data, k=k, filter_viewed=True, items_to_recommend=items)
 
 
 def _wide(table: pd.DataFrame, task: exchange.Task) -> exchange.Lists:
@@ -60,10 +59,16 @@ def _wide(table: pd.DataFrame, task: exchange.Task) -> exchange.Lists:
 
 
 def dataset(task: exchange.Task, cells: dict[str, np.ndarray]) -> Dataset:
-    """Return rows as RecTools' dataset; ids are the rows of the project's tables, times the places in the order."""
-    time = pd.Timestamp("2000-01-01") + pd.to_timedelta(cells["place"], unit="D")
-    columns = {Columns.User: cells["user"], Columns.Item: cells["item"], Columns.Weight: 1.0, Columns.Datetime: time}
-    users, items = (IdMap(np.arange(n)) for n in task.shape)
+    """Return cells as RecTools' dataset over the users and items of the rows; times are places in the users' order."""
+    users, items = (IdMap(np.unique(task.rows[name])) for name in ("user", "item"))
+    known = np.isin(cells["user"], users.external_ids) & np.isin(cells["item"], items.external_ids)
+    user, item, place = (cells[name][known] for name in ("user", "item", "place"))
+    columns = {
+        Columns.User: users.convert_to_internal(user),
+        Columns.Item: items.convert_to_internal(item),
+        Columns.Weight: 1.0,
+        Columns.Datetime: pd.Timestamp("2000-01-01") + pd.to_timedelta(place, unit="D"),
+    }
     return Dataset(users, items, Interactions(pd.DataFrame(columns)))
 
 
