@@ -120,25 +120,28 @@ def read_peers(path: Path, libraries: Mapping[str, Library]) -> list[Peer]:
         raise ConfigurationError(f"{path} is not YAML: {' '.join(str(exc).split())}.") from None
     if not isinstance(entries, list):
         raise ConfigurationError(f"{path} holds {type(entries).__name__}: write a list of entries, each with a name.")
-    peers = [_entry(path, number, entry) for number, entry in enumerate(entries, start=1)]
-    for number, peer in enumerate(peers, start=1):
-        where = f"{path}, entry {number} ('{peer.name}')"
-        if peer.library not in libraries:
-            hint = did_you_mean(peer.library, libraries)
-            raise ConfigurationError(f"{where}: no library '{peer.library}'.{hint} Known: {', '.join(libraries)}.")
-        if peer.name in [other.name for other in peers[: number - 1]]:
-            raise ConfigurationError(f"{where}: another entry has this name; choose another one.")
-        if peer.name in BASELINES:
-            raise ConfigurationError(f"{where}: a model of Tailor is called so; write '{peer.library}.{peer.name}'.")
-        _check_model(where, peer.same_as)
+    peers: list[Peer] = []
+    for number, entry in enumerate(entries, start=1):
+        peer = _entry(path, number, entry)
+        _check(f"{path}, entry {number} ('{peer.name}')", peer, [other.name for other in peers], libraries)
+        peers.append(peer)
     return peers
 
 
-def _check_model(where: str, same: SameAs | None) -> None:
-    try:
-        _ = same and model_class(same.model)
-    except ConfigurationError as exc:
-        raise ConfigurationError(f"{where}, same_as: {exc}") from None
+def _check(where: str, peer: Peer, earlier: Sequence[str], libraries: Mapping[str, Library]) -> None:
+    """Refuse names that are taken, libraries and models that do not exist."""
+    if peer.library not in libraries:
+        hint = did_you_mean(peer.library, libraries)
+        raise ConfigurationError(f"{where}: no library '{peer.library}'.{hint} Known: {', '.join(libraries)}.")
+    if peer.name in earlier:
+        raise ConfigurationError(f"{where}: another entry has this name; choose another one.")
+    if peer.name in BASELINES:
+        raise ConfigurationError(f"{where}: a model of Tailor is called so; write '{peer.library}.{peer.name}'.")
+    if peer.same_as is not None:
+        try:
+            model_class(peer.same_as.model)
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"{where}, same_as: {exc}") from None
 
 
 def _entry(path: Path, number: int, entry: object) -> Peer:
@@ -251,7 +254,9 @@ def by_own(name: str, side: Side, option_sets: Sequence[dict[str, Any]]) -> list
         recipe = build(name, options, side.seed)
         fit_s, model = seconds_of(lambda: recipe.fit(side.data))
         lists_s, lists = seconds_of(lambda: recommend(model, query, seen, candidates, K, side.tie_rank))
-        return Answer(lists[c.WARM][0], fit_s, lists_s)
+        filled = np.full((len(side.users), K), -1, np.int64)
+        filled[:, : lists[c.WARM][0].shape[1]] = lists[c.WARM][0]
+        return Answer(filled, fit_s, lists_s)
 
     return [one(options) for options in option_sets]
 
@@ -310,37 +315,42 @@ def _cells(matrix: Csr, order: Csr | None) -> dict[str, np.ndarray]:
     """Return the stored cells as user, item and place in the user's order, 0 where it is not known."""
     user = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     item = matrix.indices.astype(np.int64)
-    place = np.zeros(len(item), np.int64) if order is None else np.asarray(order[user, item]).ravel().astype(np.int64)
+    place = np.zeros(len(item), np.int64) if order is None else _values(order, user, item).astype(np.int64)
     return {"user": user, "item": item, "place": place}
+
+
+def _values(matrix: Csr, rows: Indices, columns: Indices) -> np.ndarray:
+    """Return the values of some cells (n,); scipy returns another shape where there is none."""
+    return np.asarray(matrix[rows, columns]).ravel() if len(rows) else np.zeros(0)
 
 
 def read_lists(path: Path, side: Side, peer: str) -> np.ndarray:
     """Read a peer's lists (B, k); an empty place is -1.
 
     Raises:
-        BadInputError: an item is no candidate, was seen or is listed twice, or a user was not asked for.
+        BadInputError: an item is no candidate, was seen or stands there twice, or a user was not asked for.
     """
     with np.load(path, allow_pickle=False) as file:
-        user, item, rank = (file[f"{c.WARM}_{column}"] for column in ("user", "item", "rank"))
-    lists = np.full((len(side.users), K), -1, np.int64)
-    row = np.searchsorted(side.users, user)
-    strange_user = side.users[np.minimum(row, len(side.users) - 1)] != user
+        user, item, rank = (file[f"{c.WARM}_{column}"].astype(np.int64) for column in ("user", "item", "rank"))
+    n_users, n_items = side.seen.shape
+    user_row, item_row = np.clip(user, 0, n_users - 1), np.clip(item, 0, n_items - 1)
     wrong = {
-        "a user who was not asked for": strange_user,
+        "a user who was not asked for": ~np.isin(user, side.users),
+        "an item that is no candidate": (item != item_row) | ~side.candidates[item_row],
+        "an item that the user has seen": _values(side.seen, user_row, item_row) != 0,
         f"a rank outside 1 to {K}": (rank < 1) | (rank > K),
-        "an item that is no candidate": ~side.candidates[item],
-        "an item that the user has seen": np.asarray(side.seen[user, item]).ravel() != 0,
+        "an item twice for one user": pd.DataFrame({"user": user, "item": item}).duplicated().to_numpy(),
+        "two items at one rank": pd.DataFrame({"user": user, "rank": rank}).duplicated().to_numpy(),
     }
     for what, found in wrong.items():
         if found.any():
             first = np.flatnonzero(found)[0]
             raise BadInputError(
                 f"Peer '{peer}' lists {what}, {int(found.sum())} times; first: user {user[first]}, item {item[first]}, "
-                f"rank {rank[first]} (rows of the project's tables)."
+                f"rank {rank[first]} (users and items are rows of the project's tables)."
             )
-    lists[row, rank - 1] = item
-    if len(np.unique(np.stack([user, item]), axis=1).T) < len(user):
-        raise BadInputError(f"Peer '{peer}' lists an item twice for one user.")
+    lists = np.full((len(side.users), K), -1, np.int64)
+    lists[np.searchsorted(side.users, user), rank - 1] = item
     return lists
 
 
@@ -367,7 +377,8 @@ def agreement(peer: Peer, ask: Ask, side: Side) -> dict[str, float]:
         return {}
     (theirs,), (ours,) = ask(side, [same.peer_options]), by_own(same.model, side, [same.options])
     difference = abs(measure(side, theirs.lists)["warm_ndcg"] - measure(side, ours.lists)["warm_ndcg"])
-    return {"same_lists": float((theirs.lists == ours.lists).mean()), "same_ndcg_difference": difference}
+    filled = (theirs.lists >= 0) | (ours.lists >= 0)
+    return {"same_lists": float((theirs.lists == ours.lists)[filled].mean()), "same_ndcg_difference": difference}
 
 
 def one_peer(peer: Peer, sides: Mapping[str, Side]) -> dict[str, Any]:

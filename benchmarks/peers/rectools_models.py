@@ -39,9 +39,14 @@ def lists(model: Any, task: exchange.Task) -> dict[str, exchange.Lists]:
         longest = int(others_seen[users][:, items].getnnz(axis=1).max(initial=0))
         k = min(task.k + longest, len(items))
         table = model.recommend(users, data, k=k, filter_viewed=True, items_to_recommend=items)
-        unseen = np.asarray(seen[table[Columns.User].to_numpy(), table[Columns.Item].to_numpy()]).ravel() == 0
-        made[name] = _wide(table[unseen], task)
+        made[name] = _wide(table[~_holds(seen, table)], task)
     return made
+
+
+def _holds(matrix: sparse.csr_matrix, table: pd.DataFrame) -> np.ndarray:
+    """Return which rows of a table are cells of a matrix."""
+    cells = pd.MultiIndex.from_arrays(matrix.nonzero())
+    return pd.MultiIndex.from_frame(table[[Columns.User, Columns.Item]]).isin(cells)
 
 
 def _wide(table: pd.DataFrame, task: exchange.Task) -> exchange.Lists:
