@@ -1,5 +1,6 @@
 """Run by the interpreter of .venv-peers: models of RecTools on the rows of a folder (peers/exchange.py)."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -14,6 +15,8 @@ from scipy import sparse
 def build(model_class: Any, options: dict[str, Any], seed: int) -> Any:
     """Make a model of its configuration, as ``Model.from_config`` reads it; seeds are part of it."""
     np.random.seed(seed)  # noqa: NPY002  (what RecTools and implicit draw from where no seed is given)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
     return model_class.from_config({"cls": model_class, **options})
 
 

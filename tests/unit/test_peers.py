@@ -19,6 +19,8 @@ from tailor.models.base import Query, TrainSet
 from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
+import peer_entries
+import peer_lists
 import peers
 
 TOY = '''
@@ -105,7 +107,7 @@ exchange.run("numpy", lambda cls, options, seed: cls(**options), lambda model, t
 def library(tmp_path):
     (tmp_path / "toy.py").write_text(TOY)
     (tmp_path / "toy_models.py").write_text(RUNNER)
-    return peers.Library(Path(sys.executable), tmp_path / "toy_models.py", "make .venv-toy/built")
+    return peer_entries.Library(Path(sys.executable), tmp_path / "toy_models.py", "make .venv-toy/built")
 
 
 def csr(rows):
@@ -118,7 +120,7 @@ def side():
     fitted = csr([[1, 2, 0, 0, 0, 0], [2, 0, 1, 0, 0, 0], [0, 1, 2, 0, 0, 0], [1, 0, 0, 2, 0, 0]])
     known = csr([[1, 2, 0, 3, 0, 0], [2, 0, 1, 0, 0, 0], [0, 1, 2, 0, 0, 0], [1, 0, 0, 2, 0, 0]])
     ones = sparse.csr_matrix((known > 0).astype(np.float32))
-    return peers.Side(
+    return peer_lists.Side(
         data=TrainSet.of(sparse.csr_matrix((fitted > 0).astype(np.float32)), np.arange(6) < 4, order=fitted),
         query=Query.of(ones, known),
         seen=ones,
@@ -140,7 +142,7 @@ def side():
 
 def peer(class_path="toy.Popular", options=({},), **fields):
     values = {"name": "toy.peer", "library": "toy", "class_path": class_path, "options": list(options)}
-    return peers.Peer(**values | fields)
+    return peer_entries.Peer(**values | fields)
 
 
 def filled(lists):
@@ -149,33 +151,33 @@ def filled(lists):
 
 def test_lists_leave_out_what_was_seen_and_what_is_no_candidate(side, library):
     """Most rows first; of items 1 and 2 with two rows each, 2 has the lower tie rank."""
-    (answer,), version = peers.by_peer(peer(), library, side, [{}])
+    (answer,), version = peer_lists.by_peer(peer(), library, side, [{}])
     assert filled(answer.lists) == [[2, 4], [1, 3, 4], [0, 3, 4]]
-    assert answer.lists.shape == (3, peers.K)
+    assert answer.lists.shape == (3, peer_lists.K)
     assert version == np.__version__
     assert answer.fit_s >= 0
     assert answer.lists_s >= 0
 
 
 def test_every_option_set_has_its_lists(side, library):
-    answers, _ = peers.by_peer(peer(), library, side, [{"sign": 1.0}, {"sign": -1.0}])
+    answers, _ = peer_lists.by_peer(peer(), library, side, [{"sign": 1.0}, {"sign": -1.0}])
     assert filled(answers[0].lists)[1] == [1, 3, 4]
     assert filled(answers[1].lists)[1] == [4, 3, 1]
 
 
 def test_histories_and_places_arrive_beside_the_rows_of_the_fit(side, library):
     """User 0's latest item is 3, which is in the history alone: item 4 leads. Of user 1's items 2 came before 0."""
-    (answer,), _ = peers.by_peer(peer("toy.Latest"), library, side, [{}])
+    (answer,), _ = peer_lists.by_peer(peer("toy.Latest"), library, side, [{}])
     assert [row[0] for row in filled(answer.lists)] == [4, 1, 3]
 
 
 def test_items_without_a_score_are_not_listed(side, library):
-    (answer,), _ = peers.by_peer(peer("toy.Silent"), library, side, [{}])
+    (answer,), _ = peer_lists.by_peer(peer("toy.Silent"), library, side, [{}])
     assert filled(answer.lists) == [[], [], []]
 
 
 def test_the_seed_arrives(side, library):
-    (answer,), _ = peers.by_peer(peer("toy.Seeded"), library, side, [{}])
+    (answer,), _ = peer_lists.by_peer(peer("toy.Seeded"), library, side, [{}])
     assert [row[0] for row in filled(answer.lists)] == [4, 4, 4]
 
 
@@ -184,7 +186,7 @@ def test_a_peer_agrees_with_the_same_model_of_tailor(side, library):
     known, other = (peer(same_as=same | {"peer_options": {"sign": sign}}) for sign in (1.0, -1.0))
 
     def ask(side, option_sets):
-        return peers.by_peer(known, library, side, option_sets)[0]
+        return peer_lists.by_peer(known, library, side, option_sets)[0]
 
     assert peers.agreement(known, ask, side) == {"same_lists": 1.0, "same_ndcg_difference": 0.0}
     found = peers.agreement(other, ask, side)
@@ -197,7 +199,7 @@ def test_a_peer_agrees_with_the_same_model_of_tailor(side, library):
 
 def test_figures_are_those_of_the_warm_lists(side):
     """Users 0 to 2 hit at rank 1, 2, and at 1 and 3; tail positives are 3 of user 1 and 4 of user 2."""
-    lists = np.full((3, peers.K), -1)
+    lists = np.full((3, peer_lists.K), -1)
     lists[0, :2], lists[1, :3], lists[2, :3] = [2, 4], [1, 3, 4], [0, 3, 4]
     figures = peers.measure(side, lists)
     both = (1 + 1 / 2) / (1 + 1 / np.log2(3))
@@ -207,7 +209,7 @@ def test_figures_are_those_of_the_warm_lists(side):
 
 
 def test_validation_chooses_and_both_fits_are_measured(side):
-    good, bad = np.full((3, peers.K), -1), np.full((3, peers.K), -1)
+    good, bad = np.full((3, peer_lists.K), -1), np.full((3, peer_lists.K), -1)
     good[:, 0], bad[:, 0] = [2, 3, 0], [4, 1, 3]
     sides = {
         name: replace(side, seed=seed) for seed, name in enumerate(("validation", "train", "train_and_validation"))
@@ -216,7 +218,7 @@ def test_validation_chooses_and_both_fits_are_measured(side):
 
     def ask(side, option_sets):
         asked.append((side.seed, [options["n"] for options in option_sets]))
-        return [peers.Answer(good if options["n"] == 2 else bad, 1.5, 0.25) for options in option_sets]
+        return [peer_lists.Answer(good if options["n"] == 2 else bad, 1.5, 0.25) for options in option_sets]
 
     made = peers.choose_and_test(ask, [{"n": 1}, {"n": 2}, {"n": 3}], sides)
     assert made["chosen"] == {"n": 2}
@@ -243,7 +245,7 @@ def test_validation_chooses_and_both_fits_are_measured(side):
 )
 def test_what_a_peer_cannot_do_is_one_sentence(side, library, class_path, options, message):
     with pytest.raises(ConfigurationError, match=r"^Peer 'toy\.peer' of models\.yml: " + message):
-        peers.by_peer(peer(class_path), library, side, [options])
+        peer_lists.by_peer(peer(class_path), library, side, [options])
 
 
 def test_an_environment_that_is_not_built_is_named(side, library):
@@ -251,7 +253,7 @@ def test_an_environment_that_is_not_built_is_named(side, library):
     with pytest.raises(
         ConfigurationError, match=r"^Peer 'toy\.peer' needs /none/python: run `make \.venv-toy/built`\.$"
     ):
-        peers.by_peer(peer(), gone, side, [{}])
+        peer_lists.by_peer(peer(), gone, side, [{}])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def test_an_environment_that_is_not_built_is_named(side, library):
 )
 def test_lists_against_the_rules_are_refused(side, library, rows, message):
     with pytest.raises(BadInputError, match=rf"^Peer 'toy\.peer' lists {message} \("):
-        peers.by_peer(peer("toy.Lawless"), library, side, [{"rows": rows}])
+        peer_lists.by_peer(peer("toy.Lawless"), library, side, [{"rows": rows}])
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ def test_rows_of_lists_against_the_rules_are_refused(side, tmp_path, user, item,
     columns = {"warm_user": user, "warm_item": item, "warm_rank": rank}
     np.savez(tmp_path / "lists.npz", **{name: np.array(values) for name, values in columns.items()})
     with pytest.raises(BadInputError, match=rf"^Peer 'toy' lists {message} \("):
-        peers.read_lists(tmp_path / "lists.npz", side, "toy")
+        peer_lists.read_lists(tmp_path / "lists.npz", side, "toy")
 
 
 ENTRY = {"name": "toy.a", "library": "toy", "class_path": "toy.Popular", "options": [{}]}
@@ -292,7 +294,7 @@ def read(tmp_path, library):
     def read_text(content):
         path = tmp_path / "some.yml"
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-        return peers.read_peers(path, {"toy": library})
+        return peer_entries.read_peers(path, {"toy": library})
 
     return read_text
 
@@ -301,10 +303,10 @@ def test_an_entry_is_all_it_takes(read):
     first, second = read([ENTRY, ENTRY | {"name": "toy.b", "on_request": True, "options": [{"sign": 2}]}])
     assert (first.name, first.class_path, first.options, first.on_request) == ("toy.a", "toy.Popular", [{}], False)
     assert second.on_request
-    assert peers.chosen_peers([first, second], []) == [first]
-    assert peers.chosen_peers([first, second], ["toy.b"]) == [second]
+    assert peer_entries.chosen_peers([first, second], []) == [first]
+    assert peer_entries.chosen_peers([first, second], ["toy.b"]) == [second]
     with pytest.raises(ConfigurationError, match=r"^ONLY names 'toy\.c', which is no peer\. Did you mean 'toy\.b'\?"):
-        peers.chosen_peers([first, second], ["toy.c"])
+        peer_entries.chosen_peers([first, second], ["toy.c"])
 
 
 @pytest.mark.parametrize(
@@ -339,12 +341,12 @@ def test_a_wrong_entry_is_named(read, content, message):
 
 
 def test_the_entries_of_the_project_are_valid():
-    entries = peers.read_peers(peers.MODELS, peers.LIBRARIES)
-    assert {entry.library for entry in entries} == set(peers.LIBRARIES)
-    assert all(len(entry.options) == peers.TRIALS for entry in entries if not entry.on_request)
+    entries = peer_entries.read_peers(peer_entries.MODELS, peer_entries.LIBRARIES)
+    assert {entry.library for entry in entries} == set(peer_entries.LIBRARIES)
+    assert all(len(entry.options) == peer_entries.TRIALS for entry in entries if not entry.on_request)
     assert all(entry.class_path.split(".")[0] in entry.library for entry in entries)
     makefile = (ROOT / "Makefile").read_text()
-    for library in peers.LIBRARIES.values():
+    for library in peer_entries.LIBRARIES.values():
         assert library.runner.is_file()
         assert f"\n{library.make.removeprefix('make ')}: benchmarks/requirements-" in makefile
 
