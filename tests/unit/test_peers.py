@@ -135,7 +135,7 @@ def side():
                 "bucket": ["head", "head", "head", "tail", "tail", "cold"],
             }
         ),
-        tie_rank=np.array([0, 2, 1, 3, 4, 5]),
+        tie_rank=np.array([0, 4, 1, 2, 3, 5]),
         seed=4,
     )
 
@@ -150,7 +150,7 @@ def filled(lists):
 
 
 def test_lists_leave_out_what_was_seen_and_what_is_no_candidate(side, library):
-    """Most rows first; of items 1 and 2 with two rows each, 2 has the lower tie rank."""
+    """Most rows first."""
     (answer,), version = peer_lists.by_peer(peer(), library, side, [{}])
     assert filled(answer.lists) == [[2, 4], [1, 3, 4], [0, 3, 4]]
     assert answer.lists.shape == (3, peer_lists.K)
@@ -176,9 +176,10 @@ def test_items_without_a_score_are_not_listed(side, library):
     assert filled(answer.lists) == [[], [], []]
 
 
-def test_the_seed_arrives(side, library):
+def test_the_seed_arrives_and_ties_are_broken_by_the_tie_rank(side, library):
+    """Item 4, whose place is the seed, scores 1, all others 0: of 1 and 3 the latter has the lower tie rank."""
     (answer,), _ = peer_lists.by_peer(peer("toy.Seeded"), library, side, [{}])
-    assert [row[0] for row in filled(answer.lists)] == [4, 4, 4]
+    assert filled(answer.lists) == [[4, 2], [4, 3, 1], [4, 0, 3]]
 
 
 def test_a_peer_agrees_with_the_same_model_of_tailor(side, library):
