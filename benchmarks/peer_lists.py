@@ -101,7 +101,7 @@ def write_task(folder: Path, side: Side, class_path: str, option_sets: Sequence[
     """Write what a peer's interpreter reads (peers/exchange.py)."""
     n_users, n_items = side.data.interactions.shape
     task = {"class_path": class_path, "option_sets": list(option_sets), "seed": side.seed, "k": K}
-    (folder / "task.json").write_text(json.dumps(task | {"n_users": n_users, "n_items": n_items}))
+    (folder / "task.json").write_text(json.dumps(task | {"n_users": n_users, "n_items": n_items}, default=str))
     np.savez(folder / "rows.npz", **_cells(side.data.interactions, side.data.order))  # type: ignore[arg-type]
     np.savez(folder / "histories.npz", **_cells(side.query.history, side.query.order))  # type: ignore[arg-type]
     np.savez(folder / "seen.npz", **_cells(side.seen, None))  # type: ignore[arg-type]
