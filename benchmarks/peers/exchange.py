@@ -148,7 +148,15 @@ def _said(field: str, options: dict[str, Any], work: Callable[[], Any]) -> Any:
     except PeerError:
         raise
     except Exception as exc:
-        raise PeerError(field, options, f"{type(exc).__name__}: {' '.join(str(exc).split())}") from exc
+        raise PeerError(field, options, _in_short(exc)) from exc
+
+
+def _in_short(exc: Exception) -> str:
+    """Return what an exception says on one line; of pydantic's, keys and problems alone."""
+    problems = getattr(exc, "errors", None)
+    if callable(problems):
+        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems())
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())}"
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -69,6 +69,16 @@ class Broken(Popular):
         raise RuntimeError("no convergence\\nafter 3 sweeps")
 
 
+class Invalid(ValueError):
+    def errors(self):
+        return [{"loc": ("model", "K"), "msg": "Input should be above 0"}, {"loc": ("k",), "msg": "No such key"}]
+
+
+class Picky(Popular):
+    def __init__(self, **options):
+        raise Invalid("two\\nproblems, see https://")
+
+
 class Crash(Popular):
     def scores(self, task):
         print("out of memory", file=sys.stderr)
@@ -241,11 +251,12 @@ def test_validation_chooses_and_both_fits_are_measured(side):
             {"sign": 2},
             r'toy.Broken fails with options {"sign": 2}: RuntimeError: no convergence after 3 sweeps\.$',
         ),
+        ("toy.Picky", {"k": 1}, r'options {"k": 1}: model\.K: Input should be above 0; k: No such key\.$'),
         ("toy.Crash", {}, r"its interpreter stopped: out of memory$"),
     ],
 )
 def test_what_a_peer_cannot_do_is_one_sentence(side, library, class_path, options, message):
-    with pytest.raises(ConfigurationError, match=r"^Peer 'toy\.peer' of models\.yml: " + message):
+    with pytest.raises(ConfigurationError, match=r"^Peer 'toy\.peer' of models\.yml: .*" + message):
         peer_lists.by_peer(peer(class_path), library, side, [options])
 
 
