@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -115,6 +115,17 @@ bench-rerank: $(VENV)/requirements.lock .venv-lenskit/built ## tail re-ranking a
 .venv-lenskit/built: benchmarks/requirements-lenskit.txt
 	$(PYTHON) -m venv .venv-lenskit && .venv-lenskit/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
+bench-peers: $(VENV)/requirements.lock .venv-implicit/built .venv-lenskit/built .venv-peers/built ## models of implicit, LensKit and RecTools as baselines: ENV=... ONLY="lenskit.ease ..."
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/peers.py $(ENV) $(ONLY)
+
+.venv-implicit/built: benchmarks/requirements-implicit.txt
+	$(PYTHON) -m venv .venv-implicit && .venv-implicit/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
+# RecTools' transformers need torch; entries of benchmarks/peers/models.yml that name rectools_torch need this.
+.venv-rectools-torch/built: benchmarks/requirements-rectools-torch.txt
+	$(PYTHON) -m venv .venv-rectools-torch && \
+	  .venv-rectools-torch/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
 bench-quality: $(VENV)/requirements.lock ## the hybrid against every baseline with the same budget (hours)
 	$(BIN)/python benchmarks/quality.py
 
@@ -198,5 +209,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -27,7 +27,7 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse"])
+@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers"])
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
@@ -108,3 +108,20 @@ def test_sparse_weights_reach_their_aims_and_the_docs_print_them():
             )
     for name in ("beauty_ease", "beauty_text_ease", "beauty_slit", "ml1m_ease", "anime_ease", "ml1m_slit"):
         assert shown(figures[f"{name}_to_full"]).replace("0.", ".") in page, name
+
+
+def test_peers_agree_and_the_docs_print_their_figures():
+    made = result("peers")
+    agree = {name: value for name, value in made["headline"].items() if name.endswith("_same_lists")}
+    assert len(agree) == 4
+    assert min(agree.values()) >= 0.99
+    assert all(made["headline"][f"{name.removesuffix('lists')}ndcg_difference"] <= 0.001 for name in agree)
+    page = (ROOT / "docs" / "performance.md").read_text().split("## Models of other libraries")[1].split("\n## ")[0]
+    models = made["results"]["ml100k"]
+    assert {"item_knn", "implicit_als", "ease"} < models.keys()
+    for name, of_model in models.items():
+        figures = of_model["figures"]
+        cells = [shown(figures[key]) for key in ("warm_ndcg", "tail_ndcg", "coverage", "warm_ndcg_fit_on_all")]
+        seconds = [f"{figures[key]:.2f}".removeprefix("0") for key in ("fit_s", "lists_s")]
+        assert f"| `{name}` | {' | '.join([*cells, *seconds])} |" in page, name
+    assert page.count("\n| `") == len(models)
