@@ -80,6 +80,25 @@ def test_the_served_lists_are_the_batch_lists(finished, known):
     assert got[0]["item_ids"] == batch[batch["user_id"] == known].sort_values("rank")["item_id"].tolist()
 
 
+REACH = """
+import json, sys
+import numpy as np
+import tailor
+from tailor.serving.schema import Request, Settings
+champion = tailor.load("models:/tailor-test@champion")
+requests = [Request(user_id=user) for user in champion.users.ids.tolist()]
+answers = champion.recommend(requests, Settings(k=20, tail_boost=1.0))
+tail = set(champion.items.ids[champion.model.tail].tolist())
+print("ANSWER" + json.dumps([len(tail & set(answer.item_ids)) for answer in answers if answer.path == "known_user"]))
+"""
+
+
+def test_at_a_tail_boost_of_1_every_list_that_is_served_holds_four_items_of_the_tail(finished):
+    held = answers(ask_fresh(finished, [], {}, REACH))
+    assert len(held) > 100
+    assert min(held) >= 4
+
+
 REFUSALS = [
     ({"user_id": ["u1"], "histroy": [["i1"]]}, {}, "Unknown column 'histroy'. Did you mean 'history'?"),
     ({"usr": ["u1"]}, {}, "Unknown column 'usr'"),

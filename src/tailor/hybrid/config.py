@@ -51,9 +51,12 @@ class BoostScales(Options):
 
     cold_boost_scale: Positive = 1.0
     """What ``cold_boost`` = 1 adds to cold items at least, in standard deviations of a user's warm scores; see
-    ``blend.boost_reach``."""
+    ``reach``."""
     tail_boost_scale: Positive = 1.0
     """What ``tail_boost`` = 1 adds to tail items at least, in the same unit."""
+    reach: Annotated[int, Field(ge=0, le=20)] = 4
+    """Of 20 items, how many new ones the list of every user of the fit holds at ``cold_boost`` = 1, and how many of the
+    tail at ``tail_boost`` = 1: the scales grow in half units until they do. 0: they are taken as they are."""
 
 
 class Boosts(BoostScales):
@@ -152,10 +155,6 @@ class BlendOptions(Options):
     items it stands at 0."""
     max_tail_boost_loss: Loss = 0.01
     """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
-    boost_reach: Annotated[int, Field(ge=0, le=20)] = 4
-    """Of 20 items, how many new ones every validation user's mixed list holds at ``cold_boost`` = 1, and how many of
-    the tail the warm list at ``tail_boost`` = 1: the scales of ``boosts`` grow in half units until they do. 0: they are
-    taken as they are."""
     click: ClickOptions = ClickOptions()
 
 

@@ -22,7 +22,7 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
-from tailor.models.base import Floats, Indices, Mask
+from tailor.models.base import Floats, Indices, Mask, Query
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
@@ -30,6 +30,8 @@ from tailor.topk import EXCLUDED
 CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
 #: Users whose scores of all items are laid out at a time.
 _USERS_AT_A_TIME = 512
+#: Users that a boost of 1 is made to reach.
+_REACHED_USERS = 2000
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 
@@ -64,7 +66,7 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
-    scorer = with_reach(scorer.with_blend(weights), known, holdout, options.boost_reach, k)
+    scorer = with_reach(scorer.with_blend(weights), known, holdout, k)
     curves = trade_off_curves(scorer, known, holdout, options.steps, k)
     boosts = operating_point(curves, options, scorer.boosts)
     warm, tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
@@ -221,20 +223,19 @@ class _WarmLists:
         return apply_boosts(self.scores.copy(), boosts, self.warm, self.tail, self.population_score, self.has_history)
 
 
-def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, of_20: int, k: int) -> HybridScorer:
-    """Return the scorer, its boosts off and their scales grown in half units until a boost of 1 reaches far enough.
+def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, k: int) -> HybridScorer:
+    """Return the scorer, its boosts off and their scales grown until a boost of 1 reaches far enough.
 
-    Far enough is where every user's list holds ⌊of_20 · k / 20⌋ of the items that are lifted: of new items the mixed
-    list, of tail items the warm one. A class with fewer items leaves its scale as it is.
+    Far enough is where every user's list holds ⌊``reach`` · k / 20⌋ of the items that are lifted: of new items the
+    mixed list, of tail items the warm one. A class with fewer items leaves its scale as it is.
 
     Args:
         scorer: with the weights that validation chose.
         known: the users that lists are made for.
         holdout: the validation side of the split.
-        of_20: how many of 20 items are lifted ones at a boost of 1; 0: scales stay.
         k: length of the lists.
     """
-    n, cold = of_20 * k // 20, holdout.cold[holdout.candidates]
+    n, cold = scorer.boosts.reach * k // 20, holdout.cold[holdout.candidates]
     mixed = _MixedLists(scorer, known, holdout)
     scores = np.where(known.candidate_mask, mixed.scores, EXCLUDED)
     off = scorer.boosts.off()
@@ -242,8 +243,58 @@ def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, 
         "cold_boost_scale": boost_needed(scores, ~mixed.warm, n, k),
         "tail_boost_scale": boost_needed(scores[:, ~cold], mixed.tail[~cold], n, k),
     }
-    grown = {name: max(getattr(off, name), np.ceil(2 * needed) / 2) for name, needed in reach.items()}
+    grown = {name: _grown(getattr(off, name), needed) for name, needed in reach.items()}
     return scorer.with_boosts(off.model_copy(update=grown))
+
+
+def reaching(scorer: HybridScorer, queries: Query, k: int = 20) -> Boosts:
+    """Return the operating point of a scorer under scales at which a boost of 1 reaches far enough for its own users.
+
+    What :func:`with_reach` does on validation, for the scorer that is handed over: its cold items are others. Mixed
+    lists of (a sample of) the users with a history, each boost with the other one where it stands; what a boost adds
+    at the operating point stays the same.
+
+    Args:
+        scorer: at its operating point.
+        queries: its users.
+        k: length of the lists.
+    """
+    boosts, lifted_by = scorer.boosts, {"cold_boost": ~scorer.warm, "tail_boost": scorer.tail}
+    users = np.flatnonzero(queries.lengths > 0)
+    users = users[np.linspace(0, len(users) - 1, min(len(users), _REACHED_USERS)).astype(np.int64)]
+    update: dict[str, float] = {}
+    for boost, lifted in lifted_by.items():
+        without, needed, scale = scorer.with_boosts(boosts.model_copy(update={boost: 0.0})), 0.0, f"{boost}_scale"
+        for rows in blocks(len(users) if boosts.reach else 0):
+            part = queries.take(users[rows])
+            scores = without.score(part).copy()
+            scores[part.history.nonzero()] = EXCLUDED
+            needed = max(needed, boost_needed(scores, lifted, boosts.reach * k // 20, k))
+        before = getattr(boosts, scale)
+        update[scale] = _grown(before, needed)
+        update[boost] = round(getattr(boosts, boost) * before / update[scale], 6)
+    return boosts.model_copy(update=update)
+
+
+def rescaled(curves: list[Row], before: Boosts, after: Boosts) -> list[Row]:
+    """Return trade-off curves whose settings are those of other scales: they add the same.
+
+    Args:
+        curves: see :class:`FittedBlend`.
+        before: the scales that they were drawn under.
+        after: the scales to state them in.
+    """
+
+    def ratio(boost: str) -> float:
+        scale = f"{boost}_scale"
+        return float(getattr(before, scale, 1.0) / getattr(after, scale, 1.0))
+
+    return [row | {"value": round(float(row["value"]) * ratio(str(row["boost"])), 6)} for row in curves]
+
+
+def _grown(scale: float, needed: float) -> float:
+    """Return a scale that is a quarter more than needed, in half units; never less than it was."""
+    return max(scale, math.ceil(2 * needed + 0.5) / 2) if needed else scale
 
 
 def boost_needed(scores: Floats, lifted: Mask, n: int, k: int) -> float:

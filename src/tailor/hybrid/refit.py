@@ -1,7 +1,7 @@
 """The recipe that validation chose, fitted on every interaction: what is handed over.
 
 Sources, kernel and popularity are fitted anew; blend weights, operating point and click head stay as validation chose
-them, and so do the embeddings.
+them, and so do the embeddings. How far boosts reach is stated for the new users and items.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import knows_order, order_matrix, split_matrix
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.user_texts import UserTexts
+from tailor.hybrid.operating_point import reaching
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Contexts, TrainSet
 from tailor.types import JsonObject
@@ -61,4 +62,5 @@ def refit(scorer: HybridScorer, data: TrainSet) -> HybridScorer:
         scorer: the recipe, and the embeddings of the items' texts.
         data: what is learnt from; its items are those of the scorer.
     """
-    return scorer.recipe.fit(data.with_features(scorer.item_features))
+    final = scorer.recipe.fit(data.with_features(scorer.item_features))
+    return final.with_boosts(reaching(final, data.queries()))

@@ -18,6 +18,8 @@ from tailor.hybrid.operating_point import (
     fit_weights,
     known_users,
     more_users,
+    reaching,
+    rescaled,
 )
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import order_readers
@@ -204,6 +206,26 @@ def fit_hybrid(
     scorer = recipe.fit(data) if fitted_before is None else replace(fitted_before, recipe=recipe)
     fitted = fit_blend(scorer, holdout, options.blend, options.k, seed)
     return scorer.with_blend(fitted.weights).with_boosts(fitted.boosts).with_click(fitted.click), fitted
+
+
+def fit_final(
+    scorer: HybridScorer, fitted: FittedBlend, data: TrainSet, k: int
+) -> tuple[HybridScorer, HybridScorer, FittedBlend]:
+    """Fit the recipe that validation chose on other data; return the scorer of validation, this one and what led there.
+
+    All of them state their boosts in scales that reach far enough in the lists of the new scorer, see
+    :func:`tailor.hybrid.operating_point.reaching`.
+
+    Args:
+        scorer: fitted on validation's side, at its operating point.
+        fitted: what led there.
+        data: what the sources are fitted on.
+        k: length of the lists that a boost of 1 has to reach.
+    """
+    final = scorer.recipe.fit(data)
+    boosts = reaching(final, data.queries(), k)
+    told = replace(fitted, boosts=boosts, curves=rescaled(fitted.curves, fitted.boosts, boosts))
+    return scorer.with_boosts(boosts), final.with_boosts(boosts), told
 
 
 def _option_sets(tuned: Parameters | None, trials: list[Parameters] | None) -> list[Parameters]:

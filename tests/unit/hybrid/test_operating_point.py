@@ -18,6 +18,8 @@ from tailor.hybrid.operating_point import (
     known_users,
     more_users,
     operating_point,
+    reaching,
+    rescaled,
     select_operating_point,
     settings_of_curve,
     trade_off_curves,
@@ -209,8 +211,8 @@ class TestReach:
         assert boost_needed(scores, self.LIFTED, 1, 2) == 2.0 - 0.0
 
     def test_at_1_every_list_holds_them(self, scorer, weights, known, holdout):
-        blended, k = scorer.with_blend(weights).with_boosts(Boosts(tail_boost=0.5, cold_boost_scale=0.1)), 10
-        far = with_reach(blended, known, holdout, 8, k)
+        blended, k = scorer.with_blend(weights).with_boosts(Boosts(tail_boost=0.5, cold_boost_scale=0.1, reach=8)), 10
+        far = with_reach(blended, known, holdout, k)
         assert far.boosts == far.boosts.off()
         items, cold = np.flatnonzero(holdout.candidates), holdout.cold[holdout.candidates]
         for boost, lifted, candidates in (
@@ -226,12 +228,40 @@ class TestReach:
             assert held[possible >= 4].min() >= 4
         assert (2 * far.boosts.cold_boost_scale) % 1 == 0 == (2 * far.boosts.tail_boost_scale) % 1
 
+    def test_the_model_that_is_handed_over_reaches_its_own_users(self, scorer, weights, queries):
+        before = Boosts(cold_boost=0.5, tail_boost=0.2, cold_boost_scale=0.1, tail_boost_scale=0.1, reach=8)
+        handed_over = scorer.with_blend(weights).with_boosts(before)
+        boosts = reaching(handed_over, queries, 10)
+        assert boosts.cold_boost_scale > 0.1 < boosts.tail_boost_scale
+        for boost, lifted in (("cold_boost", ~scorer.warm), ("tail_boost", scorer.tail)):
+            scale = f"{boost}_scale"
+            added = getattr(before, boost) * getattr(before, scale)
+            assert getattr(boosts, boost) * getattr(boosts, scale) == pytest.approx(added, rel=1e-4)
+            part = queries.take(np.flatnonzero(queries.lengths > 0))
+            scores = handed_over.with_boosts(boosts.model_copy(update={boost: 1.0})).score(part).copy()
+            scores[part.history.nonzero()] = EXCLUDED
+            top = top_k(scores, 10, np.arange(scores.shape[1]))[0]
+            assert lifted[top].sum(axis=1).min() >= 4
+
+    def test_a_boost_that_reaches_stays_as_it_is(self, scorer, weights, queries):
+        wide = Boosts(cold_boost=0.25, tail_boost=0.5, cold_boost_scale=50.0, tail_boost_scale=60.0)
+        blended = scorer.with_blend(weights)
+        assert reaching(blended.with_boosts(wide), queries, 10) == wide
+        small = Boosts(cold_boost=0.25, cold_boost_scale=0.1, tail_boost_scale=0.1, reach=0)
+        assert reaching(blended.with_boosts(small), queries, 10) == small
+
+    def test_curves_are_stated_in_other_scales(self):
+        rows = [{"boost": boost, "value": 0.5, "accuracy": 0.3} for boost in BOOSTS]
+        before, after = Boosts(cold_boost_scale=2.0), Boosts(cold_boost_scale=2.5, tail_boost_scale=4.0)
+        values = {row["boost"]: row["value"] for row in rescaled(rows, before, after)}
+        assert values == {"cold_boost": 0.4, "tail_boost": 0.125, "popularity_debias": 0.5}
+
     def test_scales_never_shrink_and_0_leaves_them(self, scorer, weights, known, holdout):
         wide = Boosts(cold_boost_scale=50.0, tail_boost_scale=60.0)
         blended = scorer.with_blend(weights)
-        assert with_reach(blended.with_boosts(wide), known, holdout, 4, 10).boosts == wide
-        small = Boosts(cold_boost_scale=0.1, tail_boost_scale=0.1)
-        assert with_reach(blended.with_boosts(small), known, holdout, 0, 10).boosts == small
+        assert with_reach(blended.with_boosts(wide), known, holdout, 10).boosts == wide
+        small = Boosts(cold_boost_scale=0.1, tail_boost_scale=0.1, reach=0)
+        assert with_reach(blended.with_boosts(small), known, holdout, 10).boosts == small
 
     def test_a_curve_has_as_many_settings_to_each_standard_deviation(self):
         assert settings_of_curve(1.0, 4) == [0.0, 0.25, 0.5, 0.75, 1.0]

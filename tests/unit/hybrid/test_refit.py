@@ -68,7 +68,12 @@ def test_a_catalogue_without_order(tables, encoders):
 
 def test_the_recipe_stays(blended, everything):
     fitted = refit(blended, everything)
-    assert fitted.recipe.config == blended.recipe.config
+    scales = dict.fromkeys(("cold_boost", "tail_boost", "cold_boost_scale", "tail_boost_scale"))
+    assert fitted.boosts.model_dump() | scales == blended.boosts.model_dump() | scales
+    for boost in ("cold_boost", "tail_boost"):  # the operating point adds what it added
+        added = [getattr(model.boosts, boost) * getattr(model.boosts, f"{boost}_scale") for model in (fitted, blended)]
+        assert added[0] == pytest.approx(added[1], abs=1e-4)
+    assert fitted.recipe.config.model_copy(update={"boosts": blended.boosts}) == blended.recipe.config
     for name, weights in blended.blend.state().items():
         np.testing.assert_array_equal(fitted.blend.state()[name], weights)
     np.testing.assert_array_equal(fitted.item_features, blended.item_features)
