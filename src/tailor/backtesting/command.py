@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -63,23 +64,23 @@ def backtest(
     with _quiet():
         project = Project.read(environment, conf_source, project_path)
         if seed is not None:
-            project.parameters["seed"] = seed
-        results = _judge(project, asked, data / _FOLDER, say)
+            project = replace(project, parameters=project.parameters | {"seed": seed})
+        results = _measure_dates(project, asked, data / _FOLDER, say)
     say(describe_mean(results, asked))
     _write(results, asked, data / _FOLDER.parent)
     say(f"Written: {data / _FOLDER.parent / 'backtest.parquet'} and backtest.json")
     return results
 
 
-def _judge(project: Project, asked: BacktestOptions, folder: Path, say: Say) -> list[DateResult]:
+def _measure_dates(project: Project, asked: BacktestOptions, folder: Path, say: Say) -> list[DateResult]:
     """Measure the dates that are not measured yet, one after the other."""
     results = []
-    for number, of_date in enumerate(lay_windows(project.times(project.parameters)[0], asked), start=1):
-        parameters = project.at(of_date, asked)
+    for number, windows in enumerate(lay_windows(project.times(project.parameters)[0], asked), start=1):
+        parameters = project.on(windows, asked)
         file = folder / f"{number}_{_key(project, parameters, asked)}.json"
         if not file.is_file():
-            say(f"Date {number} of {asked.dates}, {as_date(of_date.test)}: choosing and fitting …")
-        result = _known(file) or _measure(project, parameters, asked, as_date(of_date.test), file)
+            say(f"Date {number} of {asked.dates}, {as_date(windows.test)}: choosing and fitting …")
+        result = _known(file) or _measure(project, parameters, asked, as_date(windows.test), file)
         say(describe_date(result, number, asked))
         results.append(result)
     return results
@@ -143,6 +144,6 @@ def _write(results: list[DateResult], asked: BacktestOptions, folder: Path) -> N
     with write_aside(folder / "backtest.parquet") as aside:
         to_frame(results).to_parquet(aside, index=False)
     dates = [result.to_json() for result in results]
-    content = {"options": asked.model_dump(), "mean": table_to_json(mean_over_dates(results)), "dates": dates}
+    result = {"options": asked.model_dump(), "mean": table_to_json(mean_over_dates(results)), "dates": dates}
     with write_aside(folder / "backtest.json") as aside:
-        aside.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        aside.write_text(json.dumps(result, indent=2, default=str) + "\n")

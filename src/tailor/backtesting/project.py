@@ -88,7 +88,7 @@ class Project:
         later = problems.loc[problems["problem"].str.startswith("after "), "rows"].sum()
         return interactions[c.TIMESTAMP], int(later)
 
-    def at(self, windows: Windows, options: BacktestOptions) -> Parameters:
+    def on(self, windows: Windows, options: BacktestOptions) -> Parameters:
         """Return the parameters of a date.
 
         Rows after it do not exist; windows are those of the date; no user is held out as new, since new ones come by

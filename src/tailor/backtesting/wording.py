@@ -35,14 +35,15 @@ def describe_mean(results: list[DateResult], options: BacktestOptions) -> str:
     lines = ["", f"Mean over {len(results)} dates", *_table(mean_over_dates(results), options.k)]
     for model in (BOOSTS_OFF, HYBRID):
         for figure in FIGURES:
-            found = [
+            compared = [
                 lead for result in results for lead in result.leads if (lead.model, lead.figure) == (model, figure)
             ]
-            if found:
-                ahead, behind = sum(lead.low > 0 for lead in found), sum(lead.high < 0 for lead in found)
+            if compared:
+                ahead, behind = sum(lead.low > 0 for lead in compared), sum(lead.high < 0 for lead in compared)
+                mean = np.mean([lead.difference for lead in compared])
                 lines.append(
-                    f"{model}, {figure}: {np.mean([lead.difference for lead in found]):+.4f} on average; better than "
-                    f"the best baseline on {ahead} of {len(found)} dates, worse on {behind}"
+                    f"{model}, {figure}: {mean:+.4f} on average; better than the best baseline on {ahead} of "
+                    f"{len(compared)} dates, worse on {behind}"
                 )
     return "\n".join(lines)
 

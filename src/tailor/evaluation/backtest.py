@@ -170,17 +170,15 @@ def leads(values: Mapping[str, Mapping[str, Values]], seed: int) -> list[Lead]:
         seed: of the resampling.
     """
     baselines = [name for name in values if name not in (HYBRID, BOOSTS_OFF)]
-    found = []
+    compared = []
     for figure in FIGURES:
         means = [_mean(values[name][figure]) for name in baselines]
         best = baselines[int(np.nan_to_num(means, nan=-1.0).argmax())]
         for model in (BOOSTS_OFF, HYBRID):
-            compared = paired_bootstrap(values[model][figure], values[best][figure], seed=seed)
-            if compared.n_users:
-                found.append(
-                    Lead(figure, model, best, compared.difference, compared.low, compared.high, compared.n_users)
-                )
-    return found
+            lead = paired_bootstrap(values[model][figure], values[best][figure], seed=seed)
+            if lead.n_users:
+                compared.append(Lead(figure, model, best, lead.difference, lead.low, lead.high, lead.n_users))
+    return compared
 
 
 @dataclass(frozen=True)

@@ -102,14 +102,10 @@ def test_what_changes_the_figures_is_measured_anew(measured, tmp_path, monkeypat
     elif change == "code":
         monkeypatch.setattr(command, "package_hash", lambda: "other")
     options = {"leave_out": ["transformer"]} if change == "option" else {}
-    seed = fabricated.parameters["seed"]
-    lines: list[str] = []
-    try:
-        chosen = 5 if change == "seed" else None
-        command.backtest("test", str(ROOT / "conf"), tmp_path, OPTIONS | options, chosen, lines.append)
-    finally:
-        fabricated.parameters["seed"] = seed
+    seed = 5 if change == "seed" else None
+    command.backtest("test", str(ROOT / "conf"), tmp_path, OPTIONS | options, seed, [].append)
     assert len(measured) == 6
+    assert fabricated.parameters["seed"] == 0
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_an_unknown_environment_is_named():
 def test_the_parameters_of_a_date_are_those_of_the_environment_but_for_rows_windows_and_models(fabricated):
     options = BacktestOptions(baselines=["popular", "ease"], leave_out=["transformer"])
     before = deepcopy(fabricated.parameters)
-    first = fabricated.at(windows(fabricated, options)[0], options)
+    first = fabricated.on(windows(fabricated, options)[0], options)
     assert fabricated.parameters == before
     split = first["data_processing"]["split"]
     assert (split["strategy"], split["new_users"], split["cold_items"]) == ("global_time", 0.0, 0.1)
@@ -55,7 +55,7 @@ def test_the_parameters_of_a_date_are_those_of_the_environment_but_for_rows_wind
 def test_later_rows_are_left_out_and_counted(fabricated):
     options = BacktestOptions()
     dates = windows(fabricated, options)
-    seen = [fabricated.times(fabricated.at(date, options)) for date in dates]
+    seen = [fabricated.times(fabricated.on(date, options)) for date in dates]
     assert [times.max() <= date.test for (times, _), date in zip(seen, dates, strict=True)] == [True] * 4
     later = [n for _, n in seen]
     assert later == sorted(later, reverse=True)
@@ -91,12 +91,12 @@ def test_labels_of_the_catalogue_are_refused(fabricated):
 def test_names_that_do_not_exist_are_refused_before_anything_is_fitted(fabricated, options, message):
     asked = BacktestOptions(**options)
     with pytest.raises(ConfigurationError, match=message):
-        fabricated.at(windows(fabricated, asked)[0], asked)
+        fabricated.on(windows(fabricated, asked)[0], asked)
 
 
 def test_a_date_is_measured_by_the_pipelines_of_the_project(fabricated):
     options = BacktestOptions(dates=1, baselines=["popular", "ease"], leave_out=["transformer"])
-    parameters = fabricated.at(windows(fabricated, options)[0], options)
+    parameters = fabricated.on(windows(fabricated, options)[0], options)
     parameters["hybrid_cf"]["trials"] = {name: sets[:1] for name, sets in parameters["hybrid_cf"]["trials"].items()}
     result = DateResult(until="now", **projects.run(fabricated, parameters, options.k, 0))
     assert list(result.table) == ["popular", "ease", HYBRID, BOOSTS_OFF]
