@@ -75,7 +75,7 @@ def backtest(
 def _measure_dates(project: Project, asked: BacktestOptions, folder: Path, say: Say) -> list[DateResult]:
     """Measure the dates that are not measured yet, one after the other."""
     results = []
-    for number, windows in enumerate(lay_windows(project.times(project.parameters)[0], asked), start=1):
+    for number, windows in enumerate(lay_windows(project.times(project.parameters), asked), start=1):
         parameters = project.on(windows, asked)
         file = folder / f"{number}_{_key(project, parameters, asked)}.json"
         if not file.is_file():
@@ -123,7 +123,7 @@ def _known(file: Path) -> DateResult | None:
 
 def _measure(project: Project, parameters: Parameters, asked: BacktestOptions, until: str, file: Path) -> DateResult:
     start = time.perf_counter()
-    measured = projects.run(project, parameters, asked.k, project.times(parameters)[1])
+    measured = projects.run(project, parameters, asked.k)
     result = DateResult(until=until, seconds=round(time.perf_counter() - start, 1), **measured)
     with write_aside(file) as aside:
         aside.write_text(json.dumps(result.to_json(), indent=2) + "\n")

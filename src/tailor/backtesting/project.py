@@ -29,6 +29,7 @@ from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.scorer import scorer_of
 from tailor.hybrid.selection import baseline_names
 from tailor.models import checkpoints
+from tailor.options import TunedOptions
 from tailor.pipeline_registry import default_pipeline
 from tailor.types import JsonObject, Parameters
 from tailor.wiring import HYBRIDS, TEST_PROTOCOL
@@ -36,7 +37,7 @@ from tailor.wiring import HYBRIDS, TEST_PROTOCOL
 _RAW = ("interactions", "items", "users")
 _MODELS = {"baselines": "baseline_models", "hybrid": HYBRIDS["frozen"]}
 _TABLES = {"interactions": "interactions", "items": "items", "users": "users"}
-_ROWS = {"test": "test_matrix", "cold": "cold_matrix"}
+_ROWS = {"test": "test_matrix", "cold": "cold_matrix", "quality": "data_quality"}
 
 
 @dataclass(frozen=True)
@@ -68,31 +69,23 @@ class Project:
             checkpoints.set_folder(parameters["hybrid_cf"].get("checkpoints"))
             return cls(parameters, {f"raw_{name}": context.catalog.load(f"raw_{name}") for name in _RAW})
 
-    @property
-    def data_options(self) -> DataProcessingOptions:
-        """How the catalogue is cleaned and split."""
-        return parse(DataProcessingOptions, self.parameters["data_processing"], "data_processing")
-
-    def times(self, parameters: Parameters) -> tuple[pd.Series, int]:
-        """Return the times of the rows that cleaning leaves, in seconds, and how many it leaves out as later.
+    def times(self, parameters: Parameters) -> pd.Series:
+        """Return the times of the rows that cleaning leaves, in seconds.
 
         Raises:
             BadInputError: the environment has no times, or labels of its own.
         """
         options = parse(DataProcessingOptions, parameters["data_processing"], "data_processing")
         _check(options)
-        report = QualityReport()
         raw = {name: self.raw[f"raw_{name}"].copy() for name in _RAW}
-        interactions = clean(raw, options.columns, options.cleaning, report).interactions
-        problems = report.to_frame()
-        later = problems.loc[problems["problem"].str.startswith("after "), "rows"].sum()
-        return interactions[c.TIMESTAMP], int(later)
+        return clean(raw, options.columns, options.cleaning, QualityReport()).interactions[c.TIMESTAMP]
 
     def on(self, windows: Windows, options: BacktestOptions) -> Parameters:
         """Return the parameters of a date.
 
         Rows after it do not exist; windows are those of the date; no user is held out as new, since new ones come by
-        themselves; the sources and baselines are those that were asked for.
+        themselves; options that a search chose on rows of the whole catalogue are not read; the sources and baselines
+        are those that were asked for.
 
         Raises:
             BadInputError: a window has no row.
@@ -101,8 +94,9 @@ class Project:
         parameters = deepcopy(self.parameters)
         data, hybrid = parameters["data_processing"], parameters["hybrid_cf"]
         data.setdefault("cleaning", {})["until"] = iso(windows.test)
-        shares = windows.shares(self.times(parameters)[0])
+        shares = windows.shares(self.times(parameters))
         data["split"] = data.get("split", {}) | shares | {"strategy": "global_time", "new_users": 0.0}
+        parameters["tuned"] = {name: {} for name in TunedOptions.model_fields}
         hybrid["baselines"] = list(options.baselines)
         hybrid["sources"] = hybrid["sources"] | dict.fromkeys(options.leave_out)
         check_configuration(parameters)
@@ -125,14 +119,13 @@ def _check(options: DataProcessingOptions) -> None:
         )
 
 
-def run(project: Project, parameters: Parameters, k: int, n_later: int) -> JsonObject:
+def run(project: Project, parameters: Parameters, k: int) -> JsonObject:
     """Run the pipelines of a date up to the fitted models, and measure these.
 
     Args:
         project: with raw tables.
         parameters: of the date.
         k: length of lists.
-        n_later: rows that were left out as later, for the counts.
 
     Returns:
         Arguments of :class:`tailor.evaluation.backtest.DateResult`, all but its date and time.
@@ -144,7 +137,7 @@ def run(project: Project, parameters: Parameters, k: int, n_later: int) -> JsonO
         rules = test_protocol(items, **{name: inputs[name] for name in TEST_PROTOCOL})
         models = measured_models(inputs["baselines"], scorer_of(inputs["hybrid"]))
         table, leads, counts = measure_date(models, rules, inputs["test"] + inputs["cold"], users, items, k, seed)
-        counts = count_rows(interactions, items, users, n_later) | counts
+        counts = count_rows(interactions, items, users, inputs["quality"]) | counts
         return {"table": table, "leads": leads, "counts": counts, "fit_on": parameters["evaluation"]["fit_on"]}
 
     needed = _MODELS | _TABLES | _ROWS | TEST_PROTOCOL

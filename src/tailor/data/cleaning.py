@@ -13,7 +13,7 @@ from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOpt
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
-from tailor.data.until import as_date, cutoff, rows_after
+from tailor.data.until import LATER, as_date, cutoff, rows_after
 from tailor.errors import BadInputError, did_you_mean
 
 log = logging.getLogger(__name__)
@@ -304,7 +304,7 @@ def _until(data: pd.DataFrame, options: CleaningOptions, table: str, report: Qua
     later = rows_after(data[c.TIMESTAMP], options.until, table)
     date = as_date(cutoff(data[c.TIMESTAMP], options.until))
     log.info("raw_%s until %s: %d of %d rows are later and left out", table, date, int(later.sum()), len(later))
-    return _drop(data, later, table, f"after {date} (cleaning.until)", report)
+    return _drop(data, later, table, f"{LATER}{date} (cleaning.until)", report)
 
 
 def _above(data: pd.DataFrame, threshold: float | None, table: str, report: QualityReport) -> pd.DataFrame:

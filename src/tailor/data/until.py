@@ -12,6 +12,8 @@ import pandas as pd
 from tailor.errors import BadInputError
 
 Until = float | str
+#: How the report of the data calls rows that are left out, before the date.
+LATER = "after "
 _DAY = timedelta(days=1)
 
 

@@ -19,7 +19,7 @@ from tailor import columns as c
 from tailor.config import Count, Options
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import bucket_items, keep_items
-from tailor.data.until import as_date, cutoff
+from tailor.data.until import LATER, as_date, cutoff
 from tailor.errors import BadInputError
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid.scorer import HybridScorer
@@ -246,15 +246,18 @@ def measure_date(
     return table, leads(values, seed), counts
 
 
-def count_rows(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, n_later: int) -> dict[str, int]:
+def count_rows(
+    interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame, quality: pd.DataFrame
+) -> dict[str, int]:
     """Count what exists at a date.
 
     Args:
         interactions: with split.
         items: the item table.
         users: the user table.
-        n_later: rows that were left out as later.
+        quality: what cleaning did to which rows.
     """
+    n_later = int(quality.loc[quality["problem"].str.startswith(LATER), "rows"].sum())
     labels = interactions[c.SPLIT].value_counts()
     rows = {"rows": len(interactions), "later_rows": n_later, "users": len(users), "items": len(items)}
     rows["items_without_rows"] = int((~items[c.ITEM].isin(interactions[c.ITEM])).sum())

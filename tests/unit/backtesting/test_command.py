@@ -21,7 +21,7 @@ def measured(monkeypatch, fabricated, tmp_path):
     """Stand in for the fits; returns the dates that were measured. Everything is written below tmp_path."""
     dates: list[str] = []
 
-    def run(project, parameters, k, n_later):
+    def run(project, parameters, k):
         dates.append(parameters["data_processing"]["cleaning"]["until"])
         table = {name: {"warm": 0.1 * place, "tail": 0.1, "cold": float("nan"), "mixed": 0.1}
                  for place, name in enumerate(["popular", HYBRID, BOOSTS_OFF])}  # fmt: skip
@@ -30,7 +30,7 @@ def measured(monkeypatch, fabricated, tmp_path):
             ("rows", "users", "items", "items_without_rows", "train_rows", "validation_rows", "test_rows",
              "cold_rows", "test_users", "known_test_users"), 1000 * len(dates),
         )  # fmt: skip
-        return {"table": table, "leads": leads, "counts": counts | {"later_rows": n_later}, "fit_on": "train"}
+        return {"table": table, "leads": leads, "counts": counts | {"later_rows": 5}, "fit_on": "train"}
 
     monkeypatch.setattr(projects, "run", run)
     monkeypatch.setattr(command.Project, "read", lambda *where: fabricated)
@@ -77,11 +77,11 @@ def test_dates_that_are_done_are_not_measured_again(measured, tmp_path):
 def test_an_interrupted_backtest_goes_on(measured, tmp_path, monkeypatch):
     run, stopped = projects.run, []
 
-    def stop(project, parameters, k, n_later):
+    def stop(project, parameters, k):
         if len(measured) == 1 and not stopped:
             stopped.append(True)
             raise KeyboardInterrupt
-        return run(project, parameters, k, n_later)
+        return run(project, parameters, k)
 
     monkeypatch.setattr(projects, "run", stop)
     with pytest.raises(KeyboardInterrupt):

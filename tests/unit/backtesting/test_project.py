@@ -21,7 +21,7 @@ def with_data(project: Project, **data) -> Project:
 
 
 def windows(project: Project, options: BacktestOptions):
-    return lay_windows(project.times(project.parameters)[0], options)
+    return lay_windows(project.times(project.parameters), options)
 
 
 def test_the_environment_is_read_with_its_raw_tables(fabricated):
@@ -48,19 +48,25 @@ def test_the_parameters_of_a_date_are_those_of_the_environment_but_for_rows_wind
     assert first["hybrid_cf"]["baselines"] == ["popular", "ease"]
     assert first["hybrid_cf"]["sources"]["transformer"] is None
     assert first["hybrid_cf"]["sources"]["ials"] == before["hybrid_cf"]["sources"]["ials"]
-    for name in set(before) - {"data_processing", "hybrid_cf"}:
+    for name in set(before) - {"data_processing", "hybrid_cf", "tuned"}:
         assert first[name] == before[name]
 
 
-def test_later_rows_are_left_out_and_counted(fabricated):
+def test_later_rows_are_left_out(fabricated):
     options = BacktestOptions()
     dates = windows(fabricated, options)
-    seen = [fabricated.times(fabricated.on(date, options)) for date in dates]
-    assert [times.max() <= date.test for (times, _), date in zip(seen, dates, strict=True)] == [True] * 4
-    later = [n for _, n in seen]
-    assert later == sorted(later, reverse=True)
-    assert later[-1] == 0
-    assert len(seen[0][0]) == pytest.approx(0.7 * len(seen[-1][0]), rel=0.02)
+    left = [fabricated.times(fabricated.on(date, options)) for date in dates]
+    assert [times.max() for times in left] == [date.test for date in dates]
+    assert len(left[0]) == pytest.approx(0.7 * len(left[-1]), rel=0.02)
+
+
+def test_options_of_a_search_on_the_whole_catalogue_are_not_read(fabricated):
+    tuned = {"baselines": {"ease": {"regularization": 7.0}}, "hybrid_frozen": {}, "hybrid_lora": {}}
+    searched = replace(fabricated, parameters=fabricated.parameters | {"tuned": tuned})
+    options = BacktestOptions()
+    assert searched.on(windows(searched, options)[0], options)["tuned"] == {
+        "baselines": {}, "hybrid_frozen": {}, "hybrid_lora": {},
+    }  # fmt: skip
 
 
 def test_a_catalogue_without_times_is_refused_in_a_sentence(fabricated):
@@ -98,12 +104,13 @@ def test_a_date_is_measured_by_the_pipelines_of_the_project(fabricated):
     options = BacktestOptions(dates=1, baselines=["popular", "ease"], leave_out=["transformer"])
     parameters = fabricated.on(windows(fabricated, options)[0], options)
     parameters["hybrid_cf"]["trials"] = {name: sets[:1] for name, sets in parameters["hybrid_cf"]["trials"].items()}
-    result = DateResult(until="now", **projects.run(fabricated, parameters, options.k, 0))
+    result = DateResult(until="now", **projects.run(fabricated, parameters, options.k))
     assert list(result.table) == ["popular", "ease", HYBRID, BOOSTS_OFF]
     assert result.counts["rows"] == sum(
         result.counts[f"{name}_rows"] for name in ("train", "validation", "test", "cold")
     ) + _cold_unused(result)
     assert result.counts["test_rows"] > 300
+    assert result.counts["later_rows"] == 0
     # Planted: texts tell clusters, so cold items are found; clusters are strong, so neighbours beat popularity.
     assert result.table[BOOSTS_OFF]["cold"] > 1.5 * result.table["popular"]["cold"]
     assert result.table["ease"]["warm"] > 2 * result.table["popular"]["warm"]

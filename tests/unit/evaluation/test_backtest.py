@@ -233,7 +233,8 @@ def test_the_table_has_a_row_for_each_date_model_and_figure():
 
 def test_rows_users_and_items_are_counted():
     table = pd.DataFrame({c.ITEM: ["a", "a", "b", "e"], c.SPLIT: ["train", "validation", "test", "cold"]})
-    assert backtest.count_rows(table, ITEMS, USERS, 9) == {
+    quality = pd.DataFrame({"problem": ["after 1998 (cleaning.until)", "missing user_id"], "rows": [9, 4]})
+    assert backtest.count_rows(table, ITEMS, USERS, quality) == {
         "rows": 4, "later_rows": 9, "users": 4, "items": 5, "items_without_rows": 2,
         "train_rows": 1, "validation_rows": 1, "test_rows": 1, "cold_rows": 1,
     }  # fmt: skip
