@@ -5,12 +5,12 @@ before that validation. Options, weights and boosts are chosen anew at each date
 data/08_reporting/backtest: an interrupted run goes on.
 """
 
-from dataclasses import asdict
+from typing import Any
 
 from catalogues import RESULTS, ROOT, about, rounded, write
 
 from tailor.backtesting.command import backtest
-from tailor.evaluation.backtest import BOOSTS_OFF, HYBRID, mean_over_dates
+from tailor.evaluation.backtest import BOOSTS_OFF, FIGURES, HYBRID, DateResult, mean_over_dates
 
 SEED = 0
 TARGETS = {
@@ -20,9 +20,8 @@ TARGETS = {
 }
 
 
-def main() -> None:
-    """Run or go on, and write the figures."""
-    results = backtest(None, str(ROOT / "conf"), ROOT, {}, SEED)
+def report(results: list[DateResult]) -> dict[str, Any]:
+    """Return the figures of all dates, their means, and on how many dates the hybrid is ahead or behind."""
     means = mean_over_dates(results)
     headline: dict[str, float] = {}
     for number, result in enumerate(results, start=1):
@@ -32,21 +31,21 @@ def main() -> None:
         for model, row in result.table.items():
             headline |= {f"date_{number}_{model}_{figure}": value for figure, value in row.items()}
     headline |= {f"mean_{model}_{figure}": value for model, row in means.items() for figure, value in row.items()}
-    for figure in ("warm", "tail", "cold", "mixed"):
-        found = [
-            lead for result in results for lead in result.leads if (lead.model, lead.figure) == (BOOSTS_OFF, figure)
-        ]
-        headline[f"dates_{figure}_ahead"] = sum(lead.low > 0 for lead in found)
-        headline[f"dates_{figure}_behind"] = sum(lead.high < 0 for lead in found)
+    for figure in FIGURES:
+        every = (lead for result in results for lead in result.leads)
+        compared = [lead for lead in every if (lead.model, lead.figure) == (BOOSTS_OFF, figure)]
+        headline[f"dates_{figure}_ahead"] = sum(lead.low > 0 for lead in compared)
+        headline[f"dates_{figure}_behind"] = sum(lead.high < 0 for lead in compared)
     best = max(row["warm"] for model, row in means.items() if model not in (HYBRID, BOOSTS_OFF))
     headline["mean_warm_ratio"] = means[BOOSTS_OFF]["warm"] / best
-    dates = [
-        {"until": result.until, "counts": result.counts, "fit_on": result.fit_on, "seconds": result.seconds}
-        | {"leads": [asdict(lead) for lead in result.leads]}
-        for result in results
-    ]
-    content = {"headline": rounded(headline), "targets": TARGETS, "dates": dates}
-    write(RESULTS / "backtest.json", content | about("make bench-backtest", [SEED]))
+    dates = [{key: value for key, value in result.to_json().items() if key != "table"} for result in results]
+    return {"headline": rounded(headline), "targets": TARGETS, "dates": dates}
+
+
+def main() -> None:
+    """Run or go on, and write the figures."""
+    results = backtest(None, str(ROOT / "conf"), ROOT, {}, SEED)
+    write(RESULTS / "backtest.json", report(results) | about("make bench-backtest", [SEED]))
 
 
 if __name__ == "__main__":
