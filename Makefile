@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test test-postgres test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -49,6 +49,12 @@ new: $(VENV)/requirements.lock ## a conf folder for your own catalogue: NAME=mys
 	@$(BIN)/python -m tailor.new "$(NAME)" $(if $(RAW),--raw "$(RAW)") $(if $(DATABASE),--database "$(DATABASE)") \
 	  $(if $(INTERACTIONS),--interactions "$(INTERACTIONS)") $(if $(ITEMS),--items "$(ITEMS)") \
 	  $(if $(USERS),--users "$(USERS)") $(if $(MAP),--map $(MAP))
+
+# DATES=4 WINDOW=0.1 BASELINES=popular,ease LEAVE_OUT=transformer SEED=0; an interrupted one goes on.
+backtest: $(VENV)/requirements.lock ## the recipe judged at four dates of the catalogue, does its lead hold?
+	@$(BIN)/python -m tailor backtest $(KEDRO_ENV_FLAG) $(if $(DATES),--dates $(DATES)) $(if $(WINDOW),--window $(WINDOW)) \
+	  $(if $(BASELINES),--baselines $(BASELINES)) $(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT)) \
+	  $(if $(filter command environment,$(origin SEED)),--seed $(SEED))
 
 test: $(VENV)/requirements.lock ## all tests
 	$(BIN)/python -m pytest
@@ -170,6 +176,9 @@ bench-explanations: $(VENV)/requirements.lock ## do reasons add up, do they name
 
 bench-elicitation: $(VENV)/requirements.lock ## what elicited answers are worth beside answers about popular items
 	$(BIN)/python benchmarks/elicitation.py
+
+bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, written as other results are
+	$(BIN)/python benchmarks/backtest.py
 
 bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index beside the exact product with every item
 	$(BIN)/python benchmarks/ann.py

@@ -124,6 +124,29 @@ def reproduce(version: str, env: str | None, conf_source: str, keep: Path | None
         sys.exit(0 if command.reproduce(version, env, conf_source, project, keep, click.echo) else 1)
 
 
+@tailor.command(short_help="Judge an environment's recipe at several dates.")
+@click.option("--env", envvar="KEDRO_ENV", help="A folder of conf/.")
+@click.option("--conf-source", default="conf", help="Folder or archive of the configuration.")
+@click.option("--dates", default=4, show_default=True, help="How many; the last one is the time of the last row.")
+@click.option("--window", default=0.1, show_default=True, help="Share of the rows between two dates.")
+@click.option("--baselines", default="popular,ease,transition_knn,slit", show_default=True, help="Names with commas.")
+@click.option("--leave-out", default="", help="Sources that the hybrid is measured without, with commas.")
+@click.option("--seed", type=int, help="In place of the environment's own.")
+def backtest(
+    env: str | None, conf_source: str, dates: int, window: float, baselines: str, leave_out: str, seed: int | None
+) -> None:
+    """Judge the recipe at several dates: at each, rows after it do not exist and the last window is test.
+
+    An interrupted backtest goes on where it was.
+    """
+    with reported():
+        project = _configure(conf_source)
+        from tailor.backtesting import command  # noqa: PLC0415
+
+        options = {"dates": dates, "window": window, "baselines": _names(baselines), "leave_out": _names(leave_out)}
+        command.backtest(env, conf_source, project, options, seed, click.echo)
+
+
 @tailor.command()
 def version() -> None:
     """Print the version of Tailor."""
@@ -136,6 +159,10 @@ tailor.add_command(run)
 def main() -> None:
     """Run the command line."""
     tailor(prog_name="tailor")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _configure(conf_source: str | None) -> Path:

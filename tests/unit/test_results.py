@@ -27,7 +27,7 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers"])
+@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest"])
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
@@ -125,3 +125,35 @@ def test_peers_agree_and_the_docs_print_their_figures():
         seconds = [f"{figures[key]:.2f}".removeprefix("0") for key in ("fit_s", "lists_s")]
         assert f"| `{name}` | {' | '.join([*cells, *seconds])} |" in page, name
     assert page.count("\n| `") == len(models)
+
+
+def signed(value):
+    """A difference as the docs write it: +.012."""
+    return re.sub(r"^([+-])0\.", r"\1.", f"{value:+.3f}")
+
+
+def test_the_docs_print_the_figures_of_the_backtest():
+    made = result("backtest")
+    figures, dates = made["headline"], made["dates"]
+    page = (ROOT / "docs" / "performance.md").read_text().split("## One recipe at four dates")[1].split("\n## ")[0]
+    assert made["commit"][:7] in page
+    for model in ("popular", "ease", "transition_knn", "slit", "hybrid_frozen_boosts_off", "hybrid_frozen"):
+        cells = [figures[f"date_{number}_{model}_warm"] for number in range(1, len(dates) + 1)]
+        cells += [figures[f"mean_{model}_{name}"] for name in ("warm", "tail", "cold", "mixed")]
+        assert f"| {model} | {' | '.join(map(shown, cells))} |" in page
+    for date in dates:
+        assert f"{date['counts']['rows']:,} ({date['counts']['later_rows']:,})" in page
+        for lead in date["leads"]:
+            if (lead["model"], lead["figure"]) in {("hybrid_frozen_boosts_off", "warm"), ("hybrid_frozen", "tail")}:
+                interval = f"{signed(lead['difference'])} [{signed(lead['low'])}, {signed(lead['high'])}]"
+                assert f"{interval}, {lead['against']}" in page
+
+
+def test_the_test_windows_of_the_backtest_are_tenths_of_the_rows():
+    dates = result("backtest")["dates"]
+    assert len(dates) == 4
+    for number, date in enumerate(dates, start=7):
+        counts = date["counts"]
+        assert counts["rows"] == pytest.approx(number * 10_000, abs=10)
+        assert counts["later_rows"] == 100_000 - counts["rows"]
+        assert counts["test_rows"] + counts["cold_rows"] == pytest.approx(10_000, abs=20)

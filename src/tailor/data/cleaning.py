@@ -1,5 +1,6 @@
 """From raw tables to Tailor's: columns renamed, cells read one by one, defective rows dropped, counted and named."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOpt
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
+from tailor.data.until import LATER, as_date, cutoff, rows_after
 from tailor.errors import BadInputError, did_you_mean
 
+log = logging.getLogger(__name__)
 #: How many ids of each side an error names.
 _NAMED = 3
 
@@ -147,8 +150,8 @@ def clean_interactions(
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
 
     Rows with a missing id, an item the catalogue does not have, or an unreadable value or timestamp are dropped and
-    counted; of several rows for the same pair the latest (else the last in the file) is kept, and it alone says whether
-    the pair is a positive.
+    counted, and so are rows after ``until``; of several rows left for the same pair the latest (else the last in the
+    file) is kept, and it alone says whether the pair is a positive.
 
     Args:
         raw: the table as it was read.
@@ -161,7 +164,7 @@ def clean_interactions(
 
     Raises:
         BadInputError: see :func:`rename`; an id is no id; an unknown split label; no item of the table is in the
-            catalogue; too many defective rows; or nothing is left.
+            catalogue; too many defective rows; no row is of the time before ``until``; or nothing is left.
     """
     mapping = columns.interactions
     report.open(table, raw)
@@ -178,7 +181,9 @@ def clean_interactions(
     data = _read_columns(data, mapping, options, table, report)
     if c.SPLIT in data:
         _check_labels(data[c.SPLIT], table)
-    dropped = 1 - (len(data) + of_other_events) / n_raw
+    readable = len(data)
+    data = _until(data, options, table, report)
+    dropped = 1 - (len(data) + of_other_events) / (n_raw - readable + len(data))
     if dropped > options.max_dropped_fraction:
         raise BadInputError(
             f"{dropped:.0%} of the rows of raw_{table} are defective (limit {options.max_dropped_fraction:.0%}):\n"
@@ -287,6 +292,19 @@ def _of_events(data: pd.DataFrame, positive: list[str] | None, table: str, repor
             f"{did_you_mean(absent[0], there)} There are: {', '.join(there[:10])}."
         )
     return _drop(data, ~events.isin(positive), table, "another event: not a positive", report, c.EVENT)
+
+
+def _until(data: pd.DataFrame, options: CleaningOptions, table: str, report: QualityReport) -> pd.DataFrame:
+    """Leave out rows after the date, before repeated ones are joined: a later row takes no earlier one back."""
+    if options.until is None:
+        return data
+    _need(data, c.TIMESTAMP, "until")
+    if data.empty:
+        return data
+    later = rows_after(data[c.TIMESTAMP], options.until, table)
+    date = as_date(cutoff(data[c.TIMESTAMP], options.until))
+    log.info("raw_%s until %s: %d of %d rows are later and left out", table, date, int(later.sum()), len(later))
+    return _drop(data, later, table, f"{LATER}{date} (cleaning.until)", report)
 
 
 def _above(data: pd.DataFrame, threshold: float | None, table: str, report: QualityReport) -> pd.DataFrame:

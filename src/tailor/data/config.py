@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from tailor import columns as c
 from tailor.config import Count, Fraction, Options
+from tailor.data.until import read_until
 
 
 def _merge_pairs(columns: object) -> Any:
@@ -76,6 +77,9 @@ class CleaningOptions(Options):
     drop_suspicious_users: bool = False
     """Leave out users that look like machines (see :func:`tailor.data.inspection.suspicious_users`); else they are
     told."""
+    until: Annotated[float | str, BeforeValidator(read_until)] | None = None
+    """The catalogue as it was at a date: later rows do not exist. An ISO date (UTC), seconds since 1970, or a share of
+    the rows in time order; null: all rows. Updates do not read it."""
     max_dropped_fraction: Fraction = 0.5
     """Stop when more than this fraction of the interactions had to be dropped as defective (threshold not counted)."""
 

@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 def read_new(
     raw: pd.DataFrame, champion: PyFuncModel, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped."""
+    """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
+
+    ``cleaning.until`` is the date of the catalogue; new rows may be later.
+    """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
     columns = columns_of_update(raw, options)
     items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
-    cleaned = clean_interactions(raw, items, columns, options.cleaning, report, table="new_interactions")
+    cleaning = options.cleaning.model_copy(update={"until": None})
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions")
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 

@@ -1,0 +1,1 @@
+"""``tailor backtest``: the recipe of an environment judged at several dates."""
