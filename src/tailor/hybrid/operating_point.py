@@ -264,10 +264,10 @@ def reaching(scorer: HybridScorer, queries: Query, k: int = 20) -> Boosts:
     users = users[np.linspace(0, len(users) - 1, min(len(users), _REACHED_USERS)).astype(np.int64)]
     update: dict[str, float] = {}
     for boost, lifted in lifted_by.items():
-        without, needed, scale = scorer.with_boosts(boosts.model_copy(update={boost: 0.0})), 0.0, f"{boost}_scale"
+        lowered, needed, scale = scorer.with_boosts(boosts.model_copy(update={boost: 0.0})), 0.0, f"{boost}_scale"
         for rows in blocks(len(users) if boosts.reach else 0):
             part = queries.take(users[rows])
-            scores = without.score(part).copy()
+            scores = lowered.score(part).copy()
             scores[part.history.nonzero()] = EXCLUDED
             needed = max(needed, boost_needed(scores, lifted, boosts.reach * k // 20, k))
         before = getattr(boosts, scale)

@@ -224,8 +224,8 @@ def fit_final(
     """
     final = scorer.recipe.fit(data)
     boosts = reaching(final, data.queries(), k)
-    told = replace(fitted, boosts=boosts, curves=rescaled(fitted.curves, fitted.boosts, boosts))
-    return scorer.with_boosts(boosts), final.with_boosts(boosts), told
+    rescaled_blend = replace(fitted, boosts=boosts, curves=rescaled(fitted.curves, fitted.boosts, boosts))
+    return scorer.with_boosts(boosts), final.with_boosts(boosts), rescaled_blend
 
 
 def _option_sets(tuned: Parameters | None, trials: list[Parameters] | None) -> list[Parameters]:
