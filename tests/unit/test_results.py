@@ -157,3 +157,29 @@ def test_the_test_windows_of_the_backtest_are_tenths_of_the_rows():
         assert counts["rows"] == pytest.approx(number * 10_000, abs=10)
         assert counts["later_rows"] == 100_000 - counts["rows"]
         assert counts["test_rows"] + counts["cold_rows"] == pytest.approx(10_000, abs=20)
+
+
+def test_the_transformer_reaches_its_aims_and_the_docs_print_its_figures():
+    figures = result("transformer")["headline"]
+    assert figures["ml100k_with_warm_to_without_low"] > 1.02
+    assert figures["ml100k_tail_at_equal_warm_boosted_low"] > 1.1
+    assert figures["ml100k_session_p99_ms_more"] <= 10
+    assert figures["ml100k_package_ratio"] <= 1.3
+    page = (ROOT / "docs" / "performance.md").read_text().split("## A transformer over the order")[1].split("\n## ")[0]
+    assert result("transformer")["commits"]["ml100k"][:7] in page
+    for arm in ("sasrec", "slit", "transition_knn", "without", "with"):
+        cells = [shown(figures[f"ml100k_{arm}_{name}"]) for name in ("warm", "tail", "cold", "mixed")]
+        assert f" | {' | '.join(cells)} |" in page, arm
+    for ratio in ("with_warm_to_without", "with_tail_to_without", "tail_at_equal_warm_boosted"):
+        middle, low, high = (figures[f"ml100k_{ratio}{end}"] for end in ("", "_low", "_high"))
+        assert f"{middle:.3f} [{low:.3f}, {high:.3f}]" in page, ratio
+
+
+def test_the_docs_print_the_published_tables():
+    figures = result("published")["headline"]
+    page = (ROOT / "docs" / "performance.md").read_text().split("## Published tables")[1].split("\n## ")[0]
+    for model in ("ease", "transition_knn", "slit", "sasrec", "hybrid"):
+        recall, ndcg = (f"{figures[f'beauty_{model}_known_{name}']:.4f}".lstrip("0") for name in ("recall", "ndcg"))
+        assert f"| `{model}` | {recall} | {ndcg} |" in page, model
+    assert figures["beauty_hybrid_known_recall"] > 1.15 * figures["beauty_published_esasrec_recall"]
+    assert figures["beauty_hybrid_known_ndcg"] > 1.15 * figures["beauty_published_sasrec_ndcg"]
