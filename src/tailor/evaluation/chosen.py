@@ -33,4 +33,4 @@ def describe_choice(scorer: HybridScorer, options: Parameters, balance: JsonObje
 
 
 #: What an operating point is made of.
-_BOOSTS = [name for name in Boosts.model_fields if not name.endswith("_scale")]
+_BOOSTS = [name for name in Boosts.model_fields if name != "reach"]

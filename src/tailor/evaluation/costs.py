@@ -25,6 +25,8 @@ _ITEM_ITEM = ("ease", "slit", "text_ease", "marec")
 _FACTORIZED = ("implicit_als", "ials", "text_ials", "dropoutnet")
 #: Sources of the hybrid that hold n_items² weights.
 _ITEM_ITEM_SOURCES = ("ease", "slit")
+#: Sources that are transformers.
+TRANSFORMERS = ("transformer", "sasrec")
 #: Encoders that a hybrid is fitted on: frozen and tuned.
 _ENCODERS = 2
 #: Fits of a chosen option set beside its trial: on all of train.
@@ -160,7 +162,8 @@ class Workload:
             kernel_items=min(sizes.items, hybrid.cold_items.max_items),
             kernels=hybrid_fits,
             transformers=_transformers(hybrid, names, sizes.users) if card.times.present else 0,
-            refitted_transformers=int(hybrid.sources.get("transformer") is not None and card.times.present),
+            refitted_transformers=card.times.present
+            * sum(hybrid.sources.get(name) is not None for name in TRANSFORMERS),
             network_steps=_network_steps(hybrid) if "dropoutnet" in names else 0,
             max_cells=hybrid.blend.max_cells,
             k=max(20, *lists.k),
@@ -283,11 +286,10 @@ def _fits(hybrid: HybridOptions, name: str) -> int:
 def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> int:
     """Return how many transformers are fitted: without the users of each fold, and on all of train."""
     fits = _fits(hybrid, "sasrec") if "sasrec" in baselines else 0
-    if hybrid.sources.get("transformer") is None:
-        return fits
+    sources = sum(hybrid.sources.get(name) is not None for name in TRANSFORMERS)
     n_left_out = round(hybrid.blend.few_shot_share * users)
     folds = min(10, -(-hybrid.blend.few_shot_users // n_left_out)) if n_left_out else 1
-    return fits + _ENCODERS * (folds + _FINAL_FITS)
+    return fits + sources * _ENCODERS * (folds + _FINAL_FITS)
 
 
 def _network_steps(hybrid: HybridOptions) -> int:

@@ -9,7 +9,13 @@ from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import best_cold_shift, fit_cold_weights, known_users
+from tailor.hybrid.operating_point import (
+    best_cold_shift,
+    fit_cold_weights,
+    fit_on_more,
+    known_users,
+    more_users,
+)
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.training_set import BlendTrainingSet
 
@@ -40,13 +46,15 @@ def variants(
     known = known_users(scorer, holdout, plain, seed)
     of_warm, copies = known.columns(~holdout.cold[holdout.candidates]), few_shot_copies(scorer, holdout, plain, seed)
 
+    more = more_users(scorer, holdout, known, plain.max_cells)
+
     def shifted(weights: BlendWeights) -> HybridScorer:
         shift = best_cold_shift(scorer, weights, known, holdout, plain, k)
         return scorer.with_blend(weights.shifted(shift)).with_boosts(Boosts())
 
     def of(selected: tuple[str, ...]) -> HybridScorer:
         excluded = tuple(name for name in known.sources if name not in selected)
-        weights = fit_excluding(known, holdout, excluded, plain, k, seed)
+        weights = fit_excluding(known, holdout, excluded, plain, k, seed, more)
         return shifted(fit_few_shot_weights(copies, weights, of_warm, plain, k, excluded))
 
     active = [name for name in known.sources if name not in known.uninformative()]
@@ -56,16 +64,23 @@ def variants(
     scorers["linear"] = of(tuple(active))
     scorers |= {f"without {name}": of(others) for name, others in rest.items() if others}
     scorers["equal weights"] = shifted(BlendWeights(known.sources, BlendModel(equal), (), equal))
-    scorers["blend off"] = shifted(fit_excluding(known, holdout, (), plain, k, seed))
+    scorers["blend off"] = shifted(fit_excluding(known, holdout, (), plain, k, seed, more))
     scorers["boosts off"] = scorer.with_boosts(Boosts())
     scorers["all"] = scorer
     return scorers
 
 
 def fit_excluding(
-    known: BlendTrainingSet, holdout: Holdout, excluded: tuple[str, ...], options: BlendOptions, k: int, seed: int
+    known: BlendTrainingSet,
+    holdout: Holdout,
+    excluded: tuple[str, ...],
+    options: BlendOptions,
+    k: int,
+    seed: int,
+    more: BlendTrainingSet | None = None,
 ) -> BlendWeights:
     """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
     of_warm = known.columns(~holdout.cold[holdout.candidates])
     warm = blend_fit.fit(of_warm, "linear", options, seed, excluded, ascend_to=k)
+    warm = fit_on_more(warm, more, options, k, seed, excluded)
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2, excluded))

@@ -109,8 +109,8 @@ class _Climber:
 def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active: Mask) -> BlendModel:
     """Return a ``linear`` model with ``base`` (S,) at a local maximum of mean NDCG@k; only ``active`` sources move.
 
-    Looks at :func:`enough_users` evenly spaced users, and of each at the ``BEST`` items of each source: what stands on
-    a list is among them.
+    Looks at :func:`enough_users` evenly spaced users, and of each at the ``BEST`` items of each source: nearly all that
+    stands on a list is among them.
     """
     users = np.linspace(0, data.n_users - 1, enough_users(data.positives)).astype(np.int64)
     sources = [int(source) for source in np.flatnonzero(active)]
@@ -145,6 +145,7 @@ class ListwiseLoss:
         self.z = torch.from_numpy(data.z if active.all() else data.z[active])
         self.hidden = torch.from_numpy(~data.candidate_mask)
         positives = sparse.csr_matrix(data.positives.multiply(data.candidate_mask))
+        positives.eliminate_zeros()  # what is masked is stored as 0
         counts = np.diff(positives.indptr)
         self.row = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
         self.column = torch.from_numpy(positives.indices.astype(np.int64))

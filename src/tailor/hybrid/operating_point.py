@@ -32,6 +32,10 @@ CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
 _USERS_AT_A_TIME = 512
 #: Users that a boost of 1 is made to reach.
 _REACHED_USERS = 2000
+#: Length of the lists that it is made to reach.
+_LENGTH = 20
+#: A curve has at most so many times ``steps`` settings, however far its boost reaches.
+_CURVE = 5
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 
@@ -62,11 +66,11 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
         seed: of everything drawn.
     """
     known = known_users(scorer, holdout, options, seed)
-    weights, models = fit_weights(known, holdout, options, k, seed, more_users(scorer, holdout, known))
+    weights, models = fit_weights(known, holdout, options, k, seed, scorer)
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
-    scorer = with_reach(scorer.with_blend(weights), known, holdout, k)
+    scorer = with_reach(scorer.with_blend(weights), known, holdout)
     curves = trade_off_curves(scorer, known, holdout, options.steps, k)
     boosts = operating_point(curves, options, scorer.boosts)
     warm, tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
@@ -85,7 +89,9 @@ def known_users(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, s
     return collect(scorer, query, seen, positives, holdout.candidates, holdout.tie_rank, vectors)
 
 
-def more_users(scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet) -> BlendTrainingSet | None:
+def more_users(
+    scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet, max_cells: int
+) -> BlendTrainingSet | None:
     """Return more users than ``known`` has room for, over the best warm items of each source; None: it has enough.
 
     Linear weights climb on these, see :func:`tailor.hybrid.blend_fit.coordinate_ascent`.
@@ -94,6 +100,7 @@ def more_users(scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet) 
         scorer: with sources that were fitted without pseudo-cold B.
         holdout: the validation side of the split.
         known: users over all items.
+        max_cells: users x items that are laid out at a time.
     """
     items = holdout.candidates & ~holdout.cold
     users = np.flatnonzero(np.diff(keep_items(holdout.validation, items).indptr) > 0)
@@ -109,7 +116,8 @@ def more_users(scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet) 
         every = collect(scorer, query, seen, positives, items, holdout.tie_rank)
         return every.pooled(np.arange(len(part)), sources, BEST)
 
-    parts = [collected(users[rows]) for rows in blocks(len(users), _USERS_AT_A_TIME)]
+    at_a_time = max(1, min(_USERS_AT_A_TIME, max_cells // int(items.sum())))
+    parts = [collected(users[rows]) for rows in blocks(len(users), at_a_time)]
     size = max(len(part.tie_rank) for part in parts)
     return BlendTrainingSet.join([part.padded(size) for part in parts])
 
@@ -120,7 +128,7 @@ def fit_weights(
     options: BlendOptions,
     k: int,
     seed: int,
-    more: BlendTrainingSet | None = None,
+    scorer: HybridScorer | None = None,
 ) -> tuple[BlendWeights, list[Row]]:
     """Fit the weights for items with and without train interactions, each over its own candidates.
 
@@ -130,15 +138,38 @@ def fit_weights(
         options: members of the family.
         k: cut-off.
         seed: of the halves that members are compared on.
-        more: users, see :func:`more_users`, that linear weights are fitted on again, or climb on from where they are,
-            whichever ends higher; None: nobody else.
+        scorer: scores more users for linear weights, see :func:`more_users`; None: nobody else.
     """
     warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
-    if more is not None and warm.is_linear:
-        climbed = coordinate_ascent(more, warm, k, known.active_mask())
-        fitted = blend_fit.fit(more, "linear", options, seed, ascend_to=k)
-        warm = max(climbed, fitted, key=lambda model: more.mean_ndcg(model.score(list(more.z), more.meta), k))
+    if scorer is not None and warm.is_linear:
+        more = more_users(scorer, holdout, known, options.max_cells)
+        warm = fit_on_more(warm, more, options, k, seed)
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2)), rows
+
+
+def fit_on_more(
+    warm: BlendModel,
+    more: BlendTrainingSet | None,
+    options: BlendOptions,
+    k: int,
+    seed: int,
+    excluded: tuple[str, ...] = (),
+) -> BlendModel:
+    """Return linear weights that were fitted on more users, or climbed there, whichever ends higher.
+
+    Args:
+        warm: linear weights, from where they climb.
+        more: see :func:`more_users`; None: they stay.
+        options: l2.
+        k: cut-off.
+        seed: not used by linear weights.
+        excluded: sources that may have no weight.
+    """
+    if more is None:
+        return warm
+    climbed = coordinate_ascent(more, warm, k, more.active_mask(excluded))
+    fitted = blend_fit.fit(more, "linear", options, seed, excluded, ascend_to=k)
+    return max(climbed, fitted, key=lambda model: more.mean_ndcg(model.score(list(more.z), more.meta), k))
 
 
 def fit_cold_weights(
@@ -223,31 +254,30 @@ class _WarmLists:
         return apply_boosts(self.scores.copy(), boosts, self.warm, self.tail, self.population_score, self.has_history)
 
 
-def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, k: int) -> HybridScorer:
+def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout) -> HybridScorer:
     """Return the scorer, its boosts off and their scales grown until a boost of 1 reaches far enough.
 
-    Far enough is where every user's list holds ⌊``reach`` · k / 20⌋ of the items that are lifted: of new items the
-    mixed list, of tail items the warm one. A class with fewer items leaves its scale as it is.
+    Far enough is where the list of 20 of every user with a history holds ``reach`` of the items that are lifted: of new
+    items the mixed list, of tail items the warm one. A class with fewer items leaves its scale as it is.
 
     Args:
         scorer: with the weights that validation chose.
         known: the users that lists are made for.
         holdout: the validation side of the split.
-        k: length of the lists.
     """
-    n, cold = scorer.boosts.reach * k // 20, holdout.cold[holdout.candidates]
+    n, cold = scorer.boosts.reach, holdout.cold[holdout.candidates]
     mixed = _MixedLists(scorer, known, holdout)
-    scores = np.where(known.candidate_mask, mixed.scores, EXCLUDED)
+    scores = np.where(known.candidate_mask, mixed.scores, EXCLUDED)[mixed.has_history[:, 0]]
     off = scorer.boosts.off()
     reach = {
-        "cold_boost_scale": boost_needed(scores, ~mixed.warm, n, k),
-        "tail_boost_scale": boost_needed(scores[:, ~cold], mixed.tail[~cold], n, k),
+        "cold_boost_scale": boost_needed(scores, ~mixed.warm, n, _LENGTH),
+        "tail_boost_scale": boost_needed(scores[:, ~cold], mixed.tail[~cold], n, _LENGTH),
     }
     grown = {name: _grown(getattr(off, name), needed) for name, needed in reach.items()}
     return scorer.with_boosts(off.model_copy(update=grown))
 
 
-def reaching(scorer: HybridScorer, queries: Query, k: int = 20) -> Boosts:
+def reaching(scorer: HybridScorer, queries: Query) -> Boosts:
     """Return the operating point of a scorer under scales at which a boost of 1 reaches far enough for its own users.
 
     What :func:`with_reach` does on validation, for the scorer that is handed over: its cold items are others. Mixed
@@ -257,7 +287,6 @@ def reaching(scorer: HybridScorer, queries: Query, k: int = 20) -> Boosts:
     Args:
         scorer: at its operating point.
         queries: its users.
-        k: length of the lists.
     """
     boosts, lifted_by = scorer.boosts, {"cold_boost": ~scorer.warm, "tail_boost": scorer.tail}
     users = np.flatnonzero(queries.lengths > 0)
@@ -269,7 +298,7 @@ def reaching(scorer: HybridScorer, queries: Query, k: int = 20) -> Boosts:
             part = queries.take(users[rows])
             scores = lowered.score(part).copy()
             scores[part.history.nonzero()] = EXCLUDED
-            needed = max(needed, boost_needed(scores, lifted, boosts.reach * k // 20, k))
+            needed = max(needed, boost_needed(scores, lifted, boosts.reach, _LENGTH))
         before = getattr(boosts, scale)
         update[scale] = _grown(before, needed)
         update[boost] = round(getattr(boosts, boost) * before / update[scale], 6)
@@ -366,13 +395,14 @@ def _curve(
 
 
 def settings_of_curve(scale: float, steps: int) -> list[float]:
-    """Return the settings of a boost in [0, 1] at which its curve is drawn: ``steps`` to each standard deviation.
+    """Return the settings of a boost in [0, 1] at which its curve is drawn: ``steps`` to each standard deviation, and
+    five times as many at most.
 
     Example:
         >>> settings_of_curve(1.5, 2)
         [0.0, 0.333333, 0.666667, 1.0]
     """
-    n = max(1, math.ceil(steps * scale))
+    n = min(max(1, math.ceil(steps * scale)), _CURVE * steps)
     return [round(place / n, 6) for place in range(n + 1)]
 
 

@@ -17,7 +17,6 @@ from tailor.hybrid.operating_point import (
     fit_blend,
     fit_weights,
     known_users,
-    more_users,
     reaching,
     rescaled,
 )
@@ -160,7 +159,7 @@ def fit_scorer(
     scorer = Hybrid(options.hybrid_config(settings), seed).fit(data, pretrained)
     simplest = options.blend.model_copy(update={"models": options.blend.models[:1], "steps": 1})
     known = known_users(scorer, holdout, simplest, seed)
-    weights, _ = fit_weights(known, holdout, simplest, options.k, seed, more_users(scorer, holdout, known))
+    weights, _ = fit_weights(known, holdout, simplest, options.k, seed, scorer)
     shift = best_cold_shift(scorer, weights, known, holdout, simplest, options.k)
     return scorer.with_blend(weights.shifted(shift))
 
@@ -209,7 +208,7 @@ def fit_hybrid(
 
 
 def fit_final(
-    scorer: HybridScorer, fitted: FittedBlend, data: TrainSet, k: int
+    scorer: HybridScorer, fitted: FittedBlend, data: TrainSet
 ) -> tuple[HybridScorer, HybridScorer, FittedBlend]:
     """Fit the recipe that validation chose on other data; return the scorer of validation, this one and what led there.
 
@@ -220,10 +219,9 @@ def fit_final(
         scorer: fitted on validation's side, at its operating point.
         fitted: what led there.
         data: what the sources are fitted on.
-        k: length of the lists that a boost of 1 has to reach.
     """
     final = scorer.recipe.fit(data)
-    boosts = reaching(final, data.queries(), k)
+    boosts = reaching(final, data.queries())
     rescaled_blend = replace(fitted, boosts=boosts, curves=rescaled(fitted.curves, fitted.boosts, boosts))
     return scorer.with_boosts(boosts), final.with_boosts(boosts), rescaled_blend
 

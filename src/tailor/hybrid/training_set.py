@@ -136,7 +136,8 @@ class BlendTrainingSet:
         positives = sparse.csr_matrix((cells.data, cells.indices, cells.indptr), shape=mask.shape)
         meta = replace(self.meta, popularity=np.pad(self.meta.popularity, (0, beyond)))
         z = np.pad(self.z, ((0, 0), (0, 0), (0, beyond)))
-        return replace(self, z=z, candidate_mask=mask, positives=positives, meta=meta, tie_rank=np.arange(size))
+        tie_rank = np.append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(beyond))
+        return replace(self, z=z, candidate_mask=mask, positives=positives, meta=meta, tie_rank=tie_rank)
 
     def uninformative(self) -> tuple[str, ...]:
         """Return the sources that tell no two of these items apart, for any of these users."""

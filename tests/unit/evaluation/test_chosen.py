@@ -22,6 +22,13 @@ def test_weights_have_the_names_of_their_sources():
             "cold": {"ials": 1.0, "popular": 0.0},
             "few_shot_3": {"ials": 0.0, "popular": 1.0},
         },
-        "boosts": {"cold_boost": 0.0, "tail_boost": 0.1, "popularity_debias": 0.0, "cold_shift": -0.5},
+        "boosts": {
+            "cold_boost": 0.0,
+            "cold_boost_scale": 1.0,
+            "tail_boost": 0.1,
+            "tail_boost_scale": 1.0,
+            "popularity_debias": 0.0,
+            "cold_shift": -0.5,
+        },
         "rerank": {"method": "mmr", "strength": 0.2},
     }

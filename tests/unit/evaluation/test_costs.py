@@ -8,12 +8,16 @@ from tailor.evaluation import costs
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.costs import Workload, estimate, factorization_seconds
 from tailor.hybrid.config import HybridOptions
+from tailor.hybrid.sources import SOURCES
 from tailor.lm.config import LMOptions
 from tests.unit.data.test_card_warnings import GOOD, SIZES, TEXTS
 
 #: The sources and baselines of the default configuration, four trials each.
 ITEM_ITEM, FACTORIZED = ("ease", "slit", "text_ease", "marec"), ("ials", "text_ials", "implicit_als", "dropoutnet")
 TRIALS = {name: [{}] * 4 for name in (*ITEM_ITEM, *FACTORIZED, "hybrid")}
+
+#: Those of conf/base, and `recent_text`, which costs nothing.
+SOURCES_OF_BASE = {name: {} for name in SOURCES if name not in ("sasrec", "transition_knn")}
 
 
 def work(users, items, interactions, tokens, factors=64, times=True, epochs=5):
@@ -25,7 +29,8 @@ def work(users, items, interactions, tokens, factors=64, times=True, epochs=5):
         texts=replace(TEXTS, tokens=tokens),
         times=replace(GOOD.times, present=times),
     )
-    return Workload.of(card, LMOptions(epochs=epochs), HybridOptions(trials=trials), ListOptions(), 25, 2000)
+    hybrid = HybridOptions(trials=trials, sources=SOURCES_OF_BASE)
+    return Workload.of(card, LMOptions(epochs=epochs), hybrid, ListOptions(), 25, 2000)
 
 
 def by_pipeline(workload):
@@ -54,6 +59,9 @@ def test_what_is_fitted_how_often():
     assert (default.transformers, default.refitted_transformers) == (2 + 2 * (3 + 1), 1)
     without = work(1000, 500, 50_000, 10, times=False)
     assert (without.transformers, without.refitted_transformers) == (0, 0)
+    both = HybridOptions(sources={"popular": {}, "transformer": {}, "sasrec": {}}, baselines=["popular"])
+    two = Workload.of(replace(GOOD, sizes=replace(SIZES, users=1000)), LMOptions(), both, ListOptions(), 25, 2000)
+    assert (two.transformers, two.refitted_transformers) == (2 * 2 * (3 + 1), 2)
     some = HybridOptions(sources={"popular": {}}, baselines=["popular", "sasrec"])
     assert Workload.of(GOOD, LMOptions(), some, ListOptions(), 25, 2000).transformers == 2
 

@@ -149,3 +149,21 @@ def test_the_ascent_ends_where_no_step_of_a_source_helps(seed, monkeypatch):
             base = ended.base.copy()
             base[source] += step
             assert mean_ndcg(data, BlendModel(base)) <= best + 1e-4
+
+
+def test_positives_that_are_no_candidates_are_passed_over(known):
+    pooled = known.pooled(np.arange(known.n_users), [0, 1], 5)
+    assert pooled.positives.nnz > pooled.positives.multiply(pooled.candidate_mask).count_nonzero() > 0
+    listed = sparse.csr_matrix(pooled.positives.multiply(pooled.candidate_mask))
+    listed.eliminate_zeros()
+    active, equal = np.ones(len(SOURCES), bool), torch.full((len(SOURCES),), 1 / len(SOURCES))
+
+    def loss(data):
+        return float(
+            blend_fit.ListwiseLoss(data, 0.0, active)(
+                lambda z, _: (equal @ z.flatten(1)).view(z.shape[1:]), slice(0, data.n_users)
+            )
+        )
+
+    assert loss(pooled) == pytest.approx(loss(replace(pooled, positives=listed)))
+    assert 0 < loss(pooled) < 10

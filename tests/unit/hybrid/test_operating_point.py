@@ -165,18 +165,18 @@ class TestCurves:
 
 class TestMoreUsers:
     def test_a_sample_that_is_enough_needs_none(self, scorer, holdout, known):
-        assert more_users(scorer, holdout, known) is None
+        assert more_users(scorer, holdout, known, 10**9) is None
 
     def test_where_cells_bound_the_users_the_weights_climb_on_more(self, scorer, holdout, monkeypatch):
         few = known_users(scorer, holdout, BlendOptions(max_cells=20 * int(holdout.candidates.sum())), 0)
         monkeypatch.setattr("tailor.hybrid.operating_point._USERS_AT_A_TIME", 30)
-        more = more_users(scorer, holdout, few)
+        more = more_users(scorer, holdout, few, 10**9)
         every = known_users(scorer, holdout, BlendOptions(), 0).columns(~holdout.cold[holdout.candidates])
         assert few.n_users == 20
         assert more.n_users == every.n_users
         scores = [part.measure(part.z[0], 10) for part in (more, every)]
         np.testing.assert_allclose(*scores, atol=1e-6)
-        alone, helped = (fit_weights(few, holdout, LINEAR, 10, 0, also)[0] for also in (None, more))
+        alone, helped = (fit_weights(few, holdout, LINEAR, 10, 0, also)[0] for also in (None, scorer))
         of_all = {
             name: every.mean_ndcg(weights.warm.score(list(every.z), every.meta), 10)
             for name, weights in (("alone", alone), ("helped", helped))
@@ -211,8 +211,8 @@ class TestReach:
         assert boost_needed(scores, self.LIFTED, 1, 2) == 2.0 - 0.0
 
     def test_at_1_every_list_holds_them(self, scorer, weights, known, holdout):
-        blended, k = scorer.with_blend(weights).with_boosts(Boosts(tail_boost=0.5, cold_boost_scale=0.1, reach=8)), 10
-        far = with_reach(blended, known, holdout, k)
+        blended, k = scorer.with_blend(weights).with_boosts(Boosts(tail_boost=0.5, cold_boost_scale=0.1)), 20
+        far = with_reach(blended, known, holdout)
         assert far.boosts == far.boosts.off()
         items, cold = np.flatnonzero(holdout.candidates), holdout.cold[holdout.candidates]
         for boost, lifted, candidates in (
@@ -229,9 +229,9 @@ class TestReach:
         assert (2 * far.boosts.cold_boost_scale) % 1 == 0 == (2 * far.boosts.tail_boost_scale) % 1
 
     def test_the_model_that_is_handed_over_reaches_its_own_users(self, scorer, weights, queries):
-        before = Boosts(cold_boost=0.5, tail_boost=0.2, cold_boost_scale=0.1, tail_boost_scale=0.1, reach=8)
+        before = Boosts(cold_boost=0.5, tail_boost=0.2, cold_boost_scale=0.1, tail_boost_scale=0.1)
         handed_over = scorer.with_blend(weights).with_boosts(before)
-        boosts = reaching(handed_over, queries, 10)
+        boosts = reaching(handed_over, queries)
         assert boosts.cold_boost_scale > 0.1 < boosts.tail_boost_scale
         for boost, lifted in (("cold_boost", ~scorer.warm), ("tail_boost", scorer.tail)):
             scale = f"{boost}_scale"
@@ -240,15 +240,15 @@ class TestReach:
             part = queries.take(np.flatnonzero(queries.lengths > 0))
             scores = handed_over.with_boosts(boosts.model_copy(update={boost: 1.0})).score(part).copy()
             scores[part.history.nonzero()] = EXCLUDED
-            top = top_k(scores, 10, np.arange(scores.shape[1]))[0]
+            top = top_k(scores, 20, np.arange(scores.shape[1]))[0]
             assert lifted[top].sum(axis=1).min() >= 4
 
     def test_a_boost_that_reaches_stays_as_it_is(self, scorer, weights, queries):
         wide = Boosts(cold_boost=0.25, tail_boost=0.5, cold_boost_scale=50.0, tail_boost_scale=60.0)
         blended = scorer.with_blend(weights)
-        assert reaching(blended.with_boosts(wide), queries, 10) == wide
+        assert reaching(blended.with_boosts(wide), queries) == wide
         small = Boosts(cold_boost=0.25, cold_boost_scale=0.1, tail_boost_scale=0.1, reach=0)
-        assert reaching(blended.with_boosts(small), queries, 10) == small
+        assert reaching(blended.with_boosts(small), queries) == small
 
     def test_curves_are_stated_in_other_scales(self):
         rows = [{"boost": boost, "value": 0.5, "accuracy": 0.3} for boost in BOOSTS]
@@ -259,14 +259,15 @@ class TestReach:
     def test_scales_never_shrink_and_0_leaves_them(self, scorer, weights, known, holdout):
         wide = Boosts(cold_boost_scale=50.0, tail_boost_scale=60.0)
         blended = scorer.with_blend(weights)
-        assert with_reach(blended.with_boosts(wide), known, holdout, 10).boosts == wide
+        assert with_reach(blended.with_boosts(wide), known, holdout).boosts == wide
         small = Boosts(cold_boost_scale=0.1, tail_boost_scale=0.1, reach=0)
-        assert with_reach(blended.with_boosts(small), known, holdout, 10).boosts == small
+        assert with_reach(blended.with_boosts(small), known, holdout).boosts == small
 
     def test_a_curve_has_as_many_settings_to_each_standard_deviation(self):
         assert settings_of_curve(1.0, 4) == [0.0, 0.25, 0.5, 0.75, 1.0]
         assert settings_of_curve(2.5, 2) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
         assert settings_of_curve(0.1, 1) == [0.0, 1.0]
+        assert len(settings_of_curve(70.0, 4)) == 5 * 4 + 1
 
 
 class TestOperatingPoint:

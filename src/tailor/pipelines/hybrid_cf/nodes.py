@@ -88,6 +88,6 @@ def fit_hybrid(
     options = _options(params, holdout)
     known = scorer_of(selected) if selected else None
     scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, known)
-    scorer, final, fitted = selection.fit_final(scorer, fitted, train_set.with_features(embeddings.vectors), options.k)
+    scorer, final, fitted = selection.fit_final(scorer, fitted, train_set.with_features(embeddings.vectors))
     curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, curves, models
