@@ -29,7 +29,6 @@ from tailor.data.ids import IdMap
 from tailor.data.interactions import (
     bucket_items,
     category_matrix,
-    keep_items,
     pseudo_cold_items,
     restrict_order,
     trainable_items,
@@ -39,6 +38,7 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import SideFeatures
 from tailor.data.text import unpack_pieces
 from tailor.data.user_texts import UserTexts
+from tailor.evaluation.backtest import measure_users
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, test_protocol
 from tailor.files import write_aside
 from tailor.hybrid.config import HybridOptions
@@ -209,16 +209,8 @@ class Catalogue:
 def known_user_ndcg(catalogue: Catalogue, model: FittedModel, rules: EvalProtocol, k: int) -> Values:
     """Return NDCG@k of test lists per known user, NaN without a positive: warm, the tail in them, cold, mixed."""
     users = np.flatnonzero(catalogue.users[c.BUCKET] != "new")
-    query, seen = rules.histories.take(users), rules.seen[users]
-    lists = recommend(model, query, seen, rules.candidates, k, catalogue.tie_rank)
-    positives = sparse.csr_matrix((catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))[users])
-    counted = {name: (name, rules.candidates[name]) for name in (c.WARM, c.COLD, c.MIXED)}
-    counted[c.TAIL] = (c.WARM, bucket_items(catalogue.items, c.TAIL))
-    values = {}
-    for name, (candidates, items) in counted.items():
-        of_items = keep_items(positives, items)
-        values[name] = ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), k)
-    return values
+    positives = sparse.csr_matrix(catalogue.matrix(c.TEST) + catalogue.matrix(c.COLD))
+    return measure_users(model, rules, positives, users, catalogue.items, k, catalogue.seed)
 
 
 def new_user_ndcg(

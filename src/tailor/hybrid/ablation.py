@@ -82,5 +82,5 @@ def fit_excluding(
     """Fit linear weights of the sources that are left; cold items take no source that says the same of all."""
     of_warm = known.columns(~holdout.cold[holdout.candidates])
     warm = blend_fit.fit(of_warm, "linear", options, seed, excluded, ascend_to=k)
-    warm = fit_on_more(warm, more, options, k, seed, excluded)
+    warm = fit_on_more(warm, more, options, k, excluded)
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2, excluded))

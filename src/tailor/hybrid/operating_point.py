@@ -143,7 +143,7 @@ def fit_weights(
     warm, rows = choose_blend_model(known.columns(~holdout.cold[holdout.candidates]), options, k, seed)
     if scorer is not None and warm.is_linear:
         more = more_users(scorer, holdout, known, options.max_cells)
-        warm = fit_on_more(warm, more, options, k, seed)
+        warm = fit_on_more(warm, more, options, k)
     return BlendWeights(known.sources, warm, (), fit_cold_weights(known, holdout, warm, options.cold_l2)), rows
 
 
@@ -152,7 +152,6 @@ def fit_on_more(
     more: BlendTrainingSet | None,
     options: BlendOptions,
     k: int,
-    seed: int,
     excluded: tuple[str, ...] = (),
 ) -> BlendModel:
     """Return linear weights that were fitted on more users, or climbed there, whichever ends higher.
@@ -162,13 +161,12 @@ def fit_on_more(
         more: see :func:`more_users`; None: they stay.
         options: l2.
         k: cut-off.
-        seed: not used by linear weights.
         excluded: sources that may have no weight.
     """
     if more is None:
         return warm
     climbed = coordinate_ascent(more, warm, k, more.active_mask(excluded))
-    fitted = blend_fit.fit(more, "linear", options, seed, excluded, ascend_to=k)
+    fitted = blend_fit.fit(more, "linear", options, 0, excluded, ascend_to=k)  # nothing of it is drawn
     return max(climbed, fitted, key=lambda model: more.mean_ndcg(model.score(list(more.z), more.meta), k))
 
 

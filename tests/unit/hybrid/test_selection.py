@@ -198,6 +198,10 @@ def timeless(tables):
     return Holdout.build(tables.matrices["train"], tables.matrices["validation"], tables.items, 0)
 
 
+#: The built-in sources that read an order, or are derived from one that does.
+READ_AN_ORDER = ["slit", "recent_ease", "recent_text", "transformer", "sasrec", "transition_knn"]
+
+
 def test_where_times_are_known_nothing_is_left_out(holdout):
     assert selection.without_order(OPTIONS, holdout) is OPTIONS
 
@@ -208,14 +212,7 @@ def test_without_times_what_reads_an_order_is_left_out(timeless):
     )
     reduced = selection.without_order(options, timeless)
     assert reduced.baselines == ["popular", "ease"]
-    assert {name for name, given in reduced.sources.items() if given is None} == {
-        "slit",
-        "recent_ease",
-        "recent_text",
-        "transformer",
-        "sasrec",
-        "transition_knn",
-    }
+    assert [name for name, given in reduced.sources.items() if given is None] == READ_AN_ORDER
     assert "slit" not in reduced.hybrid_config(reduced.trials["hybrid"][0]).sources
     every = selection.without_order(HybridOptions(), timeless)
     assert every.baselines == [name for name in BASELINES if name not in ("slit", "transition_knn", "sasrec")]
@@ -228,16 +225,7 @@ def test_a_source_of_ones_own_that_reads_an_order_is_left_out_too(timeless, monk
     monkeypatch.setitem(
         SOURCES, "after", replace(entry, name="after", reads=frozenset({"history"}), derived_from="slit")
     )
-    assert order_readers() == [
-        "slit",
-        "recent_ease",
-        "recent_text",
-        "transformer",
-        "sasrec",
-        "transition_knn",
-        "visits",
-        "after",
-    ]
+    assert order_readers() == [*READ_AN_ORDER, "visits", "after"]
     options = HybridOptions(sources={"ials": {}, "visits": {}, "after": {}}, baselines=["popular"])
     assert selection.without_order(options, timeless).sources == {"ials": {}, "visits": None, "after": None}
     selection.check_names(["visits"], options, "hybrid_cf.trials")
