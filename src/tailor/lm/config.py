@@ -128,6 +128,22 @@ class MaskedLMOptions(Options):
     """AdamW learning rate of adapter and prediction head."""
 
 
+class KernelLossOptions(Options):
+    """The quadratic loss of what kernel ridge regression predicts of each item from the texts of all others."""
+
+    weight: Annotated[float, Field(ge=0.0)] = 3.0
+    """Its weight beside the loss of the linear head; 0 leaves it out."""
+    width: Positive = 2.0
+    """γ of the kernel exp(-γ|e - e'|²) + 1."""
+    ridge: Positive = 1.0
+    """ρ, what joins the kernel's diagonal."""
+    items: Annotated[int, Field(ge=2)] = 2000
+    """Items that predict each other; a larger catalogue is cut into groups, anew in each epoch. The time of a solution
+    grows with the cube."""
+    refresh: Count = 256
+    """Items that are read before the equations are solved again."""
+
+
 class ObjectiveOptions(Options):
     """Stage (b): what the embeddings must predict."""
 
@@ -139,6 +155,8 @@ class ObjectiveOptions(Options):
     """Item i weighs (n_i + α n_users)^-power in the quadratic loss: 0 follows popularity, 1 treats items alike."""
     head_ridge: Positive = 1.0
     """Ridge of the closed-form start of the head."""
+    kernel: KernelLossOptions = KernelLossOptions()
+    """The loss of what the texts of other items predict."""
     temperature: Positive = 0.07
     """Softmax temperature of the contrastive loss."""
     contrastive_weight: Annotated[float, Field(ge=0.0)] = 0.1

@@ -9,6 +9,7 @@ so reading each item once an epoch puts the whole user base in the loss, with no
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from scipy import sparse
 from torch.nn import functional as F  # noqa: N812
 
 from tailor.errors import ConfigurationError
-from tailor.lm.config import ObjectiveOptions
+from tailor.lm.config import KernelLossOptions, ObjectiveOptions
+from tailor.lm.kernel_ridge import LeftOut, kernel
 
 Rows = NDArray[np.int64]
 
@@ -51,6 +53,13 @@ class Objective(torch.nn.Module, ABC):
 
     #: Whether the loss reads a co-consumed partner of every item.
     needs_partners = False
+
+    def groups(self, rows: Rows) -> list[Rows]:
+        """Return the items of an epoch (n,) in groups; the batches of one follow each other."""
+        return [rows]
+
+    def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
+        """Get ready for the batches of a group (n,), whose items ``embed`` gives the embeddings (n, m) of."""
 
     @abstractmethod
     def forward(self, batch: Examples) -> torch.Tensor:
@@ -111,6 +120,73 @@ class QuadraticObjective(Objective):
     def forward(self, batch: Examples) -> torch.Tensor:
         """Return the loss of the predicted factors."""
         return self.of_factors(self.factors(batch.embedded), batch.rows)
+
+
+class KernelObjective(Objective):
+    """The mean of w_i q_i(v̂_i) over a group of items, differentiated in the embeddings of a batch of them.
+
+    The equations (:class:`tailor.lm.kernel_ridge.LeftOut`) are solved again after ``refresh`` items, for the embeddings
+    that the group's items had when they were last read; between, what a pair of items is worth (W) stands, and the
+    kernel between the batch and the group moves.
+    """
+
+    def __init__(
+        self, quadratic: QuadraticObjective, item_factors: NDArray[np.float32], options: KernelLossOptions
+    ) -> None:
+        """Build over a teacher's items.
+
+        Args:
+            quadratic: the loss of a factor.
+            item_factors: V (n_items, d).
+            options: width, ridge, size of a group, items between two solutions.
+        """
+        super().__init__()
+        self._loss = quadratic.of_factors
+        self._factors = item_factors
+        self._options = options
+        self._places = np.full(len(item_factors), -1, np.int64)
+        self._read: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._since = 0
+
+    def groups(self, rows: Rows) -> list[Rows]:
+        """Cut an epoch's items (n,) into groups of equal size, no larger than ``items``."""
+        n = -(-len(rows) // self._options.items)
+        return [np.asarray(part) for part in np.array_split(rows, n)]
+
+    def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
+        """Take the items of the next batches and their embeddings."""
+        self._rows = np.unique(rows)
+        self._places[:] = -1
+        self._places[self._rows] = np.arange(len(self._rows))
+        self._memory = torch.from_numpy(embed(self._rows)).double()
+        self._targets = torch.from_numpy(self._factors[self._rows].astype(np.float64))
+        self._read, self._since = [], self._options.refresh
+
+    def forward(self, batch: Examples) -> torch.Tensor:
+        """Return the loss of the group; its gradient is the batch's part, in the scale of a mean over the batch."""
+        on = batch.embedded.device
+        if self._since >= self._options.refresh:
+            self._solve(on)
+        self._since += len(batch.rows)
+        items, first = np.unique(batch.rows, return_index=True)
+        places = torch.from_numpy(self._places[items]).to(on)
+        e = batch.embedded.index_select(0, torch.from_numpy(first).to(on)).double()
+        moved = (self._gradient(places) * kernel(e, self._memory, self._options.width)).sum()
+        moved = moved * (len(self._rows) / len(items))
+        self._read.append((places, e.detach()))
+        return (self._value + moved - moved.detach()).float()
+
+    def _solve(self, on: torch.device) -> None:
+        """Solve for the group as it stands; keep the loss and its gradient in the kernel."""
+        self._memory, self._targets = self._memory.to(on), self._targets.to(on)
+        for places, e in self._read:
+            self._memory[places] = e
+        self._read, self._since = [], 0
+        solution = LeftOut.solve(self._memory, self._targets, self._options.width, self._options.ridge)
+        predicted = solution.predicted().float().requires_grad_()
+        loss = self._loss(predicted, self._rows)
+        (of_predicted,) = torch.autograd.grad(loss, predicted)
+        self._value, self._gradient = loss.detach(), solution.gradient(of_predicted.double())
 
 
 class PairSampler:
@@ -196,6 +272,18 @@ class Multitask(Objective):
         self.part_weights = [weight for weight, _ in parts]
         self.needs_partners = any(part.needs_partners for _, part in parts)
 
+    def groups(self, rows: Rows) -> list[Rows]:
+        """Return the groups of the part that makes most of them."""
+        return max((part.groups(rows) for part in self._objectives()), key=len)
+
+    def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
+        """Get every part ready."""
+        for part in self._objectives():
+            part.begin(rows, embed)
+
+    def _objectives(self) -> list[Objective]:
+        return [part for part in self.parts if isinstance(part, Objective)]
+
     def forward(self, batch: Examples) -> torch.Tensor:
         """Return Σ_t w_t loss_t."""
         losses = [w * part(batch) for w, part in zip(self.part_weights, self.parts, strict=True)]
@@ -208,6 +296,7 @@ def build_objective(
     train: sparse.csr_matrix,
     head: torch.Tensor,
     categories: sparse.csr_matrix | None,
+    item_factors: NDArray[np.float32],
 ) -> tuple[Objective, QuadraticObjective | None]:
     """Return the objective and, where it has one, its quadratic part (whose head predicts factors).
 
@@ -216,19 +305,33 @@ def build_objective(
     """
     smoothing = options.label_smoothing
     quadratic = QuadraticObjective(user_factors, train, head, options.alpha, options.item_weight_power, smoothing)
-    if options.name == "implicit_quadratic":
-        return quadratic, quadratic
     contrastive = ContrastiveObjective(PairSampler(train).log_q, options.temperature, smoothing)
     if options.name == "contrastive":
         return contrastive, None
     parts: list[tuple[float, Objective]] = [(1.0, quadratic)]
+    if options.name == "multitask":
+        parts += _more_tasks(options, contrastive, categories, head.shape[1] - 1)
+    if options.kernel.weight:
+        parts.append((options.kernel.weight, KernelObjective(quadratic, item_factors, options.kernel)))
+    return (Multitask(parts) if len(parts) > 1 else quadratic), quadratic
+
+
+def _more_tasks(
+    options: ObjectiveOptions, contrastive: ContrastiveObjective, categories: sparse.csr_matrix | None, width: int
+) -> list[tuple[float, Objective]]:
+    """Return what ``multitask`` adds, with weights.
+
+    Raises:
+        ConfigurationError: nothing.
+    """
+    tasks: list[tuple[float, Objective]] = []
     if options.contrastive_weight:
-        parts.append((options.contrastive_weight, contrastive))
+        tasks.append((options.contrastive_weight, contrastive))
     if options.category_weight and categories is not None and categories.shape[1]:
-        parts.append((options.category_weight, CategoryObjective(categories, head.shape[1] - 1)))
-    if len(parts) == 1:
+        tasks.append((options.category_weight, CategoryObjective(categories, width)))
+    if not tasks:
         raise ConfigurationError(
             "lm_finetuning.objective.name = 'multitask' has one task only: give contrastive_weight > 0, or "
             "category_weight > 0 and feature_engineering.text.categories.column."
         )
-    return Multitask(parts), quadratic
+    return tasks

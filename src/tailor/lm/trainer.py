@@ -18,6 +18,7 @@ from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
 from tailor.lm.batching import Rows, draw_items, shuffled_batches, tokenise_views
 from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
+from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head
 from tailor.lm.objective import Examples, PairSampler, build_objective
@@ -94,7 +95,7 @@ class Tuning:
         embedded = torch.nn.functional.normalize(torch.from_numpy(pooled) - centre, dim=1).numpy()
         head = self._fit_head(embedded[self.rows])
         objective, self.quadratic = build_objective(
-            self.options.objective, data.user_factors, train, head, data.categories
+            self.options.objective, data.user_factors, train, head, data.categories, data.item_factors
         )
         return EmbeddingModel(encoder, centre, objective, options.pooling).to(device())
 
@@ -140,15 +141,28 @@ class Tuning:
         options = self.options
         tokens = self.views[int(rng.integers(len(self.views)))]
         rows = draw_items(self.rows, self.counts, options.augmentation.popularity_balance, rng)
-        batches = list(shuffled_batches(rows, tokens.lengths(), options.batch_size, rng))
-        bar = progress(batches, f"epoch {self.done}/{options.epochs}", "batch")
-        self.model.train()
-        total = 0.0
-        for index, batch in enumerate(bar):
+        total, objective = 0.0, self.model.objective
+        groups = [
+            list(shuffled_batches(group, tokens.lengths(), options.batch_size, rng)) for group in objective.groups(rows)
+        ]
+        bar = progress(range(sum(map(len, groups))), f"epoch {self.done}/{options.epochs}", "batch")
+        for index, batch in zip(bar, self._ready(groups), strict=True):
             loss = self._step(batch, tokens, rng, (self.done - 1) * self.steps_per_epoch + index)
             total += loss * len(batch)
             bar.set_postfix(loss=f"{loss:.3f}", cold_ndcg=f"{self.history[-1]['cold_ndcg']:.4f}", refresh=False)
         return total / len(rows)
+
+    def _ready(self, groups: list[list[Rows]]) -> Iterator[Rows]:
+        """Yield batch after batch; the objective gets ready for the batches of each group."""
+        for batches in groups:
+            self.model.eval()
+            self.model.objective.begin(np.concatenate(batches), self._embed_now)
+            self.model.train()
+            yield from batches
+
+    def _embed_now(self, rows: Rows) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return self._embed(rows)
 
     def _step(self, batch: Rows, tokens: Tokens, rng: np.random.Generator, step: int) -> float:
         """Make one optimisation step, in micro-batches; return the loss."""
@@ -197,9 +211,19 @@ class Tuning:
             return float("nan")
         with self._averaged(), torch.inference_mode():
             self.model.eval()
-            head = self._head().to(device())
-            embedded = torch.from_numpy(self._embed(self.cold.rows)).to(device())
-            return self.cold.ndcg((embedded @ head[:, :-1].T + head[:, -1]).cpu().numpy())
+            return self.cold.ndcg(self._predict(self._embed(self.cold.rows)))
+
+    def _predict(self, embedded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return factors (a, d) of items without interactions: by the kernel where the objective has it, or the head.
+
+        The items that the kernel regresses on are those with most interactions, no more of them than in a group.
+        """
+        options = self.options.objective.kernel
+        if options.weight and self.options.objective.name != "contrastive":
+            most = self.rows[np.argsort(-self.counts[self.rows], kind="stable")[: options.items]]
+            return predict(self._embed(most), self.data.item_factors[most], embedded, options)
+        head = self._head().cpu().numpy()
+        return np.asarray(embedded @ head[:, :-1].T + head[:, -1])
 
     def _head(self) -> torch.Tensor:
         """Return the head that the objective trains, or fit one where it trains none."""

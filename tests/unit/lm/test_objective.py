@@ -10,13 +10,17 @@ from scipy import sparse
 from tailor.errors import ConfigurationError
 from tailor.lm.config import (
     EncoderOptions,
+    KernelLossOptions,
     LMOptions,
     ObjectiveOptions,
 )
+from tailor.lm.kernel_ridge import LeftOut
 from tailor.lm.objective import (
     CategoryObjective,
     ContrastiveObjective,
     Examples,
+    KernelObjective,
+    Multitask,
     Pairs,
     PairSampler,
     QuadraticObjective,
@@ -106,11 +110,82 @@ def test_category_prediction_is_binary_cross_entropy():
     assert loss == pytest.approx(sum(expected) / 4, rel=1e-5)
 
 
+@pytest.fixture
+def group():
+    """Six items of ten, with a teacher, and the embeddings of all."""
+    rng = np.random.default_rng(0)
+    U, X = rng.normal(size=(30, 4)).astype(np.float32), (rng.random((30, 10)) < 0.3).astype(np.float32)
+    e = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(10, 5)).astype(np.float32)), dim=1)
+    loss = quadratic(U, X, power=0.5)
+    return loss, rng.normal(size=(10, 4)).astype(np.float32), e, np.array([8, 1, 3, 9, 5, 0])
+
+
+def begun(group, **changes):
+    loss, V, e, rows = group
+    objective = KernelObjective(loss, V, KernelLossOptions(width=1.5, ridge=0.7, **changes))
+    objective.begin(rows, lambda items: e[items].numpy())
+    return objective
+
+
+def test_the_kernel_loss_is_that_of_what_others_predict_in_the_scale_of_a_batch(group):
+    loss, V, e, rows = group
+    rows = np.sort(rows)
+    moved = e[rows].double().requires_grad_()
+    predicted = LeftOut.solve(moved, torch.from_numpy(V[rows]).double(), 1.5, 0.7).predicted()
+    expected = loss.of_factors(predicted.float(), rows)
+    expected.backward()
+    batch = np.array([9, 1])
+    live = e[batch].clone().requires_grad_()
+    value = begun(group)(Examples(batch, live))
+    value.backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    # A mean over six items, whose gradient two of them stand for.
+    places = [np.flatnonzero(rows == item)[0] for item in batch]
+    np.testing.assert_allclose(live.grad, moved.grad[places] * 6 / 2, rtol=1e-4)
+
+
+def test_an_item_twice_in_a_batch_counts_once(group):
+    once, twice = (begun(group)(Examples(rows, group[2][rows])) for rows in (np.array([9, 1]), np.array([9, 1, 9])))
+    assert once.item() == twice.item()
+
+
+def test_the_equations_are_solved_again_after_so_many_items_with_what_was_read(group):
+    objective, batch = begun(group, refresh=4), np.array([9, 1])
+    elsewhere = torch.nn.functional.normalize(torch.ones(2, 5), dim=1)
+    values = [objective(Examples(batch, elsewhere)).item() for _ in range(3)]
+    assert values[0] == values[1] != values[2]
+    loss, V, e, rows = group
+    at = e.clone()
+    at[batch] = elsewhere
+    rows = np.sort(rows)
+    predicted = LeftOut.solve(at[rows].double(), torch.from_numpy(V[rows]).double(), 1.5, 0.7).predicted()
+    assert values[2] == pytest.approx(loss.of_factors(predicted.float(), rows).item(), rel=1e-5)
+
+
+def test_a_large_catalogue_is_cut_into_groups_of_equal_size(group):
+    rows = np.random.default_rng(0).permutation(10)
+    groups = begun(group, items=4).groups(rows)
+    assert [len(part) for part in groups] == [4, 3, 3]
+    np.testing.assert_array_equal(np.concatenate(groups), rows)
+    both = Multitask([(1.0, group[0]), (1.0, begun(group, items=4))])
+    assert len(both.groups(rows)) == 3
+
+
+def test_a_kernel_weight_of_zero_leaves_the_loss_of_the_head_alone():
+    U, X = np.ones((3, 2), np.float32), sparse.csr_matrix(np.ones((3, 4), np.float32))
+    for weight, kind in ((0.0, QuadraticObjective), (2.0, Multitask)):
+        chosen = ObjectiveOptions(kernel=KernelLossOptions(weight=weight))
+        objective, head = build_objective(chosen, U, X, torch.zeros(2, 4), None, np.ones((4, 2), np.float32))
+        assert isinstance(objective, kind)
+        assert isinstance(head, QuadraticObjective)
+    assert objective.part_weights == [1.0, 2.0]
+
+
 def test_multitask_needs_a_second_task():
     U, X = np.ones((3, 2), np.float32), sparse.csr_matrix(np.ones((3, 4), np.float32))
     options = ObjectiveOptions(name="multitask", contrastive_weight=0.0)
     with pytest.raises(ConfigurationError, match="has one task only"):
-        build_objective(options, U, X, torch.zeros(2, 4), sparse.csr_matrix((4, 0)))
+        build_objective(options, U, X, torch.zeros(2, 4), sparse.csr_matrix((4, 0)), np.ones((4, 2), np.float32))
 
 
 def options(**changes):

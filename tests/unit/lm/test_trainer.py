@@ -13,6 +13,7 @@ from tailor.lm import encoder as encoder_module
 from tailor.lm import trainer
 from tailor.lm.config import (
     AugmentationOptions,
+    KernelLossOptions,
     MaskedLMOptions,
     ObjectiveOptions,
     PeftOptions,
@@ -52,6 +53,8 @@ VARIANTS = {
         "ema": 0.5,
         "gradient_checkpointing": True,
     },
+    "kernel_groups": {"objective": ObjectiveOptions(kernel=KernelLossOptions(items=25, refresh=16))},
+    "no_kernel": {"objective": ObjectiveOptions(kernel=KernelLossOptions(weight=0.0))},
     "masked_lm": {"masked_lm": MaskedLMOptions(epochs=1)},
     "adalora": {"peft": PeftOptions(peft_type="ADALORA", lora_dropout=0.0)},
     "loha": {"peft": PeftOptions(peft_type="LOHA", r=4, alpha=8)},
