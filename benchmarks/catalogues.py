@@ -46,11 +46,13 @@ from tailor.hybrid.holdout import Holdout, hold_out
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.operating_point import fit_blend
 from tailor.hybrid.scorer import HybridScorer
+from tailor.hybrid.selection import select_hybrid
 from tailor.lm.training_data import TrainingData
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Mask, Query, TrainSet
 from tailor.models.listing import recommend
 from tailor.serving.recommender import Recommender
+from tailor.types import JsonObject
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -186,6 +188,18 @@ class Catalogue:
         chosen = fit_blend(scorer, holdout, options.blend, options.k, self.seed)
         blended = scorer.with_blend(chosen.weights).with_boosts(chosen.boosts)
         return blended.recipe.fit(self.train_set(self.matrix(c.TRAIN), self.warm, item_features))
+
+    def selected(self, item_features: Floats, option_sets: int) -> tuple[JsonObject, HybridScorer]:
+        """Return the best of the first option sets, by the criterion of the run, and the hybrid of it, as
+        :meth:`blended`.
+        """
+        options, holdout = self.hybrid_options, self.holdout()
+        tried = options.model_copy(update={"trials": {"hybrid": options.trials["hybrid"][:option_sets]}})
+        data = holdout.train_set(item_features)
+        settings, _, scorer = select_hybrid(holdout, data, tried, self.seed)
+        chosen = fit_blend(scorer, holdout, options.blend, options.k, self.seed)
+        blended = scorer.with_blend(chosen.weights).with_boosts(chosen.boosts)
+        return settings, blended.recipe.fit(self.train_set(self.matrix(c.TRAIN), self.warm, item_features))
 
     @property
     def trainable(self) -> np.ndarray:

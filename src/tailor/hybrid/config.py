@@ -30,9 +30,9 @@ def _all_or_none() -> dict[str, JsonObject | None]:
 class ColdItemOptions(Options):
     """How an item without interactions is imputed from items with similar texts (kernel ridge regression)."""
 
-    width: Positive = 1.0
+    width: Positive = 2.0
     """γ of exp(-γ|e - e'|²); embeddings have length 1, so squared distances lie between 0 and 4."""
-    ridge: Positive = 0.3
+    ridge: Positive = 1.0
     """ρ: how much what is known of single items is smoothed."""
     max_items: Count = 10_000
     """Of more items than this, those with most interactions speak for all: memory 8 n² bytes, time n³/3."""
