@@ -34,8 +34,8 @@ K, OPTION_SETS, RESAMPLES = 20, 2, 300
 PLAN = {"base": (0, 1, 2), "anime": (0, 1, 2), "ml1m": (0, 1, 2)}
 ARMS: dict[str, dict[str, Any]] = {
     "frozen": {"peft": {"peft_type": "FROZEN"}},
-    "linear": {"objective": {"kernel": {"weight": 0.0}}},
     "lora": {},
+    "linear": {"objective": {"kernel": {"weight": 0.0}}},
 }
 PERMUTED = "permuted_"
 TARGETS = {

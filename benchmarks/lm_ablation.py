@@ -39,7 +39,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "frozen": {"peft": {"peft_type": "FROZEN"}, "epochs": 1},
     "reference: lora": {},
     "linear head alone": {"objective": {"kernel": {"weight": 0.0}}},
-    "kernel weight 1": {"objective": {"kernel": {"weight": 1.0}}},
+    "kernel weight 3": {"objective": {"kernel": {"weight": 3.0}}},
     "kernel weight 10": {"objective": {"kernel": {"weight": 10.0}}},
     "kernel width 1, ridge 0.3": {"objective": {"kernel": {"width": 1.0, "ridge": 0.3}}},
     "groups of 300 items": {"objective": {"kernel": {"items": 300}}},

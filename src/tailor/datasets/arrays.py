@@ -7,8 +7,6 @@ import numpy as np
 from kedro.io import DatasetError
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
 from scipy import sparse
 
 from tailor.datasets.base import FileDataset
@@ -98,16 +96,7 @@ class AdapterDataset(FileDataset[Adapter]):
     """A PEFT adapter folder (loadable by ``PeftModel.from_pretrained``) with the training head beside it."""
 
     def _read(self, path: Path) -> Adapter:
-        return Adapter(
-            weights=load_tensors(path / "adapter_model.safetensors"),
-            config=json.loads((path / "adapter_config.json").read_text()),
-            head=load_tensors(path / "head.safetensors"),
-            provenance=json.loads((path / "provenance.json").read_text()),
-        )
+        return Adapter.read(path)
 
     def _write(self, path: Path, data: Adapter) -> None:
-        path.mkdir()
-        save_tensors(data.weights, path / "adapter_model.safetensors", metadata={"format": "pt"})
-        save_tensors(data.head, path / "head.safetensors", metadata={"format": "pt"})
-        (path / "adapter_config.json").write_text(json.dumps(data.config, indent=2, default=str))
-        (path / "provenance.json").write_text(json.dumps(data.provenance, indent=2))
+        data.write(path)

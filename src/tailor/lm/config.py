@@ -131,7 +131,7 @@ class MaskedLMOptions(Options):
 class KernelLossOptions(Options):
     """The quadratic loss of what kernel ridge regression predicts of each item from the texts of all others."""
 
-    weight: Annotated[float, Field(ge=0.0)] = 3.0
+    weight: Annotated[float, Field(ge=0.0)] = 1.0
     """Its weight beside the loss of the linear head; 0 leaves it out."""
     width: Positive = 2.0
     """γ of the kernel exp(-γ|e - e'|²) + 1."""
@@ -191,6 +191,9 @@ class LMOptions(Options):
     encoder: EncoderOptions = EncoderOptions()
     masked_lm: MaskedLMOptions = MaskedLMOptions()
     peft: PeftOptions = PeftOptions()
+    adapter_from: str | None = None
+    """Folder of another run's adapter (``06_models/adapter``) that tuning goes on from: of a catalogue whose texts are
+    alike. Same base model, type and rank. null starts afresh."""
     objective: ObjectiveOptions = ObjectiveOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     whitening: Literal["none", "zca"] = "none"

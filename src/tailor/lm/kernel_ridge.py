@@ -79,10 +79,10 @@ class LeftOut:
         A = self.inverse @ (of_predicted / h)
         s = (of_predicted * self.solved / h**2).sum(dim=1)
 
-        def rows(places: torch.Tensor) -> torch.Tensor:
-            own = self.inverse[places]
-            W = A[places] @ self.solved.T + self.solved[places] @ A.T - 2 * (own * s) @ self.inverse
+        def rows(positions: torch.Tensor) -> torch.Tensor:
+            H = self.inverse[positions]
+            W = A[positions] @ self.solved.T + self.solved[positions] @ A.T - 2 * (H * s) @ self.inverse
             # k(e, e) does not depend on e.
-            return W.scatter_(1, places[:, None], 0.0)
+            return W.scatter_(1, positions[:, None], 0.0)
 
         return rows

@@ -144,7 +144,7 @@ class KernelObjective(Objective):
         self._loss = quadratic.of_factors
         self._factors = item_factors
         self._options = options
-        self._places = np.full(len(item_factors), -1, np.int64)
+        self._positions = np.full(len(item_factors), -1, np.int64)
         self._read: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._since = 0
 
@@ -156,8 +156,8 @@ class KernelObjective(Objective):
     def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
         """Take the items of the next batches and their embeddings."""
         self._rows = np.unique(rows)
-        self._places[:] = -1
-        self._places[self._rows] = np.arange(len(self._rows))
+        self._positions[:] = -1
+        self._positions[self._rows] = np.arange(len(self._rows))
         self._memory = torch.from_numpy(embed(self._rows)).double()
         self._targets = torch.from_numpy(self._factors[self._rows].astype(np.float64))
         self._read, self._since = [], self._options.refresh
@@ -169,18 +169,18 @@ class KernelObjective(Objective):
             self._solve(on)
         self._since += len(batch.rows)
         items, first = np.unique(batch.rows, return_index=True)
-        places = torch.from_numpy(self._places[items]).to(on)
+        positions = torch.from_numpy(self._positions[items]).to(on)
         e = batch.embedded.index_select(0, torch.from_numpy(first).to(on)).double()
-        moved = (self._gradient(places) * kernel(e, self._memory, self._options.width)).sum()
+        moved = (self._gradient(positions) * kernel(e, self._memory, self._options.width)).sum()
         moved = moved * (len(self._rows) / len(items))
-        self._read.append((places, e.detach()))
+        self._read.append((positions, e.detach()))
         return (self._value + moved - moved.detach()).float()
 
     def _solve(self, on: torch.device) -> None:
         """Solve for the group as it stands; keep the loss and its gradient in the kernel."""
         self._memory, self._targets = self._memory.to(on), self._targets.to(on)
-        for places, e in self._read:
-            self._memory[places] = e
+        for positions, e in self._read:
+            self._memory[positions] = e
         self._read, self._since = [], 0
         solution = LeftOut.solve(self._memory, self._targets, self._options.width, self._options.ridge)
         predicted = solution.predicted().float().requires_grad_()

@@ -16,6 +16,8 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from tailor.errors import ConfigurationError
@@ -25,6 +27,7 @@ from tailor.types import JsonObject, Parameters
 
 Tensors = dict[str, torch.Tensor]
 
+_WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 #: Linear layers of BERT's kin.
 _TARGETS = ["query", "key", "value", "dense"]
 _LOW_RANK: JsonObject = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
@@ -47,6 +50,24 @@ class Adapter:
     def none(cls) -> "Adapter":
         """Return what stands for an adapter where nothing is tuned."""
         return cls({}, {}, {})
+
+    @classmethod
+    def read(cls, folder: Path) -> "Adapter":
+        """Read what :meth:`write` wrote."""
+        return cls(
+            weights=load_file(folder / _WEIGHTS),
+            config=json.loads((folder / _CONFIG).read_text()),
+            head=load_file(folder / "head.safetensors"),
+            provenance=json.loads((folder / "provenance.json").read_text()),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write a folder that ``PeftModel.from_pretrained`` loads, with head and provenance beside it."""
+        folder.mkdir()
+        save_file(self.weights, folder / _WEIGHTS, metadata={"format": "pt"})
+        save_file(self.head, folder / "head.safetensors", metadata={"format": "pt"})
+        (folder / _CONFIG).write_text(json.dumps(self.config, indent=2, default=str))
+        (folder / "provenance.json").write_text(json.dumps(self.provenance, indent=2))
 
     @property
     def is_tuned(self) -> bool:
@@ -113,6 +134,46 @@ def prepare(base: torch.nn.Module, options: PeftOptions, steps: int) -> torch.nn
             f"lm_finetuning.peft = {options.model_dump()} does not fit this base model: {exc} "
             f"Its linear modules, for target_modules, are: {', '.join(sorted(names))}."
         ) from exc
+
+
+def start_from(model: torch.nn.Module, folder: Path, base_hash: str) -> str:
+    """Put the weights of an earlier adapter in place of fresh ones.
+
+    Args:
+        model: what :func:`prepare` returned.
+        folder: of the adapter, as a run leaves it in ``06_models/adapter``.
+        base_hash: :func:`weights_hash` of the base model.
+
+    Returns:
+        A SHA-256 over its weights, 16 hex digits.
+
+    Raises:
+        ConfigurationError: there is no adapter, or it belongs to another base model, type or rank.
+    """
+    where = f"lm_finetuning.adapter_from = '{folder}'"
+    try:
+        adapter = Adapter.read(folder)
+    except (OSError, ValueError, SafetensorError):
+        raise ConfigurationError(
+            f"{where} holds no adapter that can be read. Name the folder 06_models/adapter of another run, or null."
+        ) from None
+    if adapter.provenance.get("base_hash") != base_hash:
+        raise ConfigurationError(
+            f"{where} was tuned from another base model ({adapter.config.get('base_model_name_or_path')}): set "
+            "lm_finetuning.encoder.base_model to that one, or adapter_from to null."
+        )
+    fresh, (weights, config) = extract(model)[0], (adapter.weights, adapter.config)
+    shapes, expected = ({name: tuple(t.shape) for name, t in of.items()} for of in (weights, fresh))
+    if not weights or shapes != expected:
+        raise ConfigurationError(
+            f"{where} is of another kind (peft_type {config.get('peft_type')}, r {config.get('r')}) than "
+            "lm_finetuning.peft asks for: make them equal, or set adapter_from to null."
+        )
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, weights)
+    else:
+        model.load_state_dict(weights, strict=False)
+    return tensors_hash(weights)
 
 
 def rank_allocator(model: torch.nn.Module) -> Any | None:
@@ -203,8 +264,13 @@ def export(adapter: Adapter, options: EncoderOptions, folder: Path) -> None:
 
 def weights_hash(model: torch.nn.Module) -> str:
     """Return a SHA-256 over names and values of all weights, 16 hex digits: which base an adapter belongs to."""
+    return tensors_hash(model.state_dict())
+
+
+def tensors_hash(tensors: Tensors) -> str:
+    """Return a SHA-256 over names and values, 16 hex digits."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else b"")
     return digest.hexdigest()[:16]

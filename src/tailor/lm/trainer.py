@@ -22,7 +22,7 @@ from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head
 from tailor.lm.objective import Examples, PairSampler, build_objective
-from tailor.lm.peft import Adapter, extract, prepare, rank_allocator, weights_hash
+from tailor.lm.peft import Adapter, extract, prepare, rank_allocator, start_from, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.progress import progress
 from tailor.types import JsonObject
@@ -85,6 +85,9 @@ class Tuning:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
         self.perturbation = EmbeddingPerturbation(embedding)
         encoder = prepare(base, options.peft, self.steps_per_epoch * options.epochs)
+        self.started_from = (
+            start_from(encoder, Path(options.adapter_from), self.base_hash) if options.adapter_from else ""
+        )
         adapt(encoder, embedding.weight, self.whole, self.rows, options.masked_lm, options.batch_size, self.seed)
         return encoder
 
@@ -261,6 +264,7 @@ class Tuning:
             "base_hash": self.base_hash,
             "data_hash": self.data.fingerprint(),
             "options": self.options.model_dump(exclude={"checkpoint"}),
+            "started_from": self.started_from,
             "seed": self.seed,
             "epoch": self.done,
             "truncated_texts": self.whole.n_truncated,
@@ -271,6 +275,7 @@ class Tuning:
         parts = (
             self.data.fingerprint(),
             self.base_hash,
+            self.started_from,
             self.options.model_dump_json(exclude={"checkpoint"}),
             self.seed,
         )

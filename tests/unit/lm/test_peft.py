@@ -12,7 +12,7 @@ from tailor.errors import ConfigurationError
 from tailor.lm import encoder
 from tailor.lm.config import EncoderOptions, PeftOptions
 from tailor.lm.encoder import encode, load_base, pool, tokenise
-from tailor.lm.peft import Adapter, attach, export, extract, mergeable, peft_config, prepare, weights_hash
+from tailor.lm.peft import Adapter, attach, export, extract, mergeable, peft_config, prepare, start_from, weights_hash
 
 ENCODER = EncoderOptions(max_length=16, batch_size=4)
 
@@ -195,3 +195,42 @@ def by_hand(states, lengths, pooling):
     if pooling == "mean":
         return np.stack([s[:n].mean(axis=0) for s, n in zip(states, lengths, strict=True)])
     return np.stack([s[0 if pooling == "cls" else n - 1] for s, n in zip(states, lengths, strict=True)])
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """An adapter of rank 8 that was written by another run, and the hash of its base."""
+    base = load_base(ENCODER)
+    hash_of_base = weights_hash(base)
+    weights, config = extract(prepare(base, PeftOptions(), 10))
+    moved = {name: value + 0.01 for name, value in weights.items()}
+    head = {"weight": torch.zeros(2, 3)}
+    Adapter(moved, config, head, {"base_hash": hash_of_base}).write(tmp_path / "adapter")
+    return tmp_path / "adapter", hash_of_base, moved
+
+
+def test_tuning_starts_from_the_weights_of_an_earlier_adapter(earlier):
+    folder, hash_of_base, moved = earlier
+    model = prepare(load_base(ENCODER), PeftOptions(), 10)
+    assert len(start_from(model, folder, hash_of_base)) == 16
+    torch.testing.assert_close(extract(model)[0], moved, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "base", "says"),
+    [
+        ({}, "another", "was tuned from another base model"),
+        ({"r": 4}, None, r"is of another kind \(peft_type LORA, r 8\)"),
+        ({"peft_type": "FULL"}, None, "is of another kind"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_refused(earlier, changes, base, says):
+    folder, hash_of_base, _ = earlier
+    model = prepare(load_base(ENCODER), PeftOptions(**changes), 10)
+    with pytest.raises(ConfigurationError, match=says):
+        start_from(model, folder, base or hash_of_base)
+
+
+def test_a_folder_without_an_adapter_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="holds no adapter that can be read"):
+        start_from(prepare(load_base(ENCODER), PeftOptions(), 10), tmp_path, "")

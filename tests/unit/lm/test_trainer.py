@@ -169,3 +169,18 @@ def test_a_killed_training_resumes_to_the_same_end(data, options, tmp_path, monk
     assert history[1:] == expected[1:]
     same(resumed, uninterrupted)
     assert not path.exists()
+
+
+def test_tuning_goes_on_from_the_adapter_of_another_catalogue(data, options, tmp_path):
+    untrained = Tuning(data, options(), seed=0).best
+    first = replace(untrained, weights={name: value + 0.05 for name, value in untrained.weights.items()})
+    first.write(tmp_path / "adapter")
+    on = options(adapter_from=str(tmp_path / "adapter"))
+    tuning = Tuning(data, on, seed=1)
+    torch.testing.assert_close(extract(tuning.model.encoder)[0], first.weights, rtol=0, atol=0)
+    afresh = Tuning(data, options(), seed=1)
+    rows = tuning.rows
+    assert np.abs(tuning._embed_now(rows) - afresh._embed_now(rows)).max() > 0.05
+    assert len(tuning.best.provenance["started_from"]) == 16
+    assert afresh.best.provenance["started_from"] == ""
+    assert tuning._fingerprint() != afresh._fingerprint()
