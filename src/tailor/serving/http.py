@@ -44,7 +44,7 @@ Words = Annotated[
 ]
 _QUESTIONS: JsonObject = {
     "A known user": {"user_id": "u1", "k": 10},
-    "A visitor who likes two things": {"history": ["i1", "i5"], "k": 10, "explain": True},
+    "A visitor who likes two things": {"history": ["i1", "i5"], "explain": True},
     "Words": {"query": "slow space opera, no romance"},
     "Everybody": {},
 }

@@ -116,7 +116,7 @@ def read_given(model: type[BaseModel], values: object) -> Any:
 
 
 class PresentNames(Validated):
-    """Base of what has had fields with other names."""
+    """Base of what is asked: None is not given, and fields of an earlier version are refused by their names."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,7 +124,7 @@ class PresentNames(Validated):
         return read_given(cls, values)
 
 
-class Request(Validated):
+class Request(PresentNames):
     """Who asks for what: a known user, a list of consumed items, words, any of them together, or none.
 
     Example:
