@@ -11,7 +11,7 @@ from tailor.serving.champion import Champion
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
-from tailor.serving.validation import read_id, shown
+from tailor.serving.validation import excerpt, read_id
 from tailor.types import JsonObject
 
 #: A model and its version: what one answer is made of.
@@ -103,7 +103,7 @@ def _known(model: Recommender, item_id: str) -> str:
     """
     name = read_id(item_id)
     if name is None or model.items.index(name) < 0:
-        raise UnknownItemError(f"Unknown item {shown(item_id)!r}")
+        raise UnknownItemError(f"Unknown item {excerpt(item_id)!r}")
     return name
 
 

@@ -48,8 +48,14 @@ def body_of(model: str, examples: JsonObject) -> JsonObject:
         examples: bodies by what they are for.
     """
     named = {name: {"summary": name, "value": value} for name, value in examples.items()}
-    content = {"schema": {"$ref": _SCHEMAS.format(model=model)}, "examples": named}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    described = {"schema": {"$ref": _SCHEMAS.format(model=model)}, "examples": named}
+    return {"requestBody": {"required": True, "content": {"application/json": described}}}
+
+
+def examples_of(model: type[BaseModel]) -> JsonObject:
+    """Return an example of a body for each field that has one: that field alone."""
+    fields = model.model_fields.items()
+    return {field.title or name: {name: field.examples[0]} for name, field in fields if field.examples}
 
 
 def describe(app: FastAPI, bodies: list[type[BaseModel]], token: bool) -> None:
@@ -65,8 +71,8 @@ def describe(app: FastAPI, bodies: list[type[BaseModel]], token: bool) -> None:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             parts = made.setdefault("components", {})
-            wanted = [(model, "validation") for model in bodies]
-            schemas = models_json_schema(wanted, ref_template=_SCHEMAS)[1]["$defs"]  # type: ignore[arg-type]
+            models = [(model, "validation") for model in bodies]
+            schemas = models_json_schema(models, ref_template=_SCHEMAS)[1]["$defs"]  # type: ignore[arg-type]
             parts["schemas"] = parts.get("schemas", {}) | schemas
             if token:
                 parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -92,7 +98,7 @@ def add_docs(router: APIRouter) -> None:
         _installed()
         if name not in _FILES:
             raise HTTPException(404, "There is no such file")
-        return Response(_content(name), media_type=_FILES[name], headers={"Cache-Control": "private, max-age=3600"})
+        return Response(_read(name), media_type=_FILES[name], headers={"Cache-Control": "private, max-age=3600"})
 
 
 def _installed() -> None:
@@ -101,5 +107,5 @@ def _installed() -> None:
 
 
 @cache
-def _content(name: str) -> bytes:
+def _read(name: str) -> bytes:
     return files(PACKAGE).joinpath("static", name).read_bytes()

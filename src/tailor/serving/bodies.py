@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.answers import RecommendBody
-from tailor.serving.validation import MAX_PROBLEMS, label_of, refuse_unreadable, sentences, shown
+from tailor.serving.validation import MAX_PROBLEMS, excerpt, label_of, refuse_unreadable, sentences
 from tailor.types import JsonObject
 
 #: Values of a body in all, keys of one mapping, and how deep values may stand within others.
@@ -43,14 +43,14 @@ def read_json(body: bytes) -> JsonObject:
     except BadInputError:
         raise
     except ValueError as problem:
-        raise BadInputError(f"The body is not JSON: {shown_problem(problem)}") from None
+        raise BadInputError(f"The body is not JSON: {parser_words(problem)}") from None
     if not isinstance(value, dict):
         raise BadInputError('The body is no JSON object: write it as {"name": value}')
     _check_shape(value)
     return value
 
 
-def shown_problem(problem: Exception) -> str:
+def parser_words(problem: Exception) -> str:
     """Return a parser's words, cut."""
     return str(problem)[:100]
 
@@ -67,7 +67,7 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> JsonObject:
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise BadInputError(f"{shown(twice)!r} stands twice in one object of the body; send it once")
+        raise BadInputError(f"{excerpt(twice)!r} stands twice in one object of the body; send it once")
     return values
 
 
@@ -95,7 +95,7 @@ def _check_shape(body: JsonObject) -> None:
 
 def _check_entry(name: str | int, entry: object, path: tuple[str | int, ...]) -> None:
     if isinstance(name, str) and len(name) > MAX_NAME:
-        raise BadInputError(f"The name {shown(name)!r} has {len(name)} characters; names have at most {MAX_NAME}")
+        raise BadInputError(f"The name {excerpt(name)!r} has {len(name)} characters; names have at most {MAX_NAME}")
     plain = isinstance(entry, int | float) and not (isinstance(entry, float) and math.isinf(entry))
     if plain and abs(entry) < 2**53:  # type: ignore[arg-type]
         return
@@ -129,7 +129,7 @@ def read_rows(body: bytes) -> list[JsonObject]:
     values = read_json(body)
     for name in values:
         if name != "items":
-            raise BadInputError(f"Unknown field '{shown(name)}'.{did_you_mean(name, ['items'])} Known: items.")
+            raise BadInputError(f"Unknown field '{excerpt(name)}'.{did_you_mean(name, ['items'])} Known: items.")
     rows = values.get("items")
     if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ITEMS:
         given = f"has {len(rows)}" if isinstance(rows, list) else "is no list"
@@ -148,10 +148,10 @@ def _problems_of(rows: list[object]) -> Iterator[str]:
     """Yield what is wrong with items, in their order."""
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
-            yield f'items[{place}] = {shown(row)!r} is no item; write it as {{"item_id": ..., "title": ...}}'
+            yield f'items[{place}] = {excerpt(row)!r} is no item; write it as {{"item_id": ..., "title": ...}}'
             continue
         for name, cell in row.items():
             if isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
-                yield f"items[{place}].{shown(name)} = {shown(cell)!r} is neither a text nor a number"
+                yield f"items[{place}].{excerpt(name)} = {excerpt(cell)!r} is neither a text nor a number"
             elif name == "item_id" and len(str(cell)) > MAX_ID:
                 yield f"items[{place}].item_id has {len(str(cell))} characters; an id has at most {MAX_ID}"

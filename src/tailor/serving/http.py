@@ -42,12 +42,6 @@ K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[1
 Words = Annotated[
     str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
 ]
-_QUESTIONS: JsonObject = {
-    "A known user": {"user_id": "u1", "k": 10},
-    "A visitor who likes two things": {"history": ["i1", "i5"], "explain": True},
-    "Words": {"query": "slow space opera, no romance"},
-    "Everybody": {},
-}
 _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
@@ -190,7 +184,7 @@ def _routes(work: _Work) -> APIRouter:
         "/recommend",
         response_model=ListAnswer,
         summary="A list",
-        openapi_extra=api_docs.body_of("RecommendBody", _QUESTIONS),
+        openapi_extra=api_docs.body_of("RecommendBody", api_docs.examples_of(RecommendBody)),
     )
     async def recommend(request: Request) -> Response:
         """Recommend to a known user, from a history, from words, or to an anonymous user; nulls are not given."""

@@ -19,6 +19,7 @@ from tailor.rerank import MinExposure, RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
 from tailor.serving.validation import (
     Validated,
+    excerpt,
     property_of,
     read_filters,
     read_id,
@@ -28,7 +29,6 @@ from tailor.serving.validation import (
     read_texts,
     read_words,
     refuse_unreadable,
-    shown,
 )
 from tailor.types import JsonObject
 
@@ -105,7 +105,7 @@ def read_given(model: type[BaseModel], values: object) -> Any:
     if not isinstance(values, Mapping):
         return values
     for name in RENAMED.keys() & values.keys():
-        raise ValueError(RENAMED[name].format(value=shown(values[name])))
+        raise ValueError(RENAMED[name].format(value=excerpt(values[name])))
     known = model.model_fields
     given = {name: value for name, value in values.items() if value is not None or name not in known}
     for name, value in given.items():

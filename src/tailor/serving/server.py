@@ -69,8 +69,8 @@ def serve(arguments: list[str] | None = None) -> None:
 def _hosts(args: argparse.Namespace) -> list[str]:
     """Return the names that the server answers to, beside those of loopback."""
     named = args.hosts if args.hosts is not None else os.environ.get("TAILOR_HOSTS", "")
-    own = [] if args.host in ("0.0.0.0", "::") else [args.host]  # noqa: S104  (compared, not bound)
-    return [*own, *(name.strip() for name in named.split(",") if name.strip())]
+    address = [] if args.host in ("0.0.0.0", "::") else [args.host]  # noqa: S104  (compared, not bound)
+    return [*address, *(name.strip() for name in named.split(",") if name.strip())]
 
 
 def _positive(text: str) -> float:

@@ -52,10 +52,10 @@ class Validated(Options):
             raise BadInputError(sentence(problem.errors(), type(self))) from None
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """Write a value of any kind and size as a sentence repeats it, cut where it is long.
 
-    >>> shown(0.5), shown("x" * 60), shown(10**5000)
+    >>> excerpt(0.5), excerpt("x" * 60), excerpt(10**5000)
     ('0.5', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…', 'a whole number of more than 64 bits')
     """
     if isinstance(value, int) and abs(value) >= _INT64:
@@ -84,7 +84,7 @@ def sentences(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[st
 
 
 def _sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
-    path, value, context = error["loc"], shown(error.get("input")), error.get("ctx", {})
+    path, value, context = error["loc"], excerpt(error.get("input")), error.get("ctx", {})
     label, schema = label_of(path), property_of(model, path)
     if error["type"] == "extra_forbidden":
         known = list(property_of(model, path[:-1]).get("properties", {}))
@@ -103,7 +103,7 @@ def _sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 def label_of(path: Iterable[str | int]) -> str:
     """Write a place as ``rerank.method`` or ``weights[2]``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in path).removeprefix(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{excerpt(part)}" for part in path).removeprefix(".")
 
 
 def property_of(model: type[BaseModel], path: Iterable[str | int]) -> JsonObject:
@@ -160,8 +160,8 @@ def read_id(value: object) -> str | None:
     if is_missing(value):
         return None
     if not isinstance(value, str | int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise ValueError(f"{shown(value)!r} is not an id (a string or a number)")
-    return as_text(value, f"{shown(value)!r} as an id")
+        raise ValueError(f"{excerpt(value)!r} is not an id (a string or a number)")
+    return as_text(value, f"{excerpt(value)!r} as an id")
 
 
 def refuse_unreadable(value: object, path: tuple[str | int, ...]) -> None:
@@ -184,10 +184,10 @@ def refuse_unreadable(value: object, path: tuple[str | int, ...]) -> None:
 def _refuse_unreadable_cell(value: str | float, path: tuple[str | int, ...]) -> None:
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ValueError(f"{label_of(path)}: {shown(value)!r} is no text: it has half of a UTF-16 pair")
+            raise ValueError(f"{label_of(path)}: {excerpt(value)!r} is no text: it has half of a UTF-16 pair")
     elif isinstance(value, int):
         if abs(value) >= _INT64:
-            raise ValueError(f"{label_of(path)}: {shown(value)}; send an id as a text, and other numbers smaller")
+            raise ValueError(f"{label_of(path)}: {excerpt(value)}; send an id as a text, and other numbers smaller")
     elif math.isinf(value):
         raise ValueError(f"{label_of(path)} = {value} is not a finite number; leave it out or give another")
 
@@ -207,7 +207,7 @@ def _entries(value: object, what: str) -> list[object]:
     if is_missing(value):
         return []
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValueError(f"{shown(value)!r} is not a list of {what}; write it as [...]")
+        raise ValueError(f"{excerpt(value)!r} is not a list of {what}; write it as [...]")
     return [entry for entry in value if not is_missing(entry)]
 
 
@@ -229,7 +229,7 @@ def read_texts(value: object) -> tuple[str, ...]:
     texts = []
     for entry in _entries(value, "texts"):
         if not isinstance(entry, str):
-            raise ValueError(f"{shown(entry)!r} is not a text")
+            raise ValueError(f"{excerpt(entry)!r} is not a text")
         texts.append(entry.strip())
     return tuple(text for text in texts if text)
 
@@ -241,7 +241,7 @@ def read_numbers(value: object) -> list[object]:
         ValueError: it is no list.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValueError(f"{shown(value)!r} is not a list of numbers")
+        raise ValueError(f"{excerpt(value)!r} is not a list of numbers")
     return np.asarray(value).tolist() if isinstance(value, np.ndarray) else list(value)
 
 
@@ -252,12 +252,12 @@ def read_side_features(value: object) -> JsonObject:
         ValueError: it is no mapping, or a value is something else or too long.
     """
     if not isinstance(value, Mapping):
-        raise ValueError(f"{shown(value)!r} is not a mapping from names to values")
+        raise ValueError(f"{excerpt(value)!r} is not a mapping from names to values")
     plain = {name: item.item() if isinstance(item, np.generic) else item for name, item in value.items()}
     plain = {name: item for name, item in plain.items() if not is_missing(item)}
     for name, item in plain.items():
         if not isinstance(item, str | int | float) or (isinstance(item, str) and len(item) > MAX_VALUE):
-            raise ValueError(f"{shown(name)} is neither a number nor a text of at most {MAX_VALUE} characters")
+            raise ValueError(f"{excerpt(name)} is neither a number nor a text of at most {MAX_VALUE} characters")
     return plain
 
 

@@ -13,6 +13,7 @@ from tailor.serving.validation import (
     MAX_VALUE,
     Validated,
     bounds,
+    excerpt,
     is_missing,
     property_of,
     read_filters,
@@ -22,7 +23,6 @@ from tailor.serving.validation import (
     read_side_features,
     read_words,
     refuse_unreadable,
-    shown,
 )
 
 
@@ -168,11 +168,11 @@ def test_what_is_no_id_is_refused(value):
 def test_what_is_shown_of_a_value_is_cut():
     with pytest.raises(ValueError, match=r"^'a list of 200' is not an id"):
         read_id([1] * 200)
-    assert shown("x" * 50) == "x" * 50
-    assert shown("x" * 51) == "x" * 50 + "…"
-    assert shown({"a": "y" * 100}) == "{'a': '" + "y" * 43 + "…"
-    assert shown("\ud800") == "?"
-    assert shown(-(2**63) - 1) == "a whole number of more than 64 bits"
+    assert excerpt("x" * 50) == "x" * 50
+    assert excerpt("x" * 51) == "x" * 50 + "…"
+    assert excerpt({"a": "y" * 100}) == "{'a': '" + "y" * 43 + "…"
+    assert excerpt("\ud800") == "?"
+    assert excerpt(-(2**63) - 1) == "a whole number of more than 64 bits"
     with pytest.raises(BadInputError, match=r"^Unknown field 'x{50}…'\. Known: count"):
         Asked(**{"x" * 1_000_000: 1})
     with pytest.raises(BadInputError, match=r"^word: 1000000 characters; send at most 3$"):
