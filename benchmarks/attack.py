@@ -144,13 +144,11 @@ def chunked(server: Server, encoding: str, mib: int) -> tuple[bytes, float]:
 
 def under_hostile_bodies(server: Server) -> Figures:
     """Send each hostile body once, while /health is asked all the time."""
-    statuses, largest, slow, done = Counter[int](), 0, [0.0], threading.Event()
-    before = server.rss_mib
-    asking = threading.Thread(target=ask_health, args=(server, slow, done))
-    asking.start()
-    most = before
+    statuses, largest, bodies = Counter[int](), 0, hostile_bodies()
+    before = most = server.rss_mib
+    asking = asking_health(server)
     with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:
-        for asked, body in hostile_bodies():
+        for asked, body in bodies:
             method, path = asked.split()
             answer = client.request(method, path, content=body)
             statuses[status_of(answer)] += 1
@@ -159,13 +157,12 @@ def under_hostile_bodies(server: Server) -> Figures:
         first, _ = chunked(server, encoding, 300)
         assert not first.startswith(b"HTTP/1.1 2"), first  # noqa: S101
         most = max(most, server.rss_mib)
-    done.set()
-    asking.join()
+    slowest = float(asking.communicate()[0])
     return {
         "hostile_requests": float(statuses.total() + 2),
         "hostile_5xx": float(sum(n for status, n in statuses.items() if status >= 500)),
         "hostile_largest_refusal_kib": largest / 1024,
-        "hostile_health_max_s": slow[0],
+        "hostile_health_max_s": slowest,
         "hostile_rss_growth_mib": most - before,
     }
 
@@ -175,13 +172,18 @@ def status_of(answer: httpx.Response) -> int:
     return 429 if answer.status_code == 503 and "retry-after" in answer.headers else answer.status_code
 
 
-def ask_health(server: Server, slowest: list[float], done: threading.Event) -> None:
-    """Ask /health ten times a second; keep the longest answer."""
-    with httpx.Client(timeout=PATIENCE_S) as client:
-        while not done.wait(0.1):
-            started = time.perf_counter()
-            assert client.get(f"{server.url}/health").status_code == 200  # noqa: S101
-            slowest[0] = max(slowest[0], time.perf_counter() - started)
+def client_of(server: Server, *words: str) -> "subprocess.Popen[str]":
+    """Start a client in a process of its own."""
+    script = Path(__file__).with_name("attack_clients.py")
+    command = [sys.executable, str(script), words[0], str(server.address[1]), *words[1:]]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def asking_health(server: Server) -> "subprocess.Popen[str]":
+    """Start to ask /health ten times a second; the end of its input makes it print the longest answer."""
+    asking = client_of(server, "health")
+    time.sleep(1)
+    return asking
 
 
 # --- random requests -------------------------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ def under_random_requests(server: Server, recommender: Recommender) -> Figures:
     """Send random requests; 5xx, sizes of refusals, and memory between the first fifth and the end."""
     generator = Generator(recommender, SEED)
     requests = [generator.request() for _ in range(FUZZED)]
-    statuses, largest, resident, local = Counter[int](), [0], [0.0], threading.local()
+    statuses, largest, resident, local = Counter[int](), [0], list[float](), threading.local()
 
     def ask(request: tuple[str, str, bytes]) -> tuple[int, int]:
         if not hasattr(local, "client"):
@@ -276,16 +278,17 @@ def under_random_requests(server: Server, recommender: Recommender) -> Figures:
         for number, (status, size) in enumerate(clients.map(ask, requests)):
             statuses[status] += 1
             largest[0] = max(largest[0], size) if status >= 400 else largest[0]
-            if number == FUZZED // 5:
-                resident[0] = server.rss_mib
+            if (number + 1) % (FUZZED // 5) == 0:
+                resident.append(server.rss_mib)
     return {
         "fuzz_requests": float(statuses.total()),
         "fuzz_answered": float(statuses[200]),
         "fuzz_refused": float(sum(n for status, n in statuses.items() if 400 <= status < 500)),
         "fuzz_5xx": float(sum(n for status, n in statuses.items() if status >= 500)),
         "fuzz_largest_refusal_kib": largest[0] / 1024,
-        "fuzz_rss_growth_mib": server.rss_mib - resident[0],
-    }
+        # Items that are put stay: by the third fifth nearly all that the generator knows are there.
+        "fuzz_rss_growth_mib": resident[-1] - resident[2],
+    } | {f"fuzz_rss_mib_{number + 1}_of_5": value for number, value in enumerate(resident)}
 
 
 # --- connections and load --------------------------------------------------------------------------------------------
@@ -319,11 +322,10 @@ def beside_idle_connections(server: Server, recommender: Recommender) -> Figures
     """Time requests alone and beside 1,000 idle and 100 dripping connections, in turns."""
     alone, beside, bodies = list[float](), list[float](), questions(recommender, 100)
     latencies(server, bodies)
-    script, connections = Path(__file__).with_name("attack_connections.py"), list[int]()
+    connections = list[int]()
     for _ in range(TURNS):
         alone += latencies(server, bodies)
-        command = [sys.executable, str(script), str(server.address[1]), str(IDLE), str(DRIPPING)]
-        attacker = subprocess.Popen(command)
+        attacker = client_of(server, "hold", str(IDLE), str(DRIPPING))
         time.sleep(3)
         connections.append(len(server.process.net_connections("tcp")) - 1)
         beside += latencies(server, bodies)
@@ -338,7 +340,7 @@ def beside_idle_connections(server: Server, recommender: Recommender) -> Figures
 
 async def offered(server: Server, bodies: list[dict[str, Any]]) -> list[tuple[int, float]]:
     """Send ``OFFERED`` requests a second whether or not the former are answered; return status and seconds of each."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=2)
     async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, limits=limits) as client:
 
         async def one(body: dict[str, Any], due: float) -> tuple[int, float]:
@@ -354,17 +356,14 @@ async def offered(server: Server, bodies: list[dict[str, Any]]) -> list[tuple[in
 def overloaded(server: Server, recommender: Recommender) -> Figures:
     """Offer more than can be done; then let 50 clients give up at once, and count threads."""
     before, threads = server.rss_mib, server.process.num_threads()
-    slow, done = [0.0], threading.Event()
-    asking = threading.Thread(target=ask_health, args=(server, slow, done))
-    asking.start()
-    # Lists of 1,000 with explanations: more than a core can make in that time.
+    asking = asking_health(server)
+    # Lists of 200 with explanations: more than two cores can make in that time.
     bodies = [body | {"k": 200, "explain": True} for body in questions(recommender, OFFERED * OVERLOAD_S)]
     told = asyncio.run(offered(server, bodies))
     with ThreadPoolExecutor(50) as clients:
         list(clients.map(lambda _: give_up(server), range(200)))
     most_threads = server.process.num_threads()
-    done.set()
-    asking.join()
+    slowest = float(asking.communicate()[0])
     answered = [seconds for status, seconds in told if status == 200]
     refused = [seconds for status, seconds in told if status == 429]
     return {
@@ -374,7 +373,7 @@ def overloaded(server: Server, recommender: Recommender) -> Figures:
         "overload_refused_share": len(refused) / len(told),
         "overload_refused_p99_ms": float(np.percentile(refused or [0.0], 99)) * 1000,
         "overload_other_statuses": float(len(told) - len(answered) - len(refused)),
-        "overload_health_max_s": slow[0],
+        "overload_health_max_s": slowest,
         "overload_rss_growth_mib": server.rss_mib - before,
         "most_threads_growth": float(most_threads - threads),
     }
