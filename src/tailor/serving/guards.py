@@ -140,7 +140,7 @@ class KnownHosts:
             app: what is asked.
             hosts: without ports; ``*`` stands for any.
         """
-        self.app, self.added, self.any = app, frozenset(name.lower() for name in hosts), "*" in hosts
+        self.app, self.added, self.any = app, frozenset(name.lower() for name in hosts) - LOOPBACK, "*" in hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -156,13 +156,13 @@ class KnownHosts:
         return await self.app(scope, receive, send)
 
     def _from_here(self, scope: Scope) -> bool:
-        """Whether a request comes from no page, or from one of this server."""
+        """Whether a request comes from no page, or from one of this server, also by its public name at a proxy."""
         if not any(key == b"origin" for key, _ in scope["headers"]):
             return header(scope, b"sec-fetch-site") in (None, "none", "same-origin")
         origin = header(scope, b"origin") or "null"
         netloc = urlsplit(origin).netloc.lower()
         same = netloc and netloc == (header(scope, b"host") or "").lower()
-        return bool(same or host_of(netloc) in self.added)
+        return bool(same or netloc in self.added)
 
 
 def host_of(value: str | None) -> str | None:

@@ -127,14 +127,24 @@ def test_only_names_of_the_server_are_answered():
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "PATCH"])
 def test_a_page_of_another_origin_changes_nothing(method):
-    app, host = KnownHosts(echo, ["shop.example"]), [("Host", "localhost:5071")]
+    app, host = KnownHosts(echo, ["shop.example", "127.0.0.1", "10.0.0.1"]), [("Host", "localhost:5071")]
 
     def status(*headers):
         return ask(app, method, headers=[*host, *headers])[0]
 
     assert status() == status(("Origin", "http://localhost:5071")) == status(("Sec-Fetch-Site", "same-origin")) == 200
     assert status(("Origin", "https://shop.example")) == 200  # behind a proxy that says another Host
-    for origin in ("http://evil.example", "null", "http://localhost:3000", "http://localhost", "localhost:5071", ""):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:3000",
+        "http://127.0.0.1",
+        "http://10.0.0.1:80",
+        "http://localhost:3000",
+        "http://localhost",
+        "localhost:5071",
+        "",
+    ):
         assert status(("Origin", origin)) == 403, origin
     assert status(("Sec-Fetch-Site", "cross-site")) == status(("Sec-Fetch-Site", "same-site")) == 403
     assert status(*[("Origin", "http://localhost:5071")] * 2) == 403
