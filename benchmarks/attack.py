@@ -4,7 +4,6 @@ It serves the champion of `make run` (or of the store that MLFLOW_TRACKING_URI n
 of the same server left alone, in turns, so that other work of the machine falls on both.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -338,36 +337,22 @@ def beside_idle_connections(server: Server, recommender: Recommender) -> Figures
     return figures | {"idle_p99_ratio": figures["idle_p99_ms"] / figures["alone_p99_ms"]}
 
 
-async def offered(server: Server, bodies: list[dict[str, Any]]) -> list[tuple[int, float]]:
-    """Send ``OFFERED`` requests a second whether or not the former are answered; return status and seconds of each."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=2)
-    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, limits=limits) as client:
-
-        async def one(body: dict[str, Any], due: float) -> tuple[int, float]:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            sent = time.perf_counter()
-            answer = await client.post("/recommend", json=body)
-            return status_of(answer), time.perf_counter() - sent
-
-        start = time.perf_counter() + 1
-        return await asyncio.gather(*(one(body, start + number / OFFERED) for number, body in enumerate(bodies)))
-
-
 def overloaded(server: Server, recommender: Recommender) -> Figures:
     """Offer more than can be done; then let 50 clients give up at once, and count threads."""
     before, threads = server.rss_mib, server.process.num_threads()
     asking = asking_health(server)
-    # Lists of 200 with explanations: more than two cores can make in that time.
-    bodies = [body | {"k": 200, "explain": True} for body in questions(recommender, OFFERED * OVERLOAD_S)]
-    told = asyncio.run(offered(server, bodies))
+    lines = "\n".join(json.dumps(body) for body in questions(recommender, OFFERED * OVERLOAD_S))
+    told = json.loads(client_of(server, "offer", str(OFFERED)).communicate(lines)[0])
     with ThreadPoolExecutor(50) as clients:
         list(clients.map(lambda _: give_up(server), range(200)))
     most_threads = server.process.num_threads()
     slowest = float(asking.communicate()[0])
-    answered = [seconds for status, seconds in told if status == 200]
-    refused = [seconds for status, seconds in told if status == 429]
+    answered = [seconds for status, seconds, _ in told if status == 200]
+    refused = [seconds for status, seconds, _ in told if status == 429]
+    print("statuses under overload:", dict(Counter(status for status, _, _ in told)), flush=True)
     return {
         "overload_offered_per_s": float(OFFERED),
+        "overload_sent_late_p99_ms": float(np.percentile([late for _, _, late in told], 99)) * 1000,
         "overload_answered_per_s": len(answered) / OVERLOAD_S,
         "overload_answered_p99_ms": float(np.percentile(answered, 99)) * 1000,
         "overload_refused_share": len(refused) / len(told),

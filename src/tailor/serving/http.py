@@ -65,7 +65,7 @@ class Limits:
 
     at_once: int = 4
     """Requests that are worked on side by side, and so threads."""
-    waiting: int = 32
+    waiting: int = 16
     """Requests that wait for a thread; more are refused."""
     timeout_s: float = 10.0
     """Seconds until a client is told that there is no answer."""

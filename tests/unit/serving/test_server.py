@@ -44,7 +44,7 @@ def started(monkeypatch):
 def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
     calls = started()
     assert calls["champion"] == ("tailor", "champion", Path("data/serving/tailor.json"))
-    assert calls["app"] == ("the champion", "", Limits(4, 32, 10.0, 10.0), 10.0, ["127.0.0.1"])
+    assert calls["app"] == ("the champion", "", Limits(4, 16, 10.0, 10.0), 10.0, ["127.0.0.1"])
     app, given = calls["run"]
     connection = given.pop("http")
     assert app is calls["made"]
