@@ -146,6 +146,9 @@ def under_hostile_bodies(server: Server) -> Figures:
     statuses, largest, bodies = Counter[int](), 0, hostile_bodies()
     before = most = server.rss_mib
     asking = asking_health(server)
+    time.sleep(15)
+    alone = float(asking.communicate()[0])
+    asking = asking_health(server)
     with httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client:
         for asked, body in bodies:
             method, path = asked.split()
@@ -161,6 +164,7 @@ def under_hostile_bodies(server: Server) -> Figures:
         "hostile_requests": float(statuses.total() + 2),
         "hostile_5xx": float(sum(n for status, n in statuses.items() if status >= 500)),
         "hostile_largest_refusal_kib": largest / 1024,
+        "alone_health_max_s": alone,
         "hostile_health_max_s": slowest,
         "hostile_rss_growth_mib": most - before,
     }

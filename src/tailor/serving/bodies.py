@@ -38,31 +38,22 @@ def read_json(body: bytes) -> JsonObject:
         {'k': 5}
     """
     try:
-        from_json(body, allow_inf_nan=False)  # strict: no NaN, no half of a UTF-16 pair, bounded depth
-        value = json.loads(body, object_pairs_hook=_unrepeated)
-    except BadInputError:
-        raise
+        value = from_json(body, allow_inf_nan=False)  # strict: no NaN, no half of a UTF-16 pair, bounded depth
     except ValueError as problem:
-        raise BadInputError(f"The body is not JSON: {parser_words(problem)}") from None
+        raise BadInputError(f"The body is not JSON: {str(problem)[:100]}") from None
     if not isinstance(value, dict):
         raise BadInputError('The body is no JSON object: write it as {"name": value}')
     _check_shape(value)
+    json.loads(body, object_pairs_hook=_unrepeated)
     return value
-
-
-def parser_words(problem: Exception) -> str:
-    """Return a parser's words, cut."""
-    return str(problem)[:100]
 
 
 def _unrepeated(pairs: list[tuple[str, object]]) -> JsonObject:
     """Make a mapping of the pairs of an object.
 
     Raises:
-        BadInputError: a name stands there twice, or there are too many.
+        BadInputError: a name stands there twice.
     """
-    if len(pairs) > MAX_KEYS:
-        raise BadInputError(f"An object of the body has {len(pairs)} names; send at most {MAX_KEYS}")
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -73,24 +64,21 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> JsonObject:
 
 def _check_shape(body: JsonObject) -> None:
     """Refuse what is too deep, too much, or no number."""
-    waiting: list[tuple[object, tuple[str | int, ...]]] = [(body, ())]
+    waiting: list[tuple[JsonObject | list[object], tuple[str | int, ...]]] = [(body, ())]
     n_values = 0
     while waiting:
         value, path = waiting.pop()
         if len(path) > MAX_DEPTH:
             raise BadInputError(f"{label_of(path[:3])}…: values stand more than {MAX_DEPTH} deep within others")
-        inner: Iterator[tuple[str | int, object]] = iter(())
-        if isinstance(value, dict):
-            inner = iter(value.items())
-        elif isinstance(value, list):
-            inner = iter(enumerate(value))
-        for name, entry in inner:
-            n_values += 1
-            _check_entry(name, entry, path)
-            if isinstance(entry, dict | list):
-                waiting.append((entry, (*path, name)))
+        if isinstance(value, dict) and len(value) > MAX_KEYS:
+            raise BadInputError(f"An object of the body has {len(value)} names; send at most {MAX_KEYS}")
+        n_values += len(value)
         if n_values > MAX_VALUES:
             raise BadInputError(f"The body has more than {MAX_VALUES} values; send it in parts")
+        for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_entry(name, entry, path)
+            if entry and isinstance(entry, dict | list):
+                waiting.append((entry, (*path, name)))
 
 
 def _check_entry(name: str | int, entry: object, path: tuple[str | int, ...]) -> None:

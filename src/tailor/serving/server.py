@@ -1,6 +1,7 @@
 """`python -m tailor.serving.server`: the FastAPI app on loopback."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -60,6 +61,7 @@ def serve(arguments: list[str] | None = None) -> None:
     champion = open_champion(args.model, args.alias, args.items or Path("data/serving") / f"{args.model}.json")
     limits = Limits(args.concurrency, args.waiting, args.timeout, args.patience)
     app = create_app(champion, token, limits, args.poll, _hosts(args))
+    gc.freeze()  # what is loaded stays: collecting garbage between requests does not look through it
     refused = app.state.meter.count
     connection = bounded(allow_files(args.connections), args.patience, lambda status: refused("other", status))
     # Paths of requests carry ids: no access log.

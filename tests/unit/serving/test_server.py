@@ -31,6 +31,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(server, "create_app", create_app)
     monkeypatch.setattr(server, "allow_files", lambda n: n)
+    monkeypatch.setattr(server.gc, "freeze", lambda: calls.update(frozen=True))
     monkeypatch.setattr(server.uvicorn, "run", lambda app, **given: calls.setdefault("run", (app, given)))
 
     def start(*arguments: str) -> dict:
@@ -52,6 +53,7 @@ def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
     assert (connection.head_s, connection.max_connections) == (10.0, 4000)
     connection.refused(400)
     assert calls["counted"] == ("other", 400)
+    assert calls["frozen"]
     assert os.environ["OMP_NUM_THREADS"] == "1"
     assert ENCODER_VARIABLE not in os.environ
 
