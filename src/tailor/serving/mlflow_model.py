@@ -12,6 +12,7 @@ may be dropped here (docs/adr/0017), so
 import ast
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
@@ -40,6 +42,30 @@ _TYPES = {
     "string": DataType.string,
     "object": DataType.string,  # as JSON
 }
+
+
+#: MLflow's scoring server sets it, and nothing else does.
+_OF_SERVER = "__pyfunc_model_path__"
+
+
+class RefusedError(MlflowException, BadInputError):
+    """A request that is refused; MLflow's server answers 400 with the one sentence.
+
+    The server writes the whole input before the reason of an error, and of an error of another kind tells the stack
+    trace alone: the message of this one stays as it was.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return str(self.args[0]) if self.args else ""
+
+    @message.setter
+    def message(self, text: str) -> None:
+        """Leave the sentence as it is."""
 
 
 def signature(settings: type[BaseModel] = Settings, answer: type[BaseModel] = Answer) -> ModelSignature:
@@ -143,11 +169,14 @@ class UnknownParams(logging.Filter):
         """Let a record pass, or refuse what it says is ignored.
 
         Raises:
-            BadInputError: naming the param.
+            RefusedError: naming the param.
         """
         warning = self._warning.match(record.getMessage())
         if warning and ast.literal_eval(warning[2]) == set(PARAMS):
-            _refuse_unknown(ast.literal_eval(warning[1]), PARAMS, "param")
+            try:
+                _refuse_unknown(ast.literal_eval(warning[1]), PARAMS, "param")
+            except BadInputError as problem:
+                raise RefusedError(str(problem)) from None
         return True
 
 
@@ -155,9 +184,11 @@ class TailorModel(PythonModel):
     """Tailor behind ``mlflow.pyfunc.load_model(...).predict(table, params)`` and ``mlflow models serve``."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the packaged recommender."""
+        """Load the packaged recommender; a server reads its first words now, not when the first client waits."""
         self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
         UnknownParams.watch()
+        if _OF_SERVER in os.environ and self.recommender.takes_words:
+            self.recommender.recommend([Request(query="warm up")], Settings(k=1))
 
     def predict(
         self,
@@ -173,15 +204,19 @@ class TailorModel(PythonModel):
             params: see :class:`tailor.serving.schema.Settings`.
 
         Returns:
-            The fields of :class:`tailor.serving.schema.Answer`, one row per input row; what was understood and each
-            explanation as JSON.
+            The fields of :class:`tailor.serving.schema.Answer`, one row per input row, with the index of a table that
+            was given; what was understood and each explanation as JSON.
 
         Raises:
-            BadInputError: a column or param is unknown or out of bounds.
+            RefusedError: a column or param is unknown or out of bounds.
         """
-        requests, settings = read_requests(read_table(model_input)), read_settings(params)
-        answers = self.recommender.recommend(requests, settings)
-        table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields))
+        try:
+            requests, settings = read_requests(read_table(model_input)), read_settings(params)
+            answers = self.recommender.recommend(requests, settings)
+        except BadInputError as problem:
+            raise RefusedError(str(problem)) from None
+        index = model_input.index if isinstance(model_input, pd.DataFrame) else None
+        table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields), index=index)
         table["understood"] = table["understood"].map(json.dumps)
         table["explanations"] = table["explanations"].map(lambda entries: [json.dumps(entry) for entry in entries])
         return table

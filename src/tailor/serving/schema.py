@@ -11,13 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tailor.config import Options
 from tailor.errors import did_you_mean
 from tailor.rerank import MinExposure, RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
-from tailor.serving.validation import Validated, read_id, read_ids, read_numbers, read_side_features, read_texts
+from tailor.serving.validation import (
+    Validated,
+    excerpt,
+    property_of,
+    read_filters,
+    read_id,
+    read_ids,
+    read_numbers,
+    read_side_features,
+    read_texts,
+    read_words,
+    refuse_unreadable,
+)
 from tailor.types import JsonObject
 
 MAX_K = 10_000
@@ -74,29 +86,45 @@ Boost = Annotated[float | None, Field(ge=0, le=1)]
 
 #: Settings that move a hybrid between accuracy and exposure.
 BOOSTS = frozenset({"tail_boost", "popularity_debias", "cold_boost"})
+_NUMBERS = ("integer", "number")
 #: What a field of an earlier version is called now.
 RENAMED = {"diversity": "diversity is no longer a setting: write rerank: {{method: mmr, strength: {value}}}"}
 
 
-def refuse_renamed(values: object) -> Any:
-    """Refuse a field of an earlier version.
+def read_given(model: type[BaseModel], values: object) -> Any:
+    """Return the fields that are given: None says that one is not.
+
+    Args:
+        model: whose fields they are.
+        values: what is read.
 
     Raises:
-        ValueError: with what to write instead.
+        ValueError: a field of an earlier version, with what to write instead; a text or a number that is none; a truth
+            value where a number stands.
     """
-    if isinstance(values, Mapping):
-        for name in RENAMED.keys() & values.keys():
-            raise ValueError(RENAMED[name].format(value=values[name]))
-    return values
+    if not isinstance(values, Mapping):
+        return values
+    for name in RENAMED.keys() & values.keys():
+        raise ValueError(RENAMED[name].format(value=excerpt(values[name])))
+    known = model.model_fields
+    given = {name: value for name, value in values.items() if value is not None or name not in known}
+    for name, value in given.items():
+        refuse_unreadable(value, (name,))
+        if isinstance(value, bool) and name in known and property_of(model, (name,)).get("type") in _NUMBERS:
+            raise ValueError(f"{name} = {value} is not a number")
+    return given
 
 
 class PresentNames(Validated):
-    """Base of what has had fields with other names."""
+    """Base of what is asked: None is not given, and fields of an earlier version are refused by their names."""
 
-    _renamed = model_validator(mode="before")(refuse_renamed)
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, values: object) -> Any:
+        return read_given(cls, values)
 
 
-class Request(Validated):
+class Request(PresentNames):
     """Who asks for what: a known user, a list of consumed items, words, any of them together, or none.
 
     Example:
@@ -127,7 +155,7 @@ class Request(Validated):
     weights: Annotated[Weights, OnPage(more=True)] = Field(
         (), description="Confidence of each item of the history, in its order; none: 1 each.", examples=[[1.0, 0.5]]
     )
-    query: Annotated[str, Field(max_length=MAX_QUERY), OnPage("words")] = Field(
+    query: Annotated[str, Field(max_length=MAX_QUERY), BeforeValidator(read_words), OnPage("words")] = Field(
         "",
         title="What would you like?",
         description="Plain words: categories, titles, years and other numbers of the catalogue, negations and degrees"
@@ -146,7 +174,9 @@ class Request(Validated):
         description="Features of the situation (device, hour, shop), by the columns of `feature_engineering.context`.",
         examples=[{"context_device": "tv"}],
     )
-    filters: Annotated[JsonObject, Http(max_length=20), OnPage("conditions", for_all=True)] = Field(
+    filters: Annotated[
+        JsonObject, BeforeValidator(read_filters), Http(max_length=20), OnPage("conditions", for_all=True)
+    ] = Field(
         {},
         description="`categories`: any of a list; a numeric column of the items table: its `min` and `max`.",
         examples=[{"categories": ["Drama"], "year": {"min": 1990, "max": 1999}}],

