@@ -248,8 +248,8 @@ class JoinedItems:
 
     def weigh(self, history: Csr) -> Floats:
         """Return ``history`` (B, a) times the weights among these items, none toward itself: (B, a)."""
-        own = (self.outgoing * self.incoming).sum(axis=1)
-        return np.asarray((history @ self.outgoing) @ self.incoming.T - history.multiply(own).toarray())
+        known = np.unique(history.indices).astype(np.int64)
+        return np.asarray(history[:, known] @ self.cells(known, np.arange(len(self.incoming))))
 
     def cells(self, rows: Indices, columns: Indices) -> Floats:
         """Return the weights from some of these items toward others (r, c)."""

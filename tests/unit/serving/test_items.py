@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tailor.errors import BadInputError
@@ -204,3 +205,62 @@ def test_a_store_is_bounded(served, row, tmp_path):
     with pytest.raises(BadInputError, match="20001 items added in all; at most 20000: fit a model that knows them"):
         store.put(served, [row])
     assert not store.path.exists()
+
+
+def _rows(names, n):
+    return [{"item_id": f"n{k}", "title": f"New {k}", "genre": names[k % len(names)], "year": 1990 + k} for k in range(n)]
+
+
+def test_items_put_in_one_call_or_in_many_are_the_same(served, names, known, cold):
+    """To 1e-5: products of one row and of many are summed in another order."""
+    rows = _rows(names, 7)
+    one, many = put(served, read_items(served, rows)), served
+    for row in rows:
+        many = put(many, read_items(many, [row]))
+    assert one.item_ids.tolist() == many.item_ids.tolist()
+    np.testing.assert_array_equal(one.tie_rank, many.tie_rank)
+    pd.testing.assert_frame_equal(one.known_metadata.table, many.known_metadata.table)
+    ours, theirs = one.model.state(), many.model.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(theirs[name], array, atol=1e-5, err_msg=name)
+    for request in (Request(known), Request(history=["n3", "i7", cold]), Request(), Request(query=names[0])):
+        assert listed(one, request, k=30).item_ids == listed(many, request, k=30).item_ids
+
+
+def test_an_item_that_joined_is_put_again_as_if_its_new_text_were_its_first(served, names, known):
+    """What it says to others too: a history that holds it."""
+    first, second = names[0], names[-1]
+    again = put(served, read_items(served, [{"item_id": "a", "title": "T", "genre": first}]))
+    for _ in range(3):
+        again = put(again, read_items(again, [{"item_id": "a", "title": "T", "genre": second}]))
+    fresh = put(served, read_items(served, [{"item_id": "a", "title": "T", "genre": second}]))
+    assert again.item_ids.tolist() == fresh.item_ids.tolist()
+    ours, theirs = again.model.state(), fresh.model.state()
+    for name, array in theirs.items():
+        np.testing.assert_allclose(ours[name], array, atol=1e-5, err_msg=name)
+    request = Request(history=["a", "i7"])
+    pd.testing.assert_series_equal(scores_of(again, request), scores_of(fresh, request), atol=1e-5)
+
+
+def test_what_was_read_of_the_catalogue_is_handed_on_and_as_if_read_anew(served, names):
+    metadata = served.known_metadata
+    _ = metadata.titles, metadata.pieces, metadata.vocabulary, metadata.keywords, metadata.category_matrix
+    grown = put(served, read_items(served, _rows(names, 3))).known_metadata
+    anew = replace(grown)
+    assert grown.vocabulary is metadata.vocabulary
+    for name in ("titles", "pieces", "categories"):
+        assert name in vars(grown)
+        assert getattr(grown, name) == getattr(anew, name)
+    np.testing.assert_array_equal(grown.category_matrix.toarray(), anew.category_matrix.toarray())
+    other = put(served, read_items(served, [{"item_id": "o", "title": "O", "genre": "Unheard"}])).known_metadata
+    assert "Unheard" in other.vocabulary.names
+    assert other.category_matrix.shape[1] == len(metadata.vocabulary.names) + 1
+
+
+def test_texts_lie_in_few_pieces_however_many_calls_there_were(served, names):
+    metadata, row = served.known_metadata, read_items(served, _rows(names, 1))
+    for _ in range(70):
+        metadata = metadata.concat(row)
+    assert metadata.table["title"].array._pa_array.num_chunks <= 64
+    assert len(metadata.table) == len(served.item_ids) + 70
