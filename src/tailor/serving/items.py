@@ -281,13 +281,14 @@ def _known_columns(model: Recommender, rows: Sequence[Row]) -> tuple[list[Row], 
 
 def _put_what_can_be(model: Recommender, rows: Sequence[Row]) -> tuple[Recommender, list[str]]:
     """Put stored items; those that the model refuses are set aside, with its reason."""
+    if not isinstance(model.model, AcceptsNewItems):
+        name = model.model.recipe.name
+        return model, [f"{len(rows)} stored items are set aside: the model '{name}' takes none in without a new fit"]
     try:
         return put(model, read_items(model, rows)), []
     except BadInputError as problem:
         if len(rows) == 1:
             return model, [f"The stored item '{rows[0][c.ITEM]}' is set aside: {problem}"]
-        if not isinstance(model.model, AcceptsNewItems):
-            return model, [f"{len(rows)} stored items are set aside: {problem}"]
     notes = []
     for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
         model, refused = _put_what_can_be(model, half)

@@ -10,8 +10,10 @@ import pytest
 from tailor.errors import BadInputError
 from tailor.models.registry import build
 from tailor.serving import items as items_module
-from tailor.serving.items import MAX_ADDED, ItemStore, put, read_items
+from tailor.serving.items import ItemStore, put, read_items
+from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
+from tailor.state import StateError, StateStore
 from tests.unit.serving.conftest import listed, recommender_of, scores_of, weights
 
 
@@ -157,54 +159,167 @@ def test_a_model_that_takes_no_items_in_says_so(served, tables, row):
         put(plain, read_items(served, [row]))
 
 
-def test_a_store_outlives_the_process_and_an_interruption(served, row, tmp_path, monkeypatch):
-    path = tmp_path / "items.json"
-    store, gone = ItemStore.open(path), str(served.item_ids[3])
+@pytest.fixture
+def store(tmp_path):
+    return ItemStore.open(tmp_path / "shop.json")
+
+
+def everything(model):
+    return listed(model, Request(), k=1000).item_ids
+
+
+def test_a_store_outlives_the_process(served, row, store):
+    gone = str(served.item_ids[3])
     shrunk = store.remove(store.put(served, [row]), [gone])
-    again = ItemStore.open(path).apply(served)
+    again = ItemStore.open(store.path).apply(served)
     for model in (shrunk, again):
-        item_ids = listed(model, Request(), k=200).item_ids
+        item_ids = everything(model)
         assert "fresh" in item_ids
         assert gone not in item_ids
-    written = path.read_bytes()
+    assert store.path.with_suffix(".db").is_file()
+    assert not store.path.exists()
 
-    def killed(*_):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(items_module.os, "fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
-        store.put(shrunk, [row | {"item_id": "half"}])
-    assert path.read_bytes() == written
-    assert list(tmp_path.iterdir()) == [path]
+def test_what_is_not_stored_is_not_put(served, row, store, monkeypatch):
+    """Applied and stored, or neither: where the disk is full, and where the call was given up before it was stored."""
+
+    def full(*_):
+        raise StateError("The state could not be written: disk is full", disk_full=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StateStore, "put", full)
+        patched.setattr(StateStore, "remove", full)
+        with pytest.raises(StateError, match="disk is full"):
+            store.put(served, [row])
+        with pytest.raises(StateError, match="disk is full"):
+            store.remove(served, ["i1"])
+    with pytest.raises(BadInputError, match="given up before its items were stored: nothing was changed"):
+        store.put(served, [row], cancelled=lambda: True)
+    with pytest.raises(BadInputError, match="Unknown items: ghost"):
+        store.remove(served, ["ghost"])
+    assert (store.rows, store.removed, store.state.change) == ({}, set(), 0)
+    assert served.removed is None
+
+
+def test_an_item_that_was_removed_comes_back_when_it_is_put(served, row, store):
+    put_first = store.put(served, [row])
+    model = store.remove(put_first, ["fresh", "i3"])
+    assert "fresh" not in everything(model)
+    back = store.put(model, [row])
+    item_ids = everything(back)
+    assert "fresh" in item_ids
+    assert "i3" not in item_ids
+    assert "fresh" not in everything(model)  # the old one is as it was
+    assert store.removed == {"i3"}
+    assert ItemStore.open(store.path).apply(served).item_ids.tolist().count("fresh") == 1
+
+
+def test_a_store_passes_over_what_another_model_no_longer_knows(served, row, store):
+    store.state.put([row], 10)
+    store.state.remove(["of another catalogue", "i1"])
+    assert "i1" not in everything(store.apply(served))
+    assert store.notes == []
+
+
+def test_a_store_is_bounded(served, row, store, monkeypatch):
+    monkeypatch.setattr(items_module, "MAX_ADDED", 2)
+    model = store.put(served, [row | {"item_id": "a"}, row | {"item_id": "b"}])
+    with pytest.raises(BadInputError, match="3 items added in all; at most 2: fit a model that knows them"):
+        store.put(model, [row])
+    store.put(model, [row | {"item_id": "b"}])
+    assert list(store.rows) == ["a", "b"]
+
+
+def test_each_process_sees_what_the_others_changed(served, row, store):
+    other = ItemStore.open(store.path)
+    ours, theirs = store.apply(served), other.apply(served)
+    assert store.follow(ours) is None
+    theirs = other.put(theirs, [row])
+    ours = store.remove(ours, ["i1"])  # whose change stands behind one that is not yet seen
+    ours, theirs = store.follow(ours), other.follow(theirs)
+    for model, of_model in ((ours, store), (theirs, other)):
+        item_ids = everything(model)
+        assert "fresh" in item_ids
+        assert "i1" not in item_ids
+        assert of_model.follow(model) is None
+    theirs = other.put(theirs, [row | {"item_id": "i1", "title": "Again"}])
+    ours = store.follow(ours)
+    assert "i1" in everything(ours)
+    assert ours.known_metadata.titles[ours.item_indices(["i1"])[0]] == "Again"
+    np.testing.assert_array_equal(ours.model.item_features, theirs.model.item_features)
+
+
+def test_a_change_of_our_own_is_not_applied_again(served, row, store):
+    model = store.put(store.apply(served), [row])
+    assert store.follow(store.remove(model, ["fresh"])) is None
+
+
+def test_the_file_of_before_is_imported_once(served, row, tmp_path):
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"items": [row], "removed": ["i1"]}))
+    for _ in range(2):
+        store = ItemStore.open(path, "shop")
+        assert store.rows == {"fresh": row}
+        assert store.removed == {"i1"}
+    model = store.remove(store.apply(served), ["fresh"])
+    assert "fresh" not in everything(model)
+    assert ItemStore.open(path, "shop").removed == {"i1", "fresh"}
+    assert path.is_file()
     path.write_text("{")
+    path.with_suffix(".db").unlink()
     with pytest.raises(BadInputError, match="cannot be read; restore it or delete it"):
         ItemStore.open(path)
 
 
-def test_an_item_that_was_removed_comes_back_when_it_is_put(served, row, tmp_path):
-    store = ItemStore.open(tmp_path / "items.json")
-    model = store.remove(store.put(served, [row]), ["fresh", "i3"])
-    assert "fresh" not in listed(model, Request(), k=200).item_ids
-    back = store.put(model, [row])
-    item_ids = listed(back, Request(), k=200).item_ids
-    assert "fresh" in item_ids
-    assert "i3" not in item_ids
-    assert json.loads(store.path.read_text())["removed"] == ["i3"]
-    assert ItemStore.open(store.path).apply(served).item_ids.tolist().count("fresh") == 1
+def test_a_column_that_a_later_fit_lacks_is_set_aside_and_told(served, row, store):
+    store.state.put([row | {"studio": "A"}, row | {"item_id": "second", "studio": "B", "budget": 3}], 10)
+    assert {"fresh", "second"} <= set(everything(store.apply(served)))
+    assert store.notes == [
+        "1 stored items: column 'budget' is set aside, the model has none",
+        "2 stored items: column 'studio' is set aside, the model has none",
+    ]
+    assert store.rows["fresh"]["studio"] == "A"  # kept, for a fit that has it
+    assert store.description["notes"] == store.notes
+    with pytest.raises(BadInputError, match="Unknown column 'studio'"):
+        store.put(served, [row | {"studio": "A"}])
 
 
-def test_a_store_passes_over_what_another_model_no_longer_knows(served, row, tmp_path):
-    store = ItemStore(tmp_path / "items.json", {"fresh": row}, {"of another catalogue", "i1"})
-    applied = store.apply(served)
-    assert "i1" not in listed(applied, Request(), k=200).item_ids
+def test_stored_items_that_a_model_refuses_block_no_other(served, row, store, tables):
+    store.state.put([row, row | {"item_id": "bad", "title": ["no text"]}, row | {"item_id": "third"}], 10)
+    item_ids = everything(store.apply(served))
+    assert {"fresh", "third"} <= set(item_ids)
+    assert "bad" not in item_ids
+    assert len(store.notes) == 1
+    assert store.notes[0].startswith("The stored item 'bad' is set aside: title: ")
+    plain = recommender_of(
+        tables, build("item_knn", {}, 0).fit(tables.train_set), about=served.about, metadata=served.metadata
+    )
+    assert store.apply(plain).item_ids.tolist() == plain.item_ids.tolist()
+    assert store.notes == [
+        "3 stored items are set aside: the model 'item_knn' takes none in without a new fit"
+    ]
 
 
-def test_a_store_is_bounded(served, row, tmp_path):
-    rows = {str(number): {"item_id": str(number)} for number in range(MAX_ADDED)}
-    store = ItemStore(tmp_path / "items.json", rows)
-    with pytest.raises(BadInputError, match="20001 items added in all; at most 20000: fit a model that knows them"):
-        store.put(served, [row])
-    assert not store.path.exists()
+def test_what_a_later_fit_knows_is_as_that_fit_has_it(served, row, store, cold):
+    """An item of the catalogue whose fit read it after it was put; one that it does not have, or read before, stays."""
+    rows = [row, {"item_id": cold, "title": "Put by hand", "genre": "x"}]
+    store.put(served, rows)
+    put_at = store.state.read().items[0].put_at
+    index = served.item_indices([cold])[0]
+
+    def title(read_at):
+        about = served.about if read_at is None else served.about | {CATALOGUE_READ_AT: read_at}
+        model = store.apply(replace(served, about=about))
+        assert "fresh" in everything(model)
+        return model.known_metadata.titles[index]
+
+    own = served.known_metadata.titles[index]
+    assert title(None) == "Put by hand"
+    assert title(put_at - 60) == "Put by hand"
+    assert store.notes == []
+    assert title(put_at + 60) == own
+    assert store.notes == ["1 stored items are taken in: a later fit has them"]
+    assert title(put_at - 60) == "Put by hand"  # an older version again: nothing was thrown away
 
 
 def _rows(names, n):
@@ -212,7 +327,7 @@ def _rows(names, n):
 
 
 def test_items_put_in_one_call_or_in_many_are_the_same(served, names, known, cold):
-    """To 1e-5: products of one row and of many are summed in another order."""
+    """To 1e-4: products of one row and of many are summed in another order."""
     rows = _rows(names, 7)
     one, many = put(served, read_items(served, rows)), served
     for row in rows:
@@ -223,7 +338,7 @@ def test_items_put_in_one_call_or_in_many_are_the_same(served, names, known, col
     ours, theirs = one.model.state(), many.model.state()
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
-        np.testing.assert_allclose(theirs[name], array, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(theirs[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
     for request in (Request(known), Request(history=["n3", "i7", cold]), Request(), Request(query=names[0])):
         assert listed(one, request, k=30).item_ids == listed(many, request, k=30).item_ids
 
@@ -238,7 +353,7 @@ def test_an_item_that_joined_is_put_again_as_if_its_new_text_were_its_first(serv
     assert again.item_ids.tolist() == fresh.item_ids.tolist()
     ours, theirs = again.model.state(), fresh.model.state()
     for name, array in theirs.items():
-        np.testing.assert_allclose(ours[name], array, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
     request = Request(history=["a", "i7"])
     pd.testing.assert_series_equal(scores_of(again, request), scores_of(fresh, request), atol=1e-5)
 
