@@ -44,16 +44,18 @@ def append(array: Array, rows: AnyArray) -> Array:
 
 def append_columns(array: Array, columns: AnyArray) -> Array:
     """Return an array (r, n + a) with ``columns`` (r, a) behind those of ``array`` (r, n), in O(r a) on average."""
-    return cast(Array, append(array.T, columns.T).T)
+    appended: Array = append(array.T, columns.T).T
+    return appended
 
 
 def _room_of(array: AnyArray) -> _Room | None:
     """Return the room that an array begins, None where it lies elsewhere or is cut out of the middle."""
-    base = array.base
+    base: object = array.base
     while isinstance(base, np.ndarray) and not hasattr(base, "used"):
         base = base.base
-    begins = isinstance(base, _Room) and array.strides == base.strides and array.ctypes.data == base.ctypes.data
-    return base if begins else None
+    if not isinstance(base, _Room):
+        return None
+    return base if array.strides == base.strides and array.ctypes.data == base.ctypes.data else None
 
 
 @dataclass(frozen=True, eq=False)

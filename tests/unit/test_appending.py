@@ -61,8 +61,8 @@ def test_columns_stand_behind_columns():
 
 
 @pytest.fixture
-def columns(rng=np.random.default_rng(0)):
-    return rng.normal(size=(5, 11)).astype(np.float32)
+def columns():
+    return np.random.default_rng(0).normal(size=(5, 11)).astype(np.float32)
 
 
 def test_columns_in_blocks_are_one_array(columns):

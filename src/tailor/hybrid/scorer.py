@@ -237,9 +237,7 @@ class HybridScorer(FittedModel):
             if isinstance(model, AcceptsImputedItems):
                 sources[name] = model.with_imputed_items(features, imputer)
             elif isinstance(model, AcceptsNewItems):
-                grown = model.with_new_items(features)
-                imputes = isinstance(grown, ImputesColdItems)
-                sources[name] = grown.impute_cold_items(joined, features, imputer) if imputes else grown
+                sources |= impute({name: model.with_new_items(features)}, imputer, joined, features)
             elif isinstance(model, Rebases):
                 sources[name] = model
             else:

@@ -212,6 +212,7 @@ class TextPart:
         q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
         return np.asarray(e * q[:, None], dtype=np.float32)
 
+
 @dataclass(frozen=True)
 class JoinedItems:
     """Items that joined after the fit (a), with their weights from and toward the n fitted ones and each other.
@@ -300,7 +301,7 @@ class FittedEASE(FittedModel):
         shares = np.zeros((len(known), len(items)))
         h, i = np.flatnonzero(known < n_fitted), np.flatnonzero(items < n_fitted)
         h_joined, i_joined = np.flatnonzero(known >= n_fitted), np.flatnonzero(items >= n_fitted)
-        giving, reached, joined = known[h_joined] - n_fitted, items[i_joined] - n_fitted, self.joined
+        giving, reached, joined = known[h_joined].astype(np.int64) - n_fitted, items[i_joined] - n_fitted, self.joined
         shares[np.ix_(h, i)] = cells(self.weights, known[h], items[i])
         shares[np.ix_(h, i_joined)] = joined.columns.cells(known[h], reached)
         shares[np.ix_(h_joined, i)] = joined.outgoing[giving] @ self._text_rows[items[i]].T

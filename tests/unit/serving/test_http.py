@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import re
 import time
 from dataclasses import replace
@@ -70,7 +69,7 @@ def test_http_items_come_and_go(client, names, champion):
     row = {"item_id": "fresh", "title": "Fresh thing", "genre": names[0]}
     assert client.put("/items", json={"items": [row]}).status_code == 200
     assert client.get("/items?q=fresh thing").json()[0]["item_id"] == "fresh"
-    assert json.loads(champion.items.path.read_text())["items"] == [row]
+    assert champion.items.rows == {"fresh": row}
     assert client.delete("/items/fresh").json() == {"removed": 1}
     assert client.get("/items?q=fresh thing").json() == []
     assert client.delete("/items/ghost").status_code == 422

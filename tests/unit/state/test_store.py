@@ -13,9 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from tailor.errors import BadInputError
-from tailor.state import StateError, StateStore, address_of
+from tailor.state import StateError, StateStore, address_of, tables
 from tailor.state import store as store_module
-from tailor.state import tables
 from tailor.state.store import Imported, models_of
 
 
