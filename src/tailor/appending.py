@@ -89,13 +89,13 @@ class ColumnBlocks:
             start += part.shape[1]
         return replace(self, blocks=tuple(blocks))
 
-    def with_columns(self, places: AnyArray, columns: AnyArray) -> Self:
-        """Return the same with other columns (r, b) at ``places`` (b,); only the blocks that hold these are copied."""
+    def with_columns(self, positions: AnyArray, columns: AnyArray) -> Self:
+        """Return the same with other columns (r, b) at ``positions`` (b,); only the blocks that hold these are copied."""
         blocks = list(self.blocks)
-        for number in np.unique(places // self.size).tolist():
-            chosen = places // self.size == number
+        for number in np.unique(positions // self.size).tolist():
+            chosen = positions // self.size == number
             blocks[number] = blocks[number].copy()
-            blocks[number][:, places[chosen] % self.size] = columns[:, chosen]
+            blocks[number][:, positions[chosen] % self.size] = columns[:, chosen]
         return replace(self, blocks=tuple(blocks))
 
     def weigh(self, history: "sparse.csr_matrix[np.float32]") -> AnyArray:

@@ -241,11 +241,11 @@ class JoinedItems:
             self.columns.append(columns), append(self.outgoing, outgoing), append(self.incoming, incoming)
         )
 
-    def with_items(self, places: Indices, columns: Floats, outgoing: Floats, incoming: Floats) -> "JoinedItems":
-        """Return the same items, of which those at ``places`` (b,) are others."""
+    def with_items(self, positions: Indices, columns: Floats, outgoing: Floats, incoming: Floats) -> "JoinedItems":
+        """Return the same items, of which those at ``positions`` (b,) are others."""
         of_all, to_all = self.outgoing.copy(), self.incoming.copy()
-        of_all[places], to_all[places] = outgoing, incoming
-        return JoinedItems(self.columns.with_columns(places, columns), of_all, to_all)
+        of_all[positions], to_all[positions] = outgoing, incoming
+        return JoinedItems(self.columns.with_columns(positions, columns), of_all, to_all)
 
     def weigh(self, history: Csr) -> Floats:
         """Return ``history`` (B, a) times the weights among these items, none toward itself: (B, a)."""
@@ -341,9 +341,9 @@ class FittedEASE(FittedModel):
         if in_fit.any():
             weights = impute_weights(weights, cold[in_fit], features[in_fit], imputer)
         if not in_fit.all():
-            places, e = cold[~in_fit] - self.n_fitted, features[~in_fit]
+            positions, e = cold[~in_fit] - self.n_fitted, features[~in_fit]
             columns, incoming = mixed_columns(self.weights, e, imputer), self._imputed_incoming(e, imputer)
-            joined = joined.with_items(places, columns, self._outgoing(e), incoming)
+            joined = joined.with_items(positions, columns, self._outgoing(e), incoming)
         return replace(self, weights=weights, joined=joined)
 
     def state(self) -> State:

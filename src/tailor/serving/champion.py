@@ -155,6 +155,8 @@ class Champion:
             model.word_encoder.encode(["warm up"])
         with self.items.lock:
             self.answering, self.last_error = (self.items.apply(model), version), ""
+        for note in self.items.notes:
+            log.warning("State of %s: %s", self.name, note)
 
     def _follow_items(self) -> None:
         """Take in what other processes added and removed."""

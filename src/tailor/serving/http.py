@@ -196,7 +196,7 @@ def _policy(page: str) -> str:
 
 
 async def _refused(_: Request, problem: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(problem)}, 422)
+    return JSONResponse({"detail": str(problem)}, getattr(problem, "http_status", 422))
 
 
 async def _invalid(request: Request, problem: Exception) -> JSONResponse:

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,7 @@ from tailor.models.base import AcceptsNewItems
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.recommender import Recommender
 from tailor.serving.validation import read_id
+from tailor.state.address import MODEL_VARIABLE, STATE_VARIABLE, address_of
 from tailor.types import JsonObject
 
 if TYPE_CHECKING:
@@ -108,8 +111,8 @@ class ItemStore:
     """
 
     path: Path
-    """Beside it, with the ending ``.db``, lies the database, unless TAILOR_STATE_URL names another; with ``.json``, what
-    an earlier version kept, which is imported once."""
+    """The database lies there with the ending ``.db``, unless TAILOR_STATE_URL names another; with ``.json``, what an
+    earlier version kept, which is imported once."""
     name: str = ""
     """Of the model in the registry; empty: that of the path."""
     notes: list[str] = field(default_factory=list)
@@ -133,7 +136,6 @@ class ItemStore:
     def state(self) -> "StateStore":
         """The database, opened when it is first needed."""
         from tailor.state.store import StateStore  # noqa: PLC0415  (what only answers needs no SQLAlchemy)
-        from tailor.state.tables import address_of  # noqa: PLC0415
 
         address = address_of(self.path.with_suffix(".db"))
         return StateStore.open(address, self.name or self.path.stem, _file_of_before(self.path.with_suffix(".json")))
@@ -216,9 +218,80 @@ class ItemStore:
         return reduced
 
     def _have(self, change: int) -> None:
-        """Remember a change of our own as seen, unless another process's stands before it: that one is still to come."""
+        """Remember a change of our own as seen, unless one of another process stands before it and is still to come."""
         if change == self._seen + 1:
             self._seen = change
+
+
+#: Seconds between two looks at the state.
+_LOOK_S = 1.0
+
+
+@dataclass
+class Following:
+    """A recommender that keeps up with the state, for what has no champion: MLflow's server, a batch."""
+
+    store: ItemStore
+    answering: Recommender
+    _looked: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of_environment(cls, model: Recommender) -> "Following | None":
+        """Follow the state that TAILOR_STATE_URL names; None where it names none.
+
+        Raises:
+            BadInputError: the database cannot be read, or holds the state of several models and TAILOR_STATE_MODEL
+                names none.
+        """
+        address = os.environ.get(STATE_VARIABLE, "")
+        if not address:
+            log.info("State: none. Set %s to list what was put and leave out what was removed.", STATE_VARIABLE)
+            return None
+        name = os.environ.get(MODEL_VARIABLE) or _only_model(address)
+        return cls.of(ItemStore.open(Path("data/serving") / f"{name}.json", name), model)
+
+    @classmethod
+    def of(cls, store: ItemStore, model: Recommender) -> "Following":
+        """Follow a store from what it holds now."""
+        following = cls(store, store.apply(model))
+        log.info("State: change %d of %s", store.description["change"], store.state.name)
+        for note in store.notes:
+            log.warning("State: %s", note)
+        return following
+
+    @property
+    def model(self) -> Recommender:
+        """The recommender as the state was a second ago; where the state cannot be read now, as it was last."""
+        with self.store.lock:
+            if time.monotonic() - self._looked >= _LOOK_S:
+                self._looked = time.monotonic()
+                try:
+                    self.answering = self.store.follow(self.answering) or self.answering
+                except BadInputError as problem:
+                    log.warning("%s", problem)
+        return self.answering
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A recommender with the state as it was at one moment; has what :class:`Following` has."""
+
+    model: Recommender
+
+
+def _only_model(address: str) -> str:
+    """Return the name of the model that a database holds the state of.
+
+    Raises:
+        BadInputError: there are several, or none.
+    """
+    from tailor.state.store import models_of  # noqa: PLC0415
+
+    names = models_of(address)
+    if len(names) != 1:
+        known = ", ".join(names) or "none"
+        raise BadInputError(f"{MODEL_VARIABLE}: name the model whose state is followed; the database has: {known}.")
+    return names[0]
 
 
 def listed_again(model: Recommender, item_ids: Sequence[str]) -> Recommender:
@@ -255,8 +328,6 @@ class Applied:
         for start in range(0, len(rows), MAX_CALL):
             model, refused = _put_what_can_be(model, rows[start : start + MAX_CALL])
             notes += refused
-        for note in notes:
-            log.warning("State: %s", note)
         removed = np.zeros(len(model.items), dtype=bool)
         gone = model.item_indices(sorted(stored.removed))
         removed[gone[gone >= 0]] = True

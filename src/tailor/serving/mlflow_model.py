@@ -25,6 +25,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, P
 from pydantic import BaseModel
 
 from tailor.errors import BadInputError, did_you_mean
+from tailor.serving.items import Fixed, Following
 from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import RENAMED, Answer, Request, Settings
@@ -154,9 +155,13 @@ class UnknownParams(logging.Filter):
 class TailorModel(PythonModel):
     """Tailor behind ``mlflow.pyfunc.load_model(...).predict(table, params)`` and ``mlflow models serve``."""
 
+    state: Following | Fixed | None = None
+    """What was put and removed, where the environment names a database of it."""
+
     def load_context(self, context: PythonModelContext) -> None:
         """Load the packaged recommender."""
         self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
+        self.state = Following.of_environment(self.recommender)
         UnknownParams.watch()
 
     def predict(
@@ -180,7 +185,7 @@ class TailorModel(PythonModel):
             BadInputError: a column or param is unknown or out of bounds.
         """
         requests, settings = read_requests(read_table(model_input)), read_settings(params)
-        answers = self.recommender.recommend(requests, settings)
+        answers = (self.state.model if self.state else self.recommender).recommend(requests, settings)
         table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields))
         table["understood"] = table["understood"].map(json.dumps)
         table["explanations"] = table["explanations"].map(lambda entries: [json.dumps(entry) for entry in entries])

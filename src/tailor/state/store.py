@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from tailor import columns as c
 from tailor.errors import BadInputError
-from tailor.state.tables import changes, items, masked, open_engine, removals, told
+from tailor.state.tables import changes, explained, items, masked, open_engine, removals
 from tailor.types import JsonObject
 
 #: Ids that one statement names.
@@ -62,13 +62,13 @@ class StateStore:
             StateError: the database cannot be opened.
         """
         store = cls(open_engine(address), model)
-        with told(store.engine, "opened"), store.engine.begin() as connection:
+        with explained(store.engine, "opened"), store.engine.begin() as connection:
             known = connection.execute(sa.select(changes.c.model).where(changes.c.model == model)).first()
             # Of two processes that open a new state, one waits here, and then has nothing to import.
             made = 0 if known else connection.execute(_insert_once(store.engine, model)).rowcount
             if made and imported is not None:
-                store._write(connection, imported.rows, imported.at, 0)
-                store._remove(connection, sorted(imported.removed), imported.at, 0)
+                store._write(connection, imported.rows, imported.written_at, 0)
+                store._remove(connection, sorted(imported.removed), imported.written_at, 0)
         return store
 
     @property
@@ -79,7 +79,7 @@ class StateStore:
     @property
     def change(self) -> int:
         """Number of the last change; cheap enough to be asked every second."""
-        with self._reading() as connection:
+        with self._snapshot() as connection:
             return self._counter(connection)
 
     def read(self, since: int = -1) -> State:
@@ -91,7 +91,7 @@ class StateStore:
         mine = items.c.model == self.model
         chosen = sa.select(items.c.item_id, items.c.columns, items.c.put_at).where(mine, items.c.change > since)
         gone = sa.select(removals.c.item_id).where(removals.c.model == self.model)
-        with self._reading() as connection:
+        with self._snapshot() as connection:
             counter = self._counter(connection)
             rows = connection.execute(chosen.order_by(items.c.place)).all()
             removed = set(connection.execute(gone).scalars())
@@ -132,16 +132,16 @@ class StateStore:
 
     def _write(self, connection: Connection, rows: Mapping[str, JsonObject], at: float, change: int) -> None:
         ids, mine = list(rows), items.c.model == self.model
-        places: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for some in _parts(ids):
             chosen = sa.select(items.c.item_id, items.c.place).where(mine, items.c.item_id.in_(some))
-            places |= {row[0]: row[1] for row in connection.execute(chosen)}
+            positions |= {row[0]: row[1] for row in connection.execute(chosen)}
         free = int(connection.execute(sa.select(sa.func.max(items.c.place)).where(mine)).scalar() or 0)
-        places |= {name: place for place, name in enumerate((n for n in ids if n not in places), start=free + 1)}
+        positions |= {name: place for place, name in enumerate((n for n in ids if n not in positions), start=free + 1)}
         self._delete(connection, items, ids)
         self._delete(connection, removals, ids)
         values = [
-            {"model": self.model, "item_id": name, "place": places[name], "put_at": at, "change": change}
+            {"model": self.model, "item_id": name, "place": positions[name], "put_at": at, "change": change}
             | {"columns": json.dumps(rows[name], ensure_ascii=False)}
             for name in ids
         ]
@@ -161,19 +161,19 @@ class StateStore:
         return int(connection.execute(sa.select(changes.c.counter).where(changes.c.model == self.model)).scalar() or 0)
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _snapshot(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
-        snapshot = {"reads": True}
+        options = {"reads": True}
         if self.engine.dialect.name != "sqlite":
-            snapshot["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
-        with told(self.engine, "read"), self.engine.connect() as connection:
-            yield connection.execution_options(**snapshot)
+            options["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
+        with explained(self.engine, "read"), self.engine.connect() as connection:
+            yield connection.execution_options(**options)
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Connection, int]]:
         """Yield a transaction and the number of its change; changes of one model stand in a row."""
         mine = changes.c.model == self.model
-        with told(self.engine, "written"), self.engine.begin() as connection:
+        with explained(self.engine, "written"), self.engine.begin() as connection:
             # The row stays locked until the transaction ends: the next change waits here.
             connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter + 1))
             yield connection, self._counter(connection)
@@ -186,7 +186,7 @@ class Imported:
     rows: Mapping[str, JsonObject]
     """Items put, by id."""
     removed: set[str]
-    at: float
+    written_at: float
     """When the file was written last, in seconds since 1970."""
 
 
@@ -197,7 +197,7 @@ def models_of(address: str) -> list[str]:
         StateError: it cannot be opened.
     """
     engine = open_engine(address)
-    with told(engine, "read"), engine.connect() as connection:
+    with explained(engine, "read"), engine.connect() as connection:
         return sorted(connection.execution_options(reads=True).execute(sa.select(changes.c.model)).scalars())
 
 

@@ -8,7 +8,6 @@
 | removals | items that are listed no more: since when, and the change that removed them |
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +21,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from tailor.errors import BadInputError
+from tailor.state.address import STATE_VARIABLE
 
-#: Names the database that all processes share; without it a file of SQLite lies beside the data.
-STATE_VARIABLE = "TAILOR_STATE_URL"
 #: Seconds that a process waits for another one's change.
 _PATIENCE_S = 30
 #: Any number: the lock of PostgreSQL under which tables are made.
@@ -66,6 +64,11 @@ class StateError(BadInputError):
         super().__init__(message)
         self.disk_full = disk_full
 
+    @property
+    def http_status(self) -> int:
+        """507 where the disk is full, else 503."""
+        return 507 if self.disk_full else 503
+
 
 def _first_tables(operations: Operations) -> None:
     """Version 1: items and removals."""
@@ -95,11 +98,6 @@ def _first_tables(operations: Operations) -> None:
 MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables]
 
 
-def address_of(file: Path) -> str:
-    """Return the address of the state: what the environment names, else a file of SQLite."""
-    return os.environ.get(STATE_VARIABLE) or f"sqlite:///{file}"
-
-
 def open_engine(address: str) -> Engine:
     """Return an engine on a database whose tables are of this version.
 
@@ -122,7 +120,7 @@ def open_engine(address: str) -> Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    with told(engine, "opened"), engine.begin() as connection:
+    with explained(engine, "opened"), engine.begin() as connection:
         _migrate(connection, engine)
     return engine
 
@@ -166,16 +164,16 @@ def _migrate(connection: Connection, engine: Engine) -> None:
     if engine.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
     versions.create(connection, checkfirst=True)
-    found = connection.execute(sa.select(versions.c.version)).scalar() or 0
-    if found > len(MIGRATIONS):
+    version = connection.execute(sa.select(versions.c.version)).scalar() or 0
+    if version > len(MIGRATIONS):
         raise StateError(
-            f"A later Tailor made the tables of {masked(engine)} (version {found}, this one knows {len(MIGRATIONS)}): "
+            f"A later Tailor made the tables of {masked(engine)} (version {version}, this one knows {len(MIGRATIONS)}): "
             "install that version."
         )
-    if found == len(MIGRATIONS):
+    if version == len(MIGRATIONS):
         return
     operations = Operations(MigrationContext.configure(connection))
-    for migration in MIGRATIONS[found:]:
+    for migration in MIGRATIONS[version:]:
         migration(operations)
     connection.execute(sa.delete(versions))
     connection.execute(sa.insert(versions).values(version=len(MIGRATIONS)))
@@ -187,7 +185,7 @@ def masked(engine: Engine) -> str:
 
 
 @contextmanager
-def told(engine: Engine, done: str) -> Iterator[None]:
+def explained(engine: Engine, done: str) -> Iterator[None]:
     """Say in one sentence why a database could not be ``done`` (opened, read, written).
 
     Raises:

@@ -10,10 +10,11 @@ import pytest
 from tailor.errors import BadInputError
 from tailor.models.registry import build
 from tailor.serving import items as items_module
-from tailor.serving.items import ItemStore, put, read_items
+from tailor.serving.items import Following, ItemStore, put, read_items
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
-from tailor.state import StateError, StateStore
+from tailor.state.store import StateStore
+from tailor.state.tables import StateError
 from tests.unit.serving.conftest import listed, recommender_of, scores_of, weights
 
 
@@ -381,3 +382,41 @@ def test_texts_lie_in_few_pieces_however_many_calls_there_were(served, names):
         metadata = metadata.concat(row)
     assert metadata.table["title"].array._pa_array.num_chunks <= 64
     assert len(metadata.table) == len(served.item_ids) + 70
+
+
+@pytest.fixture
+def shared(monkeypatch, tmp_path):
+    monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/shared.db")
+    monkeypatch.setattr(items_module, "_LOOK_S", 0.0)
+    return tmp_path / "serving" / "shop.json"
+
+
+def test_without_an_address_nothing_is_followed_and_the_log_says_so(served, monkeypatch, caplog):
+    monkeypatch.delenv("TAILOR_STATE_URL", raising=False)
+    caplog.set_level("INFO")
+    assert Following.of_environment(served) is None
+    assert "State: none. Set TAILOR_STATE_URL" in caplog.text
+
+
+def test_what_follows_lists_what_is_put_and_leaves_out_what_is_removed(served, row, shared, monkeypatch):
+    store = ItemStore.open(shared, "shop")
+    assert not shared.parent.exists()  # the address that the environment names, not the path
+    ours = store.put(store.apply(served), [row])
+    following = Following.of_environment(served)
+    assert "fresh" in everything(following.model)
+    store.remove(ours, ["fresh", "i1"])
+    assert not {"fresh", "i1"} & set(everything(following.model))
+    with monkeypatch.context() as patched:
+        patched.setattr(ItemStore, "follow", lambda *_: (_ for _ in ()).throw(StateError("gone")))
+        assert "i1" not in everything(following.model)  # as it was last
+
+
+def test_of_several_models_one_must_be_named(served, row, shared, monkeypatch):
+    with pytest.raises(BadInputError, match="TAILOR_STATE_MODEL: name the model .* the database has: none"):
+        Following.of_environment(served)
+    for name in ("shop", "books"):
+        ItemStore.open(shared, name).put(served, [row | {"item_id": name}])
+    with pytest.raises(BadInputError, match="TAILOR_STATE_MODEL: name the model .* the database has: books, shop"):
+        Following.of_environment(served)
+    monkeypatch.setenv("TAILOR_STATE_MODEL", "books")
+    assert "books" in everything(Following.of_environment(served).model)

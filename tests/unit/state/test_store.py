@@ -13,9 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from tailor.errors import BadInputError
-from tailor.state import StateError, StateStore, address_of, tables
 from tailor.state import store as store_module
-from tailor.state.store import Imported, models_of
+from tailor.state import tables
+from tailor.state.address import address_of
+from tailor.state.store import Imported, StateStore, models_of
+from tailor.state.tables import StateError
 
 
 def rows_of(*ids: str, **columns: object) -> list[dict[str, object]]:
@@ -204,7 +206,7 @@ def test_what_cannot_be_opened_is_said_in_one_sentence(tmp_path, monkeypatch):
 def test_a_password_is_never_said():
     engine = sa.create_engine("sqlite://", module=sqlite3)
     engine.url = sa.engine.make_url("postgresql://user:s3cret@host/shop")
-    with pytest.raises(StateError) as refused, tables.told(engine, "read"):
+    with pytest.raises(StateError) as refused, tables.explained(engine, "read"):
         raise sa.exc.OperationalError("x", {}, sqlite3.OperationalError("gone\nmore"))
     assert "s3cret" not in str(refused.value)
     assert "user:***@host/shop could not be read: gone. See that it runs" in str(refused.value)
@@ -212,7 +214,7 @@ def test_a_password_is_never_said():
 
 PUTTING = """
 import sys
-from tailor.state import StateStore
+from tailor.state.store import StateStore
 store = StateStore.open(sys.argv[1], "shop")
 n = len(store.read().items)
 while True:
