@@ -90,7 +90,7 @@ class ColumnBlocks:
         return replace(self, blocks=tuple(blocks))
 
     def with_columns(self, positions: AnyArray, columns: AnyArray) -> Self:
-        """Return the same with other columns (r, b) at ``positions`` (b,); only the blocks that hold these are copied."""
+        """Return the same with other columns (r, b) at ``positions`` (b,); only their blocks are copied."""
         blocks = list(self.blocks)
         for number in np.unique(positions // self.size).tolist():
             chosen = positions // self.size == number

@@ -26,6 +26,9 @@ class ItemStateDataset(AbstractDataset[None, ItemStore | None]):
 
     def load(self) -> ItemStore | None:
         """Open the state; None where there is none."""
+        return self._open()
+
+    def _open(self) -> ItemStore | None:
         before = self.filepath.with_suffix(".json")
         if not os.environ.get(STATE_VARIABLE) and not self.filepath.is_file() and not before.is_file():
             return None
@@ -40,9 +43,9 @@ class ItemStateDataset(AbstractDataset[None, ItemStore | None]):
         raise ConfigurationError("The state of items is changed by PUT and DELETE of the server, not by a run.")
 
     def _exists(self) -> bool:
-        return self.load() is not None
+        return self._open() is not None
 
     def _describe(self) -> JsonObject:
         """Return what the content hangs on: the last change, so that a batch of before is known as one of before."""
-        store = self.load()
+        store = self._open()
         return {"model": self.model, "change": None if store is None else store.state.change}

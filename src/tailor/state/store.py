@@ -130,7 +130,7 @@ class StateStore:
             self._remove(connection, item_ids, time.time(), change)
         return change
 
-    def _write(self, connection: Connection, rows: Mapping[str, JsonObject], at: float, change: int) -> None:
+    def _write(self, connection: Connection, rows: Mapping[str, JsonObject], when: float, change: int) -> None:
         ids, mine = list(rows), items.c.model == self.model
         positions: dict[str, int] = {}
         for some in _parts(ids):
@@ -141,15 +141,15 @@ class StateStore:
         self._delete(connection, items, ids)
         self._delete(connection, removals, ids)
         values = [
-            {"model": self.model, "item_id": name, "place": positions[name], "put_at": at, "change": change}
+            {"model": self.model, "item_id": name, "place": positions[name], "put_at": when, "change": change}
             | {"columns": json.dumps(rows[name], ensure_ascii=False)}
             for name in ids
         ]
         if values:
             connection.execute(sa.insert(items), values)
 
-    def _remove(self, connection: Connection, item_ids: Sequence[str], at: float, change: int) -> None:
-        values = [{"model": self.model, "item_id": name, "removed_at": at, "change": change} for name in item_ids]
+    def _remove(self, connection: Connection, item_ids: Sequence[str], when: float, change: int) -> None:
+        values = [{"model": self.model, "item_id": name, "removed_at": when, "change": change} for name in item_ids]
         if values:
             connection.execute(sa.insert(removals), values)
 

@@ -167,8 +167,8 @@ def _migrate(connection: Connection, engine: Engine) -> None:
     version = connection.execute(sa.select(versions.c.version)).scalar() or 0
     if version > len(MIGRATIONS):
         raise StateError(
-            f"A later Tailor made the tables of {masked(engine)} (version {version}, this one knows {len(MIGRATIONS)}): "
-            "install that version."
+            f"A later Tailor made the tables of {masked(engine)} (version {version}, this one knows "
+            f"{len(MIGRATIONS)}): install that version."
         )
     if version == len(MIGRATIONS):
         return

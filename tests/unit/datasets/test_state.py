@@ -47,4 +47,4 @@ def test_an_address_of_the_environment_comes_first(dataset, tmp_path, monkeypatc
     monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/other.db")
     assert dataset.load().state.name.endswith("other.db")
     with pytest.raises(ConfigurationError, match="changed by PUT and DELETE of the server"):
-        dataset.save(None)
+        dataset.save("items")

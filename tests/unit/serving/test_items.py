@@ -412,11 +412,11 @@ def test_what_follows_lists_what_is_put_and_leaves_out_what_is_removed(served, r
 
 
 def test_of_several_models_one_must_be_named(served, row, shared, monkeypatch):
-    with pytest.raises(BadInputError, match="TAILOR_STATE_MODEL: name the model .* the database has: none"):
+    with pytest.raises(BadInputError, match=r"TAILOR_STATE_MODEL: name the model .* the database has: none"):
         Following.of_environment(served)
     for name in ("shop", "books"):
         ItemStore.open(shared, name).put(served, [row | {"item_id": name}])
-    with pytest.raises(BadInputError, match="TAILOR_STATE_MODEL: name the model .* the database has: books, shop"):
+    with pytest.raises(BadInputError, match=r"TAILOR_STATE_MODEL: name the model .* the database has: books, shop"):
         Following.of_environment(served)
     monkeypatch.setenv("TAILOR_STATE_MODEL", "books")
     assert "books" in everything(Following.of_environment(served).model)
