@@ -1,5 +1,6 @@
 """Items at serving time: added, changed and removed without a fit, kept in a database (:mod:`tailor.state`)."""
 
+import hashlib
 import json
 import logging
 import os
@@ -21,10 +22,11 @@ from tailor.config import parse
 from tailor.data.config import TextOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
-from tailor.models.base import AcceptsNewItems
+from tailor.models.base import AcceptsNewItems, Floats
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.recommender import Recommender
 from tailor.serving.validation import read_id
+from tailor.serving.words import EncodesTexts
 from tailor.state.address import MODEL_VARIABLE, STATE_VARIABLE, address_of
 from tailor.types import JsonObject
 
@@ -92,9 +94,15 @@ def _check_cell(name: str, cell: object, columns: Sequence[str]) -> None:
         raise BadInputError(f"{name}: {str(cell)[:50]!r} is not a text or number of at most {MAX_CELL} characters")
 
 
-def put(model: Recommender, metadata: ItemMetadata) -> Recommender:
-    """Return a recommender that has these items: new ones join, known ones take the new text."""
-    features = model.encoder.encode(metadata.texts)
+def put(model: Recommender, metadata: ItemMetadata, features: Floats | None = None) -> Recommender:
+    """Return a recommender that has these items: new ones join, known ones take the new text.
+
+    Args:
+        model: what takes them in.
+        metadata: of the items (a).
+        features: their embeddings (a, m), where they are known already.
+    """
+    features = model.encoder.encode(metadata.texts) if features is None else features
     indices = model.item_indices(metadata.table[c.ITEM].tolist())
     known, new = np.flatnonzero(indices >= 0), np.flatnonzero(indices < 0)
     if len(known):
@@ -163,9 +171,10 @@ class ItemStore:
         Raises:
             BadInputError: the database cannot be read.
         """
-        stored = self.state.read()
-        applied = Applied.to(model, stored)
+        stored, known = self.state.read(), Embeddings(self.state)
+        applied = Applied.to(model, stored, known)
         self.notes, self._seen = applied.notes, stored.change
+        known.keep()
         return applied.model
 
     def follow(self, model: Recommender) -> Recommender | None:
@@ -180,7 +189,9 @@ class ItemStore:
         if self.state.change == self._seen:
             return None
         stored = self.state.read(self._seen)
-        applied = Applied.to(model, stored, taken_in=False)
+        known = Embeddings(self.state)
+        applied = Applied.to(model, stored, known, taken_in=False)
+        known.keep()
         self.notes += [note for note in applied.notes if note not in self.notes]
         self._seen = stored.change
         return applied.model
@@ -199,12 +210,13 @@ class ItemStore:
             BadInputError: see :func:`read_items`, there are too many in all, the database does not take them, or the
                 call was cancelled.
         """
-        metadata = read_items(model, rows)
-        changed = put(model, metadata)
+        metadata, known = read_items(model, rows), Embeddings(self.state)
+        changed = put(model, metadata, known.of(model, metadata))
         ids = metadata.table[c.ITEM].tolist()
         if cancelled():
             raise BadInputError("The call was given up before its items were stored: nothing was changed")
         self._have(self.state.put([{**row, c.ITEM: name} for name, row in zip(ids, rows, strict=True)], MAX_ADDED))
+        known.keep()
         return listed_again(changed, ids)
 
     def remove(self, model: Recommender, item_ids: Sequence[str]) -> Recommender:
@@ -303,6 +315,45 @@ def listed_again(model: Recommender, item_ids: Sequence[str]) -> Recommender:
     return model.keeping_the_encoder(replace(model, removed=removed))
 
 
+@dataclass
+class Embeddings:
+    """Embeddings of stored items, of which those that are in the database are not computed again."""
+
+    state: "StateStore"
+    made: dict[str, dict[str, tuple[str, bytes]]] = field(default_factory=dict)
+    """What was computed and is not in the database yet, by encoder and item: hash of the text, vector."""
+
+    def of(self, model: Recommender, metadata: ItemMetadata) -> Floats:
+        """Return the embeddings of items (a, m)."""
+        encoder, texts, ids = _name_of(model.encoder), metadata.texts, metadata.table[c.ITEM].tolist()
+        known, hashes = self.state.embeddings(encoder, ids), [_hash(text.encode()) for text in texts]
+        missing = [row for row, name in enumerate(ids) if known.get(name, ("",))[0] != hashes[row]]
+        if missing:
+            vectors = model.encoder.encode([texts[row] for row in missing]).astype(np.float32)
+            computed = {ids[row]: (hashes[row], vector.tobytes()) for row, vector in zip(missing, vectors, strict=True)}
+            self.made.setdefault(encoder, {}).update(computed)
+            known |= computed
+        return np.stack([np.frombuffer(known[name][1], np.float32) for name in ids])
+
+    def keep(self) -> None:
+        """Store what was computed; where that does not go it is computed again the next time."""
+        for encoder, vectors in self.made.items():
+            try:
+                self.state.keep_embeddings(encoder, vectors)
+            except BadInputError as problem:
+                log.warning("Embeddings are not kept: %s", problem)
+        self.made.clear()
+
+
+def _name_of(encoder: EncodesTexts) -> str:
+    """Return a name that another encoder does not have: the hash of what it makes of a text."""
+    return _hash(np.asarray(encoder.encode(["A text that tells one encoder from another."]), np.float32).tobytes())
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class Applied:
     """A recommender with what is stored, and what it could not use of that."""
@@ -311,12 +362,13 @@ class Applied:
     notes: list[str]
 
     @classmethod
-    def to(cls, model: Recommender, stored: "State", taken_in: bool = True) -> "Applied":
+    def to(cls, model: Recommender, stored: "State", known: "Embeddings", taken_in: bool = True) -> "Applied":
         """Put what is stored into a recommender.
 
         Args:
             model: as it was fitted, or with earlier changes.
             stored: items and removals.
+            known: embeddings that need not be computed.
             taken_in: whether items that a later fit has are left as that fit has them.
         """
         notes = []
@@ -326,7 +378,7 @@ class Applied:
         rows, unknown = _known_columns(model, rows)
         notes += [f"{n} stored items: column '{name}' is set aside, the model has none" for name, n in unknown.items()]
         for start in range(0, len(rows), MAX_CALL):
-            model, refused = _put_what_can_be(model, rows[start : start + MAX_CALL])
+            model, refused = _put_what_can_be(model, rows[start : start + MAX_CALL], known)
             notes += refused
         removed = np.zeros(len(model.items), dtype=bool)
         gone = model.item_indices(sorted(stored.removed))
@@ -350,19 +402,20 @@ def _known_columns(model: Recommender, rows: Sequence[Row]) -> tuple[list[Row], 
     return [{name: cell for name, cell in row.items() if name in known} for row in rows], dict(sorted(unknown.items()))
 
 
-def _put_what_can_be(model: Recommender, rows: Sequence[Row]) -> tuple[Recommender, list[str]]:
+def _put_what_can_be(model: Recommender, rows: Sequence[Row], known: Embeddings) -> tuple[Recommender, list[str]]:
     """Put stored items; those that the model refuses are set aside, with its reason."""
     if not isinstance(model.model, AcceptsNewItems):
         name = model.model.recipe.name
         return model, [f"{len(rows)} stored items are set aside: the model '{name}' takes none in without a new fit"]
     try:
-        return put(model, read_items(model, rows)), []
+        metadata = read_items(model, rows)
+        return put(model, metadata, known.of(model, metadata)), []
     except BadInputError as problem:
         if len(rows) == 1:
             return model, [f"The stored item '{rows[0][c.ITEM]}' is set aside: {problem}"]
     notes = []
     for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-        model, refused = _put_what_can_be(model, half)
+        model, refused = _put_what_can_be(model, half, known)
         notes += refused
     return model, notes
 

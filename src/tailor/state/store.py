@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from tailor import columns as c
 from tailor.errors import BadInputError
-from tailor.state.tables import changes, explained, items, masked, open_engine, removals
+from tailor.state.tables import changes, embeddings, explained, items, masked, open_engine, removals
 from tailor.types import JsonObject
 
 #: Ids that one statement names.
@@ -129,6 +129,39 @@ class StateStore:
             self._delete(connection, removals, item_ids)
             self._remove(connection, item_ids, time.time(), change)
         return change
+
+    def embeddings(self, encoder: str, item_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """Return what an encoder made of items: the hash of a text and the vector's bytes, by item; others lack.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        mine = (embeddings.c.model == self.model, embeddings.c.encoder == encoder)
+        known: dict[str, tuple[str, bytes]] = {}
+        with self._snapshot() as connection:
+            for some in _parts(item_ids):
+                chosen = sa.select(embeddings.c.item_id, embeddings.c.text, embeddings.c.vector)
+                rows = connection.execute(chosen.where(*mine, embeddings.c.item_id.in_(some)))
+                known |= {row[0]: (row[1], bytes(row[2])) for row in rows}
+        return known
+
+    def keep_embeddings(self, encoder: str, vectors: Mapping[str, tuple[str, bytes]]) -> None:
+        """Store what an encoder made of items, in the place of what was stored of them; it is no change.
+
+        Raises:
+            StateError: they could not be stored.
+        """
+        values = [
+            {"model": self.model, "item_id": name, "encoder": encoder, "text": text, "vector": vector}
+            for name, (text, vector) in vectors.items()
+        ]
+        with explained(self.engine, "written"), self.engine.begin() as connection:
+            # Under the lock of a change: two processes that start keep one after the other.
+            mine = changes.c.model == self.model
+            connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter))
+            self._delete(connection, embeddings, list(vectors))
+            if values:
+                connection.execute(sa.insert(embeddings), values)
 
     def _write(self, connection: Connection, rows: Mapping[str, JsonObject], when: float, change: int) -> None:
         ids, mine = list(rows), items.c.model == self.model

@@ -6,6 +6,7 @@
 | changes | by model: a counter that every change raises |
 | items | items that were put: the columns as they were sent (JSON), when, and the change that put them |
 | removals | items that are listed no more: since when, and the change that removed them |
+| embeddings | of items that were put: the vector that an encoder made of a text, and hashes of both |
 """
 
 import sqlite3
@@ -55,6 +56,15 @@ removals = sa.Table(
     sa.Column("removed_at", sa.Float, nullable=False),
     sa.Column("change", sa.BigInteger, nullable=False),
 )
+embeddings = sa.Table(
+    "embeddings",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("encoder", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
 
 
 class StateError(BadInputError):
@@ -94,8 +104,20 @@ def _first_tables(operations: Operations) -> None:
     operations.create_index("items_by_change", "items", ["model", "change"])
 
 
+def _embeddings(operations: Operations) -> None:
+    """Version 2: embeddings of items, so that a server that starts does not encode them all again."""
+    operations.create_table(
+        "embeddings",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("item_id", sa.Text, primary_key=True),
+        sa.Column("encoder", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("vector", sa.LargeBinary, nullable=False),
+    )
+
+
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.
-MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables]
+MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings]
 
 
 def open_engine(address: str) -> Engine:

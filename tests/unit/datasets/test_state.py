@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 
 from tailor.datasets import ItemStateDataset
 from tailor.datasets.content import content_hash
-from tailor.errors import ConfigurationError
 from tailor.serving.items import ItemStore
 
 
@@ -46,5 +45,5 @@ def test_the_file_of_before_is_a_state_too(dataset):
 def test_an_address_of_the_environment_comes_first(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/other.db")
     assert dataset.load().state.name.endswith("other.db")
-    with pytest.raises(ConfigurationError, match="changed by PUT and DELETE of the server"):
+    with pytest.raises(DatasetError, match="changed by PUT and DELETE of the server"):
         dataset.save("items")

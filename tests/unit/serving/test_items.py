@@ -15,7 +15,7 @@ from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
 from tailor.state.store import StateStore
 from tailor.state.tables import StateError
-from tests.unit.serving.conftest import listed, recommender_of, scores_of, weights
+from tests.unit.serving.conftest import Planted, listed, recommender_of, scores_of, weights
 
 
 @pytest.fixture(scope="module")
@@ -420,3 +420,31 @@ def test_of_several_models_one_must_be_named(served, row, shared, monkeypatch):
         Following.of_environment(served)
     monkeypatch.setenv("TAILOR_STATE_MODEL", "books")
     assert "books" in everything(Following.of_environment(served).model)
+
+
+def test_a_process_that_starts_encodes_only_what_no_other_has(served, row, store, monkeypatch):
+    """Neither the item again, nor another text of it as the text of before."""
+    second = row | {"item_id": "second", "title": "Second"}
+    store.state.put([row, second], 10)
+    encoded, encode = [], Planted.encode
+    expected = store.apply(served)
+    monkeypatch.setattr(Planted, "encode", lambda self, texts: encoded.append(texts) or encode(self, texts))
+    again = ItemStore.open(store.path).apply(served)
+    assert [len(texts) for texts in encoded] == [1]  # the text that tells encoders apart
+    np.testing.assert_array_equal(again.model.item_features, expected.model.item_features)
+    encoded.clear()
+    store.state.put([row | {"title": "Other"}], 10)
+    ItemStore.open(store.path).apply(served)
+    assert len(encoded) == 2
+    assert len(encoded[1]) == 1
+    assert "Other" in encoded[1][0]
+    monkeypatch.setattr(Planted, "encode", lambda self, texts: -encode(self, texts))
+    turned = ItemStore.open(store.path).apply(served)
+    np.testing.assert_allclose(turned.model.item_features[-2:], -again.model.item_features[-2:])
+
+
+def test_embeddings_that_cannot_be_kept_stop_nothing(served, row, store, monkeypatch, caplog):
+    store.state.put([row], 10)
+    monkeypatch.setattr(StateStore, "keep_embeddings", lambda *_: (_ for _ in ()).throw(StateError("disk is full")))
+    assert "fresh" in everything(store.apply(served))
+    assert "Embeddings are not kept: disk is full" in caplog.text

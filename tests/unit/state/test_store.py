@@ -142,10 +142,28 @@ def test_an_older_database_is_brought_forward_and_keeps_what_it_has(address, sto
     assert ids_of(again.read()) == ["a"]
     assert "suppressions" in sa.inspect(again.engine).get_table_names()
     with again.engine.connect() as connection:
-        assert connection.execute(sa.text("SELECT version FROM state_version")).scalars().all() == [2]
+        assert connection.execute(sa.text("SELECT version FROM state_version")).scalars().all() == [3]
     monkeypatch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:1])
-    with pytest.raises(StateError, match=r"A later Tailor made the tables of .* \(version 2, this one knows 1\)"):
+    with pytest.raises(StateError, match=r"A later Tailor made the tables of .* \(version 3, this one knows 1\)"):
         StateStore.open(address, "shop")
+
+
+def test_a_database_of_the_first_version_opens(address, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:1])
+        StateStore.open(address, "shop").put(rows_of("a"), 10)
+    again = StateStore.open(address, "shop")
+    assert ids_of(again.read()) == ["a"]
+    assert again.embeddings("e", ["a"]) == {}
+
+
+def test_embeddings_are_kept_by_encoder_and_are_no_change(store):
+    store.keep_embeddings("e", {"a": ("t", b"12"), "b": ("u", b"34")})
+    store.keep_embeddings("f", {"b": ("u", b"56")})
+    assert store.embeddings("e", ["a", "b", "c"]) == {"a": ("t", b"12")}
+    assert store.embeddings("f", ["a", "b", "c"]) == {"b": ("u", b"56")}
+    assert store.embeddings("f", ["a"]) == {}
+    assert store.change == 0
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(address, store, monkeypatch):
