@@ -1,8 +1,9 @@
-"""`make bench-items`: what one more added item costs when 20,000 have been added, and what a start costs, after `make run`.
+"""`make bench-items`: what one more added item costs after 20,000, and what a start with 5,000 costs, after `make run`.
 
-Items are put through the store of the server (SQLite in a temporary folder), one at a time at the beginning and the end,
-1,000 at a time in between. Every figure is seconds of one processor. A start is measured in a process of its own: imports,
-the package, the encoder, and everything that was put. `python benchmarks/items.py FOLDER` measures another package.
+Items are put through the store of the server (SQLite in a temporary folder), one at a time at the beginning and the
+end, 1,000 at a time in between. Every figure is seconds of a processor. A start is measured in a process of its own:
+imports, the package, the encoder, and everything that was put. `python benchmarks/items.py FOLDER` measures another
+package.
 """
 
 import logging
