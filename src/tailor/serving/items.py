@@ -284,13 +284,6 @@ class Following:
         return self.answering
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """A recommender with the state as it was at one moment; has what :class:`Following` has."""
-
-    model: Recommender
-
-
 def _only_model(address: str) -> str:
     """Return the name of the model that a database holds the state of.
 

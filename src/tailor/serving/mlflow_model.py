@@ -25,7 +25,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, P
 from pydantic import BaseModel
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.serving.items import Fixed, Following
+from tailor.serving.items import Following
 from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import RENAMED, Answer, Request, Settings
@@ -155,7 +155,7 @@ class UnknownParams(logging.Filter):
 class TailorModel(PythonModel):
     """Tailor behind ``mlflow.pyfunc.load_model(...).predict(table, params)`` and ``mlflow models serve``."""
 
-    state: Following | Fixed | None = None
+    state: Following | None = None
     """What was put and removed, where the environment names a database of it."""
 
     def load_context(self, context: PythonModelContext) -> None:

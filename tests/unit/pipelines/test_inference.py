@@ -32,14 +32,14 @@ def test_the_champion_answers_with_what_is_stored(champion, tmp_path, monkeypatc
     monkeypatch.delenv("TAILOR_STATE_URL", raising=False)
     store = ItemStore.open(tmp_path / "shop.json", "shop")
     StateStore.open(f"sqlite:///{tmp_path}/shop.db", "shop").remove(["a"])
-    applied = Model()
+    applied, own = Model(), champion.unwrap_python_model().recommender
 
     def apply(self, model):
-        assert model is champion.unwrap_python_model().recommender
+        assert model is own
         self.notes, self._seen = ["1 stored items: …"], 1
         return applied
 
     monkeypatch.setattr(ItemStore, "apply", apply)
     assert with_state(champion, store) == f"change 1 of sqlite:///{tmp_path}/shop.db"
-    assert champion.unwrap_python_model().state.model is applied
+    assert champion.unwrap_python_model().recommender is applied
     assert "1 stored items: …" in caplog.text

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from tailor.errors import BadInputError
 from tailor.models.registry import build
 from tailor.serving import items as items_module
 from tailor.serving.items import Following, ItemStore, put, read_items
+from tailor.serving.mlflow_model import TailorModel
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
 from tailor.state.store import StateStore
@@ -448,3 +450,14 @@ def test_embeddings_that_cannot_be_kept_stop_nothing(served, row, store, monkeyp
     monkeypatch.setattr(StateStore, "keep_embeddings", lambda *_: (_ for _ in ()).throw(StateError("disk is full")))
     assert "fresh" in everything(store.apply(served))
     assert "Embeddings are not kept: disk is full" in caplog.text
+
+
+def test_mlflow_s_model_leaves_out_what_was_removed_before_and_while_it_runs(served, shared, tmp_path):
+    replace(served, encoder_of=None).save(tmp_path / "package")
+    store, model = ItemStore.open(shared, "shop"), TailorModel()
+    store.state.remove(["i1"])
+    model.load_context(SimpleNamespace(artifacts={"recommender": str(tmp_path / "package")}))
+    asked = pd.DataFrame({"candidates": [["i1", "i3"]]})
+    assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
+    store.state.remove(["i3"])
+    assert model.predict(None, asked)["item_ids"].tolist() == [[]]

@@ -9,7 +9,7 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
-from tailor.serving.items import Fixed, ItemStore
+from tailor.serving.items import ItemStore
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
     model = champion.unwrap_python_model()
     if item_state is None:
         return "none"
-    model.state = Fixed(item_state.apply(model.recommender))
+    # Not by the model's own following: the code that was logged with an earlier version has none.
+    model.recommender, model.state = item_state.apply(model.recommender), None
     for note in item_state.notes:
         log.warning("State: %s", note)
     return f"change {item_state.description['change']} of {item_state.description['where']}"
