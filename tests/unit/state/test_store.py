@@ -122,6 +122,27 @@ def test_two_that_write_at_once_lose_nothing(address, store):
     assert [item.item_id for item in state.items if item.item_id[0] == "a"] == [f"a{k}" for k in range(20)]
 
 
+def test_processes_that_open_a_new_state_at_once_make_it_once(address):
+    before, problems = Imported({"a": {"item_id": "a"}}, {"i1"}, 1000.0), []
+    ready = threading.Barrier(6)
+
+    def begin():
+        ready.wait()
+        try:
+            StateStore.open(address, "shop", before).put(rows_of("b"), 10)
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=begin) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    state = StateStore.open(address, "shop").read()
+    assert (ids_of(state), state.change) == (["a", "b"], 6)
+
+
 def test_a_file_of_before_is_imported_once(address):
     before = Imported({"a": {"item_id": "a", "title": "x"}}, {"i1"}, 1000.0)
     state = StateStore.open(address, "shop", before).read()
