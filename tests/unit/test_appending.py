@@ -37,7 +37,12 @@ def test_two_that_go_on_from_one_part():
 
 def test_rows_cut_out_of_the_middle_are_copied():
     grown = append(np.arange(4.0)[:, None], np.array([[4.0]]))
-    for part, expected in ((grown[1:], [1, 2, 3, 4, 9]), (grown[:2], [0, 1, 9]), (grown[::2], [0, 2, 4, 9]), (grown[::-1], [4, 3, 2, 1, 0, 9])):
+    for part, expected in (
+        (grown[1:], [1, 2, 3, 4, 9]),
+        (grown[:2], [0, 1, 9]),
+        (grown[::2], [0, 2, 4, 9]),
+        (grown[::-1], [4, 3, 2, 1, 0, 9]),
+    ):
         assert append(part, np.array([[9.0]]))[:, 0].tolist() == expected
     assert grown[:, 0].tolist() == [0, 1, 2, 3, 4]
 

@@ -14,6 +14,8 @@ from tailor.serving.http import create_app
 from tailor.serving.items import ItemStore
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.state.store import StateStore
+from tailor.state.tables import StateError
 from tests.unit.serving.conftest import listed
 
 
@@ -170,3 +172,18 @@ def test_health_is_503_until_a_model_answers(tmp_path, monkeypatch):
         answer = client.get("/health")
     assert answer.status_code == 503
     assert answer.json()["version"] == ""
+
+
+@pytest.mark.parametrize(("disk_full", "status"), [(True, 507), (False, 503)])
+def test_http_what_cannot_be_stored_is_said_and_not_answered_with(
+    client, names, champion, monkeypatch, disk_full, status
+):
+    def refuse(*_):
+        raise StateError("The state could not be written", disk_full)
+
+    monkeypatch.setattr(StateStore, "put", refuse)
+    before = champion.current()
+    answer = client.put("/items", json={"items": [{"item_id": "fresh", "title": "Fresh", "genre": names[0]}]})
+    assert answer.status_code == status
+    assert answer.json() == {"detail": "The state could not be written"}
+    assert champion.current() == before
