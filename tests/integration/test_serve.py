@@ -22,7 +22,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tailor.serving.champion import Champion, open_champion
 from tailor.serving.http import create_app
-from tailor.serving.items import ItemStore
 from tests.browser import CHROMIUM, opened
 from tests.conftest import PATIENCE_S, environment
 
@@ -162,30 +161,25 @@ def test_idle_connections_and_hostile_bodies_keep_nobody_out(finished, tmp_path)
     assert not words & set(users)
 
 
-PUTTING = """
-import sys
-from pathlib import Path
-from tailor.serving.items import ItemStore
-store = ItemStore.open(Path(sys.argv[1]))
-n_items = len(store.rows)
-while True:
-    names = [str(n_items + n) for n in range(50)]
-    store._write(store.rows | {name: {"item_id": name, "title": "t" * 2000} for name in names}, set())
-    n_items += 50
-    print(n_items, flush=True)
-"""
-
-
-def test_a_store_killed_while_writing_holds_all_that_was_acknowledged(tmp_path):
-    path, most = tmp_path / "items.json", 0
-    for pause in (0.3, 0.37, 0.41):
-        process = subprocess.Popen([sys.executable, "-c", PUTTING, str(path)], stdout=subprocess.PIPE, text=True)
-        process.stdout.readline()
-        time.sleep(pause)
-        process.kill()
-        lines = process.communicate()[0].splitlines()
-        most = max([most, *(int(line) for line in lines)])
-        assert 0 < most <= len(ItemStore.open(path).rows)
+def test_two_servers_and_a_batch_list_what_one_of_them_was_told(finished, tmp_path):
+    """A put and a removal through one server are seen by the other after its next look."""
+    processes = [start(finished, tmp_path / "items.json", "--poll", "0.2") for _ in range(2)]
+    (_, one), (_, two) = processes
+    try:
+        item = {"item_id": "shared", "title": "Galaxy of robots", "genre": "Sci-Fi"}
+        assert send(f"{one}/items", "PUT", {"items": [item]})[0] == 200
+        assert send(f"{two}/items/i1", "DELETE")[0] == 200
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            lists = [recommend(url, candidates=["shared", "i1"])["items"] for url in (one, two)]
+            if all([item["item_id"] for item in listed] == ["shared"] for listed in lists):
+                break
+            time.sleep(0.2)
+        assert [[item["item_id"] for item in listed] for listed in lists] == [["shared"], ["shared"]]
+    finally:
+        for process, _ in processes:
+            process.terminate()
+            process.wait()
 
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

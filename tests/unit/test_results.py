@@ -27,13 +27,21 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest"])
+@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest", "items"])
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
     assert made["command"] == f"make bench-{name}"
     assert re.search(rf"^bench-{name}:.*## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert (ROOT / "benchmarks" / f"{name.replace('-', '_')}.py").is_file()
+
+
+def test_an_added_item_costs_what_the_first_one_did():
+    figures = result("items")["headline"]
+    assert figures["added"] == 20_000
+    assert figures["last_put_over_first"] <= 2
+    assert figures["last_put_largest_cpu_s"] <= 2 * figures["first_put_cpu_s"]
+    assert figures["start_with_5000_over_none"] <= 1.5
 
 
 def test_explanations_reach_their_aims():

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tailor.appending import append
+
 
 class IdMap:
     """Ids of users or items in the order of their table; the row number of an id is its internal one.
@@ -53,4 +55,10 @@ class IdMap:
 
     def extend(self, external: Iterable[object]) -> "IdMap":
         """Return the ids with more behind them."""
-        return IdMap([*self.ids.tolist(), *external])
+        more = IdMap(external)
+        grown = IdMap([])
+        grown.ids = append(self.ids, more.ids)
+        if "_row_of" in self.__dict__:
+            behind = {one: row for row, one in enumerate(more.ids.tolist(), start=len(self))}
+            grown.__dict__["_row_of"] = self._row_of | behind
+        return grown

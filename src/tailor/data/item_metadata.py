@@ -22,6 +22,8 @@ CATEGORIES = "categories"
 _OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES)
 #: Share of a column's filled cells that must be numbers for it to count as numeric.
 _NUMERIC_SHARE = 0.9
+#: Pieces that a column of texts may lie in.
+_MOST_CHUNKS = 64
 _NO_VECTORS = np.zeros((0, 0), np.float32)
 _NO_COUNTS = np.zeros(0, np.int64)
 _NO_BUCKETS = np.zeros(0, dtype=str)
@@ -179,7 +181,27 @@ class ItemMetadata:
 
     def concat(self, other: "ItemMetadata") -> "ItemMetadata":
         """Return these items and more behind them."""
-        return self._parts(pd.concat([self.table, other.table], ignore_index=True), [self, other], None)
+        table = pd.concat([self.table, other.table], ignore_index=True)
+        grown = self._parts(_joined_chunks(table), [self, other], None)
+        self._carry(grown, other)
+        return grown
+
+    def _carry(self, grown: "ItemMetadata", other: "ItemMetadata") -> None:
+        """Hand on what was read out of the table already, with what ``other`` adds to it."""
+        known, added = self.__dict__, grown.__dict__
+        for name in ("titles", "pieces", "categories"):
+            if name in known:
+                added[name] = known[name] + getattr(other, name)
+        names = {name for row in other.categories for name in row}
+        if "vocabulary" not in known or not names <= set(self.vocabulary.names):
+            return
+        for name in ("vocabulary", "keywords"):
+            if name in known:
+                added[name] = known[name]
+        if "category_matrix" in known:
+            more = replace(other, text=self.text)
+            more.__dict__["vocabulary"] = self.vocabulary
+            added["category_matrix"] = sparse.csr_matrix(sparse.vstack([self.category_matrix, more.category_matrix]))
 
     def _parts(
         self, table: pd.DataFrame, parts: "list[ItemMetadata]", rows: NDArray[np.int64] | None
@@ -212,6 +234,15 @@ class ItemMetadata:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote."""
         return cls(pd.read_parquet(path))
+
+
+def _joined_chunks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts lie in one piece where appending has left many."""
+    for name in table:
+        chunks = getattr(getattr(table[name].array, "_pa_array", None), "num_chunks", 0)
+        if chunks > _MOST_CHUNKS:
+            table[name] = pd.Series(type(table[name].array)(table[name].array._pa_array.combine_chunks()))
+    return table
 
 
 def _bounds(name: str, condition: object) -> tuple[float, float]:

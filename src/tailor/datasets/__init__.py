@@ -11,6 +11,7 @@ from tailor.datasets.arrays import (
 from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
+from tailor.datasets.state import ItemStateDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddingsDataset",
     "EncoderDataset",
     "FingerprintsDataset",
+    "ItemStateDataset",
     "ModelsDataset",
     "ParquetDataset",
     "Parts",

@@ -78,6 +78,13 @@ class KernelImputer:
             kernel = self._kernel(wide[rows]).astype(np.float32)
             yield rows, kernel @ self._inverse if len(self.landmarks) else kernel
 
+    def prepared(self, features: Floats) -> "PreparedImputer":
+        """Return the same with the shares of some items (a, m) computed once, for all that asks for them."""
+        shares = np.zeros((len(features), len(self.landmarks)), np.float32)
+        for rows, some in self.blocks(features):
+            shares[rows] = some
+        return PreparedImputer(self, features, shares)
+
     def predict(self, features: Floats, targets: AnyArray) -> AnyArray:
         """Return what items with texts ``features`` (a, m) have (a, x) where the landmarks have ``targets`` (l, x)."""
         out = np.zeros((len(features), targets.shape[1]), targets.dtype)
@@ -107,3 +114,32 @@ class KernelImputer:
         predicted[others] = self.predict(self.features[others], known)
         predicted[self.landmarks] = self.left_out(known)
         return predicted
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImputer:
+    """An imputer that knows the shares of some items already."""
+
+    imputer: KernelImputer
+    features: Floats
+    """The texts of these items (a, m), as they will be asked for: this very array."""
+    shares: Floats
+    """Of the landmarks in them (a, l)."""
+
+    @property
+    def landmarks(self) -> Indices:
+        """Items with interactions (l,)."""
+        return self.imputer.landmarks
+
+    def blocks(self, features: Floats) -> Iterator[tuple[slice, Floats]]:
+        """Yield shares (b, l) of the landmarks in some of the items at a time, and which they are."""
+        if features is self.features:
+            yield slice(0, len(features)), self.shares
+        else:
+            yield from self.imputer.blocks(features)
+
+    def predict(self, features: Floats, targets: AnyArray) -> AnyArray:
+        """Return what items with texts ``features`` (a, m) have (a, x) where the landmarks have ``targets`` (l, x)."""
+        if features is not self.features:
+            return self.imputer.predict(features, targets)
+        return np.asarray(self.shares @ targets, dtype=targets.dtype)

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.appending import append, append_columns
 from tailor.config import parse
 from tailor.data.interactions import empty_rows
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
-from tailor.hybrid.cold_items import KernelImputer
+from tailor.hybrid.cold_items import KernelImputer, PreparedImputer
 from tailor.hybrid.config import Boosts
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
+    AcceptsImputedItems,
     AcceptsNewItems,
+    ColdItemImputer,
     Embeds,
     FittedModel,
     Floats,
@@ -208,30 +211,38 @@ class HybridScorer(FittedModel):
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: new items are what their texts say, in every source.
 
+        What is known of other items is neither copied nor computed again, however many joined before.
+
         Raises:
             BadInputError: a source cannot take items in.
         """
-        sources = {}
+        n_new, before = len(features), self.n_items
+        joined, absent = np.arange(before, before + n_new), np.zeros(n_new, dtype=bool)
+        imputer = self.imputer.prepared(features)
+        grown = replace(
+            self,
+            sources=rebase(self._sources_with(features, joined, imputer), joined),
+            warm=append(self.warm, absent),
+            tail=append(self.tail, absent),
+            popularity=append(self.popularity, np.full(n_new, self.popularity_of_none, np.float32)),
+            item_features=append(self.item_features, features),
+        )
+        means = grown._mean_scores_of_cold(joined, features, imputer)
+        return replace(grown, mean_scores=append_columns(self.mean_scores, means))
+
+    def _sources_with(self, features: Floats, joined: Indices, imputer: PreparedImputer) -> dict[str, FittedModel]:
+        """Return the sources with more items; those that can, impute them."""
+        sources: dict[str, FittedModel] = {}
         for name, model in self.sources.items():
-            if isinstance(model, AcceptsNewItems):
-                sources[name] = model.with_new_items(features)
+            if isinstance(model, AcceptsImputedItems):
+                sources[name] = model.with_imputed_items(features, imputer)
+            elif isinstance(model, AcceptsNewItems):
+                sources |= impute({name: model.with_new_items(features)}, imputer, joined, features)
             elif isinstance(model, Rebases):
                 sources[name] = model
             else:
                 raise BadInputError(f"The source {name} cannot take items in without being fitted again")
-        n_new, before = len(features), self.n_items
-        absent = np.zeros(n_new, dtype=bool)
-        grown = replace(
-            self,
-            sources=sources,
-            warm=np.append(self.warm, absent),
-            tail=np.append(self.tail, absent),
-            popularity=np.append(self.popularity, np.full(n_new, self.popularity_of_none, np.float32)),
-            mean_scores=np.hstack([self.mean_scores, np.zeros((len(sources), n_new), np.float32)]),
-            item_features=np.vstack([self.item_features, features]),
-        )
-        joined = np.arange(len(self.imputer.features), before + n_new)
-        return grown._imputed(joined, grown.item_features[joined], np.arange(before, before + n_new), features)
+        return sources
 
     def with_item_texts(self, rows: Indices, features: Floats) -> Self:
         """Return a scorer that knows other texts (a, m) of some items.
@@ -246,13 +257,16 @@ class HybridScorer(FittedModel):
         cold, item_features = ~self.warm[rows], self.item_features.copy()
         item_features[rows] = features
         changed = replace(self, sources=sources, item_features=item_features)
-        return changed._imputed(rows[cold], features[cold], rows[cold], features[cold]) if cold.any() else changed
+        return changed._imputed(rows[cold], features[cold]) if cold.any() else changed
 
-    def _imputed(self, cold: Indices, features: Floats, changed: Indices, changed_features: Floats) -> Self:
-        """Impute the items ``cold`` in every source; the mean scores of those that ``changed`` follow."""
-        sources = impute(self.sources, self.imputer, cold, features)
-        sources = rebase(sources, cold)
-        return replace(self, sources=sources).with_mean_scores_of_cold(changed, changed_features)
+    def _imputed(self, cold: Indices, features: Floats) -> Self:
+        """Impute the items ``cold`` in every source, and their mean scores."""
+        imputer = self.imputer.prepared(features)
+        sources = rebase(impute(self.sources, imputer, cold, features), cold)
+        changed = replace(self, sources=sources)
+        means = self.mean_scores.copy()
+        means[:, cold] = changed._mean_scores_of_cold(cold, features, imputer)
+        return replace(changed, mean_scores=means)
 
     def with_mean_scores_of_cold(self, cold: Indices, features: Floats) -> Self:
         """Return a scorer with the mean scores of items without interactions: the same for one text, in the fit or not.
@@ -260,18 +274,26 @@ class HybridScorer(FittedModel):
         Sources that read texts give what the landmarks predict, the others what they say of an item nobody has taken:
         to nobody, or, where they read histories, to the average user.
         """
-        mean_scores = self.mean_scores.copy()
-        of_landmarks = np.ascontiguousarray(mean_scores[:, self.imputer.landmarks].T)
-        mean_scores[:, cold] = self.imputer.predict(features, of_landmarks).T
+        means = self.mean_scores.copy()
+        means[:, cold] = self._mean_scores_of_cold(cold, features, self.imputer)
+        return replace(self, mean_scores=means)
+
+    def _mean_scores_of_cold(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Floats:
+        """Return the mean scores by source (S, a) of items without interactions, see :meth:`with_mean_scores_of_cold`.
+
+        The scorer has these items, but need not have their mean scores yet.
+        """
+        of_landmarks = np.ascontiguousarray(self.mean_scores[:, imputer.landmarks].T)
+        means = np.ascontiguousarray(imputer.predict(features, of_landmarks).T)
         nobody = Query.of(empty_rows(1, self.n_items))
         for place, (name, model) in enumerate(self.sources.items()):
             if SOURCES[name].text_dependent:
                 continue
             if SOURCES[name].reads_history:
-                mean_scores[place, cold] = self._mean_of_untaken(place, cold)
+                means[place] = self._mean_of_untaken(place, cold)
             else:
-                mean_scores[place, cold] = self._standardised(model, nobody)[0, cold]
-        return replace(self, mean_scores=mean_scores)
+                means[place] = self._standardised(model, nobody)[0, cold]
+        return means
 
     def _mean_of_untaken(self, place: int, cold: Indices) -> Floats:
         """Return the mean scores of items of the fit as they are; of others, the mean over those that nobody has taken.
@@ -281,7 +303,9 @@ class HybridScorer(FittedModel):
         n_fitted, means = len(self.imputer.features), self.mean_scores[place]
         untaken = means[:n_fitted][~self.warm[:n_fitted]]
         of_others = untaken.mean() if len(untaken) else means[:n_fitted].min(initial=0.0)
-        return np.where(cold < n_fitted, means[cold], np.float32(of_others))
+        of_cold = np.full(len(cold), of_others, np.float32)
+        of_cold[cold < n_fitted] = means[cold[cold < n_fitted]]
+        return of_cold
 
     # --- interactions that come --------------------------------------------------------------------------------------
 
@@ -324,7 +348,7 @@ class HybridScorer(FittedModel):
 
 
 def impute(
-    sources: Mapping[str, FittedModel], imputer: KernelImputer, cold: Indices, features: Floats
+    sources: Mapping[str, FittedModel], imputer: ColdItemImputer, cold: Indices, features: Floats
 ) -> dict[str, FittedModel]:
     """Impute the items ``cold`` (a,) with texts (a, m) in every source that can."""
     return {

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.appending import append
 from tailor.errors import ConfigurationError
 from tailor.models.base import FittedModel, Floats, Indices, Model, NoConfig, Query, State, TrainSet
 from tailor.models.ials import FittedIALS, products
@@ -54,10 +55,11 @@ class FittedTextFactors(FittedModel):
 
         Of an item without interactions ``base`` has imputed factors: just what its text predicts.
         """
-        factors = _ials(base).item_factors
-        vectors = np.zeros((len(factors), self.vectors.shape[1]), np.float32)
-        vectors[: len(self.vectors)] = self.vectors
-        vectors[changed] = factors[changed]
+        factors, before = _ials(base).item_factors, len(self.vectors)
+        vectors, known = append(self.vectors, factors[before:].astype(np.float32)), changed[changed < before]
+        if len(known):
+            vectors = vectors.copy()
+            vectors[known] = factors[known]
         return replace(self, base=_ials(base), vectors=vectors)
 
 

@@ -357,6 +357,18 @@ class ImputesColdItems(Protocol):
 
 
 @runtime_checkable
+class AcceptsImputedItems(Protocol):
+    """A fitted model that takes items in as mixtures of items with similar texts: both of the above in one step."""
+
+    def with_imputed_items(self, features: Floats, imputer: ColdItemImputer) -> "FittedModel":
+        """Return a model with items behind its own that are what the imputer makes of their texts (a, m).
+
+        What the model holds of its other items is neither copied nor computed again.
+        """
+        ...
+
+
+@runtime_checkable
 class PartialFit(Protocol):
     """A fitted model that takes interactions in from where it stands."""
 

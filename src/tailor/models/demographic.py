@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from tailor.appending import append_columns
 from tailor.config import Options, Positive
 from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
@@ -48,7 +49,7 @@ class FittedDemographic(FittedModel):
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: nobody has taken them, they score 0."""
         none = np.zeros((len(self.weights), len(features)), np.float32)
-        return replace(self, weights=np.hstack([self.weights, none]))
+        return replace(self, weights=append_columns(self.weights, none))
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""

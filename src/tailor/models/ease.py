@@ -2,7 +2,7 @@
 catalogues for the nearest items alone.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
+from tailor.appending import ColumnBlocks, append
 from tailor.config import Count, Fraction, Options, Positive
 from tailor.linear_algebra import AnyMatrix, add_to_diagonal, inverse_spd, plus_diagonal, precision
 from tailor.models.base import (
@@ -27,8 +28,8 @@ from tailor.models.item_weights import (
     ItemWeights,
     cells,
     from_state,
-    impute_columns,
     impute_weights,
+    mixed_columns,
     sparse_weights,
     state_of,
     weigh,
@@ -206,34 +207,55 @@ class TextPart:
         q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
         return np.asarray((self.columns @ e.T) * q, dtype=np.float32)
 
-    def row(self, e: AnyArray) -> NDArray[np.float32]:
-        """Return the weights of items e (a, m) for all items, times (λ + κ) / κ: (a, n)."""
-        return np.asarray((e @ self.inverse) @ self.rows.T, dtype=np.float32)
-
-    def block(self, e: AnyArray) -> NDArray[np.float64]:
-        """Return the weights among items e (a, m), times (λ + κ) / κ: (a, a)."""
+    def incoming(self, e: AnyArray) -> NDArray[np.float32]:
+        """Return q e (a, m): with κ / (λ + κ) e K of other items, the weights from these toward items e."""
         q = 1.0 / (1.0 - np.einsum("am,mk,ak->a", e, self.inverse, e))
-        return np.asarray((e @ self.inverse @ e.T) * q)
+        return np.asarray(e * q[:, None], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class JoinedItems:
-    """Items that joined after the fit (a), with their weights from and toward the n fitted ones and each other."""
+    """Items that joined after the fit (a), with their weights from and toward the n fitted ones and each other.
 
-    features: Floats
-    """(a, m)."""
-    columns: Floats
+    What an item gives is a row of m numbers g, what reaches it from others that joined another, h: the weight from i
+    toward j is g_i·h_j, and g_i·r_j toward a fitted item j with r_j its row of :attr:`TextPart.rows`. So an item more
+    costs the same however many have joined. m is 0 where the fit had no texts: all these weights are 0.
+    """
+
+    columns: ColumnBlocks
     """From the fitted items toward these (n, a)."""
-    rows: Floats
-    """From these toward the fitted items (a, n)."""
-    block: Floats
-    """Among themselves (a, a), 0 on the diagonal."""
+    outgoing: Floats
+    """g (a, m)."""
+    incoming: Floats
+    """h (a, m)."""
 
     @classmethod
-    def none(cls, n_fitted: int) -> Self:
-        """Return no items."""
-        none = np.zeros((0, 0), np.float32)
-        return cls(none, np.zeros((n_fitted, 0), np.float32), np.zeros((0, n_fitted), np.float32), none)
+    def none(cls, n_fitted: int, width: int) -> Self:
+        """Return no items, beside ``n_fitted`` ones; ``width``: m."""
+        none = np.zeros((0, width), np.float32)
+        return cls(ColumnBlocks(n_fitted), none, none)
+
+    def append(self, columns: Floats, outgoing: Floats, incoming: Floats) -> "JoinedItems":
+        """Return these items and more behind them."""
+        return JoinedItems(
+            self.columns.append(columns), append(self.outgoing, outgoing), append(self.incoming, incoming)
+        )
+
+    def with_items(self, positions: Indices, columns: Floats, outgoing: Floats, incoming: Floats) -> "JoinedItems":
+        """Return the same items, of which those at ``positions`` (b,) are others."""
+        of_all, to_all = self.outgoing.copy(), self.incoming.copy()
+        of_all[positions], to_all[positions] = outgoing, incoming
+        return JoinedItems(self.columns.with_columns(positions, columns), of_all, to_all)
+
+    def weigh(self, history: Csr) -> Floats:
+        """Return ``history`` (B, a) times the weights among these items, none toward itself: (B, a)."""
+        known = np.unique(history.indices).astype(np.int64)
+        return np.asarray(history[:, known] @ self.cells(known, np.arange(len(self.incoming))))
+
+    def cells(self, rows: Indices, columns: Indices) -> Floats:
+        """Return the weights from some of these items toward others (r, c)."""
+        weights = self.outgoing[rows] @ self.incoming[columns].T
+        return np.where(rows[:, None] == columns, np.float32(0), weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +272,7 @@ class FittedEASE(FittedModel):
     @property
     def n_items(self) -> int:
         """Items of the catalogue."""
-        return self.n_fitted + int(self.joined.columns.shape[1])
+        return self.n_fitted + self.joined.columns.width
 
     @property
     def n_fitted(self) -> int:
@@ -258,68 +280,70 @@ class FittedEASE(FittedModel):
         return int(self.weights.shape[0])
 
     def _score(self, query: Query) -> Floats:
-        n_fitted, x = self.n_fitted, query.weights
+        n_fitted, x, joined = self.n_fitted, query.weights, self.joined
         if n_fitted == self.n_items:
             return weigh(x, self.weights)
-        fitted, joined = sparse.csr_matrix(x[:, :n_fitted]), sparse.csr_matrix(x[:, n_fitted:])
-        toward_fitted = weigh(fitted, self.weights) + joined @ self.joined.rows
-        return np.hstack([toward_fitted, fitted @ self.joined.columns + joined @ self.joined.block])
+        fitted, others = sparse.csr_matrix(x[:, :n_fitted]), sparse.csr_matrix(x[:, n_fitted:])
+        toward_fitted, toward_joined = weigh(fitted, self.weights), joined.columns.weigh(fitted)
+        if others.nnz:
+            toward_fitted = toward_fitted + (others @ joined.outgoing) @ self._text_rows.T
+            toward_joined = toward_joined + joined.weigh(others)
+        return np.hstack([toward_fitted, toward_joined]).astype(np.float32, copy=False)
+
+    @property
+    def _text_rows(self) -> AnyArray:
+        """What the weights of joined items toward the fitted ones are products with (n, m)."""
+        return np.zeros((self.n_fitted, 0), np.float32) if self.text is None else self.text.rows
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """See :class:`Explains`: c_h B_hi."""
         n_fitted, known = self.n_fitted, query.weights.indices
         shares = np.zeros((len(known), len(items)))
-        joined = self.joined
-        for part, from_joined, to_joined in (
-            (self.weights, False, False),
-            (joined.columns, False, True),
-            (joined.rows, True, False),
-            (joined.block, True, True),
-        ):
-            h, i = np.flatnonzero((known >= n_fitted) == from_joined), np.flatnonzero((items >= n_fitted) == to_joined)
-            if len(h) and len(i):
-                rows, columns = known[h] - n_fitted * from_joined, items[i] - n_fitted * to_joined
-                shares[np.ix_(h, i)] = cells(part, rows, columns)
+        h, i = np.flatnonzero(known < n_fitted), np.flatnonzero(items < n_fitted)
+        h_joined, i_joined = np.flatnonzero(known >= n_fitted), np.flatnonzero(items >= n_fitted)
+        giving, reached, joined = known[h_joined].astype(np.int64) - n_fitted, items[i_joined] - n_fitted, self.joined
+        shares[np.ix_(h, i)] = cells(self.weights, known[h], items[i])
+        shares[np.ix_(h, i_joined)] = joined.columns.cells(known[h], reached)
+        shares[np.ix_(h_joined, i)] = joined.outgoing[giving] @ self._text_rows[items[i]].T
+        shares[np.ix_(h_joined, i_joined)] = joined.cells(giving, reached)
         return np.asarray(shares.T * query.weights.data)
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: their weights are those of their texts, 0 without texts."""
-        before = self.joined.features
-        e = np.vstack([before, features]) if len(before) else np.asarray(features)
-        n_fitted, n_joined = self.n_fitted, self.joined.columns.shape[1] + len(features)
         if self.text is None:
-            rows = np.zeros((n_joined, n_fitted), np.float32)
-            block = np.zeros((n_joined, n_joined), np.float32)
-            return replace(self, joined=JoinedItems(e, rows.T.copy(), rows, block))
-        block = np.asarray(self._share * self.text.block(e), dtype=np.float32)
-        np.fill_diagonal(block, 0.0)
-        return replace(self, joined=JoinedItems(e, self.text.column(e), self._row(e), block))
+            columns, incoming = np.zeros((self.n_fitted, len(features)), np.float32), self._outgoing(features)
+        else:
+            columns, incoming = self.text.column(features), self.text.incoming(features)
+        return replace(self, joined=self.joined.append(columns, self._outgoing(features), incoming))
 
-    @property
-    def _share(self) -> float:
-        """κ / (λ + κ): how far the rows of items without interactions follow their texts."""
+    def with_imputed_items(self, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`AcceptsImputedItems`: as :meth:`impute_cold_items` after :meth:`with_new_items`."""
+        columns, incoming = mixed_columns(self.weights, features, imputer), self._imputed_incoming(features, imputer)
+        return replace(self, joined=self.joined.append(columns, self._outgoing(features), incoming))
+
+    def _outgoing(self, e: Floats) -> Floats:
+        """Return κ / (λ + κ) e K (a, m): κ / (λ + κ) says how far rows of items without interactions follow texts."""
+        if self.text is None:
+            return np.zeros((len(e), 0), np.float32)
         config = self.recipe.config
-        return config.text_pull / (config.text_pull + config.regularization)
+        share = config.text_pull / (config.text_pull + config.regularization)
+        return np.asarray(share * (e @ self.text.inverse), dtype=np.float32)
 
-    def _row(self, e: Floats) -> Floats:
-        """Return the weights of items with texts e (a, m) for the fitted ones (a, n)."""
-        if self.text is None:
-            return np.zeros((len(e), self.n_fitted), np.float32)
-        return np.asarray(np.float32(self._share) * self.text.row(e), dtype=np.float32)
+    def _imputed_incoming(self, features: Floats, imputer: ColdItemImputer) -> Floats:
+        """Return what reaches items from others that joined (a, m): mixtures of what reaches the landmarks."""
+        return np.asarray(imputer.predict(features, self._text_rows[imputer.landmarks]), dtype=np.float32)
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
-        """See :class:`ImputesColdItems`: the weights toward these items are imputed, those from them stay."""
-        n_fitted, in_fit = self.n_fitted, cold < self.n_fitted
-        weights, joined = self.weights, self.joined
+        """See :class:`ImputesColdItems`: the weights toward these items are imputed; those from items of the fit stay,
+        those from items that joined are what their texts say.
+        """
+        weights, joined, in_fit = self.weights, self.joined, cold < self.n_fitted
         if in_fit.any():
             weights = impute_weights(weights, cold[in_fit], features[in_fit], imputer)
         if not in_fit.all():
-            columns, e = cold[~in_fit] - n_fitted, features[~in_fit]
-            block = impute_columns(joined.block, joined.rows[:, imputer.landmarks], columns, e, imputer)
-            np.fill_diagonal(block, 0.0)
-            of_landmarks = self.weights[:, imputer.landmarks]
-            toward = impute_columns(joined.columns, of_landmarks, columns, e, imputer)
-            joined = replace(joined, columns=toward, block=block)
+            positions, e = cold[~in_fit] - self.n_fitted, features[~in_fit]
+            columns, incoming = mixed_columns(self.weights, e, imputer), self._imputed_incoming(e, imputer)
+            joined = joined.with_items(positions, columns, self._outgoing(e), incoming)
         return replace(self, weights=weights, joined=joined)
 
     def state(self) -> State:
@@ -328,8 +352,9 @@ class FittedEASE(FittedModel):
         if self.text is not None:
             parts = {"columns": self.text.columns, "inverse": self.text.inverse, "rows": self.text.rows}
             arrays |= {f"text_{name}": part.astype(np.float32) for name, part in parts.items()}
-        if self.joined.columns.shape[1]:
-            arrays |= {f"joined_{part.name}": getattr(self.joined, part.name) for part in fields(self.joined)}
+        if self.joined.columns.width:
+            arrays |= {"joined_columns": self.joined.columns.toarray()}
+            arrays |= {f"joined_{name}": getattr(self.joined, name) for name in ("outgoing", "incoming")}
         return arrays
 
 
@@ -347,7 +372,7 @@ class TextEASE(Model[EASEConfig]):
         diagonal = penalty(gram.diagonal(), config.regularization, config.dropout)
         pulled = bool(data.item_features.shape[1]) and config.text_pull > 0
         weights, text = (self._pulled if pulled else self._plain)(gram, diagonal, data.item_features)
-        return FittedEASE(self, weights, text, JoinedItems.none(n))
+        return FittedEASE(self, weights, text, JoinedItems.none(n, 0 if text is None else text.rows.shape[1]))
 
     def _plain(self, gram: Csr, ridge: AnyArray, features: Floats) -> tuple[ItemWeights, None]:  # noqa: ARG002
         n = gram.shape[0]
@@ -369,9 +394,9 @@ class TextEASE(Model[EASEConfig]):
         names = ("columns", "inverse", "rows")
         text = TextPart(*(state[f"text_{name}"] for name in names)) if "text_columns" in state else None
         weights = from_state(state)
-        joined = JoinedItems.none(weights.shape[0])
+        joined = JoinedItems.none(weights.shape[0], 0 if text is None else text.rows.shape[1])
         if "joined_columns" in state:
-            joined = JoinedItems(*(state[f"joined_{part.name}"] for part in fields(JoinedItems)))
+            joined = joined.append(*(state[f"joined_{name}"] for name in ("columns", "outgoing", "incoming")))
         return FittedEASE(self, weights, text, joined)
 
 

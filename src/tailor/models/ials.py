@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import linalg, sparse
 
+from tailor.appending import append
 from tailor.config import Count, Options, Positive
 from tailor.linear_algebra import ridge
 from tailor.models.base import (
@@ -242,7 +243,18 @@ class FittedIALS(FittedModel):
             new = np.zeros((len(features), self.item_factors.shape[1]))
         else:
             new = augmented @ self.feature_weights
-        return replace(self, item_factors=np.vstack([self.item_factors, new]))
+        return self._appended(new)
+
+    def with_imputed_items(self, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`AcceptsImputedItems`: their factors are mixtures of the landmarks' factors."""
+        return self._appended(imputer.predict(features, self.item_factors[imputer.landmarks]))
+
+    def _appended(self, factors: AnyArray) -> Self:
+        """Return a model with more items, by their factors (a, d)."""
+        grown = replace(self, item_factors=append(self.item_factors, factors))
+        if "_single" in self.__dict__:
+            grown.__dict__["_single"] = append(self._single, factors.astype(np.float32))
+        return grown
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
         """See :class:`ImputesColdItems`: their factors are mixtures of the landmarks' factors."""

@@ -65,6 +65,23 @@ def impute_columns(
     return imputed
 
 
+def mixed_columns(weights: ItemWeights, features: Floats, imputer: ColdItemImputer) -> Floats:
+    """Return the weights (n, a) toward items with texts ``features`` (a, m): mixtures of the landmarks' columns.
+
+    Args:
+        weights: among the items of the fit (n, n).
+        features: texts of the items.
+        imputer: says how much of each landmark stands in each of them.
+    """
+    mixed = np.zeros((weights.shape[0], len(features)), np.float32)
+    for rows, shares in imputer.blocks(features):
+        # Of all items, most of them 0: the columns of the landmarks alone would be a copy of the whole matrix.
+        of_all = np.zeros((weights.shape[0], len(shares)), np.float32)
+        of_all[imputer.landmarks] = shares.T
+        mixed[:, rows] = weights @ of_all
+    return mixed
+
+
 def impute_weights(weights: ItemWeights, columns: Indices, features: Floats, imputer: ColdItemImputer) -> ItemWeights:
     """Return a copy of ``weights`` (n, n) in which ``columns`` (a,) are mixtures of the landmarks' columns.
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
+from tailor.appending import append_columns
 from tailor.config import Count, Options, Positive
 from tailor.errors import BadInputError
 from tailor.linear_algebra import add_to_diagonal, inverse_spd, precision
@@ -94,7 +95,7 @@ class FittedMARec(FittedModel):
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: what a cold item of the fit with that text would be."""
         columns = np.asarray(self.text_map @ features.T, dtype=np.float32)
-        return replace(self, new_columns=np.hstack([self.new_columns, columns]))
+        return replace(self, new_columns=append_columns(self.new_columns, columns))
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""

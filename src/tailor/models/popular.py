@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from tailor.appending import append
 from tailor.models.base import FittedModel, Floats, Model, NoConfig, Query, State, TrainSet
 from tailor.models.registry import register_model
 
@@ -31,7 +32,7 @@ class FittedPopular(FittedModel):
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: nobody has taken them."""
-        return replace(self, counts=np.append(self.counts, np.zeros(len(features), np.float32)))
+        return replace(self, counts=append(self.counts, np.zeros(len(features), np.float32)))
 
 
 @register_model("popular")

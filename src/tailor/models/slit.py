@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
+from tailor.appending import ColumnBlocks
 from tailor.config import Count, Options, Positive
 from tailor.data.interactions import empty_rows, in_order
 from tailor.linear_algebra import add_to_diagonal, inverse_spd, precision
@@ -34,8 +35,8 @@ from tailor.models.item_weights import (
     ItemWeights,
     cells,
     from_state,
-    impute_columns,
     impute_weights,
+    mixed_columns,
     sparse_weights,
     state_of,
     weigh,
@@ -73,7 +74,7 @@ class FittedSLIT(FittedModel):
     recipe: Model[SLITConfig]
     weights: ItemWeights
     """B (n, n) over the items of the fit; (0, 0) where no order was known."""
-    new_columns: Floats
+    new_columns: ColumnBlocks
     """Weights toward items that joined after the fit (n, a)."""
     size: int
     """n_items."""
@@ -95,7 +96,7 @@ class FittedSLIT(FittedModel):
             return scores
         known = sparse.csr_matrix(query.decayed(self.recipe.config.half_life)[:, :n_fitted])
         scores[:, :n_fitted] = weigh(known, self.weights)
-        scores[:, n_fitted:] = known @ self.new_columns
+        scores[:, n_fitted:] = self.new_columns.weigh(known)
         return scores
 
     def history_shares(self, query: Query, items: Indices) -> NDArray[np.float64]:
@@ -106,7 +107,7 @@ class FittedSLIT(FittedModel):
         if len(h):
             decay = sparse.csr_matrix(query.decayed(self.recipe.config.half_life)[:, known[h]]).toarray()[0]
             shares[np.ix_(fitted, h)] = cells(self.weights, known[h], items[fitted]).T * decay
-            shares[np.ix_(~fitted, h)] = cells(self.new_columns, known[h], items[~fitted] - n_fitted).T * decay
+            shares[np.ix_(~fitted, h)] = self.new_columns.cells(known[h], items[~fitted] - n_fitted).T * decay
         return shares
 
     def with_new_items(self, features: Floats) -> Self:
@@ -115,7 +116,15 @@ class FittedSLIT(FittedModel):
         if not self.n_fitted:
             return grown
         none = np.zeros((self.n_fitted, len(features)), np.float32)
-        return replace(grown, new_columns=np.hstack([self.new_columns, none]))
+        return replace(grown, new_columns=self.new_columns.append(none))
+
+    def with_imputed_items(self, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`AcceptsImputedItems`: they follow on what similar items follow on."""
+        grown = replace(self, size=self.size + len(features))
+        if not self.n_fitted:
+            return grown
+        columns = mixed_columns(self.weights, features, imputer)
+        return replace(grown, new_columns=self.new_columns.append(columns))
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
         """See :class:`ImputesColdItems`: they follow on what similar items follow on."""
@@ -126,15 +135,14 @@ class FittedSLIT(FittedModel):
         if in_fit.any():
             weights = impute_weights(weights, cold[in_fit], features[in_fit], imputer)
         if not in_fit.all():
-            of_landmarks = self.weights[:, imputer.landmarks]
-            joined = cold[~in_fit] - n_fitted
-            new_columns = impute_columns(new_columns, of_landmarks, joined, features[~in_fit], imputer)
+            mixed = mixed_columns(self.weights, features[~in_fit], imputer)
+            new_columns = new_columns.with_columns(cold[~in_fit] - n_fitted, mixed)
         return replace(self, weights=weights, new_columns=new_columns)
 
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""
         state = state_of(self.weights) | {"n_items": np.array([self.size])}
-        return state | {"new_columns": self.new_columns} if self.new_columns.size else state
+        return state | {"new_columns": self.new_columns.toarray()} if self.new_columns.width else state
 
 
 @register_model("slit")
@@ -150,7 +158,7 @@ class SLIT(Model[SLITConfig]):
         if data.order is not None and data.order.nnz:
             full = data.n_items <= self.config.max_dense_items
             weights = (self._full if full else self._nearest)(*self._transitions(data.order))
-        return FittedSLIT(self, weights, np.zeros((weights.shape[0], 0), np.float32), data.n_items)
+        return FittedSLIT(self, weights, ColumnBlocks(weights.shape[0]), data.n_items)
 
     def _transitions(self, order: Csr) -> tuple[Csr, Csr]:
         """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
@@ -195,5 +203,7 @@ class SLIT(Model[SLITConfig]):
     def load(self, state: State) -> FittedSLIT:
         """See :meth:`Model.load`."""
         weights = from_state(state)
-        new_columns = state.get("new_columns", np.zeros((weights.shape[0], 0), np.float32))
+        new_columns = ColumnBlocks(weights.shape[0])
+        if "new_columns" in state:
+            new_columns = new_columns.append(state["new_columns"])
         return FittedSLIT(self, weights, new_columns, int(state["n_items"][0]))

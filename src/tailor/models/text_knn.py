@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.appending import append
 from tailor.models.base import FittedModel, Floats, Indices, Model, NoConfig, Query, State, TrainSet
 from tailor.models.registry import register_model
 
@@ -53,7 +54,7 @@ class FittedTextKNN(FittedModel):
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`."""
-        return replace(self, features=np.vstack([self.features, features]))
+        return replace(self, features=append(self.features, features))
 
     def with_item_texts(self, rows: Indices, features: Floats) -> Self:
         """See :class:`ScoresTexts`."""

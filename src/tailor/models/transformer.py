@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import expit, softmax
 
+from tailor.appending import append
 from tailor.config import Count, Options, Positive
 from tailor.data.interactions import in_order
 from tailor.models.base import (
@@ -163,8 +164,8 @@ class FittedTransformer(FittedModel):
 
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: a new item is what its text says."""
-        items = np.vstack([self.items, self.of_texts(features)])
-        return replace(self, items=items, warm=np.append(self.warm, np.zeros(len(features), dtype=bool)))
+        items = append(self.items, self.of_texts(features))
+        return replace(self, items=items, warm=append(self.warm, np.zeros(len(features), dtype=bool)))
 
     def with_item_texts(self, rows: Indices, features: Floats) -> Self:
         """See :class:`ScoresTexts`: an item with interactions keeps its place."""

@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from tailor.appending import append_columns
 from tailor.config import Options, Positive
 from tailor.data.user_texts import UserTexts
 from tailor.linear_algebra import plus_diagonal, solve_spd
@@ -59,7 +60,12 @@ class FittedUserText(FittedModel):
     def with_new_items(self, features: Floats) -> Self:
         """See :class:`AcceptsNewItems`: nobody has taken them; what imputes cold items says what they are."""
         none = np.zeros((len(self.weights), len(features)), np.float32)
-        return replace(self, weights=np.hstack([self.weights, none]))
+        return replace(self, weights=append_columns(self.weights, none))
+
+    def with_imputed_items(self, features: Floats, imputer: ColdItemImputer) -> Self:
+        """See :class:`AcceptsImputedItems`."""
+        imputed = imputer.predict(features, self.weights[:, imputer.landmarks].T)
+        return replace(self, weights=append_columns(self.weights, imputed.T))
 
     def impute_cold_items(self, cold: Indices, features: Floats, imputer: ColdItemImputer) -> Self:
         """See :class:`ImputesColdItems`."""

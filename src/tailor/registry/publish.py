@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,7 +36,7 @@ _REQUIREMENTS = (
     "transformers",
 )
 #: What a recommender knows of itself that is too long for a tag.
-_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES)
+_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES, package.CATALOGUE_READ_AT)
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
 #: What the model that was measured was fitted on: the parameter ``evaluation.fit_on``; versions without it: train.
@@ -111,7 +112,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     """Log a recommender as code and register it; the new version has no alias yet."""
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / mlflow_model.ARTIFACT
-        recommender.save(artifact, weights)
+        _with_time(recommender).save(artifact, weights)
         code = _code(Path(folder))
         package.write_code_hashes(artifact, Path(code).parent, Path(mlflow_model.__file__))
         info: ModelInfo = mlflow.pyfunc.log_model(
@@ -126,6 +127,17 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             registered_model_name=model_name,
         )
     return info
+
+
+def _with_time(recommender: Recommender) -> Recommender:
+    """Return a recommender that knows when the run began that read its catalogue; an update goes on from what it was.
+
+    Items that were put before then are what the catalogue says of them (:mod:`tailor.serving.items`).
+    """
+    run = mlflow.active_run()
+    if run is None or package.CATALOGUE_READ_AT in recommender.about:
+        return recommender
+    return replace(recommender, about=recommender.about | {package.CATALOGUE_READ_AT: run.info.start_time / 1000})
 
 
 def log_evaluated(recommender: Recommender) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -134,6 +135,7 @@ class Champion:
             try:
                 version = str(mlflow.MlflowClient().get_model_version_by_alias(self.name, self.alias).version)
                 if version == self.version:
+                    self._follow_items()
                     self.last_error = ""
                     return False
                 self._take(load_version(self.name, version), version)
@@ -153,12 +155,31 @@ class Champion:
             model.word_encoder.encode(["warm up"])
         with self.items.lock:
             self.answering, self.last_error = (self.items.apply(model), version), ""
+        for note in self.items.notes:
+            log.warning("State of %s: %s", self.name, note)
 
-    def put(self, rows: list[dict[str, object]]) -> int:
-        """Add or change items, see :class:`tailor.serving.items.ItemStore`; return how many items there are now."""
+    def _follow_items(self) -> None:
+        """Take in what other processes added and removed."""
         with self.items.lock:
             model, version = self.current()
-            model = self.items.put(model, rows)
+            changed = self.items.follow(model)
+            if changed is not None:
+                self.answering = changed, version
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the model that answers could not use of the state, and why."""
+        return tuple(self.items.notes)
+
+    def put(self, rows: list[dict[str, object]], cancelled: Callable[[], bool] = lambda: False) -> int:
+        """Add or change items, see :meth:`tailor.serving.items.ItemStore.put`; return how many items there are now.
+
+        They are stored and answered with, or neither: whoever gives a call up sets what ``cancelled`` returns, and is
+        told by the outcome of the call which of both it was.
+        """
+        with self.items.lock:
+            model, version = self.current()
+            model = self.items.put(model, rows, cancelled)
             self.answering = model, version
             return len(model.item_ids)
 
@@ -166,17 +187,23 @@ class Champion:
         """Remove items; return how many are removed in all."""
         with self.items.lock:
             model, version = self.current()
-            self.answering = self.items.remove(model, item_ids), version
+            model = self.items.remove(model, item_ids)
+            self.answering = model, version
             return len(self.items.removed)
 
 
 def open_champion(name: str, alias: str, store: Path) -> Champion:
     """Load what an alias points at.
 
+    Args:
+        name: of the model in the registry.
+        alias: of the version.
+        store: where its state is kept, see :class:`tailor.serving.items.ItemStore`.
+
     Raises:
-        BadInputError: there is no such version, or it cannot be loaded.
+        BadInputError: there is no such version, or it or its state cannot be loaded.
     """
-    champion = Champion(name, alias, ItemStore.open(store))
+    champion = Champion(name, alias, ItemStore.open(store, name))
     with first_contact():
         opened = champion.refresh()
     if not opened:

@@ -312,13 +312,12 @@ def _add_handlers(app: FastAPI) -> None:
 
 
 def _refused(status: int) -> Callable[[Request, Exception], Response]:
-    headers = {"Retry-After": "1"} if status == 503 else None
-
     async def refused(_: Request, problem: Exception) -> Response:
         answer: JsonObject = {"detail": str(problem)[:MAX_DETAIL]}
         if isinstance(problem, BadBodyError) and len(problem.problems) > 1:
             answer["errors"] = problem.problems
-        return JSONResponse(answer, status, headers)
+        code = getattr(problem, "http_status", status)
+        return JSONResponse(answer, code, {"Retry-After": "1"} if code == 503 else None)
 
     return refused  # type: ignore[return-value]
 

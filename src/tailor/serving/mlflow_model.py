@@ -27,6 +27,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, P
 from pydantic import BaseModel
 
 from tailor.errors import BadInputError, did_you_mean
+from tailor.serving.items import Following
 from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import RENAMED, Answer, Request, Settings
@@ -183,9 +184,13 @@ class UnknownParams(logging.Filter):
 class TailorModel(PythonModel):
     """Tailor behind ``mlflow.pyfunc.load_model(...).predict(table, params)`` and ``mlflow models serve``."""
 
+    state: Following | None = None
+    """What was put and removed, where the environment names a database of it."""
+
     def load_context(self, context: PythonModelContext) -> None:
         """Load the packaged recommender; a server reads its first words now, not when the first client waits."""
         self.recommender = Recommender.load(Path(context.artifacts[ARTIFACT]))
+        self.state = Following.of_environment(self.recommender)
         UnknownParams.watch()
         if _OF_SERVER in os.environ and self.recommender.takes_words:
             self.recommender.recommend([Request(query="warm up")], Settings(k=1))
@@ -212,7 +217,7 @@ class TailorModel(PythonModel):
         """
         try:
             requests, settings = read_requests(read_table(model_input)), read_settings(params)
-            answers = self.recommender.recommend(requests, settings)
+            answers = (self.state.model if self.state else self.recommender).recommend(requests, settings)
         except BadInputError as problem:
             raise RefusedError(str(problem)) from None
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None

@@ -62,6 +62,8 @@ _MODEL, _HISTORIES, _IDS, _ABOUT = "model.safetensors", "histories.safetensors",
 #: Tag of packages whose scenarios set boosts; since 0.2 they are steps from the operating point.
 ABSOLUTE_SCENARIOS = "absolute_scenarios"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
+#: Tag: when the run began that read the catalogue a model was fitted on, in seconds since 1970.
+CATALOGUE_READ_AT = "catalogue_read_at"
 #: "static": words are encoded by the packaged token table, and torch is never imported.
 ENCODER_VARIABLE = "TAILOR_ENCODER"
 #: What the tuned encoder needs, and how to get it.

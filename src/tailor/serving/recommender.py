@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.appending import append
 from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
@@ -514,10 +515,10 @@ class Recommender:
             model=self.model.with_new_items(self._wide(features)),
             items=items,
             histories=widened(self.histories, len(items)),
-            tie_rank=np.append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
+            tie_rank=append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
             metadata=self.known_metadata.concat(metadata),
             word_reader=None if self.word_reader is None else self.word_reader.with_new_items(metadata.texts),
-            removed=None if self.removed is None else np.append(self.removed, np.zeros(n_new, dtype=bool)),
+            removed=None if self.removed is None else append(self.removed, np.zeros(n_new, dtype=bool)),
         )
         return self.keeping_the_encoder(grown)
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from tailor.appending import append
 from tailor.errors import BadInputError
 from tailor.lm.config import EncoderWeights
 from tailor.lm.sentence_encoder import (
@@ -73,7 +74,11 @@ class WordReader:
 
     def with_new_items(self, texts: list[str]) -> "WordReader":
         """Return a reader that knows more items, by their texts (a,)."""
-        return replace(self, items=np.concatenate([self.items, self._encoded(texts)]))
+        encoded = self._encoded(texts)
+        grown = replace(self, items=append(self.items, encoded))
+        if "features" in self.__dict__:
+            grown.__dict__["features"] = append(self.features, encoded.astype(np.float32))
+        return grown
 
     def with_texts(self, rows: Indices, texts: list[str]) -> "WordReader":
         """Return a reader that knows other texts (a,) of items, by their internal ids (a,)."""

@@ -128,8 +128,10 @@ def test_an_item_that_joins_is_what_a_cold_item_of_the_fit_is(tables):
     cold = int(np.flatnonzero(~tables.warm)[0])
     others = np.arange(len(tables.warm)) != cold
     grown = model.with_new_items(tables.features[[cold]])
-    np.testing.assert_allclose(grown.joined.columns[others, 0], model.weights[others, cold], atol=1e-5)
-    np.testing.assert_allclose(grown.joined.rows[0, others], model.weights[cold, others], atol=1e-5)
+    joined = grown.joined
+    np.testing.assert_allclose(joined.columns.toarray()[others, 0], model.weights[others, cold], atol=1e-5)
+    rows = joined.outgoing @ model.text.rows.T
+    np.testing.assert_allclose(rows[0, others], model.weights[cold, others], atol=1e-5)
     query = tables.train_set.queries().take(slice(0, 5))
     scores = grown.score(wider_query(query, 1))
     np.testing.assert_array_equal(scores[:, :-1], model.score(query))
@@ -151,7 +153,8 @@ def test_without_texts_no_weight_leads_to_or_from_an_item_that_joins(tables):
     grown = build("ease", {}, 0).fit(tables.train_set).with_new_items(tables.features[:2])
     query = wider_query(tables.train_set.queries().take(slice(0, 5)), 2)
     assert not grown.score(query)[:, -2:].any()
-    assert not grown.joined.rows.any()
+    from_it = sparse.csr_matrix(([1.0], ([0], [grown.n_items - 1])), shape=(1, grown.n_items))
+    assert not grown.score(Query.of(from_it)).any()
 
 
 def by_hand(X, E, ridge, kappa, supports):

@@ -1,5 +1,6 @@
 """What a recommender knows of itself when it is registered."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,3 +49,20 @@ def test_the_example_that_is_logged_with_a_model_names_no_user():
     assert example["user_id"].tolist()[0] == publish.EXAMPLE_USER
     assert not set(example["user_id"].dropna()) & set(recommender.user_ids)
     assert example["history"].tolist() == [[], ["i1", "i2"]]
+
+
+@dataclass
+class Known:
+    """Stands for a recommender."""
+
+    about: dict[str, object]
+
+
+def test_a_package_says_when_the_run_began_that_read_its_catalogue(monkeypatch):
+    """Of an update, whose texts are those of the version before, that stays."""
+    monkeypatch.setattr(publish.mlflow, "active_run", lambda: None)
+    assert publish._with_time(Known({})).about == {}
+    run = SimpleNamespace(info=SimpleNamespace(start_time=5000))
+    monkeypatch.setattr(publish.mlflow, "active_run", lambda: run)
+    assert publish._with_time(Known({"seed": 0})).about == {"seed": 0, "catalogue_read_at": 5.0}
+    assert publish._with_time(Known({"catalogue_read_at": 2.0})).about == {"catalogue_read_at": 2.0}

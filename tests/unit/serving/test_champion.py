@@ -184,3 +184,39 @@ def existing(folder, asked, uri):
     if not path.exists():
         raise mlflow.exceptions.MlflowException(f"No such artifact: {asked}")
     return path
+
+
+def test_what_another_process_changed_answers_after_the_next_look(registry, names, tmp_path):
+    one, two = (open_champion("shop", "champion", tmp_path / "items.json") for _ in range(2))
+    one.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0]}])
+    two.remove(["i1"])
+    before = two.model
+    for champion in (one, two):
+        assert not champion.refresh()
+        assert champion.last_error == ""
+        item_ids = listed(champion.model, Request(), k=1000).item_ids
+        assert "fresh" in item_ids
+        assert "i1" not in item_ids
+    assert two.model is not before
+    again = two.model
+    two.refresh()
+    assert two.model is again
+
+
+def test_a_call_that_was_given_up_changes_nothing(registry, names, tmp_path):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    before = champion.current()
+    with pytest.raises(BadInputError, match="given up"):
+        champion.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0]}], cancelled=lambda: True)
+    assert champion.current() == before
+    assert champion.items.rows == {}
+
+
+def test_what_a_new_version_cannot_use_blocks_nothing_and_is_told(registry, names, tmp_path):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    champion.items.state.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0], "studio": "A"}], 10)
+    registry["champion"] = "2"
+    assert champion.refresh()
+    assert champion.version == "2"
+    assert champion.notes == ("1 stored items: column 'studio' is set aside, the model has none",)
+    assert "fresh" in listed(champion.model, Request(), k=1000).item_ids

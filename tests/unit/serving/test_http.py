@@ -20,6 +20,8 @@ from tailor.serving.http import VERSION, Limits, create_app
 from tailor.serving.items import ItemStore
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.state.store import StateStore
+from tailor.state.tables import StateError
 from tests.unit.serving.conftest import listed
 
 
@@ -79,7 +81,7 @@ def test_http_items_come_and_go(client, names, champion):
     row = {"item_id": "fresh", "title": "Fresh thing", "genre": names[0]}
     assert client.put("/items", json={"items": [row]}).status_code == 200
     assert client.get("/items?q=fresh thing").json()[0]["item_id"] == "fresh"
-    assert json.loads(champion.items.path.read_text())["items"] == [row]
+    assert champion.items.rows == {"fresh": row}
     assert client.delete("/items/fresh").json() == {"removed": 1}
     assert client.get("/items?q=fresh thing").json() == []
     assert client.delete("/items/ghost").status_code == 404
@@ -385,3 +387,18 @@ def test_no_id_is_logged(client, caplog, known):
     client.get(f"/similar/{known}")
     client.delete(f"/items/{known}")
     assert known not in caplog.text
+
+
+@pytest.mark.parametrize(("disk_full", "status"), [(True, 507), (False, 503)])
+def test_http_what_cannot_be_stored_is_said_and_not_answered_with(
+    client, names, champion, monkeypatch, disk_full, status
+):
+    def refuse(*_):
+        raise StateError("The state could not be written", disk_full)
+
+    monkeypatch.setattr(StateStore, "put", refuse)
+    before = champion.current()
+    answer = client.put("/items", json={"items": [{"item_id": "fresh", "title": "Fresh", "genre": names[0]}]})
+    assert answer.status_code == status
+    assert answer.json() == {"detail": "The state could not be written"}
+    assert champion.current() == before

@@ -2,16 +2,22 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tailor.errors import BadInputError
 from tailor.models.registry import build
 from tailor.serving import items as items_module
-from tailor.serving.items import MAX_ADDED, ItemStore, put, read_items
+from tailor.serving.items import Following, ItemStore, put, read_items
+from tailor.serving.mlflow_model import TailorModel
+from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
-from tests.unit.serving.conftest import listed, recommender_of, scores_of, weights
+from tailor.state.store import StateStore
+from tailor.state.tables import StateError
+from tests.unit.serving.conftest import Planted, listed, recommender_of, scores_of, weights
 
 
 @pytest.fixture(scope="module")
@@ -156,51 +162,302 @@ def test_a_model_that_takes_no_items_in_says_so(served, tables, row):
         put(plain, read_items(served, [row]))
 
 
-def test_a_store_outlives_the_process_and_an_interruption(served, row, tmp_path, monkeypatch):
-    path = tmp_path / "items.json"
-    store, gone = ItemStore.open(path), str(served.item_ids[3])
+@pytest.fixture
+def store(tmp_path):
+    return ItemStore.open(tmp_path / "shop.json")
+
+
+def everything(model):
+    return listed(model, Request(), k=1000).item_ids
+
+
+def test_a_store_outlives_the_process(served, row, store):
+    gone = str(served.item_ids[3])
     shrunk = store.remove(store.put(served, [row]), [gone])
-    again = ItemStore.open(path).apply(served)
+    again = ItemStore.open(store.path).apply(served)
     for model in (shrunk, again):
-        item_ids = listed(model, Request(), k=200).item_ids
+        item_ids = everything(model)
         assert "fresh" in item_ids
         assert gone not in item_ids
-    written = path.read_bytes()
+    assert store.path.with_suffix(".db").is_file()
+    assert not store.path.exists()
 
-    def killed(*_):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(items_module.os, "fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
-        store.put(shrunk, [row | {"item_id": "half"}])
-    assert path.read_bytes() == written
-    assert list(tmp_path.iterdir()) == [path]
+def test_what_is_not_stored_is_not_put(served, row, store, monkeypatch):
+    """Applied and stored, or neither: where the disk is full, and where the call was given up before it was stored."""
+
+    def full(*_):
+        raise StateError("The state could not be written: disk is full", disk_full=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StateStore, "put", full)
+        patched.setattr(StateStore, "remove", full)
+        with pytest.raises(StateError, match="disk is full"):
+            store.put(served, [row])
+        with pytest.raises(StateError, match="disk is full"):
+            store.remove(served, ["i1"])
+    with pytest.raises(BadInputError, match="given up before its items were stored: nothing was changed"):
+        store.put(served, [row], cancelled=lambda: True)
+    with pytest.raises(BadInputError, match="Unknown items: ghost"):
+        store.remove(served, ["ghost"])
+    assert (store.rows, store.removed, store.state.change) == ({}, set(), 0)
+    assert served.removed is None
+
+
+def test_an_item_that_was_removed_comes_back_when_it_is_put(served, row, store):
+    put_first = store.put(served, [row])
+    model = store.remove(put_first, ["fresh", "i3"])
+    assert "fresh" not in everything(model)
+    back = store.put(model, [row])
+    item_ids = everything(back)
+    assert "fresh" in item_ids
+    assert "i3" not in item_ids
+    assert "fresh" not in everything(model)  # the old one is as it was
+    assert store.removed == {"i3"}
+    assert ItemStore.open(store.path).apply(served).item_ids.tolist().count("fresh") == 1
+
+
+def test_a_store_passes_over_what_another_model_no_longer_knows(served, row, store):
+    store.state.put([row], 10)
+    store.state.remove(["of another catalogue", "i1"])
+    assert "i1" not in everything(store.apply(served))
+    assert store.notes == []
+
+
+def test_a_store_is_bounded(served, row, store, monkeypatch):
+    monkeypatch.setattr(items_module, "MAX_ADDED", 2)
+    model = store.put(served, [row | {"item_id": "a"}, row | {"item_id": "b"}])
+    with pytest.raises(BadInputError, match="3 items added in all; at most 2: fit a model that knows them"):
+        store.put(model, [row])
+    store.put(model, [row | {"item_id": "b"}])
+    assert list(store.rows) == ["a", "b"]
+
+
+def test_each_process_sees_what_the_others_changed(served, row, store):
+    other = ItemStore.open(store.path)
+    ours, theirs = store.apply(served), other.apply(served)
+    assert store.follow(ours) is None
+    theirs = other.put(theirs, [row])
+    ours = store.remove(ours, ["i1"])  # whose change stands behind one that is not yet seen
+    ours, theirs = store.follow(ours), other.follow(theirs)
+    for model, of_model in ((ours, store), (theirs, other)):
+        item_ids = everything(model)
+        assert "fresh" in item_ids
+        assert "i1" not in item_ids
+        assert of_model.follow(model) is None
+    theirs = other.put(theirs, [row | {"item_id": "i1", "title": "Again"}])
+    ours = store.follow(ours)
+    assert "i1" in everything(ours)
+    assert ours.known_metadata.titles[ours.item_indices(["i1"])[0]] == "Again"
+    np.testing.assert_array_equal(ours.model.item_features, theirs.model.item_features)
+
+
+def test_a_change_of_our_own_is_not_applied_again(served, row, store):
+    model = store.put(store.apply(served), [row])
+    assert store.follow(store.remove(model, ["fresh"])) is None
+
+
+def test_the_file_of_before_is_imported_once(served, row, tmp_path):
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"items": [row], "removed": ["i1"]}))
+    for _ in range(2):
+        store = ItemStore.open(path, "shop")
+        assert store.rows == {"fresh": row}
+        assert store.removed == {"i1"}
+    model = store.remove(store.apply(served), ["fresh"])
+    assert "fresh" not in everything(model)
+    assert ItemStore.open(path, "shop").removed == {"i1", "fresh"}
+    assert path.is_file()
     path.write_text("{")
+    path.with_suffix(".db").unlink()
     with pytest.raises(BadInputError, match="cannot be read; restore it or delete it"):
         ItemStore.open(path)
 
 
-def test_an_item_that_was_removed_comes_back_when_it_is_put(served, row, tmp_path):
-    store = ItemStore.open(tmp_path / "items.json")
-    model = store.remove(store.put(served, [row]), ["fresh", "i3"])
-    assert "fresh" not in listed(model, Request(), k=200).item_ids
-    back = store.put(model, [row])
-    item_ids = listed(back, Request(), k=200).item_ids
-    assert "fresh" in item_ids
-    assert "i3" not in item_ids
-    assert json.loads(store.path.read_text())["removed"] == ["i3"]
-    assert ItemStore.open(store.path).apply(served).item_ids.tolist().count("fresh") == 1
+def test_a_column_that_a_later_fit_lacks_is_set_aside_and_told(served, row, store):
+    store.state.put([row | {"studio": "A"}, row | {"item_id": "second", "studio": "B", "budget": 3}], 10)
+    assert {"fresh", "second"} <= set(everything(store.apply(served)))
+    assert store.notes == [
+        "1 stored items: column 'budget' is set aside, the model has none",
+        "2 stored items: column 'studio' is set aside, the model has none",
+    ]
+    assert store.rows["fresh"]["studio"] == "A"  # kept, for a fit that has it
+    assert store.description["notes"] == store.notes
+    with pytest.raises(BadInputError, match="Unknown column 'studio'"):
+        store.put(served, [row | {"studio": "A"}])
 
 
-def test_a_store_passes_over_what_another_model_no_longer_knows(served, row, tmp_path):
-    store = ItemStore(tmp_path / "items.json", {"fresh": row}, {"of another catalogue", "i1"})
-    applied = store.apply(served)
-    assert "i1" not in listed(applied, Request(), k=200).item_ids
+def test_stored_items_that_a_model_refuses_block_no_other(served, row, store, tables):
+    store.state.put([row, row | {"item_id": "bad", "title": ["no text"]}, row | {"item_id": "third"}], 10)
+    item_ids = everything(store.apply(served))
+    assert {"fresh", "third"} <= set(item_ids)
+    assert "bad" not in item_ids
+    assert len(store.notes) == 1
+    assert store.notes[0].startswith("The stored item 'bad' is set aside: title: ")
+    plain = recommender_of(
+        tables, build("item_knn", {}, 0).fit(tables.train_set), about=served.about, metadata=served.metadata
+    )
+    assert store.apply(plain).item_ids.tolist() == plain.item_ids.tolist()
+    assert store.notes == ["3 stored items are set aside: the model 'item_knn' takes none in without a new fit"]
 
 
-def test_a_store_is_bounded(served, row, tmp_path):
-    rows = {str(number): {"item_id": str(number)} for number in range(MAX_ADDED)}
-    store = ItemStore(tmp_path / "items.json", rows)
-    with pytest.raises(BadInputError, match="20001 items added in all; at most 20000: fit a model that knows them"):
-        store.put(served, [row])
-    assert not store.path.exists()
+def test_what_a_later_fit_knows_is_as_that_fit_has_it(served, row, store, cold):
+    """An item of the catalogue whose fit read it after it was put; one that it does not have, or read before, stays."""
+    rows = [row, {"item_id": cold, "title": "Put by hand", "genre": "x"}]
+    store.put(served, rows)
+    put_at = store.state.read().items[0].put_at
+    index = served.item_indices([cold])[0]
+
+    def title(read_at):
+        about = served.about if read_at is None else served.about | {CATALOGUE_READ_AT: read_at}
+        model = store.apply(replace(served, about=about))
+        assert "fresh" in everything(model)
+        return model.known_metadata.titles[index]
+
+    own = served.known_metadata.titles[index]
+    assert title(None) == "Put by hand"
+    assert title(put_at - 60) == "Put by hand"
+    assert store.notes == []
+    assert title(put_at + 60) == own
+    assert store.notes == ["1 stored items are taken in: a later fit has them"]
+    assert title(put_at - 60) == "Put by hand"  # an older version again: nothing was thrown away
+
+
+def _rows(names, n):
+    return [
+        {"item_id": f"n{k}", "title": f"New {k}", "genre": names[k % len(names)], "year": 1990 + k} for k in range(n)
+    ]
+
+
+def test_items_put_in_one_call_or_in_many_are_the_same(served, names, known, cold):
+    """To 1e-4: products of one row and of many are summed in another order."""
+    rows = _rows(names, 7)
+    one, many = put(served, read_items(served, rows)), served
+    for row in rows:
+        many = put(many, read_items(many, [row]))
+    assert one.item_ids.tolist() == many.item_ids.tolist()
+    np.testing.assert_array_equal(one.tie_rank, many.tie_rank)
+    pd.testing.assert_frame_equal(one.known_metadata.table, many.known_metadata.table)
+    ours, theirs = one.model.state(), many.model.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(theirs[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    for request in (Request(known), Request(history=["n3", "i7", cold]), Request(), Request(query=names[0])):
+        ours, theirs = (scores_of(model, request).sort_index() for model in (one, many))
+        pd.testing.assert_series_equal(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_an_item_that_joined_is_put_again_as_if_its_new_text_were_its_first(served, names, known):
+    """What it says to others too: a history that holds it."""
+    first, second = names[0], names[-1]
+    again = put(served, read_items(served, [{"item_id": "a", "title": "T", "genre": first}]))
+    for _ in range(3):
+        again = put(again, read_items(again, [{"item_id": "a", "title": "T", "genre": second}]))
+    fresh = put(served, read_items(served, [{"item_id": "a", "title": "T", "genre": second}]))
+    assert again.item_ids.tolist() == fresh.item_ids.tolist()
+    ours, theirs = again.model.state(), fresh.model.state()
+    for name, array in theirs.items():
+        np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    request = Request(history=["a", "i7"])
+    ours, theirs = (scores_of(model, request).sort_index() for model in (again, fresh))
+    pd.testing.assert_series_equal(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_what_was_read_of_the_catalogue_is_handed_on_and_as_if_read_anew(served, names):
+    metadata = served.known_metadata
+    _ = metadata.titles, metadata.pieces, metadata.vocabulary, metadata.keywords, metadata.category_matrix
+    grown = put(served, read_items(served, _rows(names, 3))).known_metadata
+    anew = replace(grown)
+    assert grown.vocabulary is metadata.vocabulary
+    for name in ("titles", "pieces", "categories"):
+        assert name in vars(grown)
+        assert getattr(grown, name) == getattr(anew, name)
+    np.testing.assert_array_equal(grown.category_matrix.toarray(), anew.category_matrix.toarray())
+    other = put(served, read_items(served, [{"item_id": "o", "title": "O", "genre": "Unheard"}])).known_metadata
+    assert "Unheard" in other.vocabulary.names
+    assert other.category_matrix.shape[1] == len(metadata.vocabulary.names) + 1
+
+
+def test_texts_lie_in_few_pieces_however_many_calls_there_were(served, names):
+    metadata, row = served.known_metadata, read_items(served, _rows(names, 1))
+    for _ in range(70):
+        metadata = metadata.concat(row)
+    assert metadata.table["title"].array._pa_array.num_chunks <= 64
+    assert len(metadata.table) == len(served.item_ids) + 70
+
+
+@pytest.fixture
+def shared(monkeypatch, tmp_path):
+    monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/shared.db")
+    monkeypatch.setattr(items_module, "_LOOK_S", 0.0)
+    return tmp_path / "serving" / "shop.json"
+
+
+def test_without_an_address_nothing_is_followed_and_the_log_says_so(served, monkeypatch, caplog):
+    monkeypatch.delenv("TAILOR_STATE_URL", raising=False)
+    caplog.set_level("INFO")
+    assert Following.of_environment(served) is None
+    assert "State: none. Set TAILOR_STATE_URL" in caplog.text
+
+
+def test_what_follows_lists_what_is_put_and_leaves_out_what_is_removed(served, row, shared, monkeypatch):
+    store = ItemStore.open(shared, "shop")
+    assert not shared.parent.exists()  # the address that the environment names, not the path
+    ours = store.put(store.apply(served), [row])
+    following = Following.of_environment(served)
+    assert "fresh" in everything(following.model)
+    store.remove(ours, ["fresh", "i1"])
+    assert not {"fresh", "i1"} & set(everything(following.model))
+    with monkeypatch.context() as patched:
+        patched.setattr(ItemStore, "follow", lambda *_: (_ for _ in ()).throw(StateError("gone")))
+        assert "i1" not in everything(following.model)  # as it was last
+
+
+def test_of_several_models_one_must_be_named(served, row, shared, monkeypatch):
+    with pytest.raises(BadInputError, match=r"TAILOR_STATE_MODEL: name the model .* the database has: none"):
+        Following.of_environment(served)
+    for name in ("shop", "books"):
+        ItemStore.open(shared, name).put(served, [row | {"item_id": name}])
+    with pytest.raises(BadInputError, match=r"TAILOR_STATE_MODEL: name the model .* the database has: books, shop"):
+        Following.of_environment(served)
+    monkeypatch.setenv("TAILOR_STATE_MODEL", "books")
+    assert "books" in everything(Following.of_environment(served).model)
+
+
+def test_a_process_that_starts_encodes_only_what_no_other_has(served, row, store, monkeypatch):
+    """Neither the item again, nor another text of it as the text of before."""
+    second = row | {"item_id": "second", "title": "Second"}
+    store.state.put([row, second], 10)
+    encoded, encode = [], Planted.encode
+    expected = store.apply(served)
+    monkeypatch.setattr(Planted, "encode", lambda self, texts: encoded.append(texts) or encode(self, texts))
+    again = ItemStore.open(store.path).apply(served)
+    assert [len(texts) for texts in encoded] == [1]  # the text that tells encoders apart
+    np.testing.assert_array_equal(again.model.item_features, expected.model.item_features)
+    encoded.clear()
+    store.state.put([row | {"title": "Other"}], 10)
+    ItemStore.open(store.path).apply(served)
+    assert len(encoded) == 2
+    assert len(encoded[1]) == 1
+    assert "Other" in encoded[1][0]
+    monkeypatch.setattr(Planted, "encode", lambda self, texts: -encode(self, texts))
+    turned = ItemStore.open(store.path).apply(served)
+    np.testing.assert_allclose(turned.model.item_features[-2:], -again.model.item_features[-2:])
+
+
+def test_embeddings_that_cannot_be_kept_stop_nothing(served, row, store, monkeypatch, caplog):
+    store.state.put([row], 10)
+    monkeypatch.setattr(StateStore, "keep_embeddings", lambda *_: (_ for _ in ()).throw(StateError("disk is full")))
+    assert "fresh" in everything(store.apply(served))
+    assert "Embeddings are not kept: disk is full" in caplog.text
+
+
+def test_mlflow_s_model_leaves_out_what_was_removed_before_and_while_it_runs(served, shared, tmp_path):
+    replace(served, encoder_of=None).save(tmp_path / "package")
+    store, model = ItemStore.open(shared, "shop"), TailorModel()
+    store.state.remove(["i1"])
+    model.load_context(SimpleNamespace(artifacts={"recommender": str(tmp_path / "package")}))
+    asked = pd.DataFrame({"candidates": [["i1", "i3"]]})
+    assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
+    store.state.remove(["i3"])
+    assert model.predict(None, asked)["item_ids"].tolist() == [[]]

@@ -9,6 +9,7 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
+from tailor.serving.items import ItemStore
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -16,13 +17,18 @@ _DTYPES = {c.USER: "str", c.ITEM: "str", c.RANK: "int64", c.SCORE: "float64", "p
 
 
 def recommend_to_all_users(
-    champion: PyFuncModel, users: pd.DataFrame, promotion: JsonObject, params: Parameters
+    champion: PyFuncModel,
+    item_state: ItemStore | None,
+    users: pd.DataFrame,
+    promotion: JsonObject,
+    params: Parameters,
 ) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
-    options = parse(InferenceOptions, params, "inference")
-    log.info("The champion of '%s' answers for %d users", promotion["name"], len(users))
+    options, state = parse(InferenceOptions, params, "inference"), with_state(champion, item_state)
+    log.info("The champion of '%s' answers for %d users; state: %s", promotion["name"], len(users), state)
     key = {
         "model": str(champion.metadata.model_uuid),
+        "state": state,
         "users": int(pd.util.hash_pandas_object(users[c.USER], index=False).sum()),
         "options": options.model_dump(mode="json"),
     }
@@ -34,6 +40,21 @@ def recommend_to_all_users(
         return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": options.k}))))
 
     return Parts(key, -(-len(users) // options.block_users), block)
+
+
+def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
+    """Let the champion list what was put and leave out what was removed; return which state that is.
+
+    Items stay as they are now for the whole batch.
+    """
+    model = champion.unwrap_python_model()
+    if item_state is None:
+        return "none"
+    # Not by the model's own following: the code that was logged with an earlier version has none.
+    model.recommender, model.state = item_state.apply(model.recommender), None
+    for note in item_state.notes:
+        log.warning("State: %s", note)
+    return f"change {item_state.description['change']} of {item_state.description['where']}"
 
 
 def _long(answers: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ def create_pipeline(**_: object) -> Pipeline:
         func=nodes.recommend_to_all_users,
         inputs={
             "champion": "champion",
+            "item_state": "item_state",
             "users": "users",
             "promotion": "promotion",
             "params": "params:inference",
