@@ -198,8 +198,12 @@ def _routes(work: _Work) -> APIRouter:
 
     @router.get("/model", summary="What the model is")
     async def model() -> JsonObject:
-        """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns."""
-        return await work.answer(answers.about)  # type: ignore[return-value]
+        """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns.
+
+        ``serving``: what of the added items it cannot use, and why a later version does not answer.
+        """
+        told = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        return await work.answer(lambda answering: answers.about(answering) | {"serving": told})  # type: ignore[return-value]
 
     @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")
     async def elicit(k: Annotated[int, Query(ge=1, le=100, description="Items to ask about.")] = 12) -> Response:
@@ -257,13 +261,16 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
 
     @router.get("/health", response_class=JSONResponse, responses={503: {}}, summary="Whether a model answers")
     async def health() -> Response:
-        """Say which version answers, and whether the last look at the alias failed; no token is needed."""
+        """Say which version answers, whether the last look at the alias failed, and how many notes there are on added
+        items; what they say is told by /model. No token is needed.
+        """
         answering = champion.answering
         version = answering[1] if answering else ""
         state = {
             "status": "ok" if answering else "no model",
             "version": version,
             "last_error": bool(champion.last_error),
+            "notes": len(champion.notes),
         }
         return JSONResponse(state, 200 if answering else 503)
 

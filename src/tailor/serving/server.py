@@ -38,7 +38,7 @@ def serve(arguments: list[str] | None = None) -> None:
     parser.add_argument("--alias", default="champion", help="alias to follow")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs TAILOR_TOKEN")
     parser.add_argument("--port", type=int, default=5071)
-    parser.add_argument("--items", type=Path, help="file that added items are kept in (data/serving/<model>.json)")
+    parser.add_argument("--items", type=Path, help="database of added items (data/serving/<model>.db)")
     parser.add_argument("--hosts", help="names of this server beside loopback, by commas (TAILOR_HOSTS); * for any")
     parser.add_argument("--timeout", type=_positive, default=10.0, help="seconds before an answer is given up")
     parser.add_argument("--patience", type=_positive, default=10.0, help="seconds for a request's head, and its body")

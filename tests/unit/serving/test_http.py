@@ -233,7 +233,7 @@ def test_health_is_503_until_a_model_answers(tmp_path, monkeypatch):
         answer = client.get("/health")
         assert client.get("/metrics").status_code == 200
     assert answer.status_code == 503
-    assert answer.json() == {"status": "no model", "version": "", "last_error": False}
+    assert answer.json() == {"status": "no model", "version": "", "last_error": False, "notes": 0}
 
 
 @pytest.mark.parametrize(
@@ -402,3 +402,15 @@ def test_http_what_cannot_be_stored_is_said_and_not_answered_with(
     assert answer.status_code == status
     assert answer.json() == {"detail": "The state could not be written"}
     assert champion.current() == before
+
+
+def test_what_an_item_lacks_and_why_a_version_does_not_answer_is_told(client, champion, monkeypatch):
+    assert client.get("/model").json()["serving"] == {"notes": [], "last_error": ""}
+    champion.items.notes.append("2 stored items: column 'colour' is set aside, the model has none")
+    monkeypatch.setattr(champion, "last_error", "version 8 cannot be loaded")
+    assert client.get("/model").json()["serving"] == {
+        "notes": ["2 stored items: column 'colour' is set aside, the model has none"],
+        "last_error": "version 8 cannot be loaded",
+    }
+    health = client.get("/health").json()
+    assert (health["notes"], health["last_error"]) == (1, True)
