@@ -81,8 +81,8 @@ class TextEncoder:
         model = self.model
         if self.adapter is not None:
             changed = {name for name, _ in self.adapter.deltas()}
-            shared = [value for name, value in self.model.named_parameters() if name not in changed]
-            shared += self.model.buffers()
+            weights = [value for name, value in self.model.named_parameters() if name not in changed]
+            shared: list[torch.Tensor] = [*weights, *self.model.buffers()]
             model = copy.deepcopy(self.model, {id(value): value for value in shared})
             self.adapter.take_out(model)
         centre = np.zeros_like(self.whitening.centre)

@@ -8,7 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings: the base encoder with the adapter beside it; the token table |
-| words/ | the items in the space that words are read in: the base model's, or another encoder's; see :mod:`tailor.serving.word_reader` |
+| words/ | the items in the space that words are read in, see :mod:`tailor.serving.word_reader` |
 | manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |
 | code.json | the SHA-256 of every file of code that MLflow keeps beside the package |

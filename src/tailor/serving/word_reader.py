@@ -46,7 +46,8 @@ class WordReader:
     """Reads words of requests in another space than that of the model's own embeddings of items."""
 
     about: dict[str, str]
-    """encoder: its name, or ``BASE``; version: of its package, empty where none carries it; query_prefix, passage_prefix."""
+    """encoder: its name, or ``BASE``; version: of its package, empty where none carries it; query_prefix and
+    passage_prefix."""
     items: NDArray[np.float16]
     """The items' texts (n_items, m)."""
     encoder_of: Callable[[], SentenceEncoder]
