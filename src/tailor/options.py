@@ -106,7 +106,7 @@ class InferenceOptions(Options):
 
 
 #: Value of ``words.encoder``: words are read by the registered model's encoder.
-OWN = "tuned"
+TUNED = "tuned"
 
 
 class WordsOptions(Options):
@@ -123,7 +123,7 @@ class WordsOptions(Options):
     @model_validator(mode="after")
     def _can_read(self) -> Self:
         prefixes = self.query_prefix or self.passage_prefix
-        if self.encoder in (None, OWN) and prefixes:
+        if self.encoder in (None, TUNED) and prefixes:
             raise ValueError(
                 f"query_prefix and passage_prefix are those of another encoder, and encoder = {self.encoder or 'null'} "
                 "names none: leave them empty, or name it"

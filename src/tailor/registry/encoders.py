@@ -15,7 +15,7 @@ from tailor.lm.sentence_encoder import PACKAGES, Prefixed, SentenceEncoder, pack
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
-from tailor.options import OWN, WordsOptions
+from tailor.options import TUNED, WordsOptions
 from tailor.serving.word_reader import BASE, WordReader
 
 #: Longest text of an item in tokens, of another encoder for words.
@@ -78,7 +78,7 @@ def read_items(
     """
     if options.encoder is None:
         return _read_by_base(metadata, encoder_of)
-    if options.encoder == OWN:
+    if options.encoder == TUNED:
         return None
     about = {
         "encoder": options.encoder,
