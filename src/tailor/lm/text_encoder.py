@@ -69,14 +69,22 @@ class TextEncoder:
         return cls(model, tokenizer, whitening, options, added)
 
     def base(self) -> "TextEncoder":
-        """Return the base model as it was before the adapter, its rows not centred.
+        """Return the base model as it was before the adapter, its rows not centred; it is made once.
 
-        What an adapter learns from a catalogue's behaviour makes free text read worse.
+        What an adapter learns from a catalogue's behaviour makes free text read worse. Weights that the adapter does
+        not change, such as the table of tokens, are in memory once.
         """
+        return self._base
+
+    @cached_property
+    def _base(self) -> "TextEncoder":
         model = self.model
         if self.adapter is not None:
-            model = copy.deepcopy(self.model)
-            model.load_state_dict(self.adapter.base_state(self.model))
+            changed = {name for name, _ in self.adapter.deltas()}
+            weights = [value for name, value in self.model.named_parameters() if name not in changed]
+            shared: list[torch.Tensor] = [*weights, *self.model.buffers()]
+            model = copy.deepcopy(self.model, {id(value): value for value in shared})
+            self.adapter.take_out(model)
         centre = np.zeros_like(self.whitening.centre)
         return TextEncoder(model, self.tokenizer, Whitening(centre), self.options)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from tailor.lm.sentence_encoder import PACKAGES, Prefixed, SentenceEncoder, pack
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.whitening import Whitening
-from tailor.options import WordsOptions
-from tailor.serving.word_reader import WordReader
+from tailor.options import TUNED, WordsOptions
+from tailor.serving.word_reader import BASE, WordReader
 
 #: Longest text of an item in tokens, of another encoder for words.
 _MAX_LENGTH = 256
@@ -29,7 +29,7 @@ class Encoders:
     encoder_of: Callable[[], TextEncoder] | None = None
     student: StaticEncoder | None = None
     word_reader: WordReader | None = None
-    """Another encoder for the words of requests; None: the model's own reads them."""
+    """The base model, or another encoder, for the words of requests; None: the model's own encoder reads them."""
 
 
 def package_encoders(
@@ -52,24 +52,33 @@ def package_encoders(
     """
     if adapter is not None and not mergeable(adapter, encoder):
         return Encoders()
-    merge = partial(TextEncoder.merge, adapter, whitening, encoder)
+    merge = cache(lambda: TextEncoder.merge(adapter, whitening, encoder))
     texts = metadata.texts + [piece for row in metadata.pieces for piece in row]
     texts += [" ".join(row).lower() for row in metadata.categories]
     texts += [name.lower() for name in metadata.vocabulary.names]
     return Encoders(merge, distil(merge(), texts, student_tokens, seed))
 
 
-def read_items(metadata: ItemMetadata, options: WordsOptions) -> WordReader | None:
-    """Encode the items' texts by another encoder for words, where ``words.encoder`` names one.
+def read_items(
+    metadata: ItemMetadata, options: WordsOptions, encoder_of: Callable[[], TextEncoder] | None = None
+) -> WordReader | None:
+    """Encode the items' texts for the words of requests: by the base model of a tuned encoder, or by another encoder.
 
     Args:
         metadata: of the items.
         options: which encoder, and its prefixes.
+        encoder_of: makes the model's own encoder.
+
+    Returns:
+        None where words are read by the model's own encoder: ``words.encoder`` says so, the encoder is not tuned, or
+        its base model cannot be told from the adapter.
 
     Raises:
         ConfigurationError: transformers cannot read what is named.
     """
     if options.encoder is None:
+        return _read_by_base(metadata, encoder_of)
+    if options.encoder == TUNED:
         return None
     about = {
         "encoder": options.encoder,
@@ -78,6 +87,14 @@ def read_items(metadata: ItemMetadata, options: WordsOptions) -> WordReader | No
         "passage_prefix": options.passage_prefix,
     }
     return WordReader.of(about, sentence_encoder(options), metadata.texts)
+
+
+def _read_by_base(metadata: ItemMetadata, encoder_of: Callable[[], TextEncoder] | None) -> WordReader | None:
+    """Encode the items' texts by the base model of a tuned encoder, whose weights the package holds anyway."""
+    if encoder_of is None or encoder_of().adapter is None:
+        return None
+    about = {"encoder": BASE, "version": "", "query_prefix": "", "passage_prefix": ""}
+    return WordReader.of(about, Prefixed(encoder_of().base()), metadata.texts)
 
 
 def sentence_encoder(options: WordsOptions) -> SentenceEncoder:

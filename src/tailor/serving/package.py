@@ -8,7 +8,7 @@
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
 | encoder/, student/ | from words to embeddings: the base encoder with the adapter beside it; the token table |
-| words/ | the items in the space of another encoder for words; see :mod:`tailor.serving.word_reader` |
+| words/ | the items in the space that words are read in, see :mod:`tailor.serving.word_reader` |
 | manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |
 | code.json | the SHA-256 of every file of code that MLflow keeps beside the package |
@@ -26,6 +26,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
-from tailor.lm.sentence_encoder import Prefixed
+from tailor.lm.sentence_encoder import Prefixed, SentenceEncoder
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models import legacy
 from tailor.models.base import FittedModel, Query
@@ -115,15 +116,17 @@ def read(folder: Path) -> JsonObject:
             "tie_rank": ids["tie_rank"],
         }
     about_read = _about_of_0_1(about) if of_0_1 else about
+    encoder_of = _encoder_of(folder, student)
+    base_of = None if encoder_of is None or _token_table_reads(folder, student) else _base_of(encoder_of)
     return fields | {
         "model": load_models(folder / _MODEL, mapped=True)["model"],
         "histories": _histories_of_0_1(folder) if of_0_1 else _histories(map_arrays(folder / history)),
         "about": about_read,
         "metadata": _metadata(folder / metadata, about_read),
-        "encoder_of": _encoder_of(folder, student),
+        "encoder_of": encoder_of,
         "no_encoder": _no_encoder(folder, student),
         "student": student,
-        "word_reader": _word_reader(folder / WORDS),
+        "word_reader": _word_reader(folder / WORDS, base_of),
     }
 
 
@@ -193,7 +196,9 @@ def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any
         BadInputError: $TAILOR_ENCODER asks for what is not there.
     """
     choice, lacking = os.environ.get(ENCODER_VARIABLE, ""), _lacking(folder)
-    if choice == "static" and student is not None:
+    if _token_table_reads(folder, student):
+        if not choice:
+            log.warning("%s is not installed: words are read by the token table of the package", lacking)
         return lambda: student
     if choice not in ("", "tuned"):
         raise BadInputError(
@@ -202,19 +207,32 @@ def _encoder_of(folder: Path, student: StaticEncoder | None) -> Callable[[], Any
         )
     if lacking and choice:
         raise BadInputError(f"{ENCODER_VARIABLE}={choice}: {lacking} is not installed. {INSTALL_ENCODER}.")
-    if lacking and student is not None:
-        log.warning("%s is not installed: words are read by the token table of the package", lacking)
-        return lambda: student
-    return (lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() and not lacking else None
+    return cache(lambda: _load_encoder(folder / ENCODER)) if (folder / ENCODER).is_dir() and not lacking else None
 
 
-def _word_reader(folder: Path) -> WordReader | None:
-    """Read what another encoder for words knows; None where there is no such encoder."""
+def _token_table_reads(folder: Path, student: StaticEncoder | None) -> bool:
+    """Whether the token table stands in the encoder's place: it was chosen, or what the encoder needs is missing."""
+    choice = os.environ.get(ENCODER_VARIABLE, "")
+    return student is not None and (choice == "static" or (not choice and bool(_lacking(folder))))
+
+
+def _base_of(encoder_of: Callable[[], Any]) -> Callable[[], SentenceEncoder]:
+    """Return what makes the base model as a reader of words; its weights are those of the encoder."""
+    return lambda: Prefixed(encoder_of().base())
+
+
+def _word_reader(folder: Path, base_of: Callable[[], SentenceEncoder] | None = None) -> WordReader | None:
+    """Read how words are compared, where it is not in the space of the model's own encoder; else None.
+
+    Args:
+        folder: of the words, which need not exist.
+        base_of: makes the base model; None where it is not there.
+    """
     if not folder.is_dir():
         return None
     missing = next((name for name in _OF_ENCODER if importlib.util.find_spec(name) is None), "")
     lacking = f"This model reads words with {missing}, which is not installed. {INSTALL_ENCODER}." if missing else ""
-    return WordReader.load(folder, lambda path: Prefixed(_load_encoder(path)), lacking)
+    return WordReader.load(folder, lambda path: Prefixed(_load_encoder(path)), lacking, base_of)
 
 
 def _no_encoder(folder: Path, student: StaticEncoder | None) -> str:

@@ -93,7 +93,8 @@ class Recommender:
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
     word_reader: WordReader | None = None
-    """Another encoder for the words of requests, with the items in its space; None: the model's own reads them."""
+    """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
+    encoder reads them."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class Recommender:
 
     @property
     def word_encoder(self) -> EncodesTexts:
-        """The encoder of the words of requests: another one, or the model's own.
+        """The encoder of the words of requests: the base model, another one, or the model's own.
 
         Raises:
             BadInputError: see :attr:`encoder`.
@@ -147,12 +148,14 @@ class Recommender:
 
     @cached_property
     def meaning(self) -> Meaning:
-        """Tells which categories a free text is about: by another encoder for words, else the base model."""
+        """Tells which categories a free text is about: by another encoder for words, else by the base model."""
         metadata = self.known_metadata
         names, descriptions = metadata.vocabulary.names, metadata.descriptions
-        if self.word_reader is not None:
-            return Meaning.of_other(self.word_reader.encoder, names, descriptions, self.word_features)
-        return Meaning.of(self._base_encoder or self.encoder, names, descriptions, self._nearest_item)
+        reader = self.word_reader
+        if reader is not None and not reader.is_base:
+            return Meaning.of_other(reader.encoder, names, descriptions, self.word_features)
+        base = reader.encoder if reader is not None else self._base_encoder or self.encoder
+        return Meaning.of(base, names, descriptions, self._nearest_item)
 
     @cached_property
     def _base_encoder(self) -> LongTextEncoder | None:
@@ -162,8 +165,8 @@ class Recommender:
 
     def _nearest_item(self, texts: list[str]) -> Floats:
         """Return how near the nearest item is to each text (n,)."""
-        rows = self.encoder.encode(texts)
-        return np.asarray((rows @ self.item_features[:, : rows.shape[1]].T).max(axis=1), dtype=np.float32)
+        rows = self.word_encoder.encode(texts)
+        return np.asarray((rows @ self.word_features[:, : rows.shape[1]].T).max(axis=1), dtype=np.float32)
 
     @cached_property
     def titles(self) -> TitleIndex:

@@ -1,10 +1,12 @@
-"""Another encoder for the words of requests, and the catalogue's items in its space.
+"""The encoder of the words of requests, and the catalogue's items in its space.
+
+It is the base model as it was before the adapter, whose weights stand in the package already, or another encoder.
 
 | file of a package | holds |
 |---|---|
-| words/words.json | name of the encoder; version of the package that carries it; prefixes |
+| words/words.json | name of the encoder, empty for the base model; version of the package that carries it; prefixes |
 | words/items.safetensors | the items' texts as the encoder reads them (n_items, m), fp16 |
-| words/encoder/ | the encoder itself, where no installed package carries it |
+| words/encoder/ | another encoder itself, where no installed package carries it |
 """
 
 import json
@@ -35,15 +37,18 @@ from tailor.models.store import map_arrays
 
 log = logging.getLogger(__name__)
 ENCODER = "encoder"
+#: Stands for the base model where the name of an encoder stands.
+BASE = ""
 _ABOUT, _ITEMS, _VECTORS = "words.json", "items.safetensors", "items"
 
 
 @dataclass(frozen=True)
 class WordReader:
-    """Reads words of requests where ``words.encoder`` names another encoder than the run's own."""
+    """Reads words of requests in another space than that of the model's own embeddings of items."""
 
     about: dict[str, str]
-    """encoder: its name; version: of its package, empty where none carries it; query_prefix, passage_prefix."""
+    """encoder: its name, or ``BASE``; version: of its package, empty where none carries it; query_prefix and
+    passage_prefix."""
     items: NDArray[np.float16]
     """The items' texts (n_items, m)."""
     encoder_of: Callable[[], SentenceEncoder]
@@ -55,6 +60,11 @@ class WordReader:
     def of(cls, about: dict[str, str], encoder: SentenceEncoder, texts: list[str]) -> Self:
         """Encode the items' texts (n_items,)."""
         return cls(about, encoder.encode_passages(texts).astype(np.float16), lambda: encoder)
+
+    @property
+    def is_base(self) -> bool:
+        """Whether words are read by the base model that the package holds."""
+        return self.about["encoder"] == BASE
 
     @property
     def encoder(self) -> SentenceEncoder:
@@ -98,21 +108,33 @@ class WordReader:
         folder.mkdir(parents=True)
         save_file({_VECTORS: np.ascontiguousarray(self.items)}, folder / _ITEMS)
         (folder / _ABOUT).write_text(json.dumps(self.about, indent=2))
-        encoder = None if self.about["encoder"] in PACKAGES else self.encoder
+        encoder = None if self.is_base or self.about["encoder"] in PACKAGES else self.encoder
         if isinstance(encoder, Prefixed):
             encoder.save(folder / ENCODER, weights)
 
     @classmethod
-    def load(cls, folder: Path, load_encoder: Callable[[Path], Prefixed], lacking: str) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        load_encoder: Callable[[Path], Prefixed],
+        lacking: str,
+        base_of: Callable[[], SentenceEncoder] | None = None,
+    ) -> Self | None:
         """Read what :meth:`save` wrote; the encoder is loaded when words first come in.
 
         Args:
             folder: that was written.
-            load_encoder: loads an encoder that stands in the package.
+            load_encoder: loads another encoder that stands in the package.
             lacking: why that one cannot be loaded here; empty where it can.
+            base_of: makes the base model of the package; None: it is not there, or a token table stands in for it.
+
+        Returns:
+            None where the base model should read words and is not there: they are read as the items' embeddings are.
         """
         about: dict[str, str] = json.loads((folder / _ABOUT).read_text())
         items, name = map_arrays(folder / _ITEMS)[_VECTORS], about["encoder"]
+        if name == BASE:
+            return None if base_of is None else cls(about, items, cache(base_of))
         if name in PACKAGES:
             return cls(about, items, cache(lambda: package_encoder(name)), _refused(name, about["version"]))
 

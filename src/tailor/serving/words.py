@@ -81,8 +81,9 @@ def score_words(
     """
     phrases = [parsed.text, *parsed.negated, *parsed.softened]
     score = np.zeros(len(features), np.float32)
-    cosine = _cosine(phrases, encoder, features)
-    shares, about = _read(phrases, cosine, meaning)
+    rows = _encoded(phrases, encoder, features.shape[1])
+    cosine = features[:, : rows.shape[1]] @ rows.T
+    shares, about = _read(phrases, rows, cosine, meaning, encoder)
     counts = bool(parsed.text) and bool(about[0])
     of_text = _with_keywords(shares[0], parsed.about, metadata)
     nearness = (cosine - cosine.mean(axis=0)) / np.maximum(cosine.std(axis=0), 1e-6)
@@ -114,21 +115,30 @@ def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadat
     return np.asarray((shares + of_keywords) / 2 if shares.any() else of_keywords, dtype=np.float32)
 
 
-def _cosine(phrases: list[str], encoder: EncodesTexts, features: Floats) -> Floats:
-    """Return how near items are to phrases (n_items, n); an empty one is near to none."""
-    cosine = np.zeros((len(features), len(phrases)), np.float32)
+def _encoded(phrases: list[str], encoder: EncodesTexts, width: int) -> Floats:
+    """Return one row per phrase (n, m), at most ``width`` wide; an empty phrase is a row of zeros, near to nothing."""
     filled = [place for place, phrase in enumerate(phrases) if phrase]
-    if filled:
-        texts = encoder.encode([phrases[place] for place in filled])
-        cosine[:, filled] = features[:, : texts.shape[1]] @ texts.T
-    return cosine
+    if not filled:
+        return np.zeros((len(phrases), width), np.float32)
+    texts = encoder.encode([phrases[place] for place in filled])
+    rows = np.zeros((len(phrases), texts.shape[1]), np.float32)
+    rows[filled] = texts
+    return rows
 
 
-def _read(phrases: list[str], cosine: Floats, meaning: Meaning | None) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the shares of categories in each phrase (n, C), and whether it says anything of the catalogue (n,)."""
+def _read(
+    phrases: list[str], rows: Floats, cosine: Floats, meaning: Meaning | None, encoder: EncodesTexts
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the shares of categories in each phrase (n, C), and whether it says anything of the catalogue (n,).
+
+    Phrases are encoded anew only where descriptions have an encoder of their own.
+    """
     if meaning is None or not any(phrases):
         return np.zeros((len(phrases), 0), np.float32), np.ones(len(phrases), dtype=bool)
-    shares, about = meaning.read([phrase or "." for phrase in phrases])
+    if meaning.encoder is encoder:
+        shares, about = meaning.read_rows(rows)
+    else:
+        shares, about = meaning.read([phrase or "." for phrase in phrases])
     return shares, about | meaning.near_items(cosine)
 
 

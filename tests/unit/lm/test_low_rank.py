@@ -88,3 +88,11 @@ def test_an_adapter_of_another_model_is_refused():
     for other in (torch.nn.Sequential(torch.nn.Linear(2, 4)), torch.nn.Linear(2, 3)):
         with pytest.raises(BadInputError, match=r"does not fit weight 0\.weight\. Register the model anew"):
             added.merge(other)
+
+
+def test_what_was_merged_is_taken_out_in_place(encoder):
+    base, _, added = merged(encoder, tuned(encoder, "plain"))
+    model = load_base(encoder)
+    added.merge(model)
+    added.take_out(model)
+    assert max(float((value - base[name]).abs().max()) for name, value in model.state_dict().items()) <= 1e-6

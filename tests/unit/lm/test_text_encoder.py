@@ -99,3 +99,13 @@ def test_the_base_is_the_model_without_the_adapter_and_not_centred(tuned, fp32):
     np.testing.assert_allclose(base.encode(TEXTS), frozen.encode(TEXTS), atol=1e-5)
     np.testing.assert_array_equal(tuned.encode(TEXTS), before)
     assert frozen.base().model is frozen.model
+
+
+def test_the_base_is_made_once_and_holds_only_what_the_adapter_changes_a_second_time(tuned):
+    base = tuned.base()
+    assert tuned.base() is base
+    own, of_base = (dict(encoder.model.named_parameters()) for encoder in (tuned, base))
+    changed = {name for name, _ in tuned.adapter.deltas()}
+    assert own.keys() == of_base.keys()
+    assert {name for name in own if own[name] is not of_base[name]} == changed
+    assert own["embeddings.word_embeddings.weight"] is of_base["embeddings.word_embeddings.weight"]

@@ -32,8 +32,31 @@ def metadata():
     return ItemMetadata.build(items, pieces, pd.DataFrame({"item_id": [], "category": []}))
 
 
-def test_by_default_the_run_s_own_encoder_reads_words(metadata):
-    assert read_items(metadata, WordsOptions()) is None
+class Encoder:
+    """A tuned encoder, or one whose adapter is not told apart from its base model (None)."""
+
+    def __init__(self, adapter):
+        self.adapter = adapter
+
+    def base(self):
+        return Constant()
+
+
+def test_by_default_the_base_model_of_a_tuned_encoder_reads_words(metadata):
+    tuned = Encoder("adapter")
+    reader = read_items(metadata, WordsOptions(), lambda: tuned)
+    assert reader.is_base
+    assert reader.items.tolist() == [[1, 1], [1, 1]]
+    assert reader.about == {"encoder": "", "version": "", "query_prefix": "", "passage_prefix": ""}
+
+
+@pytest.mark.parametrize("encoder_of", [None, lambda: Encoder(None)])
+def test_without_a_base_model_apart_the_model_s_own_encoder_reads_words(metadata, encoder_of):
+    assert read_items(metadata, WordsOptions(), encoder_of) is None
+
+
+def test_the_tuned_encoder_reads_words_where_it_is_asked_to(metadata):
+    assert read_items(metadata, WordsOptions(encoder="tuned"), lambda: Encoder("adapter")) is None
 
 
 def test_items_are_read_as_passages_and_the_version_of_the_package_is_kept(metadata, monkeypatch):

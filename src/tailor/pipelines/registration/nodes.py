@@ -74,7 +74,8 @@ def package_encoders(
     packaged = encoders.package_encoders(
         metadata, adapter if tuned else None, whitening, encoder, options.student_tokens, seed
     )
-    return replace(packaged, word_reader=encoders.read_items(metadata, parse(WordsOptions, words, "words")))
+    reader = encoders.read_items(metadata, parse(WordsOptions, words, "words"), packaged.encoder_of)
+    return replace(packaged, word_reader=reader)
 
 
 def describe_recommender(

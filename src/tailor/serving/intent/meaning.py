@@ -111,9 +111,14 @@ class Meaning:
             How much of each text is of each category (n, C), rows summing to 1 or, of a text about none, to 0; and
             whether it is about any (n,): all are where there are no categories.
         """
+        known = len(self.prototypes) > 0
+        return self.read_rows(self.encoder.encode(texts) if known else np.zeros((len(texts), 1), np.float32))
+
+    def read_rows(self, rows: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Read texts by their rows (n, m) in the encoder's space; see :meth:`read`."""
         if not len(self.prototypes):
-            return np.zeros((len(texts), 0), np.float32), np.ones(len(texts), dtype=bool)
-        cosine = self.encoder.encode(texts) @ self.prototypes.T
+            return np.zeros((len(rows), 0), np.float32), np.ones(len(rows), dtype=bool)
+        cosine = rows @ self.prototypes.T
         cosine = centred(cosine) if self.centred else cosine
         about = cosine.max(axis=1) > self.threshold
         shares = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / self.temperature)

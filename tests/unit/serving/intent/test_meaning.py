@@ -39,6 +39,12 @@ def test_what_is_no_nearer_than_random_texts_is_about_nothing(meaning):
     assert not shares.any()
 
 
+def test_texts_that_are_encoded_already_are_read_alike(meaning):
+    texts = ["spaceships", "blargh"]
+    for read, expected in zip(meaning.read_rows(meaning.encoder.encode(texts)), meaning.read(texts), strict=True):
+        np.testing.assert_array_equal(read, expected)
+
+
 def test_without_categories_every_text_counts():
     shares, about = Meaning.of(Reads(), [], {}).read(["xyzzy"])
     assert about.all()
