@@ -202,8 +202,8 @@ def _routes(work: _Work) -> APIRouter:
 
         ``serving``: what of the added items it cannot use, and why a later version does not answer.
         """
-        told = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
-        return await work.answer(lambda answering: answers.about(answering) | {"serving": told})  # type: ignore[return-value]
+        serving = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        return await work.answer(lambda answering: answers.about(answering) | {"serving": serving})  # type: ignore[return-value]
 
     @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")
     async def elicit(k: Annotated[int, Query(ge=1, le=100, description="Items to ask about.")] = 12) -> Response:
