@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from tailor import columns as c
 from tailor.data.cells import Read, read_ids, read_numbers, read_times
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
-from tailor.data.item_vectors import read_vectors, vector_columns
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
+from tailor.data.item_vectors import read_vectors, vector_columns
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
 from tailor.data.until import LATER, as_date, cutoff, rows_after

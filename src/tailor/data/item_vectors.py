@@ -4,7 +4,8 @@ An item may lack a vector. Its part is 0 then, which stands for nothing: what re
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,6 @@ Floats = NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.float64)
 #: Name of the part that a text encoder makes.
 TEXT = "text"
-#: Share of the filled cells of a column that must be vectors of one length.
-_LEAST_USABLE = 0.5
 #: Vectors no further from their mean than this share of its length are the mean.
 _NOTHING = 1e-9
 
@@ -44,7 +43,7 @@ def read_vectors(cells: pd.Series, name: str, report: QualityReport) -> pd.Serie
         Lists of numbers of one length, or None.
 
     Raises:
-        BadInputError: no cell is filled, or fewer than half of the filled ones are vectors of one length.
+        BadInputError: no cell is filled, or half of the filled ones or more are not vectors of one length.
     """
     missing = cells.map(_is_missing).astype(bool)
     read = pd.Series([None if gone else read_vector(cell) for gone, cell in zip(missing, cells, strict=True)])
@@ -68,7 +67,7 @@ def _common_length(cells: pd.Series, name: str, lengths: "pd.Series[int]") -> in
     known = lengths[lengths > 0]
     length = int(known.mode().iloc[0]) if len(known) else 0
     wrong = filled & (lengths != length) if length else filled
-    if wrong.sum() > (1 - _LEAST_USABLE) * filled.sum() or not length:
+    if 2 * wrong.sum() >= filled.sum():
         row = int(wrong.to_numpy().argmax())
         raise BadInputError(
             f"raw_items column '{name}': {wrong.sum()} of {filled.sum()} filled cells are not vectors of finite numbers "
@@ -180,3 +179,83 @@ def unit_part(joined: NDArray[Number], place: slice) -> NDArray[Number]:
 def missing_counts(items: pd.DataFrame) -> dict[str, int]:
     """Return how many items lack each vector, by column."""
     return {name: int(items[name].isna().sum()) for name in vector_columns(items)}
+
+
+@dataclass(frozen=True, eq=False)
+class ItemParts:
+    """What embeddings of items are made of where a model is served."""
+
+    centres: dict[str, Floats]
+    """Mean of each vector column, by name, in alphabetical order; none where embeddings are texts alone."""
+    slices: dict[str, slice]
+    """Where each part lies, the text first."""
+
+    @classmethod
+    def of(cls, width: int, centres: Mapping[str, Sequence[float]]) -> Self:
+        """Lay the parts out.
+
+        Args:
+            width: numbers of a whole embedding.
+            centres: mean of each vector column, by name.
+        """
+        means = {name: np.asarray(centres[name], dtype=np.float32) for name in sorted(centres)}
+        widths = {name: len(mean) for name, mean in means.items()}
+        return cls(means, slices_of({TEXT: width - sum(widths.values())} | widths))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the vector columns."""
+        return list(self.centres)
+
+    def of_texts(self, features: Floats) -> Floats:
+        """Return the texts' parts of embeddings (n, m), of length 1; where there are no others, embeddings as given."""
+        return unit_part(features, self.slices[TEXT]) if self.centres else features
+
+    def read(self, cells: Mapping[str, Sequence[object]]) -> Floats:
+        """Return vectors that came with items as parts (a, ·) side by side, in the order of :attr:`names`; 0: missing.
+
+        Args:
+            cells: by name of the column, lists or None.
+
+        Raises:
+            BadInputError: a cell is no vector of finite numbers, or has not as many as the catalogue's.
+        """
+        return np.hstack([self._read(cells[name], name) for name in self.names])
+
+    def _read(self, cells: Sequence[object], name: str) -> Floats:
+        centre, vectors = self.centres[name], list[list[float] | None]()
+        for cell in cells:
+            vector = None if _is_missing(cell) else read_vector(cell)
+            if not _is_missing(cell) and (vector is None or len(vector) != len(centre)):
+                found = "no list of finite numbers" if vector is None else f"{len(vector)} numbers"
+                raise BadInputError(
+                    f"{name} = {str(cell)[:50]}: {found}; this catalogue's have {len(centre)} numbers. Send as many, "
+                    "or leave it out."
+                )
+            vectors.append(vector)
+        return parts_of(vectors, centre)
+
+    def join(self, texts: Floats, vectors: Floats, known: Floats | None = None) -> Floats:
+        """Return embeddings (a, m) of whole items.
+
+        Args:
+            texts: embeddings of their texts (a, ·).
+            vectors: their other parts as of :meth:`read` (a, ·); no row: none came.
+            known: embeddings that the items have (a, m), of which they keep the parts that did not come.
+        """
+        width, end = self.slices[TEXT].stop, max(place.stop for place in self.slices.values())
+        whole = np.zeros((len(texts), end), np.float32)
+        whole[:, width:] = vectors if len(vectors) else 0.0
+        parts = [texts]
+        for name in self.names:
+            part, place = whole[:, self.slices[name]], self.slices[name]
+            kept = np.zeros_like(part) if known is None else unit_part(known, place)
+            parts.append(np.where(part.any(axis=1, keepdims=True), part, kept))
+        return join_parts(parts)
+
+    def without_each(self, features: Floats) -> dict[str, Floats]:
+        """Return embeddings (n, m) that lack each part in turn, by its name; none where there is only the text."""
+        if not self.centres:
+            return {}
+        parts = {name: unit_part(features, place) for name, place in self.slices.items()}
+        return {name: join_parts([part * np.float32(other != name) for other, part in parts.items()]) for name in parts}

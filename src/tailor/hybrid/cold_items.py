@@ -2,7 +2,7 @@
 
     a(e) = (K + ρI)⁻¹ k(e),   k(e, e') = exp(-γ|e - e'|²) + 1
 
-Where items have vectors of other kinds beside their text, each part has a kernel of its own, and validation weighs them:
+Where items have vectors of other kinds beside their text, each part has a kernel of its own; validation weighs them:
 
     k(e, e') = Σ_m w_m exp(-γ|e_m - e'_m|²) / √(s s') + 1,   s = Σ w_m over the parts that e has
 
@@ -87,7 +87,9 @@ class KernelImputer:
 
     def _root_shares(self, e: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return √(w_m / s) of each part (n,), 0 of a part that an item lacks."""
-        weights = {name: weight * e[:, self._slices[name]].any(axis=1) for name, weight in self.options.weight_of.items()}
+        weights = {
+            name: weight * e[:, self._slices[name]].any(axis=1) for name, weight in self.options.weight_of.items()
+        }
         total = np.sum(list(weights.values()), axis=0)
         return {name: np.sqrt(weight / np.where(total > 0, total, 1)) for name, weight in weights.items()}
 

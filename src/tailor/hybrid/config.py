@@ -249,6 +249,20 @@ class HybridOptions(Options):
         config = {"sources": sources, "cold_items": cold_items, "boosts": self.boosts.model_dump()}
         return parse(HybridConfig, config, "hybrid_cf.trials.hybrid")
 
+    def with_parts(self, dimensions: dict[str, int]) -> Self:
+        """Return the options for embeddings of these parts; none: texts alone.
+
+        Args:
+            dimensions: numbers of each part, by name.
+
+        Raises:
+            ConfigurationError: ``cold_items.weights`` are not those of these parts.
+        """
+        if not dimensions:
+            return self
+        values = self.cold_items.model_dump() | {"dimensions": dimensions}
+        return self.model_copy(update={"cold_items": parse(ColdItemOptions, values, "hybrid_cf.cold_items")})
+
     def _has_base(self, name: str) -> bool:
         base = SOURCES[name].derived_from
         return base is None or self.sources.get(base) is not None

@@ -77,5 +77,7 @@ def embed_catalogue(
     vectors = join_parts([texts, *(parts_of(items[name], centre) for name, centre in centres.items())])
     for name, count in missing_counts(items).items():
         if count:
-            log.warning("%s: %d of %d items have no vector; they are known by their other parts", name, count, len(items))
+            log.warning(
+                "%s: %d of %d items have no vector; they are known by their other parts", name, count, len(items)
+            )
     return Embeddings(items[c.ITEM].to_numpy(dtype=object), vectors, whitening, provenance, centres)

@@ -36,7 +36,7 @@ K = Annotated[int, Query(ge=1, le=1000)]
 class ItemsBody(Body):
     """Items with the columns of the items table."""
 
-    items: Annotated[list[dict[str, str | int | float | None]], Field(min_length=1, max_length=1000)]
+    items: Annotated[list[dict[str, str | int | float | list[float] | None]], Field(min_length=1, max_length=1000)]
 
 
 class Refusal(BaseModel):

@@ -32,10 +32,11 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
 
     Args:
         model: carries the text template.
-        rows: columns as in the items table: item_id and whatever the template, the categories and the numbers read.
+        rows: columns as in the items table: item_id and whatever the template, the categories and the numbers read;
+            lists of numbers under the names of the catalogue's vectors.
 
     Raises:
-        BadInputError: too many, an id is missing or repeated, a column is unknown, a cell is too long.
+        BadInputError: too many, an id is missing or repeated, a column is unknown, a cell is too long or no vector.
     """
     from tailor.data.text import item_categories, pack_pieces, write_pieces  # noqa: PLC0415
 
@@ -43,12 +44,14 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
         raise BadInputError(f"{len(rows)} items in one call; send 1 to {MAX_CALL}")
     options = parse(TextOptions, model.about.get("text", {}), "text")
     numeric = model.known_metadata.numeric_columns
-    table = _read_table(rows, _columns(options, numeric))
+    table = _read_table(rows, [*_columns(options, numeric), *model.parts.names])
     pieces = write_pieces(table, options.item_template, options.missing, "text.item_template")
     categories = item_categories(table, options.categories, options.missing)
     metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numeric}
-    return ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
+    read = ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
+    names = model.parts.names
+    return read.with_arrays(vectors=model.parts.read({name: table[name].tolist() for name in names})) if names else read
 
 
 def _columns(options: TextOptions, numeric: Sequence[str]) -> list[str]:
@@ -73,6 +76,8 @@ def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def _check_cell(name: str, cell: object, columns: Sequence[str]) -> None:
     if name not in columns:
         raise BadInputError(f"Unknown column '{name}'.{did_you_mean(name, columns)} An item has: {', '.join(columns)}.")
+    if name.startswith(c.VECTOR_PREFIX):
+        return
     if cell is not None and (isinstance(cell, dict | list) or len(str(cell)) > MAX_CELL):
         raise BadInputError(f"{name}: {str(cell)[:50]!r} is not a text or number of at most {MAX_CELL} characters")
 
