@@ -70,7 +70,7 @@ def _common_length(cells: pd.Series, name: str, lengths: "pd.Series[int]") -> in
     if 2 * wrong.sum() >= filled.sum():
         row = int(wrong.to_numpy().argmax())
         raise BadInputError(
-            f"raw_items column '{name}': {wrong.sum()} of {filled.sum()} filled cells are not vectors of finite numbers "
+            f"raw_items column '{name}': {wrong.sum()} of {filled.sum()} filled cells are not vectors of numbers "
             f"of one length ({length}, the most frequent); see {cells.index.name or 'row'} {cells.index[row]}: "
             f"{str(cells.iloc[row])[:40]!r}. Write as many numbers in every cell, or leave cells empty."
         )
@@ -121,10 +121,10 @@ def centres_of(items: pd.DataFrame) -> dict[str, Floats]:
 
 
 def _mean(cells: pd.Series, name: str) -> Floats:
-    known = [np.asarray(cell, dtype=np.float64) for cell in cells if cell is not None]
+    known = [np.asarray(cell, dtype=np.float64) for cell in cells if not _is_missing(cell)]
     if not known:
         raise BadInputError(f"items column '{name}' has no vector in any row. Fill it, or map no column to it.")
-    return np.stack(known).mean(axis=0).astype(np.float32)
+    return np.asarray(np.stack(known).mean(axis=0), dtype=np.float32)
 
 
 def parts_of(cells: Sequence[object] | pd.Series, centre: Floats) -> Floats:
@@ -135,9 +135,8 @@ def parts_of(cells: Sequence[object] | pd.Series, centre: Floats) -> Floats:
         centre: the mean (width,).
     """
     mean = centre.astype(np.float64)
-    rows = [mean if cell is None else np.asarray(cell, dtype=np.float64) for cell in cells]
+    rows = [mean if _is_missing(cell) else np.asarray(cell, dtype=np.float64) for cell in cells]
     centred = np.stack(rows) - mean if rows else np.zeros((0, len(mean)))
-    centred[[cell is None for cell in cells]] = 0.0
     scale = max(float(np.linalg.norm(mean)), float(np.abs(centred).max(initial=0.0)))
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.where(norms > _NOTHING * scale, centred / np.where(norms > 0, norms, 1), 0.0).astype(np.float32)
