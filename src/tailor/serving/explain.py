@@ -128,7 +128,7 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
 def _by_part(recommender: "Recommender", model: HybridScorer, query: Query, items: Indices) -> list[dict[str, float]]:
     """Leave each part (text, picture …) of each item without interactions out: what its score loses.
 
-    Of an item with one part, or with interactions, nothing is said.
+    Nothing is said of items with interactions, nor where embeddings are texts alone.
     """
     whole, by_item = recommender.item_features[items], [dict[str, float]() for _ in items]
     without = recommender.parts.without_each(whole)
@@ -137,7 +137,7 @@ def _by_part(recommender: "Recommender", model: HybridScorer, query: Query, item
     score = text_scores(model, query, items, whole)
     for name, features in without.items():
         losses = score - text_scores(model, query, items, features)
-        there = (whole != features).any(axis=1) & features.any(axis=1) & ~model.warm[items]
+        there = (whole != features).any(axis=1) & ~model.warm[items]
         for place in np.flatnonzero(there):
             by_item[place][name] = round(float(losses[place]), 4)
     return by_item

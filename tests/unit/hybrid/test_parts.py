@@ -17,6 +17,7 @@ from tailor.hybrid.config import HybridOptions
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.listing import recommend
 from tailor.models.store import load_models, save_models
+from tailor.testing.compare import wider_query
 from tests.unit.hybrid.conftest import FAST_SOURCES
 
 K, PARTS = 10, {"text": 8, "vector_image": 4}
@@ -150,7 +151,8 @@ def test_a_saved_model_knows_its_weights(with_image, tables, tmp_path):
     loaded = load_models(tmp_path / "models")["hybrid"]
     query, fresh = tables.train_set.queries().take(np.arange(9)), scorer.item_features[:3]
     assert loaded.imputer.options == scorer.imputer.options
-    np.testing.assert_array_equal(loaded.with_new_items(fresh).score(query), scorer.with_new_items(fresh).score(query))
+    wide = wider_query(query, 3)
+    np.testing.assert_array_equal(loaded.with_new_items(fresh).score(wide), scorer.with_new_items(fresh).score(wide))
 
 
 def test_texts_alone_are_weighed_by_nothing(holdout, tables):
