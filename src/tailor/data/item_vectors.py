@@ -226,9 +226,9 @@ class ItemParts:
         for cell in cells:
             vector = None if _is_missing(cell) else read_vector(cell)
             if not _is_missing(cell) and (vector is None or len(vector) != len(centre)):
-                found = "no list of finite numbers" if vector is None else f"{len(vector)} numbers"
+                problem = "no list of finite numbers" if vector is None else f"{len(vector)} numbers"
                 raise BadInputError(
-                    f"{name} = {str(cell)[:50]}: {found}; this catalogue's have {len(centre)} numbers. Send as many, "
+                    f"{name} = {str(cell)[:50]}: {problem}; this catalogue's have {len(centre)} numbers. Send as many, "
                     "or leave it out."
                 )
             vectors.append(vector)
@@ -248,8 +248,8 @@ class ItemParts:
         parts = [texts]
         for name in self.names:
             part, place = whole[:, self.slices[name]], self.slices[name]
-            kept = np.zeros_like(part) if known is None else unit_part(known, place)
-            parts.append(np.where(part.any(axis=1, keepdims=True), part, kept))
+            known_part = np.zeros_like(part) if known is None else unit_part(known, place)
+            parts.append(np.where(part.any(axis=1, keepdims=True), part, known_part))
         return join_parts(parts)
 
     def without_each(self, features: Floats) -> dict[str, Floats]:

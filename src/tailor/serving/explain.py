@@ -131,11 +131,11 @@ def _by_part(recommender: "Recommender", model: HybridScorer, query: Query, item
     Nothing is said of items with interactions, nor where embeddings are texts alone.
     """
     whole, by_item = recommender.item_features[items], [dict[str, float]() for _ in items]
-    without = recommender.parts.without_each(whole)
-    if not without:
+    reduced = recommender.parts.without_each(whole)
+    if not reduced:
         return by_item
     score = text_scores(model, query, items, whole)
-    for name, features in without.items():
+    for name, features in reduced.items():
         losses = score - text_scores(model, query, items, features)
         there = (whole != features).any(axis=1) & ~model.warm[items]
         for place in np.flatnonzero(there):
