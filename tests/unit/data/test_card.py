@@ -46,6 +46,9 @@ def test_vectors_are_counted():
     vectors = pd.DataFrame({"vector_image": [[1.0, 2.0], None, [3.0, 4.0]], "vector_sound": [[1.0]] * 3})
     assert count_vectors(vectors) == [VectorUse("vector_image", 2, 1), VectorUse("vector_sound", 1, 0)]
     assert count_vectors(items()) == []
+    with_vectors = items().assign(vector_image=[[1.0]] * len(items()))
+    described = describe(interactions(), with_vectors, TABLES, TextOptions(item_template=["{title}"]), 64)
+    assert described.vectors == [VectorUse("vector_image", 1, 0)]
 
 
 def test_gini():

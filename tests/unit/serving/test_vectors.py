@@ -11,6 +11,7 @@ from tailor.errors import BadInputError
 from tailor.hybrid.config import ColdItemOptions, HybridConfig
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.sources import SOURCES
+from tailor.serving.http import ItemsBody
 from tailor.serving.items import ItemStore, put, read_items
 from tailor.serving.recommender import VECTORS, Recommender
 from tailor.serving.schema import Request
@@ -108,6 +109,11 @@ def test_a_vector_that_does_not_fit_is_one_sentence(seen, cell, sentence):
 def test_a_catalogue_without_vectors_takes_none(served):
     with pytest.raises(BadInputError, match="Unknown column 'vector_image'"):
         read_items(served, [{"item_id": "fresh", "title": "Fresh", "vector_image": [1.0]}])
+
+
+def test_http_takes_lists_of_numbers():
+    row = {"item_id": "fresh", "vector_image": [0.5, 1, -2.0], "year": 2001, "title": None}
+    assert ItemsBody.model_validate({"items": [row]}).items == [row]
 
 
 def test_added_items_have_their_pictures_after_a_restart(seen, pictures, known, tmp_path):
