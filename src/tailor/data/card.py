@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from string import Formatter
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tailor import columns as c
 from tailor.data.config import TextOptions, UserTextOptions
+from tailor.data.item_vectors import centres_of, missing_counts
 from tailor.data.text import add_reviews, clean_cells, write_pieces
 from tailor.types import JsonObject
 
@@ -89,6 +90,17 @@ class ColumnUse:
 
 
 @dataclass(frozen=True)
+class VectorUse:
+    """A column of vectors that items have beside their texts."""
+
+    column: str
+    numbers: int
+    """Of each vector."""
+    missing: int
+    """Items without a vector."""
+
+
+@dataclass(frozen=True)
 class Script:
     """A writing system."""
 
@@ -153,6 +165,8 @@ class Card:
     """What was dropped or repaired; examples that may hold ids of users are not shown."""
     accounts: list[JsonObject]
     """Rows in and out of each table."""
+    vectors: list[VectorUse] = field(default_factory=list)
+    """Vectors of other kinds than texts, by column; none in most catalogues."""
 
     def to_json(self) -> JsonObject:
         """Return plain dictionaries and lists."""
@@ -192,7 +206,18 @@ def describe(
         split=split_counts(tables["summary"]),
         quality=_records(hide_users(tables["quality"])),
         accounts=_records(tables["accounts"]),
+        vectors=count_vectors(items),
     )
+
+
+def count_vectors(items: pd.DataFrame) -> list[VectorUse]:
+    """Count the numbers of the vectors of each column, and the items that lack one.
+
+    Args:
+        items: the item table.
+    """
+    widths = {name: len(centre) for name, centre in centres_of(items).items()}
+    return [VectorUse(name, widths[name], missing) for name, missing in missing_counts(items).items()]
 
 
 def measure_sizes(per_user: Counts, per_item: Counts, item_ids: pd.Series) -> Sizes:

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from tailor import columns as c
 from tailor.data.cells import Read, read_ids, read_numbers, read_times
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
+from tailor.data.item_vectors import read_vectors, vector_columns
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
 from tailor.data.until import LATER, as_date, cutoff, rows_after
@@ -109,12 +109,12 @@ def clean_items(
     """Return one row per item, indexed as the raw table: item_id (unique str) and the mapped columns.
 
     Raises:
-        BadInputError: see :func:`rename`; an id is no id; or an item vector is malformed.
+        BadInputError: see :func:`rename`; an id is no id; or :func:`tailor.data.item_vectors.read_vectors`.
     """
     report.open("items", raw)
     items = _unique(rename(raw, columns.items, "items", (c.ITEM,)), c.ITEM, "items", columns.items[c.ITEM], report)
-    for name in [col for col in items if str(col).startswith(c.VECTOR_PREFIX)]:
-        items[name] = _parse_vectors(items[name], str(name))
+    for name in vector_columns(items):
+        items[name] = read_vectors(items[name], name, report)
     return inspect_items(items, options.repair_texts, report)
 
 
@@ -360,22 +360,3 @@ def check_joins(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataF
         )
     report.note("users", "users of the interactions that the users table lacks", len(unknown))
     report.note("users", "users without interactions (left out)", len(nobody))
-
-
-def _parse_vectors(cells: pd.Series, name: str) -> pd.Series:
-    def parse(cell: object) -> list[float]:
-        parts = str(cell).strip("[]() ").replace(",", " ").split() if isinstance(cell, str) else list(cell)  # type: ignore[call-overload]
-        return [float(p) for p in parts]
-
-    try:
-        vectors = cells.map(parse)
-    except (TypeError, ValueError) as exc:
-        raise BadInputError(f"raw_items column '{name}': a cell is not a vector of numbers ({exc}).") from None
-    lengths = vectors.map(len)
-    if (lengths != lengths.iloc[0]).any() or not np.isfinite(np.stack(vectors.to_list())).all():
-        row = int(lengths.ne(lengths.mode()[0]).to_numpy().argmax())
-        raise BadInputError(
-            f"raw_items column '{name}': vectors must have one length and finite numbers; see {cells.index.name} "
-            f"{cells.index[row]} (length {lengths.iloc[row]}, most have {lengths.mode()[0]})."
-        )
-    return vectors

@@ -18,6 +18,9 @@ from tailor.lm.whitening import Whitening
 from tailor.models.base import FittedModel
 from tailor.models.store import load_models, save_models
 
+#: Before the name of a vector column, the array of its mean.
+_CENTRE_OF = "centre_of/"
+
 
 class SparseMatrixDataset(FileDataset[sparse.csr_matrix]):
     """A scipy CSR matrix as npz, without pickle."""
@@ -54,6 +57,7 @@ class EmbeddingsDataset(FileDataset[Embeddings]):
 
 def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     arrays = {"embeddings": data.vectors, "centre": data.whitening.centre, "projection": data.whitening.projection}
+    arrays |= {f"{_CENTRE_OF}{name}": centre for name, centre in data.centres.items()}
     contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
     return contiguous, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
 
@@ -64,6 +68,7 @@ def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embe
         vectors=arrays["embeddings"],
         whitening=Whitening(arrays["centre"], arrays.get("projection")),
         provenance=json.loads(metadata["provenance"]),
+        centres={key.removeprefix(_CENTRE_OF): arrays[key] for key in sorted(arrays) if key.startswith(_CENTRE_OF)},
     )
 
 

@@ -2,6 +2,13 @@
 
     a(e) = (K + ρI)⁻¹ k(e),   k(e, e') = exp(-γ|e - e'|²) + 1
 
+Where items have vectors of other kinds beside their text, each part has a kernel of its own; validation weighs them:
+
+    k(e, e') = Σ_m w_m exp(-γ|e_m - e'_m|²) / √(s s') + 1,   s = Σ w_m over the parts that e has
+
+with m over the parts that both items have. So an item that lacks a part is compared by the others, and k is still a
+kernel: weights shared out pair by pair would not make one (ADR 33).
+
 Saunders, Gammerman & Vovk 1998, "Ridge regression learning algorithm in dual variables", eq. 9. What is predicted is
 linear in what the known items have of it, so one row of shares a(e) serves factors (v = Σ_j a_j v_j) and item-item
 weights (b = Σ_j a_j b_j) alike. A linear map of the text (W e) sees directions that all items share; this one also sees
@@ -16,6 +23,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.data.item_vectors import slices_of, unit_part
+from tailor.errors import BadInputError
 from tailor.hybrid.config import ColdItemOptions
 from tailor.linear_algebra import add_to_diagonal, inverse_spd
 from tailor.models.base import Floats, Indices
@@ -43,7 +52,7 @@ class KernelImputer:
         The inverse (l³ operations) waits until it is needed.
 
         Args:
-            options: width, ridge, max_items.
+            options: width, ridge, max_items; parts of the embeddings and their weights.
             features: embeddings (n_items, m).
             counts: interactions (n_items,).
         """
@@ -52,13 +61,45 @@ class KernelImputer:
         return cls(options, features, np.sort(most))
 
     def _kernel(self, features: AnyArray) -> NDArray[np.float64]:
-        e, known = features.astype(np.float64), self.features[self.landmarks].astype(np.float64)
+        known = self.features[self.landmarks]
+        if len(self.options.dimensions) < 2:
+            kernel = self._gaussian(features.astype(np.float64), known.astype(np.float64))
+            kernel += 1
+            return kernel
+        return self._kernel_of_parts(features.astype(np.float64), known.astype(np.float64))
+
+    def _gaussian(self, e: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
         kernel = e @ known.T
         of_e, of_known = (e**2).sum(axis=1)[:, None], (known**2).sum(axis=1)
         for rows in row_blocks(len(kernel)):  # in place: it is the largest matrix of a fit
             distance = of_e[rows] + of_known - 2 * kernel[rows]
-            kernel[rows] = np.exp(-self.options.width * np.maximum(distance, 0)) + 1
+            kernel[rows] = np.exp(-self.options.width * np.maximum(distance, 0))
         return np.asarray(kernel)
+
+    def _kernel_of_parts(self, e: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+        kernel, weights = np.ones((len(e), len(known))), self.options.weight_of
+        of_e, of_known = (self._root_shares(rows) for rows in (e, known))
+        for name, place in self._slices.items():
+            if weights[name]:
+                part = self._gaussian(unit_part(e, place), unit_part(known, place))
+                kernel += of_e[name][:, None] * part * of_known[name]
+        return kernel
+
+    def _root_shares(self, e: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return √(w_m / s) of each part (n,), 0 of a part that an item lacks."""
+        weights = {
+            name: weight * e[:, self._slices[name]].any(axis=1) for name, weight in self.options.weight_of.items()
+        }
+        total = np.sum(list(weights.values()), axis=0)
+        return {name: np.sqrt(weight / np.where(total > 0, total, 1)) for name, weight in weights.items()}
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        slices, width = slices_of(self.options.dimensions), self.features.shape[1]
+        if sum(self.options.dimensions.values()) != width:
+            parts = ", ".join(f"{name} {size}" for name, size in self.options.dimensions.items())
+            raise BadInputError(f"Embeddings have {width} numbers, but the hybrid was chosen for {parts}: run it again")
+        return slices
 
     @cached_property
     def _inverse(self) -> Floats:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tailor.config import Count, Fraction, Options, Positive, parse
 from tailor.errors import ConfigurationError
@@ -12,6 +12,8 @@ from tailor.types import JsonObject, Parameters
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
 #: Baselines of which one option set is enough: a fit takes minutes.
 _MAY_BE_TRIED_ONCE = ("sasrec",)
+#: How far weights may be from summing to 1.
+_ROUNDING = 1e-6
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0, lt=1.0)]
 #: Share of the users that are in no fit of choices, unless ``hybrid_cf.blend.few_shot_share`` says otherwise.
@@ -36,6 +38,24 @@ class ColdItemOptions(Options):
     """ρ: how much what is known of single items is smoothed."""
     max_items: Count = 10_000
     """Of more items than this, those with most interactions speak for all: memory 8 n² bytes, time n³/3."""
+    dimensions: dict[str, Count] = {}
+    """Numbers of each part of an embedding (``text``, ``vector_*``); the run writes them where items have vectors."""
+    weights: dict[str, Share] = {}
+    """w of each part's kernel; they sum to 1. None: validation chooses them, and without a choice they are equal."""
+
+    @model_validator(mode="after")
+    def _weights_are_of_parts(self) -> Self:
+        total = sum(self.weights.values())
+        if self.weights and abs(total - 1) > _ROUNDING:
+            raise ValueError(f"weights sum to {total:.6g}; they must sum to 1")
+        if self.weights and self.dimensions and set(self.weights) != set(self.dimensions):
+            raise ValueError(f"weights are needed of {', '.join(self.dimensions)}, found {', '.join(self.weights)}")
+        return self
+
+    @property
+    def weight_of(self) -> dict[str, float]:
+        """The weight of each part: as chosen, else equal ones; none where embeddings have one part."""
+        return self.weights or {name: 1 / len(self.dimensions) for name in self.dimensions}
 
 
 class BoostScales(Options):
@@ -228,6 +248,20 @@ class HybridOptions(Options):
         cold_items = self.cold_items.model_dump() | trial.get("cold_items", {})
         config = {"sources": sources, "cold_items": cold_items, "boosts": self.boosts.model_dump()}
         return parse(HybridConfig, config, "hybrid_cf.trials.hybrid")
+
+    def with_parts(self, dimensions: dict[str, int]) -> Self:
+        """Return the options for embeddings of these parts; none: texts alone.
+
+        Args:
+            dimensions: numbers of each part, by name.
+
+        Raises:
+            ConfigurationError: ``cold_items.weights`` are not those of these parts.
+        """
+        if not dimensions:
+            return self
+        values = self.cold_items.model_dump() | {"dimensions": dimensions}
+        return self.model_copy(update={"cold_items": parse(ColdItemOptions, values, "hybrid_cf.cold_items")})
 
     def _has_base(self, name: str) -> bool:
         base = SOURCES[name].derived_from

@@ -1,12 +1,13 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from tailor import columns as c
+from tailor.data.item_vectors import TEXT
 from tailor.errors import ConfigurationError, did_you_mean
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
@@ -28,6 +29,10 @@ from tailor.models.registry import BASELINES, build, model_class
 from tailor.types import JsonObject, Parameters
 
 HYBRID = "hybrid"
+#: Key of the options of cold items in an option set.
+COLD_ITEMS = "cold_items"
+#: Weights of the part that gets most.
+_MOST_OF_WEIGHT = (0.75, 0.95)
 #: Columns of the table of trials.
 TRIAL_COLUMNS = ["model", "options", "warm_ndcg", "cold_ndcg", "criterion"]
 
@@ -143,7 +148,7 @@ def fit_scorer(
     settings: Parameters,
     options: HybridOptions,
     seed: int,
-    factors: FittedModel | None = None,
+    pretrained: Mapping[str, FittedModel] | None = None,
 ) -> HybridScorer:
     """Fit sources, weights (of the simplest member of the family) and cold shift: what a trial of a search measures.
 
@@ -153,9 +158,8 @@ def fit_scorer(
         settings: the option set of the trial.
         options: what is not searched.
         seed: of everything drawn.
-        factors: a factorization that was fitted by these settings already.
+        pretrained: sources that were fitted by these settings already, by name.
     """
-    pretrained = {} if factors is None else {"ials": factors}
     scorer = Hybrid(options.hybrid_config(settings), seed).fit(data, pretrained)
     simplest = options.blend.model_copy(update={"models": options.blend.models[:1], "steps": 1})
     known = known_users(scorer, holdout, simplest, seed)
@@ -178,8 +182,42 @@ def select_hybrid(
         rows.append(_trial_row(HYBRID, settings, values))
         # One is remembered at a time: weights of all pairs of items are large.
         tried = [max([*tried, (values["criterion"], settings, scorer)], key=lambda trial: trial[0])]
+    for settings in _weighted_parts(options, tried[0][1]) if holdout.has_cold_items else []:
+        scorer = fit_scorer(holdout, data, settings, options, seed, tried[0][2].sources)
+        values = measure(holdout, scorer, options)
+        rows.append(_trial_row(HYBRID, settings, values))
+        tried = [max([*tried, (values["criterion"], settings, scorer)], key=lambda trial: trial[0])]
     ((_, chosen, best),) = tried
     return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS), best
+
+
+def _weighted_parts(options: HybridOptions, settings: Parameters) -> list[JsonObject]:
+    """Return an option set with each of the weights of parts to try; none where weights are given or needless."""
+    of_cold = options.hybrid_config(settings).cold_items
+    if len(of_cold.dimensions) < 2 or of_cold.weights:
+        return []
+    grid = weights_to_try(list(of_cold.dimensions))
+    return [settings | {COLD_ITEMS: settings.get(COLD_ITEMS, {}) | {"weights": weights}} for weights in grid]
+
+
+def weights_to_try(names: Sequence[str]) -> list[dict[str, float]]:
+    """Return weights of the parts of an embedding beside equal ones: the text alone, each part with most of the weight.
+
+    Nothing but the text gets all: an item may have no other part.
+
+    Args:
+        names: of the parts, :data:`tailor.data.item_vectors.TEXT` among them.
+
+    Example:
+        >>> [weights["text"] for weights in weights_to_try(["text", "vector_image"])]
+        [1.0, 0.75, 0.95, 0.25, 0.05]
+    """
+    grid = [dict.fromkeys(names, 0.0) | {TEXT: 1.0}]
+    for name in names:
+        for most in _MOST_OF_WEIGHT:
+            others = dict.fromkeys(names, round((1 - most) / (len(names) - 1), 6))
+            grid.append(others | {name: round(1 - sum(others.values()) + others[name], 6)})
+    return grid
 
 
 def fit_hybrid(

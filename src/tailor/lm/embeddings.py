@@ -1,5 +1,6 @@
 """Embeddings of a catalogue, with their provenance and the whitening that makes more of them."""
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from tailor import columns as c
+from tailor.data.item_vectors import TEXT, centres_of, join_parts, missing_counts, parts_of
 from tailor.errors import BadInputError
 from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, encode
 from tailor.lm.whitening import Whitening
 from tailor.types import JsonObject
 
+log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 
@@ -29,6 +32,8 @@ class Embeddings:
     """From pooled states to rows; apply it to a new text's."""
     provenance: JsonObject = field(default_factory=dict)
     """Base model, its hash, data hash, options, seed."""
+    centres: dict[str, Floats] = field(default_factory=dict)
+    """Mean of each vector column that is joined to the texts, by name."""
 
     @classmethod
     def none(cls) -> "Embeddings":
@@ -39,6 +44,12 @@ class Embeddings:
     def is_empty(self) -> bool:
         """Whether the encoder is left out."""
         return not len(self.ids)
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Numbers of each part of a row, by name, the text first; none where rows are texts alone."""
+        of_vectors = {name: len(centre) for name, centre in self.centres.items()}
+        return {TEXT: self.vectors.shape[1] - sum(of_vectors.values())} | of_vectors if of_vectors else {}
 
     def __post_init__(self) -> None:
         """Check the shapes.
@@ -62,24 +73,11 @@ def embed_catalogue(
     """Encode every item; centring and whitening are fitted on the items ``fitted_on`` (n_items,) alone."""
     pooled = encode(encoder, tokens, options.encoder.batch_size, label, options.encoder.pooling)
     whitening = Whitening.fit(pooled, fitted_on, options.whitening, options.whitening_shrinkage)
-    vectors = join_vectors(whitening.apply(pooled), items)
-    return Embeddings(items[c.ITEM].to_numpy(dtype=object), vectors, whitening, provenance)
-
-
-def join_vectors(embeddings: Floats, items: pd.DataFrame) -> Floats:
-    """Append each centred, L2-normalised ``vector_*`` column (image, audio) and normalise the whole row again.
-
-    Args:
-        embeddings: (n_items, m), L2-normalised rows.
-        items: the catalogue, in the same order.
-
-    Returns:
-        (n_items, m + Σ vector lengths); the embeddings themselves where there is no vector column.
-    """
-    parts = [embeddings]
-    for name in [col for col in items if str(col).startswith(c.VECTOR_PREFIX)]:
-        vectors = np.stack([np.asarray(v, dtype=np.float64) for v in items[name]])
-        vectors = vectors - vectors.mean(axis=0)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        parts.append((vectors / np.where(norms > 0, norms, 1)).astype(np.float32))
-    return embeddings if len(parts) == 1 else np.asarray(np.hstack(parts) / np.sqrt(len(parts)), dtype=np.float32)
+    texts, centres = whitening.apply(pooled), centres_of(items)
+    vectors = join_parts([texts, *(parts_of(items[name], centre) for name, centre in centres.items())])
+    for name, count in missing_counts(items).items():
+        if count:
+            log.warning(
+                "%s: %d of %d items have no vector; they are known by their other parts", name, count, len(items)
+            )
+    return Embeddings(items[c.ITEM].to_numpy(dtype=object), vectors, whitening, provenance, centres)

@@ -1,7 +1,7 @@
 """The encoders that a package carries, so that words of a request can be read where the model is served."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -30,6 +30,8 @@ class Encoders:
     student: StaticEncoder | None = None
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests; None: the model's own encoder reads them."""
+    vectors: dict[str, list[float]] = field(default_factory=dict)
+    """Mean of each column of vectors that items have beside texts, by name."""
 
 
 def package_encoders(

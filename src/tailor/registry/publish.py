@@ -16,7 +16,7 @@ from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
-from tailor.serving.recommender import MAX_PIECES, Recommender
+from tailor.serving.recommender import MAX_PIECES, VECTORS, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
 from tailor.types import JsonObject, Parameters
@@ -36,7 +36,7 @@ _REQUIREMENTS = (
     "transformers",
 )
 #: What a recommender knows of itself that is too long for a tag.
-_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES, package.CATALOGUE_READ_AT)
+_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES, VECTORS, package.CATALOGUE_READ_AT)
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
 #: What the model that was measured was fitted on: the parameter ``evaluation.fit_on``; versions without it: train.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from tailor import columns as c
 from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.answers import RecommendBody
 from tailor.serving.validation import MAX_PROBLEMS, excerpt, label_of, refuse_unreadable, sentences
@@ -139,7 +140,10 @@ def _problems_of(rows: list[object]) -> Iterator[str]:
             yield f'items[{place}] = {excerpt(row)!r} is no item; write it as {{"item_id": ..., "title": ...}}'
             continue
         for name, cell in row.items():
-            if isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
+            if name.startswith(c.VECTOR_PREFIX) and isinstance(cell, list):
+                if any(isinstance(number, bool) or not isinstance(number, int | float) for number in cell):
+                    yield f"items[{place}].{excerpt(name)} = {excerpt(cell)!r} is no list of numbers"
+            elif isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
                 yield f"items[{place}].{excerpt(name)} = {excerpt(cell)!r} is neither a text nor a number"
             elif name == "item_id" and len(str(cell)) > MAX_ID:
                 yield f"items[{place}].item_id has {len(str(cell))} characters; an id has at most {MAX_ID}"

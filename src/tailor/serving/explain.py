@@ -36,7 +36,8 @@ def explain_list(
     """Explain the first ``MAX_EXPLAINED`` items of one list; docs/pipelines/inference.md says what each key holds.
 
     ``words`` is how much of the text-dependent score goes with each piece of the item's text: the piece left out,
-    encoded anew; ``query`` what each word of the query adds: the word left out, of a long query a few words at a time.
+    encoded anew; ``item_parts`` the same of the text and of each vector of a new item, ``says_most`` the part it loses
+    most without; ``query`` what each word of the query adds: the word left out, of a long query a few words at a time.
 
     Args:
         recommender: ids, texts and the encoder.
@@ -59,6 +60,9 @@ def explain_list(
     if share is not None:
         explanation = explanation.beside_words(scores[:MAX_EXPLAINED], share)
     entries = [_entry(recommender, explanation, place) for place in range(len(items))]
+    for entry, by_part in zip(entries, _by_part(recommender, model, query, items), strict=True):
+        if by_part:
+            entry |= {"item_parts": by_part, "says_most": max(by_part, key=lambda name: by_part[name])}
     if recommender.encoder_of is not None and recommender.metadata is not None:
         for entry, by_piece in zip(entries, _by_piece(recommender, model, query, items), strict=True):
             entry["words"] = by_piece
@@ -109,12 +113,34 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
     less = [". ".join(row[:piece] + row[piece + 1 :]) for row in pieces for piece in range(len(row))]
     owner = np.concatenate([np.arange(len(pieces)), np.repeat(np.arange(len(pieces)), [len(row) for row in pieces])])
     texts, rows = np.unique(np.array([*whole, *less], dtype=object), return_inverse=True)
-    scores = text_scores(model, query, items[owner], recommender.encoder.encode(texts.tolist())[rows])
+    features = recommender.encoder.encode(texts.tolist())[rows]
+    if recommender.parts.names:
+        none = np.zeros((0, 0), np.float32)
+        features = recommender.parts.join(features, none, recommender.item_features[items[owner]])
+    scores = text_scores(model, query, items[owner], features)
     of_less = iter(scores[len(pieces) :])
     return [
         {piece: round(float(score - next(of_less)), 4) for piece in row}
         for score, row in zip(scores[: len(pieces)], pieces, strict=True)
     ]
+
+
+def _by_part(recommender: "Recommender", model: HybridScorer, query: Query, items: Indices) -> list[dict[str, float]]:
+    """Leave each part (text, picture …) of each item without interactions out: what its score loses.
+
+    Nothing is said of items with interactions, nor where embeddings are texts alone.
+    """
+    whole, by_item = recommender.item_features[items], [dict[str, float]() for _ in items]
+    reduced = recommender.parts.without_each(whole)
+    if not reduced:
+        return by_item
+    score = text_scores(model, query, items, whole)
+    for name, features in reduced.items():
+        losses = score - text_scores(model, query, items, features)
+        there = (whole != features).any(axis=1) & ~model.warm[items]
+        for place in np.flatnonzero(there):
+            by_item[place][name] = round(float(losses[place]), 4)
+    return by_item
 
 
 def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:

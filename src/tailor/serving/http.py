@@ -48,7 +48,7 @@ _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Gala
 class ItemsBody(Body):
     """Items with the columns of the items table."""
 
-    items: Annotated[list[dict[str, str | int | float | None]], Field(min_length=1, max_length=1000)]
+    items: Annotated[list[dict[str, str | int | float | list[float] | None]], Field(min_length=1, max_length=1000)]
 
 
 class Refusal(BaseModel):

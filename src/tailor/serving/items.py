@@ -45,10 +45,11 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
 
     Args:
         model: carries the text template.
-        rows: columns as in the items table: item_id and whatever the template, the categories and the numbers read.
+        rows: columns as in the items table: item_id and whatever the template, the categories and the numbers read;
+            lists of numbers under the names of the catalogue's vectors.
 
     Raises:
-        BadInputError: too many, an id is missing or repeated, a column is unknown, a cell is too long.
+        BadInputError: too many, an id is missing or repeated, a column is unknown, a cell is too long or no vector.
     """
     from tailor.data.text import item_categories, pack_pieces, write_pieces  # noqa: PLC0415
 
@@ -60,7 +61,9 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
     categories = item_categories(table, options.categories, options.missing)
     metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numeric}
-    return ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
+    read = ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
+    names = model.parts.names
+    return read.with_arrays(vectors=model.parts.read({name: table[name].tolist() for name in names})) if names else read
 
 
 def _text_options(model: Recommender) -> TextOptions:
@@ -68,11 +71,11 @@ def _text_options(model: Recommender) -> TextOptions:
 
 
 def columns_of(model: Recommender) -> list[str]:
-    """Return the columns that an item may have: its id and title, and what the text, categories and numbers read."""
+    """Return the columns that an item may have: id, title, and what text, categories, numbers and vectors read."""
     options, numeric = _text_options(model), model.known_metadata.numeric_columns
     read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
     category = [options.categories.column] if options.categories.column else []
-    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *numeric]))
+    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *numeric, *model.parts.names]))
 
 
 def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
@@ -90,6 +93,8 @@ def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def _check_cell(name: str, cell: object, columns: Sequence[str]) -> None:
     if name not in columns:
         raise BadInputError(f"Unknown column '{name}'.{did_you_mean(name, columns)} An item has: {', '.join(columns)}.")
+    if name.startswith(c.VECTOR_PREFIX):
+        return
     if cell is not None and (isinstance(cell, dict | list) or len(str(cell)) > MAX_CELL):
         raise BadInputError(f"{name}: {str(cell)[:50]!r} is not a text or number of at most {MAX_CELL} characters")
 

@@ -14,6 +14,7 @@ from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.item_vectors import ItemParts
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.elicit import choose_items
@@ -52,6 +53,8 @@ MAX_REQUESTS = 100_000
 MAX_QUESTIONS = 100
 #: Key of ``about``: pieces of a long text of a user that are read.
 MAX_PIECES = "max_pieces"
+#: Key of ``about``: the mean of each column of vectors, by name.
+VECTORS = "vectors"
 
 
 class LongTextEncoder(EncodesTexts, Protocol):
@@ -144,7 +147,18 @@ class Recommender:
     @property
     def word_features(self) -> Floats:
         """Embeddings of the items (n_items, m) in the space of :attr:`word_encoder`."""
-        return self.item_features if self.word_reader is None else self.word_reader.features
+        return self._text_features if self.word_reader is None else self.word_reader.features
+
+    @cached_property
+    def parts(self) -> ItemParts:
+        """What embeddings of items are made of: texts, and vectors of other kinds where items have some."""
+        centres: dict[str, list[float]] = self.about.get(VECTORS, {})
+        return ItemParts.of(self.item_features.shape[1] if centres else 0, centres)
+
+    @cached_property
+    def _text_features(self) -> Floats:
+        """Embeddings of the texts alone: words find an item alike, with a picture or without."""
+        return self.parts.of_texts(self.item_features)
 
     @cached_property
     def meaning(self) -> Meaning:
@@ -504,7 +518,7 @@ class Recommender:
 
         Args:
             metadata: of the items; their ids must be new.
-            features: embeddings (a, m).
+            features: embeddings (a, m), of whole items or of their texts.
 
         Raises:
             BadInputError: the model cannot take items in.
@@ -515,7 +529,7 @@ class Recommender:
         n_new = len(items) - len(self.items)
         grown = replace(
             self,
-            model=self.model.with_new_items(self._wide(features)),
+            model=self.model.with_new_items(self._wide(features, metadata)),
             items=items,
             histories=widened(self.histories, len(items)),
             tie_rank=append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
@@ -553,15 +567,24 @@ class Recommender:
             raise BadInputError(f"The model '{self.model.recipe.name}' knows no texts")
         changed = replace(
             self,
-            model=self.model.with_item_texts(rows, self._wide(features)),
+            model=self.model.with_item_texts(rows, self._wide(features, metadata, rows)),
             metadata=self.known_metadata.with_rows(rows, metadata),
             word_reader=None if self.word_reader is None else self.word_reader.with_texts(rows, metadata.texts),
         )
         return self.keeping_the_encoder(changed)
 
-    def _wide(self, features: Floats) -> Floats:
-        """Return embeddings (a, m) with the dimensions that only the catalogue's own items have, 0 there."""
-        wide = np.zeros((len(features), self.item_features.shape[1]), np.float32)
+    def _wide(self, features: Floats, metadata: ItemMetadata, rows: Indices | None = None) -> Floats:
+        """Return embeddings (a, m) of whole items; a part that an item lacks is 0.
+
+        Args:
+            features: of whole items, which are taken as they are, or of their texts.
+            metadata: with the vectors that came with the items, if any.
+            rows: of items that are known (a,): they keep vectors that are not replaced.
+        """
+        width = self.item_features.shape[1]
+        if self.parts.names and features.shape[1] < width:
+            return self.parts.join(features, metadata.vectors, None if rows is None else self.item_features[rows])
+        wide = np.zeros((len(features), width), np.float32)
         wide[:, : features.shape[1]] = features
         return wide
 

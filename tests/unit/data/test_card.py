@@ -12,7 +12,9 @@ from tailor.data.card import (
     Group,
     Script,
     Times,
+    VectorUse,
     count_scripts,
+    count_vectors,
     describe,
     estimate_tokens,
     gini,
@@ -38,6 +40,15 @@ def test_sizes():
     assert sizes.sparsity == pytest.approx(1 - 10 / (3 * 4))
     assert (sizes.largest_item, sizes.largest_share) == ("a", 6 / 10)
     assert (sizes.median_history, sizes.short_histories) == (4, 2 / 3)  # five is not short
+
+
+def test_vectors_are_counted():
+    vectors = pd.DataFrame({"vector_image": [[1.0, 2.0], None, [3.0, 4.0]], "vector_sound": [[1.0]] * 3})
+    assert count_vectors(vectors) == [VectorUse("vector_image", 2, 1), VectorUse("vector_sound", 1, 0)]
+    assert count_vectors(items()) == []
+    with_vectors = items().assign(vector_image=[[1.0]] * len(items()))
+    described = describe(interactions(), with_vectors, TABLES, TextOptions(item_template=["{title}"]), 64)
+    assert described.vectors == [VectorUse("vector_image", 1, 0)]
 
 
 def test_gini():

@@ -241,11 +241,17 @@ def test_context_text_and_vectors_are_carried():
     assert items["vector_image"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
-@pytest.mark.parametrize(("cells", "words"), [(["1 2", "3"], "one length"), (["1 2", "3 x"], "not a vector")])
-def test_malformed_vectors(cells, words):
+def test_items_without_a_vector_stay_and_are_counted():
+    """The cells are read by :mod:`tailor.data.item_vectors`; no row is dropped or repaired for them."""
     columns = ColumnOptions(items={"item_id": "item", "vector_image": "image"})
-    with pytest.raises(BadInputError, match=words):
-        clean_items(pd.DataFrame({"item": ["a", "b"], "image": cells}), columns, CleaningOptions(), QualityReport())
+    raw, report = pd.DataFrame({"item": ["a", "b", "c"], "image": ["1 2", None, "3 4"]}), QualityReport()
+    items = clean_items(raw, columns, CleaningOptions(), report)
+    assert items["vector_image"].tolist() == [[1.0, 2.0], None, [3.0, 4.0]]
+    assert report.to_frame()[["problem", "action", "rows"]].to_numpy().tolist() == [
+        ["vector_image is missing", "noticed", 1]
+    ]
+    account = report.accounts().set_index("table").loc["items"]
+    assert (account["rows_in"], account["kept"], account["dropped"], account["repaired"]) == (3, 3, 0, 0)
 
 
 def test_duplicated_items_and_users_keep_the_first():

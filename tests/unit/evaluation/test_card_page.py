@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pandas as pd
 import pytest
 
-from tailor.data.card import Card, Group, Times, describe, long_tail
+from tailor.data.card import Card, Group, Times, VectorUse, describe, long_tail
 from tailor.data.config import TextOptions
 from tailor.evaluation.card_page import build, figures
 from tailor.evaluation.costs import Cost
@@ -75,6 +75,14 @@ def test_no_times_and_no_warnings_are_said_plainly(card):
 def test_times_that_are_no_dates_are_said_to_be_none(card):
     times = Times(present=True, readable=False, first="1e+12", last="2e+12")
     assert "From 1e+12 to 2e+12, which are no dates." in body(page(replace(card, times=times)))
+
+
+def test_vectors_and_those_that_are_missing_are_said(card):
+    uses = [VectorUse("vector_image", 512, 1), VectorUse("vector_sound", 8, 0)]
+    text = body(page(replace(card, vectors=uses)))
+    assert "Vectors of <code>vector_image</code>: 512 numbers each. 1 of" in text
+    assert "Vectors of <code>vector_sound</code>: 8 numbers each. Every item has one." in text
+    assert "Vectors of" not in body(page(card))
 
 
 def test_no_texts_and_nothing_dropped_are_said_plainly(card):

@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tailor.data.item_vectors import join_parts
+from tailor.errors import BadInputError
 from tailor.hybrid.cold_items import KernelImputer
 from tailor.hybrid.config import ColdItemOptions
 from tailor.models.ease import EASEConfig, TextEASE
@@ -149,3 +151,99 @@ def test_a_wider_ridge_smooths_more():
         for r in (0.1, 1.0, 10.0)
     ]
     assert all(a > b for a, b in pairwise(norms))
+
+
+# --- items with vectors of other kinds -------------------------------------------------------------------------------
+
+PARTS = {"text": 4, "vector_image": 3}
+
+
+def of_parts(n, seed=0, without_image=()):
+    text, image = unit_rows(n, 4, seed), unit_rows(n, 3, seed + 1)
+    image[list(without_image)] = 0
+    return text, image, join_parts([text, image])
+
+
+def weighed(text, **changes):
+    weights = {"text": text, "vector_image": 1 - text}
+    return ColdItemOptions(**({"width": 0.7, "ridge": 0.2, "dimensions": PARTS, "weights": weights} | changes))
+
+
+def test_each_part_has_a_kernel_and_a_weight():
+    text, image, joined = of_parts(12)
+    y = np.random.default_rng(1).normal(size=(9, 3))
+
+    def k(rows, columns):
+        of_text = kernel_of(text[rows], text[columns], 0.7) - 1
+        return 0.75 * of_text + 0.25 * (kernel_of(image[rows], image[columns], 0.7) - 1) + 1
+
+    known, new = np.arange(9), np.arange(9, 12)
+    expected = k(new, known) @ np.linalg.solve(k(known, known) + 0.2 * np.eye(9), y)
+    found = KernelImputer(weighed(0.75), joined, known).predict(joined[new], y)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_with_all_weight_on_the_text_it_is_the_kernel_of_the_texts():
+    text, _, joined = of_parts(12, without_image=(2, 10))
+    y = np.random.default_rng(1).normal(size=(9, 3))
+    of_texts = KernelImputer(ColdItemOptions(width=0.7, ridge=0.2), text, np.arange(9)).predict(text[9:], y)
+    found = KernelImputer(weighed(1.0), joined, np.arange(9)).predict(joined[9:], y)
+    np.testing.assert_allclose(found, of_texts, rtol=1e-4, atol=1e-5)
+
+
+def test_without_weights_parts_are_equal():
+    _, _, joined = of_parts(12)
+    y = np.ones((9, 1))
+    equal, half = (
+        KernelImputer(options, joined, np.arange(9)).predict(joined[9:], y)
+        for options in (weighed(0.5, weights={}), weighed(0.5))
+    )
+    np.testing.assert_array_equal(equal, half)
+
+
+def test_an_item_without_a_part_is_compared_by_the_others():
+    """Of two items without a picture the text counts fully; of one with and one without √w of it."""
+    text, image, joined = of_parts(4, without_image=(0, 1))
+    kernel = KernelImputer(weighed(0.25), joined, np.arange(4))._kernel(joined)
+    of_text, of_image = (kernel_of(part, part, 0.7) - 1 for part in (text, image))
+    assert kernel[0, 1] == pytest.approx(of_text[0, 1] + 1, rel=1e-5)
+    assert kernel[0, 2] == pytest.approx(np.sqrt(0.25) * of_text[0, 2] + 1, rel=1e-5)
+    assert kernel[2, 3] == pytest.approx(0.25 * of_text[2, 3] + 0.75 * of_image[2, 3] + 1, rel=1e-5)
+    np.testing.assert_allclose(np.diag(kernel), 2, rtol=1e-6)
+
+
+def test_it_is_a_kernel_whatever_parts_are_missing():
+    """Many items of one text, some with a picture, where weights that are shared out pair by pair make no kernel."""
+    image = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
+    text = np.tile(np.eye(4, dtype=np.float32)[:1], (90, 1))
+    image = np.vstack([image, np.zeros((30, 3), np.float32)])
+    joined = join_parts([text, image])
+    kernel = KernelImputer(weighed(0.05, width=4.0), joined, np.arange(90))._kernel(joined)
+    assert np.linalg.eigvalsh(kernel).min() > -1e-9
+    both = image.any(axis=1)[:, None] & image.any(axis=1)
+    by_pair = np.where(both, 0.05 + 0.95 * np.exp(-4.0 * 2 * (1 - image @ image.T)), 1.0) + 1
+    assert np.linalg.eigvalsh(by_pair).min() < -5
+
+
+def test_an_item_that_is_narrower_has_its_text_alone():
+    text, _, joined = of_parts(12)
+    imputer, y = KernelImputer(weighed(0.5), joined, np.arange(9)), np.arange(9.0)[:, None]
+    wide = join_parts([text[9:], np.zeros((3, 3), np.float32)])
+    np.testing.assert_array_equal(imputer.predict(text[9:], y), imputer.predict(wide, y))
+
+
+def test_embeddings_of_other_parts_are_refused():
+    _, _, joined = of_parts(4)
+    imputer = KernelImputer(weighed(0.5, dimensions={"text": 4, "vector_image": 2}), joined, np.arange(4))
+    with pytest.raises(BadInputError, match="7 numbers, but the hybrid was chosen for text 4, vector_image 2"):
+        imputer.predict(joined, np.ones((4, 1)))
+
+
+@pytest.mark.parametrize("options", [ColdItemOptions(), ColdItemOptions(dimensions={"text": 6})])
+def test_one_part_is_the_plain_kernel_to_the_bit(options):
+    E, y = unit_rows(12), np.random.default_rng(1).normal(size=(9, 3))
+    plain = KernelImputer(options, E, np.arange(9))
+    distance = (E[9:].astype(float) ** 2).sum(axis=1)[:, None] + (E[:9].astype(float) ** 2).sum(axis=1)
+    distance = distance - 2 * (E[9:].astype(float) @ E[:9].astype(float).T)
+    np.testing.assert_array_equal(plain._kernel(E[9:]), np.exp(-2.0 * np.maximum(distance, 0)) + 1)
+    assert np.isfinite(plain.predict(E[9:], y)).all()

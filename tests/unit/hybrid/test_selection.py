@@ -146,7 +146,7 @@ def test_factors_of_an_earlier_step_are_not_fitted_again(holdout, data, monkeypa
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(type(factors.recipe), "fit", refuse)
-    ours = selection.fit_scorer(holdout, data, {}, OPTIONS, 0, factors)
+    ours = selection.fit_scorer(holdout, data, {}, OPTIONS, 0, {"ials": factors})
     part = holdout.histories.take(np.arange(5))
     np.testing.assert_allclose(ours.score(part), expected.score(part), rtol=1e-4, atol=1e-5)
 

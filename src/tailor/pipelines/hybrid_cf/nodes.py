@@ -65,7 +65,8 @@ def select_hybrid(
     if embeddings.is_empty:
         return {}, pd.DataFrame(columns=selection.TRIAL_COLUMNS), {}
     data = holdout.train_set(embeddings.vectors)
-    choice, trials, scorer = selection.select_hybrid(holdout, data, _options(params, holdout), seed, tuned)
+    options = _options(params, holdout).with_parts(embeddings.dimensions)
+    choice, trials, scorer = selection.select_hybrid(holdout, data, options, seed, tuned)
     return choice, trials, {"hybrid": scorer}
 
 
@@ -85,7 +86,7 @@ def fit_hybrid(
     if embeddings.is_empty:
         return {}, {}, pd.DataFrame(columns=CURVE_COLUMNS), pd.DataFrame(columns=BLEND_COLUMNS)
     data = holdout.train_set(embeddings.vectors)
-    options = _options(params, holdout)
+    options = _options(params, holdout).with_parts(embeddings.dimensions)
     known = scorer_of(selected) if selected else None
     scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, known)
     scorer, final, fitted = selection.fit_final(scorer, fitted, train_set.with_features(embeddings.vectors))

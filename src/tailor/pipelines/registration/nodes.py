@@ -27,7 +27,7 @@ from tailor.models.base import FittedModel, TrainSet
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions, WordsOptions
 from tailor.registry import check, describe, encoders, publish, track
 from tailor.registry.encoders import Encoders
-from tailor.serving.recommender import Recommender
+from tailor.serving.recommender import VECTORS, Recommender
 from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
@@ -70,12 +70,13 @@ def package_encoders(
     """Merge the adapter of the registered model's encoder, distil its token table; read items for words."""
     options, encoder = parse(EvaluationOptions, params, "evaluation"), parse(LMOptions, lm, "lm_finetuning").encoder
     tuned = options.registered == "hybrid_lora"
-    whitening = (embeddings_lora if tuned else embeddings_frozen).whitening
+    embeddings = embeddings_lora if tuned else embeddings_frozen
     packaged = encoders.package_encoders(
-        metadata, adapter if tuned else None, whitening, encoder, options.student_tokens, seed
+        metadata, adapter if tuned else None, embeddings.whitening, encoder, options.student_tokens, seed
     )
+    vectors = {name: centre.tolist() for name, centre in embeddings.centres.items()}
     reader = encoders.read_items(metadata, parse(WordsOptions, words, "words"), packaged.encoder_of)
-    return replace(packaged, word_reader=reader)
+    return replace(packaged, word_reader=reader, vectors=vectors)
 
 
 def describe_recommender(
@@ -129,7 +130,9 @@ def refit_recommender(
         evaluated,
         model=refit.refit(scorer_of({"hybrid": evaluated.model}), all_interactions),
         histories=all_interactions.queries(),
-        about=evaluated.about | {publish.FIT_ON: publish.ALL},
+        about=evaluated.about
+        | {publish.FIT_ON: publish.ALL}
+        | ({VECTORS: packaged.vectors} if packaged.vectors else {}),
         metadata=metadata,
         encoder_of=packaged.encoder_of,
         student=packaged.student,

@@ -14,7 +14,7 @@ from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.sources import SOURCES
 from tailor.lm.embeddings import Embeddings
-from tailor.models.base import TrainSet
+from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build, model_class
 from tailor.options import Space, TuningOptions
 from tailor.pipelines.tuning.search import BORDER, Evaluate, Outcome, flat, search
@@ -98,14 +98,14 @@ def tune_hybrid(
     options, hybrid_options = _options(params, hybrid, holdout)
     if embeddings.is_empty:
         return Outcome(model, {}, pd.DataFrame(), {})
-    data = holdout.train_set(embeddings.vectors)
+    data, hybrid_options = holdout.train_set(embeddings.vectors), hybrid_options.with_parts(embeddings.dimensions)
 
     def evaluate(settings: Parameters, report: Callable[[float], None]) -> dict[str, float]:
-        factors = None
+        fitted: dict[str, FittedModel] = {}
         if hybrid_options.sources.get("ials") is not None:
-            factors = selection.fit_factors(data, settings, hybrid_options, seed)
-            report(selection.measure(holdout, factors, hybrid_options)["criterion"])
-        scorer = selection.fit_scorer(holdout, data, settings, hybrid_options, seed, factors)
+            fitted["ials"] = selection.fit_factors(data, settings, hybrid_options, seed)
+            report(selection.measure(holdout, fitted["ials"], hybrid_options)["criterion"])
+        scorer = selection.fit_scorer(holdout, data, settings, hybrid_options, seed, fitted)
         return selection.measure(holdout, scorer, hybrid_options)
 
     space = _used(options.space.get("hybrid", {}), hybrid_options)
