@@ -11,6 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.item_vectors import unit_part
 from tailor.errors import BadInputError, TailorError
 from tailor.evaluation import measure
 from tailor.evaluation.promotion import Evidence, decide
@@ -147,9 +148,18 @@ def difference(champion: JsonObject, challenger: JsonObject) -> str:
 
 
 def own_features(champion: Recommender, challenger: Recommender) -> Floats:
-    """Return what the champion's own encoder makes of the challenger's items (n_items, m)."""
-    texts = [". ".join(row) for row in challenger.known_metadata.pieces]
-    return champion.encoder.encode(texts)
+    """Return what the champion's own encoder makes of the challenger's items (n_items, m).
+
+    Vectors of other kinds are the challenger's, where both read them from the same columns; else items lack them.
+    """
+    texts = champion.encoder.encode([". ".join(row) for row in challenger.known_metadata.pieces])
+    if not champion.parts.names:
+        return texts
+    vectors = [np.zeros((len(texts), len(centre)), np.float32) for centre in champion.parts.centres.values()]
+    for vector, (name, centre) in zip(vectors, champion.parts.centres.items(), strict=True):
+        if len(challenger.parts.centres.get(name, ())) == len(centre):
+            vector[:] = unit_part(challenger.item_features, challenger.parts.slices[name])
+    return champion.parts.join(texts, np.hstack(vectors))
 
 
 def _check_recipe(version: ModelVersion, registered: JsonObject) -> None:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tailor.data.item_vectors import join_parts
 from tailor.registry import promote
+from tailor.serving.recommender import VECTORS
 from tests.unit.serving.conftest import Planted, genres, names, served
 
 BOTH = "train_and_validation"
@@ -20,6 +22,20 @@ def test_the_champion_s_own_encoder_reads_the_challenger_s_texts(served, names):
     of_genre = np.array([known in ". ".join(pieces).lower() for pieces in served.known_metadata.pieces])
     np.testing.assert_array_equal(features, np.where(of_genre[:, None], [[0.0, 1.0]], 0.0))
     assert (promote.own_features(served, served) != 0).any(axis=1).all()
+
+
+def test_the_champion_sees_the_challengers_vectors_of_the_same_columns(served):
+    """Half of each row's length is the text's where there is a vector of as many numbers, else all."""
+    texts = served.item_features.shape[1]
+    vectors = np.tile(np.array([[0.6, 0.8]], np.float32), (len(served.item_ids), 1))
+    wide = replace(served.model, item_features=join_parts([served.item_features, vectors]))
+    seen = replace(served, model=wide, about=served.about | {VECTORS: {"vector_image": [0.0, 0.0]}})
+    features = promote.own_features(seen, seen)
+    np.testing.assert_allclose(features[:, texts:], vectors / np.sqrt(2), rtol=1e-5)
+    np.testing.assert_allclose(features[:, :texts], promote.own_features(served, seen) / np.sqrt(2), rtol=1e-5)
+    lacking = promote.own_features(seen, served)
+    assert lacking.shape == features.shape
+    assert not lacking[:, texts:].any()
 
 
 @pytest.mark.parametrize(
