@@ -30,7 +30,7 @@ def test_open_dimensions_of_the_hybrid_are_those_of_its_sources():
     hybrid = HybridOptions(
         sources={"ials": {"regularization": 0.02}}, trials={"hybrid": [{"ials": {"lambda_item_feature": 1.0}}]}
     )
-    expected = {"ials.alpha": TextIALS.config_class().alpha, "ials.regularization": 0.02, "cold_items.width": 1.0}
+    expected = {"ials.alpha": TextIALS.config_class().alpha, "ials.regularization": 0.02, "cold_items.width": 2.0}
     assert hybrid_default_sets(space, hybrid) == [expected | {"ials.lambda_item_feature": 1.0}]
 
 
