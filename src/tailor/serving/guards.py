@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1_000_000
 #: Bytes of bodies that are held at the same time, of all connections.
 MAX_HELD = 64_000_000
+#: Of a body that is too large, the bytes that are let go by, and the seconds for it: who sends a little too much reads
+#: the refusal, where a connection that is closed at once would be all that it sees.
+_LET_BY, _LET_BY_S = 4_000_000, 1.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: What answers without a token; what takes it as the password of a browser's own dialog, too.
 OPEN, FOR_BROWSERS = ("/", "/health"), ("/docs", "/openapi.json")
@@ -234,6 +237,8 @@ class BoundedBodies:
         try:
             if problem is None:
                 return await self.app(scope, _replayed(bytes(body), receive), send)
+            if problem[0] == 413:
+                await _let_by(receive)
             if problem[0]:
                 await refuse(send, *problem, [(b"retry-after", b"1")] if problem[0] == 503 else [])
             return None
@@ -263,6 +268,19 @@ class BoundedBodies:
             self.held += len(chunk)
             more = message.get("more_body", False)
         return None
+
+
+async def _let_by(receive: Receive) -> None:
+    """Read on without keeping anything, to the end of a body or of patience."""
+    left, more = _LET_BY, True
+    try:
+        async with asyncio.timeout(_LET_BY_S):
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        return
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -47,15 +47,24 @@ def test_a_body_is_counted_as_it_comes_whatever_its_headers_say():
     for headers in ([], [("Transfer-Encoding", "CHUNKED")], [("Transfer-Encoding", "chunked")] * 2):
         status, _, body, read = ask(app, headers=headers, chunks=[b"123456", b"78901", b"x" * 1000])
         assert (status, body) == (413, b'{"detail": "The body is larger than 10 bytes"}')
-        assert read == 2  # nothing is read beyond the bound
+        assert read == 3  # what is a little too long is let go by, so that its client reads the refusal
     assert app.held == 0
+
+
+def test_of_a_body_that_is_much_too_long_the_rest_is_not_waited_for():
+    app = BoundedBodies(echo, seconds=5)
+    status, _, _, read = ask(app, chunks=[bytes(1_000_000)] * 100)
+    assert (status, read) == (413, 2 + 4)
+    status, _, _, read = ask(app, headers=[("Content-Length", "2000000")], chunks=[b"x"] * 1000, pause_s=0.05)
+    assert status == 413
+    assert read < 25  # a second of it
 
 
 @pytest.mark.parametrize(("length", "status"), [("10", 200), ("11", 413), ("-1", 400), ("9" * 30, 413), ("x", 400)])
 def test_a_length_that_is_named_is_looked_at_first(length, status):
     answer = ask(BoundedBodies(echo, seconds=5, max_body=10), headers=[("Content-Length", length)])
     assert answer[0] == status
-    assert answer[3] == (1 if status == 200 else 0)
+    assert answer[3] == (0 if status == 400 else 1)
 
 
 def test_a_body_that_drips_is_given_up():
