@@ -1,10 +1,10 @@
 """`make bench-lm`: what tuning the language model is worth in the whole hybrid, for cold items first.
 
-Arms: the frozen encoder; LoRA tuned for a linear head alone (``objective.kernel.weight: 0``); LoRA as configured. Each
-arm's embeddings go into the whole hybrid: the better of the first two option sets of ``hybrid_cf.trials`` (which differ
-in the kernel of cold items), weights and boosts from validation, one look at test. NDCG@20 of cold items alone, of warm
-lists, of the tail in them. Two intervals over the pooled seeds (each holds other items out): over users; and over users
-and cold items, both drawn anew (``both_``), which is wider, since few items are held out.
+Arms: the frozen encoder; LoRA as configured; LoRA tuned for a linear head alone (``objective.kernel.weight: 0``). Each
+arm's embeddings go into the whole hybrid: the better of two option sets of ``hybrid_cf.trials`` (the kernel of
+cold items is among what differs), weights and boosts from validation, one look at test. NDCG@20 of cold items alone, of
+warm lists, of the tail in them. Two intervals over the pooled seeds (each holds other items out): over users; and over
+users and cold items, both drawn anew (``both_``), which is wider, since few items are held out.
 
 Cells that are done stay in data/bench, by commit: an interrupted run goes on. ``permuted``: every text given to another
 item.
@@ -181,11 +181,14 @@ def main() -> None:
     """Run everything, or the catalogues named on the command line; figures of the others stay."""
     logging.disable(logging.INFO)
     earlier = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    earlier = earlier if "rows" in earlier else {}  # of an earlier protocol
     headline, rows, commits = (earlier.get(name, {}) for name in ("headline", "rows", "commits"))
     for env in sys.argv[1:] or [*PLAN, "speed"]:
         made = about("make bench-lm", [0, 1, 2])
         if env == "speed":
-            adapter = next(iter(rows.values()), [{}])[-1].get("tuned_parameters", 0)
+            adapter = next(
+                row["tuned_parameters"] for of_one in rows.values() for row in of_one if row["arm"] == "lora"
+            )
             share = adapter / parameters(lm_options(prepare("base", 0), {}))
             headline |= rounded(speed() | {"tuned_share": share})
         else:

@@ -132,8 +132,8 @@ def _append_in_block(block: AnyArray, columns: AnyArray, size: int) -> AnyArray:
     n, end = block.shape[1], block.shape[1] + columns.shape[1]
     with _LOCK:
         room = _room_of(block)
-        if room is None or room.used != n:
-            room = np.empty((len(block), size), np.float32).view(_Room)
+        if room is None or room.used != n or room.shape[1] < end:
+            room = np.empty((len(block), min(size, max(2 * end, _LEAST))), np.float32).view(_Room)
             room[:, :n] = block
         room.used = end
     room[:, n:end] = columns

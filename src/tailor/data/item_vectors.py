@@ -20,7 +20,7 @@ Number = TypeVar("Number", np.float32, np.float64)
 #: Name of the part that a text encoder makes.
 TEXT = "text"
 #: Vectors no further from their mean than this share of its length are the mean.
-_NOTHING = 1e-9
+_NOTHING = 1e-6
 
 
 def vector_columns(items: pd.DataFrame) -> list[str]:
@@ -108,16 +108,19 @@ def read_vector(cell: object) -> list[float] | None:
 # --- joined ----------------------------------------------------------------------------------------------------------
 
 
-def centres_of(items: pd.DataFrame) -> dict[str, Floats]:
+def centres_of(items: pd.DataFrame, fitted_on: NDArray[np.bool_] | None = None) -> dict[str, Floats]:
     """Return the mean vector of every vector column, over the items that have one.
 
     Args:
         items: cleaned; vectors are lists of one length, or None.
+        fitted_on: the items that count (n_items,); all where none of these has a vector.
 
     Raises:
         BadInputError: a column has no vector.
     """
-    return {name: _mean(items[name], name) for name in vector_columns(items)}
+    names = vector_columns(items)
+    of_fit = {name: items.loc[fitted_on, name] if fitted_on is not None else items[name] for name in names}
+    return {name: _mean(cells if cells.notna().any() else items[name], name) for name, cells in of_fit.items()}
 
 
 def _mean(cells: pd.Series, name: str) -> Floats:
@@ -137,9 +140,12 @@ def parts_of(cells: Sequence[object] | pd.Series, centre: Floats) -> Floats:
     mean = centre.astype(np.float64)
     rows = [mean if _is_missing(cell) else np.asarray(cell, dtype=np.float64) for cell in cells]
     centred = np.stack(rows) - mean if rows else np.zeros((0, len(mean)))
-    scale = max(float(np.linalg.norm(mean)), float(np.abs(centred).max(initial=0.0)))
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.where(norms > _NOTHING * scale, centred / np.where(norms > 0, norms, 1), 0.0).astype(np.float32)
+    # Row by row, and by the largest number first: no item decides what becomes of another, and no square overflows.
+    largest = np.abs(centred).max(axis=1, initial=0.0, keepdims=True)
+    scaled = centred / np.where(largest > 0, largest, 1)
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    differs = largest * norms > _NOTHING * (np.linalg.norm(mean) + largest)
+    return np.where(differs, scaled / np.where(norms > 0, norms, 1), 0.0).astype(np.float32)
 
 
 def join_parts(parts: Sequence[Floats]) -> Floats:

@@ -166,6 +166,11 @@ class ObjectiveOptions(Options):
     label_smoothing: Fraction = 0.0
     """Observed cells aim at 1 - this (quadratic); mass spread over the batch (contrastive)."""
 
+    @property
+    def uses_kernel(self) -> bool:
+        """Whether the kernel's loss is a part of the objective."""
+        return self.kernel.weight > 0 and self.name != "contrastive"
+
 
 class AugmentationOptions(Options):
     """Views and perturbations of the texts while tuning."""
@@ -193,7 +198,7 @@ class LMOptions(Options):
     peft: PeftOptions = PeftOptions()
     adapter_from: str | None = None
     """Folder of another run's adapter (``06_models/adapter``) that tuning goes on from: of a catalogue whose texts are
-    alike. Same base model, type and rank. null starts afresh."""
+    alike and whose items are others. Same base model and ``peft``. null starts afresh."""
     objective: ObjectiveOptions = ObjectiveOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     whitening: Literal["none", "zca"] = "none"

@@ -73,7 +73,7 @@ def embed_catalogue(
     """Encode every item; centring and whitening are fitted on the items ``fitted_on`` (n_items,) alone."""
     pooled = encode(encoder, tokens, options.encoder.batch_size, label, options.encoder.pooling)
     whitening = Whitening.fit(pooled, fitted_on, options.whitening, options.whitening_shrinkage)
-    texts, centres = whitening.apply(pooled), centres_of(items)
+    texts, centres = whitening.apply(pooled), centres_of(items, fitted_on)
     vectors = join_parts([texts, *(parts_of(items[name], centre) for name, centre in centres.items())])
     for name, count in missing_counts(items).items():
         if count:

@@ -46,6 +46,8 @@ class Examples:
     pairs: Pairs | None = None
     partners: torch.Tensor | None = None
     """Embeddings of ``pairs.partners`` (B, m)."""
+    perturbed: bool = False
+    """Whether the batch was read before without a perturbation."""
 
 
 class Objective(torch.nn.Module, ABC):
@@ -122,6 +124,11 @@ class QuadraticObjective(Objective):
         return self.of_factors(self.factors(batch.embedded), batch.rows)
 
 
+def n_groups(n: int, options: KernelLossOptions) -> int:
+    """Return how many groups n items are cut into."""
+    return max(1, -(-n // options.items))
+
+
 class KernelObjective(Objective):
     """The mean of w_i q_i(v̂_i) over a group of items, differentiated in the embeddings of a batch of them.
 
@@ -150,8 +157,7 @@ class KernelObjective(Objective):
 
     def groups(self, rows: Rows) -> list[Rows]:
         """Cut an epoch's items (n,) into groups of equal size, no larger than ``items``."""
-        n = -(-len(rows) // self._options.items)
-        return [np.asarray(part) for part in np.array_split(rows, n)]
+        return [np.asarray(part) for part in np.array_split(rows, n_groups(len(rows), self._options))]
 
     def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
         """Take the items of the next batches and their embeddings."""
@@ -165,15 +171,16 @@ class KernelObjective(Objective):
     def forward(self, batch: Examples) -> torch.Tensor:
         """Return the loss of the group; its gradient is the batch's part, in the scale of a mean over the batch."""
         on = batch.embedded.device
-        if self._since >= self._options.refresh:
+        if self._since >= self._options.refresh and not batch.perturbed:
             self._solve(on)
-        self._since += len(batch.rows)
+        self._since += 0 if batch.perturbed else len(batch.rows)
         items, first = np.unique(batch.rows, return_index=True)
         positions = torch.from_numpy(self._positions[items]).to(on)
         e = batch.embedded.index_select(0, torch.from_numpy(first).to(on)).double()
         moved = (self._gradient(positions) * kernel(e, self._memory, self._options.width)).sum()
         moved = moved * (len(self._rows) / len(items))
-        self._read.append((positions, e.detach()))
+        if not batch.perturbed:
+            self._read.append((positions, e.detach()))
         return (self._value + moved - moved.detach()).float()
 
     def _solve(self, on: torch.device) -> None:
@@ -311,7 +318,7 @@ def build_objective(
     parts: list[tuple[float, Objective]] = [(1.0, quadratic)]
     if options.name == "multitask":
         parts += _more_tasks(options, contrastive, categories, head.shape[1] - 1)
-    if options.kernel.weight:
+    if options.uses_kernel:
         parts.append((options.kernel.weight, KernelObjective(quadratic, item_factors, options.kernel)))
     return (Multitask(parts) if len(parts) > 1 else quadratic), quadratic
 

@@ -28,6 +28,10 @@ from tailor.types import JsonObject, Parameters
 Tensors = dict[str, torch.Tensor]
 
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+#: Keys of a config that say nothing of what the weights do.
+_MAY_DIFFER = ("base_model_name_or_path", "inference_mode", "lora_dropout", "init_lora_weights", "revision")
+#: Types whose files hold less than training needs: the prompt and not its network, ranks that were pruned.
+_NOT_CONTINUED = ("ADALORA", "P_TUNING", "PREFIX_TUNING")
 #: Linear layers of BERT's kin.
 _TARGETS = ["query", "key", "value", "dense"]
 _LOW_RANK: JsonObject = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
@@ -162,13 +166,17 @@ def start_from(model: torch.nn.Module, folder: Path, base_hash: str) -> str:
             f"{where} was tuned from another base model ({adapter.config.get('base_model_name_or_path')}): set "
             "lm_finetuning.encoder.base_model to that one, or adapter_from to null."
         )
-    fresh, (weights, config) = extract(model)[0], (adapter.weights, adapter.config)
+    (fresh, asked), weights, config = extract(model), adapter.weights, adapter.config
     shapes, expected = ({name: tuple(t.shape) for name, t in of.items()} for of in (weights, fresh))
-    if not weights or shapes != expected:
+    differs = next((key for key in asked if key not in _MAY_DIFFER and asked[key] != config.get(key)), "")
+    if not weights or shapes != expected or differs:
         raise ConfigurationError(
             f"{where} is of another kind (peft_type {config.get('peft_type')}, r {config.get('r')}) than "
-            "lm_finetuning.peft asks for: make them equal, or set adapter_from to null."
+            f"lm_finetuning.peft asks for{f', by its {differs}' if differs else ''}: make them equal, or set "
+            "adapter_from to null."
         )
+    if config["peft_type"] in _NOT_CONTINUED:
+        raise ConfigurationError(f"{where}: tuning of type {config['peft_type']} cannot go on from an adapter.")
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, weights)
     else:

@@ -16,12 +16,12 @@ from tailor.data.interactions import keep_items
 from tailor.lm import checkpoint as ck
 from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
 from tailor.lm.batching import Rows, draw_items, shuffled_batches, tokenise_views
-from tailor.lm.config import LMOptions
+from tailor.lm.config import FROZEN, LMOptions
 from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
 from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head
-from tailor.lm.objective import Examples, PairSampler, build_objective
+from tailor.lm.objective import Examples, PairSampler, build_objective, n_groups
 from tailor.lm.peft import Adapter, extract, prepare, rank_allocator, start_from, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.progress import progress
@@ -42,7 +42,7 @@ def tune(data: TrainingData, options: LMOptions, seed: int) -> tuple[Adapter, Hi
 
     Returns:
         The best adapter, and per epoch: epoch, loss, cold_ndcg (NaN without items to measure on). Epoch 0 is the
-        encoder before the objective (frozen, unless a masked-LM stage came first) with its ridge head.
+        encoder before the objective (frozen, unless it starts from an adapter or a masked-LM stage came first).
     """
     with _deterministic():
         tuning = Tuning(data, options, seed)
@@ -65,7 +65,7 @@ class Tuning:
         self.counts = np.diff(sparse.csr_matrix(train.T).indptr).astype(np.int64)
         self.pairs = PairSampler(train)
         self.whole, self.views = tokenise_views(data.pieces, options, seed)
-        self.steps_per_epoch = -(-len(self.rows) // options.batch_size)
+        self.steps_per_epoch = self._count_steps()
         self.model = self._build_model(self._load_encoder(), train)
         self.optimizer, self.rates = self._optimizer()
         self.average = {name: p.detach().clone() for name, p in self.model.trained().items()}
@@ -75,6 +75,12 @@ class Tuning:
         self.done, self.stale = 0, 0
         self.history: History = [{"epoch": 0, "loss": float("nan"), "cold_ndcg": self._measure()}]
         self.best = self._snapshot()
+
+    def _count_steps(self) -> int:
+        """Return the batches of an epoch: groups end with a batch that may not be full."""
+        objective, n = self.options.objective, len(self.rows)
+        groups = np.array_split(self.rows, n_groups(n, objective.kernel) if objective.uses_kernel else 1)
+        return sum(-(-len(group) // self.options.batch_size) for group in groups)
 
     def _load_encoder(self) -> torch.nn.Module:
         options = self.options
@@ -194,10 +200,10 @@ class Tuning:
         if augmentation.token_mask:
             batch, _ = mask_tokens(batch, tokens, augmentation.token_mask, self.masks)
 
-        def backward(scale: float) -> float:
+        def backward(scale: float, perturbed: bool = False) -> float:
             embedded = self.model(batch)
             partners = None if pairs is None else embedded[len(rows) :]
-            loss = scale * self.model.objective(Examples(rows, embedded[: len(rows)], pairs, partners))
+            loss = scale * self.model.objective(Examples(rows, embedded[: len(rows)], pairs, partners, perturbed))
             loss.backward()
             return float(loss.item())
 
@@ -206,7 +212,7 @@ class Tuning:
         with self.perturbation.watch():
             plain = backward(share / 2)
         with self.perturbation.perturb(augmentation.adversarial):
-            return plain + backward(share / 2)
+            return plain + backward(share / 2, perturbed=True)
 
     def _measure(self) -> float:
         """Return NDCG@20 of users' lists over pseudo-cold A, by predicted factors; NaN where no item is in A."""
@@ -222,7 +228,7 @@ class Tuning:
         The items that the kernel regresses on are those with most interactions, no more of them than in a group.
         """
         options = self.options.objective.kernel
-        if options.weight and self.options.objective.name != "contrastive":
+        if self.options.objective.uses_kernel and self.options.peft.peft_type != FROZEN:
             most = self.rows[np.argsort(-self.counts[self.rows], kind="stable")[: options.items]]
             return predict(self._embed(most), self.data.item_factors[most], embedded, options)
         head = self._head().cpu().numpy()

@@ -102,7 +102,8 @@ def impute_weights(weights: ItemWeights, columns: Indices, features: Floats, imp
 def _impute_sparse(
     weights: Csr, of_landmarks: ItemWeights, columns: Indices, features: Floats, imputer: ColdItemImputer
 ) -> Csr:
-    n, most = weights.shape[0], _IMPUTED * int(np.bincount(weights.indices, minlength=1).max())
+    # Of the landmarks: columns that were imputed before are fuller.
+    n, most = weights.shape[0], _IMPUTED * int(np.diff(sparse.csc_matrix(of_landmarks).indptr).max(initial=0))
     imputed = [
         _joined(_largest(np.asarray(of_landmarks @ shares[part].T).T, most), n)
         for _, shares in imputer.blocks(features)

@@ -36,7 +36,16 @@ _REQUIREMENTS = (
     "transformers",
 )
 #: What a recommender knows of itself that is too long for a tag.
-_NOT_TAGGED = ("text", "scenarios", "feature_encoders", "plugins", MAX_PIECES, VECTORS, package.CATALOGUE_READ_AT)
+_NOT_TAGGED = (
+    "text",
+    "scenarios",
+    "feature_encoders",
+    "plugins",
+    MAX_PIECES,
+    VECTORS,
+    package.CATALOGUE_READ_AT,
+    package.REGISTERED_AS,
+)
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
 #: What the model that was measured was fitted on: the parameter ``evaluation.fit_on``; versions without it: train.
@@ -112,7 +121,7 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
     """Log a recommender as code and register it; the new version has no alias yet."""
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / mlflow_model.ARTIFACT
-        _with_time(recommender).save(artifact, weights)
+        _with_time(_with_name(recommender, model_name)).save(artifact, weights)
         code = _code(Path(folder))
         package.write_code_hashes(artifact, Path(code).parent, Path(mlflow_model.__file__))
         info: ModelInfo = mlflow.pyfunc.log_model(
@@ -127,6 +136,11 @@ def log_package(recommender: Recommender, model_name: str, weights: EncoderWeigh
             registered_model_name=model_name,
         )
     return info
+
+
+def _with_name(recommender: Recommender, model_name: str) -> Recommender:
+    """Return a recommender that knows the name it is registered under: of whose state it is."""
+    return replace(recommender, about=recommender.about | {package.REGISTERED_AS: model_name})
 
 
 def _with_time(recommender: Recommender) -> Recommender:

@@ -37,7 +37,10 @@ def _ranges(model: Recommender) -> JsonObject:
     """Return the least and largest value of each numeric column."""
     if model.metadata is None:
         return {}
-    columns = {name: model.metadata.table[name].dropna() for name in model.metadata.numeric_columns}
+    columns = {
+        name: model.metadata.table[name].replace([np.inf, -np.inf], np.nan).dropna()
+        for name in model.metadata.numeric_columns
+    }
     return {name: {"min": float(col.min()), "max": float(col.max())} for name, col in columns.items() if len(col)}
 
 

@@ -1,5 +1,6 @@
 """Answers with titles and categories, as the app sends them; everything in one answer is of one model."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -159,7 +160,7 @@ def _numbers(model: Recommender, item_ids: Sequence[str]) -> list[dict[str, floa
     if model.metadata is None:
         return [{} for _ in item_ids]
     rows = model.metadata.table[model.metadata.numeric_columns].iloc[model.item_indices(item_ids)].to_dict("records")
-    return [{str(name): float(value) for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
+    return [{str(name): float(value) for name, value in row.items() if math.isfinite(value)} for row in rows]
 
 
 def about(answering: Answering) -> JsonObject:

@@ -133,9 +133,10 @@ class Champion:
         """Follow the alias; return whether another version answers now."""
         with self._lock:
             try:
+                if self.answering is not None:  # whether or not the registry answers
+                    self._follow_items()
                 version = str(mlflow.MlflowClient().get_model_version_by_alias(self.name, self.alias).version)
                 if version == self.version:
-                    self._follow_items()
                     self.last_error = ""
                     return False
                 self._take(load_version(self.name, version), version)
@@ -189,7 +190,7 @@ class Champion:
             model, version = self.current()
             model = self.items.remove(model, item_ids)
             self.answering = model, version
-            return len(self.items.removed)
+            return 0 if model.removed is None else int(model.removed.sum())
 
 
 def open_champion(name: str, alias: str, store: Path) -> Champion:

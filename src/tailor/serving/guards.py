@@ -163,7 +163,10 @@ class KnownHosts:
         if not any(key == b"origin" for key, _ in scope["headers"]):
             return header(scope, b"sec-fetch-site") in (None, "none", "same-origin")
         origin = header(scope, b"origin") or "null"
-        netloc = urlsplit(origin).netloc.lower()
+        try:
+            netloc = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
         same = netloc and netloc == (header(scope, b"host") or "").lower()
         return bool(same or netloc in self.added)
 

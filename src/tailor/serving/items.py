@@ -23,7 +23,7 @@ from tailor.data.config import TextOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
-from tailor.serving.package import CATALOGUE_READ_AT
+from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
 from tailor.serving.recommender import Recommender
 from tailor.serving.validation import read_id
 from tailor.serving.words import EncodesTexts
@@ -61,6 +61,10 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
     categories = item_categories(table, options.categories, options.missing)
     metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numeric}
+    for name, column in numbers.items():
+        if np.isinf(column).any():
+            cell = str(table.loc[np.isinf(column), name].iloc[0])[:50]
+            raise BadInputError(f"{name} = '{cell}' is not a finite number: send another, or leave it out")
     read = ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
     names = model.parts.names
     return read.with_arrays(vectors=model.parts.read({name: table[name].tolist() for name in names})) if names else read
@@ -264,7 +268,7 @@ class Following:
         if not address:
             log.info("State: none. Set %s to list what was put and leave out what was removed.", STATE_VARIABLE)
             return None
-        name = os.environ.get(MODEL_VARIABLE) or _only_model(address)
+        name = os.environ.get(MODEL_VARIABLE) or model.about.get(REGISTERED_AS) or _only_model(address)
         return cls.of(ItemStore.open(Path("data/serving") / f"{name}.json", name), model)
 
     @classmethod
@@ -409,6 +413,8 @@ def _put_what_can_be(model: Recommender, rows: Sequence[Row], known: Embeddings)
         metadata = read_items(model, rows)
         return put(model, metadata, known.of(model, metadata)), []
     except BadInputError as problem:
+        if hasattr(problem, "http_status"):  # of the database, not of an item
+            raise
         if len(rows) == 1:
             return model, [f"The stored item '{rows[0][c.ITEM]}' is set aside: {problem}"]
     notes = []

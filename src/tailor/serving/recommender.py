@@ -590,7 +590,10 @@ class Recommender:
 
     def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
         """Hand an encoder that is loaded already to another recommender; return that."""
-        for name in ("encoder", "meaning"):
+        names = ["encoder"]
+        if self.known_metadata.vocabulary.names == other.known_metadata.vocabulary.names:
+            names.append("meaning")  # has a row for each category
+        for name in names:
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other

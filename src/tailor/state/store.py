@@ -1,6 +1,7 @@
 """The state of one model in the database: read whole or from a change on, changed in transactions."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tailor.errors import BadInputError
 from tailor.state.tables import changes, embeddings, explained, items, masked, open_engine, removals
 from tailor.types import JsonObject
 
+log = logging.getLogger(__name__)
 #: Ids that one statement names.
 _AT_ONCE = 500
 
@@ -64,12 +66,25 @@ class StateStore:
         store = cls(open_engine(address), model)
         with explained(store.engine, "opened"), store.engine.begin() as connection:
             known = connection.execute(sa.select(changes.c.model).where(changes.c.model == model)).first()
-            # Of two processes that open a new state, one waits here, and then has nothing to import.
-            made = 0 if known else connection.execute(_insert_once(store.engine, model)).rowcount
-            if made and imported is not None:
-                store._write(connection, imported.rows, imported.written_at, 0)
-                store._remove(connection, sorted(imported.removed), imported.written_at, 0)
+            if not known:
+                connection.execute(_insert_once(store.engine, model))
+            if imported is not None:
+                store._import(connection, imported)
         return store
+
+    def _import(self, connection: Connection, imported: "Imported") -> None:
+        """Take in what an earlier version kept, where nothing was ever put or removed here."""
+        mine = changes.c.model == self.model
+        # Of two processes that open a new state, one waits here, and then has nothing to import.
+        connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter))
+        if self._counter(connection):
+            return
+        connection.execute(sa.update(changes).where(mine).values(counter=1))
+        self._write(connection, imported.rows, imported.written_at, 1)
+        self._remove(connection, sorted(imported.removed), imported.written_at, 1)
+        log.info(
+            "%d items and %d removals of an earlier version are taken in", len(imported.rows), len(imported.removed)
+        )
 
     @property
     def name(self) -> str:

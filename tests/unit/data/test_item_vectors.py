@@ -154,3 +154,15 @@ def test_texts_alone_are_left_as_they_are():
     alone, features = ItemParts.of(2, {}), np.eye(2, dtype=np.float32)
     assert alone.of_texts(features) is features
     assert alone.without_each(features) == {}
+
+
+def test_no_item_decides_what_becomes_of_anothers_vector():
+    centre = np.array([0.5, 0.5], np.float32)
+    alone, beside = parts_of([[1, 2]], centre), parts_of([[1, 2], [1e10, 0], [1e200, 1e200]], centre)
+    np.testing.assert_allclose(beside[0], alone[0], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(beside, axis=1), 1, rtol=1e-6)
+
+
+def test_a_vector_that_is_the_mean_says_nothing():
+    items = pd.DataFrame({"vector_image": [[0.1, 0.7]] * 3})
+    assert not parts_of(items["vector_image"], centres_of(items)["vector_image"]).any()

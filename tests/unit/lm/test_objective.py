@@ -162,6 +162,15 @@ def test_the_equations_are_solved_again_after_so_many_items_with_what_was_read(g
     assert values[2] == pytest.approx(loss.of_factors(predicted.float(), rows).item(), rel=1e-5)
 
 
+def test_a_perturbed_batch_is_not_remembered(group):
+    objective, batch = begun(group, refresh=2), np.array([9, 1])
+    elsewhere = torch.nn.functional.normalize(torch.ones(2, 5), dim=1)
+    values = [objective(Examples(batch, group[2][batch])).item()]
+    values.append(objective(Examples(batch, elsewhere, perturbed=True)).item())
+    values.append(objective(Examples(batch, group[2][batch])).item())
+    assert values[0] == values[1] == values[2]
+
+
 def test_a_large_catalogue_is_cut_into_groups_of_equal_size(group):
     rows = np.random.default_rng(0).permutation(10)
     groups = begun(group, items=4).groups(rows)

@@ -222,6 +222,8 @@ def test_tuning_starts_from_the_weights_of_an_earlier_adapter(earlier):
         ({}, "another", "was tuned from another base model"),
         ({"r": 4}, None, r"is of another kind \(peft_type LORA, r 8\)"),
         ({"peft_type": "FULL"}, None, "is of another kind"),
+        ({"lora_alpha": 64}, None, "asks for, by its lora_alpha"),
+        ({"use_rslora": True}, None, "asks for, by its use_rslora"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(earlier, changes, base, says):

@@ -184,3 +184,11 @@ def test_tuning_goes_on_from_the_adapter_of_another_catalogue(data, options, tmp
     assert len(tuning.best.provenance["started_from"]) == 16
     assert afresh.best.provenance["started_from"] == ""
     assert tuning._fingerprint() != afresh._fingerprint()
+
+
+def test_steps_are_those_of_all_groups(data, options):
+    kernel = KernelLossOptions(items=11)
+    tuning = Tuning(data, options(batch_size=5, objective=ObjectiveOptions(kernel=kernel)), seed=0)
+    sizes = [len(group) for group in tuning.model.objective.groups(tuning.rows)]
+    assert sizes == [11, 11, 11, 11, 10, 10]
+    assert tuning.steps_per_epoch == 4 * 3 + 2 * 2

@@ -198,3 +198,8 @@ def test_an_answer_that_breaks_off_is_counted_once(caplog):
     meter = Meter()
     assert ask(Metered(broken, meter))[0] == 200
     assert meter.registry.get_sample_value("tailor_requests_total", {"route": "other", "status": "200"}) == 1
+
+
+def test_an_origin_that_is_no_address_is_another_origin():
+    app = KnownHosts(echo, ())
+    assert ask(app, "DELETE", headers=[("Host", "localhost"), ("Origin", "http://[")])[0] == 403

@@ -461,3 +461,29 @@ def test_mlflow_s_model_leaves_out_what_was_removed_before_and_while_it_runs(ser
     assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
     store.state.remove(["i3"])
     assert model.predict(None, asked)["item_ids"].tolist() == [[]]
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400", "9" * 400])
+def test_a_number_without_end_is_refused(served, row, cell):
+    with pytest.raises(BadInputError, match=r"year = '.*' is not a finite number"):
+        read_items(served, [row | {"year": cell}])
+
+
+def test_a_database_that_fails_sets_no_item_aside(served, row, tmp_path, monkeypatch):
+    store = ItemStore(tmp_path / "items.db")
+    store.put(served, [row])
+
+    def fail(*_):
+        raise StateError("The state could not be read")
+
+    monkeypatch.setattr(StateStore, "embeddings", fail)
+    with pytest.raises(StateError):
+        ItemStore(tmp_path / "items.db").apply(served)
+
+
+def test_a_new_category_is_no_part_of_what_was_read_before(served, row):
+    _ = served.meaning
+    same = put(served, read_items(served, [row]))
+    other = put(served, read_items(served, [row | {"genre": "A genre that is new"}]))
+    assert "meaning" in same.__dict__
+    assert "meaning" not in other.__dict__

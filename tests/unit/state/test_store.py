@@ -140,15 +140,21 @@ def test_processes_that_open_a_new_state_at_once_make_it_once(address):
         thread.join()
     assert not problems
     state = StateStore.open(address, "shop").read()
-    assert (ids_of(state), state.change) == (["a", "b"], 6)
+    assert (ids_of(state), state.change) == (["a", "b"], 7)
 
 
 def test_a_file_of_before_is_imported_once(address):
     before = Imported({"a": {"item_id": "a", "title": "x"}}, {"i1"}, 1000.0)
     state = StateStore.open(address, "shop", before).read()
-    assert (ids_of(state), state.removed, state.change) == (["a"], {"i1"}, 0)
+    assert (ids_of(state), state.removed, state.change) == (["a"], {"i1"}, 1)
     assert state.items[0].put_at == 1000
     store = StateStore.open(address, "shop", Imported({"b": {"item_id": "b"}}, set(), 2000.0))
+    assert ids_of(store.read()) == ["a"]
+
+
+def test_whoever_opens_a_state_first_keeps_nobody_from_importing(address):
+    StateStore.open(address, "shop")
+    store = StateStore.open(address, "shop", Imported({"a": {"item_id": "a"}}, set(), 1000.0))
     assert ids_of(store.read()) == ["a"]
 
 
