@@ -244,8 +244,8 @@ class ItemStore:
             self._seen = change
 
 
-#: Seconds between two looks at the state.
-_LOOK_S = 1.0
+#: Seconds between two looks at the state, and after one that failed.
+_LOOK_S, _AFTER_FAILURE_S = 1.0, 15.0
 
 
 @dataclass
@@ -254,7 +254,8 @@ class Following:
 
     store: ItemStore
     answering: Recommender
-    _looked: float = field(default_factory=time.monotonic)
+    _next: float = field(default_factory=lambda: time.monotonic() + _LOOK_S)
+    """When the state is looked at again."""
 
     @classmethod
     def of_environment(cls, model: Recommender) -> "Following | None":
@@ -282,14 +283,20 @@ class Following:
 
     @property
     def model(self) -> Recommender:
-        """The recommender as the state was a second ago; where the state cannot be read now, as it was last."""
-        with self.store.lock:
-            if time.monotonic() - self._looked >= _LOOK_S:
-                self._looked = time.monotonic()
-                try:
-                    self.answering = self.store.follow(self.answering) or self.answering
-                except BadInputError as problem:
-                    log.warning("%s", problem)
+        """The recommender as the state was a second ago; where the state cannot be read now, as it was last.
+
+        One request looks, and others do not wait for it; after a failure none does for a while.
+        """
+        if time.monotonic() < self._next or not self.store.lock.acquire(blocking=False):
+            return self.answering
+        try:
+            self.answering = self.store.follow(self.answering) or self.answering
+            self._next = time.monotonic() + _LOOK_S
+        except BadInputError as problem:
+            log.warning("%s", problem)
+            self._next = time.monotonic() + _AFTER_FAILURE_S
+        finally:
+            self.store.lock.release()
         return self.answering
 
 

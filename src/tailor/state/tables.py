@@ -150,7 +150,11 @@ def open_engine(address: str) -> Engine:
 def _connect_args(url: sa.URL) -> dict[str, object]:
     if url.get_backend_name() == "sqlite":
         return {"timeout": _PATIENCE_S, "check_same_thread": False}
-    return {"connect_timeout": _PATIENCE_S} if url.get_backend_name() == "postgresql" else {}
+    if url.get_backend_name() != "postgresql":
+        return {}
+    # A host that drops packets is noticed, and no lost connection holds a change for ever.
+    alive = {"keepalives_idle": _PATIENCE_S, "tcp_user_timeout": 1000 * _PATIENCE_S}
+    return {"connect_timeout": 5, "options": f"-c lock_timeout={_PATIENCE_S}s"} | alive
 
 
 def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:

@@ -13,7 +13,7 @@ from tailor.models.registry import build
 from tailor.serving import items as items_module
 from tailor.serving.items import Following, ItemStore, put, read_items
 from tailor.serving.mlflow_model import TailorModel
-from tailor.serving.package import CATALOGUE_READ_AT
+from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
 from tailor.serving.schema import Request
 from tailor.state.store import StateStore
 from tailor.state.tables import StateError
@@ -420,6 +420,8 @@ def test_of_several_models_one_must_be_named(served, row, shared, monkeypatch):
         ItemStore.open(shared, name).put(served, [row | {"item_id": name}])
     with pytest.raises(BadInputError, match=r"TAILOR_STATE_MODEL: name the model .* the database has: books, shop"):
         Following.of_environment(served)
+    named = replace(served, about=served.about | {REGISTERED_AS: "shop"})
+    assert "shop" in everything(Following.of_environment(named).model)
     monkeypatch.setenv("TAILOR_STATE_MODEL", "books")
     assert "books" in everything(Following.of_environment(served).model)
 
