@@ -76,6 +76,11 @@ def run_arm(catalogue: Catalogue, changes: dict[str, Any]) -> tuple[Values, dict
     return values | {"scores": cold_scores(catalogue, scorer)}, details | {"chosen": settings}
 
 
+def cold_positives(catalogue: Catalogue) -> sparse.csr_matrix:
+    """Return the test rows of the cold items (U, n_cold)."""
+    return sparse.csr_matrix(catalogue.matrix(c.COLD)[:, np.flatnonzero(catalogue.cold)])
+
+
 def cell(env: str, seed: int, arm: str) -> tuple[Catalogue, Values, dict[str, Any]]:
     """Return one arm of one seed, from disk where this commit made it."""
     catalogue = prepare(env, seed)
@@ -126,7 +131,7 @@ def compared(catalogues: list[Catalogue], ours: list[Values], theirs: list[Value
         rng = np.random.default_rng(0)
         drawn = [
             over_users_and_items(
-                sparse.csr_matrix(catalogue.matrix(c.COLD)[:, np.flatnonzero(catalogue.cold)]),
+                cold_positives(catalogue),
                 mine["scores"],
                 other["scores"],
                 rng,
@@ -163,6 +168,11 @@ def control() -> tuple[dict[str, float], list[dict[str, Any]]]:
     lora, frozen = (cell("base", 0, f"{PERMUTED}{arm}") for arm in ("lora", "frozen"))
     difference = paired_bootstrap(lora[1][c.COLD], frozen[1][c.COLD])
     figures = {f"cold_{PERMUTED}{name}": getattr(difference, name) for name in ("difference", "low", "high")}
+    means = over_users_and_items(
+        cold_positives(lora[0]), lora[1]["scores"], frozen[1]["scores"], np.random.default_rng(0)
+    )
+    low, high = np.quantile(means[:, 0] - means[:, 1], [0.025, 0.975])
+    figures |= {f"cold_{PERMUTED}both_low": float(low), f"cold_{PERMUTED}both_high": float(high)}
     return figures, [lora[2], frozen[2]]
 
 

@@ -44,7 +44,7 @@ def test_processes_on_one_server_lose_nothing(address):
 def test_what_is_written_is_read(address):
     store = StateStore.open(address, "books", Imported({"a": {"item_id": "a"}}, {"x"}, 1000.0))
     assert store.read().removed == {"x"}
-    assert store.put([{"item_id": "ü'\"", "title": "鬼屋", "year": 0.5}, {"item_id": "x"}], 10) == 1
+    assert store.put([{"item_id": "ü'\"", "title": "鬼屋", "year": 0.5}, {"item_id": "x"}], 10) == 2
     store.keep_embeddings("e", {"a": ("t", b"\x00\xff")})
     again = StateStore.open(address, "books", Imported({"z": {"item_id": "z"}}, set(), 1.0)).read()
     assert [item.item_id for item in again.items] == ["a", "ü'\"", "x"]
