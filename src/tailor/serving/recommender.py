@@ -590,12 +590,13 @@ class Recommender:
 
     def keeping_the_encoder(self, other: "Recommender") -> "Recommender":
         """Hand an encoder that is loaded already to another recommender; return that."""
-        names = ["encoder"]
-        if self.known_metadata.vocabulary.names == other.known_metadata.vocabulary.names:
-            names.append("meaning")  # has a row for each category
-        for name in names:
-            if name in self.__dict__:
-                other.__dict__[name] = self.__dict__[name]
+        if "encoder" in self.__dict__:
+            other.__dict__["encoder"] = self.encoder
+        # Has a row for each category, so it is of no use where there are others.
+        if "meaning" in self.__dict__:
+            before, now = self.known_metadata.vocabulary, other.known_metadata.vocabulary
+            if before.names == now.names:
+                other.__dict__["meaning"] = self.meaning
         return other
 
     # --- on disk -----------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_the_average_user_is_the_mean_of_users_with_a_history(blended, queries):
     # The transformer reads the text of a cold item itself; others mix what similar items have, and so does the mean.
     mixtures = [name != "transformer" for name in SOURCES]
     cold, of_cold = blended.mean_scores[:, ~blended.warm], expected[:, ~blended.warm]
-    np.testing.assert_allclose(cold[mixtures], of_cold[mixtures], atol=0.1)
+    np.testing.assert_allclose(cold[mixtures], of_cold[mixtures], atol=0.15)
     np.testing.assert_allclose(cold, of_cold, atol=0.3)
     assert blended.mean_activity == pytest.approx(np.log1p(queries.lengths[users]).mean())
 

@@ -150,7 +150,7 @@ class TestPopulationScore:
         fixed, query = scorer.with_blend(self.FIXED), holdout.histories.take(users)
         warm, expected = scorer.warm, fixed.score(query).mean(axis=0)
         np.testing.assert_allclose(fixed.population_score[warm], expected[warm], atol=2e-5)
-        np.testing.assert_allclose(fixed.population_score[~warm], expected[~warm], atol=0.05)
+        np.testing.assert_allclose(fixed.population_score[~warm], expected[~warm], atol=0.08)
         personal = fixed.with_boosts(Boosts(popularity_debias=1.0)).score(query)
         np.testing.assert_allclose(personal.mean(axis=0)[warm], 0, atol=5e-5)
 
