@@ -107,6 +107,7 @@ class Hybrid(Model[HybridConfig]):
             popularity=popularity,
             popularity_of_none=of_none,
             mean_scores=np.zeros((len(sources), data.n_items), np.float32),
+            mean_zeros=np.zeros(len(sources), np.float32),
             mean_activity=0.0,
             item_features=data.item_features,
         )
@@ -150,6 +151,7 @@ class Hybrid(Model[HybridConfig]):
             popularity=state["popularity"],
             popularity_of_none=float(state["popularity_of_none"].item()),
             mean_scores=np.stack([state[f"mean_scores/{name}"] for name in sources]),
+            mean_zeros=state.get("mean_zeros", np.zeros(len(sources), np.float32)),  # earlier ones lack them
             mean_activity=float(state["mean_activity"].item()),
             item_features=texts,
         )
@@ -178,12 +180,17 @@ def _with_means(scorer: HybridScorer, data: TrainSet) -> HybridScorer:
     users = np.flatnonzero(queries.lengths > 0)
     if len(users) > _AVERAGED:
         users = users[np.linspace(0, len(users) - 1, _AVERAGED).astype(np.int64)]
-    total = np.zeros((len(scorer.sources), scorer.n_items))
+    total, zeros = np.zeros((len(scorer.sources), scorer.n_items)), np.zeros(len(scorer.sources))
     for block in blocks(len(users)):
-        for place, scores in enumerate(scorer.standardised(queries.take(users[block]))):
-            total[place] += scores.sum(axis=0)
-    mean_scores = (total / max(len(users), 1)).astype(np.float32)
+        query = queries.take(users[block])
+        for place, model in enumerate(scorer.sources.values()):
+            scores = model.score(query)
+            mean, deviation = scorer.mean_and_deviation(scores)
+            total[place] += ((scores - mean) / deviation).sum(axis=0)
+            zeros[place] -= (mean / deviation).sum()
+    n = max(len(users), 1)
+    mean_scores, mean_zeros = (total / n).astype(np.float32), (zeros / n).astype(np.float32)
     activity = float(np.log1p(queries.lengths[users]).mean()) if len(users) else 0.0
-    averaged = replace(scorer, mean_scores=mean_scores, mean_activity=activity)
+    averaged = replace(scorer, mean_scores=mean_scores, mean_zeros=mean_zeros, mean_activity=activity)
     cold = np.flatnonzero(~scorer.warm)
     return averaged.with_mean_scores_of_cold(cold, scorer.item_features[cold])

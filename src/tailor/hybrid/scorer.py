@@ -66,6 +66,8 @@ class HybridScorer(FittedModel):
     """The same for an item that nobody has taken."""
     mean_scores: Floats
     """Mean standardised scores by source (S, n_items), over users with a history; of cold items, what texts predict."""
+    mean_zeros: Floats
+    """What a score of 0 is on average by source, standardised (S,)."""
     mean_activity: float
     """Their mean log(1 + length of the history)."""
     item_features: Floats
@@ -285,6 +287,9 @@ class HybridScorer(FittedModel):
         """
         of_landmarks = np.ascontiguousarray(self.mean_scores[:, imputer.landmarks].T)
         means = np.ascontiguousarray(imputer.predict(features, of_landmarks).T)
+        # Scores are mixed before they are standardised: shares that do not sum to 1 leave a part of a score of 0.
+        of_zero = 1 - imputer.predict(features, np.ones((len(of_landmarks), 1), np.float32)).ravel()
+        means += self.mean_zeros[:, None] * of_zero
         nobody = Query.of(empty_rows(1, self.n_items))
         for place, (name, model) in enumerate(self.sources.items()):
             if SOURCES[name].text_dependent:
@@ -334,6 +339,7 @@ class HybridScorer(FittedModel):
             "tail": self.tail,
             "popularity": self.popularity,
             "popularity_of_none": np.array([self.popularity_of_none]),
+            "mean_zeros": self.mean_zeros,
             "mean_activity": np.array([self.mean_activity]),
             "cold_items/landmarks": self.imputer.landmarks,
             "cold_items/n_items": np.array([len(self.imputer.features)]),
