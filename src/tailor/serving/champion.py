@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -172,15 +171,14 @@ class Champion:
         """What the model that answers could not use of the state, and why."""
         return tuple(self.items.notes)
 
-    def put(self, rows: list[dict[str, object]], cancelled: Callable[[], bool] = lambda: False) -> int:
+    def put(self, rows: list[dict[str, object]]) -> int:
         """Add or change items, see :meth:`tailor.serving.items.ItemStore.put`; return how many items there are now.
 
-        They are stored and answered with, or neither: whoever gives a call up sets what ``cancelled`` returns, and is
-        told by the outcome of the call which of both it was.
+        They are stored and answered with, or neither.
         """
         with self.items.lock:
             model, version = self.current()
-            model = self.items.put(model, rows, cancelled)
+            model = self.items.put(model, rows)
             self.answering = model, version
             return len(model.item_ids)
 

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -205,25 +205,19 @@ class ItemStore:
         self._seen = stored.change
         return applied.model
 
-    def put(
-        self, model: Recommender, rows: Sequence[Row], cancelled: Callable[[], bool] = lambda: False
-    ) -> Recommender:
+    def put(self, model: Recommender, rows: Sequence[Row]) -> Recommender:
         """Add or change items, for good: stored and in the model that is returned, or neither.
 
         Args:
             model: that answers.
             rows: see :func:`read_items`.
-            cancelled: asked last before the change is stored; where it is true nothing is.
 
         Raises:
-            BadInputError: see :func:`read_items`, there are too many in all, the database does not take them, or the
-                call was cancelled.
+            BadInputError: see :func:`read_items`, there are too many in all, or the database does not take them.
         """
         metadata, known = read_items(model, rows), Embeddings(self.state)
         changed = put(model, metadata, known.of(model, metadata))
         ids = metadata.table[c.ITEM].tolist()
-        if cancelled():
-            raise BadInputError("The call was given up before its items were stored: nothing was changed")
         self._have(self.state.put([{**row, c.ITEM: name} for name, row in zip(ids, rows, strict=True)], MAX_ADDED))
         known.keep()
         return listed_again(changed, ids)

@@ -203,15 +203,6 @@ def test_what_another_process_changed_answers_after_the_next_look(registry, name
     assert two.model is again
 
 
-def test_a_call_that_was_given_up_changes_nothing(registry, names, tmp_path):
-    champion = open_champion("shop", "champion", tmp_path / "items.json")
-    before = champion.current()
-    with pytest.raises(BadInputError, match="given up"):
-        champion.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0]}], cancelled=lambda: True)
-    assert champion.current() == before
-    assert champion.items.rows == {}
-
-
 def test_what_a_new_version_cannot_use_blocks_nothing_and_is_told(registry, names, tmp_path):
     champion = open_champion("shop", "champion", tmp_path / "items.json")
     champion.items.state.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0], "studio": "A"}], 10)

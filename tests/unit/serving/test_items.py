@@ -196,8 +196,6 @@ def test_what_is_not_stored_is_not_put(served, row, store, monkeypatch):
             store.put(served, [row])
         with pytest.raises(StateError, match="disk is full"):
             store.remove(served, ["i1"])
-    with pytest.raises(BadInputError, match="given up before its items were stored: nothing was changed"):
-        store.put(served, [row], cancelled=lambda: True)
     with pytest.raises(BadInputError, match="Unknown items: ghost"):
         store.remove(served, ["ghost"])
     assert (store.rows, store.removed, store.state.change) == ({}, set(), 0)
