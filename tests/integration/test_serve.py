@@ -16,6 +16,7 @@ import urllib.request
 
 import mlflow
 import pandas as pd
+import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -108,6 +109,46 @@ def test_the_server_answers_as_the_batch_does(server, finished):
     assert all(title != item for item, title in why["titles"].items())
     assert recommend(server, query="spaceship")["path"] == "query"
     assert recommend(server, history=["i1", "i5"])["path"] == "fold_in"
+
+
+def test_several_processes_answer_as_one(finished, tmp_path):
+    process, url = start(finished, tmp_path / "items.json", "--workers", "2")
+    parent = psutil.Process(process.pid)
+    try:
+        wait_for(lambda: len(answering(parent)) == 2)
+        item = {"item_id": "late", "title": "Galaxy of quokkas", "genre": "Sci-Fi"}
+        assert send(f"{url}/items", "PUT", {"items": [item]})[0] == 200
+        # Each is a connection of its own, which any of the processes may take.
+        found = [json.loads(send(f"{url}/items?q=quokkas")[1]) for _ in range(30)]
+        assert all([one["item_id"] for one in items] == ["late"] for items in found)
+        asked = 'tailor_requests_total{route="/items",status="200"} 31.0'
+        assert asked in send(f"{url}/metrics")[1]
+        first, second = answering(parent)
+        first.kill()
+        assert all(send(f"{url}/health")[0] == 200 for _ in range(10))
+        wait_for(lambda: len(answering(parent)) == 2 and first not in answering(parent))
+        assert second in answering(parent)
+        assert asked in send(f"{url}/metrics")[1]
+    finally:
+        children = parent.children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE_S) == 0
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
+
+
+def answering(parent):
+    """Return the processes that have the arrays of a package in memory, and so have loaded it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = parent.children()
+        return [one for one in children if any("safetensors" in part.path for part in one.memory_maps())]
+    return []
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.25)
 
 
 def test_an_item_put_survives_kill_9(finished, tmp_path):

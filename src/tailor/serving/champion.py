@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from tailor.serving.package import ARTIFACT, verify_code
 from tailor.serving.recommender import Recommender
 
 log = logging.getLogger(__name__)
+#: Seconds in which a database that did not answer is not asked again.
+_AFTER_FAILURE_S = 15.0
 
 
 def load_version(name: str, version: str) -> Recommender:
@@ -107,6 +110,8 @@ class Champion:
     """The model and its version, which change together."""
     last_error: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _next_look: float = 0.0
+    """When the database of items may be asked again."""
 
     def current(self) -> tuple[Recommender, str]:
         """Return the model that answers now and its version.
@@ -157,6 +162,23 @@ class Champion:
             self.answering, self.last_error = (self.items.apply(model), version), ""
         for note in self.items.notes:
             log.warning("State of %s: %s", self.name, note)
+
+    def up_to_date(self) -> tuple[Recommender, str]:
+        """Return the model that answers now, with what any process added or removed before now, and its version.
+
+        Where the database does not answer, the model as it was is returned, and none is asked again for a while.
+
+        Raises:
+            BadInputError: none could be loaded.
+        """
+        if time.monotonic() >= self._next_look:
+            try:
+                if self.items.has_changed:
+                    self._follow_items()
+            except BadInputError as problem:
+                self._next_look = time.monotonic() + _AFTER_FAILURE_S
+                log.warning("%s", problem)
+        return self.current()
 
     def _follow_items(self) -> None:
         """Take in what other processes added and removed."""

@@ -8,13 +8,15 @@ import base64
 import binascii
 import json
 import logging
+import os
 import secrets
 import time
 import traceback
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -37,25 +39,42 @@ _ALWAYS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
+#: Folder where the processes of one server write their figures; prometheus_client looks when it is imported.
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FAULT = "The server has made a mistake; its log says of what kind. Your request was not answered."
 
 
 class Meter:
-    """Prometheus figures of one app."""
+    """Prometheus figures of one app; where several processes serve it, of all of them."""
 
     def __init__(self) -> None:
+        """Count from 0; gauges of several processes are their sum, or what was set last."""
         self.registry = CollectorRegistry()
         labels = ["route", "status"]
         self.requests = Counter("tailor_requests", "Requests answered", labels, registry=self.registry)
         self.seconds = Histogram("tailor_request_seconds", "Time to answer", ["route"], registry=self.registry)
-        self.version = Gauge("tailor_model_version", "Version that answers", registry=self.registry)
-        self.items = Gauge("tailor_items", "Items of the catalogue", registry=self.registry)
-        self.taken = Gauge("tailor_work", "Requests that run or wait", ["kind"], registry=self.registry)
+        self.version = Gauge(
+            "tailor_model_version", "Version that answers", registry=self.registry, multiprocess_mode="livemostrecent"
+        )
+        self.items = Gauge(
+            "tailor_items", "Items of the catalogue", registry=self.registry, multiprocess_mode="livemostrecent"
+        )
+        self.taken = Gauge(
+            "tailor_work", "Requests that run or wait", ["kind"], registry=self.registry, multiprocess_mode="livesum"
+        )
 
     def count(self, route: str, status: int, seconds: float = 0.0) -> None:
         """Count an answer."""
         self.requests.labels(route, status).inc()
         self.seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return the figures as Prometheus reads them."""
+        if METRICS_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all)  # type: ignore[no-untyped-call]
+        return generate_latest(of_all)
 
 
 async def refuse(send: Send, status: int, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:

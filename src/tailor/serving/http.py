@@ -18,7 +18,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import generate_latest
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -87,7 +86,7 @@ class _Work:
         """Answer with what one model says; its version goes along."""
 
         def written() -> Response:
-            answering = self.champion.current()
+            answering = self.champion.up_to_date()
             return _as_json(call(answering, *args), answering[1])
 
         return await self.answers.run(written)
@@ -282,7 +281,7 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
             meter.items.set(len(answering[0].item_ids))
         for kind, limit in (("answers", work.answers), ("changes", work.changes)):
             meter.taken.labels(kind).set(limit.n_taken)
-        return Response(generate_latest(meter.registry), media_type="text/plain; version=0.0.4")
+        return Response(meter.text(), media_type="text/plain; version=0.0.4")
 
     return router
 

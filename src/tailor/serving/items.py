@@ -186,6 +186,15 @@ class ItemStore:
         known.keep()
         return applied.model
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether another process changed something since.
+
+        Raises:
+            BadInputError: the database cannot be read.
+        """
+        return self.state.change != self._seen
+
     def follow(self, model: Recommender) -> Recommender | None:
         """Return a recommender with what other processes changed since; None where nothing changed.
 
@@ -195,7 +204,7 @@ class ItemStore:
         Raises:
             BadInputError: the database cannot be read.
         """
-        if self.state.change == self._seen:
+        if not self.has_changed:
             return None
         stored = self.state.read(self._seen)
         known = Embeddings(self.state)

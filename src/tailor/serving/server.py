@@ -1,31 +1,25 @@
 """`python -m tailor.serving.server`: the FastAPI app on loopback."""
 
 import argparse
-import gc
-import logging
 import os
 import sys
 from pathlib import Path
 
-import uvicorn
-
-from tailor.mlflow_server import quiet
-from tailor.serving.champion import open_champion
-from tailor.serving.connections import allow_files, bounded
-from tailor.serving.http import Limits, create_app
+from tailor.serving import workers
+from tailor.serving.http import Limits
 from tailor.serving.package import ENCODER_VARIABLE
+from tailor.serving.workers import ServerOptions
 from tailor.user_errors import reported
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, load the champion, serve until stopped; return the exit status."""
     with reported():
-        serve(arguments)
-    return 0
+        return serve(arguments)
 
 
-def serve(arguments: list[str] | None = None) -> None:
-    """Load the champion and serve until stopped.
+def serve(arguments: list[str] | None = None) -> int:
+    """Load the champion and serve until stopped; return the exit status.
 
     Args:
         arguments: of the command line; None for those of the process.
@@ -43,9 +37,16 @@ def serve(arguments: list[str] | None = None) -> None:
     parser.add_argument("--timeout", type=_positive, default=10.0, help="seconds before an answer is given up")
     parser.add_argument("--patience", type=_positive, default=10.0, help="seconds for a request's head, and its body")
     parser.add_argument("--poll", type=_positive, default=10.0, help="seconds between two looks at the alias")
-    parser.add_argument("--concurrency", type=_count, default=Limits.at_once, help="requests worked on side by side")
-    parser.add_argument("--waiting", type=_count, default=Limits.waiting, help="requests that may wait; more are 503")
+    parser.add_argument(
+        "--concurrency", type=_count, default=Limits.at_once, help="requests worked on side by side, of a process"
+    )
+    parser.add_argument(
+        "--waiting", type=_count, default=Limits.waiting, help="requests that may wait, of a process; more are 503"
+    )
     parser.add_argument("--connections", type=_count, default=4000, help="open connections; the idle ones go first")
+    parser.add_argument(
+        "--workers", type=_count, default=1, help="processes that answer; they share the model's arrays"
+    )
     known = ["tuned", "static"]
     parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
     args = parser.parse_args(arguments)
@@ -53,19 +54,21 @@ def serve(arguments: list[str] | None = None) -> None:
         os.environ[ENCODER_VARIABLE] = args.encoder
     # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    quiet()
-    token = os.environ.get("TAILOR_TOKEN", "")
-    if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
+    if args.host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("TAILOR_TOKEN", ""):
         parser.error(f"--host {args.host} is reachable from elsewhere: set TAILOR_TOKEN first")
-    champion = open_champion(args.model, args.alias, args.items or Path("data/serving") / f"{args.model}.json")
-    limits = Limits(args.concurrency, args.waiting, args.timeout, args.patience)
-    app = create_app(champion, token, limits, args.poll, _hosts(args))
-    gc.freeze()  # what is loaded stays: collecting garbage between requests does not look through it
-    refused = app.state.meter.count
-    connection = bounded(allow_files(args.connections), args.patience, lambda status: refused("other", status))
-    # Paths of requests carry ids: no access log.
-    uvicorn.run(app, host=args.host, port=args.port, access_log=False, server_header=False, http=connection, ws="none")
+    options = ServerOptions(
+        model=args.model,
+        alias=args.alias,
+        items=args.items or Path("data/serving") / f"{args.model}.json",
+        host=args.host,
+        port=args.port,
+        hosts=tuple(_hosts(args)),
+        limits=Limits(args.concurrency, args.waiting, args.timeout, args.patience),
+        poll_s=args.poll,
+        connections=args.connections,
+        workers=args.workers,
+    )
+    return workers.run(options)
 
 
 def _hosts(args: argparse.Namespace) -> list[str]:

@@ -211,3 +211,32 @@ def test_what_a_new_version_cannot_use_blocks_nothing_and_is_told(registry, name
     assert champion.version == "2"
     assert champion.notes == ("1 stored items: column 'studio' is set aside, the model has none",)
     assert "fresh" in listed(champion.model, Request(), k=1000).item_ids
+
+
+def test_what_another_process_changes_is_in_the_next_answer(registry, names, tmp_path):
+    champion = open_champion("shop", "champion", tmp_path / "items.json")
+    other = open_champion("shop", "champion", tmp_path / "items.json")
+    before = champion.up_to_date()
+    assert champion.up_to_date() == before  # nothing is built anew where nothing changed
+    other.put([{"item_id": "fresh", "title": "Fresh", "genre": names[0]}])
+    model, version = champion.up_to_date()
+    assert (version, "fresh" in model.items) == ("1", True)
+    assert champion.current()[0] is model
+
+
+def test_a_database_that_does_not_answer_is_left_alone_for_a_while(registry, tmp_path, monkeypatch, caplog):
+    champion, asked = open_champion("shop", "champion", tmp_path / "items.json"), []
+
+    def fails(self):
+        asked.append(1)
+        raise BadInputError("The state could not be read.")
+
+    monkeypatch.setattr(ItemStore, "has_changed", property(fails))
+    before = champion.current()
+    assert champion.up_to_date() == champion.up_to_date() == before
+    assert len(asked) == 1
+    assert "The state could not be read." in caplog.text
+    monkeypatch.setattr(module, "_AFTER_FAILURE_S", 0.0)
+    champion._next_look = 0.0
+    assert champion.up_to_date() == champion.up_to_date() == before
+    assert len(asked) == 3

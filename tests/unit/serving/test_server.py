@@ -2,58 +2,34 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from tailor.serving import server
 from tailor.serving.http import Limits
 from tailor.serving.package import ENCODER_VARIABLE
+from tailor.serving.workers import ServerOptions
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """Run the command line without a model or a socket; returns what each part was given."""
-    monkeypatch.delenv("TAILOR_TOKEN", raising=False)
-    monkeypatch.delenv(ENCODER_VARIABLE, raising=False)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    calls = {}
+    """Run the command line without a model or a socket; returns the options that came of it."""
+    for name in ("TAILOR_TOKEN", "TAILOR_HOSTS", ENCODER_VARIABLE, "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    runs = []
+    monkeypatch.setattr(server.workers, "run", lambda options: runs.append(options) or 0)
 
-    def open_champion(*args):
-        return calls.setdefault("champion", args) and "the champion"
-
-    monkeypatch.setattr(server, "open_champion", open_champion)
-
-    def create_app(*args):
-        calls["app"] = args
-        meter = SimpleNamespace(count=lambda *counted: calls.update(counted=counted))
-        return calls.setdefault("made", SimpleNamespace(state=SimpleNamespace(meter=meter)))
-
-    monkeypatch.setattr(server, "create_app", create_app)
-    monkeypatch.setattr(server, "allow_files", lambda n: n)
-    monkeypatch.setattr(server.gc, "freeze", lambda: calls.update(frozen=True))
-    monkeypatch.setattr(server.uvicorn, "run", lambda app, **given: calls.setdefault("run", (app, given)))
-
-    def start(*arguments: str) -> dict:
+    def start(*arguments: str) -> ServerOptions:
         monkeypatch.setattr("sys.argv", ["server", *arguments])
-        server.main()
-        return calls
+        assert server.main() == 0
+        return runs.pop()
 
     return start
 
 
 def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
-    calls = started()
-    assert calls["champion"] == ("tailor", "champion", Path("data/serving/tailor.json"))
-    assert calls["app"] == ("the champion", "", Limits(4, 16, 10.0, 10.0), 10.0, ["127.0.0.1"])
-    app, given = calls["run"]
-    connection = given.pop("http")
-    assert app is calls["made"]
-    assert given == {"host": "127.0.0.1", "port": 5071, "access_log": False, "server_header": False, "ws": "none"}
-    assert (connection.head_s, connection.max_connections) == (10.0, 4000)
-    connection.refused(400)
-    assert calls["counted"] == ("other", 400)
-    assert calls["frozen"]
+    assert started() == ServerOptions(hosts=("127.0.0.1",))
+    assert ServerOptions().limits == Limits(4, 16, 10.0, 10.0)
     assert os.environ["OMP_NUM_THREADS"] == "1"
     assert ENCODER_VARIABLE not in os.environ
 
@@ -62,23 +38,29 @@ def test_every_option_reaches_its_part(started, monkeypatch):
     monkeypatch.setenv("TAILOR_TOKEN", "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv(ENCODER_VARIABLE, "tuned")
-    calls = started(
+    assert started(
         *("--model", "shop", "--alias", "next", "--host", "0.0.0.0", "--port", "80", "--items", "kept.json"),  # noqa: S104
         *("--timeout", "2.5", "--poll", "60", "--concurrency", "8", "--encoder", "static", "--waiting", "3"),
-        *("--patience", "4", "--connections", "50", "--hosts", "shop.example, api.example"),
+        *("--patience", "4", "--connections", "50", "--hosts", "shop.example, api.example", "--workers", "2"),
+    ) == ServerOptions(
+        model="shop",
+        alias="next",
+        items=Path("kept.json"),
+        host="0.0.0.0",  # noqa: S104
+        port=80,
+        hosts=("shop.example", "api.example"),
+        limits=Limits(8, 3, 2.5, 4.0),
+        poll_s=60.0,
+        connections=50,
+        workers=2,
     )
-    assert calls["champion"] == ("shop", "next", Path("kept.json"))
-    assert calls["app"] == ("the champion", "secret", Limits(8, 3, 2.5, 4.0), 60.0, ["shop.example", "api.example"])
-    given = calls["run"][1]
-    assert (given["host"], given["port"]) == ("0.0.0.0", 80)  # noqa: S104
-    assert (given["http"].head_s, given["http"].max_connections) == (4.0, 50)
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert os.environ[ENCODER_VARIABLE] == "static"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_needs_no_token(started, host):
-    assert started("--host", host)["run"][1]["host"] == host
+    assert started("--host", host).host == host
 
 
 def test_any_other_address_needs_a_token(started, capsys):
@@ -95,8 +77,8 @@ def test_an_unknown_encoder_is_refused(started, capsys):
 
 def test_the_variable_names_hosts_and_the_option_wins(started, monkeypatch):
     monkeypatch.setenv("TAILOR_HOSTS", "shop.example")
-    assert started()["app"][-1] == ["127.0.0.1", "shop.example"]
-    assert started("--hosts", "")["app"][-1] == ["127.0.0.1"]
+    assert started().hosts == ("127.0.0.1", "shop.example")
+    assert started("--hosts", "").hosts == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +87,7 @@ def test_the_variable_names_hosts_and_the_option_wins(started, monkeypatch):
         ("--timeout", "0", "0 is not above 0"),
         ("--patience", "inf", "inf is not above 0"),
         ("--waiting", "0", "below 1"),
+        ("--workers", "0", "below 1"),
     ],
 )
 def test_a_limit_that_is_none_is_refused(started, capsys, option, value, words):
