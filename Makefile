@@ -68,7 +68,7 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 .postgres/built: tests/postgres/requirements.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
 
-test-kill: $(VENV)/requirements.lock ## a process that stores added items is killed 50 times
+test-kill: $(VENV)/requirements.lock ## a process that stores added items and events is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
 
 test-wheel: $(VENV)/requirements.lock ## the wheel, run and served from an empty folder
