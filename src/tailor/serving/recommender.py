@@ -1,5 +1,6 @@
 """What is deployed: a fitted model, ids, known histories, and what is known of items; no training code."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,7 +34,7 @@ from tailor.models.base import (
     ReadsTexts,
 )
 from tailor.plugins import copy_plugins
-from tailor.rerank import best_of, ensure_exposure, rerank
+from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
@@ -304,7 +305,9 @@ class Recommender:
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
         shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
-        items, values = self._keep_places(scores, *self._rank(scores, batch.query, settings), settings)
+        request_ids = [_named(request, settings) for request in requests]
+        items, values, propensities = self._list(scores, batch.query, request_ids, settings)
+        probabilities = self._probabilities(model, batch.query, items) if settings.probability else None
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}
         carried = Carried.of(model, batch.query, items, z, beside)
         return [
@@ -316,6 +319,9 @@ class Recommender:
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
                 reasons=self._reasons(carried, row, listed, read.get(row)),
+                request_id=request_ids[row],
+                propensities=propensities[row, : len(listed)].tolist(),
+                probabilities=[] if probabilities is None else probabilities[row, : len(listed)].tolist(),
                 explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
                 if settings.explain
                 else [],
@@ -447,6 +453,26 @@ class Recommender:
         others[allowed[allowed >= 0]] = False
         scores[others] = EXCLUDED
         return int((allowed < 0).sum())
+
+    def _list(
+        self, scores: Floats, query: Query, request_ids: Sequence[str], settings: Settings
+    ) -> tuple[Indices, Floats, NDArray[np.float64]]:
+        """Return lists (B, k), their scores, and of lists that are drawn the chances of their steps, else (B, 0)."""
+        if settings.explore:
+            pool, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
+            return draw_lists(pool, values, settings.explore, request_ids, min(settings.k, pool.shape[1]))
+        items, values = self._keep_places(scores, *self._rank(scores, query, settings), settings)
+        return items, values, np.zeros((len(items), 0))
+
+    def _probabilities(self, model: FittedModel, query: Query, items: Indices) -> NDArray[np.float64]:
+        """Return the chance (B, k) that each listed item is taken up within one validation window.
+
+        Raises:
+            BadInputError: the model has no click head.
+        """
+        if not isinstance(model, HybridScorer) or model.click is None:
+            raise BadInputError(f"probability: the model '{model.recipe.name}' has no click head; leave it out")
+        return np.asarray(np.take_along_axis(model.click_probability(query), np.maximum(items, 0), axis=1))
 
     def _rank(self, scores: Floats, query: Query, settings: Settings) -> tuple[Indices, Floats]:
         options = settings.rerank.options() if settings.rerank else None
@@ -626,3 +652,8 @@ class Recommender:
         """
         package.verify_manifest(folder)
         return cls(**package.read(folder))
+
+
+def _named(request: Request, settings: Settings) -> str:
+    """Return the id of a request; one is made where a draw needs it, else it is empty."""
+    return request.request_id or (str(uuid.uuid4()) if settings.explore else "")
