@@ -60,7 +60,7 @@ class Event:
 
 _COLUMNS = tuple(each.name for each in fields(Event))
 #: What one event may differ in from another one of its id; the time last.
-_CONTENT = (*(name for name in _COLUMNS if name not in _GIVEN_HERE | {"event_id", "occurred_at"}), "occurred_at")
+_SAYS = (*(name for name in _COLUMNS if name not in _GIVEN_HERE | {"event_id", "occurred_at"}), "occurred_at")
 
 
 class Appended(NamedTuple):
@@ -243,25 +243,25 @@ def _unknown(sent: Sequence[JsonObject], stored: Mapping[str, Event]) -> list[Js
     new: dict[str, JsonObject] = {}
     for row in sent:
         name = row["event_id"]
-        content = _content(row)
+        said = _said(row)
         if name in stored:
-            same = content == _content_of(stored[name])
+            same = said == _said_before(stored[name])
         else:
-            same = content == _content(new.setdefault(name, row))
+            same = said == _said(new.setdefault(name, row))
         if not same:
             raise BadInputError(f"event_id '{name[:50]}' is stored with another content: give each event its own id")
     return list(new.values())
 
 
-def _content(row: Mapping[str, object]) -> tuple[object, ...]:
+def _said(row: Mapping[str, object]) -> tuple[object, ...]:
     """Return what an event says, as it was sent."""
-    return tuple(row.get(name) for name in _CONTENT)
+    return tuple(row.get(name) for name in _SAYS)
 
 
-def _content_of(event: Event) -> tuple[object, ...]:
+def _said_before(event: Event) -> tuple[object, ...]:
     """Return what a stored event says; no time was sent of one that happened when it came."""
     occurred = None if event.occurred_at == event.received_at else event.occurred_at
-    return (*(getattr(event, name) for name in _CONTENT[:-1]), occurred)
+    return (*(getattr(event, name) for name in _SAYS[:-1]), occurred)
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
