@@ -133,7 +133,7 @@ class Champion:
         with self._lock:
             try:
                 if self.answering is not None:  # whether or not the registry answers
-                    self._follow_items()
+                    self.follow_items()
                 version = str(mlflow.MlflowClient().get_model_version_by_alias(self.name, self.alias).version)
                 if version == self.version:
                     self.last_error = ""
@@ -158,8 +158,8 @@ class Champion:
         for note in self.items.notes:
             log.warning("State of %s: %s", self.name, note)
 
-    def _follow_items(self) -> None:
-        """Take in what other processes added and removed."""
+    def follow_items(self) -> None:
+        """Take in what others added and removed."""
         with self.items.lock:
             model, version = self.current()
             changed = self.items.follow(model)

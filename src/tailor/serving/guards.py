@@ -50,6 +50,8 @@ class Meter:
         self.seconds = Histogram("tailor_request_seconds", "Time to answer", ["route"], registry=self.registry)
         self.version = Gauge("tailor_model_version", "Version that answers", registry=self.registry)
         self.items = Gauge("tailor_items", "Items of the catalogue", registry=self.registry)
+        lost = "Exposures that the database did not take since the start"
+        self.exposures_lost = Gauge("tailor_exposures_lost", lost, registry=self.registry)
         self.taken = Gauge("tailor_work", "Requests that run or wait", ["kind"], registry=self.registry)
 
     def count(self, route: str, status: int, seconds: float = 0.0) -> None:

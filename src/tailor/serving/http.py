@@ -9,11 +9,12 @@ import base64
 import contextlib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -28,12 +29,15 @@ from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
 from tailor.serving.champion import Champion
+from tailor.serving.experiment import Experiment, ExposureLog
 from tailor.serving.faces import Body, form
 from tailor.serving.guards import BoundedBodies, KnownHosts, Meter, Metered, SecurityHeaders, TokenNeeded
 from tailor.serving.validation import sentences
 from tailor.serving.work import BusyError, StillRunningError, WorkLimit
 from tailor.types import JsonObject
 
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 #: Header of every answer that a model made: all of it is of this version.
 VERSION = "Tailor-Model-Version"
 #: Characters of a sentence of a refusal.
@@ -78,8 +82,14 @@ class Limits:
 class _Work:
     """Who does the work of the routes: threads for answers, one thread for changes."""
 
-    def __init__(self, champion: Champion, limits: Limits) -> None:
-        self.champion = champion
+    def __init__(
+        self,
+        champion: Champion,
+        limits: Limits,
+        experiment: Experiment | None = None,
+        exposures: ExposureLog | None = None,
+    ) -> None:
+        self.champion, self.experiment, self.exposures = champion, experiment, exposures
         self.answers = WorkLimit(limits.at_once, limits.waiting, limits.timeout_s)
         self.changes = WorkLimit(1, limits.changes_waiting, limits.timeout_s)
 
@@ -92,10 +102,34 @@ class _Work:
 
         return await self.answers.run(written)
 
+    async def recommend(self, body: bytes) -> Response:
+        """Answer with a list of the model whose arm the user is in; its version goes along."""
+
+        def written() -> Response:
+            answer = answers.recommend_in(self.champion, read_question(body), self.experiment, self.exposures)
+            return _as_json(answer, answer.model_version)
+
+        return await self.answers.run(written)
+
+    @property
+    def served(self) -> list[Champion]:
+        """The models that answer."""
+        return [self.champion] if self.experiment is None else [self.champion, self.experiment.challenger]
+
+    def changed(self, call: Callable[..., T], *args: Any) -> T:
+        """Change the items of every model that answers; return what the champion says of it."""
+        done = call(*args)
+        for other in self.served[1:]:
+            try:
+                other.follow_items()
+            except BadInputError as problem:  # the change is stored; the next look takes it in
+                log.warning("The challenger has not seen a change of items yet: %s", problem)
+        return done
+
     async def change(self, call: Callable[..., JsonObject], *args: Any) -> Response:
         """Answer when a change of items is made, and on disk."""
         try:
-            return _as_json(await self.changes.run(call, *args), self.champion.version)
+            return _as_json(await self.changes.run(self.changed, call, *args), self.champion.version)
         except StillRunningError:
             detail = (
                 "The change is being made and is not stopped, but takes long. Look at GET /items before you repeat it."
@@ -120,6 +154,8 @@ def create_app(
     limits: Limits | None = None,
     poll_s: float = 10.0,
     hosts: Sequence[str] = (),
+    experiment: Experiment | None = None,
+    exposures: ExposureLog | None = None,
 ) -> FastAPI:
     """Build the app.
 
@@ -129,11 +165,13 @@ def create_app(
         limits: what is taken at a time.
         poll_s: seconds between two looks at the alias.
         hosts: names, beside those of loopback, that the server answers to; ``*`` for any.
+        experiment: deals users out between the champion and a challenger.
+        exposures: where what is listed is written.
     """
     limits = limits or Limits()
-    meter, work = Meter(), _Work(champion, limits)
+    meter, work = Meter(), _Work(champion, limits, experiment, exposures)
     about = "Recommendations for known users, visitors and words; every refusal is one sentence in `detail`."
-    follow = _following(champion, work, poll_s)
+    follow = _following(work, poll_s)
     app = FastAPI(
         title="Tailor", version=__version__, description=about, lifespan=follow, docs_url=None, redoc_url=None
     )
@@ -156,17 +194,16 @@ def _add_guards(app: FastAPI, meter: Meter, token: str, limits: Limits, hosts: S
     app.add_middleware(Metered, meter=meter)
 
 
-def _following(
-    champion: Champion, work: _Work, poll_s: float
-) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
-    """Return a lifespan in which the champion's alias is followed."""
+def _following(work: _Work, poll_s: float) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    """Return a lifespan in which the aliases of the models that answer are followed."""
 
     @contextlib.asynccontextmanager
     async def follow(_: FastAPI) -> AsyncIterator[None]:
         async def forever() -> None:
             while True:
                 await asyncio.sleep(poll_s)
-                await run_in_threadpool(champion.refresh)
+                for model in work.served:
+                    await run_in_threadpool(model.refresh)
 
         task = asyncio.create_task(forever())
         yield
@@ -189,7 +226,7 @@ def _routes(work: _Work) -> APIRouter:
     async def recommend(request: Request) -> Response:
         """Recommend to a known user, from a history, from words, or to an anonymous user; nulls are not given."""
         body = await request.body()
-        return await work.answer(lambda answering: answers.recommend(answering, read_question(body)))
+        return await work.recommend(body)
 
     @router.get("/similar/{item_id:path}", response_model=ListAnswer, summary="More like one", responses=_UNKNOWN)
     async def similar(item_id: str, k: K = 20) -> Response:
@@ -200,9 +237,11 @@ def _routes(work: _Work) -> APIRouter:
     async def model() -> JsonObject:
         """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns.
 
-        ``serving``: what of the added items it cannot use, and why a later version does not answer.
+        ``serving``: what of the added items it cannot use, why a later version does not answer, and which experiment
+        runs.
         """
-        serving = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        serving: JsonObject = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        serving["experiment"] = None if work.experiment is None else work.experiment.describe()
         return await work.answer(lambda answering: answers.about(answering) | {"serving": serving})  # type: ignore[return-value]
 
     @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")
@@ -280,6 +319,8 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
         if answering:
             meter.version.set(float(answering[1] or 0))
             meter.items.set(len(answering[0].item_ids))
+        if work.exposures is not None:
+            meter.exposures_lost.set(work.exposures.n_lost)
         for kind, limit in (("answers", work.answers), ("changes", work.changes)):
             meter.taken.labels(kind).set(limit.n_taken)
         return Response(generate_latest(meter.registry), media_type="text/plain; version=0.0.4")

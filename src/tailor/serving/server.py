@@ -10,11 +10,14 @@ from pathlib import Path
 import uvicorn
 
 from tailor.mlflow_server import quiet
-from tailor.serving.champion import open_champion
+from tailor.serving.champion import Champion, open_champion
 from tailor.serving.connections import allow_files, bounded
+from tailor.serving.experiment import CHALLENGER, Experiment, ExposureLog
 from tailor.serving.http import Limits, create_app
 from tailor.serving.package import ENCODER_VARIABLE
 from tailor.user_errors import reported
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +51,15 @@ def serve(arguments: list[str] | None = None) -> None:
     parser.add_argument("--connections", type=_count, default=4000, help="open connections; the idle ones go first")
     known = ["tuned", "static"]
     parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
+    parser.add_argument(
+        "--experiment", default="", help="name of a test of the challenger; another one deals users anew"
+    )
+    parser.add_argument("--challenger-share", type=_share, help="share of the users who get the challenger, in (0, 1)")
+    parser.add_argument("--challenger", default=CHALLENGER, help="alias of the challenger")
+    parser.add_argument("--log-exposures", action="store_true", help="store what is listed, before it is answered")
     args = parser.parse_args(arguments)
+    if bool(args.experiment) != (args.challenger_share is not None):
+        parser.error("--experiment and --challenger-share go together: a test needs a name and a share of the users")
     if args.encoder:
         os.environ[ENCODER_VARIABLE] = args.encoder
     # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
@@ -58,9 +69,11 @@ def serve(arguments: list[str] | None = None) -> None:
     token = os.environ.get("TAILOR_TOKEN", "")
     if args.host not in ("127.0.0.1", "localhost", "::1") and not token:
         parser.error(f"--host {args.host} is reachable from elsewhere: set TAILOR_TOKEN first")
-    champion = open_champion(args.model, args.alias, args.items or Path("data/serving") / f"{args.model}.json")
+    state = args.items or Path("data/serving") / f"{args.model}.json"
+    champion = open_champion(args.model, args.alias, state)
     limits = Limits(args.concurrency, args.waiting, args.timeout, args.patience)
-    app = create_app(champion, token, limits, args.poll, _hosts(args))
+    experiment, exposures = _experiment(args, champion, state), _exposures(args, champion)
+    app = create_app(champion, token, limits, args.poll, _hosts(args), experiment, exposures)
     gc.freeze()  # what is loaded stays: collecting garbage between requests does not look through it
     refused = app.state.meter.count
     connection = bounded(allow_files(args.connections), args.patience, lambda status: refused("other", status))
@@ -73,6 +86,33 @@ def _hosts(args: argparse.Namespace) -> list[str]:
     named = args.hosts if args.hosts is not None else os.environ.get("TAILOR_HOSTS", "")
     address = [] if args.host in ("0.0.0.0", "::") else [args.host]  # noqa: S104  (compared, not bound)
     return [*address, *(name.strip() for name in named.split(",") if name.strip())]
+
+
+def _experiment(args: argparse.Namespace, champion: Champion, state: Path) -> Experiment | None:
+    """Load the challenger of the experiment that is asked for; None where none is."""
+    if not args.experiment:
+        return None
+    challenger = open_champion(args.model, args.challenger, state)
+    if challenger.version == champion.version:
+        log.warning("Experiment %s: both arms are version %s, an A/A test", args.experiment, champion.version)
+    return Experiment(args.experiment, args.challenger_share, challenger)
+
+
+def _exposures(args: argparse.Namespace, champion: Champion) -> ExposureLog | None:
+    """Return where exposures are written; None where that is not asked for."""
+    if not args.log_exposures:
+        return None
+    from tailor.state.events import EventStore  # noqa: PLC0415  (what only answers needs no SQLAlchemy)
+
+    return ExposureLog(EventStore(champion.items.state.engine, champion.name))
+
+
+def _share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
 
 
 def _positive(text: str) -> float:

@@ -18,9 +18,15 @@ def started(monkeypatch):
     monkeypatch.delenv(ENCODER_VARIABLE, raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     calls = {}
+    state = SimpleNamespace(engine="the database")
+    champion = SimpleNamespace(version="8", name="shop", items=SimpleNamespace(state=state))
 
     def open_champion(*args):
-        return calls.setdefault("champion", args) and "the champion"
+        calls.setdefault("champion", args)
+        if "challenger" not in args:
+            return champion
+        calls["challenger"] = args
+        return SimpleNamespace(version="8")
 
     monkeypatch.setattr(server, "open_champion", open_champion)
 
@@ -45,7 +51,7 @@ def started(monkeypatch):
 def test_without_options_the_champion_of_tailor_is_served_on_loopback(started):
     calls = started()
     assert calls["champion"] == ("tailor", "champion", Path("data/serving/tailor.json"))
-    assert calls["app"] == ("the champion", "", Limits(4, 16, 10.0, 10.0), 10.0, ["127.0.0.1"])
+    assert calls["app"][1:] == ("", Limits(4, 16, 10.0, 10.0), 10.0, ["127.0.0.1"], None, None)
     app, given = calls["run"]
     connection = given.pop("http")
     assert app is calls["made"]
@@ -68,7 +74,7 @@ def test_every_option_reaches_its_part(started, monkeypatch):
         *("--patience", "4", "--connections", "50", "--hosts", "shop.example, api.example"),
     )
     assert calls["champion"] == ("shop", "next", Path("kept.json"))
-    assert calls["app"] == ("the champion", "secret", Limits(8, 3, 2.5, 4.0), 60.0, ["shop.example", "api.example"])
+    assert calls["app"][1:] == ("secret", Limits(8, 3, 2.5, 4.0), 60.0, ["shop.example", "api.example"], None, None)
     given = calls["run"][1]
     assert (given["host"], given["port"]) == ("0.0.0.0", 80)  # noqa: S104
     assert (given["http"].head_s, given["http"].max_connections) == (4.0, 50)
@@ -95,8 +101,8 @@ def test_an_unknown_encoder_is_refused(started, capsys):
 
 def test_the_variable_names_hosts_and_the_option_wins(started, monkeypatch):
     monkeypatch.setenv("TAILOR_HOSTS", "shop.example")
-    assert started()["app"][-1] == ["127.0.0.1", "shop.example"]
-    assert started("--hosts", "")["app"][-1] == ["127.0.0.1"]
+    assert started()["app"][4] == ["127.0.0.1", "shop.example"]
+    assert started("--hosts", "")["app"][4] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(
@@ -110,4 +116,39 @@ def test_the_variable_names_hosts_and_the_option_wins(started, monkeypatch):
 def test_a_limit_that_is_none_is_refused(started, capsys, option, value, words):
     with pytest.raises(SystemExit):
         started(option, value)
+    assert words in capsys.readouterr().err
+
+
+def test_an_experiment_loads_the_challenger_and_says_where_exposures_go(started, caplog):
+    calls = started(
+        *(
+            "--model",
+            "shop",
+            "--experiment",
+            "text",
+            "--challenger-share",
+            "0.2",
+            "--log-exposures",
+            "--items",
+            "s.json",
+        )
+    )
+    assert calls["challenger"] == ("shop", "challenger", Path("s.json"))
+    experiment, exposures = calls["app"][5:]
+    assert (experiment.name, experiment.share, experiment.challenger.version) == ("text", 0.2, "8")
+    assert (exposures.store.engine, exposures.store.model) == ("the database", "shop")
+    assert "Experiment text: both arms are version 8, an A/A test" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--experiment", "text"), "go together"),
+        (("--challenger-share", "0.1"), "go together"),
+        (("--experiment", "text", "--challenger-share", "1"), "1 does not lie between 0 and 1"),
+    ],
+)
+def test_half_an_experiment_is_refused(started, capsys, options, words):
+    with pytest.raises(SystemExit):
+        started(*options)
     assert words in capsys.readouterr().err
