@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import ExperimentOptions, ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
@@ -167,6 +167,7 @@ class ProjectOptions(Options):
     tuning: TuningOptions = TuningOptions(objectives=["criterion"])
     tuned: TunedOptions = TunedOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+    experiment: ExperimentOptions = ExperimentOptions()
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()

@@ -99,8 +99,8 @@ def _with_name(request: Request) -> Request:
 def _with_chances(items: list[ItemAnswer], answer: Answer) -> list[ItemAnswer]:
     """Put what the model says of chances beside the items of a list, where it says any."""
     chances = {"propensity": answer.propensities, "probability": answer.probabilities}
-    said = {name: values for name, values in chances.items() if values}
-    return [item.model_copy(update={name: said[name][row] for name in said}) for row, item in enumerate(items)]
+    given = {name: values for name, values in chances.items() if values}
+    return [item.model_copy(update={name: given[name][row] for name in given}) for row, item in enumerate(items)]
 
 
 def _named(explanation: JsonObject) -> list[str]:

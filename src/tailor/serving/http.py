@@ -112,14 +112,14 @@ class _Work:
         return await self.answers.run(written)
 
     @property
-    def served(self) -> list[Champion]:
+    def answering(self) -> list[Champion]:
         """The models that answer."""
         return [self.champion] if self.experiment is None else [self.champion, self.experiment.challenger]
 
     def changed(self, call: Callable[..., T], *args: Any) -> T:
         """Change the items of every model that answers; return what the champion says of it."""
         done = call(*args)
-        for other in self.served[1:]:
+        for other in self.answering[1:]:
             try:
                 other.follow_items()
             except BadInputError as problem:  # the change is stored; the next look takes it in
@@ -202,7 +202,7 @@ def _following(work: _Work, poll_s: float) -> Callable[[FastAPI], contextlib.Abs
         async def forever() -> None:
             while True:
                 await asyncio.sleep(poll_s)
-                for model in work.served:
+                for model in work.answering:
                     await run_in_threadpool(model.refresh)
 
         task = asyncio.create_task(forever())
