@@ -2,13 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
+import pandas as pd
 from pydantic import Field
 
+from tailor import columns as c
 from tailor.config import Options
 from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
@@ -117,6 +120,45 @@ class UserEvents:
             "exclude": (*request.exclude, *sorted(left_out)),
         }
         return request.model_copy(update=changed), len(joins)
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """Events as interactions."""
+
+    rows: pd.DataFrame
+    """user_id, item_id and timestamp, one row for each user and item, in the order of the latest event."""
+    counts: dict[str, int]
+    """Events by what became of them."""
+
+
+def as_interactions(batches: Iterable[Sequence["Event"]], options: EventOptions, items: IdMap) -> TakenIn:
+    """Make interactions of what weighs enough; what a user turned down later is none.
+
+    Args:
+        batches: events in the order they came.
+        options: what they weigh.
+        items: of the catalogue; events on others are counted and left out.
+    """
+    latest, counts = dict[tuple[str, str], float](), Counter[str]()
+    for event in (event for batch in batches for event in batch):
+        pair = (str(event.user_id), str(event.item_id))
+        if event.user_id is None:
+            counts["of anonymous visitors"] += 1
+        elif event.kind == NOT_FOR_ME:
+            counts["not for me"] += 1
+            latest.pop(pair, None)
+        elif options.weight(event) < options.least:
+            counts["that weigh too little"] += 1
+        elif event.item_id not in items:
+            counts["on unknown items"] += 1
+        else:
+            counts["that say something"] += 1
+            latest.pop(pair, None)
+            latest[pair] = event.occurred_at
+    rows = [(user, item, occurred) for (user, item), occurred in latest.items()]
+    table = pd.DataFrame(rows, columns=[c.USER, c.ITEM, c.TIMESTAMP])
+    return TakenIn(table.astype({c.USER: str, c.ITEM: str, c.TIMESTAMP: "float64"}), dict(counts))
 
 
 class EventLog(Protocol):

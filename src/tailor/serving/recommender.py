@@ -409,11 +409,17 @@ class Recommender:
 
     def _taken_in(self, user_id: str) -> Callable[["Event"], bool]:
         """Return what tells whether an event of a user is in his stored history already."""
-        user, until = self.users.index(user_id), int(self.about.get(EVENTS_UNTIL, 0))
-        if user < 0 or not until:
+        user = self.users.index(user_id)
+        if user < 0:
             return lambda _: False
         stored = set(self.histories.history[[user]].indices.tolist())
-        return lambda event: event.place <= until and self.items.index(event.item_id) in stored
+        until, read_at = int(self.about.get(EVENTS_UNTIL, 0)), float(self.about.get(package.CATALOGUE_READ_AT, 0))
+
+        def taken_in(event: "Event") -> bool:
+            before = event.place <= until or event.received_at < read_at
+            return before and self.items.index(event.item_id) in stored
+
+        return taken_in
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""
