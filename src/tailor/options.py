@@ -17,6 +17,7 @@ from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
 from tailor.lm.sentence_encoder import PACKAGES, not_installed
 from tailor.models.ials import IALSConfig
+from tailor.serving.events import EventOptions
 from tailor.types import JsonObject, Parameters
 
 
@@ -171,6 +172,7 @@ class ProjectOptions(Options):
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
+    events: EventOptions = EventOptions()
     words: WordsOptions = WordsOptions()
 
     @model_validator(mode="after")

@@ -104,7 +104,8 @@ class ExposureLog:
         rows = [about | entry | {"event_id": f"{request_id}:{entry['rank']}"} for entry in listed]
         if not rows:
             return True
-        if time.monotonic() >= self._next:
+        # An id that no database holds is no reason to leave this one alone.
+        if time.monotonic() >= self._next and (user_id or "").isprintable():
             try:
                 self.store.append(rows)
                 return True

@@ -29,6 +29,7 @@ from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
 from tailor.serving.champion import Champion
+from tailor.serving.event_bodies import EventBody, read_events
 from tailor.serving.experiment import Experiment, ExposureLog
 from tailor.serving.faces import Body, form
 from tailor.serving.guards import BoundedBodies, KnownHosts, Meter, Metered, SecurityHeaders, TokenNeeded
@@ -46,6 +47,10 @@ K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[1
 Words = Annotated[
     str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
 ]
+_EVENTS: JsonObject = {
+    "A purchase": {"kind": "buy", "user_id": "u1", "item_id": "i7", "event_id": "order-17-1"},
+    "Several": [{"kind": "rate", "user_id": "u1", "item_id": "i3", "value": 4}, {"kind": "search", "words": "robots"}],
+}
 _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
@@ -77,10 +82,12 @@ class Limits:
     """Seconds in which a body must have come."""
     changes_waiting: int = 8
     """Changes of items that wait for the one that is made."""
+    events_waiting: int = 64
+    """Calls with events that wait for the one that is stored."""
 
 
 class _Work:
-    """Who does the work of the routes: threads for answers, one thread for changes."""
+    """Who does the work of the routes: threads for answers, one thread for changes, one for events."""
 
     def __init__(
         self,
@@ -92,6 +99,7 @@ class _Work:
         self.champion, self.experiment, self.exposures = champion, experiment, exposures
         self.answers = WorkLimit(limits.at_once, limits.waiting, limits.timeout_s)
         self.changes = WorkLimit(1, limits.changes_waiting, limits.timeout_s)
+        self.events = WorkLimit(1, limits.events_waiting, limits.timeout_s)
 
     async def answer(self, call: Callable[..., BaseModel | JsonObject | list[JsonObject]], *args: Any) -> Response:
         """Answer with what one model says; its version goes along."""
@@ -136,10 +144,18 @@ class _Work:
             )
             return JSONResponse({"detail": detail}, 202)
 
+    async def store(self, call: Callable[..., JsonObject], *args: Any) -> Response:
+        """Answer when events are on disk."""
+        try:
+            return _as_json(await self.events.run(call, *args), self.champion.version)
+        except StillRunningError:
+            detail = "The events may be stored or not. Send them again with the same ids: what is known is stored once."
+            return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
+
     def close(self) -> None:
         """Begin nothing more."""
-        self.answers.close()
-        self.changes.close()
+        for limit in (self.answers, self.changes, self.events):
+            limit.close()
 
 
 def _as_json(answer: BaseModel | JsonObject | list[JsonObject], version: str) -> Response:
@@ -181,7 +197,7 @@ def create_app(
     refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (400, 401, 408, 413, 421, 422, 503)}
     app.include_router(_routes(work), responses=refusals)
     app.include_router(_plain_routes(champion, meter, work))
-    api_docs.describe(app, [RecommendBody, ItemsBody], bool(token))
+    api_docs.describe(app, [RecommendBody, ItemsBody, EventBody], bool(token))
     return app
 
 
@@ -250,6 +266,7 @@ def _routes(work: _Work) -> APIRouter:
         return await work.answer(answers.ask_about, k)
 
     _add_item_routes(router, work)
+    _add_event_routes(router, work)
     return router
 
 
@@ -288,6 +305,21 @@ def _add_item_routes(router: APIRouter, work: _Work) -> None:
         return await work.change(lambda: {"removed": answers.remove(work.champion, item_id)})
 
 
+def _add_event_routes(router: APIRouter, work: _Work) -> None:
+    """Add the route that takes what people did."""
+
+    @router.post(
+        "/events",
+        response_model=dict[str, int],
+        summary="What people did",
+        openapi_extra=api_docs.body_of("EventBody", _EVENTS),
+    )
+    async def events(request: Request) -> Response:
+        """Store one event, or a list of up to 1,000; on disk, and in its user's next answer, when this returns 200."""
+        body = await request.body()
+        return await work.store(lambda: work.champion.take_events(read_events(body)))
+
+
 def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
     """Return the routes that need no thread: the page, /docs, /health and /metrics."""
     router, text = APIRouter(), _page()
@@ -321,7 +353,7 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
             meter.items.set(len(answering[0].item_ids))
         if work.exposures is not None:
             meter.exposures_lost.set(work.exposures.n_lost)
-        for kind, limit in (("answers", work.answers), ("changes", work.changes)):
+        for kind, limit in (("answers", work.answers), ("changes", work.changes), ("events", work.events)):
             meter.taken.labels(kind).set(limit.n_taken)
         return Response(generate_latest(meter.registry), media_type="text/plain; version=0.0.4")
 

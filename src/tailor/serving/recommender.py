@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailor.appending import append
+from tailor.config import parse
 from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
@@ -36,6 +37,7 @@ from tailor.models.base import (
 from tailor.plugins import copy_plugins
 from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
+from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, UserEvents
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
@@ -49,6 +51,9 @@ from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
+
+if TYPE_CHECKING:
+    from tailor.state.events import Event
 
 MAX_REQUESTS = 100_000
 MAX_QUESTIONS = 100
@@ -96,6 +101,8 @@ class Recommender:
     """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
+    events: EventLog | None = None
+    """What users did since the fit, looked up at every request; None: nothing is known of that."""
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
@@ -259,6 +266,11 @@ class Recommender:
             askable &= ~self.removed
         return choose_items(self.histories.history, askable, MAX_QUESTIONS)
 
+    @cached_property
+    def event_options(self) -> EventOptions:
+        """How events are read."""
+        return parse(EventOptions, self.about.get(EVENTS, {}), EVENTS)
+
     def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
         """Return the columns of ``profile`` or ``context``."""
         return self._feature_encoders[field].columns
@@ -297,8 +309,9 @@ class Recommender:
     def _answer(self, model: FittedModel, requests: Sequence[Request], settings: Settings) -> list[Answer]:
         """Answer a block: read words and histories, score, apply words and filters, rank."""
         intents = {row: self.parse(request.query) for row, request in enumerate(requests) if request.query.strip()}
+        requests, n_events = self._with_events(requests, settings)
         requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
-        batch = self._read(requests, settings)
+        batch = self._read(requests, settings).with_events(n_events)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
         words = self._apply_words(scores, batch, intents)
@@ -383,6 +396,36 @@ class Recommender:
         """Read the words of a request."""
         metadata = self.known_metadata
         return parse_query(words, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
+
+    def _with_events(self, requests: Sequence[Request], settings: Settings) -> tuple[list[Request], Indices]:
+        """Return requests behind what their users did since the fit, and how many items that brought (B,)."""
+        user_ids = [request.user_id for request in requests if request.user_id is not None]
+        latest = {} if self.events is None else self.events.latest(user_ids)
+        if not latest:
+            return list(requests), np.zeros(len(requests), dtype=np.int64)
+        did = [UserEvents()] * len(requests)
+        for row, user_id in enumerate(request.user_id or "" for request in requests):
+            if user_id in latest:
+                did[row] = UserEvents.of(latest[user_id], self.event_options, self._taken_in(user_id))
+        joined = [
+            of_user.before(request, self.items, exclude_seen=settings.exclude_seen)
+            for of_user, request in zip(did, requests, strict=True)
+        ]
+        return [request for request, _ in joined], np.array([n for _, n in joined], dtype=np.int64)
+
+    def _taken_in(self, user_id: str) -> Callable[["Event"], bool]:
+        """Return what tells whether an event of a user is in his stored history already."""
+        user = self.users.index(user_id)
+        if user < 0:
+            return lambda _: False
+        stored = set(self.histories.history[[user]].indices.tolist())
+        until, read_at = int(self.about.get(EVENTS_UNTIL, 0)), float(self.about.get(package.CATALOGUE_READ_AT, 0))
+
+        def taken_in(event: "Event") -> bool:
+            before = event.place <= until or event.received_at < read_at
+            return before and self.items.index(event.item_id) in stored
+
+        return taken_in
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""

@@ -83,6 +83,17 @@ Texts = Annotated[
     Http(max_length=MAX_TEXTS),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
+MAX_REQUEST_ID = 200
+
+
+def _read_request_id(value: object) -> object:
+    """Read an id that events can hold."""
+    name = read_id(value)
+    if name is not None and (len(name) > MAX_REQUEST_ID or not name.isprintable()):
+        raise ValueError(f"{excerpt(name)!r} is no id of at most {MAX_REQUEST_ID} printable characters")
+    return name
+
+
 #: Temperatures below it would draw the best list anyway, with chances that no number of eight bytes can tell from 1.
 MIN_TEMPERATURE = 0.01
 
@@ -193,8 +204,9 @@ class Request(PresentNames):
         examples=[["slow films about the sea", "loved the long silences"]],
     )
 
-    request_id: Annotated[Id, Field(title="Request"), OnPage(more=True)] = Field(
+    request_id: Annotated[str | None, BeforeValidator(_read_request_id), OnPage(more=True)] = Field(
         None,
+        title="Request",
         description="Your name of this request, which the answer and its exposures carry; a draw (`explore`) depends on"
         " it, so give each request one of its own. None: over HTTP, and where a list is drawn, one is made.",
         examples=["3f1c9a52"],

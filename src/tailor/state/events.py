@@ -60,7 +60,7 @@ class Event:
 
 _COLUMNS = tuple(each.name for each in fields(Event))
 #: What one event may differ in from another one of its id; the time last.
-_SAYS = (*(name for name in _COLUMNS if name not in _GIVEN_HERE | {"event_id", "occurred_at"}), "occurred_at")
+_COMPARED = (*(name for name in _COLUMNS if name not in _GIVEN_HERE | {"event_id", "occurred_at"}), "occurred_at")
 
 
 class Appended(NamedTuple):
@@ -137,20 +137,24 @@ class EventStore:
         chosen = sa.select(events).where(events.c.model == self.model, events.c.user_id == user_id)
         return self._read(chosen.order_by(events.c.place))
 
-    def latest_of_users(self, user_ids: Sequence[str], kinds: Sequence[str], most: int) -> dict[str, list[Event]]:
+    def latest_of_users(
+        self, user_ids: Sequence[str], kinds: Sequence[str], most: int, until_place: int | None = None
+    ) -> dict[str, list[Event]]:
         """Return the latest events of each user in the order they came; users without any are left out.
 
         Args:
             user_ids: of known and unknown users.
             kinds: that are read.
             most: events of each kind and user.
+            until_place: later events are not read; None: all are.
 
         Raises:
             StateError: the database cannot be read.
         """
         latest: dict[str, list[Event]] = {}
         for some in _parts(list(dict.fromkeys(user_ids))):
-            mine = (events.c.model == self.model, events.c.user_id.in_(some), events.c.kind.in_(kinds))
+            mine = [events.c.model == self.model, events.c.user_id.in_(some), events.c.kind.in_(kinds)]
+            mine += [] if until_place is None else [events.c.place <= until_place]
             by_kind = sa.func.row_number().over(
                 partition_by=(events.c.user_id, events.c.kind), order_by=events.c.place.desc()
             )
@@ -243,25 +247,21 @@ def _unknown(sent: Sequence[JsonObject], stored: Mapping[str, Event]) -> list[Js
     new: dict[str, JsonObject] = {}
     for row in sent:
         name = row["event_id"]
-        said = _said(row)
-        if name in stored:
-            same = said == _said_before(stored[name])
-        else:
-            same = said == _said(new.setdefault(name, row))
-        if not same:
+        before = _stored_values(stored[name]) if name in stored else _sent_values(new.setdefault(name, row))
+        if _sent_values(row) != before:
             raise BadInputError(f"event_id '{name[:50]}' is stored with another content: give each event its own id")
     return list(new.values())
 
 
-def _said(row: Mapping[str, object]) -> tuple[object, ...]:
+def _sent_values(row: Mapping[str, object]) -> tuple[object, ...]:
     """Return what an event says, as it was sent."""
-    return tuple(row.get(name) for name in _SAYS)
+    return tuple(row.get(name) for name in _COMPARED)
 
 
-def _said_before(event: Event) -> tuple[object, ...]:
+def _stored_values(event: Event) -> tuple[object, ...]:
     """Return what a stored event says; no time was sent of one that happened when it came."""
     occurred = None if event.occurred_at == event.received_at else event.occurred_at
-    return (*(getattr(event, name) for name in _SAYS[:-1]), occurred)
+    return (*(getattr(event, name) for name in _COMPARED[:-1]), occurred)
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -50,8 +50,8 @@ def test_users_enter_with_their_first_exposure_and_leave_with_the_end_of_their_w
     assert people.exposures["item_id"].tolist() == ["i1", "i1", "i2"]
     assert (people.n_changed, people.n_unfinished) == (1, 1)
     assert people.describe == (
-        "champion (version 1) and challenger (version 2): 2 users; left out are 1 whose window has not ended, and 1 who "
-        "saw both"
+        "champion (version 1) and challenger (version 2): 2 users; left out are 1 whose window has not ended, and 1 "
+        "who saw both"
     )
 
 
@@ -103,7 +103,7 @@ def test_the_latest_challenger_is_the_one_that_is_compared():
 
 
 def test_what_cannot_be_compared_is_said():
-    with pytest.raises(BadInputError, match="--experiment NAME --challenger-share 0.5 --log-exposures"):
+    with pytest.raises(BadInputError, match=r"--experiment NAME --challenger-share 0\.5 --log-exposures"):
         participants(table(exposure("a", "i", 1, "r", "champion"), END), OPTIONS)
     with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
         participants(table(exposure("a", "i", 1, "r", "challenger"), END), OPTIONS)

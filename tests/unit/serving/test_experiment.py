@@ -152,5 +152,7 @@ def test_an_id_that_was_used_for_another_list_is_said_and_the_next_answer_is_sto
     assert not log.write(assigned, "u", "r", [{"item_id": "b", "rank": 1}])
     assert log.write(assigned, "u", "s", [{"item_id": "b", "rank": 1}])
     assert log.write(assigned, "u", "t", [])
-    assert [e.item_id for e in events_of(store)] == ["a", "b"]
-    assert log.n_lost == 1
+    assert not log.write(assigned, "a\0b", "v", [{"item_id": "b", "rank": 1}])
+    assert log.write(assigned, "u", "w", [{"item_id": "c", "rank": 1}])
+    assert [e.item_id for e in events_of(store)] == ["a", "b", "c"]
+    assert log.n_lost == 2

@@ -71,6 +71,13 @@ def test_a_draw_goes_alone_and_has_a_temperature(settings, message):
     assert Settings(explore=0.5, rerank={"method": "none", "strength": 0.3}).explore == 0.5
 
 
+@pytest.mark.parametrize("name", ["a\nb", "x" * 201, "\0"])
+def test_a_request_has_a_name_that_events_can_hold(name):
+    with pytest.raises(BadInputError, match="is no id of at most 200 printable characters"):
+        Request(request_id=name)
+    assert Request(request_id="x" * 200).request_id == "x" * 200
+
+
 def test_a_scenario_explores(served, known):
     model = replace(served, about=served.about | {"scenarios": read_scenarios({"try_new": {"explore": 1.0}})})
     answer = model.recommend([Request(user_id=known, request_id="x")], Settings(scenario="try_new", k=5))[0]

@@ -152,6 +152,8 @@ def test_the_latest_of_each_kind_are_read_of_many_users_at_once(store, monkeypat
         "u": ["u2", "u3", "u-liked"],
         "w": ["w2", "w3", "w-liked"],
     }
+    before = store.latest_of_users(["u", "w"], ["buy"], 2, until_place=3)
+    assert {user: [event.item_id for event in listed] for user, listed in before.items()} == {"u": ["u1", "u2"]}
 
 
 def test_places_of_forgotten_events_are_not_given_again(store):
