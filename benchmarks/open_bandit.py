@@ -66,9 +66,8 @@ def read_log(content: bytes, policy: str, campaign: str) -> pd.DataFrame:
     """Return timestamp, item, position (0-based), click and propensity of one log (10,000 rows), in order of time."""
     name = f"obp-0.5.7/obp/dataset/obd/{policy}/{campaign}/{campaign}.csv"
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        member = tar.extractfile(name)
-        assert member is not None, name
-        table = pd.read_csv(member, usecols=["timestamp", "item_id", "position", "click", "propensity_score"])
+        columns = ["timestamp", "item_id", "position", "click", "propensity_score"]
+        table = pd.read_csv(io.BytesIO(tar.extractfile(name).read()), usecols=columns)  # type: ignore[union-attr]
     table["timestamp"] = pd.to_datetime(table["timestamp"], format="ISO8601").astype("int64")
     table["position"] = table["position"].rank(method="dense").astype(int) - 1
     renamed = table.rename(columns={"item_id": "item", "propensity_score": "propensity"})
@@ -97,7 +96,7 @@ def reward_model(log: pd.DataFrame, n_items: int) -> Floats:
 
 
 def estimates(log: pd.DataFrame, other: pd.DataFrame) -> tuple[dict[str, PolicyValue], Floats]:
-    """Return what the policy of the other log would have earned here, by estimator, and its distributions (n, n_items)."""
+    """Return what the other log's policy would have earned here, by estimator, and its distributions (n, n_items)."""
     n_items = int(max(log["item"].max(), other["item"].max())) + 1
     item, position = log["item"].to_numpy(), log["position"].to_numpy()
     policy = chances(other, log["timestamp"].to_numpy(), position, n_items)
