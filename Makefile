@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -68,7 +68,7 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 .postgres/built: tests/postgres/requirements.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
 
-test-kill: $(VENV)/requirements.lock ## a process that stores added items is killed 50 times
+test-kill: $(VENV)/requirements.lock ## a process that stores added items and events is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
 
 test-wheel: $(VENV)/requirements.lock ## the wheel, run and served from an empty folder
@@ -188,6 +188,9 @@ bench-elicitation: $(VENV)/requirements.lock ## what elicited answers are worth 
 
 bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, written as other results are
 	$(BIN)/python benchmarks/backtest.py
+
+bench-open-bandit: $(VENV)/requirements.lock ## off-policy estimates beside what the other policy really earned, Open Bandit
+	$(BIN)/python benchmarks/open_bandit.py
 
 bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index beside the exact product with every item
 	$(BIN)/python benchmarks/ann.py

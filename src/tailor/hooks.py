@@ -25,7 +25,7 @@ _TRACKING_URI = "MLFLOW_TRACKING_URI"
 #: Remembers what a session exported; in the environment, since reloading the project forgets everything else.
 _EXPORTED = "TAILOR_EXPORTED_TRACKING_URI"
 #: Raw tables that are optional, and the pages that describe them.
-_PAGES = {"raw_policy_log": "docs/pipelines/offpolicy.md", "raw_new_interactions": "docs/pipelines/update.md"}
+_PAGES = {"raw_policy_log": "docs/pipelines/offpolicy.md"}
 #: Of inputs that do not exist, so many are named.
 _NAMED = 3
 

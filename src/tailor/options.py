@@ -11,12 +11,13 @@ from pydantic import Field, model_validator
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import ExperimentOptions, ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
 from tailor.lm.sentence_encoder import PACKAGES, not_installed
 from tailor.models.ials import IALSConfig
+from tailor.serving.events import EventOptions
 from tailor.types import JsonObject, Parameters
 
 
@@ -167,9 +168,11 @@ class ProjectOptions(Options):
     tuning: TuningOptions = TuningOptions(objectives=["criterion"])
     tuned: TunedOptions = TunedOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+    experiment: ExperimentOptions = ExperimentOptions()
     inference: InferenceOptions = InferenceOptions()
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
+    events: EventOptions = EventOptions()
     words: WordsOptions = WordsOptions()
 
     @model_validator(mode="after")

@@ -135,6 +135,21 @@ def value_lines(values: pd.DataFrame) -> list[str]:
     return [f"Reward of {first[c.MODEL]} as a softmax policy, with 95 % intervals:", *estimates, log, unknown]
 
 
+def experiment_lines(metrics: pd.DataFrame) -> list[str]:
+    """Say how the arms compare in each metric, from the table ``experiment_metrics``."""
+    first = metrics.iloc[0]
+    rows = [
+        f"{row['metric']}: {row['control']:.4g} and {row['treatment']:.4g}, difference {row['difference']:+.4g}, read "
+        f"once [{row['low']:+.4g}, {row['high']:+.4g}], {row['variance_explained']:.0%} of the variance explained by "
+        f"the past{'' if row['decides'] else ' (decides nothing)'}"
+        for row in metrics.to_dict("records")
+    ]
+    users = (
+        f"{cell(first['control_users'])} users of the champion and {cell(first['treatment_users'])} of the challenger"
+    )
+    return [f"Experiment, {users}:", *rows]
+
+
 def tuning_lines(trials: pd.DataFrame) -> list[str]:
     """Say how many trials each model had and which options were chosen, from the table ``tuning_trials``."""
     if trials.empty:
@@ -331,6 +346,9 @@ _SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
     "comparisons": _verdicts,
     "ablation": _ablation,
     "policy_value": _lines("policy_value", value_lines),
+    "experiment_metrics": _lines("experiment_metrics", experiment_lines),
+    "experiment_verdict": _lines("experiment_verdict", lambda verdict: [verdict["sentence"]]),
+    "experiment_plot": _file("experiment_plot", "How the difference went"),
     "tuning_trials": _lines("tuning_trials", tuning_lines),
     "tuning_summary": _tuning,
     "tuned_parameters": _tuned,

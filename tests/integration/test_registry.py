@@ -14,6 +14,8 @@ import urllib.request
 import pandas as pd
 import pytest
 
+from tailor.errors import BadInputError
+from tailor.state.events import EventStore
 from tests.conftest import BIN, PATIENCE_S, environment, make_project, run_here
 
 pytestmark = pytest.mark.slow
@@ -471,7 +473,7 @@ def test_http_refuses_by_name(server, body, words):
     assert words in str(answer)
 
 
-def test_new_interactions_join_the_champion(finished, monkeypatch):
+def test_new_interactions_and_events_join_the_champion(finished, monkeypatch, tmp_path):
     import mlflow
 
     client = mlflow.MlflowClient(tracking_uri=finished.tracking_uri, registry_uri=finished.tracking_uri)
@@ -495,9 +497,27 @@ def test_new_interactions_join_the_champion(finished, monkeypatch):
     (answer,) = answers(ask_fresh(finished, {"user_id": ["new here"]}, {"k": 240}))
     assert answer["path"] == "known_user"
     assert items[2] not in answer["item_ids"]
+    # Events since then, without a table; what was read once is not read again.
+    (finished.data / "01_raw/new_interactions.csv").unlink()
+    with pytest.raises(BadInputError, match="There is nothing to take in"):
+        run_here(finished.project, monkeypatch, pipeline_names=["update"])
+    monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/state.db")
+    log = EventStore.open(f"sqlite:///{tmp_path}/state.db", "tailor-test")
+    bought = [{"kind": "buy", "user_id": "newer", "item_id": items[k]} for k in range(3)]
+    log.append([*bought, {"kind": "view", "user_id": "newer", "item_id": items[3]}])
+    run_here(finished.project, monkeypatch, pipeline_names=["update"])
+    updated = json.loads((finished.data / "06_models/registered_update.json").read_text())
+    assert (updated["interactions"], updated["users that are new"]) == (3, 1)
+    assert client.get_model_version("tailor-test", updated["version"]).tags["events_until"] == "4"
+    assert json.loads((finished.data / "06_models/events_read.json").read_text())["since"] == 0
+    with pytest.raises(BadInputError, match="There is nothing to take in"):
+        run_here(finished.project, monkeypatch, pipeline_names=["update"])
+    log.append([{"kind": "like", "user_id": "newer", "item_id": items[3]}])
     run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
+    assert json.loads((finished.data / "06_models/events_read.json").read_text())["since"] == 4
     aliases = client.get_registered_model("tailor-test").aliases
     assert str(aliases["champion"]) == updated["version"]
     assert int(aliases["challenger"]) > int(updated["version"])
-    run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
+    for _ in range(2):
+        run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
     assert str(client.get_registered_model("tailor-test").aliases["champion"]) == before

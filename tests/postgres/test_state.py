@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tailor.state.events import EventStore
 from tailor.state.store import Imported, StateStore, models_of
 from tailor.state.tables import StateError
 from tests.conftest import environment
@@ -18,6 +19,15 @@ store = StateStore.open(sys.argv[1], "shop")
 for k in range(30):
     store.put([{"item_id": f"{sys.argv[2]}{k}", "title": "t"}], 1000)
     store.remove([f"{sys.argv[2]}{k}-gone"])
+"""
+
+APPENDING = """
+import sys
+from tailor.state.events import EventStore
+store = EventStore.open(sys.argv[1], "shop")
+for k in range(30):
+    row = {"kind": "buy", "user_id": sys.argv[2], "item_id": str(k), "event_id": f"{sys.argv[2]}{k}"}
+    store.append([row, {"kind": "buy", "user_id": "same", "item_id": str(k), "event_id": f"same{k}"}])
 """
 
 
@@ -52,6 +62,33 @@ def test_what_is_written_is_read(address):
     assert again.removed == set()
     assert store.embeddings("e", ["a"]) == {"a": ("t", b"\x00\xff")}
     assert "books" in models_of(address)
+
+
+def test_processes_that_append_events_lose_nothing_and_share_no_place(address):
+    processes = [
+        subprocess.Popen([sys.executable, "-c", APPENDING, address, name], env=environment(), stderr=subprocess.PIPE)
+        for name in "abc"
+    ]
+    for process in processes:
+        assert process.wait(timeout=120) == 0, process.stderr.read().decode()
+    store = EventStore.open(address, "shop")
+    assert [event.place for batch in store.read() for event in batch] == list(range(1, 121))
+    assert [event.item_id for event in store.of_user("b")] == [str(k) for k in range(30)]
+    assert len(store.of_user("same")) == 30
+
+
+def test_events_come_back_as_they_were_sent_and_are_forgotten(address):
+    store = EventStore.open(address, "books")
+    sent = {"kind": "exposure", "event_id": "ü", "occurred_at": 1.7e9 + 1 / 3, "user_id": "u", "item_id": "鬼"}
+    sent |= {"rank": 3, "propensity": 0.1, "request_id": "r", "variant": "champion", "version": "2"}
+    assert store.append([sent, {"kind": "buy", "user_id": "u", "item_id": "x"}]) == (2, 0)
+    assert store.append([sent]) == (0, 1)
+    assert {name: getattr(store.of_user("u")[0], name) for name in sent} == sent
+    latest = store.latest_of_users(["u", "v"], ["buy"], 5)
+    assert [event.item_id for event in latest["u"]] == ["x"]
+    assert store.forget(["u"]) == 2
+    store.append([{"kind": "buy", "user_id": "u", "item_id": "y"}])
+    assert [event.place for event in store.of_user("u")] == [3]
 
 
 def test_a_server_that_does_not_answer_is_one_sentence():

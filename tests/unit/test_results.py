@@ -27,7 +27,9 @@ def page():
     )
 
 
-@pytest.mark.parametrize("name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest", "items"])
+@pytest.mark.parametrize(
+    "name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest", "items", "open-bandit"]
+)
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
     assert {"headline", "targets", "command", "commit", "date", "seeds", "machine"} <= made.keys()
@@ -42,6 +44,16 @@ def test_an_added_item_costs_what_the_first_one_did():
     assert figures["last_put_over_first"] <= 2
     assert figures["last_put_largest_cpu_s"] <= 2 * figures["first_put_cpu_s"]
     assert figures["start_with_5000_over_none"] <= 1.5
+
+
+def test_off_policy_estimates_agree_with_what_the_other_policy_earned():
+    made = result("open_bandit")
+    assert made["headline"]["estimates"] == made["headline"]["holds"] == 18
+    for table in made["by_campaign"].values():
+        for name in ("ips", "snips", "doubly_robust"):
+            row = table[name]
+            errors = [(row[high] - row[low]) / 2 for low, high in (("low", "high"), ("rate_low", "rate_high"))]
+            assert abs(row["value"] - row["rate"]) <= (errors[0] ** 2 + errors[1] ** 2) ** 0.5 + 1e-6
 
 
 def test_explanations_reach_their_aims():

@@ -8,6 +8,7 @@ from tailor.datasets.arrays import (
     ModelsDataset,
     SparseMatrixDataset,
 )
+from tailor.datasets.events import EventsDataset, PolicyLogDataset
 from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
@@ -21,12 +22,14 @@ __all__ = [
     "ArraysDataset",
     "EmbeddingsDataset",
     "EncoderDataset",
+    "EventsDataset",
     "FingerprintsDataset",
     "ItemStateDataset",
     "ModelsDataset",
     "ParquetDataset",
     "Parts",
     "PlantedDataset",
+    "PolicyLogDataset",
     "ResumableParquetDataset",
     "SparseMatrixDataset",
     "TextTableDataset",

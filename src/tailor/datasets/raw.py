@@ -165,16 +165,29 @@ class TextTableDataset(RawFileDataset):
     (``pandas.ParquetDataset``, ``pandas.ExcelDataset``, ``pandas.SQLTableDataset``).
     """
 
+    def __init__(self, *, optional: bool = False, **about: Any) -> None:
+        """Describe the table.
+
+        Args:
+            optional: whether a file that does not exist is an empty table.
+            about: see :class:`RawFileDataset`.
+        """
+        super().__init__(**about)
+        self._optional = optional
+
     def load(self) -> pd.DataFrame:
         """Read the table.
 
         Raises:
             BadInputError: the file is empty, in another encoding, or has rows of more fields than its header.
         """
+        if self._optional and not self.location.exists():
+            log.info("%s does not exist: no rows", self.filepath)
+            return pd.DataFrame()
         return self._read()
 
     def _exists(self) -> bool:
-        return self.location.exists()
+        return self._optional or self.location.exists()
 
     def _describe(self) -> JsonObject:
         return {"filepath": self.filepath, "load_args": self._load_args}

@@ -5,6 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from tailor.config import Count, Options, Positive
+from tailor.evaluation.ab_test import ABTestOptions
+
+#: A kind of event, and what it is counted by.
+METRIC = r"(view|click|cart|buy|rate|like|not_for_me)_per_(exposure|user)"
+Metric = Annotated[str, Field(pattern=f"^{METRIC}$")]
 
 
 class ListOptions(Options):
@@ -42,3 +47,21 @@ class OffPolicyOptions(Options):
     """Importance weights are cut there: less variance for some bias."""
     block_users: Count = 512
     """Users scored at a time."""
+
+
+class ExperimentOptions(ABTestOptions):
+    """``parameters/experiment.yml``: set before the experiment begins."""
+
+    metric: Metric = "click_per_exposure"
+    """What the verdict is of: a kind of event per exposure (followed by one of the same answer), or per user."""
+    also: list[Metric] = ["buy_per_user", "not_for_me_per_exposure"]
+    """Metrics that stand beside it, and decide nothing."""
+    window_days: Positive = 7.0
+    """Days from a user's first exposure that count; users whose window has not ended come in later."""
+    before_days: Positive = 28.0
+    """Days before it whose events of the same kind are the covariate (CUPED)."""
+    since: str | None = None
+    """Date or time (UTC) from which exposures count: when this experiment began; null: since the version of the latest
+    challenger was first listed."""
+    steps: Annotated[int, Field(ge=2, le=1000)] = 50
+    """Points of the figure that shows how the difference went."""

@@ -16,6 +16,7 @@ from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
+from tailor.serving.events import EVENTS
 from tailor.serving.recommender import MAX_PIECES, VECTORS, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
@@ -87,7 +88,15 @@ def about(
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),
         "feature_encoders": feature_encoders,
+        EVENTS: _events(parsed),
     }
+
+
+def _events(options: ProjectOptions) -> JsonObject:
+    """Return how events are read, with the catalogue's threshold of ratings where no other one is set."""
+    events, threshold = options.events, options.data_processing.cleaning.implicit_threshold
+    least = threshold if events.least_rating is None else events.least_rating
+    return events.model_copy(update={"least_rating": least}).model_dump(mode="json")
 
 
 def register(recommender: Recommender, model_name: str, weights: EncoderWeights, tags: JsonObject) -> JsonObject:

@@ -63,6 +63,22 @@ def log_data_card(card: JsonObject, html: str) -> None:
     mlflow.log_text(html, "data_card.html")
 
 
+def log_experiment(table: pd.DataFrame, figure: go.Figure, verdict: str) -> None:
+    """Log what an experiment says to the run that is open: the table, ``experiment.<metric>.*``, a figure, a sentence.
+
+    Args:
+        table: as of :func:`tailor.evaluation.experiment_report.metric_table`.
+        figure: how the difference went.
+        verdict: in one sentence; the run's tag ``verdict``.
+    """
+    mlflow.log_text(table.to_csv(index=False), "tables/experiment_metrics.csv")
+    for row in table.to_dict("records"):
+        names = ("difference", "sequence_low", "sequence_high", "ratio_p")
+        mlflow.log_metrics({f"experiment.{row['metric']}.{name}": float(row[name]) for name in names})
+    mlflow.log_figure(figure, "figures/experiment.html")
+    mlflow.set_tag("verdict", verdict)
+
+
 def _flat(nested: Parameters, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield dotted names and values; weights of short histories are in the JSON alone."""
     for key, value in nested.items():

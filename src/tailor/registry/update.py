@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from tailor.registry.publish import log_package
 from tailor.registry.versions import CHALLENGER, CHAMPION, DECISION, REASONS, REPLACED, git_commit, tag
+from tailor.serving.events import EVENTS_UNTIL
 from tailor.serving.update import Update
 from tailor.types import JsonObject
 
@@ -37,6 +38,8 @@ def register_update(update: Update, drift: pd.DataFrame, figure: go.Figure, max_
     decision = "promoted" if psi["scores"] < max_psi else "refused"
     reason = f"update of version {old.version}: PSI of scores {psi['scores']:.3f}, limit {max_psi:g}"
     tags = {DECISION: decision, REASONS: reason, "fit_on": "update", "git_commit": git_commit()}
+    until = update.recommender.about.get(EVENTS_UNTIL)
+    tags |= {} if until is None else {EVENTS_UNTIL: str(until)}
     tags |= {REPLACED: str(old.version)} if decision == "promoted" else {}
     tag(name, number, {key: old.tags[key] for key in _KEPT_TAGS if key in old.tags} | tags)
     alias = CHAMPION if decision == "promoted" else CHALLENGER

@@ -1,6 +1,7 @@
 """Answers with titles and categories, as the app sends them; everything in one answer is of one model."""
 
 import math
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ from pydantic import BaseModel
 from tailor.errors import BadInputError
 from tailor.serving.about_model import bucket_of, describe, elicit
 from tailor.serving.champion import Champion
+from tailor.serving.experiment import Assigned, Experiment, ExposureLog
 from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.recommender import Recommender
-from tailor.serving.schema import Request, Settings
+from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.validation import excerpt, read_id
 from tailor.types import JsonObject
 
@@ -42,6 +44,10 @@ class ItemAnswer(BaseModel):
     """Of the columns that can be filtered by; what is missing is left out."""
     reason: str = ""
     explanation: JsonObject | None = None
+    propensity: float | None = None
+    """Of a list that was drawn: probability of the item at its rank, given those above it."""
+    probability: float | None = None
+    """On request: that the item is taken up within one validation window."""
 
 
 class ListAnswer(BaseModel):
@@ -49,6 +55,12 @@ class ListAnswer(BaseModel):
 
     path: str
     model_version: str
+    request_id: str = ""
+    """Send it with what follows from the list (`POST /events`)."""
+    variant: str | None = None
+    """Of an experiment: ``champion`` or ``challenger``; null: the request is in none."""
+    exposures_logged: bool | None = None
+    """Whether the server has stored what it listed; null: it was not asked to."""
     unknown_history: int = 0
     unknown_candidates: int = 0
     understood: JsonObject = {}
@@ -58,22 +70,37 @@ class ListAnswer(BaseModel):
 
 
 def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
-    """Answer one request; the list, its titles and the version are of the same model."""
+    """Answer one request; the list, its titles and the version are of the same model.
+
+    A request that has no name gets one.
+    """
     model, version = answering
     given = body.model_dump(exclude_unset=True)
-    request = Request(**_fields_of(Request, given))
+    request = _with_name(Request(**_fields_of(Request, given)))
     answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
     of_request = [item for item in (*request.history, *request.exclude) if model.items.index(item) >= 0]
     explained = sorted({*of_request, *(item for entry in answer.explanations for item in _named(entry))})
     return ListAnswer(
         path=answer.path,
         model_version=version,
+        request_id=answer.request_id,
         unknown_history=answer.unknown_history,
         unknown_candidates=answer.unknown_candidates,
         understood=answer.understood,
-        items=_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations),
+        items=_with_chances(_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations), answer),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
+
+
+def _with_name(request: Request) -> Request:
+    return request if request.request_id else request.model_copy(update={"request_id": str(uuid.uuid4())})
+
+
+def _with_chances(items: list[ItemAnswer], answer: Answer) -> list[ItemAnswer]:
+    """Put what the model says of chances beside the items of a list, where it says any."""
+    chances = {"propensity": answer.propensities, "probability": answer.probabilities}
+    given = {name: values for name, values in chances.items() if values}
+    return [item.model_copy(update={name: given[name][row] for name in given}) for row, item in enumerate(items)]
 
 
 def _named(explanation: JsonObject) -> list[str]:
@@ -83,6 +110,28 @@ def _named(explanation: JsonObject) -> list[str]:
 
 def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:
     return {name: value for name, value in given.items() if name in asked.model_fields}
+
+
+def recommend_in(
+    champion: Champion, body: RecommendBody, experiment: Experiment | None = None, exposures: ExposureLog | None = None
+) -> ListAnswer:
+    """Answer one request by the arm of its user, and store what is listed before it is sent.
+
+    Args:
+        champion: answers who is in no experiment.
+        body: the request.
+        experiment: None: there is none.
+        exposures: None: nothing is stored.
+    """
+    assigned = (
+        Assigned(*champion.up_to_date(), None) if experiment is None else experiment.assign(champion, body.user_id)
+    )
+    answer = recommend((assigned.model, assigned.version), body)
+    answer.variant = assigned.variant
+    if exposures is not None:
+        listed = [item.model_dump(include={"item_id", "rank", "propensity"}) for item in answer.items]
+        answer.exposures_logged = exposures.write(assigned, body.user_id, answer.request_id, listed)
+    return answer
 
 
 def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:

@@ -38,14 +38,39 @@ def read_json(body: bytes) -> JsonObject:
         >>> read_json(b'{"k": 5}')
         {'k': 5}
     """
-    try:
-        value = from_json(body, allow_inf_nan=False)  # strict: no NaN, no half of a UTF-16 pair, bounded depth
-    except ValueError as problem:
-        raise BadInputError(f"The body is not JSON: {str(problem)[:100]}") from None
+    value = _read_bounded(body)
     if not isinstance(value, dict):
         raise BadInputError('The body is no JSON object: write it as {"name": value}')
-    _check_shape(value)
-    json.loads(body, object_pairs_hook=_unrepeated)
+    return value
+
+
+def read_list(body: bytes, most: int) -> list[object]:
+    """Read the body of a request: a JSON list of 1 to ``most`` values, or a JSON object, which is a list of one.
+
+    Raises:
+        BadInputError: in one sentence, with the place.
+
+    Example:
+        >>> read_list(b'{"k": 5}', 3)
+        [{'k': 5}]
+    """
+    value = _read_bounded(body)
+    if not isinstance(value, list):
+        return [value]
+    if not 1 <= len(value) <= most:
+        raise BadInputError(f"The list of the body has {len(value)} entries; send 1 to {most}")
+    return value
+
+
+def _read_bounded(body: bytes) -> object:
+    """Read JSON that is neither too deep nor too wide, and names nothing twice."""
+    try:
+        value: object = from_json(body, allow_inf_nan=False)  # strict: no NaN, no half of a UTF-16 pair, bounded depth
+    except ValueError as problem:
+        raise BadInputError(f"The body is not JSON: {str(problem)[:100]}") from None
+    if isinstance(value, dict | list):
+        _check_shape(value)
+        json.loads(body, object_pairs_hook=_unrepeated)
     return value
 
 
@@ -63,7 +88,7 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> JsonObject:
     return values
 
 
-def _check_shape(body: JsonObject) -> None:
+def _check_shape(body: JsonObject | list[object]) -> None:
     """Refuse what is too deep, too much, or no number."""
     waiting: list[tuple[JsonObject | list[object], tuple[str | int, ...]]] = [(body, ())]
     n_values = 0

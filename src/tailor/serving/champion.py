@@ -204,6 +204,22 @@ class Champion:
             self.answering = model, version
             return len(model.item_ids)
 
+    def take_events(self, rows: list[dict[str, object]]) -> dict[str, int]:
+        """Store what people did; durable, and in the answers of every process on the database, when it returns.
+
+        Args:
+            rows: see :func:`tailor.serving.event_bodies.read_events`.
+
+        Returns:
+            stored: events that are new; known: those that were stored before; unknown_items: events on items that the
+            model that answers does not have, which are stored all the same.
+        """
+        model, appended = self.model, self.items.events.store.append(rows)
+        unknown = sum("item_id" in row and row["item_id"] not in model.items for row in rows)
+        if unknown:
+            log.info("%d of %d events are on items that version %s does not have", unknown, len(rows), self.version)
+        return {"stored": appended.n_new, "known": appended.n_known, "unknown_items": unknown}
+
     def remove(self, item_ids: list[str]) -> int:
         """Remove items; return how many are removed in all."""
         with self.items.lock:

@@ -26,11 +26,18 @@ class HistoryBatch:
     """Items of each request's own history that the catalogue has (B,)."""
     n_unknown: Indices
     """Items of it that the catalogue does not have (B,)."""
+    n_events: Indices | None = None
+    """Items that what a user did since the fit brought to his history (B,)."""
+
+    def with_events(self, n_events: Indices) -> "HistoryBatch":
+        """Return the block, of whose given items so many came from events (B,)."""
+        return replace(self, n_given=self.n_given - n_events, n_events=n_events)
 
     def path(self, row: int) -> str:
         """Say what the list of a request stands on, words aside."""
         if self.query.lengths[row]:
-            return "known_user" if self.query.user_index[row] >= 0 and not self.n_given[row] else "fold_in"
+            known = self.query.user_index[row] >= 0 or (self.n_events is not None and self.n_events[row] > 0)
+            return "known_user" if known and not self.n_given[row] else "fold_in"
         if self.query.user_text[row].any():
             return "user_text"
         return "profile" if self.query.profile[row].any() else "popular"

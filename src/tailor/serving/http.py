@@ -27,6 +27,8 @@ from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
 from tailor.serving.champion import Champion
+from tailor.serving.event_bodies import EventBody, read_events
+from tailor.serving.experiment import Experiment, ExposureLog
 from tailor.serving.faces import Body, form
 from tailor.serving.guards import BoundedBodies, KnownHosts, Meter, Metered, SecurityHeaders, TokenNeeded
 from tailor.serving.validation import sentences
@@ -41,6 +43,10 @@ K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[1
 Words = Annotated[
     str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
 ]
+_EVENTS: JsonObject = {
+    "A purchase": {"kind": "buy", "user_id": "u1", "item_id": "i7", "event_id": "order-17-1"},
+    "Several": [{"kind": "rate", "user_id": "u1", "item_id": "i3", "value": 4}, {"kind": "search", "words": "robots"}],
+}
 _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
@@ -72,15 +78,24 @@ class Limits:
     """Seconds in which a body must have come."""
     changes_waiting: int = 8
     """Changes of items that wait for the one that is made."""
+    events_waiting: int = 64
+    """Calls with events that wait for the one that is stored."""
 
 
 class _Work:
-    """Who does the work of the routes: threads for answers, one thread for changes."""
+    """Who does the work of the routes: threads for answers, one thread for changes, one for events."""
 
-    def __init__(self, champion: Champion, limits: Limits) -> None:
-        self.champion = champion
+    def __init__(
+        self,
+        champion: Champion,
+        limits: Limits,
+        experiment: Experiment | None = None,
+        exposures: ExposureLog | None = None,
+    ) -> None:
+        self.champion, self.experiment, self.exposures = champion, experiment, exposures
         self.answers = WorkLimit(limits.at_once, limits.waiting, limits.timeout_s)
         self.changes = WorkLimit(1, limits.changes_waiting, limits.timeout_s)
+        self.events = WorkLimit(1, limits.events_waiting, limits.timeout_s)
 
     async def answer(self, call: Callable[..., BaseModel | JsonObject | list[JsonObject]], *args: Any) -> Response:
         """Answer with what one model says; its version goes along."""
@@ -90,6 +105,20 @@ class _Work:
             return _as_json(call(answering, *args), answering[1])
 
         return await self.answers.run(written)
+
+    async def recommend(self, body: bytes) -> Response:
+        """Answer with a list of the model whose arm the user is in; its version goes along."""
+
+        def written() -> Response:
+            answer = answers.recommend_in(self.champion, read_question(body), self.experiment, self.exposures)
+            return _as_json(answer, answer.model_version)
+
+        return await self.answers.run(written)
+
+    @property
+    def answering(self) -> list[Champion]:
+        """The models that answer."""
+        return [self.champion] if self.experiment is None else [self.champion, self.experiment.challenger]
 
     async def change(self, call: Callable[..., JsonObject], *args: Any) -> Response:
         """Answer when a change of items is made, and on disk."""
@@ -101,10 +130,18 @@ class _Work:
             )
             return JSONResponse({"detail": detail}, 202)
 
+    async def store(self, call: Callable[..., JsonObject], *args: Any) -> Response:
+        """Answer when events are on disk."""
+        try:
+            return _as_json(await self.events.run(call, *args), self.champion.version)
+        except StillRunningError:
+            detail = "The events may be stored or not. Send them again with the same ids: what is known is stored once."
+            return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
+
     def close(self) -> None:
         """Begin nothing more."""
-        self.answers.close()
-        self.changes.close()
+        for limit in (self.answers, self.changes, self.events):
+            limit.close()
 
 
 def _as_json(answer: BaseModel | JsonObject | list[JsonObject], version: str) -> Response:
@@ -119,6 +156,8 @@ def create_app(
     limits: Limits | None = None,
     poll_s: float = 10.0,
     hosts: Sequence[str] = (),
+    experiment: Experiment | None = None,
+    exposures: ExposureLog | None = None,
 ) -> FastAPI:
     """Build the app.
 
@@ -128,11 +167,13 @@ def create_app(
         limits: what is taken at a time.
         poll_s: seconds between two looks at the alias.
         hosts: names, beside those of loopback, that the server answers to; ``*`` for any.
+        experiment: deals users out between the champion and a challenger.
+        exposures: where what is listed is written.
     """
     limits = limits or Limits()
-    meter, work = Meter(), _Work(champion, limits)
+    meter, work = Meter(), _Work(champion, limits, experiment, exposures)
     about = "Recommendations for known users, visitors and words; every refusal is one sentence in `detail`."
-    follow = _following(champion, work, poll_s)
+    follow = _following(work, poll_s)
     app = FastAPI(
         title="Tailor", version=__version__, description=about, lifespan=follow, docs_url=None, redoc_url=None
     )
@@ -142,7 +183,7 @@ def create_app(
     refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (400, 401, 408, 413, 421, 422, 503)}
     app.include_router(_routes(work), responses=refusals)
     app.include_router(_plain_routes(champion, meter, work))
-    api_docs.describe(app, [RecommendBody, ItemsBody], bool(token))
+    api_docs.describe(app, [RecommendBody, ItemsBody, EventBody], bool(token))
     return app
 
 
@@ -155,17 +196,16 @@ def _add_guards(app: FastAPI, meter: Meter, token: str, limits: Limits, hosts: S
     app.add_middleware(Metered, meter=meter)
 
 
-def _following(
-    champion: Champion, work: _Work, poll_s: float
-) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
-    """Return a lifespan in which the champion's alias is followed."""
+def _following(work: _Work, poll_s: float) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    """Return a lifespan in which the aliases of the models that answer are followed."""
 
     @contextlib.asynccontextmanager
     async def follow(_: FastAPI) -> AsyncIterator[None]:
         async def forever() -> None:
             while True:
                 await asyncio.sleep(poll_s)
-                await run_in_threadpool(champion.refresh)
+                for model in work.answering:
+                    await run_in_threadpool(model.refresh)
 
         task = asyncio.create_task(forever())
         yield
@@ -188,7 +228,7 @@ def _routes(work: _Work) -> APIRouter:
     async def recommend(request: Request) -> Response:
         """Recommend to a known user, from a history, from words, or to an anonymous user; nulls are not given."""
         body = await request.body()
-        return await work.answer(lambda answering: answers.recommend(answering, read_question(body)))
+        return await work.recommend(body)
 
     @router.get("/similar/{item_id:path}", response_model=ListAnswer, summary="More like one", responses=_UNKNOWN)
     async def similar(item_id: str, k: K = 20) -> Response:
@@ -199,9 +239,11 @@ def _routes(work: _Work) -> APIRouter:
     async def model() -> JsonObject:
         """Say what the model is: its operating point, scenarios, categories, filters, profile and context columns.
 
-        ``serving``: what of the added items it cannot use, and why a later version does not answer.
+        ``serving``: what of the added items it cannot use, why a later version does not answer, and which experiment
+        runs.
         """
-        serving = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        serving: JsonObject = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
+        serving["experiment"] = None if work.experiment is None else work.experiment.describe()
         return await work.answer(lambda answering: answers.about(answering) | {"serving": serving})  # type: ignore[return-value]
 
     @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")
@@ -210,6 +252,7 @@ def _routes(work: _Work) -> APIRouter:
         return await work.answer(answers.ask_about, k)
 
     _add_item_routes(router, work)
+    _add_event_routes(router, work)
     return router
 
 
@@ -248,6 +291,21 @@ def _add_item_routes(router: APIRouter, work: _Work) -> None:
         return await work.change(lambda: {"removed": answers.remove(work.champion, item_id)})
 
 
+def _add_event_routes(router: APIRouter, work: _Work) -> None:
+    """Add the route that takes what people did."""
+
+    @router.post(
+        "/events",
+        response_model=dict[str, int],
+        summary="What people did",
+        openapi_extra=api_docs.body_of("EventBody", _EVENTS),
+    )
+    async def events(request: Request) -> Response:
+        """Store one event, or a list of up to 1,000; on disk, and in its user's next answer, when this returns 200."""
+        body = await request.body()
+        return await work.store(lambda: work.champion.take_events(read_events(body)))
+
+
 def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
     """Return the routes that need no thread: the page, /docs, /health and /metrics."""
     router, text = APIRouter(), _page()
@@ -279,7 +337,9 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
         if answering:
             meter.version.set(float(answering[1] or 0))
             meter.items.set(len(answering[0].item_ids))
-        for kind, limit in (("answers", work.answers), ("changes", work.changes)):
+        if work.exposures is not None:
+            meter.exposures_lost.set(work.exposures.n_lost)
+        for kind, limit in (("answers", work.answers), ("changes", work.changes), ("events", work.events)):
             meter.taken.labels(kind).set(limit.n_taken)
         return Response(meter.text(), media_type="text/plain; version=0.0.4")
 

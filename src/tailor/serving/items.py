@@ -23,6 +23,7 @@ from tailor.data.config import TextOptions
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
+from tailor.serving.events import StoredEvents
 from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
 from tailor.serving.recommender import Recommender
 from tailor.serving.validation import read_id
@@ -157,6 +158,11 @@ class ItemStore:
         address = address_of(self.path.with_suffix(".db"))
         return StateStore.open(address, self.name or self.path.stem, _file_of_before(self.path.with_suffix(".json")))
 
+    @cached_property
+    def events(self) -> StoredEvents:
+        """What users did, in the same database."""
+        return StoredEvents(self.state)
+
     @property
     def rows(self) -> dict[str, Row]:
         """Items put, by id."""
@@ -173,9 +179,9 @@ class ItemStore:
         return {"where": self.state.name, "change": self._seen, "notes": list(self.notes)}
 
     def apply(self, model: Recommender) -> Recommender:
-        """Return a recommender with everything that was put and removed; ids it no longer knows are passed over.
+        """Return a recommender with everything that was put and removed, and with what users did.
 
-        An item that a later fit knows is as that fit has it.
+        Ids that it no longer knows are passed over. An item that a later fit knows is as that fit has it.
 
         Raises:
             BadInputError: the database cannot be read.
@@ -184,7 +190,7 @@ class ItemStore:
         applied = Applied.to(model, stored, known)
         self.notes, self._seen = applied.notes, stored.change
         known.keep()
-        return applied.model
+        return applied.model.keeping_the_encoder(replace(applied.model, events=self.events))
 
     @property
     def has_changed(self) -> bool:

@@ -1,15 +1,17 @@
 """What is deployed: a fitted model, ids, known histories, and what is known of items; no training code."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailor.appending import append
+from tailor.config import parse
 from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
@@ -33,8 +35,9 @@ from tailor.models.base import (
     ReadsTexts,
 )
 from tailor.plugins import copy_plugins
-from tailor.rerank import best_of, ensure_exposure, rerank
+from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
+from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, UserEvents
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
@@ -48,6 +51,9 @@ from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
+
+if TYPE_CHECKING:
+    from tailor.state.events import Event
 
 MAX_REQUESTS = 100_000
 MAX_QUESTIONS = 100
@@ -95,6 +101,8 @@ class Recommender:
     """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
+    events: EventLog | None = None
+    """What users did since the fit, looked up at every request; None: nothing is known of that."""
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
@@ -258,6 +266,11 @@ class Recommender:
             askable &= ~self.removed
         return choose_items(self.histories.history, askable, MAX_QUESTIONS)
 
+    @cached_property
+    def event_options(self) -> EventOptions:
+        """How events are read."""
+        return parse(EventOptions, self.about.get(EVENTS, {}), EVENTS)
+
     def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
         """Return the columns of ``profile`` or ``context``."""
         return self._feature_encoders[field].columns
@@ -296,15 +309,18 @@ class Recommender:
     def _answer(self, model: FittedModel, requests: Sequence[Request], settings: Settings) -> list[Answer]:
         """Answer a block: read words and histories, score, apply words and filters, rank."""
         intents = {row: self.parse(request.query) for row, request in enumerate(requests) if request.query.strip()}
+        requests, n_events = self._with_events(requests, settings)
         requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
-        batch = self._read(requests, settings)
+        batch = self._read(requests, settings).with_events(n_events)
         scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
         words = self._apply_words(scores, batch, intents)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
         shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
-        items, values = self._keep_places(scores, *self._rank(scores, batch.query, settings), settings)
+        request_ids = [_named(request, settings) for request in requests]
+        items, values, propensities = self._list(scores, batch.query, request_ids, settings)
+        probabilities = self._probabilities(model, batch.query, items) if settings.probability else None
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}
         carried = Carried.of(model, batch.query, items, z, beside)
         return [
@@ -316,6 +332,9 @@ class Recommender:
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
                 reasons=self._reasons(carried, row, listed, read.get(row)),
+                request_id=request_ids[row],
+                propensities=propensities[row, : len(listed)].tolist(),
+                probabilities=[] if probabilities is None else probabilities[row, : len(listed)].tolist(),
                 explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
                 if settings.explain
                 else [],
@@ -377,6 +396,36 @@ class Recommender:
         """Read the words of a request."""
         metadata = self.known_metadata
         return parse_query(words, metadata.vocabulary, self.titles, self._numeric_columns, metadata.keywords)
+
+    def _with_events(self, requests: Sequence[Request], settings: Settings) -> tuple[list[Request], Indices]:
+        """Return requests behind what their users did since the fit, and how many items that brought (B,)."""
+        user_ids = [request.user_id for request in requests if request.user_id is not None]
+        latest = {} if self.events is None else self.events.latest(user_ids)
+        if not latest:
+            return list(requests), np.zeros(len(requests), dtype=np.int64)
+        did = [UserEvents()] * len(requests)
+        for row, user_id in enumerate(request.user_id or "" for request in requests):
+            if user_id in latest:
+                did[row] = UserEvents.of(latest[user_id], self.event_options, self._taken_in(user_id))
+        joined = [
+            of_user.before(request, self.items, exclude_seen=settings.exclude_seen)
+            for of_user, request in zip(did, requests, strict=True)
+        ]
+        return [request for request, _ in joined], np.array([n for _, n in joined], dtype=np.int64)
+
+    def _taken_in(self, user_id: str) -> Callable[["Event"], bool]:
+        """Return what tells whether an event of a user is in his stored history already."""
+        user = self.users.index(user_id)
+        if user < 0:
+            return lambda _: False
+        stored = set(self.histories.history[[user]].indices.tolist())
+        until, read_at = int(self.about.get(EVENTS_UNTIL, 0)), float(self.about.get(package.CATALOGUE_READ_AT, 0))
+
+        def taken_in(event: "Event") -> bool:
+            before = event.place <= until or event.received_at < read_at
+            return before and self.items.index(event.item_id) in stored
+
+        return taken_in
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""
@@ -447,6 +496,26 @@ class Recommender:
         others[allowed[allowed >= 0]] = False
         scores[others] = EXCLUDED
         return int((allowed < 0).sum())
+
+    def _list(
+        self, scores: Floats, query: Query, request_ids: Sequence[str], settings: Settings
+    ) -> tuple[Indices, Floats, NDArray[np.float64]]:
+        """Return lists (B, k), their scores, and of lists that are drawn the chances of their steps, else (B, 0)."""
+        if settings.explore:
+            pool, values = top_k(scores, max(POOL, settings.k), self.tie_rank)
+            return draw_lists(pool, values, settings.explore, request_ids, min(settings.k, pool.shape[1]))
+        items, values = self._keep_places(scores, *self._rank(scores, query, settings), settings)
+        return items, values, np.zeros((len(items), 0))
+
+    def _probabilities(self, model: FittedModel, query: Query, items: Indices) -> NDArray[np.float64]:
+        """Return the chance (B, k) that each listed item is taken up within one validation window.
+
+        Raises:
+            BadInputError: the model has no click head.
+        """
+        if not isinstance(model, HybridScorer) or model.click is None:
+            raise BadInputError(f"probability: the model '{model.recipe.name}' has no click head; leave it out")
+        return np.asarray(np.take_along_axis(model.click_probability(query), np.maximum(items, 0), axis=1))
 
     def _rank(self, scores: Floats, query: Query, settings: Settings) -> tuple[Indices, Floats]:
         options = settings.rerank.options() if settings.rerank else None
@@ -626,3 +695,8 @@ class Recommender:
         """
         package.verify_manifest(folder)
         return cls(**package.read(folder))
+
+
+def _named(request: Request, settings: Settings) -> str:
+    """Return the id of a request; one is made where a draw needs it, else it is empty."""
+    return request.request_id or (str(uuid.uuid4()) if settings.explore else "")

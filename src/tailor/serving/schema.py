@@ -83,6 +83,19 @@ Texts = Annotated[
     Http(max_length=MAX_TEXTS),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
+MAX_REQUEST_ID = 200
+
+
+def _read_request_id(value: object) -> object:
+    """Read an id that events can hold."""
+    name = read_id(value)
+    if name is not None and (len(name) > MAX_REQUEST_ID or not name.isprintable()):
+        raise ValueError(f"{excerpt(name)!r} is no id of at most {MAX_REQUEST_ID} printable characters")
+    return name
+
+
+#: Temperatures below it would draw the best list anyway, with chances that no number of eight bytes can tell from 1.
+MIN_TEMPERATURE = 0.01
 
 #: Settings that move a hybrid between accuracy and exposure.
 BOOSTS = frozenset({"tail_boost", "popularity_debias", "cold_boost"})
@@ -191,6 +204,14 @@ class Request(PresentNames):
         examples=[["slow films about the sea", "loved the long silences"]],
     )
 
+    request_id: Annotated[str | None, BeforeValidator(_read_request_id), OnPage(more=True)] = Field(
+        None,
+        title="Request",
+        description="Your name of this request, which the answer and its exposures carry; a draw (`explore`) depends on"
+        " it, so give each request one of its own. None: over HTTP, and where a list is drawn, one is made.",
+        examples=["3f1c9a52"],
+    )
+
     @model_validator(mode="after")
     def _one_weight_per_item(self) -> Self:
         if self.weights and len(self.weights) != len(self.history):
@@ -296,6 +317,37 @@ class Settings(PresentNames):
         examples=[{"new": 2, "tail": 4}],
     )
 
+    explore: Annotated[float | None, Field(ge=0, le=100), OnPage(more=True)] = Field(
+        None,
+        title="Exploration",
+        description="Temperature at which the list is drawn from the 200 best candidates (Plackett-Luce), in units of"
+        " scores: 0 or none lists the best; the answer says how likely each item was at its rank. Neither re-ranking"
+        " nor `min_exposure` goes with it.",
+        examples=[0.2],
+    )
+    probability: Annotated[bool, OnPage(more=True)] = Field(
+        False,
+        title="say how likely",
+        description="Say the probability that each item is taken up within one validation window, by the click head.",
+        examples=[True],
+    )
+
+    @model_validator(mode="after")
+    def _draws_alone(self) -> Self:
+        if not self.explore:
+            return self
+        if self.explore < MIN_TEMPERATURE:
+            raise ValueError(f"explore = {self.explore:g}: write 0 for the best list, or {MIN_TEMPERATURE:g} and more")
+        beside = [name for name in ("rerank", "min_exposure") if getattr(self, name) is not None]
+        if (self.rerank is None or self.rerank.options() is None) and "rerank" in beside:
+            beside.remove("rerank")
+        if beside:
+            raise ValueError(
+                f"explore: a list is either drawn or chosen by {' and '.join(beside)}, since a chance is known of draws"
+                f" alone; leave {' and '.join(beside)} out, or set explore to 0"
+            )
+        return self
+
     def boosts(self) -> dict[str, float]:
         """Return the boosts that are set."""
         values = {name: getattr(self, name) for name in sorted(BOOSTS)}
@@ -330,6 +382,19 @@ class Answer(Validated):
         " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`,"
         " and the `text` that is compared; empty where nothing was. From MLflow as JSON.",
         examples=[{"wanted": ["Sci-Fi"], "excluded_categories": ["Romance"]}],
+    )
+    request_id: str = Field(
+        "", description="The request's, or the one that was made for a draw; else empty.", examples=["3f1c9a52"]
+    )
+    propensities: list[float] = Field(
+        [],
+        description="Of a list that was drawn: the probability of each item at its rank, given those above it.",
+        examples=[[0.41, 0.22]],
+    )
+    probabilities: list[float] = Field(
+        [],
+        description="On request: the probability that each item is taken up within one validation window.",
+        examples=[[0.031, 0.012]],
     )
     explanations: list[JsonObject] = Field(
         [],

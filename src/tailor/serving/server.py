@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tailor.serving import workers
+from tailor.serving.experiment import CHALLENGER
 from tailor.serving.http import Limits
 from tailor.serving.package import ENCODER_VARIABLE
 from tailor.serving.workers import ServerOptions
@@ -49,7 +50,15 @@ def serve(arguments: list[str] | None = None) -> int:
     )
     known = ["tuned", "static"]
     parser.add_argument("--encoder", choices=known, help="of words: the tuned one, or its token table without torch")
+    parser.add_argument(
+        "--experiment", default="", help="name of a test of the challenger; another one deals users anew"
+    )
+    parser.add_argument("--challenger-share", type=_share, help="share of the users who get the challenger, in (0, 1)")
+    parser.add_argument("--challenger", default=CHALLENGER, help="alias of the challenger")
+    parser.add_argument("--log-exposures", action="store_true", help="store what is listed, before it is answered")
     args = parser.parse_args(arguments)
+    if bool(args.experiment) != (args.challenger_share is not None):
+        parser.error("--experiment and --challenger-share go together: a test needs a name and a share of the users")
     if args.encoder:
         os.environ[ENCODER_VARIABLE] = args.encoder
     # Requests run side by side; threads within one would wait for each other. Torch reads this when words first come.
@@ -67,6 +76,10 @@ def serve(arguments: list[str] | None = None) -> int:
         poll_s=args.poll,
         connections=args.connections,
         workers=args.workers,
+        experiment=args.experiment,
+        challenger_share=args.challenger_share or 0.0,
+        challenger=args.challenger,
+        log_exposures=args.log_exposures,
     )
     return workers.run(options)
 
@@ -76,6 +89,14 @@ def _hosts(args: argparse.Namespace) -> list[str]:
     named = args.hosts if args.hosts is not None else os.environ.get("TAILOR_HOSTS", "")
     address = [] if args.host in ("0.0.0.0", "::") else [args.host]  # noqa: S104  (compared, not bound)
     return [*address, *(name.strip() for name in named.split(",") if name.strip())]
+
+
+def _share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
 
 
 def _positive(text: str) -> float:

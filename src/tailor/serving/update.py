@@ -14,6 +14,7 @@ from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Csr, Floats, Query, TrainSet
+from tailor.serving.events import EVENTS_UNTIL
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 
@@ -28,6 +29,33 @@ class Update:
 
     recommender: Recommender
     counts: dict[str, int]
+
+    def until(self, place: int) -> "Update":
+        """Return the update, whose model says that it has taken in all events up to a place."""
+        about = self.recommender.about | {EVENTS_UNTIL: place}
+        return replace(self, recommender=self.recommender.keeping_the_encoder(replace(self.recommender, about=about)))
+
+
+def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Return both as one table in which each user has each item once, as it was last.
+
+    Args:
+        interactions: user_id and item_id, and timestamp (seconds since 1970) where there is one; without, they come
+            before the events.
+        events: user_id, item_id and timestamp.
+
+    Raises:
+        BadInputError: there is no row.
+    """
+    if interactions.empty and events.empty:
+        raise BadInputError(
+            "There is nothing to take in: no new_interactions.csv with rows, and no event since the last update that "
+            "says something (docs/pipelines/update.md)."
+        )
+    both = pd.concat([table for table in (interactions, events) if len(table)], ignore_index=True)
+    if c.TIMESTAMP in both:
+        both = both.sort_values(c.TIMESTAMP, kind="stable", na_position="first", ignore_index=True)
+    return both.drop_duplicates([c.USER, c.ITEM], keep="last", ignore_index=True)
 
 
 def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int) -> Update:
@@ -123,7 +151,7 @@ def _new_cells(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Cs
     if known_order is not None:
         latest = np.zeros(len(users))
         latest[: known_order.shape[0]] = known_order.max(axis=1).toarray().ravel()
-        time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
+        time = rows[c.TIMESTAMP].fillna(-np.inf).to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
         order = np.lexsort((np.arange(len(rows)), time, user))
         first = np.searchsorted(user[order], user[order])
         data[order] = latest[user[order]] + 1 + np.arange(len(rows)) - first

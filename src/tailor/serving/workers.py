@@ -21,8 +21,9 @@ from uvicorn.supervisors import Multiprocess
 
 from tailor.errors import BadInputError, TailorError
 from tailor.mlflow_server import quiet
-from tailor.serving.champion import open_champion
+from tailor.serving.champion import Champion, open_champion
 from tailor.serving.connections import BoundedConnection, allow_files, bounded
+from tailor.serving.experiment import CHALLENGER, Experiment, ExposureLog
 from tailor.serving.guards import METRICS_VARIABLE
 from tailor.serving.http import Limits, create_app
 
@@ -49,6 +50,14 @@ class ServerOptions:
     connections: int = 4000
     """Open connections, of all processes."""
     workers: int = 1
+    experiment: str = ""
+    """Name of a test of the challenger; empty: there is none."""
+    challenger_share: float = 0.0
+    """Of the users who get the challenger."""
+    challenger: str = CHALLENGER
+    """Alias of the challenger."""
+    log_exposures: bool = False
+    """Whether what is listed is stored before it is answered."""
 
     def build(self) -> tuple[FastAPI, type[BoundedConnection]]:
         """Load the champion; return the app and the class of its connections.
@@ -58,11 +67,25 @@ class ServerOptions:
         """
         champion = open_champion(self.model, self.alias, self.items)
         token = os.environ.get("TAILOR_TOKEN", "")
-        app = create_app(champion, token, self.limits, self.poll_s, list(self.hosts))
+        tested, exposures = self._experiment(champion), self._exposures(champion)
+        app = create_app(champion, token, self.limits, self.poll_s, list(self.hosts), tested, exposures)
         gc.freeze()  # what is loaded stays: collecting garbage between requests does not look through it
         refused = app.state.meter.count
         most = allow_files(max(1, self.connections // self.workers))
         return app, bounded(most, self.limits.body_s, lambda status: refused("other", status))
+
+    def _experiment(self, champion: Champion) -> Experiment | None:
+        """Load the challenger of the experiment that is asked for; None where none is."""
+        if not self.experiment:
+            return None
+        challenger = open_champion(self.model, self.challenger, self.items)
+        if challenger.version == champion.version:
+            log.warning("Experiment %s: both arms are version %s, an A/A test", self.experiment, champion.version)
+        return Experiment(self.experiment, self.challenger_share, challenger)
+
+    def _exposures(self, champion: Champion) -> ExposureLog | None:
+        """Return where exposures are written; None where that is not asked for."""
+        return ExposureLog(champion.items.events.store) if self.log_exposures else None
 
 
 class WorkerConfig(uvicorn.Config):

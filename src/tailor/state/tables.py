@@ -7,6 +7,8 @@
 | items | items that were put: the columns as they were sent (JSON), when, and the change that put them |
 | removals | items that are listed no more: since when, and the change that removed them |
 | embeddings | of items that were put: the vector that an encoder made of a text, and hashes of both |
+| event_counters | by model: the place of its latest event, which no deletion lowers |
+| events | what people did, one row each, in the order it came |
 """
 
 import sqlite3
@@ -65,6 +67,31 @@ embeddings = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
 )
+event_counters = sa.Table(
+    "event_counters",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("last_place", sa.BigInteger, nullable=False),
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("received_at", sa.Float, nullable=False),
+    sa.Column("occurred_at", sa.Float, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text),
+    sa.Column("item_id", sa.Text),
+    sa.Column("value", sa.Float),
+    sa.Column("words", sa.Text),
+    sa.Column("request_id", sa.Text),
+    sa.Column("rank", sa.Integer),
+    sa.Column("propensity", sa.Float),
+    sa.Column("variant", sa.Text),
+    sa.Column("version", sa.Text),
+)
 
 
 class StateError(BadInputError):
@@ -116,8 +143,34 @@ def _embeddings(operations: Operations) -> None:
     )
 
 
+def _events(operations: Operations) -> None:
+    """Version 3: what people did, and by model a counter of it."""
+    operations.create_table(
+        "event_counters",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("last_place", sa.BigInteger, nullable=False),
+    )
+    operations.create_table(
+        "events",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("event_id", sa.Text, primary_key=True),
+        sa.Column("place", sa.BigInteger, nullable=False),
+        sa.Column("received_at", sa.Float, nullable=False),
+        sa.Column("occurred_at", sa.Float, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Text) for name in ("user_id", "item_id")),
+        sa.Column("value", sa.Float),
+        *(sa.Column(name, sa.Text) for name in ("words", "request_id")),
+        sa.Column("rank", sa.Integer),
+        sa.Column("propensity", sa.Float),
+        *(sa.Column(name, sa.Text) for name in ("variant", "version")),
+    )
+    operations.create_index("events_by_place", "events", ["model", "place"], unique=True)
+    operations.create_index("events_by_user", "events", ["model", "user_id"])
+
+
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.
-MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings]
+MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _events]
 
 
 def open_engine(address: str) -> Engine:

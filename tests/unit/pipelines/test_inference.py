@@ -40,6 +40,6 @@ def test_the_champion_answers_with_what_is_stored(champion, tmp_path, monkeypatc
         return applied
 
     monkeypatch.setattr(ItemStore, "apply", apply)
-    assert with_state(champion, store) == f"change 1 of sqlite:///{tmp_path}/shop.db"
+    assert with_state(champion, store) == f"change 1, event 0 of sqlite:///{tmp_path}/shop.db"
     assert champion.unwrap_python_model().recommender is applied
     assert "1 stored items: …" in caplog.text

@@ -269,9 +269,17 @@ def test_what_is_no_number_and_no_text_is_a_422(client, body, words):
 
 def test_numbers_and_nulls_are_answered_as_everywhere(client, champion, known, names):
     champion.put([{"item_id": "196", "title": "A number", "genre": names[0]}])
-    plain = client.post("/recommend", json={"k": 3}).json()
+    plain = client.post("/recommend", json={"k": 3, "request_id": "r"}).json()
     nulls = {"user_id": None, "history": None, "weights": None, "query": None, "profile": None, "filters": None}
-    more = {"k": 3, "rerank": None, "explain": None, "tail_boost": None, "context": None, "exclude_seen": None}
+    more = {
+        "k": 3,
+        "request_id": "r",
+        "rerank": None,
+        "explain": None,
+        "tail_boost": None,
+        "context": None,
+        "exclude_seen": None,
+    }
     assert client.post("/recommend", json=nulls | more).json() == plain
     assert len(client.post("/recommend", json={"k": None}).json()["items"]) == 20
     same = [client.post("/recommend", json={"history": [given]}).json() for given in ("196", 196, 196.0, " 196 ")]
@@ -414,3 +422,61 @@ def test_what_an_item_lacks_and_why_a_version_does_not_answer_is_told(client, ch
     }
     health = client.get("/health").json()
     assert (health["notes"], health["last_error"]) == (1, True)
+
+
+def test_an_event_is_in_the_next_answer_of_every_server_on_the_database(client, champion, served, tmp_path):
+    other = Champion("tailor", "champion", ItemStore(tmp_path / "items.json"))
+    champion.answering = (champion.items.apply(served), "7")
+    other.answering = (other.items.apply(served), "7")
+    before = client.post("/recommend", json={"user_id": "new", "k": 5}).json()
+    liked, refused = (item["item_id"] for item in before["items"][:2])
+    sent = [{"kind": "buy", "user_id": "new", "item_id": liked, "event_id": "1"}, {"kind": "buy", "item_id": "ghost"}]
+    answer = client.post("/events", json=sent)
+    assert (answer.status_code, answer.json()) == (200, {"stored": 2, "known": 0, "unknown_items": 1})
+    assert answer.headers[VERSION] == "7"
+    assert client.post("/events", json=sent[0]).json() == {"stored": 0, "known": 1, "unknown_items": 0}
+    bar = {"kind": "not_for_me", "user_id": "new", "item_id": refused}
+    with client_of(other) as elsewhere:
+        assert elsewhere.post("/events", json=bar).json()["stored"] == 1
+        answers = [app.post("/recommend", json={"user_id": "new", "k": 5}).json() for app in (client, elsewhere)]
+    assert answers[0] == answers[1]
+    assert answers[0]["path"] == "known_user"
+    assert not {liked, refused} & {item["item_id"] for item in answers[0]["items"]}
+
+
+def test_events_are_refused_by_place_and_field_and_stored_all_or_none(client, champion):
+    one = {"kind": "buy", "user_id": "u", "item_id": "i1", "event_id": "1"}
+    refused = client.post("/events", json=[one, {"kind": "rate", "item_id": "i1"}])
+    assert (refused.status_code, refused.json()["detail"][:23]) == (422, "[1]: value is missing: ")
+    assert client.post("/events", json=one).status_code == 200
+    other = client.post("/events", json=[one | {"event_id": "2"}, one | {"item_id": "i2"}])
+    assert other.status_code == 422
+    assert "event_id '1' is stored with another content" in other.json()["detail"]
+    assert champion.items.events.store.last_place == 1
+    assert client.post("/events", content=b"[" + b" " * 1_000_000).status_code == 413
+
+
+def test_events_need_the_token_and_come_from_no_page_of_another_origin(champion):
+    with client_of(champion, "secret") as client:
+        assert client.post("/events", json={}).status_code == 401
+        allowed = {"Authorization": "Bearer secret"}
+        assert client.post("/events", json={}, headers=allowed).status_code == 422
+        elsewhere = allowed | {"Origin": "http://evil.example"}
+        assert client.post("/events", json={}, headers=elsewhere).status_code == 403
+
+
+def test_events_that_take_long_are_to_be_sent_again(champion, monkeypatch):
+    monkeypatch.setattr(Champion, "take_events", lambda *_: time.sleep(0.3))
+    with client_of(champion, limits=Limits(timeout_s=0.05)) as client:
+        answer = client.post("/events", json={"kind": "buy", "item_id": "i1"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "Send them again with the same ids" in answer.json()["detail"]
+
+
+def test_events_on_a_full_disk_are_refused(client, monkeypatch):
+    def full(*_):
+        raise StateError("The state could not be written: disk is full", disk_full=True)
+
+    monkeypatch.setattr("tailor.state.events.EventStore.append", full)
+    answer = client.post("/events", json={"kind": "buy", "item_id": "i1"})
+    assert (answer.status_code, answer.json()["detail"]) == (507, "The state could not be written: disk is full")

@@ -94,3 +94,23 @@ def test_a_limit_that_is_none_is_refused(started, capsys, option, value, words):
     with pytest.raises(SystemExit):
         started(option, value)
     assert words in capsys.readouterr().err
+
+
+def test_an_experiment_and_its_log_reach_their_parts(started):
+    options = started("--experiment", "text", "--challenger-share", "0.2", "--challenger", "next", "--log-exposures")
+    assert (options.experiment, options.challenger_share, options.challenger) == ("text", 0.2, "next")
+    assert options.log_exposures
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--experiment", "text"), "go together"),
+        (("--challenger-share", "0.1"), "go together"),
+        (("--experiment", "text", "--challenger-share", "1"), "1 does not lie between 0 and 1"),
+    ],
+)
+def test_half_an_experiment_is_refused(started, capsys, options, words):
+    with pytest.raises(SystemExit):
+        started(*options)
+    assert words in capsys.readouterr().err

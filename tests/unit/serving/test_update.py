@@ -13,8 +13,11 @@ from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query, TrainSet
 from tailor.models.registry import build
+from tailor.serving.events import EventOptions, as_interactions
+from tailor.serving.items import ItemStore
 from tailor.serving.schema import Request, Settings
-from tailor.serving.update import drift, grown, joined, with_interactions
+from tailor.serving.update import drift, grown, joined, with_events, with_interactions
+from tailor.state.events import Event
 from tests.conftest import by_source
 from tests.unit.serving.conftest import hybrid, listed, recommender_of
 
@@ -197,3 +200,67 @@ def test_a_model_without_factors_takes_nothing_in(popular, rows):
 def test_the_binary_of_histories_is_what_is_learnt_from(update):
     history = update.recommender.histories.history
     assert (binary(history) != history).nnz == 0
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+
+
+NOTHING = table().astype({"timestamp": "float64"})
+
+
+def test_rows_and_events_are_one_table_in_which_each_pair_is_as_it_was_last():
+    both = with_events(table(("u", "a", 10), ("u", "b", 30)), table(("u", "a", 20.0), ("v", "b", 5.0)))
+    assert both.to_numpy().tolist() == [["v", "b", 5.0], ["u", "a", 20.0], ["u", "b", 30.0]]
+    assert with_events(table(("u", "a", 10)), NOTHING)["timestamp"].tolist() == [10]
+    assert with_events(table().drop(columns="timestamp"), table(("u", "a", 2.0)))["item_id"].tolist() == ["a"]
+
+
+def test_rows_without_times_come_before_the_events():
+    rows = table(("u", "a", 0), ("u", "b", 0)).drop(columns="timestamp")
+    both = with_events(rows, table(("u", "a", 7.0), ("u", "c", 1.0)))
+    assert both["item_id"].tolist() == ["b", "c", "a"]
+
+
+def test_nothing_at_all_is_refused():
+    with pytest.raises(BadInputError, match=r"nothing to take in: no new_interactions\.csv with rows, and no event"):
+        with_events(NOTHING, NOTHING)
+
+
+def test_events_become_interactions_of_known_items_each_pair_once(served):
+    def did(place, kind, user, item, **columns):
+        return Event("shop", str(place), place, 0.0, 100.0 + place, kind, user, item, **columns)
+
+    first = [did(1, "buy", "u", "i1"), did(2, "view", "u", "i2"), did(3, "buy", None, "i1"), did(4, "like", "v", "i3")]
+    second = [did(5, "buy", "u", "ghost"), did(6, "cart", "u", "i4"), did(7, "like", "u", "i1")]
+    third = [
+        did(8, "not_for_me", "v", "i3"),
+        did(9, "search", "u", None, words="x"),
+        did(10, "rate", "w", "i5", value=2),
+    ]
+    taken = as_interactions([first, second, third], EventOptions(least_rating=3.0), served.items)
+    assert taken.rows.to_numpy().tolist() == [["u", "i4", 106.0], ["u", "i1", 107.0]]
+    assert taken.counts == {
+        "that say something": 4,
+        "that weigh too little": 3,
+        "of anonymous visitors": 1,
+        "on unknown items": 1,
+        "not for me": 1,
+    }
+
+
+def test_an_update_says_up_to_which_event_it_knows(update):
+    assert update.until(17).recommender.about["events_until"] == 17
+    assert "events_until" not in update.recommender.about
+
+
+def test_a_user_s_events_that_were_taken_in_leave_his_list_as_it_is(served, tmp_path):
+    """The list of before the update and the list after it differ by the sweep alone: the history is the same."""
+    store = ItemStore.open(tmp_path / "shop.json")
+    events = store.events.store
+    events.append([{"kind": "buy", "user_id": "newcomer", "item_id": item} for item in ("i3", "i7", "i11")])
+    taken = as_interactions(events.read(), served.event_options, served.items)
+    after = with_interactions(served, taken.rows, 1).until(events.last_place).recommender
+    with_log = store.apply(after)
+    assert listed(with_log, Request("newcomer")) == listed(after, Request("newcomer"))
+    assert listed(after, Request("newcomer")).path == "known_user"

@@ -36,11 +36,24 @@ def test_an_app_is_built_of_its_options(built, tmp_path):
     options = ServerOptions("shop", "next", tmp_path, hosts=("shop.example",), limits=limits, poll_s=60.0, workers=4)
     _, connection = options.build()
     assert built["champion"] == ("shop", "next", tmp_path)
-    assert built["app"] == ("the champion", "secret", limits, 60.0, ["shop.example"])
+    assert built["app"] == ("the champion", "secret", limits, 60.0, ["shop.example"], None, None)
     assert (connection.head_s, connection.max_connections) == (4.0, 1000)
     connection.refused(400)
     assert built["counted"] == ("other", 400)
     assert built["frozen"]
+
+
+def test_an_experiment_loads_the_challenger_and_says_where_exposures_go(built, monkeypatch, tmp_path, caplog):
+    store = object()
+    champion = SimpleNamespace(version="8", items=SimpleNamespace(events=SimpleNamespace(store=store)))
+    opened = []
+    monkeypatch.setattr(workers, "open_champion", lambda *given: opened.append(given) or champion)
+    ServerOptions("shop", items=tmp_path, experiment="text", challenger_share=0.2, log_exposures=True).build()
+    assert opened == [("shop", "champion", tmp_path), ("shop", "challenger", tmp_path)]
+    experiment, exposures = built["app"][5:]
+    assert (experiment.name, experiment.share, experiment.challenger) == ("text", 0.2, champion)
+    assert exposures.store is store
+    assert "Experiment text: both arms are version 8, an A/A test" in caplog.text
 
 
 def test_settings_reach_another_process_before_anything_is_loaded(built):

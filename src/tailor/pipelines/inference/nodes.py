@@ -43,18 +43,19 @@ def recommend_to_all_users(
 
 
 def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
-    """Let the champion list what was put and leave out what was removed; return which state that is.
+    """Let the champion list what was put, leave out what was removed, and know what users did; return which state.
 
-    Items stay as they are now for the whole batch.
+    Items and events stay as they are now for the whole batch.
     """
     model = champion.unwrap_python_model()
     if item_state is None:
         return "none"
+    until = item_state.events.until_place = item_state.events.store.last_place
     # Not by the model's own following: the code that was logged with an earlier version has none.
     model.recommender, model.state = item_state.apply(model.recommender), None
     for note in item_state.notes:
         log.warning("State: %s", note)
-    return f"change {item_state.description['change']} of {item_state.description['where']}"
+    return f"change {item_state.description['change']}, event {until} of {item_state.description['where']}"
 
 
 def _long(answers: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Nodes of ``update``."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,11 @@ from tailor.data.quality import QualityReport
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.options import UpdateOptions
 from tailor.registry import update as registry
+from tailor.serving.events import EVENTS_UNTIL, as_interactions
+from tailor.serving.items import ItemStore
 from tailor.serving.recommender import Recommender
-from tailor.serving.update import Update, drift, with_interactions
+from tailor.serving.update import Update, drift, with_events, with_interactions
+from tailor.state.events import Event
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -28,9 +32,12 @@ def read_new(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
 
-    ``cleaning.until`` is the date of the catalogue; new rows may be later.
+    There may be none: then events alone are taken in. ``cleaning.until`` is the date of the catalogue; new rows may be
+    later.
     """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
+    if raw.empty:
+        return pd.DataFrame({c.USER: [], c.ITEM: []}, dtype=str), report.to_frame(), report.accounts()
     columns = columns_of_update(raw, options)
     items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
@@ -38,13 +45,33 @@ def read_new(
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
+def read_events(item_state: ItemStore | None, champion: PyFuncModel) -> tuple[pd.DataFrame, JsonObject]:
+    """Read what people did since the champion was updated last; return it, and up to which event."""
+    model = _recommender(champion)
+    since = until = int(model.about.get(EVENTS_UNTIL, 0))
+    batches: Iterable[list[Event]] = ()
+    if item_state is not None:
+        store = item_state.events.store
+        until = store.last_place
+        batches = store.read(since, until)
+    taken = as_interactions(batches, model.event_options, model.items)
+    log.info("Events %d to %d: %s", since + 1, until, ", ".join(f"{n} {name}" for name, n in taken.counts.items()))
+    return taken.rows, {"since": since, "until": until, "counts": taken.counts}
+
+
 def fold_in(
-    champion: PyFuncModel, interactions: pd.DataFrame, params: Parameters, seed: int
+    champion: PyFuncModel,
+    interactions: pd.DataFrame,
+    events: pd.DataFrame,
+    events_read: JsonObject,
+    params: Parameters,
+    seed: int,
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
     """Take the rows in; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
-    update = with_interactions(model, interactions, options.sweeps)
-    table = drift(model, update, interactions, options.sample_users, options.k, seed)
+    rows = with_events(interactions, events)
+    update = with_interactions(model, rows, options.sweeps).until(events_read["until"])
+    table = drift(model, update, rows, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")
     for line in (STABLE, SHIFTED):
         figure.add_hline(y=line, line_dash="dot")

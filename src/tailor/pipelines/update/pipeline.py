@@ -1,4 +1,4 @@
-"""New interactions in the champion, without a fit of everything: ``kedro run --pipelines=update``."""
+"""New interactions and events in the champion, without a fit of everything: ``kedro run --pipelines=update``."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -17,10 +17,19 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.read_events,
+            inputs=["item_state", "champion"],
+            outputs=["clean_new_events", "events_read"],
+            name="read_events",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fold_in,
             inputs={
                 "champion": "champion",
                 "interactions": "clean_new_interactions",
+                "events": "clean_new_events",
+                "events_read": "events_read",
                 "params": "params:update",
                 "seed": "params:seed",
             },

@@ -1,0 +1,168 @@
+"""What was listed and what came of it, from events: per user of an experiment, and as a log for off-policy estimates.
+
+Events are tables with the columns kind, user_id, item_id, request_id, rank, propensity, variant, version, occurred_at
+(seconds) and received_at; see :class:`tailor.state.events.Event`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tailor import columns as c
+from tailor.errors import BadInputError
+from tailor.evaluation.ab_test import Sample
+from tailor.evaluation.config import ExperimentOptions
+
+EXPOSURE: Final = "exposure"
+CHAMPION, CHALLENGER = "champion", "challenger"
+COLUMNS: Final = (
+    *("kind", "user_id", "item_id", "request_id", "rank", "propensity"),
+    *("variant", "version", "occurred_at", "received_at"),
+)
+#: What names one listed item of one answer.
+_LISTED = ["user_id", "request_id", "item_id"]
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Participants:
+    """The users of an experiment, in the order in which they entered it."""
+
+    users: pd.DataFrame
+    """user_id, treated, began (seconds): the first exposure, ends: the end of the user's window."""
+    exposures: pd.DataFrame
+    """Items that were listed to them within their window, each once per answer."""
+    others: pd.DataFrame
+    """All other events."""
+    versions: dict[str, list[str]]
+    """Versions that answered, by arm."""
+    n_changed: int
+    """Users who saw both arms; they are left out."""
+    n_unfinished: int
+    """Users whose window has not ended; they are left out, and come in later."""
+
+    @property
+    def describe(self) -> str:
+        """Say who was compared, and who was left out."""
+        arms = " and ".join(f"{arm} (version {', '.join(self.versions[arm])})" for arm in (CHAMPION, CHALLENGER))
+        return (
+            f"{arms}: {len(self.users)} users; left out are {self.n_unfinished} whose window has not ended, and "
+            f"{self.n_changed} who saw both"
+        )
+
+    def sample(self, metric: str, before_days: float) -> Sample:
+        """Return the users with a metric of each, and with what they did before.
+
+        Args:
+            metric: ``click_per_exposure``: the share of listed items that a click of the same answer followed;
+                ``click_per_user``: clicks, whatever they came from. Any kind of event in the place of click.
+            before_days: days before a user entered whose events are the covariate.
+        """
+        kind, per = _parts(metric)
+        events = self.others[self.others["kind"] == kind].merge(self.users, on="user_id")
+        inside = events[(events["occurred_at"] >= events["began"]) & (events["occurred_at"] <= events["ends"])]
+        earlier = events[events["occurred_at"] < events["began"]]
+        earlier = earlier[earlier["occurred_at"] >= earlier["began"] - before_days * _DAY_S]
+        denominator = None
+        if per == EXPOSURE:
+            hit = inside[_LISTED].dropna().drop_duplicates()
+            counted, denominator = self.exposures.merge(hit, on=_LISTED), self._count(self.exposures)
+        else:
+            counted = inside
+        return Sample(self.users["treated"].to_numpy(bool), self._count(counted), denominator, self._count(earlier))
+
+    def _count(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return rows by user (n,)."""
+        counts = rows["user_id"].value_counts()
+        return self.users["user_id"].map(counts).fillna(0).to_numpy(np.float64)
+
+
+def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participants:
+    """Find who took part in the experiment of the latest challenger.
+
+    A user's window begins with the first exposure and is as long for everybody, so what a user is counted for never
+    changes once the window has ended.
+
+    Args:
+        events: of the model, in any order.
+        options: window_days; since.
+
+    Raises:
+        BadInputError: there are no exposures of a challenger, or none of the champion beside it.
+    """
+    since = timestamp(options.since) if options.since else -np.inf
+    rows = events[(events["kind"] == EXPOSURE) & events["user_id"].notna() & events["variant"].notna()]
+    rows = rows[rows["occurred_at"] >= since].sort_values("occurred_at", kind="stable")
+    challenged = rows[rows["variant"] == CHALLENGER]
+    if challenged.empty:
+        raise BadInputError(
+            "The events hold no exposure of a challenger. Serve one with --experiment NAME --challenger-share 0.5 "
+            "--log-exposures, or see experiment.since."
+        )
+    version = challenged["version"].iloc[-1]
+    begin = challenged.loc[challenged["version"] == version, "occurred_at"].iloc[0]
+    of_test = (rows["variant"] == CHAMPION) | (rows["version"] == version)
+    rows = rows[of_test & (rows["occurred_at"] >= begin)]
+    if (rows["variant"] == CHALLENGER).all():
+        raise BadInputError(f"The events hold no exposure of the champion beside version {version} of the challenger.")
+    by_user = rows.groupby("user_id", sort=False).agg(
+        treated=("variant", lambda arms: arms.iloc[0] == CHALLENGER),
+        n_arms=("variant", "nunique"),
+        began=("occurred_at", "first"),
+    )
+    by_user["ends"] = by_user["began"] + options.window_days * _DAY_S
+    changed, finished = by_user["n_arms"] > 1, by_user["ends"] <= events["received_at"].max()
+    users = by_user[~changed & finished].sort_values("began", kind="stable").reset_index().drop(columns="n_arms")
+    listed = rows.merge(users[["user_id", "ends"]], on="user_id")
+    listed = listed[listed["occurred_at"] <= listed["ends"]].drop_duplicates(_LISTED)
+    return Participants(
+        users=users,
+        exposures=listed[_LISTED],
+        others=events.loc[events["kind"] != EXPOSURE, [*_LISTED, "kind", "occurred_at"]],
+        versions={arm: sorted(of_arm["version"].dropna().unique()) for arm, of_arm in rows.groupby("variant")},
+        n_changed=int(changed.sum()),
+        n_unfinished=int((~changed & ~finished).sum()),
+    )
+
+
+def policy_log(events: pd.DataFrame, reward: str) -> tuple[pd.DataFrame, int]:
+    """Make a log of a policy's actions from exposures that were drawn; return it, and how many exposures it leaves out.
+
+    An action is the item at rank 1: its propensity is that of one draw. Those further down were drawn from what was
+    left, and seen less; they are left out, and so are anonymous visitors and lists that were not drawn.
+
+    Args:
+        events: of the model.
+        reward: kind of event that counts as 1 where it names the same answer, user and item.
+
+    Returns:
+        Columns user_id, item_id, reward, propensity, one row per action.
+    """
+    listed = events[events["kind"] == EXPOSURE]
+    drawn = listed[(listed["rank"] == 1) & listed["propensity"].notna() & listed["user_id"].notna()]
+    drawn = drawn.drop_duplicates(_LISTED)
+    hit = events.loc[events["kind"] == reward, _LISTED].dropna().drop_duplicates().assign(reward=1.0)
+    rows = drawn.merge(hit, on=_LISTED, how="left")
+    table = rows[[c.USER, c.ITEM, "reward", "propensity"]].fillna({"reward": 0.0}).reset_index(drop=True)
+    return table, len(listed) - len(table)
+
+
+def timestamp(date: str) -> float:
+    """Return a date or time as seconds since 1970; without a zone it is UTC.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    try:
+        read = datetime.fromisoformat(date)
+    except ValueError:
+        raise BadInputError(f"experiment.since = '{date}' is no date: write it as 2026-11-30") from None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+def _parts(metric: str) -> tuple[str, str]:
+    kind, _, per = metric.rpartition("_per_")
+    return kind, per

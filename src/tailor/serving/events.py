@@ -1,0 +1,200 @@
+"""What users did since the fit, in their answers: read from the database of the state at every request."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+
+import pandas as pd
+from pydantic import Field
+
+from tailor import columns as c
+from tailor.config import Options
+from tailor.data.ids import IdMap
+from tailor.errors import BadInputError
+from tailor.serving.schema import Request
+
+if TYPE_CHECKING:
+    from tailor.state.events import Event, EventStore
+    from tailor.state.store import StateStore
+
+log = logging.getLogger(__name__)
+#: Key of ``about``: how events are read, see :class:`EventOptions`; and the last one that an update has taken in.
+EVENTS, EVENTS_UNTIL = "events", "events_until"
+#: Kinds that speak for an item, and the one that speaks against it.
+Positive = Literal["view", "click", "cart", "buy", "rate", "like"]
+NOT_FOR_ME: Final = "not_for_me"
+_READ: Final = ("view", "click", "cart", "buy", "rate", "like", NOT_FOR_ME)
+#: Events of each kind that are read of a user, the latest.
+MAX_EVENTS = 1000
+#: Seconds in which a database that did not answer is not asked again.
+_AFTER_FAILURE_S = 1.0
+_WEIGHTS: Final[dict[Positive, float]] = {
+    "view": 0.2,
+    "click": 0.3,
+    "cart": 0.6,
+    "buy": 1.0,
+    "rate": 1.0,
+    "like": 1.0,
+}
+
+
+class EventOptions(Options):
+    """``parameters/events.yml``: what an event says of an item."""
+
+    weights: dict[Positive, Annotated[float, Field(ge=0, le=100)]] = dict(_WEIGHTS)
+    """Confidence of an item in a history, by kind of event; a kind that is left out says nothing."""
+    least: Annotated[float, Field(gt=0, le=100)] = 0.5
+    """What weighs less becomes no part of a history, and no interaction of an update."""
+    least_rating: float | None = None
+    """A ``rate`` below it says nothing for the item; None: what `data_processing.cleaning.implicit_threshold` says."""
+
+    def weight(self, event: "Event") -> float:
+        """Return how much an event says for its item; 0: nothing."""
+        if event.kind == "rate" and self.least_rating is not None and (event.value or 0.0) < self.least_rating:
+            return 0.0
+        return self.weights.get(event.kind, 0.0)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class UserEvents:
+    """What the events of a user say; of an item that he turned down and took, the later event counts."""
+
+    history: tuple[str, ...] = ()
+    """Items that join his history, in the order of their latest event."""
+    weights: tuple[float, ...] = ()
+    """Confidence of each: the largest of its events."""
+    bought: frozenset[str] = frozenset()
+    """Items that are known to him, whatever they weigh."""
+    not_for_him: frozenset[str] = frozenset()
+    """Items that must not be listed."""
+
+    @classmethod
+    def of(
+        cls,
+        events: Sequence["Event"],
+        options: EventOptions,
+        taken_in: Callable[["Event"], bool] = lambda _: False,
+    ) -> "UserEvents":
+        """Read events in the order they came.
+
+        Args:
+            events: on items, of one user.
+            options: what they weigh.
+            taken_in: whether an event is in the stored history already.
+        """
+        weights, not_for_him, bought = dict[str, float](), set[str](), set[str]()
+        for event in events:
+            item, weight = str(event.item_id), options.weight(event)
+            if event.kind == NOT_FOR_ME:
+                weights.pop(item, None)
+                not_for_him.add(item)
+                continue
+            if event.kind == "buy":
+                bought.add(item)
+            if event.kind == "buy" or weight >= options.least:
+                not_for_him.discard(item)
+            if weight >= options.least and not taken_in(event):
+                weights[item] = max(weight, weights.pop(item, 0.0))
+        return cls(tuple(weights), tuple(weights.values()), frozenset(bought), frozenset(not_for_him))
+
+    def before(self, request: Request, items: IdMap, *, exclude_seen: bool) -> tuple[Request, int]:
+        """Return a request behind these events, and how many items they brought to its history.
+
+        Args:
+            request: of this user; what it says itself comes later and counts.
+            items: of the catalogue; events on others bring nothing.
+            exclude_seen: whether what was bought is left out.
+        """
+        pairs = zip(self.history, self.weights, strict=True)
+        joins = {item: weight for item, weight in pairs if item in items and item not in request.history}
+        left_out = self.not_for_him | self.bought if exclude_seen else self.not_for_him
+        of_request = request.weights or (1.0,) * len(request.history)
+        weights = (*joins.values(), *of_request)
+        changed = {
+            "history": (*joins, *request.history),
+            "weights": weights if any(weight != 1 for weight in weights) else (),
+            "exclude": (*request.exclude, *sorted(left_out)),
+        }
+        return request.model_copy(update=changed), len(joins)
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """Events as interactions."""
+
+    rows: pd.DataFrame
+    """user_id, item_id and timestamp, one row for each user and item, in the order of the latest event."""
+    counts: dict[str, int]
+    """Events by what became of them."""
+
+
+def as_interactions(batches: Iterable[Sequence["Event"]], options: EventOptions, items: IdMap) -> TakenIn:
+    """Make interactions of what weighs enough; what a user turned down later is none.
+
+    Args:
+        batches: events in the order they came.
+        options: what they weigh.
+        items: of the catalogue; events on others are counted and left out.
+    """
+    latest, counts = dict[tuple[str, str], float](), Counter[str]()
+    for event in (event for batch in batches for event in batch):
+        pair = (str(event.user_id), str(event.item_id))
+        if event.user_id is None:
+            counts["of anonymous visitors"] += 1
+        elif event.kind == NOT_FOR_ME:
+            counts["not for me"] += 1
+            latest.pop(pair, None)
+        elif options.weight(event) < options.least:
+            counts["that weigh too little"] += 1
+        elif event.item_id not in items:
+            counts["on unknown items"] += 1
+        else:
+            counts["that say something"] += 1
+            latest.pop(pair, None)
+            latest[pair] = event.occurred_at
+    rows = [(user, item, occurred) for (user, item), occurred in latest.items()]
+    table = pd.DataFrame(rows, columns=[c.USER, c.ITEM, c.TIMESTAMP])
+    return TakenIn(table.astype({c.USER: str, c.ITEM: str, c.TIMESTAMP: "float64"}), dict(counts))
+
+
+class EventLog(Protocol):
+    """Where events are read from."""
+
+    def latest(self, user_ids: Sequence[str]) -> Mapping[str, Sequence["Event"]]:
+        """Return the latest events of users on items, in the order they came."""
+        ...
+
+
+@dataclass
+class StoredEvents:
+    """The events of a model, in the database of its state."""
+
+    state: "StateStore"
+    until_place: int | None = None
+    """Later events are not read; None: all are, those too that another process stored a moment ago."""
+    _next: float = field(default=0.0, repr=False)
+
+    @cached_property
+    def store(self) -> "EventStore":
+        """The events of the model."""
+        from tailor.state.events import EventStore  # noqa: PLC0415  (what only answers needs no SQLAlchemy)
+
+        return EventStore(self.state.engine, self.state.model)
+
+    def latest(self, user_ids: Sequence[str]) -> Mapping[str, Sequence["Event"]]:
+        """Return the latest events of users; none where the database cannot be read, which the log says.
+
+        A list without them is better than none; an event that was acknowledged is in the answer after that.
+        """
+        if not user_ids or time.monotonic() < self._next:
+            return {}
+        try:
+            return self.store.latest_of_users(user_ids, _READ, MAX_EVENTS, self.until_place)
+        except BadInputError as problem:
+            self._next = time.monotonic() + _AFTER_FAILURE_S
+            log.warning("Answers are without events: %s", problem)
+            return {}

@@ -1,0 +1,149 @@
+"""Who took part in an experiment, what is counted for whom, and the log of a policy that drew; by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailor.errors import BadInputError
+from tailor.evaluation.config import ExperimentOptions
+from tailor.evaluation.exposures import COLUMNS, participants, policy_log, timestamp
+
+DAY = 86_400.0
+OPTIONS = ExperimentOptions(window_days=7, before_days=28)
+
+
+def event(kind, user, item=None, day=0.0, request=None, **columns):
+    row = dict.fromkeys(COLUMNS) | {"kind": kind, "user_id": user, "item_id": item, "request_id": request}
+    return row | {"occurred_at": day * DAY, "received_at": day * DAY} | columns
+
+
+def exposure(user, item, day, request, variant, rank=1, **columns):
+    version = columns.pop("version", "2" if variant == "challenger" else "1")
+    return event("exposure", user, item, day, request, variant=variant, version=version, rank=rank, **columns)
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": float, "propensity": float})
+
+
+END = event("view", "somebody", "x", day=100)
+
+
+def test_users_enter_with_their_first_exposure_and_leave_with_the_end_of_their_window():
+    people = participants(
+        table(
+            exposure("b", "i1", 2, "r1", "challenger"),
+            exposure("a", "i1", 3, "r2", "champion"),
+            exposure("a", "i2", 9.9, "r3", "champion"),
+            exposure("a", "i3", 10.1, "r4", "champion"),  # behind the window
+            exposure("late", "i1", 98, "r5", "challenger"),
+            exposure("both", "i1", 4, "r6", "champion"),
+            exposure("both", "i1", 5, "r7", "challenger"),
+            exposure(None, "i1", 5, "r8", "champion"),
+            exposure("alone", "i1", 5, "r9", None),
+            END,
+        ),
+        OPTIONS,
+    )
+    assert people.users["user_id"].tolist() == ["b", "a"]
+    assert people.users["treated"].tolist() == [True, False]
+    assert people.exposures["item_id"].tolist() == ["i1", "i1", "i2"]
+    assert (people.n_changed, people.n_unfinished) == (1, 1)
+    assert people.describe == (
+        "champion (version 1) and challenger (version 2): 2 users; left out are 1 whose window has not ended, and 1 "
+        "who saw both"
+    )
+
+
+def test_what_is_counted_per_exposure_and_per_user():
+    people = participants(
+        table(
+            exposure("a", "i1", 1, "r1", "challenger"),
+            exposure("a", "i2", 1, "r1", "challenger", rank=2),
+            exposure("a", "i1", 1, "r1", "challenger"),  # posted twice
+            exposure("b", "i1", 1, "r2", "champion"),
+            event("click", "a", "i1", 2, "r1"),
+            event("click", "a", "i1", 3, "r1"),  # the same item of the same answer counts once per exposure
+            event("click", "a", "i9", 3, None),  # came from elsewhere
+            event("click", "a", "i2", 8.5, "r1"),  # behind the window
+            event("click", "b", "i1", 2, "r1"),  # another one's answer
+            event("buy", "b", "i1", 2, "r2"),
+            event("click", "a", "i5", 0.5),
+            event("click", "b", "i5", -27.5),
+            event("click", "b", "i5", -26.5),
+            event("click", "b", "i5", -28.0),  # before the days that count
+            END,
+        ),
+        OPTIONS,
+    )
+    assert people.users["user_id"].tolist() == ["a", "b"]
+    clicks = people.sample("click_per_exposure", 28)
+    assert (clicks.value.tolist(), clicks.denominator.tolist(), clicks.before.tolist()) == ([1, 0], [2, 1], [1, 1])
+    all_clicks = people.sample("click_per_user", 28)
+    assert (all_clicks.value.tolist(), all_clicks.denominator) == ([3, 1], None)
+    assert people.sample("buy_per_user", 28).value.tolist() == [0, 1]
+    assert people.sample("like_per_exposure", 28).value.tolist() == [0, 0]
+
+
+def test_the_latest_challenger_is_the_one_that_is_compared():
+    rows = table(
+        exposure("old", "i1", 1, "r1", "challenger", version="2"),
+        exposure("before", "i1", 2, "r2", "champion"),
+        exposure("new", "i1", 10, "r3", "challenger", version="3"),
+        exposure("after", "i1", 11, "r4", "champion"),
+        exposure("after_that", "i1", 12, "r5", "champion", version="4"),
+        END,
+    )
+    people = participants(rows, OPTIONS)
+    assert people.users["user_id"].tolist() == ["new", "after", "after_that"]
+    assert people.versions == {"challenger": ["3"], "champion": ["1", "4"]}
+    later = OPTIONS.model_copy(update={"since": "1970-01-12T12:00"})
+    with pytest.raises(BadInputError, match="no exposure of a challenger"):
+        participants(rows, later)
+
+
+def test_what_cannot_be_compared_is_said():
+    with pytest.raises(BadInputError, match=r"--experiment NAME --challenger-share 0\.5 --log-exposures"):
+        participants(table(exposure("a", "i", 1, "r", "champion"), END), OPTIONS)
+    with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
+        participants(table(exposure("a", "i", 1, "r", "challenger"), END), OPTIONS)
+    with pytest.raises(BadInputError, match=r"experiment.since = 'yesterday' is no date"):
+        timestamp("yesterday")
+    assert timestamp("1970-01-02") == timestamp("1970-01-02T01:00+01:00") == DAY
+
+
+def test_a_log_of_a_policy_is_what_was_drawn_first():
+    log, left_out = policy_log(
+        table(
+            exposure("a", "i1", 1, "r1", None, propensity=0.5),
+            exposure("a", "i2", 1, "r1", None, rank=2, propensity=0.4),
+            exposure("b", "i1", 1, "r2", None, propensity=0.25),
+            exposure("b", "i1", 1, "r3", None),
+            exposure(None, "i1", 1, "r4", None, propensity=0.3),
+            event("click", "a", "i1", 1, "r1"),
+            event("click", "a", "i1", 2, "r1"),
+            event("click", "b", "i1", 2, "r3"),
+            event("buy", "b", "i1", 2, "r2"),
+        ),
+        "click",
+    )
+    assert log.to_dict("records") == [
+        {"user_id": "a", "item_id": "i1", "reward": 1.0, "propensity": 0.5},
+        {"user_id": "b", "item_id": "i1", "reward": 0.0, "propensity": 0.25},
+    ]
+    assert left_out == 3
+    empty, none = policy_log(table(), "click")
+    assert (len(empty), list(empty), none) == (0, ["user_id", "item_id", "reward", "propensity"], 0)
+
+
+def test_an_own_log_values_the_policy_that_made_it():
+    """Drawn by Plackett-Luce from three items; what the first of them earns is planted."""
+    rng = np.random.default_rng(0)
+    worth = np.exp(np.array([1.0, 0.0, -1.0]) / 0.7)
+    chance, rate = worth / worth.sum(), np.array([0.1, 0.5, 0.3])
+    chosen = rng.choice(3, 4000, p=chance)
+    rows = [exposure(f"u{n}", f"i{i}", 1, f"r{n}", None, propensity=chance[i]) for n, i in enumerate(chosen)]
+    rows += [event("click", f"u{n}", f"i{i}", 1, f"r{n}") for n, i in enumerate(chosen) if rng.random() < rate[i]]
+    log, _ = policy_log(table(*rows), "click")
+    weight = (log["item_id"] == "i1") / log["propensity"]
+    assert (weight * log["reward"]).mean() == pytest.approx(0.5, abs=0.05)
