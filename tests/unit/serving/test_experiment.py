@@ -93,9 +93,9 @@ def test_a_change_of_items_is_in_both_arms_when_it_is_acknowledged(champion, cha
     with client_of(champion, Experiment("text", 0.5, challenger)) as app:
         row = {"item_id": "late", "title": "late", "genre": names[0]}
         assert app.put("/items", json={"items": [row]}).status_code == 200
-        assert [one.model.items.index("late") >= 0 for one in both] == [True, True]
+        assert [one.up_to_date()[0].items.index("late") >= 0 for one in both] == [True, True]
         assert app.delete("/items/late").status_code == 200
-        assert all(one.model.removed[one.model.items.index("late")] for one in both)
+        assert all(model.removed[model.items.index("late")] for model, _ in (one.up_to_date() for one in both))
 
 
 def test_what_is_listed_is_stored_with_the_chance_of_each_step(champion, challenger, store, known):
