@@ -143,7 +143,8 @@ def _limits(field: FieldInfo, schema: JsonObject) -> str:
     http, inner = _of_type(field, Http) or Http(), schema.get("properties", {})
     parts = [f"{schema[word]:,} {unit}" for word, unit in _UNITS.items() if word in schema]
     parts += [bounds(schema), bounds(schema.get("items", {}))]
-    parts += [f"{name}: {bounds(part) or ', '.join(part.get('enum', []))}" for name, part in inner.items()]
+    limits = {name: bounds(part) or ", ".join(part.get("enum", [])) for name, part in inner.items()}
+    parts += [", ".join(schema.get("enum", [])), *(f"{name}: {text}" for name, text in limits.items() if text)]
     over_http = http.max_length or http.le
     text = "; ".join(part for part in parts if part)
     return f"{text} (HTTP: {over_http:,})".strip() if over_http else text

@@ -141,7 +141,10 @@ class Request(PresentNames):
     model_config = ConfigDict(allow_inf_nan=False)
 
     user_id: Annotated[Id, Field(title="User"), OnPage("user")] = Field(
-        None, description="A known user's history is looked up; an unknown id is treated like none.", examples=["u1"]
+        None,
+        description="A known user's history is looked up, and what anybody did since (`POST /events`); an unknown id"
+        " without events is treated like none.",
+        examples=["u1"],
     )
     history: Annotated[Ids, OnPage("items")] = Field(
         (),
@@ -352,7 +355,8 @@ class Answer(Validated):
     item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
-        description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
+        description="What the list stands on: `known_user` (the stored history, and events), `fold_in` (the request's"
+        " history), `query` (words),"
         " `not_understood` (words that say nothing of this catalogue: the list is what it would be without them),"
         " `user_text`, `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is"
         " known); `trending` or `newest` where the settings rank by that.",
