@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
+from tailor.data.item_dates import DateOptions
 from tailor.errors import ConfigurationError
 from tailor.evaluation.config import ExperimentOptions, ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
@@ -26,6 +27,7 @@ class FeatureEngineeringOptions(Options):
 
     text: TextOptions = TextOptions()
     user_text: UserTextOptions = UserTextOptions()
+    dates: DateOptions = DateOptions()
     profile: SideFeatureOptions = SideFeatureOptions()
     context: SideFeatureOptions = SideFeatureOptions()
     teacher: IALSConfig = IALSConfig()

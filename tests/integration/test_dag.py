@@ -45,6 +45,7 @@ MAY_SEE_THEM = {
     "evaluation.measure_ratings",
     "reranking.trace_on_test",
     "promotion.compare_with_champion",
+    "registration.refit",  # counts interactions by day, for what is trending
     "registration.gather_all",  # after everything was measured: what is handed over knows every row
     "registration.check_registered",
     "registration.track",  # logs the split's digest

@@ -17,7 +17,7 @@ from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
 from tailor.serving.events import EVENTS
-from tailor.serving.recommender import MAX_PIECES, VECTORS, Recommender
+from tailor.serving.recommender import DATES, MAX_PIECES, VECTORS, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
 from tailor.types import JsonObject, Parameters
@@ -88,6 +88,7 @@ def about(
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),
         "feature_encoders": feature_encoders,
+        DATES: parsed.feature_engineering.dates.model_dump(mode="json"),
         EVENTS: _events(parsed),
     }
 

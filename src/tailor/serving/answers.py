@@ -12,6 +12,7 @@ from tailor.serving.about_model import bucket_of, describe, elicit
 from tailor.serving.champion import Champion
 from tailor.serving.experiment import Assigned, Experiment, ExposureLog
 from tailor.serving.faces import ASKED, flat_model
+from tailor.serving.reach import Audience, Reach, audience, reach
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.validation import excerpt, read_id
@@ -143,6 +144,26 @@ def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
     model, version = answering
     item_ids, scores = model.similar(_known(model, item_id), k)
     return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
+
+
+def reach_of(answering: Answering, item_id: str, k: int, n_users: int, text: str) -> Reach:
+    """Say whom an item reaches, see :func:`tailor.serving.reach.reach`.
+
+    Raises:
+        UnknownItemError: the catalogue does not have the item.
+    """
+    model, version = answering
+    return reach(model, _known(model, item_id), version, k, n_users, text)
+
+
+def users_for(answering: Answering, item_id: str, k: int) -> Audience:
+    """List the users whom an item suits best, see :func:`tailor.serving.reach.audience`.
+
+    Raises:
+        UnknownItemError: the catalogue does not have the item.
+    """
+    model, version = answering
+    return audience(model, _known(model, item_id), version, k)
 
 
 def _known(model: Recommender, item_id: str) -> str:

@@ -40,15 +40,19 @@ _POLICY = (
 )
 
 
-def body_of(model: str, examples: JsonObject) -> JsonObject:
+def body_of(model: str, examples: JsonObject, *, or_list: bool = False) -> JsonObject:
     """Return what OpenAPI says of a body that a route reads itself.
 
     Args:
         model: name of its schema.
         examples: bodies by what they are for.
+        or_list: whether a body may be a list of such, too.
     """
     named = {name: {"summary": name, "value": value} for name, value in examples.items()}
-    described = {"schema": {"$ref": _SCHEMAS.format(model=model)}, "examples": named}
+    schema: JsonObject = {"$ref": _SCHEMAS.format(model=model)}
+    if or_list:
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+    described = {"schema": schema, "examples": named}
     return {"requestBody": {"required": True, "content": {"application/json": described}}}
 
 

@@ -12,6 +12,11 @@ from tailor.serving.schema import MAX_K
 from tailor.serving.validation import MAX_PROBLEMS, excerpt, read_id, read_words, sentences
 from tailor.types import JsonObject
 
+#: Bodies by what they are for.
+EXAMPLES: JsonObject = {
+    "A purchase": {"kind": "buy", "user_id": "u1", "item_id": "i7", "event_id": "order-17-1"},
+    "Several": [{"kind": "rate", "user_id": "u1", "item_id": "i3", "value": 4}, {"kind": "search", "words": "robots"}],
+}
 #: Events in one call.
 MAX_CALL = 1000
 #: Seconds since 1970 at which the year 2100 begins: what is larger counts in milliseconds, or is wrong.

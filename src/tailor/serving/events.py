@@ -1,6 +1,7 @@
 """What users did since the fit, in their answers: read from the database of the state at every request."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ _READ: Final = ("view", "click", "cart", "buy", "rate", "like", NOT_FOR_ME)
 MAX_EVENTS = 1000
 #: Seconds in which a database that did not answer is not asked again.
 _AFTER_FAILURE_S = 1.0
+#: Seconds for which what is trending holds: it is the same for everybody, and reads the events of all.
+_TREND_S, _DAY_S = 10.0, 86_400.0
 _WEIGHTS: Final[dict[Positive, float]] = {
     "view": 0.2,
     "click": 0.3,
@@ -112,14 +115,7 @@ class UserEvents:
         pairs = zip(self.history, self.weights, strict=True)
         joins = {item: weight for item, weight in pairs if item in items and item not in request.history}
         left_out = self.not_for_him | self.bought if exclude_seen else self.not_for_him
-        of_request = request.weights or (1.0,) * len(request.history)
-        weights = (*joins.values(), *of_request)
-        changed = {
-            "history": (*joins, *request.history),
-            "weights": weights if any(weight != 1 for weight in weights) else (),
-            "exclude": (*request.exclude, *sorted(left_out)),
-        }
-        return request.model_copy(update=changed), len(joins)
+        return request.behind(joins, sorted(left_out)), len(joins)
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,20 @@ class EventLog(Protocol):
         """Return the latest events of users on items, in the order they came."""
         ...
 
+    def trend(self, days: int, until: float | None, options: EventOptions) -> "Trend":
+        """Return what was taken in the last days before the newest interaction."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What was taken lately, by events."""
+
+    newest: float | None
+    """Time of the newest interaction or event, seconds since 1970; None: nothing is known of times."""
+    takers: Mapping[str, int] = field(default_factory=dict)
+    """Users who took each item, by item."""
+
 
 @dataclass
 class StoredEvents:
@@ -177,6 +187,7 @@ class StoredEvents:
     until_place: int | None = None
     """Later events are not read; None: all are, those too that another process stored a moment ago."""
     _next: float = field(default=0.0, repr=False)
+    _trends: dict[tuple[int, float | None], tuple[float, Trend]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def store(self) -> "EventStore":
@@ -198,3 +209,27 @@ class StoredEvents:
             self._next = time.monotonic() + _AFTER_FAILURE_S
             log.warning("Answers are without events: %s", problem)
             return {}
+
+    def trend(self, days: int, until: float | None, options: EventOptions) -> Trend:
+        """Return what was taken in the last days before the newest interaction; it may be some seconds old.
+
+        Args:
+            days: of the window.
+            until: time of the newest interaction of the fit; None: nothing is known of times.
+            options: which events count.
+        """
+        made_at, trend = self._trends.get((days, until), (-math.inf, Trend(until)))
+        if time.monotonic() < made_at + _TREND_S:
+            return trend
+        kinds = [kind for kind, weight in options.weights.items() if weight >= options.least]
+        try:
+            newest = self.store.newest(kinds) if kinds else None
+            times = [each for each in (newest, until) if each is not None]
+            trend = Trend(max(times, default=None))
+            if newest is not None and trend.newest is not None:
+                since = trend.newest - days * _DAY_S
+                trend = Trend(trend.newest, self.store.takers(kinds, since, options.least_rating))
+        except BadInputError as problem:
+            log.warning("What is trending is without events: %s", problem)
+        self._trends[days, until] = (time.monotonic(), trend)
+        return trend

@@ -120,16 +120,18 @@ def tables(request: Model = Request, settings: Model = Settings, answer: Model =
 
 def _row(model: Model, name: str, *, default: bool) -> str:
     field, schema = model.model_fields[name], property_of(model, (name,))
-    cells = [f"`{name}`", _type_name(schema), _limits(field, schema)]
+    of_entries = property_of(model, (name, 0)) if "items" in schema else {}
+    cells = [f"`{name}`", _type_name(schema, of_entries), _limits(field, schema)]
     if default:
         cells.append("none" if field.default is None else f"`{json.dumps(field.default)}`")
     cells += [str(field.description), f"`{json.dumps((field.examples or [None])[0])}`"]
     return f"| {' | '.join(cells)} |"
 
 
-def _type_name(schema: JsonObject) -> str:
+def _type_name(schema: JsonObject, of_entries: JsonObject | None = None) -> str:
     if "items" in schema:
-        return f"list of {_type_name(schema['items'])}s"
+        name = _type_name(of_entries or {})
+        return f"list of {name}" if name.startswith("{") else f"list of {name}s"
     if "properties" in schema:
         return "{" + ", ".join(schema["properties"]) + "}"
     name = str(schema.get("type", "any"))
@@ -141,7 +143,8 @@ def _limits(field: FieldInfo, schema: JsonObject) -> str:
     http, inner = _of_type(field, Http) or Http(), schema.get("properties", {})
     parts = [f"{schema[word]:,} {unit}" for word, unit in _UNITS.items() if word in schema]
     parts += [bounds(schema), bounds(schema.get("items", {}))]
-    parts += [f"{name}: {bounds(part) or ', '.join(part.get('enum', []))}" for name, part in inner.items()]
+    limits = {name: bounds(part) or ", ".join(part.get("enum", [])) for name, part in inner.items()}
+    parts += [", ".join(schema.get("enum", [])), *(f"{name}: {text}" for name, text in limits.items() if text)]
     over_http = http.max_length or http.le
     text = "; ".join(part for part in parts if part)
     return f"{text} (HTTP: {over_http:,})".strip() if over_http else text

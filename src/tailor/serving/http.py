@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
@@ -27,10 +27,11 @@ from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
 from tailor.serving.champion import Champion
-from tailor.serving.event_bodies import EventBody, read_events
+from tailor.serving.event_bodies import EXAMPLES, EventBody, read_events
 from tailor.serving.experiment import Experiment, ExposureLog
 from tailor.serving.faces import Body, form
 from tailor.serving.guards import BoundedBodies, KnownHosts, Meter, Metered, SecurityHeaders, TokenNeeded
+from tailor.serving.reach import MAX_SAMPLE, Audience, Reach
 from tailor.serving.validation import sentences
 from tailor.serving.work import BusyError, StillRunningError, WorkLimit
 from tailor.types import JsonObject
@@ -43,10 +44,6 @@ K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[1
 Words = Annotated[
     str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
 ]
-_EVENTS: JsonObject = {
-    "A purchase": {"kind": "buy", "user_id": "u1", "item_id": "i7", "event_id": "order-17-1"},
-    "Several": [{"kind": "rate", "user_id": "u1", "item_id": "i3", "value": 4}, {"kind": "search", "words": "robots"}],
-}
 _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
@@ -181,7 +178,7 @@ def create_app(
     _add_handlers(app)
     _add_guards(app, meter, token, limits, hosts)
     refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (400, 401, 408, 413, 421, 422, 503)}
-    app.include_router(_routes(work), responses=refusals)
+    app.include_router(_routes(work, names_users=bool(token)), responses=refusals)
     app.include_router(_plain_routes(champion, meter, work))
     api_docs.describe(app, [RecommendBody, ItemsBody, EventBody], bool(token))
     return app
@@ -215,7 +212,7 @@ def _following(work: _Work, poll_s: float) -> Callable[[FastAPI], contextlib.Abs
     return follow
 
 
-def _routes(work: _Work) -> APIRouter:
+def _routes(work: _Work, names_users: bool) -> APIRouter:
     """Return the routes that answer from the model."""
     router = APIRouter()
 
@@ -253,6 +250,7 @@ def _routes(work: _Work) -> APIRouter:
 
     _add_item_routes(router, work)
     _add_event_routes(router, work)
+    _add_reach_routes(router, work, names_users)
     return router
 
 
@@ -298,12 +296,33 @@ def _add_event_routes(router: APIRouter, work: _Work) -> None:
         "/events",
         response_model=dict[str, int],
         summary="What people did",
-        openapi_extra=api_docs.body_of("EventBody", _EVENTS),
+        openapi_extra=api_docs.body_of("EventBody", EXAMPLES, or_list=True),
     )
     async def events(request: Request) -> Response:
         """Store one event, or a list of up to 1,000; on disk, and in its user's next answer, when this returns 200."""
         body = await request.body()
         return await work.store(lambda: work.champion.take_events(read_events(body)))
+
+
+def _add_reach_routes(router: APIRouter, work: _Work, names_users: bool) -> None:
+    """Add the routes that look at lists from the side of an item."""
+
+    @router.get("/items/{item_id:path}/reach", response_model=Reach, summary="Whom an item reaches", responses=_UNKNOWN)
+    async def of_item(
+        item_id: str,
+        k: K = 20,
+        users: Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="Users that are drawn, by seed.")] = 300,
+        text: Annotated[str, Query(max_length=2000, description="Another text of the item, to try out.")] = "",
+    ) -> Response:
+        """Say to how many users an item is listed, what holds it back, and what boosts or another text would change."""
+        return await work.answer(answers.reach_of, item_id, k, users, text)
+
+    @router.get("/users-for/{item_id:path}", response_model=Audience, summary="Users for an item", responses=_UNKNOWN)
+    async def users_for(item_id: str, k: K = 20) -> Response:
+        """List the users whom an item suits best. It names users, so the server needs a token."""
+        if not names_users:
+            raise HTTPException(403, "Users are named only by a server with a token: set TAILOR_TOKEN.")
+        return await work.answer(answers.users_for, item_id, k)
 
 
 def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:

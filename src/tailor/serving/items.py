@@ -20,12 +20,13 @@ import pandas as pd
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import TextOptions
+from tailor.data.item_dates import EXPIRES, RELEASED, DateOptions, with_dates
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import BadInputError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
 from tailor.serving.events import StoredEvents
 from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
-from tailor.serving.recommender import Recommender
+from tailor.serving.recommender import DATES, Recommender
 from tailor.serving.validation import read_id
 from tailor.serving.words import EncodesTexts
 from tailor.state.address import MODEL_VARIABLE, STATE_VARIABLE, address_of
@@ -61,6 +62,8 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
     pieces = write_pieces(table, options.item_template, options.missing, "text.item_template")
     categories = item_categories(table, options.categories, options.missing)
     metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
+    dates = [name for name in (RELEASED, EXPIRES) if name in numeric]
+    table = with_dates(table, _dates_of(model, dates), "items")
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numeric}
     for name, column in numbers.items():
         if np.isinf(column).any():
@@ -80,7 +83,18 @@ def columns_of(model: Recommender) -> list[str]:
     options, numeric = _text_options(model), model.known_metadata.numeric_columns
     read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
     category = [options.categories.column] if options.categories.column else []
-    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *numeric, *model.parts.names]))
+    dates = _dates_of(model, numeric).columns.values()
+    plain = [name for name in numeric if name not in (RELEASED, EXPIRES)]
+    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *plain, *dates, *model.parts.names]))
+
+
+def _dates_of(model: Recommender, numeric: Sequence[str]) -> DateOptions:
+    """Return which columns hold the dates that the model's items have."""
+    options = parse(DateOptions, model.about.get(DATES, {}), DATES)
+    return DateOptions(
+        released=options.released if RELEASED in numeric else None,
+        expires=options.expires if EXPIRES in numeric else None,
+    )
 
 
 def _read_table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:

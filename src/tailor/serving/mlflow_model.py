@@ -90,7 +90,13 @@ def _type(schema: JsonObject) -> DataType | Array:
 
 def metadata(request: type[BaseModel] = Request) -> JsonObject:
     """Return what is logged beside the model: the JSON schema of a row of its input."""
-    return {"input_columns": request.model_json_schema()["properties"]}
+    return {"input_columns": {name: _described(request, name) for name in request.model_fields}}
+
+
+def _described(request: type[BaseModel], name: str) -> JsonObject:
+    """Return the JSON schema of a column, with that of its entries in it."""
+    schema = property_of(request, (name,))
+    return schema | {"items": property_of(request, (name, 0))} if "items" in schema else schema
 
 
 def read_requests(table: pd.DataFrame, request: type[Request] = Request) -> list[Request]:

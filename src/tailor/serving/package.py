@@ -39,6 +39,7 @@ from tailor.data.config import TextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.item_times import ItemTimes
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
 from tailor.lm.sentence_encoder import Prefixed, SentenceEncoder
@@ -56,6 +57,7 @@ ARTIFACT = "recommender"
 #: Raised when this version writes what an older one cannot read.
 FORMAT = 3
 ITEMS, ENCODER, STUDENT, PLUGINS, WORDS = "items.parquet", "encoder", "student", "plugins", "words"
+TIMES = "item_times.npz"
 MANIFEST, CODE = "manifest.json", "code.json"
 #: Keys of the manifest; the first also of about.json.
 _FORMAT, _FILES = "format", "files"
@@ -129,6 +131,7 @@ def read(folder: Path) -> JsonObject:
         "no_encoder": _no_encoder(folder, student),
         "student": student,
         "word_reader": _word_reader(folder / WORDS, base_of),
+        "item_times": ItemTimes.load(folder / TIMES) if (folder / TIMES).is_file() else None,
     }
 
 

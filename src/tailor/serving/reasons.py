@@ -29,10 +29,10 @@ class Carried:
             model: that scored.
             query: of the users (B).
             items: internal ids (B, k), -1 for an empty place, which counts nothing.
-            z: standardised scores (B, n_items) of every source.
+            z: standardised scores (B, n_items) of every source; none where something else ranks.
             beside: by row with words, what the user's own score was multiplied by.
         """
-        if not isinstance(model, BlendsSources):
+        if not z or not isinstance(model, BlendsSources):
             return cls((), np.zeros((*items.shape, 0)))
         listed = np.maximum(items, 0)
         by_source = np.stack([np.take_along_axis(scores, listed, 1) for scores in z], 2)

@@ -15,7 +15,9 @@ from tailor.config import parse
 from tailor.data.config import UserTextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
+from tailor.data.item_dates import EXPIRES, RELEASED, expired
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.item_times import ItemTimes
 from tailor.data.item_vectors import ItemParts
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
@@ -37,13 +39,14 @@ from tailor.models.base import (
 from tailor.plugins import copy_plugins
 from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
-from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, UserEvents
+from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, Trend, UserEvents
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
 from tailor.serving.intent.dates import NumericColumns
 from tailor.serving.intent.meaning import Meaning
 from tailor.serving.reasons import Carried
+from tailor.serving.rules import Block, pin
 from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.word_reader import WordReader
@@ -59,6 +62,8 @@ MAX_REQUESTS = 100_000
 MAX_QUESTIONS = 100
 #: Key of ``about``: pieces of a long text of a user that are read.
 MAX_PIECES = "max_pieces"
+#: Key of ``about``: which columns of items hold dates.
+DATES = "dates"
 #: Key of ``about``: the mean of each column of vectors, by name.
 VECTORS = "vectors"
 
@@ -103,6 +108,8 @@ class Recommender:
     """Items that must not be listed any more (n_items,)."""
     events: EventLog | None = None
     """What users did since the fit, looked up at every request; None: nothing is known of that."""
+    item_times: ItemTimes | None = None
+    """When items were taken; None: their times are not known."""
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
@@ -200,7 +207,8 @@ class Recommender:
 
     @cached_property
     def _numeric_columns(self) -> NumericColumns:
-        return NumericColumns.of(self.known_metadata.table, self.known_metadata.numeric_columns)
+        names = [name for name in self.known_metadata.numeric_columns if name not in (RELEASED, EXPIRES)]
+        return NumericColumns.of(self.known_metadata.table, names)
 
     @property
     def reads_user_texts(self) -> bool:
@@ -298,6 +306,22 @@ class Recommender:
             answers += self._answer(model, requests[block], settings)
         return answers
 
+    def scored_block(
+        self, requests: Sequence[Request], settings: Settings
+    ) -> tuple[FittedModel, Query, Floats, list[Floats]]:
+        """Score a block as its lists are chosen, words, re-ranking and pins aside.
+
+        Returns:
+            the model under the boosts of the settings; what is known of who asks; scores (B, n_items), minus infinity
+            where an item must not be listed; and the standardised scores of the sources, where there are any.
+        """
+        model = self._boosted(settings.boosts())
+        joined, n_events = self._with_events(requests, settings)
+        query = self._read(joined, settings).with_events(n_events).query
+        scores, z = self._scored(model, query, settings)
+        self._exclude(scores, query, joined, settings)
+        return model, query, scores, z
+
     def _boosted(self, boosts: dict[str, float]) -> FittedModel:
         if not boosts:
             return self.model
@@ -312,7 +336,7 @@ class Recommender:
         requests, n_events = self._with_events(requests, settings)
         requests = [self._with_examples(request, intents.get(row)) for row, request in enumerate(requests)]
         batch = self._read(requests, settings).with_events(n_events)
-        scores, z = model.scored(batch.query) if isinstance(model, BlendsSources) else (model.score(batch.query), [])
+        scores, z = self._scored(model, batch.query, settings)
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
         words = self._apply_words(scores, batch, intents)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
@@ -320,6 +344,7 @@ class Recommender:
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         request_ids = [_named(request, settings) for request in requests]
         items, values, propensities = self._list(scores, batch.query, request_ids, settings)
+        self._pin(scores, items, values, requests, settings)
         probabilities = self._probabilities(model, batch.query, items) if settings.probability else None
         beside = {row: share / float(deviations[row]) for row, share in shares.items()}
         carried = Carried.of(model, batch.query, items, z, beside)
@@ -327,7 +352,7 @@ class Recommender:
             Answer(
                 item_ids=self.items.ids[listed].tolist(),
                 scores=values[row, : len(listed)].astype(float).tolist(),
-                path=self._path(row, words, carried.path(row, batch.path(row))),
+                path=self._path(row, words, carried.path(row, batch.path(row)), settings),
                 understood=self._understood(words[row]) if row in words else {},
                 unknown_history=int(batch.n_unknown[row]),
                 unknown_candidates=int(n_unknown[row]),
@@ -336,11 +361,52 @@ class Recommender:
                 propensities=propensities[row, : len(listed)].tolist(),
                 probabilities=[] if probabilities is None else probabilities[row, : len(listed)].tolist(),
                 explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
-                if settings.explain
+                if settings.explain and settings.rank_by == "score"
                 else [],
             )
             for row, listed in enumerate(chosen[chosen >= 0] for chosen in items)
         ]
+
+    def _scored(self, model: FittedModel, query: Query, settings: Settings) -> tuple[Floats, list[Floats]]:
+        """Return scores (B, n_items), and those of the sources where they are blended; the same for all by a ranking.
+
+        Raises:
+            BadInputError: nothing is known of times.
+        """
+        if settings.rank_by == "score":
+            return model.scored(query) if isinstance(model, BlendsSources) else (model.score(query), [])
+        of_items = self._trending(settings.window_days) if settings.rank_by == "trending" else self._newness
+        return np.tile(of_items.astype(np.float32), (len(query), 1)), []
+
+    def _trending(self, days: int) -> NDArray[np.float64]:
+        """Return how many took each item in the last days (n_items,); of equal ones the more popular leads."""
+        until = None if self.item_times is None else self.item_times.until
+        trend = Trend(until) if self.events is None else self.events.trend(days, until, self.event_options)
+        if trend.newest is None:
+            raise BadInputError("rank_by = trending: nothing is known of when items were taken. Rank by score.")
+        n_taken = np.zeros(len(self.items)) if self.item_times is None else self.item_times.window(days, trend.newest)
+        items = self.item_indices(list(trend.takers))
+        np.add.at(n_taken, items[items >= 0], np.array(list(trend.takers.values()), dtype=float)[items >= 0])
+        popularity = np.bincount(self.histories.history.indices, minlength=len(self.items))
+        return np.asarray(n_taken + popularity / (popularity.max(initial=0) + 1))
+
+    @cached_property
+    def _newness(self) -> NDArray[np.float64]:
+        """Return how far in front of the oldest each item stands (n_items,), from 0 to 1; what has no date is last."""
+        table = None if self.metadata is None else self.metadata.table
+        if table is not None and RELEASED in table:
+            dates = table[RELEASED].to_numpy()
+        elif self.item_times is not None:
+            dates = self.item_times.first
+        else:
+            raise BadInputError(
+                "rank_by = newest: neither feature_engineering.dates.released nor the times of interactions say what is"
+                " new. Rank by score."
+            )
+        # Ranks, since seconds would lose their last digits.
+        known = ~np.isnan(dates)
+        ranks = np.searchsorted(np.unique(dates[known]), dates, side="right") / len(dates)
+        return np.where(known, ranks, 0.0)
 
     def _explain(
         self,
@@ -482,13 +548,44 @@ class Recommender:
             if request.exclude:
                 excluded = self.item_indices(request.exclude)
                 scores[row, excluded[excluded >= 0]] = EXCLUDED
+            if request.block is not None:
+                self._exclude_blocked(scores[row], request.block)
             if request.filters:
                 scores[row, ~self.known_metadata.matching(request.filters)] = EXCLUDED
-        if self.removed is not None:
-            scores[:, self.removed] = EXCLUDED
+        self.exclude_gone(scores)
         if settings.min_score is not None:
             scores[scores < np.float64(settings.min_score)] = EXCLUDED
         return n_unknown
+
+    def exclude_gone(self, scores: Floats) -> None:
+        """Exclude what was removed and what has expired from all rows, in place."""
+        if self.removed is not None:
+            scores[:, self.removed] = EXCLUDED
+        if self.metadata is not None and EXPIRES in self.metadata.table:
+            scores[:, expired(self.metadata.table[EXPIRES].to_numpy())] = EXCLUDED
+
+    def _exclude_blocked(self, scores: Floats, block: Block) -> None:
+        """Exclude what a rule blocks from one row, in place."""
+        blocked = self.item_indices(block.item_ids)
+        scores[blocked[blocked >= 0]] = EXCLUDED
+        if block.categories:
+            scores[self.known_metadata.matching({"categories": block.categories})] = EXCLUDED
+
+    def _pin(
+        self, scores: Floats, items: Indices, values: Floats, requests: Sequence[Request], settings: Settings
+    ) -> None:
+        """Put pinned items at their ranks, in place.
+
+        Raises:
+            BadInputError: the lists were drawn.
+        """
+        for row, request in enumerate(requests):
+            pins = [each for each in request.pins if each.is_for({**request.profile, **request.context})]
+            if pins and settings.explore:
+                raise BadInputError("explore: a list with pins is not drawn; leave the pins out, or set explore to 0")
+            if pins:
+                ranks = [(self.items.index(each.item_id), each.rank) for each in pins]
+                items[row], values[row] = pin(items[row], values[row], scores[row], ranks)
 
     def _keep_candidates(self, scores: Floats, candidates: Sequence[str]) -> int:
         """Exclude all but some items from one row, in place; return how many of them are unknown."""
@@ -556,9 +653,9 @@ class Recommender:
         listed_names: list[str] = names.tolist()
         return listed_names
 
-    def _path(self, row: int, words: dict[int, WordScores], without_words: str) -> str:
+    def _path(self, row: int, words: dict[int, WordScores], without_words: str, settings: Settings) -> str:
         if row not in words:
-            return without_words
+            return without_words if settings.rank_by == "score" else settings.rank_by
         return "query" if words[row].understood else "not_understood"
 
     def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
@@ -574,8 +671,7 @@ class Recommender:
             raise BadInputError(f"The model '{self.model.recipe.name}' has no factors and texts to compare items by")
         scores = self.model.similarities(item)[None]
         scores[0, item] = EXCLUDED
-        if self.removed is not None:
-            scores[0, self.removed] = EXCLUDED
+        self.exclude_gone(scores)
         items, values = top_k(scores, k, self.tie_rank)
         filled = items[0] >= 0
         return self.items.ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()
@@ -605,6 +701,7 @@ class Recommender:
             metadata=self.known_metadata.concat(metadata),
             word_reader=None if self.word_reader is None else self.word_reader.with_new_items(metadata.texts),
             removed=None if self.removed is None else append(self.removed, np.zeros(n_new, dtype=bool)),
+            item_times=None if self.item_times is None else self.item_times.extend(len(items)),
         )
         return self.keeping_the_encoder(grown)
 
@@ -680,6 +777,8 @@ class Recommender:
             self.encoder.save(folder / package.ENCODER, weights)
         if self.student is not None:
             self.student.save(folder / package.STUDENT)
+        if self.item_times is not None:
+            self.item_times.save(folder / package.TIMES)
         if self.word_reader is not None:
             self.word_reader.save(folder / package.WORDS, weights)
         copy_plugins(self.about.get("plugins", []), folder / package.PLUGINS)

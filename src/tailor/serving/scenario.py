@@ -1,12 +1,14 @@
 """Scenarios: some of the settings under a name, which a request fills in what it does not set from."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from pydantic import create_model
 
 from tailor.errors import BadInputError, ConfigurationError, did_you_mean
-from tailor.serving.schema import BOOSTS, PresentNames, Request, Settings
+from tailor.serving.rules import Block
+from tailor.serving.schema import BOOSTS, OF_SCENARIOS, PresentNames, Request, Settings
 from tailor.serving.validation import Validated
 from tailor.types import JsonObject
 
@@ -16,13 +18,13 @@ def _optional(model: type[Validated], *names: str) -> JsonObject:
     return {name: (model.model_fields[name].rebuild_annotation() | None, None) for name in names}
 
 
-#: Some of the settings under a name, with filters that join those of each request.
+#: Some of the settings under a name, with what joins that of each request.
 Scenario: Any = create_model(
     "Scenario",
     __base__=PresentNames,
-    __doc__="Some of the settings under a name, with filters that join those of each request.",
+    __doc__="Some of the settings under a name, with filters, pins and block rules that join those of each request.",
     **_optional(Settings, *(name for name in Settings.model_fields if name != "scenario")),
-    **_optional(Request, "filters"),
+    **_optional(Request, *OF_SCENARIOS),
 )
 
 
@@ -44,7 +46,7 @@ def read_scenarios(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, 
 def apply_scenario(
     requests: Sequence[Request], settings: Settings, scenarios: Mapping[str, Mapping[str, object]]
 ) -> tuple[Sequence[Request], Settings]:
-    """Fill in from the scenario what is not set; its filters join those of each request.
+    """Fill in from the scenario what is not set; its filters, pins and block rules join those of each request.
 
     Args:
         requests: what is asked.
@@ -62,12 +64,20 @@ def apply_scenario(
             f"This model has: {', '.join(scenarios) or 'none'}."
         )
     values: JsonObject = dict(scenarios[settings.scenario])
-    filters = values.pop("filters", {})
+    rules = Request(**{name: values.pop(name) for name in OF_SCENARIOS if name in values})
     is_set = {name: getattr(settings, name) for name in settings.model_fields_set}
     is_set = {name: value for name, value in is_set.items() if value is not None}
-    if filters:
-        requests = [r.model_copy(update={"filters": {**filters, **r.filters}}) for r in requests]
+    if rules.model_fields_set:
+        requests = [_under(rules, request) for request in requests]
     return requests, Settings(**(values | is_set))
+
+
+def _under(rules: Request, request: Request) -> Request:
+    """Return a request with the filters, pins and block rules of a scenario."""
+    blocks = [block for block in (rules.block, request.block) if block is not None]
+    joined: JsonObject = {"filters": {**rules.filters, **request.filters}, "pins": (*rules.pins, *request.pins)}
+    joined["block"] = reduce(Block.joined, blocks) if blocks else None
+    return request.model_copy(update=joined)
 
 
 def resolved(scenario: Mapping[str, object], operating_point: Mapping[str, float]) -> JsonObject:

@@ -7,16 +7,18 @@ field is written here, and read where it has its effect; nothing else names it.
 ``python -m tailor.serving.schema`` prints the tables of docs/pipelines/inference.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tailor.config import Options
+from tailor.data.item_times import MAX_DAYS
 from tailor.errors import did_you_mean
 from tailor.rerank import MinExposure, RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
+from tailor.serving.rules import MAX_PINS, Block, Pin
 from tailor.serving.validation import (
     Validated,
     excerpt,
@@ -128,6 +130,10 @@ def read_given(model: type[BaseModel], values: object) -> Any:
     return given
 
 
+#: Fields of requests that a scenario may have, too; they join those of each request.
+OF_SCENARIOS = ("filters", "pins", "block")
+
+
 class PresentNames(Validated):
     """Base of what is asked: None is not given, and fields of an earlier version are refused by their names."""
 
@@ -148,7 +154,10 @@ class Request(PresentNames):
     model_config = ConfigDict(allow_inf_nan=False)
 
     user_id: Annotated[Id, Field(title="User"), OnPage("user")] = Field(
-        None, description="A known user's history is looked up; an unknown id is treated like none.", examples=["u1"]
+        None,
+        description="A known user's history is looked up, and what anybody did since (`POST /events`); an unknown id"
+        " without events is treated like none.",
+        examples=["u1"],
     )
     history: Annotated[Ids, OnPage("items")] = Field(
         (),
@@ -203,6 +212,17 @@ class Request(PresentNames):
         " is looked for now.",
         examples=[["slow films about the sea", "loved the long silences"]],
     )
+    pins: Annotated[tuple[Pin, ...], Field(max_length=MAX_PINS), OnPage("json", more=True)] = Field(
+        (),
+        description="Items that stand at a rank, each for everybody or for a `segment`. What must not be listed is not"
+        " pinned. Those of a scenario come first.",
+        examples=[[{"item_id": "i7", "rank": 1}]],
+    )
+    block: Annotated[Block | None, OnPage("json", more=True)] = Field(
+        None,
+        description="Items, and categories, of which nothing is listed; what a scenario blocks is blocked too.",
+        examples=[{"categories": ["Horror"], "item_ids": ["i2"]}],
+    )
 
     request_id: Annotated[str | None, BeforeValidator(_read_request_id), OnPage(more=True)] = Field(
         None,
@@ -217,6 +237,21 @@ class Request(PresentNames):
         if self.weights and len(self.weights) != len(self.history):
             raise ValueError(f"weights: {len(self.weights)} for a history of {len(self.history)}; give one per item")
         return self
+
+    def behind(self, earlier: Mapping[str, float], left_out: Sequence[str]) -> Self:
+        """Return the request with items before its history, and more that must not be listed.
+
+        Args:
+            earlier: confidence by item, oldest first; none of them is in the history.
+            left_out: item ids.
+        """
+        weights = (*earlier.values(), *(self.weights or (1.0,) * len(self.history)))
+        changed = {
+            "history": (*earlier, *self.history),
+            "weights": weights if any(weight != 1 for weight in weights) else (),
+            "exclude": (*self.exclude, *left_out),
+        }
+        return self.model_copy(update=changed)
 
 
 def _methods() -> list[str]:
@@ -332,6 +367,18 @@ class Settings(PresentNames):
         examples=[True],
     )
 
+    rank_by: Annotated[Literal["score", "trending", "newest"], OnPage(more=True, for_all=True)] = Field(
+        "score",
+        title="Rank by",
+        description="`score`: what suits who asks. The same for everybody: `trending`, by the users who took an item in"
+        " the last `window_days`, events included; `newest`, by the release date that the catalogue names, else by the"
+        " first interaction. What is known, filters, words, pins and block rules hold as ever.",
+        examples=["trending"],
+    )
+    window_days: Annotated[int, Field(ge=1, le=MAX_DAYS), OnPage(more=True, for_all=True)] = Field(
+        7, description="Days before the newest interaction that `trending` looks at.", examples=[14]
+    )
+
     @model_validator(mode="after")
     def _draws_alone(self) -> Self:
         if not self.explore:
@@ -341,6 +388,7 @@ class Settings(PresentNames):
         beside = [name for name in ("rerank", "min_exposure") if getattr(self, name) is not None]
         if (self.rerank is None or self.rerank.options() is None) and "rerank" in beside:
             beside.remove("rerank")
+        beside += ["rank_by"] if self.rank_by != "score" else []
         if beside:
             raise ValueError(
                 f"explore: a list is either drawn or chosen by {' and '.join(beside)}, since a chance is known of draws"
@@ -360,10 +408,11 @@ class Answer(Validated):
     item_ids: list[str] = Field(description="The list, best first.", examples=[["i7", "i3"]])
     scores: list[float] = Field(description="Of each item.", examples=[[2.1, 1.9]])
     path: str = Field(
-        description="What the list stands on: `known_user`, `fold_in` (the request's history), `query` (words),"
+        description="What the list stands on: `known_user` (the stored history, and events), `fold_in` (the request's"
+        " history), `query` (words),"
         " `not_understood` (words that say nothing of this catalogue: the list is what it would be without them),"
         " `user_text`, `profile`, `context`, or `popular` (popularity carried most of the scores, or nothing is"
-        " known).",
+        " known); `trending` or `newest` where the settings rank by that.",
         examples=["fold_in"],
     )
     unknown_history: int = Field(0, description="Items of the history that the catalogue does not have.", examples=[0])

@@ -164,6 +164,40 @@ class EventStore:
                 latest.setdefault(str(event.user_id), []).append(event)
         return latest
 
+    def newest(self, kinds: Sequence[str]) -> float | None:
+        """Return when the newest event of some kinds occurred; None where there is none. The future does not count.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        happened = sa.case(
+            (events.c.occurred_at < events.c.received_at, events.c.occurred_at), else_=events.c.received_at
+        )
+        chosen = sa.select(sa.func.max(happened)).where(events.c.model == self.model, events.c.kind.in_(kinds))
+        with explained(self.engine, "read"), self.engine.connect() as connection:
+            value = connection.execution_options(reads=True).execute(chosen).scalar()
+        return None if value is None else float(value)
+
+    def takers(self, kinds: Sequence[str], since: float, least_rating: float | None = None) -> dict[str, int]:
+        """Return how many users took each item since a time, by item; each anonymous event counts as one.
+
+        Args:
+            kinds: of events that count.
+            since: seconds since 1970.
+            least_rating: ratings below it do not count; None: all do.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        n_users = sa.func.count(sa.distinct(sa.func.coalesce(events.c.user_id, events.c.event_id)))
+        counted = [events.c.model == self.model, events.c.kind.in_(kinds), events.c.occurred_at > since]
+        counted.append(events.c.item_id.is_not(None))
+        if least_rating is not None:
+            counted.append(sa.or_(events.c.kind != "rate", events.c.value >= least_rating))
+        chosen = sa.select(events.c.item_id, n_users).where(*counted).group_by(events.c.item_id)
+        with explained(self.engine, "read"), self.engine.connect() as connection:
+            return {row[0]: int(row[1]) for row in connection.execution_options(reads=True).execute(chosen)}
+
     def read(self, since_place: int = 0, until_place: int | None = None) -> Iterator[list[Event]]:
         """Yield events in the order they came, in batches.
 

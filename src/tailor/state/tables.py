@@ -167,6 +167,7 @@ def _events(operations: Operations) -> None:
     )
     operations.create_index("events_by_place", "events", ["model", "place"], unique=True)
     operations.create_index("events_by_user", "events", ["model", "user_id"])
+    operations.create_index("events_by_time", "events", ["model", "occurred_at"])
 
 
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.

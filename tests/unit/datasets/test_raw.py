@@ -84,6 +84,16 @@ def test_a_broken_text_table_is_named_by_its_own_name(root):
         dataset.load()
 
 
+def test_an_optional_table_that_does_not_exist_has_no_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    optional, needed = TextTableDataset(filepath=str(path), optional=True), TextTableDataset(filepath=str(path))
+    assert optional.exists()
+    assert not needed.exists()
+    assert optional.load().empty
+    path.write_text("id\n1\n")
+    assert len(optional.load()) == 1
+
+
 def test_absent_tables_are_empty():
     assert AbsentDataset(columns=["user_id"]).load().columns.tolist() == ["user_id"]
     assert len(AbsentDataset(columns=["user_id"]).load()) == 0

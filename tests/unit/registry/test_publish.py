@@ -10,6 +10,7 @@ import pytest
 from tailor.errors import ConfigurationError
 from tailor.options import EvaluationOptions
 from tailor.registry import publish
+from tailor.serving.events import EventOptions
 
 BALANCE = {"method": "dpp", "strength": 0.2, "pool": 200, "min_score": None}
 PROJECT: dict[str, Any] = {"seed": 3, "data_processing": {"head_share": 0.7}, "plugins": ["myshop.sources"]}
@@ -66,3 +67,21 @@ def test_a_package_says_when_the_run_began_that_read_its_catalogue(monkeypatch):
     monkeypatch.setattr(publish.mlflow, "active_run", lambda: run)
     assert publish._with_time(Known({"seed": 0})).about == {"seed": 0, "catalogue_read_at": 5.0}
     assert publish._with_time(Known({"catalogue_read_at": 2.0})).about == {"catalogue_read_at": 2.0}
+
+
+def test_events_are_read_with_the_catalogue_s_threshold_unless_another_is_set():
+    assert about({})["events"] == EventOptions().model_dump(mode="json")
+
+    def least(project):
+        described = publish.about(EvaluationOptions(), PROJECT | project, {}, {}, BALANCE)
+        return described["events"]["least_rating"]
+
+    threshold = {"data_processing": {"cleaning": {"implicit_threshold": 4.0}}}
+    assert least(threshold) == 4.0
+    assert least(threshold | {"events": {"least_rating": 3.0}}) == 3.0
+
+
+def test_the_columns_of_dates_travel_with_the_model():
+    project = PROJECT | {"feature_engineering": {"dates": {"expires": "ends"}}}
+    described = publish.about(EvaluationOptions(), project, {}, {}, BALANCE)
+    assert described["dates"] == {"released": None, "expires": "ends"}

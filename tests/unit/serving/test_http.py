@@ -480,3 +480,20 @@ def test_events_on_a_full_disk_are_refused(client, monkeypatch):
     monkeypatch.setattr("tailor.state.events.EventStore.append", full)
     answer = client.post("/events", json={"kind": "buy", "item_id": "i1"})
     assert (answer.status_code, answer.json()["detail"]) == (507, "The state could not be written: disk is full")
+
+
+def test_reach_of_an_item_and_users_for_it(champion):
+    with client_of(champion, "secret") as client:
+        client.headers["Authorization"] = "Bearer secret"
+        reached = client.get("/items/i20/reach?k=10&users=50").json()
+        assert (reached["users"], reached["k"], reached["model_version"]) == (50, 10, "7")
+        listed = client.get("/users-for/i20?k=3").json()
+        assert len(listed["users"]) == 3
+        assert client.get("/items/ghost/reach").status_code == client.get("/users-for/ghost").status_code == 404
+        assert client.get("/items/i20/reach?users=2001").status_code == 422
+
+
+def test_users_are_named_only_behind_a_token(client):
+    answer = client.get("/users-for/i20")
+    assert (answer.status_code, answer.json()["detail"][:41]) == (403, "Users are named only by a server with a t")
+    assert client.get("/items/i20/reach?users=10").status_code == 200

@@ -84,7 +84,7 @@ def test_every_field_is_described_and_in_every_face():
     assert list(mlflow_model.metadata()["input_columns"]) == list(Request.model_fields)
     assert list(http.RecommendBody.model_fields) == list(ASKED)
     assert [field["name"] for field in faces.form()] == list(ASKED)
-    assert set(Scenario.model_fields) == set(Settings.model_fields) - {"scenario"} | {"filters"}
+    assert set(Scenario.model_fields) == set(Settings.model_fields) - {"scenario"} | {"filters", "pins", "block"}
     assert not any(field.is_required() for field in Scenario.model_fields.values())
 
 
@@ -130,8 +130,8 @@ def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
         Request("u").user_id = "v"
     with pytest.raises(BadInputError, match=r"Unknown field 'histroy'\. Did you mean 'history'"):
         Request(histroy=["i1"])
-    with pytest.raises(BadInputError, match="Request has 11 fields, 12 were given"):
-        Request(*range(12))
+    with pytest.raises(BadInputError, match="Request has 13 fields, 14 were given"):
+        Request(*range(14))
     assert Request(history=["a"], weights=np.array([0.5], np.float32)).weights == (0.5,)
     assert Request(profile={"age": np.int64(31), "member": True}).profile == {"age": 31, "member": True}
 
@@ -357,7 +357,9 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
         "range",
     )
     assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
-    assert {name for name, field in inputs.items() if field["for_all"]} == {"k", "filters", "exclude", "candidates"}
+    assert {name for name, field in inputs.items() if field["for_all"]} == {
+        *("k", "filters", "exclude", "candidates", "rank_by", "window_days"),
+    }
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
         "exclude_seen": True,

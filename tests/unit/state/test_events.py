@@ -156,6 +156,21 @@ def test_the_latest_of_each_kind_are_read_of_many_users_at_once(store, monkeypat
     assert {user: [event.item_id for event in listed] for user, listed in before.items()} == {"u": ["u1", "u2"]}
 
 
+def test_each_user_takes_an_item_once_and_anonymous_events_count_one_by_one(store):
+    assert store.newest(["buy"]) is None
+    rows = [buy("u", "a", occurred_at=10.0), buy("u", "a", occurred_at=20.0), buy("v", "a", occurred_at=20.0)]
+    rows += [buy(None, "b", occurred_at=20.0), buy(None, "b", occurred_at=20.0), buy("u", "c", occurred_at=5.0)]
+    rows += [{"kind": "rate", "user_id": "u", "item_id": "d", "value": value, "occurred_at": 20.0} for value in (2, 4)]
+    rows += [{"kind": "view", "user_id": "u", "item_id": "e", "occurred_at": 99.0}]
+    store.append(rows)
+    assert store.takers(["buy"], since=5.0) == {"a": 2, "b": 2}
+    assert store.takers(["buy", "rate"], since=15.0, least_rating=3.0) == {"a": 2, "b": 2, "d": 1}
+    assert store.takers(["buy", "rate"], since=15.0, least_rating=4.5) == {"a": 2, "b": 2}
+    assert store.newest(["buy", "rate"]) == 20.0
+    store.append([buy("u", "a", occurred_at=4e9)])
+    assert abs(store.newest(["buy"]) - time.time()) < 60  # a clock that is wrong moves no window
+
+
 def test_places_of_forgotten_events_are_not_given_again(store):
     """Whoever has read up to a place misses nothing that comes later."""
     store.append([buy("u", "a"), buy("v", "b"), buy("u", "c")])

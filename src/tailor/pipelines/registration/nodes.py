@@ -13,7 +13,9 @@ from tailor.config import parse
 from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
+from tailor.data.item_dates import with_dates
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.item_times import ItemTimes
 from tailor.data.user_texts import UserTexts
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
 from tailor.evaluation import chosen
@@ -53,8 +55,10 @@ def gather_metadata(
     items: pd.DataFrame, texts: pd.DataFrame, categories: pd.DataFrame, params: Parameters
 ) -> ItemMetadata:
     """Gather what serving tells and filters by, and how texts of items to come are written."""
-    text = parse(FeatureEngineeringOptions, params, "feature_engineering").text
-    return replace(ItemMetadata.build(items, texts[c.PIECES], categories), text=text.model_dump(mode="json"))
+    options = parse(FeatureEngineeringOptions, params, "feature_engineering")
+    built, dated = ItemMetadata.build(items, texts[c.PIECES], categories), with_dates(items, options.dates)
+    dates = {name: dated[name].to_numpy() for name in options.dates.columns}
+    return replace(built, table=built.table.assign(**dates), text=options.text.model_dump(mode="json"))
 
 
 def package_encoders(
@@ -123,7 +127,11 @@ def gather_all(
 
 
 def refit_recommender(
-    evaluated: Recommender, all_interactions: TrainSet, metadata: ItemMetadata, packaged: Encoders
+    evaluated: Recommender,
+    all_interactions: TrainSet,
+    interactions: pd.DataFrame,
+    metadata: ItemMetadata,
+    packaged: Encoders,
 ) -> Recommender:
     """Fit the measured recipe on every interaction; join it with all histories, texts and encoders: what is served."""
     return replace(
@@ -137,6 +145,7 @@ def refit_recommender(
         encoder_of=packaged.encoder_of,
         student=packaged.student,
         word_reader=packaged.word_reader,
+        item_times=ItemTimes.of(interactions, evaluated.items),
     )
 
 

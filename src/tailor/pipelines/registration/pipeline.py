@@ -94,6 +94,7 @@ def _build() -> list[Node]:
             inputs={
                 "evaluated": "evaluated_recommender",
                 "all_interactions": "all_interactions",
+                "interactions": "interactions",
                 "metadata": "item_metadata",
                 "packaged": "encoders",
             },
