@@ -57,7 +57,7 @@ class ListAnswer(BaseModel):
     path: str
     model_version: str
     request_id: str = ""
-    """Send it with what follows from the list (`POST /events`)."""
+    """Send it with what follows from the list (``POST /events``)."""
     variant: str | None = None
     """Of an experiment: ``champion`` or ``challenger``; null: the request is in none."""
     exposures_logged: bool | None = None
@@ -71,13 +71,10 @@ class ListAnswer(BaseModel):
 
 
 def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
-    """Answer one request; the list, its titles and the version are of the same model.
-
-    A request that has no name gets one.
-    """
+    """Answer one request; the list, its titles and the version are of the same model."""
     model, version = answering
     given = body.model_dump(exclude_unset=True)
-    request = _with_name(Request(**_fields_of(Request, given)))
+    request = Request(**_fields_of(Request, given))
     answer = model.recommend([request], Settings(**_fields_of(Settings, given)))[0]
     of_request = [item for item in (*request.history, *request.exclude) if model.items.index(item) >= 0]
     explained = sorted({*of_request, *(item for entry in answer.explanations for item in _named(entry))})
@@ -91,10 +88,6 @@ def recommend(answering: Answering, body: RecommendBody) -> ListAnswer:
         items=_with_chances(_items(model, answer.item_ids, answer.scores, answer.reasons, answer.explanations), answer),
         titles=dict(zip(explained, _titles(model, explained), strict=True)),
     )
-
-
-def _with_name(request: Request) -> Request:
-    return request if request.request_id else request.model_copy(update={"request_id": str(uuid.uuid4())})
 
 
 def _with_chances(items: list[ItemAnswer], answer: Answer) -> list[ItemAnswer]:
@@ -118,12 +111,16 @@ def recommend_in(
 ) -> ListAnswer:
     """Answer one request by the arm of its user, and store what is listed before it is sent.
 
+    Where either is done, a request that has no name gets one; else the same request has the same answer.
+
     Args:
         champion: answers who is in no experiment.
         body: the request.
         experiment: None: there is none.
         exposures: None: nothing is stored.
     """
+    if (experiment or exposures) and not body.request_id:
+        body = body.model_copy(update={"request_id": str(uuid.uuid4())})
     assigned = (
         Assigned(*champion.up_to_date(), None) if experiment is None else experiment.assign(champion, body.user_id)
     )

@@ -240,7 +240,8 @@ def _routes(work: _Work, names_users: bool) -> APIRouter:
         runs.
         """
         serving: JsonObject = {"notes": list(work.champion.notes), "last_error": work.champion.last_error}
-        serving["experiment"] = None if work.experiment is None else work.experiment.describe()
+        if work.experiment is not None:
+            serving["experiment"] = work.experiment.describe()
         return await work.answer(lambda answering: answers.about(answering) | {"serving": serving})  # type: ignore[return-value]
 
     @router.get("/elicit", response_model=ListAnswer, summary="What to ask a new visitor")

@@ -228,7 +228,8 @@ class Request(PresentNames):
         None,
         title="Request",
         description="Your name of this request, which the answer and its exposures carry; a draw (`explore`) depends on"
-        " it, so give each request one of its own. None: over HTTP, and where a list is drawn, one is made.",
+        " it, so give each request one of its own. None: one is made where a list is drawn, an experiment runs or the"
+        " server stores what it lists.",
         examples=["3f1c9a52"],
     )
 

@@ -269,17 +269,9 @@ def test_what_is_no_number_and_no_text_is_a_422(client, body, words):
 
 def test_numbers_and_nulls_are_answered_as_everywhere(client, champion, known, names):
     champion.put([{"item_id": "196", "title": "A number", "genre": names[0]}])
-    plain = client.post("/recommend", json={"k": 3, "request_id": "r"}).json()
+    plain = client.post("/recommend", json={"k": 3}).json()
     nulls = {"user_id": None, "history": None, "weights": None, "query": None, "profile": None, "filters": None}
-    more = {
-        "k": 3,
-        "request_id": "r",
-        "rerank": None,
-        "explain": None,
-        "tail_boost": None,
-        "context": None,
-        "exclude_seen": None,
-    }
+    more = {"k": 3, "rerank": None, "explain": None, "tail_boost": None, "context": None, "exclude_seen": None}
     assert client.post("/recommend", json=nulls | more).json() == plain
     assert len(client.post("/recommend", json={"k": None}).json()["items"]) == 20
     same = [client.post("/recommend", json={"history": [given]}).json() for given in ("196", 196, 196.0, " 196 ")]
