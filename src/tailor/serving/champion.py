@@ -190,6 +190,14 @@ class Champion:
             self.answering = model, version
             return 0 if model.removed is None else int(model.removed.sum())
 
+    def forget(self, user_id: str) -> int:
+        """Know a person no more, see :meth:`tailor.serving.items.ItemStore.suppress`; return how many events went."""
+        with self.items.lock:
+            model, version = self.current()
+            model, n_events = self.items.suppress(model, user_id)
+            self.answering = model, version
+            return n_events
+
 
 def open_champion(name: str, alias: str, store: Path) -> Champion:
     """Load what an alias points at.
@@ -203,6 +211,7 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
         BadInputError: there is no such version, or it or its state cannot be loaded.
     """
     champion = Champion(name, alias, ItemStore.open(store, name))
+    champion.items.suppressions.read()  # whoever lacks the key is told before anything is loaded
     with first_contact():
         opened = champion.refresh()
     if not opened:

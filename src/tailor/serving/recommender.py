@@ -15,6 +15,7 @@ from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.item_vectors import ItemParts
+from tailor.data.people import EVERYBODY, People
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.elicit import choose_items
@@ -98,6 +99,8 @@ class Recommender:
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
+    people: People = EVERYBODY
+    """Who asked to be forgotten, and under which names the others are known."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------
 
@@ -339,7 +342,7 @@ class Recommender:
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""
-        users = np.array([-1 if r.user_id is None else self.users.index(r.user_id) for r in requests], dtype=np.int64)
+        users = np.array([self.people.row(self.users, request.user_id) for request in requests], dtype=np.int64)
         profile = np.where((users >= 0)[:, None], self.histories.profile[np.maximum(users, 0)], np.float32(0))
         with_profile = np.flatnonzero([bool(request.profile) for request in requests])
         if len(with_profile):

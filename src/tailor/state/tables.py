@@ -7,6 +7,7 @@
 | items | items that were put: the columns as they were sent (JSON), when, and the change that put them |
 | removals | items that are listed no more: since when, and the change that removed them |
 | embeddings | of items that were put: the vector that an encoder made of a text, and hashes of both |
+| suppressions | people who are left out of all data: a keyed hash of the id, which key, and since when |
 """
 
 import sqlite3
@@ -66,6 +67,15 @@ embeddings = sa.Table(
     sa.Column("vector", sa.LargeBinary, nullable=False),
 )
 
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("user_hash", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("added_at", sa.Float, nullable=False),
+)
+
 
 class StateError(BadInputError):
     """The database of the state did not take or give something; nothing of the call was kept."""
@@ -116,8 +126,19 @@ def _embeddings(operations: Operations) -> None:
     )
 
 
+def _suppressions(operations: Operations) -> None:
+    """People who are left out of all data, by keyed hash."""
+    operations.create_table(
+        "suppressions",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("user_hash", sa.Text, primary_key=True),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("added_at", sa.Float, nullable=False),
+    )
+
+
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.
-MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings]
+MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _suppressions]
 
 
 def open_engine(address: str) -> Engine:

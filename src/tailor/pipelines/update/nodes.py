@@ -1,6 +1,7 @@
 """Nodes of ``update``."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,10 +13,12 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
+from tailor.data.people import SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.options import UpdateOptions
 from tailor.registry import update as registry
+from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import Update, drift, with_interactions
 from tailor.types import JsonObject, Parameters
@@ -24,25 +27,29 @@ log = logging.getLogger(__name__)
 
 
 def read_new(
-    raw: pd.DataFrame, champion: PyFuncModel, params: Parameters
+    raw: pd.DataFrame, champion: PyFuncModel, suppressions: SuppressionList, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
 
-    ``cleaning.until`` is the date of the catalogue; new rows may be later.
+    ``cleaning.until`` is the date of the catalogue; new rows may be later. People who are suppressed are left out, and
+    the others go by pseudonyms where the champion knows them so.
     """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
     columns = columns_of_update(raw, options)
-    items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
+    model = _recommender(champion)
+    items = pd.DataFrame({c.ITEM: model.item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions")
+    people = replace(model.people, suppressed=suppressions)
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions", people=people)
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
 def fold_in(
-    champion: PyFuncModel, interactions: pd.DataFrame, params: Parameters, seed: int
+    champion: PyFuncModel, interactions: pd.DataFrame, suppressions: SuppressionList, params: Parameters, seed: int
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
-    """Take the rows in; tell how far distributions have moved."""
+    """Take the rows in, without people who are suppressed; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
+    model = without_suppressed(model, suppressions).recommender
     update = with_interactions(model, interactions, options.sweeps)
     table = drift(model, update, interactions, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")
