@@ -151,6 +151,21 @@ class UpdateOptions(Options):
     """The alias moves if the scores of lists moved by less (population stability index)."""
 
 
+class ForgetOptions(Options):
+    """``parameters/forget.yml``."""
+
+    file: str | None = None
+    """A text file with one user_id a line: these people join the suppression list first. null: whoever is in it."""
+    refit: bool = False
+    """Fit the registered recipe on the remaining histories; else what was fitted stays."""
+    delete: bool = False
+    """Delete the versions, artifacts and files that still hold them; else they are listed."""
+    data: str = "data"
+    """Folder of the environment's data, where they are looked for."""
+    raw: str = "data/01_raw"
+    """Folder of raw tables, which are listed and never changed."""
+
+
 class ProjectOptions(Options):
     """All parameters of the project; the keys are the names of the pipelines, plus the seed."""
 
@@ -171,6 +186,7 @@ class ProjectOptions(Options):
     offpolicy: OffPolicyOptions = OffPolicyOptions()
     update: UpdateOptions = UpdateOptions()
     words: WordsOptions = WordsOptions()
+    forget: ForgetOptions = ForgetOptions()
 
     @model_validator(mode="after")
     def _registers_a_hybrid_that_is_fitted(self) -> Self:

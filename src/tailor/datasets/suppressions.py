@@ -40,9 +40,19 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
         return listed
 
     def save(self, data: list[str]) -> None:
-        """Add people, by every name they go by; those who are in the list stay. Nobody: no database is made."""
+        """Add people, by every name they go by, and delete their events; those who are in the list stay.
+
+        Of nobody no database is made.
+        """
         if data:
-            self._open().add(data)
+            store = self._open()
+            store.add(data)
+            store.forget_events(data)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is in the list; no key is needed to tell."""
+        return not self._describe()["people"]
 
     def _open(self) -> "SuppressionStore":
         from tailor.state.suppressions import SuppressionStore  # noqa: PLC0415  (no database, no SQLAlchemy)

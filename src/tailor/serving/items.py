@@ -253,13 +253,11 @@ class ItemStore:
             ConfigurationError: the key of the list is not set.
             BadInputError: the database does not take it.
         """
-        from tailor.state.suppressions import forget_events  # noqa: PLC0415
-
         names = model.people.names(user_id)
         change = self.suppressions.add(names)
         if change is not None:
             self._have(change)
-        return with_suppressed(model, self.suppressions.read()), forget_events(self.state, names)
+        return with_suppressed(model, self.suppressions.read()), self.suppressions.forget_events(names)
 
     def _have(self, change: int) -> None:
         """Remember a change of our own as seen, unless one of another process stands before it and is still to come."""

@@ -29,23 +29,6 @@ def suppression_key() -> bytes:
     return key_of_environment(SUPPRESSION_KEY, _WHAT_FOR)
 
 
-def forget_events(state: StateStore, user_ids: Sequence[str]) -> int:
-    """Delete what was recorded of people; return how many events that were, 0 where no events are recorded.
-
-    Args:
-        state: of the model.
-        user_ids: every name that they go by.
-
-    Raises:
-        StateError: they could not be deleted.
-    """
-    try:
-        events = import_module("tailor.state.events")
-    except ModuleNotFoundError:
-        return 0
-    return int(events.EventStore(state.engine, state.model).forget(user_ids))
-
-
 @dataclass(frozen=True, eq=False)
 class SuppressionStore:
     """People who are left out, of one model. Any number of processes may have it open.
@@ -126,12 +109,27 @@ class SuppressionStore:
             key = suppression_key()
             return SuppressionList(frozenset(self._hashes(reads, key)), key)
 
+    def forget_events(self, user_ids: Sequence[str]) -> int:
+        """Delete what was recorded of people; return how many events that were, 0 where no events are recorded.
+
+        Args:
+            user_ids: every name that they go by.
+
+        Raises:
+            StateError: they could not be deleted.
+        """
+        try:
+            events = import_module("tailor.state.events")
+        except ModuleNotFoundError:
+            return 0
+        return int(events.EventStore(self.engine, self.model).forget(user_ids))
+
     def digest(self) -> str:
-        """Return what differs as soon as somebody is added; no key is needed for it."""
+        """Return what differs as soon as somebody is added, empty where nobody was; no key is needed for it."""
         with explained(self.engine, "read"), self.engine.connect() as connection:
             chosen = sa.select(suppressions.c.user_hash).where(self._mine)
-            hashes = connection.execution_options(reads=True).execute(chosen).scalars()
-            return hashlib.sha256(",".join(sorted(hashes)).encode()).hexdigest()[:16]
+            hashes = sorted(connection.execution_options(reads=True).execute(chosen).scalars())
+            return hashlib.sha256(",".join(hashes).encode()).hexdigest()[:16] if hashes else ""
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:

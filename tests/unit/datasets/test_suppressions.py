@@ -6,6 +6,7 @@ from kedro.io import DataCatalog, DatasetError
 from tailor.data.people import SUPPRESSION_KEY
 from tailor.datasets import SuppressionsDataset
 from tailor.datasets.content import content_hash
+from tailor.state.suppressions import SuppressionStore
 
 
 @pytest.fixture
@@ -38,6 +39,13 @@ def test_who_is_saved_is_left_out_and_a_run_of_before_is_stale(dataset, caplog):
     dataset.save(["person-7"])
     assert hash_of(dataset) == now
     assert "person-7" not in caplog.text
+
+
+def test_an_empty_list_is_the_same_whether_or_not_there_is_a_database(dataset):
+    before = hash_of(dataset)
+    SuppressionStore.open(f"sqlite:///{dataset.filepath}", "shop")
+    assert dataset.filepath.is_file()
+    assert hash_of(dataset) == before
 
 
 def test_without_the_key_a_list_is_refused_not_passed_over(dataset, monkeypatch):

@@ -10,9 +10,8 @@ from tailor.pipelines.update import nodes
 
 
 def test_new_rows_are_later_than_the_date_of_the_catalogue(monkeypatch):
-    monkeypatch.setattr(
-        nodes, "_recommender", lambda champion: SimpleNamespace(item_ids=np.array(["a", "b"]), people=EVERYBODY)
-    )
+    champion = SimpleNamespace(item_ids=np.array(["a", "b"]), people=EVERYBODY)
+    monkeypatch.setattr(nodes, "_recommender", lambda _: champion)
     raw = pd.DataFrame({"user_id": ["1", "2", "3"], "item_id": ["a", "b", "c"], "timestamp": [900, 910, 920]})
     params = {
         "columns": {"interactions": {name: name for name in raw}},

@@ -10,7 +10,7 @@ from tailor.data.people import SUPPRESSION_KEY, SuppressionList
 from tailor.errors import ConfigurationError
 from tailor.state import tables
 from tailor.state.store import StateStore
-from tailor.state.suppressions import SuppressionStore, forget_events
+from tailor.state.suppressions import SuppressionStore
 from tailor.state.tables import StateError
 
 KEY = "k" * 32
@@ -79,19 +79,19 @@ def test_a_database_of_before_gets_the_list(address, monkeypatch):
     assert StateStore.open(address, "shop").read().removed == {"a"}
 
 
-def test_events_are_deleted_by_every_name(store, address, monkeypatch):
-    state, asked = StateStore.open(address, "shop"), []
+def test_events_are_deleted_by_every_name(store, monkeypatch):
+    asked = []
 
     class EventStore:
         def __init__(self, engine, model):
-            asked.append((engine is state.engine, model))
+            asked.append((engine is store.engine, model))
 
         def forget(self, user_ids):
             asked.append(user_ids)
             return 3
 
     monkeypatch.setitem(sys.modules, "tailor.state.events", SimpleNamespace(EventStore=EventStore))
-    assert forget_events(state, ["u7", "pseudonym"]) == 3
+    assert store.forget_events(["u7", "pseudonym"]) == 3
     assert asked == [(True, "shop"), ["u7", "pseudonym"]]
     monkeypatch.setitem(sys.modules, "tailor.state.events", None)
-    assert forget_events(state, ["u7"]) == 0
+    assert store.forget_events(["u7"]) == 0
