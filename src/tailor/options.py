@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import GroupOptions, ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
@@ -86,6 +86,8 @@ class EvaluationOptions(ListOptions):
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()
     """Rules by which a challenger replaces the champion."""
+    groups: GroupOptions = GroupOptions()
+    """Figures by taste and by profile column."""
     scenarios: dict[str, JsonObject] = {}
     """Packaged with the model: names that a request may give as its ``scenario``, and some of the settings of a request
     under each; :func:`tailor.serving.scenario.read_scenarios` validates them."""

@@ -318,7 +318,7 @@ def _forgotten(run: FinishedRun, console: Console) -> None:
         _print_lines([f"The champion, {name}, holds nobody of the suppression list; nothing was registered."], console)
 
 
-def _places(run: FinishedRun, console: Console) -> None:
+def _holders(run: FinishedRun, console: Console) -> None:
     table = run.load("forgotten")
     n_deleted = int(table["deleted"].sum())
     left = table[~table["deleted"]]
@@ -363,7 +363,7 @@ _SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
     "registered_update": _update,
     "rolled_back": _rollback,
     "registered_forgotten": _forgotten,
-    "forgotten": _places,
+    "forgotten": _holders,
     "promotion": _promotion,
     "report": _next_steps,
 }

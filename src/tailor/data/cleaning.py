@@ -11,7 +11,7 @@ from tailor.data.cells import Read, read_ids, read_numbers, read_times
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
 from tailor.data.item_vectors import read_vectors, vector_columns
-from tailor.data.people import EVERYBODY, People
+from tailor.data.people import ALL_PEOPLE, People
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
 from tailor.data.until import LATER, as_date, cutoff, rows_after
@@ -85,7 +85,7 @@ def clean(
     columns: ColumnOptions,
     options: CleaningOptions,
     report: QualityReport,
-    people: People = EVERYBODY,
+    people: People = ALL_PEOPLE,
 ) -> CleanTables:
     """Clean the three tables of a catalogue, and look at their content.
 
@@ -127,7 +127,7 @@ def clean_items(
 
 
 def clean_users(
-    raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport, people: People = EVERYBODY
+    raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport, people: People = ALL_PEOPLE
 ) -> pd.DataFrame:
     """Return one row per described user: user_id (unique str) and the mapped columns; an absent table has none.
 
@@ -156,7 +156,7 @@ def clean_interactions(
     report: QualityReport,
     table: str = "interactions",
     other_id: Mapping[str, str] | None = None,
-    people: People = EVERYBODY,
+    people: People = ALL_PEOPLE,
 ) -> pd.DataFrame:
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
 

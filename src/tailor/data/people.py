@@ -182,7 +182,7 @@ class People:
 
 
 #: Nobody is left out, and ids are as they stand in the file.
-EVERYBODY = People()
+ALL_PEOPLE = People()
 
 
 def read_user_file(path: Path) -> list[str]:

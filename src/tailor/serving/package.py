@@ -39,7 +39,7 @@ from tailor.data.config import TextOptions
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
-from tailor.data.people import EVERYBODY, People, Pseudonyms
+from tailor.data.people import ALL_PEOPLE, People, Pseudonyms
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
 from tailor.lm.sentence_encoder import Prefixed, SentenceEncoder
@@ -147,7 +147,7 @@ def _people(about: JsonObject) -> People:
     Raises:
         ConfigurationError: it knows them by pseudonyms, and the environment lacks the key, or holds another one.
     """
-    return People(pseudonyms=Pseudonyms.of_environment(about[PSEUDONYMS])) if about.get(PSEUDONYMS) else EVERYBODY
+    return People(pseudonyms=Pseudonyms.of_environment(about[PSEUDONYMS])) if about.get(PSEUDONYMS) else ALL_PEOPLE
 
 
 def _load_plugins(folder: Path, about: JsonObject) -> None:

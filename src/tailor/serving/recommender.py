@@ -15,7 +15,7 @@ from tailor.data.ids import IdMap
 from tailor.data.interactions import cells
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.item_vectors import ItemParts
-from tailor.data.people import EVERYBODY, People
+from tailor.data.people import ALL_PEOPLE, People
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.elicit import choose_items
@@ -99,7 +99,7 @@ class Recommender:
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
-    people: People = EVERYBODY
+    people: People = ALL_PEOPLE
     """Who asked to be forgotten, and under which names the others are known."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------

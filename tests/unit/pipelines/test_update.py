@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from tailor.data.people import EVERYBODY, SUPPRESSED, SuppressionList
+from tailor.data.people import ALL_PEOPLE, SUPPRESSED, SuppressionList
 from tailor.pipelines.update import nodes
 
 
 def test_new_rows_are_later_than_the_date_of_the_catalogue(monkeypatch):
-    champion = SimpleNamespace(item_ids=np.array(["a", "b"]), people=EVERYBODY)
+    champion = SimpleNamespace(item_ids=np.array(["a", "b"]), people=ALL_PEOPLE)
     monkeypatch.setattr(nodes, "_recommender", lambda _: champion)
     raw = pd.DataFrame({"user_id": ["1", "2", "3"], "item_id": ["a", "b", "c"], "timestamp": [900, 910, 920]})
     params = {

@@ -10,7 +10,7 @@ from mlflow.pyfunc import PyFuncModel
 from tailor.config import parse
 from tailor.data.people import SuppressionList, read_user_file
 from tailor.options import ForgetOptions
-from tailor.registry import forget, places
+from tailor.registry import forget, holders
 from tailor.serving.people import Forgotten, without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject, Parameters
@@ -44,14 +44,14 @@ def register(forgotten: Forgotten, params: Parameters, model_name: str) -> JsonO
     return forget.register_forgotten(forgotten, _options(params).refit, model_name)
 
 
-def list_places(
+def list_holders(
     registered: JsonObject, suppressions: SuppressionList, params: Parameters, checkpoints: str | None, storage: str
 ) -> pd.DataFrame:
     """List what still holds these people; on request delete it. The package without them is registered by then."""
     options = _options(params)
     left_by_fits = None if checkpoints is None else Path(checkpoints)
-    folders = places.Folders(Path(options.data), Path(options.raw), left_by_fits, storage)
-    return places.tell(places.find_places(registered["name"], suppressions, folders), options.delete)
+    folders = holders.Folders(Path(options.data), Path(options.raw), left_by_fits, storage)
+    return holders.tell(holders.find_holders(registered["name"], suppressions, folders), options.delete)
 
 
 def _recommender(champion: PyFuncModel) -> Recommender:

@@ -31,7 +31,7 @@ def create_pipeline(**_: object) -> Pipeline:
             tags=["cpu", "publish"],
         ),
         Node(
-            func=nodes.list_places,
+            func=nodes.list_holders,
             inputs={
                 "registered": "registered_forgotten",
                 "suppressions": "added_suppressions",
@@ -40,7 +40,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "storage": "params:tuning.storage",
             },
             outputs="forgotten",
-            name="list_places",
+            name="list_holders",
             tags=["cpu", "publish", "report"],
         ),
     ]

@@ -7,7 +7,7 @@ from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.people import EVERYBODY
+from tailor.data.people import ALL_PEOPLE
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
 from tailor.serving.items import ItemStore
@@ -61,7 +61,7 @@ def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
 
 def _listed(champion: PyFuncModel, users: pd.DataFrame) -> pd.DataFrame:
     """Return the users without those who asked to be forgotten since the tables were made."""
-    people = getattr(champion.unwrap_python_model().recommender, "people", EVERYBODY)
+    people = getattr(champion.unwrap_python_model().recommender, "people", ALL_PEOPLE)
     return users[~people.suppressed.mask(users[c.USER])].reset_index(drop=True)
 
 

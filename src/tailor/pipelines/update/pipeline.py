@@ -11,7 +11,12 @@ def create_pipeline(**_: object) -> Pipeline:
     pipeline = [
         Node(
             func=nodes.read_new,
-            inputs=["raw_new_interactions", "champion", "suppressions", "params:data_processing"],
+            inputs={
+                "raw": "raw_new_interactions",
+                "champion": "champion",
+                "suppressions": "suppressions",
+                "params": "params:data_processing",
+            },
             outputs=["clean_new_interactions", "update_quality", "update_accounts"],
             name="read_new",
             tags="cpu",

@@ -45,7 +45,7 @@ _OF_ITEMS, _EMBEDDINGS = ("item_text", "item_categories", "item_embeddings_froze
 
 
 @dataclass(frozen=True)
-class Place:
+class Holder:
     """Something that still holds people who were forgotten."""
 
     what: str
@@ -68,7 +68,7 @@ class Folders:
     """Address of Optuna's store."""
 
 
-def find_places(name: str, suppressed: SuppressionList, folders: Folders) -> list[Place]:
+def find_holders(name: str, suppressed: SuppressionList, folders: Folders) -> list[Holder]:
     """Find whatever holds people of the list, but for the champion's package, which holds them no more.
 
     Args:
@@ -78,44 +78,44 @@ def find_places(name: str, suppressed: SuppressionList, folders: Folders) -> lis
     """
     if not suppressed:
         return []
-    places = [*_versions(name, suppressed), *_artifacts(name, suppressed), *_files(folders, suppressed)]
+    holders = [*_versions(name, suppressed), *_artifacts(name, suppressed), *_files(folders, suppressed)]
     # Whether these saw somebody cannot be told from them: where nothing else names anybody, they are taken to be later.
-    made_with = [*_checkpoints(folders.checkpoints), *_searches(folders.searches)] if places else []
-    return [*places, *made_with, *_raw(folders.raw)]
+    made_with = [*_checkpoints(folders.checkpoints), *_searches(folders.searches)] if holders else []
+    return [*holders, *made_with, *_raw(folders.raw)]
 
 
-def tell(places: Iterable[Place], delete: bool) -> pd.DataFrame:
+def tell(holders: Iterable[Holder], delete: bool) -> pd.DataFrame:
     """Return the list as a table; on request delete what can be, one by one, so that a killed run goes on.
 
     Args:
-        places: as of :func:`find_places`.
+        holders: as of :func:`find_holders`.
         delete: whether to delete.
 
     Returns:
         Columns what, path, holds, deleted, remedy.
     """
     rows = []
-    for place in places:
-        deletes = delete and place.delete is not None
-        if deletes and place.delete is not None:
-            place.delete()
-            log.info("Deleted %s: %s", place.what, place.path)
-        rows.append((place.what, place.path, place.holds, deletes, "" if deletes else place.remedy))
+    for holder in holders:
+        deletes = delete and holder.delete is not None
+        if deletes and holder.delete is not None:
+            holder.delete()
+            log.info("Deleted %s: %s", holder.what, holder.path)
+        rows.append((holder.what, holder.path, holder.holds, deletes, "" if deletes else holder.remedy))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"deleted": bool})
 
 
-def _versions(name: str, suppressed: SuppressionList) -> Iterator[Place]:
+def _versions(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
     """Yield the registered versions whose packages hold somebody."""
     client = mlflow.MlflowClient()
     champion = str(client.get_registered_model(name).aliases.get(CHAMPION, ""))
-    found = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda one: int(one.version))
-    for version in found:
+    versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda one: int(one.version))
+    for version in versions:
         if str(version.version) != champion:
             uri = f"models:/{name}/{version.version}"
             if _holds(f"{uri}/artifacts/{ARTIFACT}/{_IDS_FILE}", suppressed):
                 number, where = version.version, client.get_model_version_download_uri(name, version.version)
                 remedy = f"mlflow.MlflowClient().delete_model_version('{name}', '{number}'), then delete the path"
-                yield Place(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
+                yield Holder(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
 
 
 def _deleted_version(name: str, number: str) -> Callable[[], None]:
@@ -130,7 +130,7 @@ def _deleted_version(name: str, number: str) -> Callable[[], None]:
     return delete
 
 
-def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Place]:
+def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
     """Yield what runs have logged: the measured model, and the report with the histories of three users."""
     client = mlflow.MlflowClient()
     run = mlflow.active_run()
@@ -143,7 +143,7 @@ def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Place]:
             # The package last: by it the run is found again after an interruption.
             parts = ({_REPORT: ROWS} if _REPORT in logged else {}) | {EVALUATED: IDS}
             for part, holds in parts.items():
-                yield Place("artifact of a run", f"{location}/{part}", holds, "delete it", _deleted(location, part))
+                yield Holder("artifact of a run", f"{location}/{part}", holds, "delete it", _deleted(location, part))
 
 
 def _deleted(location: str, part: str) -> Callable[[], None]:
@@ -161,7 +161,7 @@ def _holds(uri: str, suppressed: SuppressionList) -> bool:
         return True
 
 
-def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Place]:
+def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Holder]:
     """Yield the files of the data folder: those that name somebody, and those made of the same rows.
 
     Files without ids come first, and the table of users last: by it the others are found again after an interruption.
@@ -175,9 +175,9 @@ def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Place]:
         for path in paths:
             holds = "" if path in named else _without_ids(path, data, texts)
             if holds:
-                yield Place("file", str(path), holds, _ANEW, path.unlink)
+                yield Holder("file", str(path), holds, _ANEW, path.unlink)
     for path in sorted(named, key=lambda one: (one == users, str(one))):
-        yield Place("file", str(path), IDS, _ANEW, path.unlink)
+        yield Holder("file", str(path), IDS, _ANEW, path.unlink)
 
 
 def _names(path: Path, suppressed: SuppressionList) -> bool:
@@ -204,23 +204,23 @@ def _without_ids(path: Path, data: Path, texts: bool) -> str:
     return _OF_LAYER.get(layer, "")
 
 
-def _checkpoints(folder: Path | None) -> Iterator[Place]:
+def _checkpoints(folder: Path | None) -> Iterator[Holder]:
     """Yield what interrupted fits have left."""
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
-        yield Place("checkpoints", str(folder), LEARNT, "delete the folder", lambda: shutil.rmtree(folder))
+        yield Holder("checkpoints", str(folder), LEARNT, "delete the folder", lambda: shutil.rmtree(folder))
 
 
-def _searches(address: str) -> Iterator[Place]:
+def _searches(address: str) -> Iterator[Holder]:
     """Yield Optuna's store: figures of fits on the rows, no id and no row."""
     file = sqlite_file(address)
     if file is None and address:
-        yield Place("Optuna's store", address.rpartition("@")[2], LEARNT, "`optuna delete-study` for each study")
+        yield Holder("Optuna's store", address.rpartition("@")[2], LEARNT, "`optuna delete-study` for each study")
     elif file is not None and file.is_file():
-        yield Place("Optuna's store", str(file), LEARNT, "delete it; searches begin anew", file.unlink)
+        yield Holder("Optuna's store", str(file), LEARNT, "delete it; searches begin anew", file.unlink)
 
 
-def _raw(raw: Path) -> Iterator[Place]:
+def _raw(raw: Path) -> Iterator[Holder]:
     """Yield the folder of raw tables, whatever is in it: it is not ours to change."""
     if raw.exists():
         remedy = "yours: take their rows out where the tables come from; until then each run leaves them out"
-        yield Place("raw tables", str(raw), IDS, remedy)
+        yield Holder("raw tables", str(raw), IDS, remedy)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tailor.data.people import SuppressionList
-from tailor.registry import places
-from tailor.registry.places import IDS, LEARNT, ROWS, Folders, find_places, tell
+from tailor.registry import holders
+from tailor.registry.holders import IDS, LEARNT, ROWS, Folders, find_holders, tell
 
 GONE = SuppressionList.of(["person-7"], b"k" * 32)
 
@@ -69,7 +69,7 @@ def of_files(listed, folders):
 
 
 def test_files_are_told_by_what_they_hold(registry, folders):
-    listed = find_places(registry, GONE, folders)
+    listed = find_holders(registry, GONE, folders)
     assert of_files(listed, folders) == {
         "02_intermediate/interactions.parquet": IDS,
         "03_primary/users.parquet": IDS,
@@ -79,26 +79,26 @@ def test_files_are_told_by_what_they_hold(registry, folders):
     }
     rest = [(one.what, one.holds, one.delete is None) for one in listed if one.what != "file"]
     assert rest == [("checkpoints", LEARNT, False), ("Optuna's store", LEARNT, False), ("raw tables", IDS, True)]
-    assert find_places(registry, SuppressionList(), folders) == []
+    assert find_holders(registry, SuppressionList(), folders) == []
 
 
 def test_texts_of_items_count_where_they_may_quote_users(registry, folders):
     rows = folders.data / "02_intermediate/interactions.parquet"
     pd.read_parquet(rows).assign(text="well").to_parquet(rows)
-    assert of_files(find_places(registry, GONE, folders), folders)["04_feature/item_text.parquet"] == ROWS
+    assert of_files(find_holders(registry, GONE, folders), folders)["04_feature/item_text.parquet"] == ROWS
 
 
 def test_files_that_know_nobody_of_the_list_stay(registry, folders):
     other = SuppressionList.of(["somebody else"], b"k" * 32)
-    assert [one.what for one in find_places(registry, other, folders)] == ["raw tables"]
+    assert [one.what for one in find_holders(registry, other, folders)] == ["raw tables"]
 
 
 def test_the_list_names_nobody_and_only_deletes_on_request(registry, folders):
-    table = tell(find_places(registry, GONE, folders), delete=False)
+    table = tell(find_holders(registry, GONE, folders), delete=False)
     assert not table["deleted"].any()
     assert "person-7" not in table.to_csv()
     assert (folders.data / "03_primary/users.parquet").is_file()
-    table = tell(find_places(registry, GONE, folders), delete=True)
+    table = tell(find_holders(registry, GONE, folders), delete=True)
     assert table.loc[~table["deleted"], "what"].tolist() == ["raw tables"]
     assert folders.raw.is_dir()
     left = sorted(str(path.relative_to(folders.data)) for path in folders.data.rglob("*") if path.is_file())
@@ -112,11 +112,11 @@ def test_the_list_names_nobody_and_only_deletes_on_request(registry, folders):
 
 @pytest.mark.parametrize("n_deleted", [1, 3, 5])
 def test_a_run_that_was_killed_is_taken_up_where_it_stopped(registry, folders, n_deleted):
-    listed = find_places(registry, GONE, folders)
+    listed = find_holders(registry, GONE, folders)
     everything = of_files(listed, folders)
     for one in listed[:n_deleted]:
         one.delete()
-    left = of_files(find_places(registry, GONE, folders), folders)
+    left = of_files(find_holders(registry, GONE, folders), folders)
     first = {str(Path(one.path).relative_to(folders.data)) for one in listed[:n_deleted]}
     assert left == {name: holds for name, holds in everything.items() if name not in first}
 
@@ -129,7 +129,7 @@ def test_versions_and_artifacts_that_name_somebody_are_found_and_deleted(registr
     client.set_registered_model_alias(registry, "challenger", "1")
     nothing = Folders(tmp_path / "none", tmp_path / "none", None, "")
     with mlflow.start_run(experiment_id=experiment):
-        listed = find_places(registry, GONE, nothing)
+        listed = find_holders(registry, GONE, nothing)
         assert [(one.what, one.holds) for one in listed[:3]] == [
             ("version 1", IDS),
             ("artifact of a run", ROWS),
@@ -138,7 +138,7 @@ def test_versions_and_artifacts_that_name_somebody_are_found_and_deleted(registr
         assert Path(listed[0].path.removeprefix("file://")).is_dir()
         assert "delete_model_version" in listed[0].remedy
         assert tell(listed[:3], delete=True)["deleted"].all()
-        assert find_places(registry, GONE, nothing) == []
+        assert find_holders(registry, GONE, nothing) == []
     assert [str(one.version) for one in client.search_model_versions(f"name = '{registry}'")] == ["2"]
     assert [file.path for file in client.list_artifacts(first)] == []
     assert {file.path for file in client.list_artifacts(second)} == {"evaluated", "report.html"}
@@ -151,6 +151,6 @@ def test_a_package_that_cannot_be_read_is_listed_and_said(registry, experiment, 
     client.set_registered_model_alias(registry, "champion", "2")
     location = client.get_model_version_download_uri(registry, "1").removeprefix("file://")
     next(Path(location).rglob("ids.npz")).write_text("damaged")
-    (place,) = list(places._versions(registry, GONE))
-    assert place.what == "version 1"
+    (holder,) = list(holders._versions(registry, GONE))
+    assert holder.what == "version 1"
     assert "it is listed as if it held somebody" in caplog.text
