@@ -93,12 +93,11 @@ def test_a_later_run_on_the_same_raw_tables_is_one_on_tables_without_the_person(
         cut[name] = raw[name][raw[name]["user_id"] != person].reset_index(drop=True)
     params = yaml.safe_load((finished.project / "conf/test/parameters.yml").read_text())["data_processing"]
     interactions, items, users, _, _ = nodes.clean(**cut, suppressions=NOBODY, params=params)
-    expected = dict(
-        zip(("interactions", "split", "items", "users"), nodes.split(interactions, items, users, params, 0))
-    )
-    for name in expected:
+    made = nodes.split(interactions, items, users, params, 0)
+    expected = dict(zip(("interactions", "split", "items", "users"), made, strict=True))
+    for name, cells in expected.items():
         table = pd.read_parquet(finished.data / "03_primary" / f"{name}.parquet")
-        pd.testing.assert_frame_equal(table, expected[name], check_dtype=False)
+        pd.testing.assert_frame_equal(table, cells, check_dtype=False)
     assert person not in set(expected["users"]["user_id"])
 
 
