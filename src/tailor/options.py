@@ -12,7 +12,7 @@ from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.data.item_dates import DateOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ExperimentOptions, ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import ExperimentOptions, GroupOptions, ListOptions, OffPolicyOptions, PromotionOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
@@ -89,6 +89,8 @@ class EvaluationOptions(ListOptions):
     """Re-ranking of the registered model's lists."""
     promotion: PromotionOptions = PromotionOptions()
     """Rules by which a challenger replaces the champion."""
+    groups: GroupOptions = GroupOptions()
+    """Figures by taste and by profile column."""
     scenarios: dict[str, JsonObject] = {}
     """Packaged with the model: names that a request may give as its ``scenario``, and some of the settings of a request
     under each; :func:`tailor.serving.scenario.read_scenarios` validates them."""
@@ -154,6 +156,21 @@ class UpdateOptions(Options):
     """The alias moves if the scores of lists moved by less (population stability index)."""
 
 
+class ForgetOptions(Options):
+    """``parameters/forget.yml``."""
+
+    file: str | None = None
+    """A text file with one user_id a line: these people join the suppression list first. null: whoever is in it."""
+    refit: bool = False
+    """Fit the registered recipe on the remaining histories; else what was fitted stays."""
+    delete: bool = False
+    """Delete the versions, artifacts and files that still hold them; else they are listed."""
+    data: str = "data"
+    """Folder of the environment's data, where they are looked for."""
+    raw: str = "data/01_raw"
+    """Folder of raw tables, which are listed and never changed."""
+
+
 class ProjectOptions(Options):
     """All parameters of the project; the keys are the names of the pipelines, plus the seed."""
 
@@ -176,6 +193,7 @@ class ProjectOptions(Options):
     update: UpdateOptions = UpdateOptions()
     events: EventOptions = EventOptions()
     words: WordsOptions = WordsOptions()
+    forget: ForgetOptions = ForgetOptions()
 
     @model_validator(mode="after")
     def _registers_a_hybrid_that_is_fitted(self) -> Self:

@@ -323,6 +323,28 @@ def _rollback(run: FinishedRun, console: Console) -> None:
     _print_lines([line], console)
 
 
+def _forgotten(run: FinishedRun, console: Console) -> None:
+    made = run.load("registered_forgotten")
+    name = f"{made['name']} version {made['version']}"
+    if made["new"]:
+        counts = f"{made['users']} people and {made['interactions']} interactions"
+        _print_lines([f"Registered {name} as {made['alias']}, without {counts}.", f"{made['left']}."], console)
+    else:
+        _print_lines([f"The champion, {name}, holds nobody of the suppression list; nothing was registered."], console)
+
+
+def _holders(run: FinishedRun, console: Console) -> None:
+    table = run.load("forgotten")
+    n_deleted = int(table["deleted"].sum())
+    left = table[~table["deleted"]]
+    kinds = left["what"].str.replace(r" \d+$", "", regex=True).value_counts()
+    counts = ", ".join(f"{n} {what}" for what, n in kinds.items())
+    lines = [f"Deleted: {n_deleted}"] if n_deleted else []
+    lines += [f"Still hold them: {counts}"] if len(left) else ["Nothing that was looked at still holds them."]
+    _print_lines(lines, console)
+    _print_path("Paths and what to do", run.path("forgotten"), console)
+
+
 def _next_steps(run: FinishedRun, console: Console) -> None:
     _print_path("Report", run.path("report"), console)
     for step in run.next_steps:
@@ -358,6 +380,8 @@ _SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
     "drift": _lines("drift", drift_lines),
     "registered_update": _update,
     "rolled_back": _rollback,
+    "registered_forgotten": _forgotten,
+    "forgotten": _holders,
     "promotion": _promotion,
     "report": _next_steps,
 }

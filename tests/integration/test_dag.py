@@ -41,6 +41,7 @@ MAY_SEE_THEM = {
     "evaluation.build_test_positives",
     "evaluation.measure_known_users",
     "evaluation.compare_models",
+    "evaluation.compare_groups",
     "evaluation.measure_clicks",
     "evaluation.measure_ratings",
     "reranking.trace_on_test",

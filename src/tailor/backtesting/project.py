@@ -19,6 +19,7 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import clean
 from tailor.data.config import DataProcessingOptions
+from tailor.data.people import NOBODY, People, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.data.until import iso
 from tailor.environment import LOADER_ARGS, check_configuration, check_environment
@@ -34,7 +35,7 @@ from tailor.pipeline_registry import default_pipeline
 from tailor.types import JsonObject, Parameters
 from tailor.wiring import HYBRIDS, TEST_PROTOCOL
 
-_RAW = ("interactions", "items", "users")
+_RAW, _SUPPRESSIONS = ("interactions", "items", "users"), "suppressions"
 _MODELS = {"baselines": "baseline_models", "hybrid": HYBRIDS["frozen"]}
 _TABLES = {"interactions": "interactions", "items": "items", "users": "users"}
 _ROWS = {"test": "test_matrix", "cold": "cold_matrix", "quality": "data_quality"}
@@ -47,6 +48,8 @@ class Project:
     parameters: Parameters
     raw: dict[str, pd.DataFrame]
     """Raw tables by name of their dataset, raw_interactions and so on."""
+    suppressions: SuppressionList = NOBODY
+    """People who are left out."""
 
     @classmethod
     def read(cls, environment: str | None, conf_source: str, project_path: Path) -> "Project":
@@ -67,7 +70,8 @@ class Project:
             parameters = context.params
             check_configuration(parameters)
             checkpoints.set_folder(parameters["hybrid_cf"].get("checkpoints"))
-            return cls(parameters, {f"raw_{name}": context.catalog.load(f"raw_{name}") for name in _RAW})
+            raw = {f"raw_{name}": context.catalog.load(f"raw_{name}") for name in _RAW}
+            return cls(parameters, raw, context.catalog.load(_SUPPRESSIONS))
 
     def times(self, parameters: Parameters) -> pd.Series:
         """Return the times of the rows that cleaning leaves, in seconds.
@@ -78,7 +82,8 @@ class Project:
         options = parse(DataProcessingOptions, parameters["data_processing"], "data_processing")
         _check(options)
         raw = {name: self.raw[f"raw_{name}"].copy() for name in _RAW}
-        return clean(raw, options.columns, options.cleaning, QualityReport()).interactions[c.TIMESTAMP]
+        people = People(self.suppressions)
+        return clean(raw, options.columns, options.cleaning, QualityReport(), people).interactions[c.TIMESTAMP]
 
     def on(self, windows: Windows, options: BacktestOptions) -> Parameters:
         """Return the parameters of a date.
@@ -152,15 +157,16 @@ def run(project: Project, parameters: Parameters, k: int) -> JsonObject:
 def _datasets(pipeline: Pipeline, project: Project, parameters: Parameters) -> dict[str, Any]:
     """Hold all that nodes read and write in memory: raw tables as copies, the rest as it is."""
     made = {name: MemoryDataset(copy_mode="assign") for name in pipeline.all_outputs()}
-    return made | {name: MemoryDataset(_input(name, project.raw, parameters)) for name in pipeline.inputs()}
+    known = project.raw | {_SUPPRESSIONS: project.suppressions}
+    return made | {name: MemoryDataset(_input(name, known, parameters)) for name in pipeline.inputs()}
 
 
-def _input(name: str, raw: Mapping[str, pd.DataFrame], parameters: Parameters) -> Any:
+def _input(name: str, known: Mapping[str, object], parameters: Parameters) -> Any:
     if name == "parameters":
         return parameters
     if name.startswith("params:"):
         return _below(parameters, name.removeprefix("params:").split("."))
-    return raw[name]
+    return known[name]
 
 
 def _below(value: Any, path: Iterable[str]) -> Any:

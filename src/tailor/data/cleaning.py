@@ -11,6 +11,7 @@ from tailor.data.cells import Read, read_ids, read_numbers, read_times
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
 from tailor.data.item_vectors import read_vectors, vector_columns
+from tailor.data.people import ALL_PEOPLE, People
 from tailor.data.quality import QualityReport
 from tailor.data.reading import LINE, ROW
 from tailor.data.until import LATER, as_date, cutoff, rows_after
@@ -80,7 +81,11 @@ class CleanTables:
 
 
 def clean(
-    raw: Mapping[str, pd.DataFrame], columns: ColumnOptions, options: CleaningOptions, report: QualityReport
+    raw: Mapping[str, pd.DataFrame],
+    columns: ColumnOptions,
+    options: CleaningOptions,
+    report: QualityReport,
+    people: People = ALL_PEOPLE,
 ) -> CleanTables:
     """Clean the three tables of a catalogue, and look at their content.
 
@@ -89,14 +94,17 @@ def clean(
         columns: which raw column feeds which of ours.
         options: what makes a row usable, and what is repaired.
         report: where rows are counted.
+        people: who is left out, and whether the others go by pseudonyms.
 
     Raises:
         BadInputError: see :func:`clean_items`, :func:`clean_users`, :func:`clean_interactions`, :func:`check_joins`.
     """
     items = clean_items(raw["items"], columns, options, report)
     items, other_id = merge_items(items, options.merge_duplicate_items, report)
-    users = clean_users(raw["users"], columns, report)
-    interactions = clean_interactions(raw["interactions"], items, columns, options, report, other_id=other_id)
+    users = clean_users(raw["users"], columns, report, people)
+    interactions = clean_interactions(
+        raw["interactions"], items, columns, options, report, other_id=other_id, people=people
+    )
     interactions = inspect_users(interactions, options.drop_suspicious_users, report)
     items, users, interactions = (table.reset_index(drop=True) for table in (items, users, interactions))
     check_joins(interactions, items, users, report)
@@ -118,7 +126,9 @@ def clean_items(
     return inspect_items(items, options.repair_texts, report)
 
 
-def clean_users(raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport) -> pd.DataFrame:
+def clean_users(
+    raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport, people: People = ALL_PEOPLE
+) -> pd.DataFrame:
     """Return one row per described user: user_id (unique str) and the mapped columns; an absent table has none.
 
     Raises:
@@ -128,7 +138,7 @@ def clean_users(raw: pd.DataFrame, columns: ColumnOptions, report: QualityReport
         return pd.DataFrame({c.USER: pd.Series(dtype="str")})
     report.open("users", raw)
     users = rename(raw, columns.users, "users", (c.USER,))
-    return _unique(users, c.USER, "users", columns.users[c.USER], report)
+    return people.read(_unique(users, c.USER, "users", columns.users[c.USER], report), "users", report)
 
 
 def _unique(data: pd.DataFrame, name: str, table: str, theirs: str, report: QualityReport) -> pd.DataFrame:
@@ -146,6 +156,7 @@ def clean_interactions(
     report: QualityReport,
     table: str = "interactions",
     other_id: Mapping[str, str] | None = None,
+    people: People = ALL_PEOPLE,
 ) -> pd.DataFrame:
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
 
@@ -161,6 +172,7 @@ def clean_interactions(
         report: where rows are counted.
         table: name of the raw table behind "raw_", for errors.
         other_id: items that go by another id now (as of :func:`tailor.data.inspection.merge_items`).
+        people: who is left out, and whether the others go by pseudonyms.
 
     Raises:
         BadInputError: see :func:`rename`; an id is no id; an unknown split label; no item of the table is in the
@@ -169,10 +181,7 @@ def clean_interactions(
     mapping = columns.interactions
     report.open(table, raw)
     data = rename(raw, mapping, table, (c.USER, c.ITEM))
-    n_raw = len(data)
-    for name in (c.USER, c.ITEM):
-        data[name] = read_ids(data[name], f"raw_{table} column '{mapping[name]}'")
-        data = _drop(data, data[name].isna(), table, f"missing {name}", report)
+    data, n_raw = _read_ids(data, mapping, table, report, people)
     data[c.ITEM] = data[c.ITEM].replace(dict(other_id)) if other_id else data[c.ITEM]
     data = _of_catalogue(data, items, table, report)
     known = len(data)
@@ -194,6 +203,21 @@ def clean_interactions(
     if data.empty:
         raise BadInputError("No interaction is left after cleaning:\n" + report.to_frame().to_string(index=False))
     return data
+
+
+def _read_ids(
+    data: pd.DataFrame, mapping: Mapping[str, str], table: str, report: QualityReport, people: People
+) -> tuple[pd.DataFrame, int]:
+    """Read the ids of users and items; return the rows, and how many there were of people who are not left out."""
+    n_raw = len(data)
+    for name in (c.USER, c.ITEM):
+        data[name] = read_ids(data[name], f"raw_{table} column '{mapping[name]}'")
+        data = _drop(data, data[name].isna(), table, f"missing {name}", report)
+        if name == c.USER:
+            n_read = len(data)
+            data = people.read(data, table, report).copy()
+            n_raw -= n_read - len(data)
+    return data, n_raw
 
 
 def columns_of_update(raw: pd.DataFrame, options: DataProcessingOptions) -> ColumnOptions:

@@ -138,6 +138,9 @@ class DataProcessingOptions(Options):
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together."""
     card: CardOptions = CardOptions()
+    pseudonyms: bool = False
+    """People stand in every table, list and model under a keyed hash of their id, from the first table on. The key is
+    in TAILOR_PSEUDONYM_KEY, where it runs and where it is served; requests go on with the ids."""
 
 
 def _check_separator(separator: str) -> str:

@@ -44,7 +44,13 @@ class QualityReport:
             self._note(table, raw.attrs[REPAIRED], "repaired", len(raw), [], [])
 
     def add(
-        self, table: str, problem: str, bad: pd.Series, action: Action = "dropped", cells: pd.Series | None = None
+        self,
+        table: str,
+        problem: str,
+        bad: pd.Series,
+        action: Action = "dropped",
+        cells: pd.Series | None = None,
+        name_lines: bool = True,
     ) -> None:
         """Record the rows that ``bad`` marks; nothing is recorded when there are none.
 
@@ -54,6 +60,7 @@ class QualityReport:
             bad: bool, indexed by line or row.
             action: what was done.
             cells: what stood there, indexed like ``bad``.
+            name_lines: whether the report may say which lines they are: those of a person lead to the person.
         """
         rows = bad.index[bad.to_numpy(dtype=bool)]
         if not len(rows):
@@ -66,7 +73,7 @@ class QualityReport:
             account.repaired.update(rows)
         first = rows.sort_values()[:EXAMPLES]
         examples = [] if cells is None else cells.loc[first].tolist()
-        self._note(table, problem, action, len(rows), first, examples)
+        self._note(table, problem, action, len(rows), first if name_lines else [], examples)
 
     def note(self, table: str, problem: str, count: int, examples: Iterable[object] = ()) -> None:
         """Record a count that concerns no single rows."""

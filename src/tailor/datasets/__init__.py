@@ -13,6 +13,7 @@ from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.state import ItemStateDataset
+from tailor.datasets.suppressions import SuppressionsDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "PolicyLogDataset",
     "ResumableParquetDataset",
     "SparseMatrixDataset",
+    "SuppressionsDataset",
     "TextTableDataset",
     "WheelMemberDataset",
 ]

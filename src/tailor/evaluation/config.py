@@ -36,6 +36,15 @@ class PromotionOptions(Options):
     """Budget for the 99th percentile of single requests, in process, in milliseconds."""
 
 
+class GroupOptions(Options):
+    """Figures by group of users."""
+
+    least_users: Annotated[int, Field(ge=2)] = 20
+    """Users of a group with a value; smaller groups are pooled, and left out where the pool is smaller too."""
+    resamples: Count = 2000
+    """Bootstrap samples behind each interval."""
+
+
 class OffPolicyOptions(Options):
     """``parameters/offpolicy.yml``."""
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tailor import columns as c
+from tailor.evaluation.groups import TASTE
 from tailor.evaluation.protocol import FITTED
 from tailor.evaluation.tables import NOTHING
 from tailor.types import JsonObject
 
 #: Characters that MLflow keeps of a version's description.
 MAX_LENGTH = 5000
+#: Gaps by profile columns that it names.
+_N_GAPS = 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Card:
     data_summary: pd.DataFrame
     """Counts by what and label."""
     k: int
+    group_gaps: pd.DataFrame | None = None
+    """From the best group of users to the worst, as of :func:`tailor.evaluation.groups.measure_groups`."""
+    user_quantiles: pd.DataFrame | None = None
+    """Over users, likewise."""
 
 
 def build(card: Card) -> str:
@@ -38,6 +45,7 @@ def build(card: Card) -> str:
         _data(card),
         f"## Against the best baseline (test, full ranking, NDCG@{card.k} unless it says otherwise)",
         _compared(card.best),
+        *_for_whom(card),
         "## Not for",
         _NOT_FOR,
         "## Load and serve",
@@ -96,6 +104,26 @@ def _compared(best: pd.DataFrame) -> str:
         cells = [f"{row['figure']:.4f}", f"{row['baseline_figure']:.4f} ({row['against']})", ratio, difference]
         lines.append(" | ".join(["| " + row["title"], *cells, f"{row['verdict']} |"]))
     return "\n".join(lines)
+
+
+def _for_whom(card: Card) -> list[str]:
+    """Say how far groups of users are apart, and how users are spread; nothing where that was not measured."""
+    if card.group_gaps is None or card.user_quantiles is None:
+        return []
+    model, lines = card.registered["model"], []
+    for row in _widest(card.group_gaps[card.group_gaps[c.MODEL] == model]).to_dict(orient="records"):
+        gap = f"{row['gap']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        lines.append(f"* {row['headline']} NDCG by {row['grouping']}: {gap} from {row['best']} to {row['worst']}")
+    for row in card.user_quantiles[card.user_quantiles[c.MODEL] == model].to_dict(orient="records"):
+        spread = ", ".join(f"{row[f'q{place}']:.3f}" for place in ("05", "25", "50", "75", "95"))
+        lines.append(f"* {row['headline']} NDCG of users at 5, 25, 50, 75, 95 %: {spread}")
+    return ["## For whom", "\n".join(lines)] if lines else []
+
+
+def _widest(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Return the gaps by taste, and the widest of the others: a card has room for a few."""
+    by_taste = gaps["grouping"] == TASTE
+    return pd.concat([gaps[by_taste], gaps[~by_taste].nlargest(_N_GAPS, "gap")])
 
 
 def _interval(row: JsonObject, name: str, prefix: str, sign: str) -> str:

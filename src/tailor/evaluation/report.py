@@ -32,6 +32,10 @@ class Material:
     accounts: pd.DataFrame
     """Rows read, skipped, dropped, repaired and kept, by table."""
     data_summary: pd.DataFrame
+    group_figures: pd.DataFrame
+    group_gaps: pd.DataFrame
+    user_quantiles: pd.DataFrame
+    """These three as of :func:`tailor.evaluation.groups.measure_groups`."""
     sample_users: list[JsonObject]
     """As of :func:`tailor.evaluation.sample_users.tell`."""
     visit: list[JsonObject]
@@ -58,6 +62,9 @@ def build(material: Material) -> str:
         cutoffs=page.table(by_cutoff(m.metrics), 4),
         comparisons=page.table(m.comparisons[_COMPARED], 4),
         figures={name: page.draw(name, figure) for name, figure in all_figures(m).items()},
+        gaps=page.table(m.group_gaps, 4),
+        groups=page.table(m.group_figures, 4),
+        quantiles=page.table(m.user_quantiles, 4),
         balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
         sample_users=m.sample_users,
         visit=m.visit,

@@ -9,7 +9,7 @@ import pandas as pd
 from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from tailor.evaluation import headlines, model_card
+from tailor.evaluation import groups, headlines, model_card
 from tailor.types import JsonObject
 
 #: What the address of a logged model starts with.
@@ -30,6 +30,9 @@ class Measured:
     data_summary: pd.DataFrame
     k: int
     """Cut-off of the headline figures."""
+    group_gaps: pd.DataFrame
+    user_quantiles: pd.DataFrame
+    """Both as of :func:`tailor.evaluation.groups.measure_groups`."""
 
 
 def describe(registered: JsonObject, dataset: JsonObject, measured: Measured) -> str:
@@ -46,14 +49,17 @@ def describe(registered: JsonObject, dataset: JsonObject, measured: Measured) ->
     figures = headlines.headline_figures(measured.metrics, registered["model"], measured.k)
     best = headlines.best_baselines(measured.comparisons, measured.summary)
     card = model_card.build(
-        model_card.Card(registered, best, figures, measured.data_summary, measured.k)
+        model_card.Card(
+            registered, best, figures, measured.data_summary, measured.k, measured.group_gaps, measured.user_quantiles
+        )
     )  # fmt: skip
     client, name, version = mlflow.MlflowClient(), registered["name"], registered["version"]
     client.update_model_version(name, version, description=card)
     if not client.get_registered_model(name).description:
         client.update_registered_model(name, description=_OF_THE_MODEL)
     if registered["run_id"]:
-        _log_metrics(registered, dataset, figures | headlines.ratios(best))
+        gaps = groups.figures_of_gaps(measured.group_gaps, registered["model"])
+        _log_metrics(registered, dataset, figures | headlines.ratios(best) | gaps)
         _log_history(registered["run_id"], measured.lm_history)
         _note(registered, best)
     return card
@@ -109,5 +115,6 @@ _OF_THE_MODEL = """Recommenders for the long tail, made by Tailor. The alias `ch
 `challenger` the latest that was refused. The description of a version is its model card; tags say what was decided."""
 
 _OF_THE_EXPERIMENT = """Runs of Tailor on one catalogue. Metrics are the headline figures of the registered model at the
-largest k, `ratio.*` to the best baseline with 95 % bounds (`.low`, `.high`), `lm.*` by epoch, `data.*` of the data. All
-models and metrics: the artifacts `tables/` and `report.html`. What validation chose: the parameters `chosen.*`."""
+largest k, `group_gap.*` from its best to its worst group of users, `ratio.*` to the best baseline with 95 % bounds
+(`.low`, `.high`), `lm.*` by epoch, `data.*` of the data. All models and metrics: the artifacts `tables/` and
+`report.html`. What validation chose: the parameters `chosen.*`."""

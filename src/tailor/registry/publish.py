@@ -11,6 +11,7 @@ import pandas as pd
 from mlflow.models.model import ModelInfo
 
 from tailor.config import parse
+from tailor.data.people import Pseudonyms, key_id
 from tailor.lm.config import EncoderWeights
 from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
@@ -46,6 +47,7 @@ _NOT_TAGGED = (
     VECTORS,
     package.CATALOGUE_READ_AT,
     package.REGISTERED_AS,
+    package.PSEUDONYMS,
 )
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"
@@ -78,7 +80,8 @@ def about(
     """
     parsed = parse(ProjectOptions, project, "")
     preset = {BALANCE: {"rerank": {name: balance[name] for name in Rerank.model_fields}}}
-    return {
+    names = {package.PSEUDONYMS: key_id(Pseudonyms.of_environment().key)} if parsed.data_processing.pseudonyms else {}
+    return names | {
         "model": options.registered,
         EVALUATED_FIT_ON: options.fit_on,
         "seed": project["seed"],

@@ -87,6 +87,10 @@ def find_recorded(version: str, environment: str | None, conf_source: str) -> Re
     return Recorded(model, str(registered.version), record, figures)
 
 
+#: Input that is no raw table: who is left out of these.
+_SUPPRESSIONS = "suppressions"
+
+
 def check_raw(recorded: Recorded, pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Refuse to run on other raw data; what can be downloaded is.
 
@@ -100,6 +104,11 @@ def check_raw(recorded: Recorded, pipeline: Pipeline, catalog: DataCatalog) -> N
             catalog.load(name)
     present = raw_digests(pipeline, catalog)
     others = sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
+    if _SUPPRESSIONS in others:
+        raise BadInputError(
+            f"Other people are suppressed now than when version {recorded.version} was made, so it cannot be made "
+            "again: `kedro run` registers one without them."
+        )
     if others:
         files = [f"{name} ({getattr(catalog.get(name), 'filepath', 'no file')})" for name in others]
         raise BadInputError(

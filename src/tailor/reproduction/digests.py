@@ -63,8 +63,9 @@ def digest(name: str, catalog: DataCatalog) -> str:
 
 
 def raw_digests(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
-    """Hash the raw tables of a pipeline, by name, and how each is read."""
-    names = sorted(name for name in pipeline.inputs() if name != "parameters" and not name.startswith("params:"))
+    """Hash the raw tables of a pipeline, by name, and how each is read; who is left out, if anybody is."""
+    inputs = (name for name in pipeline.inputs() if name != "parameters" and not name.startswith("params:"))
+    names = sorted(name for name in inputs if not getattr(catalog[name], "is_empty", False))
     return {name: content_hash(catalog[name], lambda name=name: catalog.load(name)) for name in names}  # type: ignore[misc]
 
 

@@ -48,7 +48,9 @@ def open_catalog(place: Place, record: Record) -> DataCatalog:
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # what OmegaConf will call otherwise
         loader = OmegaConfigLoader(conf_source=place.conf_source, env=place.environment, **LOADER_ARGS)
         check_environment(loader, place.environment)
-        loader["globals"] = loader["globals"] | {"data": str(place.data)}
+        # People who are left out stay so: the list is read where it is, not aside.
+        state = {"state": f"{loader['globals']['data']}/serving"} | loader["globals"]
+        loader["globals"] = state | {"data": str(place.data)}
         loader["parameters"] = parameters
         context = KedroContext(place.project, loader, place.environment, str(__package__), _create_hook_manager())
         return cast(DataCatalog, context.catalog)

@@ -184,6 +184,33 @@ def remove(champion: Champion, item_id: str) -> int:
     return champion.remove([_known(champion.model, item_id)])
 
 
+def forget(champion: Champion, user_id: str) -> JsonObject:
+    """Know a person no more; say what was deleted, and what is left to the pipeline ``forget``.
+
+    The answer is the same whether or not the person was known: it tells nobody who is.
+
+    Raises:
+        BadInputError: it is no id.
+    """
+    try:
+        name = read_id(user_id) if len(user_id) <= MAX_ID else None
+    except ValueError:
+        name = None
+    if name is None:
+        raise BadInputError(f"The path names no user: write /users/ID with an id of 1 to {MAX_ID} characters")
+    n_events = champion.forget(name)
+    return {"suppressed": True, "events_deleted": n_events, "next": _NEXT}
+
+
+#: Characters of an id, and what is to be done after a person was suppressed.
+MAX_ID = 1000
+_NEXT = (
+    "This server knows the person no more; others follow at their next look. Rows of the person that come in a later "
+    "run or update are left out. `kedro run --pipelines=forget` takes the history out of the registered package and "
+    "lists the files that still hold it; `kedro run` fits everything without it."
+)
+
+
 def _items(
     model: Recommender,
     item_ids: Sequence[str],

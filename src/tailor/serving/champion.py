@@ -212,13 +212,18 @@ class Champion:
 
         Returns:
             stored: events that are new; known: those that were stored before; unknown_items: events on items that the
-            model that answers does not have, which are stored all the same.
+            model that answers does not have, which are stored all the same; suppressed: events of people who asked to
+            be forgotten, which are not stored. Where people go by pseudonyms, events are stored under these.
         """
-        model, appended = self.model, self.items.events.store.append(rows)
+        model, n_sent = self.up_to_date()[0], len(rows)
+        rows = [row for row in rows if row.get("user_id") not in model.people.suppressed]
+        named = [row | {"user_id": model.people.name(str(row["user_id"]))} if row.get("user_id") else row for row in rows]
+        appended = self.items.events.store.append(named)
         unknown = sum("item_id" in row and row["item_id"] not in model.items for row in rows)
         if unknown:
             log.info("%d of %d events are on items that version %s does not have", unknown, len(rows), self.version)
-        return {"stored": appended.n_new, "known": appended.n_known, "unknown_items": unknown}
+        counts = {"stored": appended.n_new, "known": appended.n_known, "unknown_items": unknown}
+        return counts | {"suppressed": n_sent - len(rows)}
 
     def remove(self, item_ids: list[str]) -> int:
         """Remove items; return how many are removed in all."""
@@ -227,6 +232,14 @@ class Champion:
             model = self.items.remove(model, item_ids)
             self.answering = model, version
             return 0 if model.removed is None else int(model.removed.sum())
+
+    def forget(self, user_id: str) -> int:
+        """Know a person no more, see :meth:`tailor.serving.items.ItemStore.suppress`; return how many events went."""
+        with self.items.lock:
+            model, version = self.current()
+            model, n_events = self.items.suppress(model, user_id)
+            self.answering = model, version
+            return n_events
 
 
 def open_champion(name: str, alias: str, store: Path) -> Champion:
@@ -241,6 +254,7 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
         BadInputError: there is no such version, or it or its state cannot be loaded.
     """
     champion = Champion(name, alias, ItemStore.open(store, name))
+    champion.items.suppressions.read()  # whoever lacks the key is told before anything is loaded
     with first_contact():
         opened = champion.refresh()
     if not opened:

@@ -99,7 +99,8 @@ class ExposureLog:
                 once.
             listed: ``item_id``, ``rank`` and, of a list that was drawn, ``propensity``, by item.
         """
-        about = {"kind": "exposure", "user_id": user_id, "request_id": request_id}
+        name = assigned.model.people.name(user_id)
+        about = {"kind": "exposure", "user_id": name, "request_id": request_id}
         about |= {"variant": assigned.variant, "version": assigned.version}
         rows = [about | entry | {"event_id": f"{request_id}:{entry['rank']}"} for entry in listed]
         if not rows:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from tailor._version import __version__
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
@@ -79,6 +79,10 @@ class Limits:
     """Calls with events that wait for the one that is stored."""
 
 
+#: What somebody does who was not told that a change is made.
+_LOOK, _REPEAT = "Look at GET /items before you repeat it.", "Ask again: what was done is not done twice."
+
+
 class _Work:
     """Who does the work of the routes: threads for answers, one thread for changes, one for events."""
 
@@ -117,14 +121,12 @@ class _Work:
         """The models that answer."""
         return [self.champion] if self.experiment is None else [self.champion, self.experiment.challenger]
 
-    async def change(self, call: Callable[..., JsonObject], *args: Any) -> Response:
-        """Answer when a change of items is made, and on disk."""
+    async def change(self, call: Callable[[], JsonObject], advice: str = _LOOK) -> Response:
+        """Answer when a change is made, and on disk; where that takes long, say what to do."""
         try:
-            return _as_json(await self.changes.run(call, *args), self.champion.version)
+            return _as_json(await self.changes.run(call), self.champion.version)
         except StillRunningError:
-            detail = (
-                "The change is being made and is not stopped, but takes long. Look at GET /items before you repeat it."
-            )
+            detail = f"The change is being made and is not stopped, but takes long. {advice}"
             return JSONResponse({"detail": detail}, 202)
 
     async def store(self, call: Callable[..., JsonObject], *args: Any) -> Response:
@@ -252,6 +254,7 @@ def _routes(work: _Work, names_users: bool) -> APIRouter:
     _add_item_routes(router, work)
     _add_event_routes(router, work)
     _add_reach_routes(router, work, names_users)
+    _add_user_routes(router, work)
     return router
 
 
@@ -326,6 +329,19 @@ def _add_reach_routes(router: APIRouter, work: _Work, names_users: bool) -> None
         return await work.answer(answers.users_for, item_id, k)
 
 
+def _add_user_routes(router: APIRouter, work: _Work) -> None:
+    """Add the route by which a person is forgotten."""
+
+    @router.delete("/users/{user_id:path}", response_model=JsonObject, summary="Forget a person", responses=_GOES_ON)
+    async def delete_user(user_id: str) -> Response:
+        """Know a person no more, and delete what was recorded of them; on disk when this returns 200.
+
+        Later requests with this id are answered like those of anybody unknown. Asking again changes nothing. The
+        answer is the same for an id that was never known.
+        """
+        return await work.change(lambda: answers.forget(work.champion, user_id), _REPEAT)
+
+
 def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
     """Return the routes that need no thread: the page, /docs, /health and /metrics."""
     router, text = APIRouter(), _page()
@@ -388,6 +404,7 @@ def _add_handlers(app: FastAPI) -> None:
     """Turn what is raised into a sentence and a status."""
     statuses: list[tuple[type[Exception], int]] = [
         (BadInputError, 422),
+        (ConfigurationError, 503),
         (UnknownItemError, 404),
         (BusyError, 503),
         (StillRunningError, 503),

@@ -26,6 +26,7 @@ from tailor.errors import BadInputError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
 from tailor.serving.events import StoredEvents
 from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
+from tailor.serving.people import with_suppressed
 from tailor.serving.recommender import DATES, Recommender
 from tailor.serving.validation import read_id
 from tailor.serving.words import EncodesTexts
@@ -34,6 +35,7 @@ from tailor.types import JsonObject
 
 if TYPE_CHECKING:
     from tailor.state.store import Imported, State, StateStore, StoredItem
+    from tailor.state.suppressions import SuppressionStore
 
 log = logging.getLogger(__name__)
 #: Items in one call, and added to one model in all; a fit takes them in for good.
@@ -177,6 +179,13 @@ class ItemStore:
         """What users did, in the same database."""
         return StoredEvents(self.state)
 
+    @cached_property
+    def suppressions(self) -> "SuppressionStore":
+        """Who asked to be forgotten, in the same database."""
+        from tailor.state.suppressions import SuppressionStore  # noqa: PLC0415
+
+        return SuppressionStore.of(self.state)
+
     @property
     def rows(self) -> dict[str, Row]:
         """Items put, by id."""
@@ -202,9 +211,10 @@ class ItemStore:
         """
         stored, known = self.state.read(), Embeddings(self.state)
         applied = Applied.to(model, stored, known)
+        model = with_suppressed(applied.model, self.suppressions.read())
         self.notes, self._seen = applied.notes, stored.change
         known.keep()
-        return applied.model.keeping_the_encoder(replace(applied.model, events=self.events))
+        return model.keeping_the_encoder(replace(model, events=self.events))
 
     @property
     def has_changed(self) -> bool:
@@ -230,9 +240,10 @@ class ItemStore:
         known = Embeddings(self.state)
         applied = Applied.to(model, stored, known, taken_in=False)
         known.keep()
+        followed = with_suppressed(applied.model, self.suppressions.read())
         self.notes += [note for note in applied.notes if note not in self.notes]
         self._seen = stored.change
-        return applied.model
+        return followed
 
     def put(self, model: Recommender, rows: Sequence[Row]) -> Recommender:
         """Add or change items, for good: stored and in the model that is returned, or neither.
@@ -260,6 +271,22 @@ class ItemStore:
         reduced = model.without_items(item_ids)
         self._have(self.state.remove(list(dict.fromkeys(item_ids))))
         return reduced
+
+    def suppress(self, model: Recommender, user_id: str) -> tuple[Recommender, int]:
+        """Know a person no more, and delete what was recorded of them; once more changes nothing.
+
+        Returns:
+            The recommender that knows them no more, and how many events were deleted.
+
+        Raises:
+            ConfigurationError: the key of the list is not set.
+            BadInputError: the database does not take it.
+        """
+        names = model.people.names(user_id)
+        change = self.suppressions.add(names)
+        if change is not None:
+            self._have(change)
+        return with_suppressed(model, self.suppressions.read()), self.suppressions.forget_events(names)
 
     def _have(self, change: int) -> None:
         """Remember a change of our own as seen, unless one of another process stands before it and is still to come."""

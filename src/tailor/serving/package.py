@@ -40,6 +40,7 @@ from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.item_times import ItemTimes
+from tailor.data.people import ALL_PEOPLE, People, Pseudonyms
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
 from tailor.lm.sentence_encoder import Prefixed, SentenceEncoder
@@ -69,6 +70,8 @@ _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 CATALOGUE_READ_AT = "catalogue_read_at"
 #: Key of about.json: the name that a package was registered under.
 REGISTERED_AS = "registered_as"
+#: Key of about.json: which key the pseudonyms were made with that people are known by; absent: they go by their ids.
+PSEUDONYMS = "pseudonyms"
 #: "static": words are encoded by the packaged token table, and torch is never imported.
 ENCODER_VARIABLE = "TAILOR_ENCODER"
 #: What the tuned encoder needs, and how to get it.
@@ -132,12 +135,22 @@ def read(folder: Path) -> JsonObject:
         "student": student,
         "word_reader": _word_reader(folder / WORDS, base_of),
         "item_times": ItemTimes.load(folder / TIMES) if (folder / TIMES).is_file() else None,
+        "people": _people(about_read),
     }
 
 
 def _metadata(path: Path, about: JsonObject) -> ItemMetadata | None:
     """Read what is known of items; how texts are written stands with the tags."""
     return replace(ItemMetadata.load(path), text=about.get("text", {})) if path.is_file() else None
+
+
+def _people(about: JsonObject) -> People:
+    """Return under which names a package knows people.
+
+    Raises:
+        ConfigurationError: it knows them by pseudonyms, and the environment lacks the key, or holds another one.
+    """
+    return People(pseudonyms=Pseudonyms.of_environment(about[PSEUDONYMS])) if about.get(PSEUDONYMS) else ALL_PEOPLE
 
 
 def _load_plugins(folder: Path, about: JsonObject) -> None:

@@ -19,6 +19,7 @@ from tailor.data.item_dates import EXPIRES, RELEASED, expired
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.item_times import ItemTimes
 from tailor.data.item_vectors import ItemParts
+from tailor.data.people import ALL_PEOPLE, People
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
 from tailor.errors import BadInputError
 from tailor.hybrid.elicit import choose_items
@@ -113,6 +114,8 @@ class Recommender:
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
+    people: People = ALL_PEOPLE
+    """Who asked to be forgotten, and under which names the others are known."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------
 
@@ -424,7 +427,7 @@ class Recommender:
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
         """Look up users, and encode what requests say of user and moment."""
-        users = np.array([-1 if r.user_id is None else self.users.index(r.user_id) for r in requests], dtype=np.int64)
+        users = np.array([self.people.row(self.users, request.user_id) for request in requests], dtype=np.int64)
         profile = np.where((users >= 0)[:, None], self.histories.profile[np.maximum(users, 0)], np.float32(0))
         with_profile = np.flatnonzero([bool(request.profile) for request in requests])
         if len(with_profile):
@@ -465,23 +468,23 @@ class Recommender:
 
     def _with_events(self, requests: Sequence[Request], settings: Settings) -> tuple[list[Request], Indices]:
         """Return requests behind what their users did since the fit, and how many items that brought (B,)."""
-        user_ids = [request.user_id for request in requests if request.user_id is not None]
-        latest = {} if self.events is None else self.events.latest(user_ids)
+        names = [self.people.name(request.user_id) for request in requests]
+        latest = {} if self.events is None else self.events.latest([name for name in names if name is not None])
         if not latest:
             return list(requests), np.zeros(len(requests), dtype=np.int64)
         did = [UserEvents()] * len(requests)
-        for row, user_id in enumerate(request.user_id or "" for request in requests):
-            if user_id in latest:
-                did[row] = UserEvents.of(latest[user_id], self.event_options, self._taken_in(user_id))
+        for row, name in enumerate(names):
+            if name is not None and name in latest:
+                did[row] = UserEvents.of(latest[name], self.event_options, self._taken_in(name))
         joined = [
             of_user.before(request, self.items, exclude_seen=settings.exclude_seen)
             for of_user, request in zip(did, requests, strict=True)
         ]
         return [request for request, _ in joined], np.array([n for _, n in joined], dtype=np.int64)
 
-    def _taken_in(self, user_id: str) -> Callable[["Event"], bool]:
+    def _taken_in(self, name: str) -> Callable[["Event"], bool]:
         """Return what tells whether an event of a user is in his stored history already."""
-        user = self.users.index(user_id)
+        user = self.users.index(name)
         if user < 0:
             return lambda _: False
         stored = set(self.histories.history[[user]].indices.tolist())

@@ -9,6 +9,7 @@
 | embeddings | of items that were put: the vector that an encoder made of a text, and hashes of both |
 | event_counters | by model: the place of its latest event, which no deletion lowers |
 | events | what people did, one row each, in the order it came |
+| suppressions | people who are left out of all data: a keyed hash of the id, which key, and since when |
 """
 
 import sqlite3
@@ -93,6 +94,15 @@ events = sa.Table(
     sa.Column("version", sa.Text),
 )
 
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("user_hash", sa.Text, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("added_at", sa.Float, nullable=False),
+)
+
 
 class StateError(BadInputError):
     """The database of the state did not take or give something; nothing of the call was kept."""
@@ -170,8 +180,19 @@ def _events(operations: Operations) -> None:
     operations.create_index("events_by_time", "events", ["model", "occurred_at"])
 
 
+def _suppressions(operations: Operations) -> None:
+    """Version 4: people who are left out of all data, by keyed hash."""
+    operations.create_table(
+        "suppressions",
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("user_hash", sa.Text, primary_key=True),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("added_at", sa.Float, nullable=False),
+    )
+
+
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.
-MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _events]
+MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _events, _suppressions]
 
 
 def open_engine(address: str) -> Engine:

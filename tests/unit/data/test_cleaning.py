@@ -8,6 +8,7 @@ from tailor.data import cleaning
 from tailor.data.cleaning import check_joins, clean_interactions, clean_items, clean_users, columns_of_update
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.fabricate import planted_catalogue
+from tailor.data.people import SUPPRESSED, People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.errors import BadInputError
 
@@ -318,3 +319,27 @@ class TestColumnsOfAnUpdate:
         columns = columns_of_update(rows, self.OPTIONS)
         with pytest.raises(BadInputError, match=r"raw_new_interactions has no column 'at' \(mapped to 'timestamp'"):
             clean_interactions(rows, ITEMS, columns, CleaningOptions(), QualityReport(), table="new_interactions")
+
+
+def test_a_suppressed_person_is_left_out_before_anything_is_read_of_them():
+    """What is left is to the cell what a file without the person gives, however many rows were theirs."""
+    rows = {"user": ["1", "2", "1", "1", "3"], "item": ["a", "b", "ghost", "c", "c"], "rating": [5, 3, "x", 4, 2]}
+    frame = pd.DataFrame(rows | {"time": [1, 2, 3, 4, 5]})
+    without = frame[frame["user"] != "1"].reset_index(drop=True)
+    people = People(SuppressionList.of(["1"], b"k" * 32))
+    report = QualityReport()
+    left = clean_interactions(frame, ITEMS, COLUMNS, CleaningOptions(max_dropped_fraction=0.1), report, people=people)
+    expected = clean_interactions(without, ITEMS, COLUMNS, CleaningOptions(), QualityReport())
+    pd.testing.assert_frame_equal(left.reset_index(drop=True), expected.reset_index(drop=True))
+    assert report.to_frame()["problem"].tolist() == [SUPPRESSED]
+    users = clean_users(pd.DataFrame({"user": ["1", "2"]}), COLUMNS, report, people)
+    assert users["user_id"].tolist() == ["2"]
+
+
+def test_people_go_by_pseudonyms_in_both_tables():
+    names = Pseudonyms(b"k" * 32)
+    raw = {"interactions": interactions(), "items": ITEMS.rename(columns={"item_id": "item"})}
+    raw["users"] = pd.DataFrame({"user": ["2", "1"]})
+    tables = cleaning.clean(raw, COLUMNS, CleaningOptions(), QualityReport(), People(pseudonyms=names))
+    assert tables.interactions["user_id"].tolist() == [names.of("1"), names.of("1"), names.of("2")]
+    assert tables.users["user_id"].tolist() == [names.of("2"), names.of("1")]

@@ -19,9 +19,32 @@ BEST = pd.DataFrame(
 )  # fmt: skip
 DATA = pd.DataFrame({"what": ["interactions by split"] * 2, "label": ["train", "test"], "count": [12345, 67]})
 
+GAPS = pd.DataFrame(
+    {
+        "grouping": ["age", "taste", "job", "shop", "town", "age"], "headline": ["tail"] * 6,
+        "model": ["hybrid_lora"] * 5 + ["ease"], "best": ["b"] * 6, "worst": ["w"] * 6,
+        "gap": [0.3, 0.05, 0.1, 0.2, 0.4, 0.9], "low": [0.0] * 6, "high": [0.5] * 6,
+    }
+)  # fmt: skip
+QUANTILES = pd.DataFrame(
+    {
+        "headline": ["mixed", "mixed"], "model": ["hybrid_lora", "ease"], "mean": [0.3, 0.2],
+        "q05": [0.0, 0.9], "q25": [0.1, 0.9], "q50": [0.25, 0.9], "q75": [0.5, 0.9], "q95": [0.8, 0.9],
+    }
+)  # fmt: skip
+
 
 def card(best=BEST, fit_on="train", **figures):
     return build(Card(REGISTERED | {"fit_on": fit_on}, best, figures or {"warm.ndcg_at_20": 0.3}, DATA, 20))
+
+
+def test_the_card_says_for_whom_by_taste_and_by_the_widest_gaps():
+    text = build(Card(REGISTERED, BEST, {}, DATA, 20, GAPS, QUANTILES))
+    lines = text.partition("## For whom\n\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split(":")[0].split()[-1] for line in lines[:4]] == ["taste", "town", "age", "shop"]
+    assert lines[0] == "* tail NDCG by taste: 0.050 [0.000, 0.500] from b to w"
+    assert lines[4:] == ["* mixed NDCG of users at 5, 25, 50, 75, 95 %: 0.000, 0.100, 0.250, 0.500, 0.800"]
+    assert "## For whom" not in card()
 
 
 def test_the_card_says_what_it_is_how_good_and_how_to_load_it():

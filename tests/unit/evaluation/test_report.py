@@ -64,6 +64,9 @@ def material(summary, **changes):
         "accounts": pd.DataFrame({"table": ["items"], "rows_in": [9], "kept": [6]}),
         "quality": pd.DataFrame({"problem": ["missing item_id"], "rows": [3]}),
         "data_summary": pd.DataFrame(sizes, columns=["what", "bucket", "count"]),
+        "group_figures": pd.DataFrame({"group": ["niche"], "value": [0.1234]}),
+        "group_gaps": pd.DataFrame({"grouping": ["taste"], "best": ["blockbuster"], "gap": [0.0625]}),
+        "user_quantiles": pd.DataFrame({"model": ["ours"], "q05": [0.0321]}),
         "sample_users": [
             {
                 "name": "User A: 3 known items",
@@ -123,6 +126,8 @@ def test_figures_stand_at_every_cut_off_over_all_positives_and_over_those_of_kno
 
 def test_the_page_says_it_all_and_fetches_nothing(summary):
     page = build(material(summary))
+    for figure in ("<td>0.1234</td>", "<td>0.0625</td>", "<td>0.0321</td>"):  # of a group, of a gap, of a quantile
+        assert figure in page
     body = page.split("<body>")[1]
     assert "src=" not in body
     for words in ("ours", "better", "no difference shown", "User A: 3 known items", "factors 60%", "abc123"):

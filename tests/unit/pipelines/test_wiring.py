@@ -69,7 +69,12 @@ def test_only_nodes_that_say_so_write_to_mlflow(project):
     published = {node.name for pipeline in project.values() for node in pipeline.nodes if "publish" in node.tags}
     expected = {"registration.track", "registration.register", "promotion.move_alias", "reporting.write_report"}
     expected |= {"data_processing.write_data_card", "registration.describe_version"}
-    assert published == expected | {"rollback.roll_back", "update.register_update"}
+    assert published == expected | {
+        "rollback.roll_back",
+        "update.register_update",
+        "forget.register_forgotten",
+        "forget.list_holders",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

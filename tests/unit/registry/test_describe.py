@@ -7,7 +7,7 @@ import pytest
 
 from tailor.registry.describe import Measured, describe, logged_model_id
 from tests.unit.evaluation.test_headlines import metrics, tables
-from tests.unit.evaluation.test_model_card import DATA, REGISTERED
+from tests.unit.evaluation.test_model_card import DATA, GAPS, QUANTILES, REGISTERED
 
 DATASET = {"name": "shop", "digest": "s1"}
 
@@ -32,7 +32,7 @@ def measured():
     comparisons, summary = tables()
     comparisons = comparisons.assign(verdict="better")
     history = pd.DataFrame({"epoch": [0, 1, 2], "loss": [np.nan, 3.0, 2.0], "cold_ndcg": [0.1, 0.3, 0.2]})
-    return Measured(metrics().assign(model="hybrid_lora"), comparisons, summary, history, DATA, 20)
+    return Measured(metrics().assign(model="hybrid_lora"), comparisons, summary, history, DATA, 20, GAPS, QUANTILES)
 
 
 def test_headlines_go_to_the_registered_model_with_the_dataset(registered):
@@ -40,7 +40,14 @@ def test_headlines_go_to_the_registered_model_with_the_dataset(registered):
     client = mlflow.MlflowClient()
     assert logged_model_id(registered["name"], registered["version"]) == registered["model_id"]
     of_model = {one.key: one for one in client.get_logged_model(registered["model_id"]).metrics}
-    names = {"warm.ndcg_at_20", "warm.tail.ndcg_at_20", "mixed.novelty_at_20", "ratio.warm", "ratio.cold.high"}
+    names = {
+        "warm.ndcg_at_20",
+        "warm.tail.ndcg_at_20",
+        "mixed.novelty_at_20",
+        "ratio.warm",
+        "ratio.cold.high",
+        "group_gap.town.tail",
+    }
     assert names <= set(of_model)
     assert of_model["ratio.warm"].value == pytest.approx(1.5)
     assert {(one.dataset_name, one.dataset_digest) for one in of_model.values()} == {("shop", "s1")}

@@ -56,6 +56,24 @@ def test_other_raw_data_are_refused(record, place, pipeline):
         command.check_raw(recorded(record, raw | {"raw_items": "other"}), pipeline, catalog)
 
 
+def test_a_version_with_rows_of_who_is_suppressed_now_is_not_made_again(record, place, pipeline, monkeypatch, tmp_path):
+    monkeypatch.setenv("TAILOR_SUPPRESSION_KEY", "k" * 32)
+    monkeypatch.setenv("TAILOR_STATE_URL", f"sqlite:///{tmp_path}/state.db")
+    catalog = rerun.open_catalog(place, record)
+    before = command.raw_digests(pipeline, catalog)
+    assert "suppressions" not in before  # nobody is left out: versions of before have no such entry
+    catalog.save("suppressions", ["u1"])
+    with pytest.raises(BadInputError, match=r"^Other people are suppressed now than when version 1 was made"):
+        command.check_raw(recorded(record, before), pipeline, catalog)
+    command.check_raw(recorded(record, command.raw_digests(pipeline, catalog)), pipeline, catalog)
+
+
+def test_the_list_is_read_where_the_environment_has_it_not_aside(record, place):
+    filepath = rerun.open_catalog(place, record)["suppressions"].filepath
+    assert filepath.parts[-4:] == ("data", "test", "serving", "tailor-test.db")
+    assert not filepath.is_relative_to(place.data)
+
+
 @pytest.mark.parametrize(
     ("digest", "figure", "end"),
     [

@@ -44,7 +44,7 @@ def test_a_version_stands_on_all_that_was_measured_and_fitted():
     assert not any(name.startswith(("promotion", "inference", "reporting")) for name in names)
     assert digests.RECOMMENDER in reproducible.outputs()
     raw = {name for name in reproducible.inputs() if not name.startswith(("params:", "parameters"))}
-    assert raw == {"raw_interactions", "raw_items", "raw_users"}
+    assert raw == {"raw_interactions", "raw_items", "raw_users", "suppressions"}
 
 
 @pytest.fixture

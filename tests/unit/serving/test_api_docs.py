@@ -25,7 +25,7 @@ def described(champion):
 
 def test_every_operation_has_a_summary_a_description_and_examples(described):
     operations = {f"{method} {path}": one for path, of in described["paths"].items() for method, one in of.items()}
-    assert len(operations) == 11
+    assert len(operations) == 12
     for name, operation in operations.items():
         assert operation["summary"], name
         assert operation["description"], name

@@ -424,9 +424,9 @@ def test_an_event_is_in_the_next_answer_of_every_server_on_the_database(client, 
     liked, refused = (item["item_id"] for item in before["items"][:2])
     sent = [{"kind": "buy", "user_id": "new", "item_id": liked, "event_id": "1"}, {"kind": "buy", "item_id": "ghost"}]
     answer = client.post("/events", json=sent)
-    assert (answer.status_code, answer.json()) == (200, {"stored": 2, "known": 0, "unknown_items": 1})
+    assert (answer.status_code, answer.json()) == (200, {"stored": 2, "known": 0, "unknown_items": 1, "suppressed": 0})
     assert answer.headers[VERSION] == "7"
-    assert client.post("/events", json=sent[0]).json() == {"stored": 0, "known": 1, "unknown_items": 0}
+    assert client.post("/events", json=sent[0]).json() == {"stored": 0, "known": 1, "unknown_items": 0, "suppressed": 0}
     bar = {"kind": "not_for_me", "user_id": "new", "item_id": refused}
     with client_of(other) as elsewhere:
         assert elsewhere.post("/events", json=bar).json()["stored"] == 1

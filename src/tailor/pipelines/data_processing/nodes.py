@@ -9,6 +9,7 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data import cleaning
 from tailor.data.config import DataProcessingOptions
+from tailor.data.people import People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.types import Parameters
@@ -19,12 +20,20 @@ def _options(params: Parameters) -> DataProcessingOptions:
 
 
 def clean(
-    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: Parameters
+    raw_interactions: pd.DataFrame,
+    raw_items: pd.DataFrame,
+    raw_users: pd.DataFrame,
+    suppressions: SuppressionList,
+    params: Parameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows."""
+    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows.
+
+    People who are suppressed are left out before anything else is read of them.
+    """
     options, report = _options(params), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report)
+    people = People(suppressions, Pseudonyms.of_environment() if options.pseudonyms else None)
+    tables = cleaning.clean(raw, options.columns, options.cleaning, report, people)
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 

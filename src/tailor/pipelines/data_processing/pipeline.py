@@ -15,6 +15,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "raw_interactions": "raw_interactions",
                 "raw_items": "raw_items",
                 "raw_users": "raw_users",
+                "suppressions": "suppressions",
                 "params": "params:data_processing",
             },
             outputs=["clean_interactions", "clean_items", "clean_users", "data_quality", "data_accounts"],

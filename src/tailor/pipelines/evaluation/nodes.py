@@ -9,8 +9,10 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import DataProcessingOptions
+from tailor.data.interactions import bucket_items
 from tailor.data.item_metadata import ItemMetadata
-from tailor.evaluation import measure, plots
+from tailor.data.side_features import FeatureEncoder
+from tailor.evaluation import groups, measure, plots
 from tailor.evaluation.protocol import (
     NewUserProtocol,
     TestRows,
@@ -154,6 +156,26 @@ def compare_models(
     options, protocol = _options(params), test_protocol(items, **known)
     values = measure.headline_values(recommendations, protocol, positives, users, metadata, max(options.k))
     return measure.compare(values, options.registered, seed)
+
+
+def compare_groups(
+    recommendations: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    positives: Matrix,
+    metadata: ItemMetadata,
+    feature_encoders: JsonObject,
+    params: Parameters,
+    seed: int,
+    **known: Unpack[TestRows],
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Measure the registered model and the best baseline by taste and by profile; all models by quantiles of users."""
+    options, protocol, k = _options(params), test_protocol(items, **known), max(_options(params).k)
+    values = measure.headline_values(recommendations, protocol, positives, users, metadata, k, groups.HEADLINES)
+    by_grouping = {groups.TASTE: groups.taste_of(known["train"], bucket_items(items, c.HEAD), users[c.USER])}
+    by_grouping |= groups.profiles_of(users, FeatureEncoder.from_state(feature_encoders["profile"]))
+    measured = groups.measure_groups(values, by_grouping, options.registered, options.groups, seed)
+    return measured.figures, measured.gaps, measured.quantiles
 
 
 def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int, fit_on: str) -> pd.DataFrame:

@@ -141,6 +141,13 @@ def _summarise() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.compare_groups,
+            inputs=_MEASURED | _OPTIONS | {"feature_encoders": "feature_encoders"},
+            outputs=["group_figures", "group_gaps", "user_quantiles"],
+            name="compare_groups",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.join_metrics,
             inputs={
                 "known_users": "known_user_metrics",

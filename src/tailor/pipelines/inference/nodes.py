@@ -7,6 +7,7 @@ from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.people import ALL_PEOPLE
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
 from tailor.serving.items import ItemStore
@@ -25,6 +26,7 @@ def recommend_to_all_users(
 ) -> Parts:
     """Ask the champion for the top k of every user, block by block; it is asked after the decision who that is."""
     options, state = parse(InferenceOptions, params, "inference"), with_state(champion, item_state)
+    users = _listed(champion, users)
     log.info("The champion of '%s' answers for %d users; state: %s", promotion["name"], len(users), state)
     key = {
         "model": str(champion.metadata.model_uuid),
@@ -56,6 +58,12 @@ def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
     for note in item_state.notes:
         log.warning("State: %s", note)
     return f"change {item_state.description['change']}, event {until} of {item_state.description['where']}"
+
+
+def _listed(champion: PyFuncModel, users: pd.DataFrame) -> pd.DataFrame:
+    """Return the users without those who asked to be forgotten since the tables were made."""
+    people = getattr(champion.unwrap_python_model().recommender, "people", ALL_PEOPLE)
+    return users[~people.suppressed.mask(users[c.USER])].reset_index(drop=True)
 
 
 def _long(answers: pd.DataFrame) -> pd.DataFrame:

@@ -175,6 +175,8 @@ def _publish() -> list[Node]:
                 "summary": "summary",
                 "lm_history": "lm_history",
                 "data_summary": "data_summary",
+                "group_gaps": "group_gaps",
+                "user_quantiles": "user_quantiles",
             },
             outputs="model_card",
             name="describe_version",

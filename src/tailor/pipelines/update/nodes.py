@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,12 +14,14 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
+from tailor.data.people import SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.options import UpdateOptions
 from tailor.registry import update as registry
 from tailor.serving.events import EVENTS_UNTIL, as_interactions
 from tailor.serving.items import ItemStore
+from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import Update, drift, with_events, with_interactions
 from tailor.state.events import Event
@@ -28,20 +31,22 @@ log = logging.getLogger(__name__)
 
 
 def read_new(
-    raw: pd.DataFrame, champion: PyFuncModel, params: Parameters
+    raw: pd.DataFrame, champion: PyFuncModel, suppressions: SuppressionList, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
 
     There may be none: then events alone are taken in. ``cleaning.until`` is the date of the catalogue; new rows may be
-    later.
+    later. People who are suppressed are left out, and the others go by pseudonyms where the champion knows them so.
     """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
     if raw.empty:
         return pd.DataFrame({c.USER: [], c.ITEM: []}, dtype=str), report.to_frame(), report.accounts()
     columns = columns_of_update(raw, options)
-    items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
+    model = _recommender(champion)
+    items = pd.DataFrame({c.ITEM: model.item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions")
+    people = replace(model.people, suppressed=suppressions)
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions", people=people)
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
@@ -64,12 +69,14 @@ def fold_in(
     interactions: pd.DataFrame,
     events: pd.DataFrame,
     events_read: JsonObject,
+    suppressions: SuppressionList,
     params: Parameters,
     seed: int,
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
-    """Take the rows in; tell how far distributions have moved."""
+    """Take the rows in, without people who are suppressed; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
-    rows = with_events(interactions, events)
+    model = without_suppressed(model, suppressions).recommender
+    rows = with_events(interactions, events[~suppressions.mask(events[c.USER])])
     update = with_interactions(model, rows, options.sweeps).until(events_read["until"])
     table = drift(model, update, rows, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")

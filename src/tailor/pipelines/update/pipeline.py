@@ -11,7 +11,12 @@ def create_pipeline(**_: object) -> Pipeline:
     pipeline = [
         Node(
             func=nodes.read_new,
-            inputs=["raw_new_interactions", "champion", "params:data_processing"],
+            inputs={
+                "raw": "raw_new_interactions",
+                "champion": "champion",
+                "suppressions": "suppressions",
+                "params": "params:data_processing",
+            },
             outputs=["clean_new_interactions", "update_quality", "update_accounts"],
             name="read_new",
             tags="cpu",
@@ -30,6 +35,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "interactions": "clean_new_interactions",
                 "events": "clean_new_events",
                 "events_read": "events_read",
+                "suppressions": "suppressions",
                 "params": "params:update",
                 "seed": "params:seed",
             },

@@ -1,0 +1,71 @@
+"""People who are left out of all data, for the pipelines that read people."""
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kedro.io import AbstractDataset
+
+from tailor.data.people import SuppressionList
+from tailor.state.address import STATE_VARIABLE, address_of
+from tailor.types import JsonObject
+
+if TYPE_CHECKING:
+    from tailor.state.suppressions import SuppressionStore
+
+log = logging.getLogger(__name__)
+
+
+class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
+    """The suppression list of a model: in the database that TAILOR_STATE_URL names, else in the file of its server."""
+
+    def __init__(self, *, filepath: str, model: str, metadata: JsonObject | None = None) -> None:
+        """Remember the place.
+
+        Args:
+            filepath: of the server's own database, ``….db``.
+            model: its name in the registry.
+            metadata: for kedro-viz.
+        """
+        self.filepath, self.model, self.metadata = Path(filepath), model, metadata
+
+    def load(self) -> SuppressionList:
+        """Read the list; an empty one where no database is there."""
+        if not self._is_there():
+            log.info("Suppression list: none (no %s, no %s); nobody is left out", self.filepath, STATE_VARIABLE)
+            return SuppressionList()
+        listed = self._open().read()
+        log.info("Suppression list: %d names; nobody else is left out", len(listed))
+        return listed
+
+    def save(self, data: list[str]) -> None:
+        """Add people, by every name they go by, and delete their events; those who are in the list stay.
+
+        Of nobody no database is made.
+        """
+        if data:
+            store = self._open()
+            store.add(data)
+            store.forget_events(data)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is in the list; no key is needed to tell."""
+        return not self._describe()["people"]
+
+    def _open(self) -> "SuppressionStore":
+        from tailor.state.suppressions import SuppressionStore  # noqa: PLC0415  (no database, no SQLAlchemy)
+
+        return SuppressionStore.open(address_of(self.filepath), self.model)
+
+    def _is_there(self) -> bool:
+        return bool(os.environ.get(STATE_VARIABLE)) or self.filepath.is_file()
+
+    def _exists(self) -> bool:
+        """Whether it can be loaded: always, for an empty list is a list too, which no run makes."""
+        return True
+
+    def _describe(self) -> JsonObject:
+        """Return what the content hangs on: who is in it, so that a run of before somebody was added is stale."""
+        return {"model": self.model, "people": self._open().digest() if self._is_there() else ""}

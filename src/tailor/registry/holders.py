@@ -1,0 +1,226 @@
+"""Where people who were forgotten still are: versions, artifacts of runs, files; listed, and deleted on request.
+
+No id is written into the list. What holds them is told in three words:
+
+| holds | |
+|---|---|
+| ids | the person's id stands in it |
+| rows | rows of the person, by number |
+| learnt | weights or figures that were made with the person's rows |
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from tailor import columns as c
+from tailor.data.people import SuppressionList
+from tailor.registry.describe import logged_model_id
+from tailor.registry.publish import EVALUATED
+from tailor.registry.store import sqlite_file
+from tailor.registry.versions import CHAMPION
+from tailor.serving.package import ARTIFACT
+
+log = logging.getLogger(__name__)
+IDS, ROWS, LEARNT = "ids", "rows", "learnt"
+#: Columns of the list.
+COLUMNS = ["what", "path", "holds", "deleted", "remedy"]
+#: File of a package that names its users.
+_IDS_FILE = "ids.npz"
+_REPORT = "report.html"
+_ANEW = "delete it; `kedro run` makes it anew without them"
+#: Folders of the data folder, by what their files hold where no column user_id tells.
+_OF_LAYER = {"04_feature": ROWS, "06_models": LEARNT}
+_LAYERS = ("02_intermediate", "03_primary", "04_feature", "06_models", "07_model_output", "08_reporting")
+#: Files of items alone, unless their texts quote users; and what is learnt of them.
+_OF_ITEMS, _EMBEDDINGS = ("item_text", "item_categories", "item_embeddings_frozen"), "item_embeddings"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Something that still holds people who were forgotten."""
+
+    what: str
+    path: str
+    holds: str
+    remedy: str
+    delete: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    """Deletes it; None: it is not ours to delete."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a project keeps what is no part of the registry."""
+
+    data: Path
+    raw: Path
+    checkpoints: Path | None
+    """Of fits that were interrupted; None: none are kept."""
+    searches: str
+    """Address of Optuna's store."""
+
+
+def find_holders(name: str, suppressed: SuppressionList, folders: Folders) -> list[Holder]:
+    """Find whatever holds people of the list, but for the champion's package, which holds them no more.
+
+    Args:
+        name: of the model in the registry.
+        suppressed: who was forgotten.
+        folders: of the project.
+    """
+    if not suppressed:
+        return []
+    holders = [*_versions(name, suppressed), *_artifacts(name, suppressed), *_files(folders, suppressed)]
+    # Whether these saw somebody cannot be told from them: where nothing else names anybody, they are taken to be later.
+    made_with = [*_checkpoints(folders.checkpoints), *_searches(folders.searches)] if holders else []
+    return [*holders, *made_with, *_raw(folders.raw)]
+
+
+def tell(holders: Iterable[Holder], delete: bool) -> pd.DataFrame:
+    """Return the list as a table; on request delete what can be, one by one, so that a killed run goes on.
+
+    Args:
+        holders: as of :func:`find_holders`.
+        delete: whether to delete.
+
+    Returns:
+        Columns what, path, holds, deleted, remedy.
+    """
+    rows = []
+    for holder in holders:
+        deletes = delete and holder.delete is not None
+        if deletes and holder.delete is not None:
+            holder.delete()
+            log.info("Deleted %s: %s", holder.what, holder.path)
+        rows.append((holder.what, holder.path, holder.holds, deletes, "" if deletes else holder.remedy))
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"deleted": bool})
+
+
+def _versions(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
+    """Yield the registered versions whose packages hold somebody."""
+    client = mlflow.MlflowClient()
+    champion = str(client.get_registered_model(name).aliases.get(CHAMPION, ""))
+    versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda one: int(one.version))
+    for version in versions:
+        if str(version.version) != champion:
+            uri = f"models:/{name}/{version.version}"
+            if _holds(f"{uri}/artifacts/{ARTIFACT}/{_IDS_FILE}", suppressed):
+                number, where = version.version, client.get_model_version_download_uri(name, version.version)
+                remedy = f"mlflow.MlflowClient().delete_model_version('{name}', '{number}'), then delete the path"
+                yield Holder(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
+
+
+def _deleted_version(name: str, number: str) -> Callable[[], None]:
+    def delete() -> None:
+        client = mlflow.MlflowClient()
+        location, model = client.get_model_version_download_uri(name, number), logged_model_id(name, number)
+        get_artifact_repository(location).delete_artifacts()
+        client.delete_model_version(name, number)
+        if model is not None:
+            client.delete_logged_model(model)
+
+    return delete
+
+
+def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
+    """Yield what runs have logged: the measured model, and the report with the histories of three users."""
+    client = mlflow.MlflowClient()
+    run = mlflow.active_run()
+    experiments = {run.info.experiment_id} if run else set()
+    experiments |= {one.experiment_id for one in client.search_experiments() if one.name == name}
+    for one in mlflow.search_runs(sorted(experiments), output_format="list") if experiments else []:
+        location = str(one.info.artifact_uri)
+        logged = {file.path for file in client.list_artifacts(one.info.run_id)}
+        if EVALUATED in logged and _holds(f"{location}/{EVALUATED}/{_IDS_FILE}", suppressed):
+            # The package last: by it the run is found again after an interruption.
+            parts = ({_REPORT: ROWS} if _REPORT in logged else {}) | {EVALUATED: IDS}
+            for part, holds in parts.items():
+                yield Holder("artifact of a run", f"{location}/{part}", holds, "delete it", _deleted(location, part))
+
+
+def _deleted(location: str, part: str) -> Callable[[], None]:
+    return lambda: get_artifact_repository(location).delete_artifacts(part)
+
+
+def _holds(uri: str, suppressed: SuppressionList) -> bool:
+    """Whether a package names somebody of the list; what cannot be read is taken to, and a warning says so."""
+    try:
+        file = mlflow.artifacts.download_artifacts(uri)
+        with np.load(file, allow_pickle=False) as ids:
+            return bool(suppressed.mask(ids["users"].astype(object)).any())
+    except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError) as problem:
+        log.warning("%s cannot be read (%s): it is listed as if it held somebody", uri, type(problem).__name__)
+        return True
+
+
+def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Holder]:
+    """Yield the files of the data folder: those that name somebody, and those made of the same rows.
+
+    Files without ids come first, and the table of users last: by it the others are found again after an interruption.
+    """
+    data, search = folders.data, sqlite_file(folders.searches)
+    paths = [path for layer in _LAYERS for path in sorted((data / layer).rglob("*")) if path.is_file()]
+    paths = [path for path in paths if folders.checkpoints not in path.parents and path != search]
+    named = {path for path in paths if _names(path, suppressed)}
+    users, texts = data / "03_primary" / "users.parquet", _quote_users(data)
+    if users in named:
+        for path in paths:
+            holds = "" if path in named else _without_ids(path, data, texts)
+            if holds:
+                yield Holder("file", str(path), holds, _ANEW, path.unlink)
+    for path in sorted(named, key=lambda one: (one == users, str(one))):
+        yield Holder("file", str(path), IDS, _ANEW, path.unlink)
+
+
+def _names(path: Path, suppressed: SuppressionList) -> bool:
+    """Whether a table has a row of somebody of the list."""
+    if path.suffix != ".parquet" or c.USER not in pq.read_schema(path).names:
+        return False
+    batches = pq.ParquetFile(path).iter_batches(columns=[c.USER])
+    return any(suppressed.mask(batch.column(0).to_pandas()).any() for batch in batches)
+
+
+def _quote_users(data: Path) -> bool:
+    """Whether texts of items may quote what users wrote about them."""
+    rows = data / "02_intermediate" / "interactions.parquet"
+    return rows.is_file() and c.TEXT in pq.read_schema(rows).names
+
+
+def _without_ids(path: Path, data: Path, texts: bool) -> str:
+    """Say what a file of a data folder holds whose tables name somebody, though it has no ids; empty: nobody."""
+    layer = path.relative_to(data).parts[0]
+    if path.suffix == ".json" or (path.name.startswith(_OF_ITEMS) and not texts):
+        return ""
+    if path.name.startswith(_EMBEDDINGS) or path.name == _REPORT:
+        return LEARNT if path.name != _REPORT else ROWS
+    return _OF_LAYER.get(layer, "")
+
+
+def _checkpoints(folder: Path | None) -> Iterator[Holder]:
+    """Yield what interrupted fits have left."""
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+        yield Holder("checkpoints", str(folder), LEARNT, "delete the folder", lambda: shutil.rmtree(folder))
+
+
+def _searches(address: str) -> Iterator[Holder]:
+    """Yield Optuna's store: figures of fits on the rows, no id and no row."""
+    file = sqlite_file(address)
+    if file is None and address:
+        yield Holder("Optuna's store", address.rpartition("@")[2], LEARNT, "`optuna delete-study` for each study")
+    elif file is not None and file.is_file():
+        yield Holder("Optuna's store", str(file), LEARNT, "delete it; searches begin anew", file.unlink)
+
+
+def _raw(raw: Path) -> Iterator[Holder]:
+    """Yield the folder of raw tables, whatever is in it: it is not ours to change."""
+    if raw.exists():
+        remedy = "yours: take their rows out where the tables come from; until then each run leaves them out"
+        yield Holder("raw tables", str(raw), IDS, remedy)
