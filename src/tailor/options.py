@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import ListOptions, OffPolicyOptions, PromotionOptions, UpdateOptions
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
@@ -136,19 +136,6 @@ class WordsOptions(Options):
         if missing:
             raise ValueError(missing.rstrip("."))
         return self
-
-
-class UpdateOptions(Options):
-    """``parameters/update.yml``."""
-
-    sweeps: Count = 1
-    """Sweeps of the factorization, from where it stands."""
-    sample_users: Count = 1000
-    """Users whose lists are compared before and after."""
-    k: Count = 20
-    """Length of these lists."""
-    max_psi: Positive = 0.25
-    """The alias moves if the scores of lists moved by less (population stability index)."""
 
 
 class ProjectOptions(Options):

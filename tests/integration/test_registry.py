@@ -495,9 +495,16 @@ def test_new_interactions_join_the_champion(finished, monkeypatch):
     (answer,) = answers(ask_fresh(finished, {"user_id": ["new here"]}, {"k": 240}))
     assert answer["path"] == "known_user"
     assert items[2] not in answer["item_ids"]
-    run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
+    run_here(
+        finished.project, monkeypatch, params={"update": {"max_psi": {"scores": 1e-12}}}, pipeline_names=["update"]
+    )
     aliases = client.get_registered_model("tailor-test").aliases
     assert str(aliases["champion"]) == updated["version"]
     assert int(aliases["challenger"]) > int(updated["version"])
+    refused = client.get_model_version("tailor-test", aliases["challenger"]).tags
+    assert "fails: scores: PSI" in refused["reasons"]
+    (run,) = client.search_runs([client.get_experiment_by_name("tailor-test").experiment_id], max_results=1)
+    assert run.data.tags["decision"] == "refused"
+    assert {"drift.scores", "new_rows.n_users", "forgotten.difference"} <= set(run.data.metrics)
     run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
     assert str(client.get_registered_model("tailor-test").aliases["champion"]) == before

@@ -140,6 +140,18 @@ def first_of_each_row(order: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((values, (row[chosen], order.indices[chosen])), shape=order.shape)
 
 
+def last_of_each_row(order: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the entry with the largest value of each row, as 1; of equal values that of the last column.
+
+    Args:
+        order: (U, n_items), values order a row's items.
+    """
+    row, items = in_order(order)
+    filled = np.flatnonzero(np.diff(order.indptr))
+    columns = items[order.indptr[filled + 1] - 1]
+    return sparse.csr_matrix((np.ones(len(filled), np.float32), (row[order.indptr[filled]], columns)), order.shape)
+
+
 def final_rows(
     train: sparse.csr_matrix, validation: sparse.csr_matrix, items: pd.DataFrame, fit_on: str
 ) -> sparse.csr_matrix:

@@ -11,7 +11,7 @@ from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
 from tailor.errors import BadInputError
-from tailor.evaluation.drift import interpret_psi, psi
+from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Csr, Floats, Query, TrainSet
 from tailor.serving.recommender import Recommender
@@ -144,16 +144,17 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         seed: of the draw.
 
     Returns:
-        Columns distribution, psi, reading: popularity of the items taken, their embeddings along the catalogue's
-        principal axes, and the scores of lists.
+        Columns distribution, psi, interpretation, chance: popularity of the items taken, their embeddings along the
+        catalogue's principal axes, and the scores of lists. ``chance`` is what as many rows reach without a shift.
     """
     item, known = before.items.indices(rows[c.ITEM]), before.histories.history.indices
     popularity = np.log1p(np.bincount(known, minlength=len(before.item_ids)))
     centred = before.item_features - before.item_features.mean(axis=0)
     axes = np.linalg.svd(centred.T @ centred)[0][:, :_AXES]
-    values = {"popularity": psi(popularity[known], popularity[item])}
-    for number, axis in enumerate((centred @ axes).T, start=1):
-        values[f"embedding_{number}"] = psi(axis[known], axis[item])
+    of_items = {"popularity": popularity}
+    of_items |= {f"embedding_{number}": axis for number, axis in enumerate((centred @ axes).T, start=1)}
+    values = {name: psi(of_item[known], of_item[item]) for name, of_item in of_items.items()}
+    chance = {name: psi_by_chance(of_item[known], len(item), seed) for name, of_item in of_items.items()}
     drawn = np.random.default_rng(seed).permutation(before.user_ids)[:n_users]
     requests, settings = [Request(user_id=str(user)) for user in drawn], Settings(k=k)
     before_it, after_it = (
@@ -161,5 +162,5 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         for model in (before, update.recommender)
     )
     values["scores"] = psi(before_it, after_it)
-    rows_of_table = [(name, value, interpret_psi(value)) for name, value in values.items()]
-    return pd.DataFrame(rows_of_table, columns=["distribution", "psi", "interpretation"])
+    table = [(name, value, interpret_psi(value), chance.get(name, 0.0)) for name, value in values.items()]
+    return pd.DataFrame(table, columns=["distribution", "psi", "interpretation", "chance"])

@@ -8,7 +8,7 @@ import pytest
 
 from tailor.data.interactions import binary
 from tailor.errors import BadInputError
-from tailor.evaluation.drift import interpret_psi, psi
+from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query, TrainSet
@@ -80,6 +80,17 @@ def test_the_item_step_is_the_stationary_point(tables, served):
     gradient = -((X - X * (U @ V.T)).T @ U) + options.alpha * V @ (U.T @ U) + ridge[:, None] * (V - prior)
     assert np.abs(gradient[warm]).max() < 1e-8
     np.testing.assert_allclose(V[~warm], prior[~warm])
+
+
+def test_chance_is_what_one_in_a_hundred_small_samples_exceeds():
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=20_000)
+    limit = psi_by_chance(known, 200, 1)
+    above = np.mean([psi(known, rng.choice(known, 200)) > limit for _ in range(2000)])
+    assert 0.003 < above < 0.02
+    # Nine degrees of freedom: the 99 % quantile of chi-squared is 21.67 (Yurdakul 2018).
+    assert limit == pytest.approx(21.67 / 200, rel=0.15)
+    assert psi_by_chance(known, 0, 1) == psi_by_chance(np.array([]), 5, 1) == 0
 
 
 def test_counts_and_order(served, update, rows, tables):

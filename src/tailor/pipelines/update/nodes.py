@@ -13,11 +13,13 @@ from tailor.config import parse
 from tailor.data.cleaning import clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
 from tailor.data.quality import QualityReport
+from tailor.evaluation.config import UpdateOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
-from tailor.options import UpdateOptions
+from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.registry import update as registry
 from tailor.serving.recommender import Recommender
 from tailor.serving.update import Update, drift, with_interactions
+from tailor.serving.update_check import check_update
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -52,12 +54,23 @@ def fold_in(
     return update, table, figure
 
 
+def check(champion: PyFuncModel, interactions: pd.DataFrame, params: Parameters, seed: int) -> UpdateEvidence:
+    """Update the champion by most of the rows; compare it with the champion on the others, and on what is old."""
+    options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
+    return check_update(model, interactions, options.sweeps, options.sample_users, options.k, options.holdout, seed)
+
+
 def register(
-    update: Update, drift_table: pd.DataFrame, figure: go.Figure, params: Parameters, model_name: str
+    update: Update,
+    drift_table: pd.DataFrame,
+    evidence: UpdateEvidence,
+    figure: go.Figure,
+    params: Parameters,
+    model_name: str,
 ) -> JsonObject:
-    """Register what became of the champion; the alias moves where scores have not shifted."""
-    max_psi = parse(UpdateOptions, params, "update").max_psi
-    return registry.register_update(update, drift_table, figure, max_psi, model_name)
+    """Register what became of the champion; the alias moves where every rule holds."""
+    limits = parse(UpdateOptions, params, "update").max_psi
+    return registry.register_update(update, drift_table, evidence, figure, limits, model_name)
 
 
 def _recommender(champion: PyFuncModel) -> Recommender:

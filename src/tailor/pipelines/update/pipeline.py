@@ -29,10 +29,23 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.check,
+            inputs={
+                "champion": "champion",
+                "interactions": "clean_new_interactions",
+                "params": "params:update",
+                "seed": "params:seed",
+            },
+            outputs="update_evidence",
+            name="check_update",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.register,
             inputs={
                 "update": "updated_model",
                 "drift_table": "drift",
+                "evidence": "update_evidence",
                 "figure": "drift_plot",
                 "params": "params:update",
                 "model_name": "params:model_name",
@@ -42,4 +55,4 @@ def create_pipeline(**_: object) -> Pipeline:
             tags=["cpu", "publish"],
         ),
     ]
-    return group("update", pipeline, private=["updated_model"])
+    return group("update", pipeline, private=["updated_model", "update_evidence"])
