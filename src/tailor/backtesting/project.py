@@ -78,7 +78,7 @@ class Project:
         options = parse(DataProcessingOptions, parameters["data_processing"], "data_processing")
         _check(options)
         raw = {name: self.raw[f"raw_{name}"].copy() for name in _RAW}
-        return clean(raw, options.columns, options.cleaning, QualityReport()).interactions[c.TIMESTAMP]
+        return clean(raw, options.columns, options.cleaning, QualityReport(), options.events).interactions[c.TIMESTAMP]
 
     def on(self, windows: Windows, options: BacktestOptions) -> Parameters:
         """Return the parameters of a date.

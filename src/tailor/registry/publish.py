@@ -16,6 +16,7 @@ from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
+from tailor.serving.events import STRENGTHS
 from tailor.serving.recommender import MAX_PIECES, VECTORS, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
@@ -37,6 +38,7 @@ _REQUIREMENTS = (
 )
 #: What a recommender knows of itself that is too long for a tag.
 _NOT_TAGGED = (
+    STRENGTHS,
     "text",
     "scenarios",
     "feature_encoders",
@@ -83,6 +85,7 @@ def about(
         "seed": project["seed"],
         "head_share": parsed.data_processing.head_share,
         MAX_PIECES: parsed.feature_engineering.user_text.max_pieces,
+        STRENGTHS: parsed.data_processing.events.weights,
         "plugins": list(project.get("plugins", [])),
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),

@@ -26,6 +26,7 @@ from tailor.models.base import (
     BlendsSources,
     Boostable,
     ComparesItems,
+    Csr,
     FittedModel,
     Floats,
     Indices,
@@ -35,8 +36,9 @@ from tailor.models.base import (
 from tailor.plugins import copy_plugins
 from tailor.rerank import best_of, ensure_exposure, rerank
 from tailor.serving import package
+from tailor.serving.events import STRENGTHS, with_strengths
 from tailor.serving.explain import explain_list
-from tailor.serving.history import HistoryBatch, join_histories, widened
+from tailor.serving.history import HistoryBatch, join_histories, wide, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
 from tailor.serving.intent.dates import NumericColumns
 from tailor.serving.intent.meaning import Meaning
@@ -95,6 +97,8 @@ class Recommender:
     """Token table in the encoder's place, for machines without torch."""
     removed: NDArray[np.bool_] | None = None
     """Items that must not be listed any more (n_items,)."""
+    blocked: Csr | None = None
+    """Pairs of users and items that must not be listed, 0/1 (U, n_items); None: there are none."""
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
@@ -279,6 +283,7 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
+        requests = with_strengths(requests, self.about.get(STRENGTHS, {}))
         requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
         model, answers = self._boosted(settings.boosts()), list[Answer]()
         for block in blocks(len(requests), block_users):
@@ -426,6 +431,10 @@ class Recommender:
         """Exclude from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
         if settings.exclude_seen:
             scores[cells(query.history)] = EXCLUDED
+        if self.blocked is not None:
+            known = np.flatnonzero(query.user_index >= 0)
+            rows, items = cells(self.blocked[query.user_index[known]])
+            scores[known[rows], items] = EXCLUDED
         n_unknown = np.zeros(len(requests), dtype=np.int64)
         for row, request in enumerate(requests):
             if request.candidates:
@@ -532,6 +541,7 @@ class Recommender:
             model=self.model.with_new_items(self._wide(features, metadata)),
             items=items,
             histories=widened(self.histories, len(items)),
+            blocked=wide(self.blocked, len(items)),
             tie_rank=append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
             metadata=self.known_metadata.concat(metadata),
             word_reader=None if self.word_reader is None else self.word_reader.with_new_items(metadata.texts),
@@ -604,7 +614,8 @@ class Recommender:
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
-        package.write_model(folder, self.model, self.users, self.items, self.histories, self.tie_rank, self.about)
+        ids, known = (self.users, self.items), (self.histories, self.tie_rank, self.about, self.blocked)
+        package.write_model(folder, self.model, *ids, *known)
         if self.metadata is not None:
             self.metadata.save(folder / package.ITEMS)
         if self.encoder_of is not None:

@@ -19,7 +19,7 @@ from tailor.metrics.significance import Comparison, paired_bootstrap
 from tailor.models.base import Csr, Indices, Query
 from tailor.models.listing import recommend
 from tailor.serving.recommender import Recommender
-from tailor.serving.update import grown, with_interactions
+from tailor.serving.update import grown, with_interactions, without_pairs
 
 Values = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def _on_old_rows(
     query = before.histories.take(users)
     stored = query.history if query.order is None else query.order
     last = last_of_each_row(stored)
-    hidden = _hidden(query, last)
+    hidden = without_pairs(query, last)
     (ours, now), (theirs, then) = (_values(model, hidden, hidden.history, last, k) for model in (after, before))
     stayed = [_share_that_stayed(a, b) for a, b in zip(now, then, strict=True)]
     return paired_bootstrap(ours, theirs, seed=seed), float(np.mean(stayed)) if stayed else float("nan")
@@ -107,27 +107,6 @@ def _on_old_rows(
 def _share_that_stayed(now: Indices, then: Indices) -> float:
     before = then[then >= 0]
     return len(np.intersect1d(now[now >= 0], before)) / max(len(before), 1)
-
-
-def _hidden(query: Query, last: Csr) -> Query:
-    """Return the query without its last items."""
-
-    def rest(matrix: Csr | None) -> Csr | None:
-        if matrix is None:
-            return None
-        left = sparse.csr_matrix(matrix - matrix.multiply(last), dtype=np.float32)
-        left.eliminate_zeros()
-        left.sort_indices()
-        return left
-
-    history = rest(query.history)
-    return Query.of(
-        query.history if history is None else history,
-        rest(query.order),
-        profile=query.profile,
-        user_index=query.user_index,
-        user_text=query.user_text,
-    )
 
 
 def _values(model: Recommender, query: Query, seen: Csr, positives: Csr, k: int) -> tuple[Values, Indices]:

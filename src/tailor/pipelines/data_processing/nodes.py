@@ -9,6 +9,7 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data import cleaning
 from tailor.data.config import DataProcessingOptions
+from tailor.data.events import threshold
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.types import Parameters
@@ -24,7 +25,7 @@ def clean(
     """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows."""
     options, report = _options(params), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report)
+    tables = cleaning.clean(raw, options.columns, options.cleaning, report, options.events)
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
@@ -33,7 +34,8 @@ def split(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Label every interaction, and describe items and users by what is in train."""
     options = _options(params)
-    labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed)})
+    least = threshold(interactions, options.events) if c.CONFIDENCE in interactions else None
+    labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed, least)})
     item_table = catalogue.item_table(items, labelled, options.split, options.head_share, seed)
     user_table = catalogue.user_table(users, labelled)
     return labelled, labelled[[c.USER, c.ITEM, c.SPLIT]], item_table, user_table

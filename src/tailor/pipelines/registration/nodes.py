@@ -7,12 +7,14 @@ from typing import Unpack
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
+from tailor.data.interactions import blocked_pairs, strength_matrix
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.user_texts import UserTexts
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
@@ -122,14 +124,24 @@ def gather_all(
     return refit.gather_all(interactions, users, items, feature_encoders, options, seed, texts)
 
 
+def gather_blocked(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
+    """Gather every pair that is blocked, whenever it was, for the model that is handed over."""
+    return blocked_pairs(strength_matrix(interactions, users, items, c.LABELS), (len(users), len(items)))
+
+
 def refit_recommender(
-    evaluated: Recommender, all_interactions: TrainSet, metadata: ItemMetadata, packaged: Encoders
+    evaluated: Recommender,
+    all_interactions: TrainSet,
+    blocked: sparse.csr_matrix,
+    metadata: ItemMetadata,
+    packaged: Encoders,
 ) -> Recommender:
     """Fit the measured recipe on every interaction; join it with all histories, texts and encoders: what is served."""
     return replace(
         evaluated,
         model=refit.refit(scorer_of({"hybrid": evaluated.model}), all_interactions),
         histories=all_interactions.queries(),
+        blocked=blocked if blocked.nnz else None,
         about=evaluated.about
         | {publish.FIT_ON: publish.ALL}
         | ({VECTORS: packaged.vectors} if packaged.vectors else {}),

@@ -36,7 +36,7 @@ def read_new(
     columns = columns_of_update(raw, options)
     items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions")
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, "new_interactions", events=options.events)
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
