@@ -1,11 +1,12 @@
 """`make bench-replay`: a prequential replay of MovieLens-1M in the order of time, with events against without.
 
 All rows in the order of time: blend and boosts are chosen on the rows from 70 to 80 %, the sources are fitted on the
-first 80 %, and the last 20 % arrive row by row. Before each row two answers are made by the same model, which is not fitted again: one on the history of the fit
-alone, one on that history with the rows of the same user that have arrived since. Both leave out what the user has
-taken so far, and the row that comes next is the one hit. Users are a seeded sample of those with a history and with
-later rows, the first ones of each; NDCG and hit rate are averaged over a user's rows, then over users; intervals are
-paired bootstraps over users. The hybrid is that of the first option set without the transformer, on frozen embeddings.
+first 80 %, and the last 20 % arrive row by row. Before each row two answers are made by the same model, which is not
+fitted again: one on the history of the fit alone, one on that history with the rows of the same user that have arrived
+since. Both leave out what the user has taken so far, and the row that comes next is the one hit. Users are a seeded
+sample of those with a history and with later rows, the first ones of each; NDCG and hit rate are averaged over a user's
+rows, then over users; intervals are paired bootstraps over users. The hybrid is that of the first option set without
+the transformer, on frozen embeddings.
 
 An interrupted replay goes on: each block of users is written to data/ml1m/replay.json.
 """

@@ -60,7 +60,8 @@ class TuningOptions(Options):
     """Of a Pareto front, the chosen point has the best sum of the other objectives among those whose warm NDCG is at
     least this fraction of the front's best."""
     space: dict[str, Space] = {}
-    """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices."""
+    """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices.
+    ``events``: by kind of behaviour, for its strength; without it kinds weaker than a hit are searched in [0.02, 1]."""
 
 
 class TunedOptions(Options):
@@ -72,6 +73,8 @@ class TunedOptions(Options):
     """Option set of the hybrid on frozen embeddings."""
     hybrid_lora: Parameters = {}
     """Option set of the hybrid on tuned embeddings."""
+    events: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
+    """Strengths of kinds of behaviour, in place of those of data_processing.events.weights."""
 
 
 class EvaluationOptions(ListOptions):

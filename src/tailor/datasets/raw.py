@@ -193,8 +193,8 @@ class PlantedDataset(ReadOnlyDataset):
         Args:
             table: interactions, items or users.
             metadata: for kedro-viz.
-            options: for ``planted_catalogue``; ``writers``, the share of the users who write something; ``views``, how many
-                items each user views beside those taken, and ``noise``, the share of them that follows no taste.
+            options: for ``planted_catalogue``; ``writers``, the share of the users who write something; ``views``, how
+                many items each user views beside those taken, and ``noise``, the share of them that follows no taste.
         """
         self._table, self._options, self.metadata = table, options, metadata
 

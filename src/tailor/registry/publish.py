@@ -85,7 +85,7 @@ def about(
         "seed": project["seed"],
         "head_share": parsed.data_processing.head_share,
         MAX_PIECES: parsed.feature_engineering.user_text.max_pieces,
-        STRENGTHS: parsed.data_processing.events.weights,
+        STRENGTHS: parsed.data_processing.events.with_weights(parsed.tuned.events).weights,
         "plugins": list(project.get("plugins", [])),
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),

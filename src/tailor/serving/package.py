@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | model.safetensors | the fitted model, sources and weights by name |
-| histories.safetensors | what is known of every user: items, order, confidence, profiles, sums of texts; blocked pairs |
+| histories.safetensors | of every user: items, order, confidence, profiles, sums of texts; blocked pairs |
 | ids.npz | external ids, order of ties |
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |

@@ -614,8 +614,8 @@ class Recommender:
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
-        ids, known = (self.users, self.items), (self.histories, self.tie_rank, self.about, self.blocked)
-        package.write_model(folder, self.model, *ids, *known)
+        users, items, rank = self.users, self.items, self.tie_rank
+        package.write_model(folder, self.model, users, items, self.histories, rank, self.about, self.blocked)
         if self.metadata is not None:
             self.metadata.save(folder / package.ITEMS)
         if self.encoder_of is not None:

@@ -15,15 +15,23 @@ from tailor.data.split import split_interactions
 from tailor.types import Parameters
 
 
-def _options(params: Parameters) -> DataProcessingOptions:
-    return parse(DataProcessingOptions, params, "data_processing")
+def _options(params: Parameters, strengths: Parameters | None = None) -> DataProcessingOptions:
+    options = parse(DataProcessingOptions, params, "data_processing")
+    return options.model_copy(update={"events": options.events.with_weights(strengths or {})})
 
 
 def clean(
-    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: Parameters
+    raw_interactions: pd.DataFrame,
+    raw_items: pd.DataFrame,
+    raw_users: pd.DataFrame,
+    params: Parameters,
+    strengths: Parameters | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows."""
-    options, report = _options(params), QualityReport()
+    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows.
+
+    ``strengths``: of kinds of behaviour, as a search chose them.
+    """
+    options, report = _options(params, strengths), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
     tables = cleaning.clean(raw, options.columns, options.cleaning, report, options.events)
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()

@@ -16,6 +16,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "raw_items": "raw_items",
                 "raw_users": "raw_users",
                 "params": "params:data_processing",
+                "strengths": "params:tuned.events",
             },
             outputs=["clean_interactions", "clean_items", "clean_users", "data_quality", "data_accounts"],
             name="clean",

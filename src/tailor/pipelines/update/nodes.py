@@ -26,17 +26,19 @@ log = logging.getLogger(__name__)
 
 
 def read_new(
-    raw: pd.DataFrame, champion: PyFuncModel, params: Parameters
+    raw: pd.DataFrame, champion: PyFuncModel, params: Parameters, strengths: Parameters | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
 
-    ``cleaning.until`` is the date of the catalogue; new rows may be later.
+    ``cleaning.until`` is the date of the catalogue; new rows may be later. ``strengths``: of kinds of behaviour, as a
+    search chose them.
     """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
     columns = columns_of_update(raw, options)
     items = pd.DataFrame({c.ITEM: _recommender(champion).item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, "new_interactions", events=options.events)
+    events = options.events.with_weights(strengths or {})
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, "new_interactions", events=events)
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
