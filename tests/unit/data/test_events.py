@@ -77,8 +77,8 @@ def test_an_unknown_kind_stops_and_the_known_are_named():
         cleaned([("u", "a", "buy", 1), ("u", "a", "carts", 2)])
     assert str(refused.value) == (
         "raw_interactions: the kind 'carts' (row 2, 1 rows of unknown kinds in all) has no strength in "
-        "data_processing.events.weights. Did you mean 'cart'? Known: view, cart, buy, returned, not_for_me, ping. Add it "
-        "there; 0 leaves its rows out."
+        "data_processing.events.weights. Did you mean 'cart'? Known: view, cart, buy, returned, not_for_me, ping. Add "
+        "it there; 0 leaves its rows out."
     )
     with pytest.raises(BadInputError, match="the kind 'nan'"):
         cleaned([("u", "a", "buy", 1), ("u", "a", None, 2)])
@@ -87,7 +87,7 @@ def test_an_unknown_kind_stops_and_the_known_are_named():
 def test_weights_need_the_column():
     raw = pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "timestamp": [1]})
     columns = ColumnOptions(interactions={name: name for name in raw})
-    with pytest.raises(BadInputError, match="events.weights is set, but no column is mapped to 'event'"):
+    with pytest.raises(BadInputError, match="weights is set, but no column is mapped to 'event'"):
         clean_interactions(
             raw, ITEMS, columns, CleaningOptions(), QualityReport(), events=EventOptions(weights={"buy": 1})
         )

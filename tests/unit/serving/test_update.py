@@ -208,3 +208,36 @@ def test_a_model_without_factors_takes_nothing_in(popular, rows):
 def test_the_binary_of_histories_is_what_is_learnt_from(update):
     history = update.recommender.histories.history
     assert (binary(history) != history).nnz == 0
+
+
+def with_kinds(rows, confidence):
+    return rows.assign(confidence=np.asarray(confidence, np.float64))
+
+
+def test_new_rows_count_by_their_strength_and_the_surer_one_stays(served, tables):
+    history = served.histories.history
+    known = served.item_ids[history[[0]].indices[0]]
+    new = next(item for item in served.item_ids if item not in set(served.item_ids[history[[0]].indices]))
+    rows = pd.DataFrame({"user_id": served.user_ids[0], "item_id": [known, new], "timestamp": 2e9})
+    histories = with_interactions(served, with_kinds(rows, [0.2, 0.3]), 1).recommender.histories
+    of_user = dict(zip(served.item_ids[histories.confidence[[0]].indices], histories.confidence[[0]].data, strict=True))
+    assert of_user[known] == 1
+    assert of_user[new] == pytest.approx(0.3)
+    assert histories.confidence.nnz == histories.history.nnz == histories.order.nnz
+
+
+def test_a_row_that_bars_takes_the_pair_out_and_blocks_it(served):
+    history = served.histories.history
+    known = served.item_ids[history[[0]].indices[0]]
+    rows = pd.DataFrame(
+        {"user_id": [served.user_ids[0], "somebody new"], "item_id": [known, "i1"], "timestamp": [2e9, 2e9]}
+    )
+    update = with_interactions(served, with_kinds(rows, [0.0, 1.0]), 1)
+    model = update.recommender
+    assert update.counts["pairs that are blocked now"] == 1
+    assert update.counts["interactions"] == 1
+    assert model.histories.history.nnz == history.nnz  # one came, one went
+    assert model.blocked.shape == model.histories.history.shape
+    assert known not in listed(model, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids
+    again = with_interactions(model, with_kinds(rows, [1.0, 1.0]), 1).recommender
+    assert known not in listed(again, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids
