@@ -46,5 +46,5 @@ def _with_strengths(request: Request, strengths: Mapping[str, Strength]) -> Requ
     history = tuple(item for item, value in known.items() if value > 0)
     blocked = tuple(item for item, value in known.items() if value <= 0 and worst[item] < 0)
     weights = tuple(known[item] for item in history)
-    changed = {"history": history, "weights": weights, "events": (), "exclude": (*request.exclude, *blocked)}
-    return request.model_copy(update=changed)
+    weighed = request.model_copy(update={"history": history, "weights": weights, "events": ()})
+    return weighed.model_copy(update={"exclude": (*request.exclude, *blocked)})

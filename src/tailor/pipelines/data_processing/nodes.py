@@ -50,13 +50,16 @@ def split(
 
 
 def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """Count interactions per split, items per bucket and pseudo-cold sample, users per bucket."""
+    """Count interactions per split and kind of behaviour, items per bucket and pseudo-cold sample, users per bucket."""
     groups = {
         "interactions by split": interactions[c.SPLIT],
         "items by bucket": items[c.BUCKET],
         "items by pseudo-cold sample": items[c.PSEUDO_COLD],
         "users by bucket": users[c.BUCKET],
     }
+    if c.CONFIDENCE in interactions:
+        kinds = interactions[c.EVENT]
+        groups["pairs by strongest kind"] = kinds.where(interactions[c.CONFIDENCE] > 0, "blocked by " + kinds)
     counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
     return pd.DataFrame(counts, columns=["what", "label", "count"])
 
