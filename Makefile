@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit bench-kinds bench-replay viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -191,6 +191,12 @@ bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, wr
 
 bench-open-bandit: $(VENV)/requirements.lock ## off-policy estimates beside what the other policy really earned, Open Bandit
 	$(BIN)/python benchmarks/open_bandit.py
+
+bench-kinds: $(VENV)/requirements.lock ## kinds of behaviour as strengths, beside all alike and the strongest alone
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kinds.py
+
+bench-replay: $(VENV)/requirements.lock ## a replay in the order of time: what a user's own later rows are worth at once
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/replay.py
 
 bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index beside the exact product with every item
 	$(BIN)/python benchmarks/ann.py

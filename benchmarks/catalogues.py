@@ -31,6 +31,7 @@ from tailor.data.interactions import (
     category_matrix,
     pseudo_cold_items,
     restrict_order,
+    restrict_strengths,
     trainable_items,
     warm_items,
 )
@@ -115,6 +116,7 @@ class Catalogue:
             order=self.data["order_matrix"],
             reveal_order=self.data["reveal_order_matrix"],
             side_features=self.data["side_features"],
+            strengths=self.data["strength_matrix"],
         )
 
     def train_set(self, interactions: Csr, warm: Mask, item_features: Floats) -> TrainSet:
@@ -124,6 +126,7 @@ class Catalogue:
             interactions,
             warm,
             order=restrict_order(self.data["order_matrix"], interactions),
+            confidence=restrict_strengths(self.data["strength_matrix"], interactions),
             tail=bucket_items(self.items, c.TAIL),
             item_features=item_features,
             profiles=side.profiles,
@@ -133,7 +136,8 @@ class Catalogue:
     def histories(self, interactions: Csr) -> Query:
         """Every user with these interactions (U, n_items) as history."""
         order, profiles = restrict_order(self.data["order_matrix"], interactions), self.side_features.profiles
-        return Query.of(interactions, order, profile=profiles, user_index=np.arange(interactions.shape[0]))
+        confidence = restrict_strengths(self.data["strength_matrix"], interactions)
+        return Query.of(interactions, order, confidence, profile=profiles, user_index=np.arange(interactions.shape[0]))
 
     @property
     def warm(self) -> np.ndarray:
@@ -172,6 +176,7 @@ class Catalogue:
         """The rules of the report's test lists."""
         names = (c.TRAIN, c.VALIDATION, c.COLD_UNUSED)
         known = {name: self.matrix(name) for name in names} | {"order": self.data["order_matrix"]}
+        known["strengths"] = self.data["strength_matrix"]
         return test_protocol(self.items, side_features=self.data["side_features"], **known)
 
     def test_rules_with(self, texts: UserTexts) -> EvalProtocol:

@@ -7,6 +7,8 @@ ITEM: Final = "item_id"
 VALUE: Final = "value"
 TIMESTAMP: Final = "timestamp"
 EVENT: Final = "event"
+#: How sure it is that the user likes the item, in [0, 1], where kinds of behaviour are told apart; 0: it is blocked.
+CONFIDENCE: Final = "confidence"
 TEXT: Final = "text"
 PIECES: Final = "pieces"
 TITLE: Final = "title"
@@ -34,6 +36,13 @@ NEW_USER: Final = "new_user"
 #: Both together, where models may be fitted on them; no label of a row.
 TRAIN_AND_VALIDATION: Final = "train_and_validation"
 SPLITS: Final = (TRAIN, VALIDATION, TEST, COLD, COLD_UNUSED, NEW_USER)
+
+#: Pairs that are blocked in the train window: lists leave them out, and nothing learns from them.
+BLOCKED: Final = "blocked"
+#: Rows after the train window that are no targets, weak or blocked: only the model that is handed over knows them.
+LATER: Final = "later"
+#: Every label of a row; SPLITS are those that have a matrix, and that a given split may use.
+LABELS: Final = (*SPLITS, BLOCKED, LATER)
 
 HEAD: Final = "head"
 TAIL: Final = "tail"

@@ -12,7 +12,14 @@ from tailor.config import Count, Options, Positive
 from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.data.item_dates import DateOptions
 from tailor.errors import ConfigurationError
-from tailor.evaluation.config import ExperimentOptions, GroupOptions, ListOptions, OffPolicyOptions, PromotionOptions
+from tailor.evaluation.config import (
+    ExperimentOptions,
+    GroupOptions,
+    ListOptions,
+    OffPolicyOptions,
+    PromotionOptions,
+    UpdateOptions,
+)
 from tailor.evaluation.trade_off import FrontierOptions
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import EncoderWeights, LMOptions
@@ -63,7 +70,8 @@ class TuningOptions(Options):
     """Of a Pareto front, the chosen point has the best sum of the other objectives among those whose warm NDCG is at
     least this fraction of the front's best."""
     space: dict[str, Space] = {}
-    """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices."""
+    """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices.
+    ``events``: by kind of behaviour, for its strength; without it kinds weaker than a hit are searched in [0.02, 1]."""
 
 
 class TunedOptions(Options):
@@ -75,6 +83,8 @@ class TunedOptions(Options):
     """Option set of the hybrid on frozen embeddings."""
     hybrid_lora: Parameters = {}
     """Option set of the hybrid on tuned embeddings."""
+    events: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
+    """Strengths of kinds of behaviour, in place of those of data_processing.events.weights."""
 
 
 class EvaluationOptions(ListOptions):
@@ -141,19 +151,6 @@ class WordsOptions(Options):
         if missing:
             raise ValueError(missing.rstrip("."))
         return self
-
-
-class UpdateOptions(Options):
-    """``parameters/update.yml``."""
-
-    sweeps: Count = 1
-    """Sweeps of the factorization, from where it stands."""
-    sample_users: Count = 1000
-    """Users whose lists are compared before and after."""
-    k: Count = 20
-    """Length of these lists."""
-    max_psi: Positive = 0.25
-    """The alias moves if the scores of lists moved by less (population stability index)."""
 
 
 class ForgetOptions(Options):

@@ -7,11 +7,11 @@ from tailor import columns as c
 
 
 class Interactions(pa.DataFrameModel):
-    """Unique positive (user_id, item_id) pairs with their split; other columns are carried."""
+    """Unique (user_id, item_id) pairs with their split, positive unless blocked; other columns are carried."""
 
     user_id: Series[str]
     item_id: Series[str]
-    split: Series[str] = pa.Field(isin=c.SPLITS)
+    split: Series[str] = pa.Field(isin=c.LABELS)
 
     class Config:
         """Pairs are unique."""
@@ -41,7 +41,7 @@ class Split(pa.DataFrameModel):
 
     user_id: Series[str]
     item_id: Series[str]
-    split: Series[str] = pa.Field(isin=c.SPLITS)
+    split: Series[str] = pa.Field(isin=c.LABELS)
 
     class Config:
         """Nothing else in it."""

@@ -311,7 +311,7 @@ def _update(run: FinishedRun, console: Console) -> None:
     made = run.load("registered_update")
     known = ("name", "version", "alias")
     line = f"Registered {made['name']} version {made['version']} as {made['alias']}: {made['decision']}"
-    _print_lines([f"{line}, {made['reasons']}" if made.get("reasons") else line], console)
+    _print_lines([line, *made["reasons"]], console)
     counts = {key: value for key, value in made.items() if isinstance(value, int) and key not in known}
     if counts:
         _print_lines(["Took in " + ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in counts.items())], console)

@@ -12,9 +12,12 @@ TEST_PROTOCOL = {
     "order": "order_matrix",
     "side_features": "side_features",
     "user_texts": "user_text_embeddings",
+    "strengths": "strength_matrix",
 }
 #: The same for validation lists.
-VALIDATION_PROTOCOL = {name: TEST_PROTOCOL[name] for name in ("train", "order", "side_features", "user_texts")}
+VALIDATION_PROTOCOL = {
+    name: TEST_PROTOCOL[name] for name in ("train", "order", "side_features", "user_texts", "strengths")
+}
 #: What metrics and re-rankers know of items; the arguments of :func:`tailor.evaluation.measure.describe_items`.
 ITEM_METADATA = {
     "items": "items",
@@ -31,6 +34,7 @@ HOLDOUT = {
     "items": "items",
     "side_features": "side_features",
     "user_texts": "user_text_embeddings",
+    "strengths": "strength_matrix",
     "few_shot_share": "params:hybrid_cf.blend.few_shot_share",
     "seed": "params:seed",
 }

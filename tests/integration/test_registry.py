@@ -513,11 +513,18 @@ def test_new_interactions_and_events_join_the_champion(finished, monkeypatch, tm
     with pytest.raises(BadInputError, match="There is nothing to take in"):
         run_here(finished.project, monkeypatch, pipeline_names=["update"])
     log.append([{"kind": "like", "user_id": "newer", "item_id": items[3]}])
-    run_here(finished.project, monkeypatch, params={"update": {"max_psi": 1e-12}}, pipeline_names=["update"])
+    run_here(
+        finished.project, monkeypatch, params={"update": {"max_psi": {"scores": 1e-12}}}, pipeline_names=["update"]
+    )
     assert json.loads((finished.data / "06_models/events_read.json").read_text())["since"] == 4
     aliases = client.get_registered_model("tailor-test").aliases
     assert str(aliases["champion"]) == updated["version"]
     assert int(aliases["challenger"]) > int(updated["version"])
+    refused = client.get_model_version("tailor-test", aliases["challenger"]).tags
+    assert "fails: scores: PSI" in refused["reasons"]
+    (run,) = client.search_runs([client.get_experiment_by_name("tailor-test").experiment_id], max_results=1)
+    assert run.data.tags["decision"] == "refused"
+    assert {"drift.scores", "new_rows.n_users", "forgotten.difference"} <= set(run.data.metrics)
     for _ in range(2):
         run_here(finished.project, monkeypatch, pipeline_names=["rollback"])
     assert str(client.get_registered_model("tailor-test").aliases["champion"]) == before

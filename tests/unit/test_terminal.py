@@ -57,7 +57,7 @@ DATA = {
     "ablation": SUMMARY.assign(model=[f"{name} | lora" for name in NAMES]),
     "promotion": PROMOTION,
     "drift": pd.DataFrame({"distribution": ["scores"], "psi": [0.3], "interpretation": ["shifted"]}),
-    "registered_update": PROMOTION | {"reasons": "PSI of scores 0.300, limit 0.25", "new_users": 4},
+    "registered_update": PROMOTION | {"reasons": ["update of version 2", "fails: scores: PSI 0.300"], "new_users": 4},
     "rolled_back": {"name": "shop", "champion": "1", "rolled_back": "2"},
 }
 
@@ -215,7 +215,8 @@ def test_of_an_ablation_the_whole_hybrid_and_the_best_variants_are_shown():
 def test_the_other_pipelines_say_what_they_did():
     assert drift_lines(DATA["drift"]) == ["Drift (PSI):", "scores: 0.300, shifted"]
     text = printed(["registered_update", "rolled_back", "merged_encoder", "tuned_parameters"], 120)
-    assert "Registered shop version 3 as challenger: refused, PSI of scores 0.300, limit 0.25" in text
+    assert "Registered shop version 3 as challenger: refused\n" in text
+    assert "  update of version 2\n  fails: scores: PSI 0.300\n" in text
     assert "Took in 4 new users" in text
     assert "shop: version 1 is the champion again, version 2 is not" in text
     assert "Tuned encoder, a plain transformers folder: data/merged_encoder.x" in text

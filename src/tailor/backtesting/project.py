@@ -83,7 +83,8 @@ class Project:
         _check(options)
         raw = {name: self.raw[f"raw_{name}"].copy() for name in _RAW}
         people = People(self.suppressions)
-        return clean(raw, options.columns, options.cleaning, QualityReport(), people).interactions[c.TIMESTAMP]
+        tables = clean(raw, options.columns, options.cleaning, QualityReport(), people, options.events)
+        return tables.interactions[c.TIMESTAMP]
 
     def on(self, windows: Windows, options: BacktestOptions) -> Parameters:
         """Return the parameters of a date.

@@ -9,6 +9,7 @@ import pandas as pd
 from tailor import columns as c
 from tailor.data.cells import Read, read_ids, read_numbers, read_times
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
+from tailor.data.events import EventOptions, read_events, strongest
 from tailor.data.inspection import inspect_items, inspect_users, merge_items
 from tailor.data.item_vectors import read_vectors, vector_columns
 from tailor.data.people import ALL_PEOPLE, People
@@ -73,7 +74,7 @@ class CleanTables:
     """The catalogue after cleaning."""
 
     interactions: pd.DataFrame
-    """Unique positive (user_id, item_id) pairs."""
+    """Unique (user_id, item_id) pairs, all positive where kinds of behaviour are not told apart."""
     items: pd.DataFrame
     """One row per item."""
     users: pd.DataFrame
@@ -86,6 +87,7 @@ def clean(
     options: CleaningOptions,
     report: QualityReport,
     people: People = ALL_PEOPLE,
+    events: EventOptions | None = None,
 ) -> CleanTables:
     """Clean the three tables of a catalogue, and look at their content.
 
@@ -95,6 +97,7 @@ def clean(
         options: what makes a row usable, and what is repaired.
         report: where rows are counted.
         people: who is left out, and whether the others go by pseudonyms.
+        events: strengths of kinds of behaviour; None: all interactions are alike.
 
     Raises:
         BadInputError: see :func:`clean_items`, :func:`clean_users`, :func:`clean_interactions`, :func:`check_joins`.
@@ -103,7 +106,7 @@ def clean(
     items, other_id = merge_items(items, options.merge_duplicate_items, report)
     users = clean_users(raw["users"], columns, report, people)
     interactions = clean_interactions(
-        raw["interactions"], items, columns, options, report, other_id=other_id, people=people
+        raw["interactions"], items, columns, options, report, other_id=other_id, people=people, events=events
     )
     interactions = inspect_users(interactions, options.drop_suspicious_users, report)
     items, users, interactions = (table.reset_index(drop=True) for table in (items, users, interactions))
@@ -157,8 +160,12 @@ def clean_interactions(
     table: str = "interactions",
     other_id: Mapping[str, str] | None = None,
     people: People = ALL_PEOPLE,
+    events: EventOptions | None = None,
 ) -> pd.DataFrame:
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
+
+    Where kinds of behaviour have strengths, pairs have the column ``confidence`` (:func:`tailor.data.events.strongest`)
+    instead, and blocked ones are among them.
 
     Rows with a missing id, an item the catalogue does not have, or an unreadable value or timestamp are dropped and
     counted, and so are rows after ``until``; of several rows left for the same pair the latest (else the last in the
@@ -173,12 +180,14 @@ def clean_interactions(
         table: name of the raw table behind "raw_", for errors.
         other_id: items that go by another id now (as of :func:`tailor.data.inspection.merge_items`).
         people: who is left out, and whether the others go by pseudonyms.
+        events: strengths of kinds of behaviour; None: all interactions are alike.
 
     Raises:
-        BadInputError: see :func:`rename`; an id is no id; an unknown split label; no item of the table is in the
-            catalogue; too many defective rows; no row is of the time before ``until``; or nothing is left.
+        BadInputError: see :func:`rename`; an id is no id; an unknown split label or kind of behaviour; no
+            item of the table is in the catalogue; too many defective rows; no row is of the time before ``until``; or
+            nothing is left.
     """
-    mapping = columns.interactions
+    mapping, events = columns.interactions, events or EventOptions()
     report.open(table, raw)
     data = rename(raw, mapping, table, (c.USER, c.ITEM))
     data, n_raw = _read_ids(data, mapping, table, report, people)
@@ -186,6 +195,7 @@ def clean_interactions(
     data = _of_catalogue(data, items, table, report)
     known = len(data)
     data = _of_events(data, options.positive_events, table, report)
+    data = read_events(data, events, table, report)
     of_other_events = known - len(data)
     data = _read_columns(data, mapping, options, table, report)
     if c.SPLIT in data:
@@ -199,7 +209,8 @@ def clean_interactions(
             f"{report.to_frame().to_string(index=False)}\n"
             "Check the column mapping, or raise data_processing.cleaning.max_dropped_fraction."
         )
-    data = _above(_latest(data, table, report), options.implicit_threshold, table, report)
+    data = strongest(data, events, table, report) if events.weights else _latest(data, table, report)
+    data = _above(data, options.implicit_threshold, table, report)
     if data.empty:
         raise BadInputError("No interaction is left after cleaning:\n" + report.to_frame().to_string(index=False))
     return data
@@ -232,7 +243,7 @@ def columns_of_update(raw: pd.DataFrame, options: DataProcessingOptions) -> Colu
     """
     needed = {c.USER, c.ITEM, c.TIMESTAMP}
     needed |= {c.VALUE} if options.cleaning.implicit_threshold is not None else set()
-    needed |= {c.EVENT} if options.cleaning.positive_events is not None else set()
+    needed |= {c.EVENT} if options.cleaning.positive_events is not None or options.events.weights else set()
     mapping = {}
     for ours, theirs in options.columns.interactions.items():
         name = ours if ours in raw.columns and theirs not in raw.columns else theirs

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from tailor import columns as c
 from tailor.config import Count, Fraction, Options
+from tailor.data.events import EventOptions
 from tailor.data.until import read_until
 
 
@@ -41,7 +42,7 @@ class ColumnOptions(Options):
     """Which raw column feeds which of Tailor's columns: ``{ours: theirs}``, one mapping per raw table."""
 
     interactions: Columns = {"user_id": "user_id", "item_id": "item_id"}
-    """user_id and item_id are required; value, timestamp, text, split, context_* are optional."""
+    """user_id and item_id are required; value, event, timestamp, text, split, context_* are optional."""
     items: Columns = {"item_id": "item_id", "title": "title"}
     """item_id is required; any column may be named in a text template; vector_* columns hold item vectors."""
     users: Columns = {"user_id": "user_id"}
@@ -134,6 +135,7 @@ class DataProcessingOptions(Options):
 
     columns: ColumnOptions = ColumnOptions()
     cleaning: CleaningOptions = CleaningOptions()
+    events: EventOptions = EventOptions()
     split: SplitOptions = SplitOptions()
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together."""
@@ -141,6 +143,15 @@ class DataProcessingOptions(Options):
     pseudonyms: bool = False
     """People stand in every table, list and model under a keyed hash of their id, from the first table on. The key is
     in TAILOR_PSEUDONYM_KEY, where it runs and where it is served; requests go on with the ids."""
+
+    @model_validator(mode="after")
+    def _tells_kinds_apart_in_one_way(self) -> Self:
+        if self.events.weights and self.cleaning.positive_events is not None:
+            raise ValueError(
+                "events.weights and cleaning.positive_events are both set: leave positive_events out, and give kinds "
+                "that are no positives the strength 0"
+            )
+        return self
 
 
 def _check_separator(separator: str) -> str:

@@ -154,3 +154,28 @@ def with_writers(catalogue: PlantedCatalogue, share: float, seed: int = 0) -> Pl
     lines = zip(greetings, clusters, writes, strict=True)
     about = [greeting.format(_HOBBIES[cluster]) if wrote else None for greeting, cluster, wrote in lines]
     return replace(catalogue, users=catalogue.users.assign(about=pd.Series(about, dtype="str")))
+
+
+def with_views(catalogue: PlantedCatalogue, per_user: int, noise: float = 0.5, seed: int = 0) -> PlantedCatalogue:
+    """Return the catalogue with kinds of behaviour, the interactions' column ``event``: what was there is a ``buy``.
+
+    Each user views items beside these: a share ``noise`` of them drawn evenly from the whole catalogue, the others from
+    the user's cluster, popular ones first. A view of what the user buys too says nothing more, and stays.
+
+    Args:
+        catalogue: as of :func:`planted_catalogue`.
+        per_user: views of each user.
+        noise: chance that a view follows no taste.
+        seed: of the generator.
+    """
+    rng, clean = np.random.default_rng([seed, 3]), catalogue.interactions.assign(event="buy")
+    ids, clusters = catalogue.items[c.ITEM].to_numpy(), catalogue.item_cluster.to_numpy()
+    popularity = (1.0 + np.arange(len(ids)) // (clusters.max() + 1)) ** -0.7
+    views = []
+    for user, cluster in catalogue.user_cluster.items():
+        p = np.where(clusters == cluster, popularity, 0.0)
+        chance = noise / len(ids) + (1 - noise) * p / p.sum()
+        chosen = rng.choice(len(ids), size=min(per_user, len(ids)), replace=False, p=chance)
+        times = rng.integers(10**9, 10**9 + 10**7, len(chosen))
+        views.append(pd.DataFrame({c.USER: user, c.ITEM: ids[chosen], c.TIMESTAMP: times, c.EVENT: "view"}))
+    return replace(catalogue, interactions=pd.concat([clean, *views], ignore_index=True))

@@ -78,6 +78,13 @@ def in_order(history: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.
     return row, history.indices[np.lexsort((history.indices, history.data, row))].astype(np.int64)
 
 
+def values_in_order(order: sparse.csr_matrix, values: sparse.csr_matrix) -> NDArray[np.float32]:
+    """Return the cells of ``values`` in the order of :func:`in_order`; it has the cells of ``order``."""
+    order, values = order.sorted_indices(), values.sorted_indices()
+    row = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr))
+    return np.asarray(values.data[np.lexsort((order.indices, order.data, row))], dtype=np.float32)
+
+
 def category_matrix(items: pd.DataFrame, categories: pd.DataFrame) -> sparse.csr_matrix:
     """Return the 0/1 matrix (n_items, n_categories) of a long table item_id, category; categories in sorted order."""
     names = pd.Index(np.sort(categories[c.CATEGORY].unique()))
@@ -112,9 +119,12 @@ def restrict_order(order: sparse.csr_matrix | None, cells: sparse.csr_matrix) ->
         order: places of at least these cells in each user's order, from 1; None or empty: the order is not known.
         cells: 0/1.
     """
-    if order is None or not order.nnz:
-        return None
-    restricted = sparse.csr_matrix(order.multiply(binary(cells)), dtype=np.float32)
+    return None if order is None or not order.nnz else restrict_to(order, cells)
+
+
+def restrict_to(matrix: sparse.csr_matrix, cells: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the stored values of ``matrix`` that ``cells`` has too (U, n_items), sorted indices."""
+    restricted = sparse.csr_matrix(matrix.multiply(binary(cells)), dtype=np.float32)
     restricted.sort_indices()
     return restricted
 
@@ -138,6 +148,18 @@ def first_of_each_row(order: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     chosen = sorted_cells[rank < n]
     values = order.data[chosen].astype(np.float32)
     return sparse.csr_matrix((values, (row[chosen], order.indices[chosen])), shape=order.shape)
+
+
+def last_of_each_row(order: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the entry with the largest value of each row, as 1; of equal values that of the last column.
+
+    Args:
+        order: (U, n_items), values order a row's items.
+    """
+    row, items = in_order(order)
+    filled = np.flatnonzero(np.diff(order.indptr))
+    columns = items[order.indptr[filled + 1] - 1]
+    return sparse.csr_matrix((np.ones(len(filled), np.float32), (row[order.indptr[filled]], columns)), order.shape)
 
 
 def final_rows(
@@ -205,6 +227,55 @@ def order_matrix(
     positions = np.ones(len(rows), dtype=np.float32)
     positions[order] = np.arange(len(rows)) - first + 1
     return _matrix(rows, users, items, positions)
+
+
+def positive_rows(interactions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are not blocked: all where kinds of behaviour are not told apart."""
+    return interactions[interactions[c.CONFIDENCE] > 0] if c.CONFIDENCE in interactions else interactions
+
+
+def strength_matrix(
+    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, labels: Collection[str]
+) -> sparse.csr_matrix:
+    """Return how sure each pair of some labels is, in (0, 1], and -1 for blocked ones (n_users, n_items).
+
+    Without cells where kinds of behaviour are not told apart: all pairs are alike then.
+
+    Args:
+        interactions: with user_id, item_id, split, and confidence where there is one.
+        users: the user table.
+        items: the item table.
+        labels: of the rows.
+    """
+    if c.CONFIDENCE not in interactions:
+        return empty_rows(len(users), len(items))
+    rows = interactions[interactions[c.SPLIT].isin(labels)]
+    confidence = rows[c.CONFIDENCE].to_numpy(dtype=np.float32)
+    return _matrix(rows, users, items, np.where(confidence > 0, confidence, np.float32(-1)))
+
+
+def restrict_strengths(strengths: sparse.csr_matrix | None, cells: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    """Return the strengths of the stored ``cells`` (U, n_items); None where all pairs are alike.
+
+    Args:
+        strengths: as of :func:`strength_matrix`, of at least these cells; None or empty: all pairs are alike.
+        cells: 0/1.
+    """
+    return restrict_order(strengths, cells)
+
+
+def blocked_pairs(strengths: sparse.csr_matrix | None, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Return the pairs that are blocked, 0/1 of ``shape`` (U, n_items).
+
+    Args:
+        strengths: as of :func:`strength_matrix`; None or empty: nothing is blocked.
+        shape: of the result.
+    """
+    if strengths is None or not strengths.nnz:
+        return empty_rows(*shape)
+    blocked = sparse.csr_matrix(strengths < 0, dtype=np.float32)
+    blocked.sort_indices()
+    return blocked
 
 
 def _matrix(

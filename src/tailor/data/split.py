@@ -22,27 +22,37 @@ _LEAST_ROWS = 3
 _LENGTHS = (("1", 1, 1), ("2", 2, 2), ("3–4", 3, 4), ("5 or more", 5, np.inf))
 
 
-def split_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
+def split_interactions(
+    interactions: pd.DataFrame, options: SplitOptions, seed: int, least: float | None = None
+) -> pd.Series:
     """Label each interaction by :func:`label_interactions`, and refuse what leaves too little to work with.
 
     Raises:
         BadInputError: see :func:`label_interactions` and :func:`refuse_too_little`.
     """
-    labels = label_interactions(interactions, options, seed)
+    labels = label_interactions(interactions, options, seed, least)
     refuse_too_little(interactions, labels, options)
     return labels
 
 
-def label_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
-    """Label each interaction train, validation, test, cold, cold_unused or new_user.
+def label_interactions(
+    interactions: pd.DataFrame, options: SplitOptions, seed: int, least: float | None = None
+) -> pd.Series:
+    """Label each interaction train, validation, test, cold, cold_unused or new_user; weak and blocked ones too.
 
     A ``split`` column is taken as it is. Otherwise: new users' rows are ``new_user``; of the others, rows of cold items
     are ``cold`` inside the user's test window and ``cold_unused`` before it; the rest follow the windows.
 
+    Where pairs have a confidence, windows are made of those that count as hits, so that each user has some to be
+    measured on. Others lie in the window of the hit that follows (after the last one, in its window). In the train
+    window they are ``train``, or ``blocked`` where their confidence is 0; after it ``later``, which no figure and no
+    history of a test knows.
+
     Args:
-        interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds) or split.
+        interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds), split or confidence.
         options: strategy and shares.
         seed: of the hashes.
+        least: confidence that counts as a hit; None: pairs have none, and all count.
 
     Returns:
         Labels (str), indexed like ``interactions``.
@@ -52,14 +62,23 @@ def label_interactions(interactions: pd.DataFrame, options: SplitOptions, seed: 
             leave_one_out has no timestamps.
     """
     if c.SPLIT in interactions:
-        return _given(interactions)
-    window = _windows(interactions, options, seed)
+        return _with_weak(_given(interactions), interactions, least)
+    window = _windows(interactions, options, seed, least)
     cold = interactions[c.ITEM].isin(_cold_items(interactions, options, seed))
     new = interactions[c.USER].isin(_sample_users(interactions[c.USER], options.new_users, seed))
     labels = np.select(
         [new, cold & (window == c.TEST), cold], [c.NEW_USER, c.COLD, c.COLD_UNUSED], default=window.to_numpy()
     )
-    return pd.Series(labels, index=interactions.index, name=c.SPLIT, dtype="str")
+    return _with_weak(pd.Series(labels, index=interactions.index, name=c.SPLIT, dtype="str"), interactions, least)
+
+
+def _with_weak(labels: pd.Series, interactions: pd.DataFrame, least: float | None) -> pd.Series:
+    """Label pairs that are no hits: they are learnt from or blocked in the train window, and ``later`` after it."""
+    if least is None:
+        return labels
+    confidence, early = interactions[c.CONFIDENCE], labels.isin([c.TRAIN, c.COLD_UNUSED])
+    labels = labels.mask((confidence < least) & ~early, c.LATER)
+    return labels.mask((confidence <= 0) & early, c.BLOCKED)
 
 
 def refuse_too_little(interactions: pd.DataFrame, labels: pd.Series, options: SplitOptions) -> None:
@@ -190,7 +209,7 @@ def _refuse_both(interactions: pd.DataFrame, key: str, held_out: tuple[str, ...]
         )
 
 
-def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd.Series:
+def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int, least: float | None = None) -> pd.Series:
     """Place every row in its user's (or everybody's) train, validation or test window."""
     hashes = seeded_hash(seed, interactions[c.USER], interactions[c.ITEM])
     if options.strategy in ("global_time", "leave_one_out") and c.TIMESTAMP not in interactions:
@@ -201,7 +220,8 @@ def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd
     time = pd.Series(0.0, index=interactions.index)
     if c.TIMESTAMP in interactions and options.strategy != "random":
         time = interactions[c.TIMESTAMP]
-    order = pd.DataFrame({"user": interactions[c.USER], "time": time, "hash": hashes}).sort_values(["time", "hash"])
+    every = pd.DataFrame({"user": interactions[c.USER], "time": time, "hash": hashes}).sort_values(["time", "hash"])
+    order = every if least is None else every[interactions[c.CONFIDENCE].reindex(every.index) >= least]
     if options.strategy == "global_time":
         rank, size = pd.Series(np.arange(len(order)), index=order.index), pd.Series(len(order), index=order.index)
     else:
@@ -209,7 +229,16 @@ def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> pd
         rank, size = groups.cumcount(), groups.transform("size")
     inside = _last_two(rank, size) if options.strategy == "leave_one_out" else _by_share(rank, size, options)
     window = pd.Series(np.select(inside, [c.TRAIN, c.VALIDATION], c.TEST), index=order.index, dtype="str")
+    if least is not None:
+        window = _beside_hits(window.reindex(every.index), every["user"], options)
     return window.reindex(interactions.index)
+
+
+def _beside_hits(window: pd.Series, users: pd.Series, options: SplitOptions) -> pd.Series:
+    """Fill the windows of rows that are no hits, in order: that of the next hit, else of the last, else train."""
+    by = pd.Series("", index=users.index) if options.strategy == "global_time" else users
+    window = window.groupby(by, sort=False).bfill()
+    return window.groupby(by, sort=False).ffill().fillna(c.TRAIN)
 
 
 def _by_share(rank: pd.Series, size: pd.Series, options: SplitOptions) -> list[pd.Series]:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
-from tailor.data.fabricate import planted_catalogue, with_writers
+from tailor.data.fabricate import planted_catalogue, with_views, with_writers
 from tailor.data.reading import read_text_table
 from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
@@ -193,6 +193,10 @@ class TextTableDataset(RawFileDataset):
         return {"filepath": self.filepath, "load_args": self._load_args}
 
 
+#: Options of the fabricated catalogue that add something to it.
+_ADDED = ("writers", "views", "noise")
+
+
 class PlantedDataset(ReadOnlyDataset):
     """One table of the fabricated catalogue (:func:`tailor.data.fabricate.planted_catalogue`)."""
 
@@ -202,16 +206,20 @@ class PlantedDataset(ReadOnlyDataset):
         Args:
             table: interactions, items or users.
             metadata: for kedro-viz.
-            options: for ``planted_catalogue``; and ``writers``, the share of the users who write something.
+            options: for ``planted_catalogue``; ``writers``, the share of the users who write something; ``views``, how
+                many items each user views beside those taken, and ``noise``, the share of them that follows no taste.
         """
         self._table, self._options, self.metadata = table, options, metadata
 
     def load(self) -> pd.DataFrame:
         """Fabricate the catalogue and return the table."""
-        options = {name: value for name, value in self._options.items() if name != "writers"}
+        options = {name: value for name, value in self._options.items() if name not in _ADDED}
         catalogue = planted_catalogue(**options)
         if "writers" in self._options:
             catalogue = with_writers(catalogue, self._options["writers"], options.get("seed", 0))
+        if "views" in self._options:
+            noise = self._options.get("noise", 0.5)
+            catalogue = with_views(catalogue, self._options["views"], noise, options.get("seed", 0))
         frame: pd.DataFrame = getattr(catalogue, self._table)
         return frame
 

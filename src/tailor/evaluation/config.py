@@ -45,6 +45,37 @@ class GroupOptions(Options):
     """Bootstrap samples behind each interval."""
 
 
+class DriftLimits(Options):
+    """How far each distribution may move by an update: limits of the population stability index."""
+
+    popularity: Positive = 0.25
+    """How popular the items are that the new rows take, against the known rows."""
+    embeddings: Positive = 0.25
+    """What kind of items these are: each principal axis of the embeddings."""
+    scores: Positive = 0.25
+    """Scores of the lists of ``sample_users`` users, after against before."""
+
+    def of(self, distribution: str) -> float:
+        """Return the limit of one row of the table ``drift``."""
+        return {"popularity": self.popularity, "scores": self.scores}.get(distribution, self.embeddings)
+
+
+class UpdateOptions(Options):
+    """``parameters/update.yml``."""
+
+    sweeps: Count = 1
+    """Sweeps of the factorization, from where it stands."""
+    sample_users: Count = 1000
+    """Users whose lists are compared before and after."""
+    k: Count = 20
+    """Length of these lists."""
+    holdout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Share of the new rows, the last ones of their users, that is held out while the update is compared with the
+    champion; the registered model knows them. 0: nothing is compared."""
+    max_psi: DriftLimits = DriftLimits()
+    """The alias stays where any of these is reached, unless chance alone explains it (few rows)."""
+
+
 class OffPolicyOptions(Options):
     """``parameters/offpolicy.yml``."""
 

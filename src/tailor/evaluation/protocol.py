@@ -6,9 +6,10 @@
 | test       | train, validation, cold_unused | all but cold       | cold | all          |
 
 Models are fitted on train (validation: without B), and so are the histories; on test these hold the validation rows
-too, for all models alike: what users did before the test window is known when it begins. With ``evaluation.fit_on:
-train_and_validation`` the models of test lists are fitted on these rows too
-(:func:`tailor.data.interactions.final_rows`). See docs/explanation/mathematics.md, "Evaluation protocol".
+too, for all models alike: what users did before the test window is known when it begins. Pairs that are blocked in the
+train window (:mod:`tailor.data.events`) are left out of lists too. With ``evaluation.fit_on: train_and_validation`` the
+models of test lists are fitted on these rows too (:func:`tailor.data.interactions.final_rows`). See
+docs/explanation/mathematics.md, "Evaluation protocol".
 """
 
 from collections.abc import Mapping
@@ -23,11 +24,13 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.interactions import (
     binary,
+    blocked_pairs,
     bucket_items,
     first_of_each_row,
     keep_items,
     pseudo_cold_items,
     restrict_order,
+    restrict_strengths,
     warm_items,
 )
 from tailor.data.user_texts import UserTexts
@@ -65,6 +68,9 @@ class TrainRows(TypedDict):
     """With ``profiles`` (U, q)."""
     user_texts: NotRequired[Arrays]
     """What users wrote, :meth:`UserTexts.arrays`; left out: nothing."""
+    strengths: NotRequired[Csr]
+    """How sure known pairs are, and which are blocked, :func:`tailor.data.interactions.strength_matrix`; left out: all
+    are alike."""
 
 
 class TestRows(TrainRows):
@@ -78,11 +84,21 @@ class TestRows(TrainRows):
 def train_rows(known: TestRows) -> TrainRows:
     """Return what :func:`validation_protocol` takes of what :func:`test_protocol` does."""
     rows = TrainRows(train=known["train"], order=known["order"], side_features=known["side_features"])
-    return rows if "user_texts" not in known else rows | {"user_texts": known["user_texts"]}
+    if "user_texts" in known:
+        rows["user_texts"] = known["user_texts"]
+    if "strengths" in known:
+        rows["strengths"] = known["strengths"]
+    return rows
 
 
 def validation_protocol(
-    items: pd.DataFrame, *, train: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None = None
+    items: pd.DataFrame,
+    *,
+    train: Csr,
+    order: Csr,
+    side_features: Arrays,
+    user_texts: Arrays | None = None,
+    strengths: Csr | None = None,
 ) -> EvalProtocol:
     """Return the rules of validation lists.
 
@@ -92,18 +108,27 @@ def validation_protocol(
         order: places of known rows in each user's order; empty where the order is not known.
         side_features: with profiles (U, q).
         user_texts: what users wrote; None: nothing.
+        strengths: of known pairs, and which are blocked; None: all are alike.
     """
     cold, held_out = pseudo_cold_items(items, "B"), bucket_items(items, c.COLD)
     bucket = np.where(cold, c.COLD, np.where(held_out, "held_out", items[c.BUCKET].to_numpy(dtype=str)))
     sets = {c.WARM: ~cold & ~held_out, c.COLD: cold, c.MIXED: ~held_out}
     warm = warm_items(items) & ~cold
-    histories = _histories(keep_items(train, warm), order, side_features, user_texts)
-    return EvalProtocol(histories, train, sets, bucket, {c.WARM: warm})
+    histories = _histories(keep_items(train, warm), order, side_features, user_texts, strengths)
+    seen = sparse.csr_matrix(train + blocked_pairs(strengths, train.shape))
+    return EvalProtocol(histories, seen, sets, bucket, {c.WARM: warm})
 
 
-def train_histories(*, train: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None = None) -> Query:
+def train_histories(
+    *,
+    train: Csr,
+    order: Csr,
+    side_features: Arrays,
+    user_texts: Arrays | None = None,
+    strengths: Csr | None = None,
+) -> Query:
     """Return every user with the train rows as history."""
-    return _histories(train, order, side_features, user_texts)
+    return _histories(train, order, side_features, user_texts, strengths)
 
 
 def test_protocol(
@@ -115,6 +140,7 @@ def test_protocol(
     order: Csr,
     side_features: Arrays,
     user_texts: Arrays | None = None,
+    strengths: Csr | None = None,
 ) -> EvalProtocol:
     """Return the rules of test lists; no positive of the test is needed for them.
 
@@ -126,22 +152,27 @@ def test_protocol(
         order: places of known rows in each user's order; empty where the order is not known.
         side_features: with profiles (U, q).
         user_texts: what users wrote; None: nothing.
+        strengths: of known pairs, and which are blocked; None: all are alike.
     """
     cold = bucket_items(items, c.COLD)
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
-    seen = sparse.csr_matrix(train + validation + cold_unused)
+    seen = sparse.csr_matrix(train + validation + cold_unused + blocked_pairs(strengths, train.shape))
     before, warm = sparse.csr_matrix(train + validation), warm_items(items)
-    histories = _histories(keep_items(before, warm), order, side_features, user_texts)
+    histories = _histories(keep_items(before, warm), order, side_features, user_texts, strengths)
     groups = {c.WARM: warm, c.KNOWN: before.getnnz(axis=0) > 0}
     return EvalProtocol(histories, seen, sets, items[c.BUCKET].to_numpy(dtype=str), groups)
 
 
-def _histories(cells: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None) -> Query:
+def _histories(
+    cells: Csr, order: Csr, side_features: Arrays, user_texts: Arrays | None, strengths: Csr | None = None
+) -> Query:
     """Return every user with the history ``cells`` (U, n_items), and what they wrote about these items."""
     history, profiles = binary(cells), np.asarray(side_features["profiles"], dtype=np.float32)
     users = np.arange(history.shape[0])
     texts = UserTexts.from_arrays(user_texts).sums(history, users)
-    return Query.of(history, restrict_order(order, history), profile=profiles, user_index=users, user_text=texts)
+    confidence = restrict_strengths(strengths, history)
+    known_order = restrict_order(order, history)
+    return Query.of(history, known_order, confidence, profile=profiles, user_index=users, user_text=texts)
 
 
 #: What reports say of models of test lists, by ``evaluation.fit_on``.

@@ -14,11 +14,14 @@ from tailor import columns as c
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import (
     binary,
+    blocked_pairs,
     bucket_items,
     keep_items,
     keep_users,
     pseudo_cold_items,
     restrict_order,
+    restrict_strengths,
+    restrict_to,
     warm_items,
 )
 from tailor.data.side_features import SideFeatures
@@ -50,6 +53,8 @@ class ChoosingRows(TypedDict):
     """Of users, and of the moments they acted in: :meth:`SideFeatures.arrays`."""
     user_texts: NotRequired[Mapping[str, AnyArray]]
     """What users wrote, :meth:`UserTexts.arrays`; left out: nothing."""
+    strengths: NotRequired[Csr]
+    """How sure known pairs are, and which are blocked (U, n_items); left out or empty: all are alike."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Holdout:
     histories: Query
     """What lists are computed from: train interactions without B, their order, profiles (U users)."""
     seen: Csr
-    """What lists leave out: all train interactions (U, n_items)."""
+    """What lists leave out: all train interactions, and blocked pairs (U, n_items)."""
     validation: Csr
     """Positives (U, n_items)."""
     warm: Mask
@@ -149,6 +154,26 @@ class Holdout:
         """Whether the order of histories is known: the catalogue has times, and the split keeps to them."""
         return self.histories.order is not None
 
+    def with_strengths(self, strengths: Csr | None) -> "Holdout":
+        """Return the same with how sure pairs are: in fits and histories; blocked pairs are in no list.
+
+        Few-shot users reveal, and are measured on, pairs that are no weaker than those of validation.
+
+        Args:
+            strengths: as of :func:`tailor.data.interactions.strength_matrix`; None or empty: all are alike.
+        """
+        if strengths is None or not strengths.nnz:
+            return self
+        confidence = restrict_strengths(strengths, self.histories.history)
+        of_hits = restrict_strengths(strengths, self.validation)
+        least = 0.0 if of_hits is None else float(of_hits.data.min(initial=1.0))
+        return replace(
+            self,
+            histories=replace(self.histories, confidence=confidence, memo={}),
+            seen=sparse.csr_matrix(self.seen + blocked_pairs(strengths, self.seen.shape)),
+            reveal_order=restrict_to(self.reveal_order, sparse.csr_matrix(strengths >= least, dtype=np.float32)),
+        )
+
     def with_few_shot_share(self, share: float, seed: int) -> "Holdout":
         """Return the same with another share of the users with train rows who are in no fit, drawn by ``seed``."""
         known = np.flatnonzero(np.diff(self.seen.indptr) > 0)
@@ -167,6 +192,7 @@ class Holdout:
             self.interactions,
             self.warm,
             order=restrict_order(self.histories.order, self.interactions),
+            confidence=restrict_strengths(self.histories.confidence, self.interactions),
             tail=self.tail,
             item_features=item_features,
             profiles=self.histories.profile,
@@ -205,7 +231,7 @@ def hold_out(
     built = Holdout.build(
         rows["train"], rows["validation"], items, seed, rows["order"], rows["reveal_order"], side, texts
     )
-    holdout = built.with_few_shot_share(few_shot_share, seed)
+    holdout = built.with_few_shot_share(few_shot_share, seed).with_strengths(rows.get("strengths"))
     baselines = [name for name in BASELINES if model_class(name).needs_order]
     readers = ", ".join(dict.fromkeys([*order_readers(), *baselines]))
     if readers and not holdout.knows_order:
@@ -221,6 +247,7 @@ def gather_train_set(
     items: pd.DataFrame,
     side_features: Mapping[str, AnyArray],
     user_texts: Mapping[str, AnyArray] | None = None,
+    strengths: Csr | None = None,
 ) -> TrainSet:
     """Gather what the final models are fitted on; texts come with each encoder.
 
@@ -230,12 +257,14 @@ def gather_train_set(
         items: the item table.
         side_features: of users, and of the moments they acted in; contexts of other rows than these are not read.
         user_texts: what users wrote, :meth:`UserTexts.arrays`; None: nothing.
+        strengths: how sure known pairs are (U, n_items); None or empty: all are alike.
     """
     side = SideFeatures(**side_features)
     return TrainSet.of(
         train,
         warm_items(items),
         order=restrict_order(order, train),
+        confidence=restrict_strengths(strengths, train),
         tail=bucket_items(items, c.TAIL),
         profiles=side.profiles,
         contexts=Contexts(side.context_users, side.context_items, side.contexts),

@@ -10,7 +10,14 @@ import pandas as pd
 from tailor import columns as c
 from tailor.data.buckets import tail_items
 from tailor.data.config import DataProcessingOptions
-from tailor.data.interactions import knows_order, order_matrix, split_matrix
+from tailor.data.interactions import (
+    knows_order,
+    order_matrix,
+    positive_rows,
+    restrict_strengths,
+    split_matrix,
+    strength_matrix,
+)
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.user_texts import UserTexts
 from tailor.hybrid.operating_point import reaching
@@ -31,7 +38,7 @@ def gather_all(
     """Gather every interaction, whatever its split: nobody is new, and only what nobody has taken is cold.
 
     Args:
-        interactions: with split labels.
+        interactions: with split labels; blocked ones are left out.
         users: the user table.
         items: the item table.
         encoders: states of the encoders ``profile`` and ``context``.
@@ -39,16 +46,19 @@ def gather_all(
         seed: of ties between equally popular items.
         user_texts: all that users wrote; None: nothing.
     """
-    matrix = split_matrix(interactions, users, items, c.SPLITS)
+    interactions = positive_rows(interactions)
+    matrix = split_matrix(interactions, users, items, c.LABELS)
     ordered = knows_order(interactions, options.split.strategy)
-    order = order_matrix(interactions, users, items, c.SPLITS) if ordered else None
+    order = order_matrix(interactions, users, items, c.LABELS) if ordered else None
     counts = np.bincount(matrix.indices, minlength=len(items)).astype(np.int64)
     of_users, of_contexts = (FeatureEncoder.from_state(encoders[name]) for name in ("profile", "context"))
-    side = SideFeatures.gather((of_users, of_contexts), users, items, interactions, c.SPLITS)
+    side = SideFeatures.gather((of_users, of_contexts), users, items, interactions, c.LABELS)
+    strengths = strength_matrix(interactions, users, items, c.LABELS)
     return TrainSet.of(
         matrix,
         counts > 0,
         order=order,
+        confidence=restrict_strengths(strengths, matrix),
         tail=tail_items(counts, items[c.ITEM], options.head_share, seed),
         profiles=side.profiles,
         contexts=Contexts(side.context_users, side.context_items, side.contexts),

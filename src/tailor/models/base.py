@@ -219,7 +219,7 @@ class TrainSet:
         return cls(
             binary(sparse.csr_matrix(interactions, dtype=np.float32)),
             order,
-            confidence,
+            None if confidence is None else sparse.csr_matrix(confidence, dtype=np.float32),
             warm,
             np.zeros(n_items, dtype=bool) if tail is None else tail,
             features,
@@ -232,6 +232,11 @@ class TrainSet:
     def n_items(self) -> int:
         """Items of the catalogue."""
         return int(self.interactions.shape[1])
+
+    @property
+    def weights(self) -> Csr:
+        """The confidence of each interaction, 1 where none is known (U, n_items)."""
+        return self.interactions if self.confidence is None else self.confidence
 
     @property
     def counts(self) -> Indices:

@@ -97,7 +97,7 @@ def fit(recipe: DropoutNet, data: TrainSet) -> FittedDropoutNet:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            user_factors = factors.fold_in(data.interactions).astype(np.float32)
+            user_factors = factors.fold_in(data.weights).astype(np.float32)
             item_factors = factors.item_factors.astype(np.float32)
             users = Side.of(user_factors, of_users, np.flatnonzero(active), recipe.config)
             items = Side.of(item_factors, texts, np.flatnonzero(known), recipe.config)

@@ -368,7 +368,7 @@ class TextEASE(Model[EASEConfig]):
     def fit(self, data: TrainSet) -> FittedEASE:
         """See :meth:`Model.fit`."""
         config, n = self.config, data.n_items
-        gram = weighted_gram(data.interactions, config.user_weight_power)
+        gram = weighted_gram(data.weights, config.user_weight_power)
         diagonal = penalty(gram.diagonal(), config.regularization, config.dropout)
         pulled = bool(data.item_features.shape[1]) and config.text_pull > 0
         weights, text = (self._pulled if pulled else self._plain)(gram, diagonal, data.item_features)

@@ -1,8 +1,9 @@
 r"""Text-prior implicit ALS (docs/explanation/mathematics.md, "Text-prior iALS").
 
-    L(U,V,W) = Σ_(u,i)∈S (1 - u·v_i)² + α Σ_u Σ_(i warm) (u·v_i)²
+    L(U,V,W) = Σ_(u,i)∈S c_ui (1 - u·v_i)² + α Σ_u Σ_(i warm) (u·v_i)²
              + λ Σ_u f_u |u|² + λ Σ_(i warm) f_i |v_i - W e_i|² + ρ|W|²,   f = (n + α N)^ν
 
+with c_ui the confidence of an interaction, 1 where kinds of behaviour are not told apart.
 Hu, Koren & Volinsky 2008; frequency scaling from Rendle et al. 2021, "Revisiting the performance of iALS", eq. 3.
 The solver is irspack (C++), or torch for CUDA. A cold item is v := W e by definition; a user is always one exact
 ridge solve.
@@ -216,7 +217,7 @@ class FittedIALS(FittedModel):
         """
         current = self
         E = np.hstack([data.item_features, np.ones((data.n_items, 1))])
-        by_item = sparse.csr_matrix(data.interactions[:, np.flatnonzero(data.warm)].T)
+        by_item = sparse.csr_matrix(data.weights[:, np.flatnonzero(data.warm)].T)
         for _ in progress(range(sweeps), "iALS", "sweep"):
             current = current._sweep(data, by_item, E)
         return current
@@ -226,7 +227,7 @@ class FittedIALS(FittedModel):
         config, warm = self.recipe.config, data.warm
         factors = self.item_factors.astype(np.float64)
         model = self.of_factors(self.recipe, factors, self.feature_weights, warm)
-        users = model.fold_in(data.interactions)
+        users = model.fold_in(data.weights)
         diagonal = config.regularization * (np.diff(by_item.indptr) + config.alpha * len(users)) ** config.nu
         W, prior = self.feature_weights, None
         if W.size and data.item_features.shape[1]:
@@ -282,7 +283,7 @@ class TextIALS(Model[IALSConfig]):
     def fit(self, data: TrainSet) -> FittedIALS:
         """See :meth:`Model.fit`."""
         warm, features = data.warm, data.item_features
-        train = sparse.csr_matrix(data.interactions[:, np.flatnonzero(warm)])
+        train = sparse.csr_matrix(data.weights[:, np.flatnonzero(warm)])
         E = np.hstack([features, np.ones((len(features), 1), np.float32)]) if features.shape[1] else None
         solve = self._solve_by_torch if self.config.engine == "torch" else self._solve_by_irspack
         factors, W = solve(train, None if E is None else E[warm])

@@ -40,10 +40,12 @@ def solve_rows(
     ridge: torch.Tensor,
     prior: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Solve (Σ_S o oᵀ + gram + ridge_r I) x_r = Σ_S o + ridge_r prior_r for every row r, rows of like length together.
+    """Solve (Σ_S c o oᵀ + gram + ridge_r I) x_r = Σ_S c o + ridge_r prior_r for every row r.
+
+    Rows of like length are solved together.
 
     Args:
-        matrix: positives (R, n); all its values count as 1.
+        matrix: confidences c (R, n).
         other: factors of the other side (n, d).
         gram: (d, d).
         ridge: (R,), positive.
@@ -56,6 +58,7 @@ def solve_rows(
     lengths = torch.from_numpy(np.diff(matrix.indptr).astype(np.int64)).to(device)
     start_of = torch.from_numpy(matrix.indptr[:-1].astype(np.int64)).to(device)
     indices = torch.from_numpy(np.append(matrix.indices, 0).astype(np.int64)).to(device)
+    confidence = torch.from_numpy(np.append(matrix.data, 0).astype(np.float64)).to(device, other.dtype)
     padded = torch.vstack([other, torch.zeros(1, d, dtype=other.dtype, device=device)])
     right = torch.zeros(len(lengths), d, dtype=other.dtype, device=device) if prior is None else ridge[:, None] * prior
     out, order, first = torch.empty_like(right), torch.argsort(lengths, stable=True), 0
@@ -75,9 +78,10 @@ def solve_rows(
             else torch.full_like(positions, len(other))
         )
         vectors = padded[chosen]
-        normal = vectors.transpose(1, 2) @ vectors + gram
+        weighted = vectors * confidence[positions][..., None]
+        normal = weighted.transpose(1, 2) @ vectors + gram
         normal.diagonal(dim1=1, dim2=2).add_(ridge[rows, None])
-        rhs = right[rows] + vectors.sum(dim=1)
+        rhs = right[rows] + weighted.sum(dim=1)
         out[rows] = torch.cholesky_solve(rhs[..., None], torch.linalg.cholesky(normal))[..., 0]
         first = end
     return out
@@ -87,7 +91,7 @@ def fit(train: sparse.csr_matrix, features: AnyArray | None, options: IALSConfig
     """Minimise the objective of :mod:`tailor.models.ials` by alternating exact solves: users, W, items.
 
     Args:
-        train: positives over warm items (U, n).
+        train: confidences over warm items (U, n).
         features: [e_i, 1] per warm item (n, m), or None for plain iALS.
         options: factors, alpha, regularization, nu, lambda_item_feature (ρ), iterations.
         seed: of the items' start.

@@ -65,7 +65,7 @@ class ImplicitALS(Model[ImplicitALSConfig]):
     def fit(self, data: TrainSet) -> FittedImplicitALS:
         """See :meth:`Model.fit`."""
         model = self.library_model()
-        model.fit(data.interactions, show_progress=False)
+        model.fit(data.weights, show_progress=False)
         return FittedImplicitALS(self, np.asarray(model.item_factors))
 
     def load(self, state: State) -> FittedImplicitALS:

@@ -59,9 +59,9 @@ class ItemKNN(Model[ItemKNNConfig]):
 
     def fit(self, data: TrainSet) -> FittedItemKNN:
         """See :meth:`Model.fit`."""
-        by_item = sparse.csr_matrix(data.interactions.T)
+        by_item = sparse.csr_matrix(data.weights.T)
         norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).ravel()
-        neighbours = [self._nearest(by_item, data.interactions, norms, block) for block in blocks(data.n_items, _BLOCK)]
+        neighbours = [self._nearest(by_item, data.weights, norms, block) for block in blocks(data.n_items, _BLOCK)]
         return FittedItemKNN(self, sparse.csr_matrix(sparse.vstack(neighbours)))
 
     def _nearest(self, by_item: Csr, by_user: Csr, norms: Floats, block: slice) -> Csr:

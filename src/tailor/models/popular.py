@@ -12,7 +12,7 @@ from tailor.models.registry import register_model
 
 @dataclass(frozen=True, eq=False)
 class FittedPopular(FittedModel):
-    """Train interactions per item."""
+    """Train interactions per item, each by its confidence."""
 
     recipe: Model[NoConfig]
     counts: Floats
@@ -41,7 +41,7 @@ class Popular(Model[NoConfig]):
 
     def fit(self, data: TrainSet) -> FittedPopular:
         """See :meth:`Model.fit`."""
-        return FittedPopular(self, data.counts.astype(np.float32))
+        return FittedPopular(self, np.asarray(data.weights.sum(axis=0), dtype=np.float32).ravel())
 
     def load(self, state: State) -> FittedPopular:
         """See :meth:`Model.load`."""

@@ -4,7 +4,9 @@
 
 with i_1, i_2, … a user's items in their order, so B = (SᵀS + λI)⁻¹ SᵀT with the x_t as rows of S and the e_(i_t) as
 rows of T: the transition model SLIT of Choi et al. 2021, "Session-aware linear item-item models for session-based
-recommendation", §3.3. A user's scores are x B, x the whole history under a decay of its own, ``half_life``.
+recommendation", §3.3. Where interactions have confidences c, a step weighs that of its target in the sum over t, and
+e_(i_(t-l)) is multiplied by that of its item. A user's scores are x B, x the whole history under a decay of its own,
+``half_life``.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from scipy import sparse
 
 from tailor.appending import ColumnBlocks
 from tailor.config import Count, Options, Positive
-from tailor.data.interactions import empty_rows, in_order
+from tailor.data.interactions import empty_rows, in_order, values_in_order
 from tailor.linear_algebra import add_to_diagonal, inverse_spd, precision
 from tailor.models.base import (
     ColdItemImputer,
@@ -157,16 +159,17 @@ class SLIT(Model[SLITConfig]):
         weights: ItemWeights = np.zeros((0, 0), np.float32)
         if data.order is not None and data.order.nnz:
             full = data.n_items <= self.config.max_dense_items
-            weights = (self._full if full else self._nearest)(*self._transitions(data.order))
+            weights = (self._full if full else self._nearest)(*self._transitions(data.order, data.confidence))
         return FittedSLIT(self, weights, ColumnBlocks(weights.shape[0]), data.n_items)
 
-    def _transitions(self, order: Csr) -> tuple[Csr, Csr]:
-        """Return SᵀS and SᵀT (n_items, n_items), summed over blocks of users."""
+    def _transitions(self, order: Csr, confidence: Csr | None = None) -> tuple[Csr, Csr]:
+        """Return SᵀCS and SᵀCT (n_items, n_items), summed over blocks of users."""
         n = order.shape[1]
         before = after = sparse.csr_matrix(empty_rows(n, n).astype(precision(n)))
-        for S, T in self._steps(order):
-            before = sparse.csr_matrix(before + (S.T @ S).astype(before.dtype))
-            after = sparse.csr_matrix(after + (S.T @ T).astype(after.dtype))
+        for S, T, c in self._steps(order, confidence):
+            weighted = S if c is None else sparse.diags(c) @ S
+            before = sparse.csr_matrix(before + (S.T @ weighted).astype(before.dtype))
+            after = sparse.csr_matrix(after + (weighted.T @ T).astype(after.dtype))
         return before, after
 
     def _full(self, before: Csr, after: Csr) -> Floats:
@@ -185,10 +188,11 @@ class SLIT(Model[SLITConfig]):
         penalty = np.full(len(scale), regularization)
         return sparse_weights(before, penalty, right, self.config.neighbours, scale, "slit")
 
-    def _steps(self, order: Csr) -> Iterator[tuple[Csr, Csr]]:
-        """Yield rows of S and T (b, n_items), a block of steps at a time."""
+    def _steps(self, order: Csr, confidence: Csr | None = None) -> Iterator[tuple[Csr, Csr, Floats | None]]:
+        """Yield rows of S and T (b, n_items), and how sure the targets are (b,), a block of steps at a time."""
         window, n = self.config.window, order.shape[1]
         row, items = in_order(order)
+        sure = None if confidence is None else values_in_order(order, confidence)
         position = np.arange(len(items)) - order.indptr[row]
         decay = 0.5 ** (np.arange(window) / self.config.fit_half_life)
         size = max(1, _CELLS // window)
@@ -196,9 +200,11 @@ class SLIT(Model[SLITConfig]):
             step = np.arange(start, min(start + size, len(items)))
             lag = np.arange(1, min(window, int(position[step].max(initial=0))) + 1)
             t, column = np.nonzero(position[step][:, None] >= lag)
-            cells = (decay[column], (t, items[step[t] - lag[column]]))
+            sources = step[t] - lag[column]
+            cells = (decay[column] if sure is None else decay[column] * sure[sources], (t, items[sources]))
             S = sparse.csr_matrix(cells, shape=(len(step), n))
-            yield S, sparse.csr_matrix((np.ones(len(step)), (np.arange(len(step)), items[step])), shape=(len(step), n))
+            T = sparse.csr_matrix((np.ones(len(step)), (np.arange(len(step)), items[step])), shape=(len(step), n))
+            yield S, T, None if sure is None else sure[step]
 
     def load(self, state: State) -> FittedSLIT:
         """See :meth:`Model.load`."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.config import Count, Options, Positive
-from tailor.data.interactions import empty_rows, in_order
+from tailor.data.interactions import empty_rows, in_order, values_in_order
 from tailor.models.base import Csr, FittedModel, Floats, Indices, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
 from tailor.models.store import sparse_from_state, sparse_state
@@ -83,21 +83,24 @@ class TransitionKNN(Model[TransitionKNNConfig]):
         n = data.n_items
         if data.order is None or not data.order.nnz:
             return FittedTransitionKNN(self, empty_rows(n, n))
-        counted = self._transitions(data.order)
+        counted = self._transitions(data.order, data.confidence)
         root = np.sqrt(data.counts)
         row = np.repeat(np.arange(n), np.diff(counted.indptr))
         counted.data /= root[row] * root[counted.indices] + self.config.shrinkage
         return FittedTransitionKNN(self, _largest(counted, self.config.neighbours))
 
-    def _transitions(self, order: Csr) -> Csr:
-        """Return C (n_items, n_items), lag by lag."""
+    def _transitions(self, order: Csr, confidence: Csr | None = None) -> Csr:
+        """Return C (n_items, n_items), lag by lag; a pair counts by the confidences of both items."""
         (row, items), n = in_order(order), order.shape[1]
+        sure = None if confidence is None else values_in_order(order, confidence)
         counted = sparse.csr_matrix(empty_rows(n, n), dtype=np.float64)
         longest = int(np.diff(order.indptr).max())
         for lag in progress(range(1, min(self.config.window, longest - 1) + 1), "transitions", "lag"):
             same = row[lag:] == row[:-lag]
             before, after = items[:-lag][same], items[lag:][same]
             weight = np.full(len(before), 0.5 ** ((lag - 1) / self.config.fit_half_life))
+            if sure is not None:
+                weight *= (sure[:-lag] * sure[lag:])[same]
             counted = counted + sparse.csr_matrix((weight, (before, after)), shape=counted.shape)
         return sparse.csr_matrix(counted)
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.ids import IdMap
+from tailor.data.interactions import positive_rows
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.registry.publish import load_evaluated
 from tailor.serving.champion import load_version
@@ -102,7 +103,7 @@ def check_registered(registered: JsonObject, interactions: pd.DataFrame) -> Json
     version = mlflow.MlflowClient().get_model_version_by_alias(registered["name"], registered["alias"]).version
     if str(version) != registered["version"]:
         raise RuntimeError(f"alias {registered['alias']} points to version {version}, not {registered['version']}")
-    return check_knowledge(load_version(registered["name"], registered["version"]), interactions)
+    return check_knowledge(load_version(registered["name"], registered["version"]), positive_rows(interactions))
 
 
 def check_knowledge(recommender: Recommender, interactions: pd.DataFrame, n_users: int = _ASKED) -> JsonObject:

@@ -17,10 +17,11 @@ from tailor.lm.sentence_encoder import PACKAGES
 from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry.versions import give_alias, tag
 from tailor.serving import mlflow_model, package
-from tailor.serving.events import EVENTS
+from tailor.serving.events import EVENTS, POSITIVE
 from tailor.serving.recommender import DATES, MAX_PIECES, VECTORS, Recommender
 from tailor.serving.scenario import read_scenarios
 from tailor.serving.schema import Rerank
+from tailor.serving.strengths import STRENGTHS
 from tailor.types import JsonObject, Parameters
 
 #: torch and transformers are imported when words first come in; a model that never sees any runs without.
@@ -39,6 +40,7 @@ _REQUIREMENTS = (
 )
 #: What a recommender knows of itself that is too long for a tag.
 _NOT_TAGGED = (
+    STRENGTHS,
     "text",
     "scenarios",
     "feature_encoders",
@@ -87,6 +89,7 @@ def about(
         "seed": project["seed"],
         "head_share": parsed.data_processing.head_share,
         MAX_PIECES: parsed.feature_engineering.user_text.max_pieces,
+        STRENGTHS: parsed.data_processing.events.with_weights(parsed.tuned.events).weights,
         "plugins": list(project.get("plugins", [])),
         "text": text,
         "scenarios": read_scenarios(preset | options.scenarios),
@@ -97,10 +100,16 @@ def about(
 
 
 def _events(options: ProjectOptions) -> JsonObject:
-    """Return how events are read, with the catalogue's threshold of ratings where no other one is set."""
+    """Return how events are read: of kinds that the catalogue has too, as the fit reads them.
+
+    The threshold of ratings is the catalogue's where no other one is set.
+    """
     events, threshold = options.events, options.data_processing.cleaning.implicit_threshold
+    fitted = options.data_processing.events.with_weights(options.tuned.events).weights
+    alike = {kind: value for kind, value in fitted.items() if kind in POSITIVE and not isinstance(value, str)}
     least = threshold if events.least_rating is None else events.least_rating
-    return events.model_copy(update={"least_rating": least}).model_dump(mode="json")
+    read = {"least_rating": least, "weights": events.weights | alike}
+    return events.model_copy(update=read).model_dump(mode="json")
 
 
 def register(recommender: Recommender, model_name: str, weights: EncoderWeights, tags: JsonObject) -> JsonObject:

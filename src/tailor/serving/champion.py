@@ -217,7 +217,9 @@ class Champion:
         """
         model, n_sent = self.up_to_date()[0], len(rows)
         rows = [row for row in rows if row.get("user_id") not in model.people.suppressed]
-        named = [row | {"user_id": model.people.name(str(row["user_id"]))} if row.get("user_id") else row for row in rows]
+        named = [
+            row | {"user_id": model.people.name(str(row["user_id"]))} if row.get("user_id") else row for row in rows
+        ]
         appended = self.items.events.store.append(named)
         unknown = sum("item_id" in row and row["item_id"] not in model.items for row in rows)
         if unknown:

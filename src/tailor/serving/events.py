@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, get_args
 
 import pandas as pd
 from pydantic import Field
@@ -28,6 +28,7 @@ EVENTS, EVENTS_UNTIL = "events", "events_until"
 #: Kinds that speak for an item, and the one that speaks against it.
 Positive = Literal["view", "click", "cart", "buy", "rate", "like"]
 NOT_FOR_ME: Final = "not_for_me"
+POSITIVE: Final[tuple[str, ...]] = get_args(Positive)
 _READ: Final = ("view", "click", "cart", "buy", "rate", "like", NOT_FOR_ME)
 #: Events of each kind that are read of a user, the latest.
 MAX_EVENTS = 1000
@@ -123,20 +124,23 @@ class TakenIn:
     """Events as interactions."""
 
     rows: pd.DataFrame
-    """user_id, item_id and timestamp, one row for each user and item, in the order of the latest event."""
+    """user_id, item_id and timestamp, and confidence where it is asked for, one row for each user and item, in the order of the latest event."""
     counts: dict[str, int]
     """Events by what became of them."""
 
 
-def as_interactions(batches: Iterable[Sequence["Event"]], options: EventOptions, items: IdMap) -> TakenIn:
+def as_interactions(
+    batches: Iterable[Sequence["Event"]], options: EventOptions, items: IdMap, *, sure: bool = False
+) -> TakenIn:
     """Make interactions of what weighs enough; what a user turned down later is none.
 
     Args:
         batches: events in the order they came.
         options: what they weigh.
         items: of the catalogue; events on others are counted and left out.
+        sure: whether rows say how sure they are (``confidence``), by the strongest event of the pair.
     """
-    latest, counts = dict[tuple[str, str], float](), Counter[str]()
+    latest, counts = dict[tuple[str, str], tuple[float, float]](), Counter[str]()
     for event in (event for batch in batches for event in batch):
         pair = (str(event.user_id), str(event.item_id))
         if event.user_id is None:
@@ -150,11 +154,12 @@ def as_interactions(batches: Iterable[Sequence["Event"]], options: EventOptions,
             counts["on unknown items"] += 1
         else:
             counts["that say something"] += 1
-            latest.pop(pair, None)
-            latest[pair] = event.occurred_at
-    rows = [(user, item, occurred) for (user, item), occurred in latest.items()]
-    table = pd.DataFrame(rows, columns=[c.USER, c.ITEM, c.TIMESTAMP])
-    return TakenIn(table.astype({c.USER: str, c.ITEM: str, c.TIMESTAMP: "float64"}), dict(counts))
+            _, before = latest.pop(pair, (0.0, 0.0))
+            latest[pair] = event.occurred_at, max(before, options.weight(event))
+    rows = [(*pair, *of_pair) for pair, of_pair in latest.items()]
+    table = pd.DataFrame(rows, columns=[c.USER, c.ITEM, c.TIMESTAMP, c.CONFIDENCE])
+    table = table.astype({c.USER: str, c.ITEM: str, c.TIMESTAMP: "float64", c.CONFIDENCE: "float64"})
+    return TakenIn(table if sure else table.drop(columns=c.CONFIDENCE), dict(counts))
 
 
 class EventLog(Protocol):

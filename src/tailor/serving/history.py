@@ -96,7 +96,8 @@ def join_histories(
     given, n_unknown = rows_of_ids(lists, ids, positions)
     order = given if known is None else sparse.csr_matrix(known.maximum(given), dtype=np.float32)
     stored = None if known is None or settings.half_life is None or histories.order is None else known
-    confidence = _confidence(order, stored, requests, settings, ids)
+    sure = None if known is None or histories.confidence is None else _of_users(histories.confidence, users)
+    confidence = _confidence(order, stored, sure, requests, settings, ids)
     query = Query.of(order, order, confidence, profile, context, users, user_text)
     return HistoryBatch(query, np.asarray(np.diff(given.indptr), dtype=np.int64), n_unknown)
 
@@ -106,31 +107,38 @@ def _known_order(histories: Query, users: Indices) -> Csr | None:
     known = users >= 0
     if not known.any():
         return None
-    stored = histories.history if histories.order is None else histories.order
-    rows = sparse.csr_matrix(stored[np.maximum(users, 0)].multiply(known[:, None]), dtype=np.float32)
+    return _of_users(histories.history if histories.order is None else histories.order, users)
+
+
+def _of_users(stored: Csr, users: Indices) -> Csr:
+    """Return the rows of users (B, n_items), empty ones where nobody is known."""
+    rows = sparse.csr_matrix(stored[np.maximum(users, 0)].multiply((users >= 0)[:, None]), dtype=np.float32)
     rows.eliminate_zeros()
     return rows
 
 
 def _confidence(
-    order: Csr, stored: Csr | None, requests: Sequence[Request], settings: Settings, ids: IdMap
+    order: Csr, stored: Csr | None, sure: Csr | None, requests: Sequence[Request], settings: Settings, ids: IdMap
 ) -> Csr | None:
     """Return how sure each cell is: what requests say; a stored item fades as one before the request's.
 
     Args:
         order: of histories and requests together (B, n_items).
-        stored: places of the stored histories (B, n_items) where they fade; None: they weigh 1 each.
+        stored: places of the stored histories (B, n_items) where they fade; None: they do not.
+        sure: confidences of the stored histories (B, n_items); None: 1 each.
         requests: (B,).
         settings: half_life.
         ids: of the items.
 
     Returns:
-        None where no request and no setting says anything.
+        None where no request, no setting and no stored history says anything.
     """
-    if settings.half_life is None and not any(request.weights for request in requests):
+    if sure is None and settings.half_life is None and not any(request.weights for request in requests):
         return None
     weighted, _ = rows_of_ids([request.history for request in requests], ids, [_weights(r, settings) for r in requests])
     rest = sparse.csr_matrix(binary(order) - binary(weighted))
+    if sure is not None:
+        rest = sparse.csr_matrix(rest.multiply(sure))
     if stored is not None and settings.half_life is not None:
         faded = recency(stored, settings.half_life)
         behind = np.repeat([len(request.history) for request in requests], np.diff(faded.indptr))
@@ -151,12 +159,14 @@ def _weights(request: Request, settings: Settings) -> Sequence[float]:
 
 def widened(histories: Query, n_items: int) -> Query:
     """Return the same histories over a larger catalogue."""
+    history, order, confidence = (
+        wide(matrix, n_items) for matrix in (histories.history, histories.order, histories.confidence)
+    )
+    return histories if history is None else replace(histories, history=history, order=order, confidence=confidence)
 
-    def wide(matrix: Csr | None) -> Csr | None:
-        if matrix is None:
-            return None
-        shape = (matrix.shape[0], n_items)
-        return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)
 
-    history = wide(histories.history)
-    return histories if history is None else replace(histories, history=history, order=wide(histories.order))
+def wide(matrix: Csr | None, n_items: int) -> Csr | None:
+    """Return a matrix (U, n) with more columns (U, n_items); None stays None."""
+    if matrix is None:
+        return None
+    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], n_items))

@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | model.safetensors | the fitted model, sources and weights by name |
-| histories.safetensors | what is known of every user: items, their order, profiles, sums of their texts' embeddings |
+| histories.safetensors | of every user: items, order, confidence, profiles, sums of texts; blocked pairs |
 | ids.npz | external ids, order of ties |
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
@@ -46,7 +46,7 @@ from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to t
 from tailor.lm.sentence_encoder import Prefixed, SentenceEncoder
 from tailor.lm.static_encoder import StaticEncoder
 from tailor.models import legacy
-from tailor.models.base import FittedModel, Query
+from tailor.models.base import Csr, FittedModel, Query
 from tailor.models.store import load_models, map_arrays, save_models, sparse_from_state, sparse_state
 from tailor.plugins import load_plugins
 from tailor.serving.word_reader import WordReader
@@ -88,12 +88,17 @@ def write_model(
     histories: Query,
     tie_rank: NDArray[np.int64],
     about: JsonObject,
+    blocked: Csr | None = None,
 ) -> None:
     """Write what every package has; see the table above."""
     save_models(folder / _MODEL, {"model": model})
     arrays = {"profiles": np.ascontiguousarray(histories.profile), **sparse_state("items", histories.history)}
     if histories.order is not None:
         arrays |= sparse_state("order", histories.order)
+    if histories.confidence is not None:
+        arrays |= sparse_state("confidence", histories.confidence)
+    if blocked is not None:
+        arrays |= sparse_state("blocked", blocked)
     if histories.user_text.any():
         arrays["user_text"] = histories.user_text
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _HISTORIES)
@@ -124,10 +129,12 @@ def read(folder: Path) -> JsonObject:
         }
     about_read = _about_of_0_1(about) if of_0_1 else about
     encoder_of = _encoder_of(folder, student)
+    arrays = map_arrays(folder / history)
     base_of = None if encoder_of is None or _token_table_reads(folder, student) else _base_of(encoder_of)
     return fields | {
         "model": load_models(folder / _MODEL, mapped=True)["model"],
-        "histories": _histories_of_0_1(folder) if of_0_1 else _histories(map_arrays(folder / history)),
+        "histories": _histories_of_0_1(folder) if of_0_1 else _histories(arrays),
+        "blocked": sparse_from_state(arrays, "blocked") if "blocked/indptr" in arrays else None,
         "about": about_read,
         "metadata": _metadata(folder / metadata, about_read),
         "encoder_of": encoder_of,
@@ -179,8 +186,9 @@ def _about(folder: Path) -> JsonObject:
 def _histories(arrays: dict[str, AnyArray]) -> Query:
     history = sparse_from_state(arrays, "items")
     order = sparse_from_state(arrays, "order") if "order/indptr" in arrays else None
+    confidence = sparse_from_state(arrays, "confidence") if "confidence/indptr" in arrays else None
     users, user_text = np.arange(history.shape[0]), arrays.get("user_text")
-    return Query.of(history, order, profile=arrays["profiles"], user_index=users, user_text=user_text)
+    return Query.of(history, order, confidence, profile=arrays["profiles"], user_index=users, user_text=user_text)
 
 
 def _histories_of_0_1(folder: Path) -> Query:

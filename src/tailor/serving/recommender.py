@@ -31,6 +31,7 @@ from tailor.models.base import (
     BlendsSources,
     Boostable,
     ComparesItems,
+    Csr,
     FittedModel,
     Floats,
     Indices,
@@ -42,7 +43,7 @@ from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
 from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, Trend, UserEvents
 from tailor.serving.explain import explain_list
-from tailor.serving.history import HistoryBatch, join_histories, widened
+from tailor.serving.history import HistoryBatch, join_histories, wide, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
 from tailor.serving.intent.dates import NumericColumns
 from tailor.serving.intent.meaning import Meaning
@@ -50,6 +51,7 @@ from tailor.serving.reasons import Carried
 from tailor.serving.rules import Block, pin
 from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
+from tailor.serving.strengths import STRENGTHS, with_strengths
 from tailor.serving.word_reader import WordReader
 from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
 from tailor.threads import blocks
@@ -111,6 +113,8 @@ class Recommender:
     """What users did since the fit, looked up at every request; None: nothing is known of that."""
     item_times: ItemTimes | None = None
     """When items were taken; None: their times are not known."""
+    blocked: Csr | None = None
+    """Pairs of users and items that must not be listed, 0/1 (U, n_items); None: there are none."""
     word_reader: WordReader | None = None
     """The base model, or another encoder, for the words of requests, with the items in its space; None: the model's own
     encoder reads them."""
@@ -303,6 +307,7 @@ class Recommender:
         """
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
+        requests = with_strengths(requests, self.about.get(STRENGTHS, {}))
         requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
         model, answers = self._boosted(settings.boosts()), list[Answer]()
         for block in blocks(len(requests), block_users):
@@ -544,6 +549,10 @@ class Recommender:
         """Exclude from the lists what must not be there, in place; return how many candidates are unknown (B,)."""
         if settings.exclude_seen:
             scores[cells(query.history)] = EXCLUDED
+        if self.blocked is not None:
+            known = np.flatnonzero(query.user_index >= 0)
+            rows, items = cells(self.blocked[query.user_index[known]])
+            scores[known[rows], items] = EXCLUDED
         n_unknown = np.zeros(len(requests), dtype=np.int64)
         for row, request in enumerate(requests):
             if request.candidates:
@@ -700,6 +709,7 @@ class Recommender:
             model=self.model.with_new_items(self._wide(features, metadata)),
             items=items,
             histories=widened(self.histories, len(items)),
+            blocked=wide(self.blocked, len(items)),
             tie_rank=append(self.tie_rank, self.tie_rank.max(initial=-1) + 1 + np.arange(n_new)),
             metadata=self.known_metadata.concat(metadata),
             word_reader=None if self.word_reader is None else self.word_reader.with_new_items(metadata.texts),
@@ -773,7 +783,8 @@ class Recommender:
     def save(self, folder: Path, weights: EncoderWeights = "bf16") -> None:
         """Write everything to ``folder``: safetensors, npz without pickle, parquet, JSON, and a hash of each file."""
         folder.mkdir(parents=True, exist_ok=True)
-        package.write_model(folder, self.model, self.users, self.items, self.histories, self.tie_rank, self.about)
+        users, items, rank = self.users, self.items, self.tie_rank
+        package.write_model(folder, self.model, users, items, self.histories, rank, self.about, self.blocked)
         if self.metadata is not None:
             self.metadata.save(folder / package.ITEMS)
         if self.encoder_of is not None:

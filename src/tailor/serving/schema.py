@@ -177,6 +177,12 @@ class Request(PresentNames):
     weights: Annotated[Weights, OnPage(more=True)] = Field(
         (), description="Confidence of each item of the history, in its order; none: 1 each.", examples=[[1.0, 0.5]]
     )
+    events: Annotated[Ids, OnPage(more=True)] = Field(
+        (),
+        description="Kind of each item of the history, in its order (view, buy), in place of weights: it counts by the"
+        " strength that the kind had in the fit, and what it speaks against is not listed.",
+        examples=[["view", "buy"]],
+    )
     query: Annotated[str, Field(max_length=MAX_QUERY), BeforeValidator(read_words), OnPage("words")] = Field(
         "",
         title="What would you like?",
@@ -237,6 +243,10 @@ class Request(PresentNames):
     def _one_weight_per_item(self) -> Self:
         if self.weights and len(self.weights) != len(self.history):
             raise ValueError(f"weights: {len(self.weights)} for a history of {len(self.history)}; give one per item")
+        if self.events and len(self.events) != len(self.history):
+            raise ValueError(f"events: {len(self.events)} for a history of {len(self.history)}; give one per item")
+        if self.events and self.weights:
+            raise ValueError("events and weights both say how sure the history is; give one of them")
         return self
 
     def behind(self, earlier: Mapping[str, float], left_out: Sequence[str]) -> Self:

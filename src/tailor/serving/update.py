@@ -9,9 +9,9 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
-from tailor.data.interactions import binary
+from tailor.data.interactions import binary, empty_rows, positive_rows
 from tailor.errors import BadInputError
-from tailor.evaluation.drift import interpret_psi, psi
+from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Csr, Floats, Query, TrainSet
 from tailor.serving.events import EVENTS_UNTIL
@@ -55,6 +55,8 @@ def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFram
     both = pd.concat([table for table in (interactions, events) if len(table)], ignore_index=True)
     if c.TIMESTAMP in both:
         both = both.sort_values(c.TIMESTAMP, kind="stable", na_position="first", ignore_index=True)
+    if c.CONFIDENCE in both:
+        both = both.fillna({c.CONFIDENCE: 1.0})
     return both.drop_duplicates([c.USER, c.ITEM], keep="last", ignore_index=True)
 
 
@@ -77,22 +79,31 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         raise BadInputError(f"The model '{model.recipe.name}' takes no interactions in, only the hybrid does")
     new_users = pd.Index(rows[c.USER].unique()).difference(pd.Index(recommender.user_ids), sort=False)
     users = recommender.users.extend(new_users)
+    every, rows = rows, positive_rows(rows)
     came, known = _new_cells(recommender, users, rows), grown(recommender.histories, len(users))
-    histories = joined(known, came)
+    histories = joined(known, came, _new_confidence(recommender, users, rows))
+    blocked = _blocked(recommender, users, every)
+    if blocked is not None:
+        histories = without_pairs(histories, blocked)
     data = _train_set(recommender, model, histories)
+    n_blocked = 0 if blocked is None else int(blocked.nnz)
+    n_blocked_before = 0 if recommender.blocked is None else int(recommender.blocked.nnz)
     touched = np.bincount(came.indices, minlength=came.shape[1]) > 0
     counts = {
         "interactions": int(came.nnz),
-        "of them known before": int(known.history.nnz + came.nnz - histories.history.nnz),
+        "of them known before": int(came.multiply(known.history).nnz),
         _NEW: len(new_users),
         "items touched": int(touched.sum()),
         _WARMED: int((touched & ~model.warm).sum()),
     }
+    if n_blocked > n_blocked_before:
+        counts["pairs that are blocked now"] = n_blocked - n_blocked_before
     model_now = replace(
         recommender,
         model=model.partial_fit(data, sweeps),
         users=users,
         histories=histories,
+        blocked=blocked,
         about=recommender.about | {"fit_on": "update"},
     )
     return Update(recommender.keeping_the_encoder(model_now), counts)
@@ -107,6 +118,7 @@ def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) 
         histories.history,
         warm,
         order=histories.order,
+        confidence=histories.confidence,
         tail=tail_items(counts, pd.Series(recommender.item_ids), share, seed),
         item_features=model.item_features,
         profiles=histories.profile,
@@ -125,22 +137,81 @@ def grown(histories: Query, n_users: int) -> Query:
     def wide(known: Floats) -> Floats:
         return np.vstack([known, np.zeros((n_users - len(known), known.shape[1]), np.float32)])
 
-    order, history = rows(histories.order), rows(histories.history)
+    order, history, confidence = rows(histories.order), rows(histories.history), rows(histories.confidence)
     return Query.of(
         histories.history if history is None else history,
         order,
+        confidence,
         profile=wide(histories.profile),
         user_index=np.arange(n_users),
         user_text=wide(histories.user_text),
     )
 
 
-def joined(histories: Query, came: Csr) -> Query:
-    """Return the histories with more cells, whose values are places behind what is known."""
+def joined(histories: Query, came: Csr, came_confidence: Csr | None = None) -> Query:
+    """Return the histories with more cells, whose values are places behind what is known.
+
+    Args:
+        histories: of U users.
+        came: the new cells (U, n_items).
+        came_confidence: how sure these are; None: 1 each. Of a pair that was known, the surer one counts.
+    """
     stored = histories.history if histories.order is None else histories.order
     cells = sparse.csr_matrix(stored.maximum(came), dtype=np.float32)
     order = None if histories.order is None else cells
-    return replace(histories, history=binary(cells), order=order, memo={})
+    confidence = None
+    if histories.confidence is not None or came_confidence is not None:
+        sure = binary(came) if came_confidence is None else came_confidence
+        confidence = sparse.csr_matrix(histories.weights.maximum(sure), dtype=np.float32)
+    return replace(histories, history=binary(cells), order=order, confidence=confidence, memo={})
+
+
+def without_pairs(histories: Query, pairs: Csr) -> Query:
+    """Return the histories without some pairs, 0/1 (U, n_items)."""
+
+    def rest(matrix: Csr | None) -> Csr | None:
+        if matrix is None:
+            return None
+        left = sparse.csr_matrix(matrix - matrix.multiply(pairs), dtype=np.float32)
+        left.eliminate_zeros()
+        left.sort_indices()
+        return left
+
+    history = rest(histories.history)
+    order, confidence = rest(histories.order), rest(histories.confidence)
+    return replace(
+        histories,
+        history=histories.history if history is None else history,
+        order=order,
+        confidence=confidence,
+        memo={},
+    )
+
+
+def _new_confidence(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr | None:
+    """Return how sure the new cells are (U, n_items); None where neither rows nor model tell kinds apart."""
+    if c.CONFIDENCE not in rows:
+        return None
+    cells = (users.indices(rows[c.USER]), recommender.items.indices(rows[c.ITEM]))
+    shape = (len(users), len(recommender.items))
+    sure = sparse.csr_matrix((rows[c.CONFIDENCE].to_numpy(dtype=np.float32), cells), shape=shape)
+    sure.sort_indices()
+    return sure
+
+
+def _blocked(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr | None:
+    """Return the pairs that are blocked (U, n_items): those that were, and those that new rows block; None: none."""
+    shape = (len(users), len(recommender.items))
+    before = recommender.blocked
+    blocked = empty_rows(*shape)
+    if before is not None:
+        indptr = np.append(before.indptr, np.full(shape[0] - before.shape[0], before.indptr[-1]))
+        blocked = sparse.csr_matrix((before.data, before.indices, indptr), shape=shape)
+    if c.CONFIDENCE in rows:
+        more = rows[rows[c.CONFIDENCE] <= 0]
+        cells = (users.indices(more[c.USER]), recommender.items.indices(more[c.ITEM]))
+        blocked = binary(sparse.csr_matrix(blocked + sparse.csr_matrix((np.ones(len(more)), cells), shape=shape)))
+    return blocked if blocked.nnz else None
 
 
 def _new_cells(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr:
@@ -172,16 +243,17 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         seed: of the draw.
 
     Returns:
-        Columns distribution, psi, reading: popularity of the items taken, their embeddings along the catalogue's
-        principal axes, and the scores of lists.
+        Columns distribution, psi, interpretation, chance: popularity of the items taken, their embeddings along the
+        catalogue's principal axes, and the scores of lists. ``chance`` is what as many rows reach without a shift.
     """
     item, known = before.items.indices(rows[c.ITEM]), before.histories.history.indices
     popularity = np.log1p(np.bincount(known, minlength=len(before.item_ids)))
     centred = before.item_features - before.item_features.mean(axis=0)
     axes = np.linalg.svd(centred.T @ centred)[0][:, :_AXES]
-    values = {"popularity": psi(popularity[known], popularity[item])}
-    for number, axis in enumerate((centred @ axes).T, start=1):
-        values[f"embedding_{number}"] = psi(axis[known], axis[item])
+    of_items = {"popularity": popularity}
+    of_items |= {f"embedding_{number}": axis for number, axis in enumerate((centred @ axes).T, start=1)}
+    values = {name: psi(of_item[known], of_item[item]) for name, of_item in of_items.items()}
+    chance = {name: psi_by_chance(of_item[known], len(item), seed) for name, of_item in of_items.items()}
     drawn = np.random.default_rng(seed).permutation(before.user_ids)[:n_users]
     requests, settings = [Request(user_id=str(user)) for user in drawn], Settings(k=k)
     before_it, after_it = (
@@ -189,5 +261,5 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         for model in (before, update.recommender)
     )
     values["scores"] = psi(before_it, after_it)
-    rows_of_table = [(name, value, interpret_psi(value)) for name, value in values.items()]
-    return pd.DataFrame(rows_of_table, columns=["distribution", "psi", "interpretation"])
+    table = [(name, value, interpret_psi(value), chance.get(name, 0.0)) for name, value in values.items()]
+    return pd.DataFrame(table, columns=["distribution", "psi", "interpretation", "chance"])

@@ -110,6 +110,13 @@ class ModelTests:
         sure = replace(query, confidence=with_values(query.history, np.ones_like(query.history.data)), memo={})
         assert_close(fitted.score(sure), fitted.score(query))
 
+    def test_a_train_confidence_of_one_is_none(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
+        """A fit on interactions of confidence 1 is a fit on interactions."""
+        data = deepcopy(planted.data)
+        sure = replace(data, confidence=with_values(data.interactions, np.ones_like(data.interactions.data)))
+        query = planted.query()
+        assert_close(self.make().fit(sure).score(query), fitted.score(query))
+
     def test_an_order_is_not_a_confidence(self, fitted: FittedModel, planted: PlantedBlocks) -> None:
         """A model that does not read the order scores the same without one."""
         if self.reads_order:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.data.fabricate import planted_catalogue, with_writers
+from tailor.data.fabricate import planted_catalogue, with_views, with_writers
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +117,15 @@ def test_some_users_write_a_line_of_their_cluster_in_words_that_no_item_has():
     assert not catalogue.items["title"].str.contains("bread|tulips|clocks|sail|bees|garden", case=False).any()
     assert "about" not in plain.users
     pd.testing.assert_frame_equal(plain.interactions, catalogue.interactions)
+
+
+def test_views_follow_taste_and_noise():
+    plain = planted_catalogue(seed=3, n_users=400, n_items=200, n_clusters=5, per_user=10)
+    catalogue = with_views(plain, 20, noise=0.5, seed=3)
+    buys, views = (catalogue.interactions.query("event == @kind") for kind in ("buy", "view"))
+    pd.testing.assert_frame_equal(buys.drop(columns="event"), plain.interactions)
+    assert (views.groupby("user_id").size() == 20).all()
+    own = catalogue.user_cluster[views["user_id"]].to_numpy() == catalogue.item_cluster[views["item_id"]].to_numpy()
+    # Half of the views fall into the cluster, and a fifth of the other half; without replacement a little less.
+    assert own.mean() == pytest.approx(0.5 + 0.5 / 5, abs=0.06)
+    assert with_views(plain, 20, noise=0.5, seed=3).interactions.equals(catalogue.interactions)

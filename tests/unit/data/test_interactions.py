@@ -15,6 +15,7 @@ from tailor.data.interactions import (
     in_order,
     keep_items,
     keep_users,
+    last_of_each_row,
     order_matrix,
     pseudo_cold_items,
     recency,
@@ -182,3 +183,8 @@ def test_cells_in_order_go_from_the_first_to_the_latest_and_equal_ones_by_column
     row, items = in_order(order)
     assert row.tolist() == [0, 0, 0, 2, 2, 2]
     assert items.tolist() == [2, 3, 0, 3, 0, 1]
+
+
+def test_the_last_of_each_row():
+    order = sparse.csr_matrix(np.array([[3, 1, 2], [0, 0, 0], [0, 5, 5]], np.float32))
+    assert last_of_each_row(order).toarray().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]

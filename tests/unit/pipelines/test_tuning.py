@@ -1,12 +1,14 @@
 """What a search leaves out of its space, what it tries first, and what it ends in."""
 
 import pandas as pd
+import pytest
 
+from tailor.errors import ConfigurationError
 from tailor.hybrid.config import HybridOptions
 from tailor.models.ials import TextIALS
 from tailor.models.implicit_als import ImplicitALSConfig
 from tailor.options import Choices
-from tailor.pipelines.tuning.nodes import _used, choose, default_sets, hybrid_default_sets
+from tailor.pipelines.tuning.nodes import _used, choose, default_sets, events_space, hybrid_default_sets
 from tailor.pipelines.tuning.search import BORDER, Outcome
 
 
@@ -38,6 +40,18 @@ def test_figures_before_and_after_are_one_table():
     row = {"model": "ease", "objective": "criterion", "trials": 3, "before": 0.4, "after": 0.5, BORDER: "nothing"}
     found = Outcome("ease", {"regularization": 20.0}, pd.DataFrame(), {}, [row])
     nothing = Outcome("hybrid_lora", {}, pd.DataFrame(), {})
-    tuned, _, _, summary = choose([found], nothing, nothing)
+    tuned, _, _, summary = choose([found], nothing, nothing, Outcome("events", {"view": 0.3}, pd.DataFrame(), {}))
     assert tuned["tuned"]["baselines"] == {"ease": {"regularization": 20.0}}
+    assert tuned["tuned"]["events"] == {"view": 0.3}
     assert summary.to_dict(orient="records") == [row]
+
+
+def test_strengths_are_searched_where_kinds_are_told_apart():
+    known = {"view": 0.2, "cart": 0.6}
+    assert events_space({}, known) == {"view": (0.02, 1.0), "cart": (0.02, 1.0)}
+    assert events_space({"view": (0.1, 0.5)}, known) == {"view": (0.1, 0.5)}
+    assert events_space({}, {}) == {}
+    with pytest.raises(ConfigurationError, match=r"names 'buy', whose strength is not searched.* than what lists"):
+        events_space({"buy": (0.1, 0.5)}, known)
+    with pytest.raises(ConfigurationError, match=r"Kinds that are above 0 .*: none\."):
+        events_space({"view": (0.1, 0.5)}, {})

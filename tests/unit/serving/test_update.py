@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from tailor.data.interactions import binary
+from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
-from tailor.evaluation.drift import interpret_psi, psi
+from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Query, TrainSet
@@ -83,6 +84,17 @@ def test_the_item_step_is_the_stationary_point(tables, served):
     gradient = -((X - X * (U @ V.T)).T @ U) + options.alpha * V @ (U.T @ U) + ridge[:, None] * (V - prior)
     assert np.abs(gradient[warm]).max() < 1e-8
     np.testing.assert_allclose(V[~warm], prior[~warm])
+
+
+def test_chance_is_what_one_in_a_hundred_small_samples_exceeds():
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=20_000)
+    limit = psi_by_chance(known, 200, 1)
+    above = np.mean([psi(known, rng.choice(known, 200)) > limit for _ in range(2000)])
+    assert 0.003 < above < 0.02
+    # Nine degrees of freedom: the 99 % quantile of chi-squared is 21.67 (Yurdakul 2018).
+    assert limit == pytest.approx(21.67 / 200, rel=0.15)
+    assert psi_by_chance(known, 0, 1) == psi_by_chance(np.array([]), 5, 1) == 0
 
 
 def test_counts_and_order(served, update, rows, tables):
@@ -249,6 +261,14 @@ def test_events_become_interactions_of_known_items_each_pair_once(served):
     }
 
 
+def test_events_say_how_sure_they_are_where_kinds_count():
+    views = [Event("shop", str(n), n, 0.0, float(n), kind, "u", "i1") for n, kind in enumerate(("buy", "cart"), 1)]
+    taken = as_interactions([views], EventOptions(), IdMap(np.array(["i1"], object)), sure=True)
+    assert taken.rows.to_numpy().tolist() == [["u", "i1", 2.0, 1.0]]
+    both = with_events(table(("u", "a", 10)).assign(confidence=0.0), taken.rows.drop(columns="confidence"))
+    assert both[["item_id", "confidence"]].to_numpy().tolist() == [["i1", 1.0], ["a", 0.0]]
+
+
 def test_an_update_says_up_to_which_event_it_knows(update):
     assert update.until(17).recommender.about["events_until"] == 17
     assert "events_until" not in update.recommender.about
@@ -264,3 +284,36 @@ def test_a_user_s_events_that_were_taken_in_leave_his_list_as_it_is(served, tmp_
     with_log = store.apply(after)
     assert listed(with_log, Request("newcomer")) == listed(after, Request("newcomer"))
     assert listed(after, Request("newcomer")).path == "known_user"
+
+
+def with_kinds(rows, confidence):
+    return rows.assign(confidence=np.asarray(confidence, np.float64))
+
+
+def test_new_rows_count_by_their_strength_and_the_surer_one_stays(served, tables):
+    history = served.histories.history
+    known = served.item_ids[history[[0]].indices[0]]
+    new = next(item for item in served.item_ids if item not in set(served.item_ids[history[[0]].indices]))
+    rows = pd.DataFrame({"user_id": served.user_ids[0], "item_id": [known, new], "timestamp": 2e9})
+    histories = with_interactions(served, with_kinds(rows, [0.2, 0.3]), 1).recommender.histories
+    of_user = dict(zip(served.item_ids[histories.confidence[[0]].indices], histories.confidence[[0]].data, strict=True))
+    assert of_user[known] == 1
+    assert of_user[new] == pytest.approx(0.3)
+    assert histories.confidence.nnz == histories.history.nnz == histories.order.nnz
+
+
+def test_a_row_that_bars_takes_the_pair_out_and_blocks_it(served):
+    history = served.histories.history
+    known = served.item_ids[history[[0]].indices[0]]
+    rows = pd.DataFrame(
+        {"user_id": [served.user_ids[0], "somebody new"], "item_id": [known, "i1"], "timestamp": [2e9, 2e9]}
+    )
+    update = with_interactions(served, with_kinds(rows, [0.0, 1.0]), 1)
+    model = update.recommender
+    assert update.counts["pairs that are blocked now"] == 1
+    assert update.counts["interactions"] == 1
+    assert model.histories.history.nnz == history.nnz  # one came, one went
+    assert model.blocked.shape == model.histories.history.shape
+    assert known not in listed(model, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids
+    again = with_interactions(model, with_kinds(rows, [1.0, 1.0]), 1).recommender
+    assert known not in listed(again, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids

@@ -9,6 +9,7 @@ from tailor.config import parse
 from tailor.data import card as data_card
 from tailor.data.card_warnings import warn
 from tailor.data.config import DataProcessingOptions
+from tailor.data.interactions import positive_rows
 from tailor.evaluation import card_page, costs, learning_curve
 from tailor.options import ProjectOptions
 from tailor.registry import track
@@ -40,7 +41,9 @@ def describe_data(
     options = parse(ProjectOptions, project, "")
     lm, hybrid, lists = options.lm_finetuning, options.hybrid_cf, options.evaluation
     features, encoder = options.feature_engineering, lm.encoder
-    card = data_card.describe(interactions, items, tables, features.text, encoder.max_length, features.user_text)
+    card = data_card.describe(
+        positive_rows(interactions), items, tables, features.text, encoder.max_length, features.user_text
+    )
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
     work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users)
     return card.to_json() | {

@@ -9,14 +9,16 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data import cleaning
 from tailor.data.config import DataProcessingOptions
+from tailor.data.events import threshold
 from tailor.data.people import People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.types import Parameters
 
 
-def _options(params: Parameters) -> DataProcessingOptions:
-    return parse(DataProcessingOptions, params, "data_processing")
+def _options(params: Parameters, strengths: Parameters | None = None) -> DataProcessingOptions:
+    options = parse(DataProcessingOptions, params, "data_processing")
+    return options.model_copy(update={"events": options.events.with_weights(strengths or {})})
 
 
 def clean(
@@ -25,15 +27,17 @@ def clean(
     raw_users: pd.DataFrame,
     suppressions: SuppressionList,
     params: Parameters,
+    strengths: Parameters | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows.
 
-    People who are suppressed are left out before anything else is read of them.
+    People who are suppressed are left out before anything else is read of them. ``strengths``: of kinds of behaviour,
+    as a search chose them.
     """
-    options, report = _options(params), QualityReport()
+    options, report = _options(params, strengths), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
     people = People(suppressions, Pseudonyms.of_environment() if options.pseudonyms else None)
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report, people)
+    tables = cleaning.clean(raw, options.columns, options.cleaning, report, people, options.events)
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
@@ -42,20 +46,24 @@ def split(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Label every interaction, and describe items and users by what is in train."""
     options = _options(params)
-    labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed)})
+    least = threshold(interactions, options.events) if c.CONFIDENCE in interactions else None
+    labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed, least)})
     item_table = catalogue.item_table(items, labelled, options.split, options.head_share, seed)
     user_table = catalogue.user_table(users, labelled)
     return labelled, labelled[[c.USER, c.ITEM, c.SPLIT]], item_table, user_table
 
 
 def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """Count interactions per split, items per bucket and pseudo-cold sample, users per bucket."""
+    """Count interactions per split and kind of behaviour, items per bucket and pseudo-cold sample, users per bucket."""
     groups = {
         "interactions by split": interactions[c.SPLIT],
         "items by bucket": items[c.BUCKET],
         "items by pseudo-cold sample": items[c.PSEUDO_COLD],
         "users by bucket": users[c.BUCKET],
     }
+    if c.CONFIDENCE in interactions:
+        kinds = interactions[c.EVENT]
+        groups["pairs by strongest kind"] = kinds.where(interactions[c.CONFIDENCE] > 0, "blocked by " + kinds)
     counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
     return pd.DataFrame(counts, columns=["what", "label", "count"])
 

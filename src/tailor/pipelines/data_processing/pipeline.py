@@ -17,6 +17,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "raw_users": "raw_users",
                 "suppressions": "suppressions",
                 "params": "params:data_processing",
+                "strengths": "params:tuned.events",
             },
             outputs=["clean_interactions", "clean_items", "clean_users", "data_quality", "data_accounts"],
             name="clean",

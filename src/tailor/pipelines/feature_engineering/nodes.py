@@ -10,7 +10,16 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data import user_texts
 from tailor.data.config import SplitOptions
-from tailor.data.interactions import empty_rows, keep_items, knows_order, order_matrix, split_matrix, trainable_items
+from tailor.data.interactions import (
+    empty_rows,
+    keep_items,
+    knows_order,
+    order_matrix,
+    restrict_strengths,
+    split_matrix,
+    strength_matrix,
+    trainable_items,
+)
 from tailor.data.side_features import FeatureEncoder, SideFeatures
 from tailor.data.text import (
     add_reviews,
@@ -93,12 +102,20 @@ def order_histories(
     return reveal if ordered else empty_rows(*reveal.shape), reveal
 
 
-def fit_teacher(train: sparse.csr_matrix, items: pd.DataFrame, params: Parameters, seed: int) -> dict[str, np.ndarray]:
+def weigh_histories(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
+    """Say how sure each known pair is, and which are blocked; empty where kinds of behaviour are not told apart."""
+    return strength_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER, c.BLOCKED))
+
+
+def fit_teacher(
+    train: sparse.csr_matrix, strengths: sparse.csr_matrix, items: pd.DataFrame, params: Parameters, seed: int
+) -> dict[str, np.ndarray]:
     """Fit the iALS whose user factors teach the language model; it sees neither pseudo-cold sample."""
     trainable = trainable_items(items)
     seen = keep_items(train, trainable)
-    teacher = IALS(_options(params).teacher, seed).fit(TrainSet.of(seen, trainable))
+    data = TrainSet.of(seen, trainable, confidence=restrict_strengths(strengths, seen))
+    teacher = IALS(_options(params).teacher, seed).fit(data)
     return {
-        "user_factors": teacher.fold_in(seen).astype(np.float32),
+        "user_factors": teacher.fold_in(data.weights).astype(np.float32),
         "item_factors": teacher.item_factors.astype(np.float32),
     }

@@ -77,9 +77,17 @@ def _matrices() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.weigh_histories,
+            inputs=["interactions", "users", "items"],
+            outputs="strength_matrix",
+            name="weigh_histories",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fit_teacher,
             inputs={
                 "train": "train_matrix",
+                "strengths": "strength_matrix",
                 "items": "items",
                 "params": "params:feature_engineering",
                 "seed": "params:seed",

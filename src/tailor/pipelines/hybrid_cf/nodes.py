@@ -35,10 +35,11 @@ def gather_train_set(
     side_features: Arrays,
     fit_on: str,
     user_texts: Arrays | None = None,
+    strengths: Matrix | None = None,
 ) -> TrainSet:
     """Gather what the final models are fitted on: train, and the validation rows where ``fit_on`` says so."""
     fitted = final_rows(train, validation, items, fit_on)
-    return holdouts.gather_train_set(fitted, order, items, side_features, user_texts)
+    return holdouts.gather_train_set(fitted, order, items, side_features, user_texts, strengths)
 
 
 def select_baselines(

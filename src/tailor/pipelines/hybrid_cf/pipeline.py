@@ -28,6 +28,7 @@ def _data() -> list[Node]:
                 "items": "items",
                 "side_features": "side_features",
                 "user_texts": "user_text_embeddings",
+                "strengths": "strength_matrix",
                 "fit_on": "params:evaluation.fit_on",
             },
             outputs="train_set",

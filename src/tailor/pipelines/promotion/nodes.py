@@ -32,7 +32,8 @@ def compare_with_champion(
     log.info("%d of %d places of the measured model are those of the run", checked["equal_places"], checked["places"])
     options = parse(EvaluationOptions, params, "evaluation")
     fitted = final_rows(known["train"], known["validation"], items, options.fit_on)
-    train_set = gather_train_set(fitted, known["order"], items, known["side_features"], known["user_texts"])
+    of_users = known["side_features"], known["user_texts"], known.get("strengths")
+    train_set = gather_train_set(fitted, known["order"], items, *of_users)
     rows = promote.ComparedRows(users, items, train_set, test_protocol(items, **known), positives)
     return promote.compare_with_champion(registered, recommendations, rows, options)
 

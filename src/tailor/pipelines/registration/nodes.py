@@ -7,12 +7,14 @@ from typing import Unpack
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
+from tailor.data.interactions import blocked_pairs, strength_matrix
 from tailor.data.item_dates import with_dates
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.item_times import ItemTimes
@@ -126,10 +128,16 @@ def gather_all(
     return refit.gather_all(interactions, users, items, feature_encoders, options, seed, texts)
 
 
+def gather_blocked(interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> sparse.csr_matrix:
+    """Gather every pair that is blocked, whenever it was, for the model that is handed over."""
+    return blocked_pairs(strength_matrix(interactions, users, items, c.LABELS), (len(users), len(items)))
+
+
 def refit_recommender(
     evaluated: Recommender,
     all_interactions: TrainSet,
     interactions: pd.DataFrame,
+    blocked: sparse.csr_matrix,
     metadata: ItemMetadata,
     packaged: Encoders,
 ) -> Recommender:
@@ -138,6 +146,7 @@ def refit_recommender(
         evaluated,
         model=refit.refit(scorer_of({"hybrid": evaluated.model}), all_interactions),
         histories=all_interactions.queries(),
+        blocked=blocked if blocked.nnz else None,
         about=evaluated.about
         | {publish.FIT_ON: publish.ALL}
         | ({VECTORS: packaged.vectors} if packaged.vectors else {}),

@@ -20,6 +20,7 @@ def create_pipeline(**_: object) -> Pipeline:
             "recommender_description",
             "evaluated_recommender",
             "all_interactions",
+            "blocked_pairs",
             "chosen_options",
             "recommender",
         ],
@@ -90,11 +91,19 @@ def _build() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.gather_blocked,
+            inputs={"interactions": "interactions"} | _TABLES,
+            outputs="blocked_pairs",
+            name="gather_blocked",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.refit_recommender,
             inputs={
                 "evaluated": "evaluated_recommender",
                 "all_interactions": "all_interactions",
                 "interactions": "interactions",
+                "blocked": "blocked_pairs",
                 "metadata": "item_metadata",
                 "packaged": "encoders",
             },

@@ -9,16 +9,24 @@ import plotly.express as px
 import plotly.graph_objects as go
 
 from tailor.config import parse
+from tailor.data.config import DataProcessingOptions
+from tailor.errors import ConfigurationError, did_you_mean
 from tailor.hybrid import selection
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.sources import SOURCES
+from tailor.hybrid.strengths import searched_kinds, with_other_strengths
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build, model_class
 from tailor.options import Space, TuningOptions
 from tailor.pipelines.tuning.search import BORDER, Evaluate, Outcome, flat, search
 from tailor.types import JsonObject, Parameters
+
+#: The search of the strengths of kinds of behaviour: its key in ``tuning.space`` and in what is chosen.
+EVENTS = "events"
+#: Where a strength is searched that parameters say nothing of.
+_STRENGTHS = (0.02, 1.0)
 
 
 def _options(params: Parameters, hybrid: Parameters, holdout: Holdout) -> tuple[TuningOptions, HybridOptions]:
@@ -30,6 +38,8 @@ def _identity(data: TrainSet, holdout: Holdout) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(data.item_features).tobytes())
     for matrix in (data.interactions, holdout.validation):
         digest.update(matrix.indptr.tobytes() + matrix.indices.tobytes())
+    if data.confidence is not None:
+        digest.update(data.confidence.data.tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -72,7 +82,7 @@ def tune_baselines(
 ) -> list[Outcome]:
     """Search every baseline that has a space, with the same number of trials each."""
     options, hybrid_options = _options(params, hybrid, holdout)
-    selection.check_names(options.space, hybrid_options, "tuning.space")
+    selection.check_names(set(options.space) - {EVENTS}, hybrid_options, "tuning.space")
     data = holdout.train_set(embeddings.vectors)
 
     def evaluate(name: str) -> Evaluate:
@@ -123,15 +133,61 @@ def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Parameters, hybr
     return tune_hybrid("hybrid_lora", holdout, embeddings, params, hybrid, seed)
 
 
+def events_space(space: Space, known: dict[str, float]) -> Space:
+    """Return the dimensions of the strengths of kinds: those that parameters name, else every kind that is searched.
+
+    Raises:
+        ConfigurationError: parameters name a kind whose strength is not searched.
+    """
+    for kind in space:
+        if kind not in known:
+            names = ", ".join(known) or "none"
+            raise ConfigurationError(
+                f"tuning.space.{EVENTS} names '{kind}', whose strength is not searched.{did_you_mean(kind, known)} "
+                f"Kinds that are above 0 and weaker than what lists are measured on: {names}."
+            )
+    return space or dict.fromkeys(known, _STRENGTHS)
+
+
+def tune_events(
+    holdout: Holdout,
+    embeddings: Embeddings,
+    params: Parameters,
+    hybrid: Parameters,
+    data: Parameters,
+    tuned: Parameters,
+    seed: int,
+) -> Outcome:
+    """Search the strengths of kinds of behaviour, where the catalogue tells kinds apart.
+
+    What a strength is worth is measured on EASE with its first option set, whose fit is a closed form. ``tuned``: the
+    strengths of an earlier search, which the data were read by.
+    """
+    options, hybrid_options = _options(params, hybrid, holdout)
+    events = parse(DataProcessingOptions, data, "data_processing").events
+    known = searched_kinds(events.with_weights(tuned))
+    space = events_space(options.space.get(EVENTS, {}), known)
+    settings = (hybrid_options.trials.get("ease") or [{}])[0]
+
+    def evaluate(strengths: Parameters, report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
+        changed = with_other_strengths(holdout, known, strengths)
+        model = build("ease", settings, seed).fit(changed.train_set(embeddings.vectors))
+        return selection.measure(changed, model, hybrid_options)
+
+    identity = _identity(holdout.train_set(embeddings.vectors), holdout)
+    return search(EVENTS, space, evaluate, options, seed, identity, [{kind: known[kind] for kind in space}])
+
+
 def choose(
-    baselines: list[Outcome], frozen: Outcome, lora: Outcome
+    baselines: list[Outcome], frozen: Outcome, lora: Outcome, events: Outcome
 ) -> tuple[JsonObject, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the chosen options as parameters, all trials, the importances, and the figures before and after."""
-    outcomes = [*baselines, frozen, lora]
+    outcomes = [*baselines, frozen, lora, events]
     tuned = {
         "baselines": {outcome.model: outcome.chosen for outcome in baselines if outcome.chosen},
         "hybrid_frozen": frozen.chosen,
         "hybrid_lora": lora.chosen,
+        EVENTS: events.chosen,
     }
     rows = [
         {"model": outcome.model, "option": option, "importance": value}

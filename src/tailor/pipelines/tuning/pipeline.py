@@ -7,7 +7,7 @@ from tailor.pipelines.tuning import nodes
 from tailor.wiring import HOLDOUT, group
 
 _OPTIONS = {"params": "params:tuning", "hybrid": "params:hybrid_cf", "seed": "params:seed"}
-_SEARCHES = ["baseline_search", "frozen_search", "lora_search"]
+_SEARCHES = ["baseline_search", "frozen_search", "lora_search", "events_search"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -37,6 +37,19 @@ def _search() -> list[Node]:
             inputs={"holdout": "holdout", "embeddings": "item_embeddings_lora"} | _OPTIONS,
             outputs="lora_search",
             name="tune_lora",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.tune_events,
+            inputs={
+                "holdout": "holdout",
+                "embeddings": "item_embeddings_frozen",
+                "data": "params:data_processing",
+                "tuned": "params:tuned.events",
+            }
+            | _OPTIONS,
+            outputs="events_search",
+            name="tune_events",
             tags="cpu",
         ),
     ]

@@ -16,14 +16,17 @@ from tailor.data.cleaning import clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
 from tailor.data.people import SuppressionList
 from tailor.data.quality import QualityReport
+from tailor.evaluation.config import UpdateOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
-from tailor.options import UpdateOptions
+from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.registry import update as registry
 from tailor.serving.events import EVENTS_UNTIL, as_interactions
 from tailor.serving.items import ItemStore
 from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
+from tailor.serving.strengths import STRENGTHS
 from tailor.serving.update import Update, drift, with_events, with_interactions
+from tailor.serving.update_check import check_update
 from tailor.state.events import Event
 from tailor.types import JsonObject, Parameters
 
@@ -31,12 +34,17 @@ log = logging.getLogger(__name__)
 
 
 def read_new(
-    raw: pd.DataFrame, champion: PyFuncModel, suppressions: SuppressionList, params: Parameters
+    raw: pd.DataFrame,
+    champion: PyFuncModel,
+    suppressions: SuppressionList,
+    params: Parameters,
+    strengths: Parameters | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Repair and count the new rows, by the catalogue's mapping; rows of items that the champion lacks are dropped.
 
     There may be none: then events alone are taken in. ``cleaning.until`` is the date of the catalogue; new rows may be
     later. People who are suppressed are left out, and the others go by pseudonyms where the champion knows them so.
+    ``strengths``: of kinds of behaviour, as a search chose them.
     """
     report, options = QualityReport(), parse(DataProcessingOptions, params, "data_processing")
     if raw.empty:
@@ -45,8 +53,10 @@ def read_new(
     model = _recommender(champion)
     items = pd.DataFrame({c.ITEM: model.item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
-    people = replace(model.people, suppressed=suppressions)
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, table="new_interactions", people=people)
+    people, events = replace(model.people, suppressed=suppressions), options.events.with_weights(strengths or {})
+    cleaned = clean_interactions(
+        raw, items, columns, cleaning, report, "new_interactions", people=people, events=events
+    )
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
@@ -59,15 +69,19 @@ def read_events(item_state: ItemStore | None, champion: PyFuncModel) -> tuple[pd
         store = item_state.events.store
         until = store.last_place
         batches = store.read(since, until)
-    taken = as_interactions(batches, model.event_options, model.items)
+    taken = as_interactions(batches, model.event_options, model.items, sure=bool(model.about.get(STRENGTHS)))
     log.info("Events %d to %d: %s", since + 1, until, ", ".join(f"{n} {name}" for name, n in taken.counts.items()))
     return taken.rows, {"since": since, "until": until, "counts": taken.counts}
 
 
+def gather_new(interactions: pd.DataFrame, events: pd.DataFrame, suppressions: SuppressionList) -> pd.DataFrame:
+    """Return what is new as one table: rows and events, without people who are suppressed."""
+    return with_events(interactions, events[~suppressions.mask(events[c.USER])])
+
+
 def fold_in(
     champion: PyFuncModel,
-    interactions: pd.DataFrame,
-    events: pd.DataFrame,
+    rows: pd.DataFrame,
     events_read: JsonObject,
     suppressions: SuppressionList,
     params: Parameters,
@@ -76,7 +90,6 @@ def fold_in(
     """Take the rows in, without people who are suppressed; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
     model = without_suppressed(model, suppressions).recommender
-    rows = with_events(interactions, events[~suppressions.mask(events[c.USER])])
     update = with_interactions(model, rows, options.sweeps).until(events_read["until"])
     table = drift(model, update, rows, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")
@@ -86,12 +99,26 @@ def fold_in(
     return update, table, figure
 
 
+def check(
+    champion: PyFuncModel, rows: pd.DataFrame, suppressions: SuppressionList, params: Parameters, seed: int
+) -> UpdateEvidence:
+    """Update the champion by most of the rows; compare it with the champion on the others, and on what is old."""
+    options = parse(UpdateOptions, params, "update")
+    model = without_suppressed(_recommender(champion), suppressions).recommender
+    return check_update(model, rows, options.sweeps, options.sample_users, options.k, options.holdout, seed)
+
+
 def register(
-    update: Update, drift_table: pd.DataFrame, figure: go.Figure, params: Parameters, model_name: str
+    update: Update,
+    drift_table: pd.DataFrame,
+    evidence: UpdateEvidence,
+    figure: go.Figure,
+    params: Parameters,
+    model_name: str,
 ) -> JsonObject:
-    """Register what became of the champion; the alias moves where scores have not shifted."""
-    max_psi = parse(UpdateOptions, params, "update").max_psi
-    return registry.register_update(update, drift_table, figure, max_psi, model_name)
+    """Register what became of the champion; the alias moves where every rule holds."""
+    limits = parse(UpdateOptions, params, "update").max_psi
+    return registry.register_update(update, drift_table, evidence, figure, limits, model_name)
 
 
 def _recommender(champion: PyFuncModel) -> Recommender:

@@ -16,6 +16,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "champion": "champion",
                 "suppressions": "suppressions",
                 "params": "params:data_processing",
+                "strengths": "params:tuned.events",
             },
             outputs=["clean_new_interactions", "update_quality", "update_accounts"],
             name="read_new",
@@ -29,11 +30,17 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.gather_new,
+            inputs=["clean_new_interactions", "clean_new_events", "suppressions"],
+            outputs="new_rows",
+            name="gather_new",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fold_in,
             inputs={
                 "champion": "champion",
-                "interactions": "clean_new_interactions",
-                "events": "clean_new_events",
+                "rows": "new_rows",
                 "events_read": "events_read",
                 "suppressions": "suppressions",
                 "params": "params:update",
@@ -44,10 +51,24 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.check,
+            inputs={
+                "champion": "champion",
+                "rows": "new_rows",
+                "suppressions": "suppressions",
+                "params": "params:update",
+                "seed": "params:seed",
+            },
+            outputs="update_evidence",
+            name="check_update",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.register,
             inputs={
                 "update": "updated_model",
                 "drift_table": "drift",
+                "evidence": "update_evidence",
                 "figure": "drift_plot",
                 "params": "params:update",
                 "model_name": "params:model_name",
@@ -57,4 +78,4 @@ def create_pipeline(**_: object) -> Pipeline:
             tags=["cpu", "publish"],
         ),
     ]
-    return group("update", pipeline, private=["updated_model"])
+    return group("update", pipeline, private=["new_rows", "updated_model", "update_evidence"])

@@ -1,0 +1,50 @@
+"""Kinds of behaviour in requests: how sure each item of a history is, by the strengths of the fit."""
+
+from collections.abc import Mapping, Sequence
+
+from tailor.data.events import BAR, Strength
+from tailor.errors import BadInputError, did_you_mean
+from tailor.serving.schema import Request
+
+#: Key of ``about``: the strength of each kind.
+STRENGTHS = "strengths"
+
+
+def with_strengths(requests: Sequence[Request], strengths: Mapping[str, Strength]) -> Sequence[Request]:
+    """Return the requests with weights in place of kinds; items that are blocked join what is excluded.
+
+    Of an item that stands several times the strongest kind counts, where it stands last, as in the fit
+    (:mod:`tailor.data.events`); what is 0 in all is neither known nor excluded.
+
+    Args:
+        requests: each with as many kinds as its history has items, or none.
+        strengths: by kind; empty where the model was fitted without.
+
+    Raises:
+        BadInputError: the model knows no kinds, or not this one.
+    """
+    if not any(request.events for request in requests):
+        return requests
+    if not strengths:
+        raise BadInputError("events: this model was fitted without kinds of behaviour; send weights instead")
+    return [_with_strengths(request, strengths) if request.events else request for request in requests]
+
+
+def _with_strengths(request: Request, strengths: Mapping[str, Strength]) -> Request:
+    best: dict[str, float] = {}
+    worst: dict[str, float] = {}
+    for item, kind in zip(request.history, request.events, strict=True):
+        if kind not in strengths:
+            raise BadInputError(
+                f"events: no kind '{kind}'.{did_you_mean(kind, strengths)} Known: {', '.join(strengths)}."
+            )
+        strength = strengths[kind]
+        value = float("-inf") if strength == BAR else float(strength)
+        # Of an item that is named again, the last place counts.
+        best[item], worst[item] = max(best.pop(item, 0.0), value), min(worst.get(item, 0.0), value)
+    known = {item: round(value + worst[item], 6) for item, value in best.items()}
+    history = tuple(item for item, value in known.items() if value > 0)
+    blocked = tuple(item for item, value in known.items() if value <= 0 and worst[item] < 0)
+    weights = tuple(known[item] for item in history)
+    weighed = request.model_copy(update={"history": history, "weights": weights, "events": ()})
+    return weighed.model_copy(update={"exclude": (*request.exclude, *blocked)})
