@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -81,13 +81,22 @@ class CleanTables:
     """One row per described user."""
 
 
+@dataclass(frozen=True)
+class RowReading:
+    """How rows of people are read."""
+
+    people: People = ALL_PEOPLE
+    """Who is left out, and whether the others go by pseudonyms."""
+    events: EventOptions = field(default_factory=EventOptions)
+    """Strengths of kinds of behaviour; as they come: all interactions are alike."""
+
+
 def clean(
     raw: Mapping[str, pd.DataFrame],
     columns: ColumnOptions,
     options: CleaningOptions,
     report: QualityReport,
-    people: People = ALL_PEOPLE,
-    events: EventOptions | None = None,
+    reading: RowReading | None = None,
 ) -> CleanTables:
     """Clean the three tables of a catalogue, and look at their content.
 
@@ -96,18 +105,17 @@ def clean(
         columns: which raw column feeds which of ours.
         options: what makes a row usable, and what is repaired.
         report: where rows are counted.
-        people: who is left out, and whether the others go by pseudonyms.
-        events: strengths of kinds of behaviour; None: all interactions are alike.
+        reading: of rows of people; None: as they stand, all alike.
 
     Raises:
         BadInputError: see :func:`clean_items`, :func:`clean_users`, :func:`clean_interactions`, :func:`check_joins`.
     """
     items = clean_items(raw["items"], columns, options, report)
     items, other_id = merge_items(items, options.merge_duplicate_items, report)
-    users = clean_users(raw["users"], columns, report, people)
-    interactions = clean_interactions(
-        raw["interactions"], items, columns, options, report, other_id=other_id, people=people, events=events
-    )
+    reading = reading or RowReading()
+    users = clean_users(raw["users"], columns, report, reading.people)
+    rows = raw["interactions"]
+    interactions = clean_interactions(rows, items, columns, options, report, other_id=other_id, reading=reading)
     interactions = inspect_users(interactions, options.drop_suspicious_users, report)
     items, users, interactions = (table.reset_index(drop=True) for table in (items, users, interactions))
     check_joins(interactions, items, users, report)
@@ -159,8 +167,7 @@ def clean_interactions(
     report: QualityReport,
     table: str = "interactions",
     other_id: Mapping[str, str] | None = None,
-    people: People = ALL_PEOPLE,
-    events: EventOptions | None = None,
+    reading: RowReading | None = None,
 ) -> pd.DataFrame:
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
 
@@ -179,15 +186,15 @@ def clean_interactions(
         report: where rows are counted.
         table: name of the raw table behind "raw_", for errors.
         other_id: items that go by another id now (as of :func:`tailor.data.inspection.merge_items`).
-        people: who is left out, and whether the others go by pseudonyms.
-        events: strengths of kinds of behaviour; None: all interactions are alike.
+        reading: of rows of people; None: as they stand, all alike.
 
     Raises:
         BadInputError: see :func:`rename`; an id is no id; an unknown split label or kind of behaviour; no
             item of the table is in the catalogue; too many defective rows; no row is of the time before ``until``; or
             nothing is left.
     """
-    mapping, events = columns.interactions, events or EventOptions()
+    mapping, reading = columns.interactions, reading or RowReading()
+    people, events = reading.people, reading.events
     report.open(table, raw)
     data = rename(raw, mapping, table, (c.USER, c.ITEM))
     data, n_raw = _read_ids(data, mapping, table, report, people)

@@ -124,7 +124,8 @@ class TakenIn:
     """Events as interactions."""
 
     rows: pd.DataFrame
-    """user_id, item_id and timestamp, and confidence where it is asked for, one row for each user and item, in the order of the latest event."""
+    """user_id, item_id, timestamp, and confidence where it is asked for: one row for each user and item, in the order
+    of the latest event."""
     counts: dict[str, int]
     """Events by what became of them."""
 

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from tailor.data import cleaning
-from tailor.data.cleaning import check_joins, clean_interactions, clean_items, clean_users, columns_of_update
+from tailor.data.cleaning import (
+    RowReading,
+    check_joins,
+    clean_interactions,
+    clean_items,
+    clean_users,
+    columns_of_update,
+)
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions
 from tailor.data.fabricate import planted_catalogue
 from tailor.data.people import SUPPRESSED, People, Pseudonyms, SuppressionList
@@ -328,7 +335,9 @@ def test_a_suppressed_person_is_left_out_before_anything_is_read_of_them():
     without = frame[frame["user"] != "1"].reset_index(drop=True)
     people = People(SuppressionList.of(["1"], b"k" * 32))
     report = QualityReport()
-    left = clean_interactions(frame, ITEMS, COLUMNS, CleaningOptions(max_dropped_fraction=0.1), report, people=people)
+    left = clean_interactions(
+        frame, ITEMS, COLUMNS, CleaningOptions(max_dropped_fraction=0.1), report, reading=RowReading(people)
+    )
     expected = clean_interactions(without, ITEMS, COLUMNS, CleaningOptions(), QualityReport())
     pd.testing.assert_frame_equal(left.reset_index(drop=True), expected.reset_index(drop=True))
     assert report.to_frame()["problem"].tolist() == [SUPPRESSED]
@@ -340,6 +349,6 @@ def test_people_go_by_pseudonyms_in_both_tables():
     names = Pseudonyms(b"k" * 32)
     raw = {"interactions": interactions(), "items": ITEMS.rename(columns={"item_id": "item"})}
     raw["users"] = pd.DataFrame({"user": ["2", "1"]})
-    tables = cleaning.clean(raw, COLUMNS, CleaningOptions(), QualityReport(), People(pseudonyms=names))
+    tables = cleaning.clean(raw, COLUMNS, CleaningOptions(), QualityReport(), RowReading(People(pseudonyms=names)))
     assert tables.interactions["user_id"].tolist() == [names.of("1"), names.of("1"), names.of("2")]
     assert tables.users["user_id"].tolist() == [names.of("2"), names.of("1")]

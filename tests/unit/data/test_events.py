@@ -6,7 +6,7 @@ import pytest
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.cleaning import clean_interactions, columns_of_update
+from tailor.data.cleaning import RowReading, clean_interactions, columns_of_update
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions, SplitOptions
 from tailor.data.events import EventOptions, threshold
 from tailor.data.interactions import blocked_pairs, positive_rows, restrict_strengths, split_matrix, strength_matrix
@@ -22,7 +22,9 @@ WEIGHTS = {"view": 0.2, "cart": 0.6, "buy": 1.0, "returned": -0.7, "not_for_me":
 def cleaned(rows, weights=WEIGHTS, report=None):
     raw = pd.DataFrame(rows, columns=["user_id", "item_id", "event", "timestamp"])
     events, report = EventOptions(weights=weights), report or QualityReport()
-    return clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), report, events=events).set_index("item_id")
+    return clean_interactions(
+        raw, ITEMS, COLUMNS, CleaningOptions(), report, reading=RowReading(events=events)
+    ).set_index("item_id")
 
 
 def test_the_strongest_counts_at_the_time_of_its_latest_row():
@@ -89,7 +91,12 @@ def test_weights_need_the_column():
     columns = ColumnOptions(interactions={name: name for name in raw})
     with pytest.raises(BadInputError, match="weights is set, but no column is mapped to 'event'"):
         clean_interactions(
-            raw, ITEMS, columns, CleaningOptions(), QualityReport(), events=EventOptions(weights={"buy": 1})
+            raw,
+            ITEMS,
+            columns,
+            CleaningOptions(),
+            QualityReport(),
+            reading=RowReading(events=EventOptions(weights={"buy": 1})),
         )
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import sparse
 
 from tailor.errors import BadInputError
-from tailor.serving.strengths import with_strengths
 from tailor.serving.items import read_items
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
+from tailor.serving.strengths import with_strengths
 from tests.unit.serving.conftest import listed, scores_of
 
 STRENGTHS = {"view": 0.2, "buy": 1.0, "returned": -0.7, "not_for_me": "bar", "ping": 0}

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailor.data.interactions import binary
 from tailor.data.ids import IdMap
+from tailor.data.interactions import binary
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.blend import BlendModel, BlendWeights

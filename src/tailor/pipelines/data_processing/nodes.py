@@ -37,7 +37,7 @@ def clean(
     options, report = _options(params, strengths), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
     people = People(suppressions, Pseudonyms.of_environment() if options.pseudonyms else None)
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report, people, options.events)
+    tables = cleaning.clean(raw, options.columns, options.cleaning, report, cleaning.RowReading(people, options.events))
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
