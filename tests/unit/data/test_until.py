@@ -9,6 +9,7 @@ import pytest
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import CleaningOptions
+from tailor.data.people import NOBODY
 from tailor.data.until import as_date, cutoff, iso, read_until, rows_after
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.pipelines.data_processing import nodes
@@ -114,7 +115,7 @@ def at(
         "split": {"strategy": strategy, "cold_items": 0.2, "pseudo_cold": 0.2},
     }
     interactions, items, users, quality, accounts = nodes.clean(
-        tables["interactions"], tables["items"], tables["users"], params
+        tables["interactions"], tables["items"], tables["users"], NOBODY, params
     )
     return *nodes.split(interactions, items, users, params, seed=0), quality, accounts
 
@@ -184,10 +185,10 @@ def test_later_rows_are_no_defects():
         "columns": {"interactions": {name: name for name in (c.USER, c.ITEM, c.VALUE, c.TIMESTAMP)}},
         "cleaning": {"until": 699, "max_dropped_fraction": 0.2},
     }
-    assert len(nodes.clean(rows, there["items"], there["users"], params)[0]) == 600
+    assert len(nodes.clean(rows, there["items"], there["users"], NOBODY, params)[0]) == 600
     params["cleaning"]["max_dropped_fraction"] = 0.14  # 1 / 7 is more; of all 1,000 rows it would be a tenth
     with pytest.raises(BadInputError, match=r"14% of the rows of raw_interactions are defective"):
-        nodes.clean(rows, there["items"], there["users"], params)
+        nodes.clean(rows, there["items"], there["users"], NOBODY, params)
 
 
 def test_a_catalogue_without_times_has_no_dates():
@@ -195,7 +196,7 @@ def test_a_catalogue_without_times_has_no_dates():
     params = {"cleaning": {"until": "1998-03-01"}}
     message = r"data_processing\.cleaning\.until is set, but no column is mapped to 'timestamp'\. Map one .* to null\."
     with pytest.raises(BadInputError, match=message):
-        nodes.clean(there["interactions"], there["items"], there["users"], params)
+        nodes.clean(there["interactions"], there["items"], there["users"], NOBODY, params)
 
 
 def test_rows_that_are_all_defective_are_told_as_such():
@@ -206,4 +207,4 @@ def test_rows_that_are_all_defective_are_told_as_such():
         "cleaning": {"until": 0.5},
     }
     with pytest.raises(BadInputError, match=r"100% of the rows of raw_interactions are defective"):
-        nodes.clean(rows, there["items"], there["users"], params)
+        nodes.clean(rows, there["items"], there["users"], NOBODY, params)
