@@ -10,7 +10,7 @@ from tailor.datasets.arrays import (
 )
 from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
-from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
+from tailor.datasets.raw import AbsentDataset, DomainsDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.state import ItemStateDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
 
@@ -19,6 +19,7 @@ __all__ = [
     "AccumulatedDataset",
     "AdapterDataset",
     "ArraysDataset",
+    "DomainsDataset",
     "EmbeddingsDataset",
     "EncoderDataset",
     "FingerprintsDataset",

@@ -45,6 +45,7 @@ _NOT_TAGGED = (
     VECTORS,
     package.CATALOGUE_READ_AT,
     package.REGISTERED_AS,
+    package.DOMAINS,
 )
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"

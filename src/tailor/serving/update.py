@@ -79,7 +79,7 @@ def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) 
         histories.history,
         warm,
         order=histories.order,
-        tail=tail_items(counts, pd.Series(recommender.item_ids), share, seed),
+        tail=tail_items(counts, recommender.item_domains, share, seed),
         item_features=model.item_features,
         profiles=histories.profile,
     )

@@ -7,8 +7,8 @@ import pandas as pd
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets as catalogue
-from tailor.data import cleaning
 from tailor.data.config import DataProcessingOptions
+from tailor.data.domains import RawTable, clean_domains, rows_by_domain
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.types import Parameters
@@ -19,12 +19,15 @@ def _options(params: Parameters) -> DataProcessingOptions:
 
 
 def clean(
-    raw_interactions: pd.DataFrame, raw_items: pd.DataFrame, raw_users: pd.DataFrame, params: Parameters
+    raw_interactions: RawTable, raw_items: RawTable, raw_users: RawTable, params: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows."""
+    """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows.
+
+    Where the catalog has a table for each of several domains, each is read by its own columns, and all are joined.
+    """
     options, report = _options(params), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report)
+    tables = clean_domains(raw, options, report)
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
@@ -40,13 +43,20 @@ def split(
 
 
 def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """Count interactions per split, items per bucket and pseudo-cold sample, users per bucket."""
+    """Count interactions per split, items per bucket and pseudo-cold sample, users per bucket; each by domain too."""
     groups = {
         "interactions by split": interactions[c.SPLIT],
         "items by bucket": items[c.BUCKET],
         "items by pseudo-cold sample": items[c.PSEUDO_COLD],
         "users by bucket": users[c.BUCKET],
     }
+    if c.DOMAIN in items:
+        domains = interactions.groupby(c.USER)[c.DOMAIN].agg(lambda names: " and ".join(sorted(set(names))))
+        groups |= {"users by domain": domains, "items by domain": items[c.DOMAIN]}
+        for domain, rows in rows_by_domain(interactions).items():
+            groups[f"interactions of {domain} by split"] = interactions.loc[rows, c.SPLIT]
+        for domain, rows in rows_by_domain(items).items():
+            groups[f"items of {domain} by bucket"] = items.loc[rows, c.BUCKET]
     counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
     return pd.DataFrame(counts, columns=["what", "label", "count"])
 
