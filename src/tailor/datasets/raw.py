@@ -235,6 +235,12 @@ class DomainsDataset(AbstractDataset[dict[str, pd.DataFrame], dict[str, pd.DataF
         }
         self.metadata = metadata
 
+    @property
+    def filepath(self) -> str:
+        """Where the tables that do not exist should be; empty where all do."""
+        absent = [dataset for dataset in self.domains.values() if not dataset.exists()]
+        return ", ".join(str(getattr(dataset, "filepath", dataset)) for dataset in absent)
+
     def load(self) -> dict[str, pd.DataFrame]:
         """Read the table of every domain."""
         return {name: dataset.load() for name, dataset in self.domains.items()}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tailor import columns as c
+from tailor.config import parse
 from tailor.data.buckets import item_table, user_table
 from tailor.data.config import ColumnOptions, DataProcessingOptions, SplitOptions
 from tailor.data.domains import clean_domains, domain_masks, domain_numbers, local_ids, rows_by_domain
@@ -13,7 +14,6 @@ from tailor.data.interactions import order_matrix
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.errors import BadInputError, ConfigurationError
-from tailor.config import parse
 
 COLUMNS = {
     "interactions": {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"},
@@ -148,7 +148,9 @@ def test_an_item_without_a_domain_is_refused():
 
 
 def test_catalog_and_parameters_name_the_same_domains():
-    with pytest.raises(BadInputError, match=r"domains names films, books, but raw_interactions of the catalog has a si"):
+    with pytest.raises(
+        BadInputError, match=r"domains names films, books, but raw_interactions of the catalog has a si"
+    ):
         clean_domains(FILMS, options(), QualityReport())
     with pytest.raises(BadInputError, match=r"raw_interactions holds a table for each of films, books, but .* none"):
         clean_domains(raw(), DataProcessingOptions(), QualityReport())

@@ -73,7 +73,9 @@ def test_sources_of_joint_histories_read_both_domains(joint, some, domains):
     """Factors and co-consumption carry taste over; what reads an order does not."""
     own = domains == 0
     elsewhere = replace(some, history=keep_items(some.history, ~own), order=keep_items(some.order, ~own), memo={})
-    nobody = replace(some, history=keep_items(some.history, own & ~own), order=keep_items(some.order, own & ~own), memo={})
+    nobody = replace(
+        some, history=keep_items(some.history, own & ~own), order=keep_items(some.order, own & ~own), memo={}
+    )
     for name, carries in (("ials", True), ("ease", True), ("slit", False), ("sasrec", False)):
         same = np.allclose(joint.source_scores(name, elsewhere)[:, own], joint.source_scores(name, nobody)[:, own])
         assert same != carries, name
