@@ -317,17 +317,17 @@ def _new_user_lists(
     warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
     by_domain = [c.DOMAIN] if c.DOMAIN in recommendations else []
     for (model, n, *of_domain), frame in groups(recommendations, [c.MODEL, N_HISTORY, *by_domain]):
-        own = protocol.items_of(of_domain[0] if of_domain else "")
+        inside = protocol.items_of(of_domain[0] if of_domain else "")
         user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
         rows = row_of.indices(user_index)
         revealed = protocol.revealed(int(n)).history[rows]
         lists = Lists.build(
             items,
             metadata,
-            positives=keep_items(protocol.hidden(int(n)), own)[rows],
+            positives=keep_items(protocol.hidden(int(n)), inside)[rows],
             history=revealed,
             seen=revealed,
-            candidates=warm & own,
+            candidates=warm & inside,
             n_train_users=int((users[c.N_TRAIN] > 0).sum()),
         )
         yield {c.MODEL: model} | dict(zip(by_domain, of_domain, strict=True)), int(n), lists

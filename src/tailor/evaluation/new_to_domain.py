@@ -33,7 +33,7 @@ def users_new_to(protocol: EvalProtocol, new_user: Csr, users: pd.DataFrame) -> 
         users: the user table.
     """
     known_elsewhere = (users[c.BUCKET] != "new").to_numpy()
-    of_domain = {name: np.diff(keep_items(new_user, own).indptr) > 0 for name, own in protocol.domains.items()}
+    of_domain = {name: np.diff(keep_items(new_user, inside).indptr) > 0 for name, inside in protocol.domains.items()}
     return {name: np.flatnonzero(has_rows & known_elsewhere) for name, has_rows in of_domain.items()}
 
 

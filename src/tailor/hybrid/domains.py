@@ -11,19 +11,19 @@ from tailor.data.user_texts import UserTexts
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 
 
-def query_of_domain(query: Query, own: Mask) -> Query:
+def query_of_domain(query: Query, inside: Mask) -> Query:
     """Return the same users as if they had taken nothing but the items of one domain (n_items,)."""
     return replace(
         query,
-        history=keep_items(query.history, own),
-        order=_cells_of(query.order, own),
-        confidence=_cells_of(query.confidence, own),
+        history=keep_items(query.history, inside),
+        order=_cells_of(query.order, inside),
+        confidence=_cells_of(query.confidence, inside),
         memo={},
     )
 
 
-def _cells_of(matrix: Csr | None, own: Mask) -> Csr | None:
-    return None if matrix is None else keep_items(matrix, own)
+def _cells_of(matrix: Csr | None, inside: Mask) -> Csr | None:
+    return None if matrix is None else keep_items(matrix, inside)
 
 
 def score_by_domain(model: FittedModel, query: Query, domains: Indices) -> Floats:
@@ -37,8 +37,8 @@ def score_by_domain(model: FittedModel, query: Query, domains: Indices) -> Float
     scores = np.zeros((len(query), len(domains)), np.float32)
     if (domains < 0).any():
         scores[:, domains < 0] = model.score(query)[:, domains < 0]
-    for own in domain_masks_of(domains, len(domains)):
-        scores[:, own] = model.score(query_of_domain(query, own))[:, own]
+    for inside in domain_masks_of(domains, len(domains)):
+        scores[:, inside] = model.score(query_of_domain(query, inside))[:, inside]
     return scores
 
 
@@ -48,12 +48,12 @@ def rows_of_domains(data: TrainSet, domains: Indices) -> TrainSet:
     Profiles, contexts and users' own texts stay out: what reads an order reads none of them.
     """
     history, order, confidence = [], [], []
-    for own in domain_masks_of(domains, len(domains)):
-        of_domain = keep_items(data.interactions, own)
+    for inside in domain_masks_of(domains, len(domains)):
+        of_domain = keep_items(data.interactions, inside)
         rows = np.flatnonzero(np.diff(of_domain.indptr) > 0)
         history.append(of_domain[rows])
-        order.append(None if data.order is None else keep_items(data.order, own)[rows])
-        confidence.append(None if data.confidence is None else keep_items(data.confidence, own)[rows])
+        order.append(None if data.order is None else keep_items(data.order, inside)[rows])
+        confidence.append(None if data.confidence is None else keep_items(data.confidence, inside)[rows])
     n_rows = sum(part.shape[0] for part in history)
     return replace(
         data,

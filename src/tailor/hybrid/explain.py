@@ -178,10 +178,10 @@ def _shares(scorer: HybridScorer, name: str, query: Query, items: Indices) -> Fl
         return _centred_shares(model, query, items, scorer.warm)
     history = np.sort(query.weights.indices)
     shares = np.zeros((len(items), len(history)))
-    for own in domain_masks_of(scorer.domains, scorer.n_items):
-        of_domain = query_of_domain(query, own) if "order" in SOURCES[name].reads else query
-        rows, columns = np.flatnonzero(own[items]), np.searchsorted(history, np.sort(of_domain.weights.indices))
-        shares[np.ix_(rows, columns)] = _centred_shares(model, of_domain, items[rows], scorer.warm & own)
+    for inside in domain_masks_of(scorer.domains, scorer.n_items):
+        of_domain = query_of_domain(query, inside) if "order" in SOURCES[name].reads else query
+        rows, columns = np.flatnonzero(inside[items]), np.searchsorted(history, np.sort(of_domain.weights.indices))
+        shares[np.ix_(rows, columns)] = _centred_shares(model, of_domain, items[rows], scorer.warm & inside)
     return shares
 
 

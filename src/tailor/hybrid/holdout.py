@@ -189,15 +189,15 @@ class Holdout:
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
         of_set = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
         domains = domain_masks_of(self.domains, len(self.cold))
-        sets = {(name, place): mask & own for name, mask in of_set.items() for place, own in enumerate(domains)}
+        sets = {(name, place): mask & inside for name, mask in of_set.items() for place, inside in enumerate(domains)}
         lists = recommend(model, self.histories.take(users), self.seen[users], sets, k, self.tie_rank)
         counted = {name: (name, mask) for name, mask in of_set.items()}
         counted |= {c.TAIL: (c.WARM, self.tail), MIXED_COLD: (c.MIXED, self.cold)}
         values = {}
         for name, (candidates, mask) in counted.items():
             per_list = []
-            for place, own in enumerate(domains):
-                positives = keep_items(self.validation[users], mask & own)
+            for place, inside in enumerate(domains):
+                positives = keep_items(self.validation[users], mask & inside)
                 per_list.append(ndcg(hits(lists[candidates, place][0], positives), np.diff(positives.indptr), k))
             per_user = np.concatenate(per_list)
             values[name] = float(np.nanmean(per_user)) if np.isfinite(per_user).any() else 0.0

@@ -160,8 +160,8 @@ class HybridScorer(FittedModel):
         if self.domains is None:
             return self._mean_and_deviation(scores, self.warm)
         mean, deviation = (np.tile(figure, scores.shape[1]) for figure in self._mean_and_deviation(scores, self.warm))
-        for own in domain_masks_of(self.domains, self.n_items):
-            mean[:, own], deviation[:, own] = self._mean_and_deviation(scores, self.warm & own)
+        for inside in domain_masks_of(self.domains, self.n_items):
+            mean[:, inside], deviation[:, inside] = self._mean_and_deviation(scores, self.warm & inside)
         return mean, deviation
 
     @staticmethod

@@ -86,11 +86,11 @@ class BlendTrainingSet:
             domains: number of each item's domain (n,).
         """
         parts = []
-        for own in domain_masks_of(domains, len(domains)):
-            positives = keep_items(self.positives, own)
+        for inside in domain_masks_of(domains, len(domains)):
+            positives = keep_items(self.positives, inside)
             rows = np.flatnonzero(np.diff(positives.indptr) > 0)
             part = self.take(rows)
-            parts.append(replace(part, candidate_mask=part.candidate_mask & own, positives=positives[rows]))
+            parts.append(replace(part, candidate_mask=part.candidate_mask & inside, positives=positives[rows]))
         return self.join(parts)
 
     def pooled(self, users: Indices, sources: Sequence[int], best: int) -> "BlendTrainingSet":

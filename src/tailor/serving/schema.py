@@ -149,12 +149,6 @@ class Request(PresentNames):
         description="Item ids that the list is chosen from; none: the whole catalogue. Unknown ones are counted.",
         examples=[["i2", "i3", "i4"]],
     )
-    domain: Annotated[str | None, Field(max_length=50)] = Field(
-        None,
-        description="Of a model of several catalogues, the one whose items are listed; none: those of all. The history"
-        " may hold items of any.",
-        examples=["beauty"],
-    )
     exclude: Annotated[Ids, OnPage("excluded", for_all=True)] = Field(
         (), title="Not for me", description="Item ids that must not be listed.", examples=[["i2"]]
     )
@@ -195,6 +189,12 @@ class Request(PresentNames):
         " stored of a known user is joined. A model that was fitted on no such texts refuses them: `query` is for what"
         " is looked for now.",
         examples=[["slow films about the sea", "loved the long silences"]],
+    )
+    domain: Annotated[str | None, Field(max_length=50), OnPage(more=True, for_all=True)] = Field(
+        None,
+        description="Of a model of several catalogues, the one whose items are listed; none: those of all. The history"
+        " may hold items of any.",
+        examples=["beauty"],
     )
 
     @model_validator(mode="after")

@@ -130,8 +130,8 @@ def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
         Request("u").user_id = "v"
     with pytest.raises(BadInputError, match=r"Unknown field 'histroy'\. Did you mean 'history'"):
         Request(histroy=["i1"])
-    with pytest.raises(BadInputError, match="Request has 10 fields, 11 were given"):
-        Request(*range(11))
+    with pytest.raises(BadInputError, match="Request has 11 fields, 12 were given"):
+        Request(*range(12))
     assert Request(history=["a"], weights=np.array([0.5], np.float32)).weights == (0.5,)
     assert Request(profile={"age": np.int64(31), "member": True}).profile == {"age": 31, "member": True}
 
@@ -357,7 +357,9 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
         "range",
     )
     assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
-    assert {name for name, field in inputs.items() if field["for_all"]} == {"k", "filters", "exclude", "candidates"}
+    assert {name for name, field in inputs.items() if field["for_all"]} == {
+        *("k", "filters", "exclude", "candidates", "domain")
+    }
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {
         "exclude_seen": True,
