@@ -233,13 +233,14 @@ class DomainsDataset(AbstractDataset[dict[str, pd.DataFrame], dict[str, pd.DataF
         self.domains = {
             name: AbstractDataset.from_config(f"{name}, a domain", dict(config)) for name, config in domains.items()
         }
+        #: Of what lies in a file; the fabricated catalogue and tables of databases do not.
+        self._paths = {name: str(config["filepath"]) for name, config in domains.items() if "filepath" in config}
         self.metadata = metadata
 
     @property
     def filepath(self) -> str:
         """Where the tables that do not exist should be; empty where all do."""
-        absent = [dataset for dataset in self.domains.values() if not dataset.exists()]
-        return ", ".join(str(getattr(dataset, "filepath", dataset)) for dataset in absent)
+        return ", ".join(path for name, path in self._paths.items() if not self.domains[name].exists())
 
     def load(self) -> dict[str, pd.DataFrame]:
         """Read the table of every domain."""
@@ -250,7 +251,7 @@ class DomainsDataset(AbstractDataset[dict[str, pd.DataFrame], dict[str, pd.DataF
         raise BadInputError("tables of domains are read-only: raw data are not written")
 
     def _exists(self) -> bool:
-        return all(dataset.exists() for dataset in self.domains.values())
+        return not self.filepath
 
     def _describe(self) -> JsonObject:
         return {name: dataset._describe() for name, dataset in self.domains.items()}

@@ -82,7 +82,7 @@ def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) 
         tail=tail_items(counts, recommender.item_domains, share, seed),
         item_features=model.item_features,
         profiles=histories.profile,
-    )
+    ).with_domains(model.domains)
 
 
 def grown(histories: Query, n_users: int) -> Query:
