@@ -177,7 +177,7 @@ class HybridScorer(FittedModel):
         z = list(self.standardised(query))
         meta = self.meta_features(query, self.blend.warm.reads_vectors)
         common = self.population_score if self.boosts.popularity_debias else None
-        return blend(z, self.blend, self.boosts, self.warm, self.tail, meta, common), z
+        return blend(z, self.blend, self.boosts, self.warm, self.tail, meta, common, self.domains), z
 
     def _score(self, query: Query) -> Floats:
         return self.scored(query)[0]
@@ -209,19 +209,27 @@ class HybridScorer(FittedModel):
             nobody = Query.of(empty_rows(1, self.n_items))
             meta = replace(self.meta_features(nobody, vectors=True), activity=meta.activity)
         rows = [scores[None] for scores in self.mean_scores]
-        population: Floats = blend(rows, self.blend, Boosts(), self.warm, self.tail, meta)[0]
+        population: Floats = blend(rows, self.blend, Boosts(), self.warm, self.tail, meta, domains=self.domains)[0]
         return population
 
     def source_weights(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
+        weights = self._source_weights(query, items, self.blend)
+        if self.domains is not None and self.blend.by_domain.size:
+            for domain in range(len(self.blend.by_domain)):
+                of_domain = self._source_weights(query, items, self.blend.of_domain(domain))
+                weights = np.where((self.domains[items] == domain)[..., None], of_domain, weights)
+        return weights
+
+    def _source_weights(self, query: Query, items: Indices, chosen: BlendWeights) -> NDArray[np.float64]:
         activity, x_i = np.log1p(query.lengths), self.popularity[items][..., None]
         weights = np.zeros((*items.shape, len(self.sources)))
-        for models, rows in self.blend.by_history(query.lengths):
+        for models, rows in chosen.by_history(query.lengths):
             for part, model in models:
                 by_user = model.by_activity * model.standardised_activity(activity[rows])[:, None]
                 weights[rows] += part * (model.base + model.by_popularity * x_i[rows] + by_user[:, None])
-        weights = np.where(self.warm[items][..., None], weights, self.blend.cold)
-        weights[query.lengths == 0] = self.blend.without_history
+        weights = np.where(self.warm[items][..., None], weights, chosen.cold)
+        weights[query.lengths == 0] = chosen.without_history
         return weights
 
     def click_probability(self, query: Query, horizon: float = 1.0) -> NDArray[np.float64]:
