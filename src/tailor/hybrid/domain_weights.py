@@ -77,12 +77,12 @@ def choose_share(
     order = np.random.default_rng([seed, 5]).permutation(part.n_users)
     halves = [np.sort(order[::2]), np.sort(order[1::2])]
     values = np.zeros((len(shares), part.n_users))
-    for fitted_on, judged_on in (halves, halves[::-1]):
+    for fitted_on, rows_of_others in (halves, halves[::-1]):
         weights = blend_fit.fit(part.take(fitted_on), "linear", options, seed, ascend_to=k).base
-        judged = part.take(judged_on)
+        held_out = part.take(rows_of_others)
         for place, share in enumerate(shares):
             model = BlendModel(_between(shared.base, weights, share))
-            values[place, judged_on] = judged.measure(model.score(list(judged.z), judged.meta), k)
+            values[place, rows_of_others] = held_out.measure(model.score(list(held_out.z), held_out.meta), k)
     behind = values[values.mean(axis=1).argmax()] - values
     error = behind.std(axis=1, ddof=1) / np.sqrt(part.n_users)
     return shares[int((behind.mean(axis=1) <= error).argmax())]
