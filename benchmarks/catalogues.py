@@ -24,6 +24,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.domains import domain_numbers
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.interactions import (
@@ -131,7 +132,7 @@ class Catalogue:
             item_features=item_features,
             profiles=side.profiles,
             contexts=Contexts(side.context_users, side.context_items, side.contexts),
-        )
+        ).with_domains(domain_numbers(self.items))
 
     def histories(self, interactions: Csr) -> Query:
         """Every user with these interactions (U, n_items) as history."""

@@ -14,6 +14,8 @@ PIECES: Final = "pieces"
 TITLE: Final = "title"
 CATEGORY: Final = "category"
 SPLIT: Final = "split"
+#: Of items: which of several catalogues an item is of; an interaction has that of its item.
+DOMAIN: Final = "domain"
 
 #: Columns that start so are scenario features of an interaction (device, hour, shop) and are carried as they are.
 CONTEXT_PREFIX: Final = "context_"

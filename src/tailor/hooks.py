@@ -145,8 +145,9 @@ def _path(catalog: DataCatalog, name: str) -> str | None:
     """Return the file of a dataset, None for what is no file (the model registry, an absent table)."""
     if name == "parameters" or name.startswith("params:"):
         return None if name in catalog.keys() else "no such parameter"  # noqa: SIM118  (patterns match any name)
-    path = catalog.config_resolver.resolve_pattern(name).get("filepath")
-    return None if path is None else path if "://" in path else _relative(Path(path))
+    config = catalog.config_resolver.resolve_pattern(name)
+    path = catalog[name].filepath if "domains" in config else config.get("filepath")  # type: ignore[attr-defined]
+    return None if not path else path if "://" in path else _relative(Path(path))
 
 
 def _relative(path: Path) -> str:

@@ -86,6 +86,18 @@ class Recommendations(pa.DataFrameModel):
     split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
 
 
+class DomainMetrics(pa.DataFrameModel):
+    """The same for each of several domains; no rows where there is one."""
+
+    domain: Series[str]
+    model: Series[str]
+    split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
+    candidates: Series[str] = pa.Field(isin=(c.WARM, c.COLD, c.MIXED))
+    metric: Series[str]
+    k: Series[int] = pa.Field(ge=1)
+    value: Series[float] = pa.Field(nullable=True)
+
+
 class Metrics(pa.DataFrameModel):
     """One value per model, split, candidates, bucket, metric and k."""
 

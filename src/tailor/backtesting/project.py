@@ -112,6 +112,11 @@ class Project:
 
 def _check(options: DataProcessingOptions) -> None:
     """Refuse a catalogue that cannot be cut at a date."""
+    if options.domains:
+        raise BadInputError(
+            f"A backtest cuts all rows at a date, but {', '.join(options.domains)} need not have one clock. Run it in "
+            "the environment of one of them."
+        )
     mapped = options.columns.interactions
     if c.TIMESTAMP not in mapped:
         raise BadInputError(

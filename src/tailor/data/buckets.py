@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from tailor import columns as c
 from tailor.data.config import SplitOptions
+from tailor.data.domains import local_ids, rows_by_domain
 from tailor.data.hashing import seeded_hash
 from tailor.data.split import pseudo_cold
 from tailor.types import AnyArray
@@ -34,16 +35,31 @@ def head_items(n_train: AnyArray, hashes: NDArray[np.uint64], head_share: float)
     return head
 
 
-def tail_items(counts: AnyArray, ids: pd.Series, head_share: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the items with interactions that are outside the head, (n_items,).
+def tail_items(counts: AnyArray, items: pd.DataFrame, head_share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the items with interactions that are outside the head of their domain, (n_items,).
 
     Args:
         counts: interactions per item (n_items,).
-        ids: of the items.
-        head_share: share of the interactions that the head holds.
+        items: with item_id, and domain where there are several.
+        head_share: share of the interactions of a domain that its head holds.
         seed: of ties between equally popular items.
     """
-    return np.asarray((counts > 0) & ~head_items(counts, seeded_hash(seed, ids), head_share))
+    return np.asarray((counts > 0) & ~_head_of_domains(counts, items, head_share, seed))
+
+
+def _head_of_domains(counts: AnyArray, items: pd.DataFrame, head_share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the head of each domain: popularities of different ones are not compared."""
+    head, hashes = np.zeros(len(items), dtype=bool), seeded_hash(seed, local_ids(items)[c.ITEM])
+    for rows in rows_by_domain(items).values():
+        head[rows] = head_items(counts[rows], hashes[rows], head_share)
+    return head
+
+
+def _pseudo_cold_of_domains(n_train: AnyArray, items: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.object_]:
+    labels, ids = np.full(len(items), "none", dtype=object), local_ids(items)[c.ITEM]
+    for rows in rows_by_domain(items).values():
+        labels[rows] = pseudo_cold(pd.Series(n_train[rows], index=ids[rows]), fraction, seed).to_numpy()
+    return labels
 
 
 def item_table(
@@ -52,17 +68,18 @@ def item_table(
     """Add n_train, bucket (head, tail, cold, unseen) and pseudo_cold (A, B, none) to the catalogue.
 
     The row number of an item in this table is its internal id everywhere else. Popularity is counted on train only.
+    Each domain has a head, a tail and pseudo-cold samples of its own, as if it were alone.
 
     Args:
-        items: one row per item, with item_id.
+        items: one row per item, with item_id, and domain where there are several.
         interactions: with item_id and split.
     """
     counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.ITEM].value_counts()
     n_train = items[c.ITEM].map(counts).fillna(0).to_numpy(dtype=np.int64)
     cold = items[c.ITEM].isin(interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]).to_numpy()
-    head = head_items(n_train, seeded_hash(seed, items[c.ITEM]), head_share)
+    head = _head_of_domains(n_train, items, head_share, seed)
     bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
-    labels = pseudo_cold(pd.Series(n_train, index=items[c.ITEM]), options.pseudo_cold, seed).to_numpy()
+    labels = _pseudo_cold_of_domains(n_train, items, options.pseudo_cold, seed)
     added = dict(zip(c.ADDED_TO_ITEMS, (n_train, bucket, labels), strict=True))
     return items.assign(**added).astype({c.BUCKET: "str", c.PSEUDO_COLD: "str"})
 
@@ -70,12 +87,13 @@ def item_table(
 def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     """List every user of the interactions with n_train, bucket (q1 least active … q4, new) and their own columns.
 
-    The row number of a user in this table is the user's internal id everywhere else.
+    The row number of a user in this table is the user's internal id everywhere else. Who is new to one domain and known
+    from another is not new.
     """
     ids = pd.DataFrame({c.USER: np.sort(np.asarray(interactions[c.USER].unique(), dtype=object))}).astype("str")
     counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.USER].value_counts()
     n_train = ids[c.USER].map(counts).fillna(0).astype("int64")
-    new = ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] == c.NEW_USER, c.USER])
+    new = ~ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] != c.NEW_USER, c.USER])
     ranks = n_train[~new].rank(method="first", pct=True)
     quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
     added: dict[str, pd.Series] = dict(zip(c.ADDED_TO_USERS, (n_train, quartile.astype("str")), strict=True))

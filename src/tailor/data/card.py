@@ -413,7 +413,7 @@ def hide_users(quality: pd.DataFrame) -> pd.DataFrame:
     if "examples" not in quality:
         return quality
     columns = (c.ITEM, c.VALUE, c.TIMESTAMP, c.TEXT, c.SPLIT, c.CONTEXT_PREFIX, "event")
-    problem, table = quality["problem"].astype(str), quality["table"].astype(str)
+    problem, table = quality["problem"].astype(str), quality["table"].astype(str).str.rsplit("/", n=1).str[-1]
     named = np.array([any(name in words for name in columns) for words in problem], dtype=bool)
     of_users = (table == "users").to_numpy() | problem.str.contains("user", case=False).to_numpy(dtype=bool)
     hidden = of_users | ((table == "interactions").to_numpy() & ~named)

@@ -44,9 +44,20 @@ class ColumnOptions(Options):
     interactions: Columns = {"user_id": "user_id", "item_id": "item_id"}
     """user_id and item_id are required; value, event, timestamp, text, split, context_* are optional."""
     items: Columns = {"item_id": "item_id", "title": "title"}
-    """item_id is required; any column may be named in a text template; vector_* columns hold item vectors."""
+    """item_id is required; any column may be named in a text template; vector_* columns hold item vectors; domain says
+    which of several catalogues an item is of (:mod:`tailor.data.domains`)."""
     users: Columns = {"user_id": "user_id"}
     """user_id is required; other columns are carried."""
+
+    @field_validator("interactions")
+    @classmethod
+    def _leaves_domains_to_items(cls, columns: dict[str, str]) -> dict[str, str]:
+        if c.DOMAIN in columns:
+            raise ValueError(
+                f"the column '{columns[c.DOMAIN]}' cannot be called 'domain': an interaction has the domain of its "
+                "item. Map the column 'domain' of the items, or give this one another name"
+            )
+        return columns
 
     @field_validator("items", "users")
     @classmethod
@@ -106,6 +117,9 @@ class SplitOptions(Options):
     pseudo_cold: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.05
     """Fraction of the warm items in each of the two disjoint samples A and B that are treated as cold in tuning; 0:
     there are none, the language model takes its number of epochs, and cold items take the warm weights."""
+    new_to_domain: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Fraction of the users in several domains who lose all rows of one of them, which a hash draws: lists of that
+    domain are then measured for people who are known from elsewhere alone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -130,12 +144,30 @@ class CardOptions(Options):
     """Measure a cheap model on 25, 50, 75 and 100 % of the train interactions: four fits more."""
 
 
+class DomainOptions(Options):
+    """One of several catalogues that are joined."""
+
+    columns: ColumnOptions = ColumnOptions()
+    """Of its raw tables."""
+    cleaning: CleaningOptions | None = None
+    """null: as ``data_processing.cleaning``."""
+    shared_users: bool = False
+    """Whether an id of its users means the same person as in the other domains that say so; else ids of users are
+    those of this domain alone."""
+
+
+#: Names of domains open ids ("beauty/B004756YJA") and are said in requests.
+DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$")]
+
+
 class DataProcessingOptions(Options):
     """``parameters/data_processing.yml``."""
 
     columns: ColumnOptions = ColumnOptions()
     cleaning: CleaningOptions = CleaningOptions()
     events: EventOptions = EventOptions()
+    domains: dict[DomainName, DomainOptions] = {}
+    """Catalogues that are joined, by name (:mod:`tailor.data.domains`); then ``columns`` is not read. Empty: one."""
     split: SplitOptions = SplitOptions()
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     """Share of the train interactions that the head items hold together."""

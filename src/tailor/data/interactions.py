@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.domains import domain_numbers
 from tailor.data.hashing import seeded_hash
 from tailor.data.ids import IdMap
 
@@ -201,16 +202,20 @@ def knows_order(interactions: pd.DataFrame, strategy: str) -> bool:
         strategy: of the split.
     """
     if c.TIMESTAMP not in interactions or strategy == "random":
-        return False
+        return False  # a domain without times beside one with times is in a seeded order
     return bool(interactions[c.TIMESTAMP].min() < interactions[c.TIMESTAMP].max())
 
 
 def order_matrix(
-    interactions: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame, splits: Collection[str]
+    interactions: pd.DataFrame,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    splits: Collection[str],
 ) -> sparse.csr_matrix:
     """Return the place of each row of some splits in its user's order, from 1 (n_users, n_items).
 
-    By time, ties and rows without time by a hash.
+    By time, ties and rows without time by a hash. Of several domains one follows the other, in alphabetical order:
+    their times need not be of one clock.
 
     Args:
         interactions: with user_id, item_id, split, and timestamp where there is one.
@@ -221,7 +226,9 @@ def order_matrix(
     rows = interactions[interactions[c.SPLIT].isin(splits)]
     user = IdMap(users[c.USER]).indices(rows[c.USER])
     time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
-    order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, user))
+    domain = domain_numbers(rows)
+    domain = np.zeros(len(rows), dtype=np.int64) if domain is None else domain
+    order = np.lexsort((seeded_hash(0, rows[c.USER], rows[c.ITEM]), time, domain, user))
     starts = np.r_[True, np.diff(user[order]) != 0]
     first = np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
     positions = np.ones(len(rows), dtype=np.float32)

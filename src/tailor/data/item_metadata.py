@@ -19,7 +19,7 @@ from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
 
 CATEGORIES = "categories"
-_OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES)
+_OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES, c.DOMAIN)
 #: Share of a column's filled cells that must be numbers for it to count as numeric.
 _NUMERIC_SHARE = 0.9
 #: Pieces that a column of texts may lie in.
@@ -58,6 +58,8 @@ class ItemMetadata:
         table = pd.DataFrame({c.ITEM: items[c.ITEM].astype("str"), c.TITLE: title.astype("string").fillna("")})
         table[c.PIECES] = pieces.to_numpy()
         table[CATEGORIES] = [json.dumps(by_item.get(item, []), ensure_ascii=False) for item in items[c.ITEM]]
+        if c.DOMAIN in items:
+            table[c.DOMAIN] = items[c.DOMAIN].to_numpy()
         internal = {*_OWN, c.N_TRAIN, c.BUCKET, c.PSEUDO_COLD}
         for name in (str(col) for col in items if str(col) not in internal and c.VECTOR_PREFIX not in str(col)):
             if holds_lists(items[name]):

@@ -33,6 +33,11 @@ class QualityReport:
         self._problems: list[dict[str, object]] = []
         self._accounts: dict[str, _Account] = {}
 
+    def join(self, domain: str, other: "QualityReport") -> None:
+        """Add the report of a domain; its tables are called ``domain/table``."""
+        self._problems += [{**row, "table": f"{domain}/{row['table']}"} for row in other._problems]
+        self._accounts |= {f"{domain}/{table}": account for table, account in other._accounts.items()}
+
     def open(self, table: str, raw: pd.DataFrame) -> None:
         """Begin the account of a table with the rows that were read, and those that its reader skipped."""
         skipped = raw.attrs.get(SKIPPED, [])

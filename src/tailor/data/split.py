@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tailor import columns as c
 from tailor.data.config import SplitOptions
+from tailor.data.domains import local_ids, rows_by_domain
 from tailor.data.hashing import Hashes, seeded_hash
 from tailor.errors import BadInputError
 
@@ -47,6 +48,8 @@ def label_interactions(
     measured on. Others lie in the window of the hit that follows (after the last one, in its window). In the train
     window they are ``train``, or ``blocked`` where their confidence is 0; after it ``later``, which no figure and no
     history of a test knows.
+    Several domains are split each as if it were alone, by the ids of its own catalogue; then, of the users in several,
+    the share ``new_to_domain`` has all rows of one of these labelled ``new_user``.
 
     Args:
         interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds), split or confidence.
@@ -63,6 +66,19 @@ def label_interactions(
     """
     if c.SPLIT in interactions:
         return _with_weak(_given(interactions), interactions, least)
+    if c.DOMAIN not in interactions:
+        return _label(interactions, options, seed, least)
+    labels = pd.Series(c.TRAIN, index=interactions.index, name=c.SPLIT, dtype="str")
+    for rows in rows_by_domain(interactions).values():
+        labels[rows] = _label(local_ids(interactions[rows]), options, seed, least)
+    labels[_new_to_domain(interactions, options.new_to_domain, seed)] = c.NEW_USER
+    return labels
+
+
+def _label(interactions: pd.DataFrame, options: SplitOptions, seed: int, least: float | None) -> pd.Series:
+    """Label the rows of one catalogue."""
+    if c.TIMESTAMP in interactions and interactions[c.TIMESTAMP].isna().all():
+        interactions = interactions.drop(columns=c.TIMESTAMP)  # other domains have times
     window = _windows(interactions, options, seed, least)
     cold = interactions[c.ITEM].isin(_cold_items(interactions, options, seed))
     new = interactions[c.USER].isin(_sample_users(interactions[c.USER], options.new_users, seed))
@@ -192,7 +208,9 @@ def _given(interactions: pd.DataFrame) -> pd.Series:
             "train, validation and test (choices are made on validation). Relabel some rows, or unmap the column."
         )
     _refuse_both(interactions, c.ITEM, (c.COLD, c.COLD_UNUSED), (c.TRAIN, c.VALIDATION))
-    _refuse_both(interactions, c.USER, (c.NEW_USER,), tuple(name for name in c.SPLITS if name != c.NEW_USER))
+    others = tuple(name for name in c.SPLITS if name != c.NEW_USER)
+    for rows in rows_by_domain(interactions).values():
+        _refuse_both(interactions[rows], c.USER, (c.NEW_USER,), others)
     return labels.astype("str")
 
 
@@ -278,6 +296,16 @@ def _sample_users(users: pd.Series, fraction: float, seed: int) -> NDArray[np.ob
     ids = np.sort(np.asarray(users.unique(), dtype=object))
     order = np.argsort(seeded_hash(seed, ids))
     return ids[order[: round(fraction * len(ids))]]
+
+
+def _new_to_domain(interactions: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mark all rows of one domain, which a hash draws, of a fraction of the users in several."""
+    pairs = interactions[[c.USER, c.DOMAIN]].drop_duplicates()
+    several = pairs[pairs.duplicated(c.USER, keep=False)]
+    chosen = several[several[c.USER].isin(_sample_users(several[c.USER], fraction, seed + 2))]
+    hashes = pd.Series(seeded_hash(seed + 2, chosen[c.USER], chosen[c.DOMAIN]), index=chosen.index)
+    drawn = chosen.loc[hashes.groupby(chosen[c.USER]).idxmin()]
+    return np.asarray(pd.MultiIndex.from_frame(interactions[[c.USER, c.DOMAIN]]).isin(pd.MultiIndex.from_frame(drawn)))
 
 
 def _stratified(counts: pd.Series, hashes: Hashes, fraction: float) -> NDArray[np.object_]:

@@ -11,7 +11,7 @@ from tailor.datasets.arrays import (
 from tailor.datasets.events import EventsDataset, PolicyLogDataset
 from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
-from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
+from tailor.datasets.raw import AbsentDataset, DomainsDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.state import ItemStateDataset
 from tailor.datasets.suppressions import SuppressionsDataset
 from tailor.datasets.tables import AccumulatedDataset, ParquetDataset
@@ -21,6 +21,7 @@ __all__ = [
     "AccumulatedDataset",
     "AdapterDataset",
     "ArraysDataset",
+    "DomainsDataset",
     "EmbeddingsDataset",
     "EncoderDataset",
     "EventsDataset",

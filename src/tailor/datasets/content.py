@@ -14,7 +14,7 @@ from kedro.io import AbstractDataset, AbstractVersionedDataset
 from mlflow.exceptions import MlflowException
 
 from tailor.datasets.location import Location
-from tailor.datasets.raw import AbsentDataset, PlantedDataset
+from tailor.datasets.raw import AbsentDataset, DomainsDataset, PlantedDataset
 from tailor.source_code import source_hash
 
 #: What a file system says of a file whose content it has hashed itself.
@@ -39,6 +39,8 @@ def content_hash(dataset: AbstractDataset[Any, Any], load: Callable[[], object])
     Returns:
         16 hexadecimal digits.
     """
+    if isinstance(dataset, DomainsDataset):
+        return value_hash({name: content_hash(part, part.load) for name, part in dataset.domains.items()})
     described = {key: value for key, value in dataset._describe().items() if key not in _NOT_CONTENT}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     for part in _parts(dataset, load):

@@ -230,6 +230,54 @@ class PlantedDataset(ReadOnlyDataset):
         return {"table": self._table, **self._options}
 
 
+class DomainsDataset(AbstractDataset[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]):
+    """One table of several catalogues that are joined: a dataset of its own for each domain.
+
+    ``data_processing.domains`` says what the columns of each are called (:mod:`tailor.data.domains`).
+
+    Example of ``catalog.yml``::
+
+        raw_items:
+          type: tailor.datasets.DomainsDataset
+          domains:
+            beauty: {type: tailor.datasets.TextTableDataset, filepath: data/01_raw/beauty/items.csv.gz}
+            toys: {type: pandas.ParquetDataset, filepath: data/01_raw/toys/items.parquet}
+    """
+
+    def __init__(self, *, domains: dict[str, JsonObject], metadata: JsonObject | None = None) -> None:
+        """Describe the tables.
+
+        Args:
+            domains: by name of the domain, a dataset as the catalog describes one.
+            metadata: for kedro-viz.
+        """
+        self.domains = {
+            name: AbstractDataset.from_config(f"{name}, a domain", dict(config)) for name, config in domains.items()
+        }
+        #: Of what lies in a file; the fabricated catalogue and tables of databases do not.
+        self._paths = {name: str(config["filepath"]) for name, config in domains.items() if "filepath" in config}
+        self.metadata = metadata
+
+    @property
+    def filepath(self) -> str:
+        """Where the tables that do not exist should be; empty where all do."""
+        return ", ".join(path for name, path in self._paths.items() if not self.domains[name].exists())
+
+    def load(self) -> dict[str, pd.DataFrame]:
+        """Read the table of every domain."""
+        return {name: dataset.load() for name, dataset in self.domains.items()}
+
+    def save(self, data: dict[str, pd.DataFrame]) -> None:  # noqa: ARG002
+        """Refuse: raw data are not written."""
+        raise BadInputError("tables of domains are read-only: raw data are not written")
+
+    def _exists(self) -> bool:
+        return not self.filepath
+
+    def _describe(self) -> JsonObject:
+        return {name: dataset._describe() for name, dataset in self.domains.items()}
+
+
 class AbsentDataset(ReadOnlyDataset):
     """An optional table that a catalogue does not have: no rows."""
 

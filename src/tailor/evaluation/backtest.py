@@ -21,6 +21,7 @@ from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import bucket_items, keep_items
 from tailor.data.until import LATER, as_date, cutoff
 from tailor.errors import BadInputError
+from tailor.evaluation.measure import mean_of_known
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.hybrid.scorer import HybridScorer
 from tailor.metrics.accuracy import hits, ndcg
@@ -124,7 +125,7 @@ def measure_users(
     k: int,
     seed: int,
 ) -> dict[str, Values]:
-    """Return NDCG@k of every known user, NaN without a positive, by figure.
+    """Return NDCG@k of every known user, NaN without a positive, by figure; of several domains their mean.
 
     Args:
         model: fitted.
@@ -136,15 +137,19 @@ def measure_users(
         seed: of the order of items with equal scores.
     """
     query, seen = rules.histories.take(known), rules.seen[known]
-    lists = recommend(model, query, seen, rules.candidates, k, tie_ranks(seed, items[c.ITEM]))
-    counted = {name: (name, rules.candidates[name]) for name in (c.WARM, c.COLD, c.MIXED)}
-    counted[c.TAIL] = (c.WARM, bucket_items(items, c.TAIL))
-    values = {}
-    for name in FIGURES:
-        candidates, mask = counted[name]
-        of_items = keep_items(positives[known], mask)
-        values[name] = ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), k)
-    return values
+    by_domain: list[dict[str, Values]] = []
+    for domain in rules.domains or ("",):
+        sets = {name: rules.candidates_of(name, domain) for name in rules.candidates}
+        lists = recommend(model, query, seen, sets, k, tie_ranks(seed, items[c.ITEM]))
+        counted = {name: (name, sets[name]) for name in (c.WARM, c.COLD, c.MIXED)}
+        counted[c.TAIL] = (c.WARM, bucket_items(items, c.TAIL) & sets[c.WARM])
+        values = {}
+        for name in FIGURES:
+            candidates, mask = counted[name]
+            of_items = keep_items(positives[known], mask)
+            values[name] = ndcg(hits(lists[candidates][0], of_items), np.diff(of_items.indptr), k)
+        by_domain.append(values)
+    return {name: mean_of_known([values[name] for values in by_domain]) for name in FIGURES}
 
 
 @dataclass(frozen=True)

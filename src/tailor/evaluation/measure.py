@@ -13,7 +13,7 @@ from tailor import columns as c
 from tailor.data.config import DataProcessingOptions
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
-from tailor.data.interactions import bucket_items
+from tailor.data.interactions import bucket_items, keep_items
 from tailor.data.item_metadata import CATEGORIES, ItemMetadata
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
@@ -25,6 +25,7 @@ from tailor.metrics.probability import Tally
 from tailor.metrics.significance import Comparison, holm, paired_bootstrap, verdict
 from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
+from tailor.types import JsonObject
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
@@ -59,15 +60,22 @@ def list_known_users(
     options: ListOptions,
     seed: int,
 ) -> pd.DataFrame:
-    """Return the lists of every user that is not new, for all models and candidate sets, in long form."""
+    """Return the lists of every user that is not new, for all models and candidate sets, in long form.
+
+    Of several domains each has lists of its own, and the table a column ``domain``.
+    """
     known = np.flatnonzero(users[c.BUCKET] != "new")
     query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
+    listed = {domain: protocol.users_of(domain, known) for domain in protocol.domains or ("",)}
+    sets = {(domain, name): protocol.candidates_of(name, domain) for name in protocol.candidates for domain in listed}
     frames = []
     for name, model in models.items():
-        lists = recommend(model, query, seen, protocol.candidates, list_length(options), ties, options.block_users)
-        for candidates, of_set in lists.items():
-            frame = to_frame(of_set, known, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
+        lists = recommend(model, query, seen, sets, list_length(options), ties, options.block_users)
+        for (domain, candidates), (of_set, scores) in lists.items():
+            rows = np.searchsorted(known, listed[domain])
+            frame = to_frame((of_set[rows], scores[rows]), listed[domain], users[c.USER], items[c.ITEM])
+            labels = {c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split} | ({c.DOMAIN: domain} if domain else {})
+            frames.append(frame.assign(**labels))
     return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
@@ -79,15 +87,22 @@ def list_new_users(
     options: ListOptions,
     seed: int,
 ) -> pd.DataFrame:
-    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history."""
-    ties, warm = tie_ranks(seed, items[c.ITEM]), {c.WARM: ~bucket_items(items, c.COLD)}
+    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history.
+
+    Of several domains each new user has lists of those with rows of theirs, and the table a column ``domain``.
+    """
+    ties, warm = tie_ranks(seed, items[c.ITEM]), ~bucket_items(items, c.COLD)
+    sets = {domain: warm & protocol.items_of(domain) for domain in protocol.domains or ("",)}
     frames = []
     for n in options.new_user_history if len(protocol.users) else ():
         query = protocol.revealed(n)
         for name, model in models.items():
-            lists = recommend(model, query, query.history, warm, list_length(options), ties, options.block_users)
-            frame = to_frame(lists[c.WARM], protocol.users, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**{c.MODEL: name}, n_history=n))
+            lists = recommend(model, query, query.history, sets, list_length(options), ties, options.block_users)
+            for domain, (of_set, scores) in lists.items():
+                rows = protocol.rows_in(domain)
+                frame = to_frame((of_set[rows], scores[rows]), protocol.users[rows], users[c.USER], items[c.ITEM])
+                labels = {c.MODEL: name} | ({c.DOMAIN: domain} if domain else {})
+                frames.append(frame.assign(**labels, n_history=n))
     columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
@@ -125,16 +140,17 @@ def read_lists(
     users: pd.DataFrame,
     metadata: ItemMetadata,
     k: int,
+    domain: str = "",
 ) -> tuple[NDArray[np.int64], Lists]:
     """Return internal user ids (U,) and lists of one list set's long table, beside what they are compared with."""
     user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
     lists = Lists.build(
         items,
         metadata,
-        positives=positives(counted, protocol, candidates)[user_index],
+        positives=positives(counted, protocol, candidates, domain)[user_index],
         history=protocol.histories.history[user_index],
         seen=protocol.seen[user_index],
-        candidates=protocol.candidates[candidates],
+        candidates=protocol.candidates_of(candidates, domain),
         n_train_users=int((users[c.N_TRAIN] > 0).sum()),
     )
     return user_index, lists
@@ -149,6 +165,8 @@ def measure_known_users(
 ) -> pd.DataFrame:
     """Measure every list set by every registered metric whose scope covers it.
 
+    Of several domains each is measured, and the table has a column ``domain``; :func:`over_domains` joins them.
+
     Args:
         recommendations: as written by :func:`list_known_users`.
         protocols: per split its rules and its positives (U, n_items).
@@ -157,14 +175,37 @@ def measure_known_users(
         options: cut-offs.
     """
     user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
-    for (model, split, candidates), frame in groups(recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+    by_domain = [c.DOMAIN] if c.DOMAIN in recommendations else []
+    for (model, split, candidates, *of_domain), frame in groups(
+        recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES, *by_domain]
+    ):
         protocol, counted = protocols[split]
-        user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, max(options.k))
+        user_index, lists = read_lists(
+            frame, protocol, counted, candidates, users, metadata, max(options.k), *of_domain
+        )
         metrics = [metric for metric in registered_metrics() if metric.scope.covers(split, candidates)]
         buckets = protocol.item_bucket, user_bucket[user_index]
         rows = measure_lists(lists, metrics, options.k, *buckets, item_groups=protocol.item_groups)
-        frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}))
+        labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
+        frames.append(rows.assign(**labels, **dict(zip(by_domain, of_domain, strict=True))))
     return pd.concat(frames, ignore_index=True)
+
+
+def over_domains(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of every figure over the domains, each by its number of lists; the same where there is one.
+
+    Args:
+        metrics: as of :func:`measure_known_users`.
+    """
+    if c.DOMAIN not in metrics:
+        return metrics
+    names = [name for name in metrics if name not in (c.DOMAIN, "value", "n_users")]
+    weighted = metrics.assign(total=metrics["value"] * metrics["n_users"], counted=metrics["n_users"])
+    weighted.loc[weighted["value"].isna(), "counted"] = 0
+    sums = weighted.groupby(names, sort=False, as_index=False)[["total", "counted", "n_users"]].sum()
+    return sums.assign(value=sums["total"] / sums["counted"].where(sums["counted"] > 0))[
+        [name for name in metrics if name != c.DOMAIN]
+    ]
 
 
 def headline_values(
@@ -178,6 +219,8 @@ def headline_values(
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
+    Of who has lists in several domains it is their mean.
+
     Args:
         recommendations: as written by :func:`list_known_users`.
         protocol: the rules of test lists.
@@ -188,18 +231,30 @@ def headline_values(
         names: names of the headlines; None: every one by which models are compared.
     """
     compared = {name: pair for name, pair in compared_headlines().items() if names is None or name in names}
-    by_headline: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in compared}
+    by_headline: dict[str, dict[str, list[NDArray[np.float64]]]] = {name: {} for name in compared}
     of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
-    for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
-        user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k)
+    by_domain = [c.DOMAIN] if c.DOMAIN in of_test else []
+    for (model, candidates, *of_domain), frame in groups(of_test, [c.MODEL, c.CANDIDATES, *by_domain]):
+        user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k, *of_domain)
         for name, (metric, headline) in compared.items():
             if headline.candidates == candidates:
                 bucket = headline.item_bucket
                 part = lists if bucket == ALL else lists.of_items(protocol.item_bucket == bucket)
                 values = np.full(len(users), np.nan)
                 values[user_index] = metric.values(part)
-                by_headline[name][model] = values
-    return by_headline
+                by_headline[name].setdefault(model, []).append(values)
+    return {
+        headline: {model: mean_of_known(values) for model, values in by_model.items()}
+        for headline, by_model in by_headline.items()
+    }
+
+
+def mean_of_known(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean of what is known of each user (U,), NaN where nothing is."""
+    of_domains = np.stack(values)
+    n_known = np.isfinite(of_domains).sum(axis=0)
+    means: NDArray[np.float64] = np.where(n_known > 0, np.nansum(of_domains, axis=0) / np.maximum(n_known, 1), np.nan)
+    return means
 
 
 def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
@@ -247,33 +302,35 @@ def measure_new_users(
     """
     metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
     frames = []
-    for model, n, lists in _new_user_lists(recommendations, protocol, users, metadata, max(options.k)):
+    for labels, n, lists in _new_user_lists(recommendations, protocol, users, metadata, max(options.k)):
         user_bucket: NDArray[np.str_] = np.full(len(lists.items), f"new_{n}")
         rows = measure_lists(lists, metrics, options.k, metadata.bucket, user_bucket)
         rows["user_bucket"] = f"new_{n}"
-        frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        frames.append(rows.assign(**{c.SPLIT: c.TEST, c.CANDIDATES: c.WARM} | labels))
+    return over_domains(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
 
 
 def _new_user_lists(
     recommendations: pd.DataFrame, protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
-) -> Iterator[tuple[str, int, Lists]]:
-    """Yield model, number of revealed items and lists of new users."""
+) -> Iterator[tuple[JsonObject, int, Lists]]:
+    """Yield model and domain, number of revealed items and lists of new users."""
     warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
-    for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
+    by_domain = [c.DOMAIN] if c.DOMAIN in recommendations else []
+    for (model, n, *of_domain), frame in groups(recommendations, [c.MODEL, N_HISTORY, *by_domain]):
+        inside = protocol.items_of(of_domain[0] if of_domain else "")
         user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
         rows = row_of.indices(user_index)
         revealed = protocol.revealed(int(n)).history[rows]
         lists = Lists.build(
             items,
             metadata,
-            positives=protocol.hidden(int(n))[rows],
+            positives=keep_items(protocol.hidden(int(n)), inside)[rows],
             history=revealed,
             seen=revealed,
-            candidates=warm,
+            candidates=warm & inside,
             n_train_users=int((users[c.N_TRAIN] > 0).sum()),
         )
-        yield str(model), int(n), lists
+        yield {c.MODEL: model} | dict(zip(by_domain, of_domain, strict=True)), int(n), lists
 
 
 def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Matrix) -> float:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.domains import domain_masks
 from tailor.data.interactions import (
     binary,
     blocked_pairs,
@@ -49,9 +50,28 @@ class EvalProtocol:
     """warm, cold, mixed: what may be listed (n_items,)."""
     item_bucket: NDArray[np.str_]
     """head, tail, cold or unseen per item; on validation pseudo-cold B plays the cold items."""
+    domains: dict[str, Mask] = field(default_factory=dict)
+    """Items of each domain (n_items,), by name: a list holds items of one; empty: there is one domain."""
     item_groups: dict[str, Mask] = field(default_factory=dict)
     """Items that positives are counted of beside the buckets (n_items,). warm: head and tail, what models may learn
     from; known, on test: items with a row in train or validation, which leave-one-out figures are published of."""
+
+    def candidates_of(self, candidates: str, domain: str) -> Mask:
+        """Mark what may be listed of one domain, "" where there is one alone (n_items,)."""
+        items = self.candidates[candidates]
+        return items & self.domains[domain] if domain else items
+
+    def users_of(self, domain: str, users: Indices) -> Indices:
+        """Return the users who are listed for in one domain: with a row there before the test window, or with none.
+
+        Nobody is left out where there is one domain.
+        """
+        if not domain:
+            return users
+        in_domain = np.diff(keep_items(self.seen, self.domains[domain]).indptr) > 0
+        nowhere = np.diff(self.seen.indptr) == 0
+        listed: Indices = users[(in_domain | nowhere)[users]]
+        return listed
 
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -116,7 +136,7 @@ def validation_protocol(
     warm = warm_items(items) & ~cold
     histories = _histories(keep_items(train, warm), order, side_features, user_texts, strengths)
     seen = sparse.csr_matrix(train + blocked_pairs(strengths, train.shape))
-    return EvalProtocol(histories, seen, sets, bucket, {c.WARM: warm})
+    return EvalProtocol(histories, seen, sets, bucket, domain_masks(items), {c.WARM: warm})
 
 
 def train_histories(
@@ -160,7 +180,7 @@ def test_protocol(
     before, warm = sparse.csr_matrix(train + validation), warm_items(items)
     histories = _histories(keep_items(before, warm), order, side_features, user_texts, strengths)
     groups = {c.WARM: warm, c.KNOWN: before.getnnz(axis=0) > 0}
-    return EvalProtocol(histories, seen, sets, items[c.BUCKET].to_numpy(dtype=str), groups)
+    return EvalProtocol(histories, seen, sets, items[c.BUCKET].to_numpy(dtype=str), domain_masks(items), groups)
 
 
 def _histories(
@@ -183,9 +203,9 @@ FITTED = {
 }
 
 
-def positives(matrix: Csr, protocol: EvalProtocol, candidates: str) -> Csr:
-    """Return the rows that count for one candidate set: those of its items (U, n_items)."""
-    return keep_items(matrix, protocol.candidates[candidates])
+def positives(matrix: Csr, protocol: EvalProtocol, candidates: str, domain: str = "") -> Csr:
+    """Return the rows that count for one candidate set of one domain: those of its items (U, n_items)."""
+    return keep_items(matrix, protocol.candidates_of(candidates, domain))
 
 
 @dataclass(frozen=True)
@@ -200,6 +220,8 @@ class NewUserProtocol:
     """What is known of them (N, q)."""
     texts: UserTexts
     """What users wrote."""
+    domains: dict[str, Mask] = field(default_factory=dict)
+    """Items of each domain (n_items,), by name; empty: there is one domain."""
 
     @classmethod
     def build(
@@ -225,7 +247,17 @@ class NewUserProtocol:
         warm = keep_items(binary(new_user), ~bucket_items(items, c.COLD))
         order = sparse.csr_matrix(reveal_order.multiply(warm), dtype=np.float32)[rows]
         profiles = np.asarray(side_features["profiles"], dtype=np.float32)[rows]
-        return cls(rows, sparse.csr_matrix(order), profiles, UserTexts.from_arrays(user_texts))
+        return cls(rows, sparse.csr_matrix(order), profiles, UserTexts.from_arrays(user_texts), domain_masks(items))
+
+    def items_of(self, domain: str) -> Mask:
+        """Mark the items of one domain, "" for all (n_items,)."""
+        return self.domains[domain] if domain else np.ones(self.order.shape[1], dtype=bool)
+
+    def rows_in(self, domain: str) -> Indices:
+        """Return the rows of the new users who have rows in one domain, "" for all (N',)."""
+        if not domain:
+            return np.arange(len(self.users))
+        return np.flatnonzero(np.diff(keep_items(self.order, self.domains[domain]).indptr) > 0)
 
     def revealed(self, n: int) -> Query:
         """Return the new users with their first n items."""

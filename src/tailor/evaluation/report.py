@@ -26,6 +26,8 @@ class Material:
     clicks: pd.DataFrame
     ratings: pd.DataFrame
     """Empty where the catalogue has no ratings."""
+    domains: pd.DataFrame
+    """Figures of each of several domains; empty where there is one."""
     seeds: pd.DataFrame
     """As of :func:`tailor.evaluation.seeds.spread`."""
     quality: pd.DataFrame
@@ -70,6 +72,7 @@ def build(material: Material) -> str:
         visit=m.visit,
         clicks=page.table(m.clicks, 4),
         ratings=page.table(m.ratings, 4),
+        domains=page.table(by_domain(m.domains, m.k), 4),
         seeds=page.table(m.seeds, 4),
         data_tables=[page.table(m.accounts, 0), page.table(m.quality, 0), page.table(m.data_summary, 0)],
         provenance=m.provenance,
@@ -120,6 +123,25 @@ def by_cutoff(metrics: pd.DataFrame) -> pd.DataFrame:
     table = rows.assign(**keys, figure=figure).pivot_table("value", list(keys), "figure", sort=False)
     columns = [f"{name}@{k}" for name in ("recall", "NDCG") for k in sorted(rows["k"].unique())]
     return table[[name for name in columns if name in table]].rename_axis(columns=None).reset_index()
+
+
+def by_domain(metrics: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Return NDCG@k of test lists of each domain: of known users, and of who is new to the domain.
+
+    Args:
+        metrics: the long table of metrics by domain; without rows where there is one domain.
+        k: cut-off.
+
+    Returns:
+        Columns domain, model, and a column for each kind of list; a row per domain and model.
+    """
+    rows = metrics.query("split == 'test' and metric == 'ndcg' and item_bucket == 'all'")
+    rows = rows[(rows["k"] == k) & rows["user_bucket"].isin([ALL, "new_to_domain"])]
+    lists = rows[c.CANDIDATES].where(rows["user_bucket"] == ALL, "new to the domain")
+    if rows.empty:
+        return pd.DataFrame(columns=[c.DOMAIN, c.MODEL])
+    table = rows.assign(lists=lists).pivot_table("value", [c.DOMAIN, c.MODEL], "lists", sort=False)
+    return table.rename_axis(columns=None).reset_index()
 
 
 def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:

@@ -1,6 +1,6 @@
 """Frontiers of re-ranking: what each method and strength does to relevance, diversity, coverage and the tail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -23,6 +23,8 @@ from tailor.models.listing import recommend
 from tailor.progress import progress
 from tailor.rerank.base import NONE, Lists, Method, RerankOptions, Scores, rerank
 from tailor.rerank.min_exposure import MinExposure, ensure_exposure
+from tailor.topk import EXCLUDED
+from tailor.types import AnyArray
 
 #: How methods begin that keep places.
 _EXPOSED = "min_exposure"
@@ -73,6 +75,32 @@ class CandidatePool:
     best: Mapping[str, tuple[Lists, Scores]] = field(default_factory=dict)
     """The best of each, items and scores (U, P)."""
 
+    @classmethod
+    def join(cls, pools: "Sequence[CandidatePool]") -> "CandidatePool":
+        """Put the users of several pools below each other."""
+        first = pools[0]
+        if len(pools) == 1:
+            return first
+        return cls(
+            *_below_each_other([(pool.items, pool.scores) for pool in pools]),
+            history=sparse.csr_matrix(sparse.vstack([pool.history for pool in pools])),
+            positives=sparse.csr_matrix(sparse.vstack([pool.positives for pool in pools])),
+            n_candidates=sum(pool.n_candidates for pool in pools),
+            members=first.members,
+            best={name: _below_each_other([pool.best[name] for pool in pools]) for name in first.members},
+        )
+
+
+def _below_each_other(parts: Sequence[tuple[Lists, Scores]]) -> tuple[Lists, Scores]:
+    """Put lists and their scores below each other, shorter ones with empty places at the end."""
+    width = max(items.shape[1] for items, _ in parts)
+
+    def wide(array: AnyArray, empty: float) -> AnyArray:
+        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=empty)
+
+    items, scores = [wide(items, -1) for items, _ in parts], [wide(values, float(EXCLUDED)) for _, values in parts]
+    return np.vstack(items), np.vstack(scores)
+
 
 def draw_candidates(
     model: FittedModel,
@@ -86,6 +114,8 @@ def draw_candidates(
 ) -> CandidatePool:
     """List the best candidates of the users that are not new and have positives, or of a sample of them.
 
+    Of several domains each is a list of its own: a row of the pool is a user in one.
+
     Args:
         model: scores the items.
         rules: candidates, histories and what is not listed.
@@ -96,16 +126,20 @@ def draw_candidates(
         block_users: users scored at a time.
         seed: of the sample and of ties.
     """
-    relevant = positives(counted, rules, c.MIXED)
-    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(relevant.indptr) > 0))
-    sample = np.sort(np.random.default_rng([seed, 4]).permutation(known)[: options.max_users])
-    mixed, ties = rules.candidates[c.MIXED], tie_ranks(seed, items[c.ITEM])
-    query, size = rules.histories.take(sample), min(options.pool, len(items))
+    known, ties = (users[c.BUCKET] != "new").to_numpy(), tie_ranks(seed, items[c.ITEM])
     members = model.exposure_classes if isinstance(model, HybridScorer) else {}
-    sets = {c.MIXED: mixed} | {name: mixed & of_class for name, of_class in members.items()}
-    lists = recommend(model, query, rules.seen[sample], sets, size, ties, block_users)
-    best = {name: lists[name] for name in members}
-    return CandidatePool(*lists[c.MIXED], query.history, relevant[sample], int(mixed.sum()), members, best)
+    pools, size = [], min(options.pool, len(items))
+    for domain in rules.domains or ("",):
+        relevant, mixed = positives(counted, rules, c.MIXED, domain), rules.candidates_of(c.MIXED, domain)
+        asked = np.flatnonzero(known & (np.diff(relevant.indptr) > 0))
+        most = options.max_users // max(len(rules.domains), 1)
+        sample = np.sort(np.random.default_rng([seed, 4]).permutation(asked)[:most])
+        query = rules.histories.take(sample)
+        sets = {c.MIXED: mixed} | {name: mixed & of_class for name, of_class in members.items()}
+        lists = recommend(model, query, rules.seen[sample], sets, size, ties, block_users)
+        best = {name: lists[name] for name in members}
+        pools.append(CandidatePool(*lists[c.MIXED], query.history, relevant[sample], int(mixed.sum()), members, best))
+    return CandidatePool.join(pools)
 
 
 def trace(pool: CandidatePool, metadata: ItemMetadata, options: FrontierOptions, k: int) -> pd.DataFrame:

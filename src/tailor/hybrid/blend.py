@@ -138,6 +138,8 @@ class BlendWeights:
     """Added to items without train interactions: where mixed lists are most accurate."""
     warm_shares: tuple[float, ...] = ()
     """For each entry of ``few_shot`` the share of ``warm`` in the score, the rest is its own; empty: 0."""
+    by_domain: Floats = field(default_factory=lambda: _NONE)
+    """Weights (D, S) in place of ``warm.base`` for items of each of D domains; empty: they are the same for all."""
 
     @classmethod
     def of_one(cls, name: str, sources: Sequence[str]) -> Self:
@@ -148,6 +150,10 @@ class BlendWeights:
     def shifted(self, shift: float) -> "BlendWeights":
         """Return the same weights with another shift of cold items."""
         return replace(self, cold_shift=shift)
+
+    def of_domain(self, domain: int) -> "BlendWeights":
+        """Return the weights of the items of one domain."""
+        return replace(self, warm=replace(self.warm, base=self.by_domain[domain]), by_domain=_NONE)
 
     def by_history(self, lengths: AnyArray) -> Iterator[tuple[list[tuple[float, BlendModel]], Indices]]:
         """Yield models, each with its share in the score, and the rows they are for, from history lengths (B,)."""
@@ -193,11 +199,14 @@ class BlendWeights:
         slopes: JsonObject = {name: align(getattr(self.warm, name)) for name in _BY_SOURCE}
         warm = replace(self.warm, **slopes)
         few_shot = tuple((longest, align(weights)) for longest, weights in self.few_shot)
-        return replace(self, sources=tuple(sources), warm=warm, few_shot=few_shot, cold=align(self.cold))
+        by_domain = np.array([align(row) for row in self.by_domain], np.float32) if self.by_domain.size else _NONE
+        changed = replace(self, sources=tuple(sources), warm=warm, few_shot=few_shot, cold=align(self.cold))
+        return replace(changed, by_domain=by_domain)
 
     def _uses(self, name: str) -> bool:
         place = self.sources.index(name)
         arrays = [*(getattr(self.warm, key) for key in _BY_SOURCE), self.cold, *(w for _, w in self.few_shot)]
+        arrays += list(self.by_domain)
         return any(array[place] != 0 for array in arrays)
 
     def state(self) -> State:
@@ -220,6 +229,8 @@ class BlendWeights:
                 state[f"{name}/{source}"] = np.array(getattr(warm, name)[place])
             state[f"cold/{source}"] = np.array(self.cold[place])
             state[f"few_shot/{source}"] = few_shot[:, place]
+            if self.by_domain.size:
+                state[f"by_domain/{source}"] = self.by_domain[:, place]
         return state
 
     @classmethod
@@ -239,7 +250,9 @@ class BlendWeights:
         lengths = state["few_shot_lengths"].tolist()
         few_shot = np.stack([state[f"few_shot/{source}"] for source in sources], axis=1).astype(np.float32)
         shares = tuple(state["warm_shares"].tolist()) if "warm_shares" in state else ()
-        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift, shares)
+        of_domains = [state[f"by_domain/{source}"] for source in sources if f"by_domain/{source}" in state]
+        by_domain = np.stack(of_domains, axis=1).astype(np.float32) if of_domains else _NONE
+        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift, shares, by_domain)
 
 
 def blend(
@@ -250,6 +263,7 @@ def blend(
     tail: Mask,
     meta: MetaFeatures,
     population_score: Floats | None = None,
+    domains: Indices | None = None,
 ) -> Floats:
     """Return scores (B, n) of standardised sources.
 
@@ -263,7 +277,10 @@ def blend(
         tail: warm items outside the head (n,).
         meta: activity 0 marks an empty history.
         population_score: what the average user gets (n,); ``popularity_debias`` needs it.
+        domains: number of each item's domain (n,), -1: none; weights by domain need it.
     """
+    if weights.by_domain.size and domains is not None:
+        return _blend_domains(z, weights, boosts, warm, tail, meta, population_score, domains)
     lengths = meta.lengths
     scores = np.empty_like(z[0])
     for models, rows in weights.by_history(lengths):
@@ -277,6 +294,27 @@ def blend(
     if len(empty):
         scores[empty] = weighted_sum([s[empty] for s in z], weights.without_history)
     return apply_boosts(scores, boosts, warm, tail, population_score, lengths > 0)
+
+
+def _blend_domains(
+    z: Sequence[Floats],
+    weights: BlendWeights,
+    boosts: Boosts,
+    warm: Mask,
+    tail: Mask,
+    meta: MetaFeatures,
+    population_score: Floats | None,
+    domains: Indices,
+) -> Floats:
+    """Return what :func:`blend` does, the items of each domain under its weights."""
+    scores = np.empty_like(z[0])
+    for domain in np.unique(domains):
+        items = domains == domain
+        of_domain = weights.of_domain(int(domain)) if domain >= 0 else replace(weights, by_domain=_NONE)
+        common = None if population_score is None else population_score[items]
+        columns = [part[:, items] for part in z]
+        scores[:, items] = blend(columns, of_domain, boosts, warm[items], tail[items], meta.columns(items), common)
+    return scores
 
 
 def apply_boosts(

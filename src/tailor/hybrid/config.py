@@ -162,6 +162,9 @@ class BlendOptions(Options):
     sources are fitted again without others, ten times at most."""
     max_few_shot_loss: Loss = 0.01
     """Share of popularity's NDCG that lists may lose to it after a user's first items in time."""
+    domain_shares: Annotated[list[Fraction], Field(min_length=1)] = [0.0, 0.25, 0.5, 0.75]
+    """Of several domains, how far the weights of one may go from those of all lists to those of its lists alone; its
+    validation lists choose, each half judged by weights of the other. 0 alone: all domains have the same weights."""
     cold_shifts: list[float] = [
         *(-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     ]

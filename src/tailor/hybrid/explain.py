@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor.data.domains import domain_masks_of
+from tailor.hybrid.domains import query_of_domain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
-from tailor.models.base import Csr, Explains, FittedModel, ImputesColdItems, Indices, Query, Rebases, ScoresTexts
+from tailor.models.base import Csr, Explains, ImputesColdItems, Indices, Mask, Query, Rebases, ScoresTexts
+from tailor.types import AnyArray
 
 Floats = NDArray[np.float64]
 
@@ -136,10 +139,10 @@ def explain(scorer: HybridScorer, query: Query, items: Indices) -> Explanation:
         if not SOURCES[name].reads_history or not weight.any():
             continue
         if isinstance(model, Explains):
-            deviation = scorer.mean_and_deviation(model.score(query))[1].item()
-            by_history[name] = weight * _centred_shares(scorer, model, query, items) / deviation
+            deviation = _of_items(scorer.mean_and_deviation(scorer.source_scores(name, query))[1], items)
+            by_history[name] = weight * _shares(scorer, name, query, items) / deviation.T
         else:
-            left_out[name] = weight * (z[place][0, items][:, None] - _without_each(scorer, model, query, items).T)
+            left_out[name] = weight * (z[place][0, items][:, None] - _without_each(scorer, name, query, items).T)
     history = np.sort(query.weights.indices).astype(np.int64)
     return Explanation(items, sources, parts, history, by_history, left_out, scores[0])
 
@@ -161,22 +164,43 @@ def _parts(scorer: HybridScorer, query: Query, items: Indices) -> dict[str, Floa
     return {name: part for name, part in parts.items() if part.any()}
 
 
-def _centred_shares(scorer: HybridScorer, model: Explains, query: Query, items: Indices) -> Floats:
+def _of_items(figure: AnyArray, items: Indices) -> AnyArray:
+    """Return a mean or a deviation of some of the items (B, k); (B, 1) where it is the same for all."""
+    return figure if figure.shape[1] == 1 else figure[:, items]
+
+
+def _shares(scorer: HybridScorer, name: str, query: Query, items: Indices) -> Floats:
+    """Return centred shares (k, h) of a source by history item; what a source does not read for an item has none."""
+    model = scorer.sources[name]
+    if not isinstance(model, Explains):
+        raise TypeError(f"{name} does not explain its scores")
+    if scorer.domains is None:
+        return _centred_shares(model, query, items, scorer.warm)
+    history = np.sort(query.weights.indices)
+    shares = np.zeros((len(items), len(history)))
+    for inside in domain_masks_of(scorer.domains, scorer.n_items):
+        of_domain = query_of_domain(query, inside) if "order" in SOURCES[name].reads else query
+        rows, columns = np.flatnonzero(inside[items]), np.searchsorted(history, np.sort(of_domain.weights.indices))
+        shares[np.ix_(rows, columns)] = _centred_shares(model, of_domain, items[rows], scorer.warm & inside)
+    return shares
+
+
+def _centred_shares(model: Explains, query: Query, items: Indices, warm_items: Mask) -> Floats:
     """Return shares (k, h) by history item, rising, less their mean over warm items."""
     order = np.argsort(query.weights.indices, kind="stable")
-    warm, mean = np.flatnonzero(scorer.warm), np.zeros(len(order))
+    warm, mean = np.flatnonzero(warm_items), np.zeros(len(order))
     size = max(1, _CELLS // max(len(order), 1))
     for start in range(0, len(warm), size):
         mean += model.history_shares(query, warm[start : start + size]).sum(axis=0) / len(warm)
     return np.asarray((model.history_shares(query, items) - mean)[:, order])
 
 
-def _without_each(scorer: HybridScorer, model: FittedModel, query: Query, items: Indices) -> Floats:
+def _without_each(scorer: HybridScorer, name: str, query: Query, items: Indices) -> Floats:
     """Return standardised scores (h, k) under the history without each of its items, rising."""
     rows = []
     for fewer in _histories_without_each(query):
-        scores = model.score(fewer)
-        mean, deviation = scorer.mean_and_deviation(scores)
+        scores = scorer.source_scores(name, fewer)
+        mean, deviation = (_of_items(figure, items) for figure in scorer.mean_and_deviation(scores))
         rows.append((scores[:, items] - mean) / deviation)
     return np.vstack(rows) if rows else np.zeros((0, len(items)))
 
@@ -214,11 +238,11 @@ def text_scores(
     That is what sources make of the text itself; and of an item without interactions what is imputed: a(e)·s, s the
     scores of the landmarks.
     """
-    raw = {name: model.score(query) for name, model in scorer.sources.items()}
+    raw = {name: scorer.source_scores(name, query) for name in scorer.sources}
     weights, total = scorer.source_weights(query, items[None])[0], np.zeros(len(items))
     for place, name in enumerate(scorer.source_names):
         if SOURCES[name].text_dependent:
-            scale = weights[:, place] / scorer.mean_and_deviation(raw[name])[1].item()
+            scale = weights[:, place] / _of_items(scorer.mean_and_deviation(raw[name])[1], items)[0]
             total += scale * _of_texts(scorer, query, raw, name, items, features)
     return total
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.data.domains import domain_masks_of, domain_numbers
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import (
     binary,
@@ -87,6 +88,8 @@ class Holdout:
     """Mean context of each user's validation rows (U, r): in what moments lists would have been asked for."""
     user_texts: UserTexts
     """What users wrote; on rows of validation too, which few-shot users reveal."""
+    domains: Indices | None = None
+    """Number of the domain of each item (n_items,); None: there is one."""
 
     @classmethod
     def build(
@@ -141,6 +144,7 @@ class Holdout:
             contexts=Contexts(side.context_users, side.context_items, side.contexts),
             validation_contexts=side.validation_contexts,
             user_texts=texts,
+            domains=domain_numbers(items),
         )
         return every.with_few_shot_share(FEW_SHOT_SHARE, seed)
 
@@ -188,28 +192,40 @@ class Holdout:
 
     def train_set(self, item_features: Floats) -> TrainSet:
         """Return what models are fitted on, with texts ``item_features`` (n_items, m)."""
-        return TrainSet.of(
-            self.interactions,
-            self.warm,
-            order=restrict_order(self.histories.order, self.interactions),
-            confidence=restrict_strengths(self.histories.confidence, self.interactions),
-            tail=self.tail,
-            item_features=item_features,
-            profiles=self.histories.profile,
-            contexts=self.contexts,
-        ).with_user_texts(self.user_texts)
+        return (
+            TrainSet.of(
+                self.interactions,
+                self.warm,
+                order=restrict_order(self.histories.order, self.interactions),
+                confidence=restrict_strengths(self.histories.confidence, self.interactions),
+                tail=self.tail,
+                item_features=item_features,
+                profiles=self.histories.profile,
+                contexts=self.contexts,
+            )
+            .with_user_texts(self.user_texts)
+            .with_domains(self.domains)
+        )
 
     def measure(self, model: FittedModel, k: int) -> dict[str, float]:
-        """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""
+        """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both).
+
+        A list holds items of one domain; the mean is over the lists of all domains.
+        """
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
-        sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
+        of_set = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
+        domains = domain_masks_of(self.domains, len(self.cold))
+        sets = {(name, place): mask & inside for name, mask in of_set.items() for place, inside in enumerate(domains)}
         lists = recommend(model, self.histories.take(users), self.seen[users], sets, k, self.tie_rank)
-        counted = {name: (name, mask) for name, mask in sets.items()}
+        counted = {name: (name, mask) for name, mask in of_set.items()}
         counted |= {c.TAIL: (c.WARM, self.tail), MIXED_COLD: (c.MIXED, self.cold)}
         values = {}
         for name, (candidates, mask) in counted.items():
-            positives = keep_items(self.validation[users], mask)
-            per_user = ndcg(hits(lists[candidates][0], positives), np.diff(positives.indptr), k)
+            per_list = []
+            for place, inside in enumerate(domains):
+                positives = keep_items(self.validation[users], mask & inside)
+                per_list.append(ndcg(hits(lists[candidates, place][0], positives), np.diff(positives.indptr), k))
+            per_user = np.concatenate(per_list)
             values[name] = float(np.nanmean(per_user)) if np.isfinite(per_user).any() else 0.0
         return values
 
@@ -260,15 +276,19 @@ def gather_train_set(
         strengths: how sure known pairs are (U, n_items); None or empty: all are alike.
     """
     side = SideFeatures(**side_features)
-    return TrainSet.of(
-        train,
-        warm_items(items),
-        order=restrict_order(order, train),
-        confidence=restrict_strengths(strengths, train),
-        tail=bucket_items(items, c.TAIL),
-        profiles=side.profiles,
-        contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    ).with_user_texts(UserTexts.from_arrays(user_texts))
+    return (
+        TrainSet.of(
+            train,
+            warm_items(items),
+            order=restrict_order(order, train),
+            confidence=restrict_strengths(strengths, train),
+            tail=bucket_items(items, c.TAIL),
+            profiles=side.profiles,
+            contexts=Contexts(side.context_users, side.context_items, side.contexts),
+        )
+        .with_user_texts(UserTexts.from_arrays(user_texts))
+        .with_domains(domain_numbers(items))
+    )
 
 
 def _seeded_order(train: Csr, validation: Csr) -> Csr:

@@ -11,6 +11,7 @@ from tailor.hybrid.blend import BlendWeights
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer
 from tailor.hybrid.config import Boosts, HybridConfig
+from tailor.hybrid.domains import rows_of_domains
 from tailor.hybrid.scorer import HybridScorer, impute
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
@@ -89,7 +90,7 @@ class Hybrid(Model[HybridConfig]):
         pretrained = pretrained or {}
         recipes = self.source_models()
         fitted = {
-            name: pretrained[name] if name in pretrained else recipe.fit(data)
+            name: pretrained[name] if name in pretrained else recipe.fit(data_of(name, data))
             for name, recipe in recipes.items()
             if SOURCES[name].derived_from is None
         }
@@ -110,6 +111,7 @@ class Hybrid(Model[HybridConfig]):
             mean_zeros=np.zeros(len(sources), np.float32),
             mean_activity=0.0,
             item_features=data.item_features,
+            domains=data.domains,
         )
         return _with_means(scorer, data)
 
@@ -154,6 +156,7 @@ class Hybrid(Model[HybridConfig]):
             mean_zeros=state.get("mean_zeros", np.zeros(len(sources), np.float32)),  # earlier ones lack them
             mean_activity=float(state["mean_activity"].item()),
             item_features=texts,
+            domains=state["domains"].astype(np.int64) if "domains" in state else None,
         )
 
     def _load_sources(self, state: State) -> dict[str, FittedModel]:
@@ -165,6 +168,13 @@ class Hybrid(Model[HybridConfig]):
             if isinstance(model, Derives):
                 loaded[name] = model.load_derived(part_of_state(state, name), self._base_of(name, loaded))
         return {name: loaded[name] for name in models}
+
+
+def data_of(name: str, data: TrainSet) -> TrainSet:
+    """Return what a source is fitted on: one that reads an order has a row for each user and domain."""
+    if data.domains is None or "order" not in SOURCES[name].reads:
+        return data
+    return rows_of_domains(data, data.domains)
 
 
 def _standardised_popularity(data: TrainSet) -> tuple[Floats, float]:
@@ -183,11 +193,11 @@ def _with_means(scorer: HybridScorer, data: TrainSet) -> HybridScorer:
     total, zeros = np.zeros((len(scorer.sources), scorer.n_items)), np.zeros(len(scorer.sources))
     for block in blocks(len(users)):
         query = queries.take(users[block])
-        for place, model in enumerate(scorer.sources.values()):
-            scores = model.score(query)
+        for place, name in enumerate(scorer.sources):
+            scores = scorer.source_scores(name, query)
             mean, deviation = scorer.mean_and_deviation(scores)
             total[place] += ((scores - mean) / deviation).sum(axis=0)
-            zeros[place] -= (mean / deviation).sum()
+            zeros[place] -= (mean / deviation).mean(axis=1).sum()
     n = max(len(users), 1)
     mean_scores, mean_zeros = (total / n).astype(np.float32), (zeros / n).astype(np.float32)
     activity = float(np.log1p(queries.lengths[users]).mean()) if len(users) else 0.0

@@ -17,6 +17,7 @@ from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.domain_weights import fit_domain_weights
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
@@ -69,12 +70,16 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
     weights, models = fit_weights(known, holdout, options, k, seed, scorer)
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
+    if scorer.domains is not None:
+        columns = scorer.domains[holdout.candidates], ~holdout.cold[holdout.candidates]
+        weights = replace(weights, by_domain=fit_domain_weights(known, *columns, weights.warm, options, k, seed))
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
     scorer = with_reach(scorer.with_blend(weights), known, holdout)
     curves = trade_off_curves(scorer, known, holdout, options.steps, k)
     boosts = operating_point(curves, options, scorer.boosts)
     warm, tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
-    scores = blend(list(known.z), weights, Boosts(), warm, tail, known.meta)
+    domains = _domains_of(scorer, holdout.candidates)
+    scores = blend(list(known.z), weights, Boosts(), warm, tail, known.meta, domains=domains)
     click = fit_click(scores, known.candidate_mask, known.positives, known.meta, warm, options.click, seed)
     return FittedBlend(weights, boosts, curves, click, models)
 
@@ -222,12 +227,18 @@ def best_cold_shift(
     return max(options.cold_shifts, key=lambda shift: (round(known.mean_ndcg(lists.shifted(shift), k), 6), shift))
 
 
+def _domains_of(scorer: HybridScorer, items: Mask | Indices) -> Indices | None:
+    """Return the numbers of the domains of some items; None where there is one domain."""
+    return None if scorer.domains is None else scorer.domains[items]
+
+
 class _MixedLists:
     """Scores of mixed lists under shifts and boosts of cold items, from one blend."""
 
     def __init__(self, scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout) -> None:
         self.warm, self.tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
-        self.scores = blend(list(known.z), scorer.blend, Boosts(), self.warm, self.tail, known.meta)
+        domains = _domains_of(scorer, holdout.candidates)
+        self.scores = blend(list(known.z), scorer.blend, Boosts(), self.warm, self.tail, known.meta, domains=domains)
         self.has_history = (known.meta.activity > 0)[:, None]
 
     def shifted(self, shift: float) -> Floats:
@@ -245,7 +256,10 @@ class _WarmLists:
     def __init__(self, scorer: HybridScorer, warm_part: BlendTrainingSet, items: Indices) -> None:
         self.warm, self.tail = scorer.warm[items], scorer.tail[items]
         self.population_score = scorer.population_score[items]
-        self.scores = blend(list(warm_part.z), scorer.blend, Boosts(), self.warm, self.tail, warm_part.meta)
+        domains = _domains_of(scorer, items)
+        self.scores = blend(
+            list(warm_part.z), scorer.blend, Boosts(), self.warm, self.tail, warm_part.meta, domains=domains
+        )
         self.has_history = warm_part.meta.activity > 0
 
     def boosted(self, boosts: Boosts) -> Floats:

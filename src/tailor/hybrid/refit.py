@@ -10,6 +10,7 @@ import pandas as pd
 from tailor import columns as c
 from tailor.data.buckets import tail_items
 from tailor.data.config import DataProcessingOptions
+from tailor.data.domains import domain_numbers
 from tailor.data.interactions import (
     knows_order,
     order_matrix,
@@ -54,15 +55,19 @@ def gather_all(
     of_users, of_contexts = (FeatureEncoder.from_state(encoders[name]) for name in ("profile", "context"))
     side = SideFeatures.gather((of_users, of_contexts), users, items, interactions, c.LABELS)
     strengths = strength_matrix(interactions, users, items, c.LABELS)
-    return TrainSet.of(
-        matrix,
-        counts > 0,
-        order=order,
-        confidence=restrict_strengths(strengths, matrix),
-        tail=tail_items(counts, items[c.ITEM], options.head_share, seed),
-        profiles=side.profiles,
-        contexts=Contexts(side.context_users, side.context_items, side.contexts),
-    ).with_user_texts(user_texts or UserTexts.none())
+    return (
+        TrainSet.of(
+            matrix,
+            counts > 0,
+            order=order,
+            confidence=restrict_strengths(strengths, matrix),
+            tail=tail_items(counts, items, options.head_share, seed),
+            profiles=side.profiles,
+            contexts=Contexts(side.context_users, side.context_items, side.contexts),
+        )
+        .with_user_texts(user_texts or UserTexts.none())
+        .with_domains(domain_numbers(items))
+    )
 
 
 def refit(scorer: HybridScorer, data: TrainSet) -> HybridScorer:

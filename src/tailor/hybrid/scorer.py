@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from tailor.appending import append, append_columns
 from tailor.config import parse
+from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import empty_rows
 from tailor.errors import BadInputError
 from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer, PreparedImputer
 from tailor.hybrid.config import Boosts
+from tailor.hybrid.domains import score_by_domain
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
     AcceptsImputedItems,
@@ -72,6 +74,8 @@ class HybridScorer(FittedModel):
     """Their mean log(1 + length of the history)."""
     item_features: Floats
     """Embeddings of the items' texts (n_items, m)."""
+    domains: Indices | None = None
+    """Number of the domain of each item (n_items,), -1: none; None: there is one domain."""
 
     @property
     def n_items(self) -> int:
@@ -129,17 +133,40 @@ class HybridScorer(FittedModel):
 
     def standardised(self, query: Query) -> Iterator[Floats]:
         """Yield each source's scores (B, n_items), mean 0 and deviation 1 over a user's warm items."""
-        for model in self.sources.values():
-            yield self._standardised(model, query)
+        for name in self.sources:
+            yield self._standardised(name, query)
 
-    def _standardised(self, model: FittedModel, query: Query) -> Floats:
-        scores = model.score(query)
+    def source_scores(self, name: str, query: Query) -> Floats:
+        """Return the scores of one source (B, n_items).
+
+        A source that reads an order is asked for the items of each domain with the history in that domain alone: times
+        of different domains need not be of one clock, and what was taken last elsewhere is no last item here.
+        """
+        model = self.sources[name]
+        if self.domains is None or "order" not in SOURCES[name].reads:
+            return model.score(query)
+        return score_by_domain(model, query, self.domains)
+
+    def _standardised(self, name: str, query: Query) -> Floats:
+        scores = self.source_scores(name, query)
         mean, deviation = self.mean_and_deviation(scores)
         return np.asarray((scores - mean) / deviation)
 
     def mean_and_deviation(self, scores: Floats) -> tuple[Floats, Floats]:
-        """Return mean and deviation (B, 1) over a user's warm items; equal scores, or none, have 1."""
-        warm = scores[:, self.warm]
+        """Return mean and deviation over a user's warm items, (B, 1); equal scores, or none, have 1.
+
+        Of several domains each item has those of its domain, (B, n_items): a list holds items of one.
+        """
+        if self.domains is None:
+            return self._mean_and_deviation(scores, self.warm)
+        mean, deviation = (np.tile(figure, scores.shape[1]) for figure in self._mean_and_deviation(scores, self.warm))
+        for inside in domain_masks_of(self.domains, self.n_items):
+            mean[:, inside], deviation[:, inside] = self._mean_and_deviation(scores, self.warm & inside)
+        return mean, deviation
+
+    @staticmethod
+    def _mean_and_deviation(scores: Floats, items: Mask) -> tuple[Floats, Floats]:
+        warm = scores[:, items]
         if not warm.size:
             return np.zeros((len(scores), 1), np.float32), np.ones((len(scores), 1), np.float32)
         deviation = warm.std(axis=1, keepdims=True)
@@ -150,7 +177,7 @@ class HybridScorer(FittedModel):
         z = list(self.standardised(query))
         meta = self.meta_features(query, self.blend.warm.reads_vectors)
         common = self.population_score if self.boosts.popularity_debias else None
-        return blend(z, self.blend, self.boosts, self.warm, self.tail, meta, common), z
+        return blend(z, self.blend, self.boosts, self.warm, self.tail, meta, common, self.domains), z
 
     def _score(self, query: Query) -> Floats:
         return self.scored(query)[0]
@@ -182,19 +209,27 @@ class HybridScorer(FittedModel):
             nobody = Query.of(empty_rows(1, self.n_items))
             meta = replace(self.meta_features(nobody, vectors=True), activity=meta.activity)
         rows = [scores[None] for scores in self.mean_scores]
-        population: Floats = blend(rows, self.blend, Boosts(), self.warm, self.tail, meta)[0]
+        population: Floats = blend(rows, self.blend, Boosts(), self.warm, self.tail, meta, domains=self.domains)[0]
         return population
 
     def source_weights(self, query: Query, items: Indices) -> NDArray[np.float64]:
         """Return the weight of each source (B, k, S) for the items (B, k) of each user's list."""
+        weights = self._source_weights(query, items, self.blend)
+        if self.domains is not None and self.blend.by_domain.size:
+            for domain in range(len(self.blend.by_domain)):
+                of_domain = self._source_weights(query, items, self.blend.of_domain(domain))
+                weights = np.where((self.domains[items] == domain)[..., None], of_domain, weights)
+        return weights
+
+    def _source_weights(self, query: Query, items: Indices, chosen: BlendWeights) -> NDArray[np.float64]:
         activity, x_i = np.log1p(query.lengths), self.popularity[items][..., None]
         weights = np.zeros((*items.shape, len(self.sources)))
-        for models, rows in self.blend.by_history(query.lengths):
+        for models, rows in chosen.by_history(query.lengths):
             for part, model in models:
                 by_user = model.by_activity * model.standardised_activity(activity[rows])[:, None]
                 weights[rows] += part * (model.base + model.by_popularity * x_i[rows] + by_user[:, None])
-        weights = np.where(self.warm[items][..., None], weights, self.blend.cold)
-        weights[query.lengths == 0] = self.blend.without_history
+        weights = np.where(self.warm[items][..., None], weights, chosen.cold)
+        weights[query.lengths == 0] = chosen.without_history
         return weights
 
     def click_probability(self, query: Query, horizon: float = 1.0) -> NDArray[np.float64]:
@@ -228,9 +263,18 @@ class HybridScorer(FittedModel):
             tail=append(self.tail, absent),
             popularity=append(self.popularity, np.full(n_new, self.popularity_of_none, np.float32)),
             item_features=append(self.item_features, features),
+            domains=None if self.domains is None else append(self.domains, np.full(n_new, -1)),
         )
         means = grown._mean_scores_of_cold(joined, features, imputer)
         return replace(grown, mean_scores=append_columns(self.mean_scores, means))
+
+    def with_domains(self, rows: Indices, domains: Indices) -> Self:
+        """Return a scorer whose items ``rows`` (a,) are of ``domains`` (a,); the same where there is one domain."""
+        if self.domains is None:
+            return self
+        changed = self.domains.copy()
+        changed[rows] = domains
+        return replace(self, domains=changed)
 
     def _sources_with(self, features: Floats, joined: Indices, imputer: PreparedImputer) -> dict[str, FittedModel]:
         """Return the sources with more items; those that can, impute them."""
@@ -291,13 +335,13 @@ class HybridScorer(FittedModel):
         of_zero = 1 - imputer.predict(features, np.ones((len(of_landmarks), 1), np.float32)).ravel()
         means += self.mean_zeros[:, None] * of_zero
         nobody = Query.of(empty_rows(1, self.n_items))
-        for place, (name, model) in enumerate(self.sources.items()):
+        for place, name in enumerate(self.sources):
             if SOURCES[name].text_dependent:
                 continue
             if SOURCES[name].reads_history:
                 means[place] = self._mean_of_untaken(place, cold)
             else:
-                means[place] = self._standardised(model, nobody)[0, cold]
+                means[place] = self._standardised(name, nobody)[0, cold]
         return means
 
     def _mean_of_untaken(self, place: int, cold: Indices) -> Floats:
@@ -348,6 +392,8 @@ class HybridScorer(FittedModel):
             state[f"mean_scores/{name}"] = self.mean_scores[place]
             state |= {f"sources/{name}/{key}": value for key, value in model.state().items()}
         state |= {f"blend/{key}": value for key, value in self.blend.state().items()}
+        if self.domains is not None:
+            state["domains"] = self.domains
         if "text_knn" not in self.sources:
             state["item_features"] = self.item_features
         return state if self.click is None else state | {"click/theta": self.click.theta}

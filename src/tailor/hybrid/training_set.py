@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import keep_items
 from tailor.hybrid.blend import MetaFeatures
 from tailor.hybrid.scorer import HybridScorer
@@ -77,6 +78,20 @@ class BlendTrainingSet:
             tie_rank=self.tie_rank[items],
         )
         return part if len(users) == self.n_users else part.take(users)
+
+    def by_domain(self, domains: Indices) -> "BlendTrainingSet":
+        """Return a row for each user and domain that the user has positives in, its candidates those of the domain.
+
+        Args:
+            domains: number of each item's domain (n,).
+        """
+        parts = []
+        for inside in domain_masks_of(domains, len(domains)):
+            positives = keep_items(self.positives, inside)
+            rows = np.flatnonzero(np.diff(positives.indptr) > 0)
+            part = self.take(rows)
+            parts.append(replace(part, candidate_mask=part.candidate_mask & inside, positives=positives[rows]))
+        return self.join(parts)
 
     def pooled(self, users: Indices, sources: Sequence[int], best: int) -> "BlendTrainingSet":
         """Return some of the users over the items that may stand on their lists, others for each user.
@@ -198,6 +213,9 @@ def collect(
 ) -> BlendTrainingSet:
     """Score some users over the items of a mask, in blocks.
 
+    A list holds items of one domain: with several, a user is as many users as there are domains with positives of
+    theirs, and of each the items of that domain are candidates.
+
     Args:
         scorer: with fitted sources.
         query: the users (U), in the moments they acted in.
@@ -222,4 +240,5 @@ def collect(
     candidate_mask[sparse.csr_matrix(seen[:, columns]).nonzero()] = False
     meta = scorer.meta_features(query, vectors).columns(items)
     positives = sparse.csr_matrix(positives[:, columns])
-    return BlendTrainingSet(scorer.source_names, z, candidate_mask, positives, meta, tie_rank[columns])
+    every = BlendTrainingSet(scorer.source_names, z, candidate_mask, positives, meta, tie_rank[columns])
+    return every if scorer.domains is None else every.by_domain(scorer.domains[columns])

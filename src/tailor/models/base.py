@@ -184,6 +184,8 @@ class TrainSet:
     contexts: Contexts
     user_texts: UserTexts
     """What the users wrote."""
+    domains: Indices | None = None
+    """Number of the domain of each item (n_items,); None: there is one."""
 
     @classmethod
     def of(
@@ -256,6 +258,10 @@ class TrainSet:
     def with_user_texts(self, texts: UserTexts) -> "TrainSet":
         """Return the same data with what users wrote."""
         return replace(self, user_texts=texts)
+
+    def with_domains(self, domains: Indices | None) -> "TrainSet":
+        """Return the same data of items of several domains (n_items,)."""
+        return replace(self, domains=domains)
 
     def with_features(self, item_features: Floats) -> "TrainSet":
         """Return the same data with other texts (n_items, m)."""

@@ -1,6 +1,7 @@
 """Top-k lists of any fitted model, block by block."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,18 @@ from tailor.topk import EXCLUDED, top_k
 Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
+Name = TypeVar("Name", bound=Hashable)
+
+
 def recommend(
     model: FittedModel,
     query: Query,
     seen: Csr,
-    candidate_sets: Mapping[str, Mask],
+    candidate_sets: Mapping[Name, Mask],
     k: int,
     tie_rank: NDArray[np.int64],
     block_users: int = 512,
-) -> dict[str, Lists]:
+) -> dict[Name, Lists]:
     """List the k best items per user and candidate set, scoring each block of users once.
 
     Memory: about 3 x block_users x n_items x 4 bytes.

@@ -22,6 +22,7 @@ from tailor.types import JsonObject
 _MAX_SCORE_DIFFERENCE, _MIN_EQUAL = 1e-4, 0.999
 #: Users whose lists are looked at.
 _ASKED = 100
+_WORST = "largest_score_difference"
 #: Parts of an explanation are rounded to four digits each.
 _MAX_UNEXPLAINED = 1e-2
 
@@ -50,7 +51,23 @@ def check_evaluated(
     of_run = recommendations.query("model == @registered['model'] and split == 'test' and candidates == 'mixed'")
     left_out = sparse.csr_matrix((protocol.seen > 0).astype(np.float32) - protocol.histories.history)
     left_out.eliminate_zeros()
-    return compare_answers(evaluated.recommend, of_run, users[c.USER], items[c.ITEM], left_out)
+    if c.DOMAIN not in of_run:
+        return compare_answers(evaluated.recommend, of_run, users[c.USER], items[c.ITEM], left_out)
+    compared = [
+        compare_answers(_in_domain(evaluated.recommend, str(domain)), of_domain, users[c.USER], items[c.ITEM], left_out)
+        for domain, of_domain in of_run.groupby(c.DOMAIN)
+    ]
+    sums: JsonObject = {name: sum(one[name] for one in compared) for name in ("users", "places", "equal_places")}
+    return sums | {_WORST: max(one[_WORST] for one in compared)}
+
+
+def _in_domain(ask: Ask, domain: str) -> Ask:
+    """Ask for items of one domain."""
+
+    def asked(requests: Sequence[Request], settings: Settings) -> list[Answer]:
+        return ask([request.model_copy(update={"domain": domain}) for request in requests], settings)
+
+    return asked
 
 
 def compare_answers(
@@ -88,7 +105,7 @@ def compare_answers(
         total += len(expected)
     if worst > _MAX_SCORE_DIFFERENCE or same < _MIN_EQUAL * total:
         raise RuntimeError(f"the evaluated model differs from the run: {same}/{total} places, scores by {worst:.2g}")
-    return {"users": len(asked), "places": total, "equal_places": same, "largest_score_difference": worst}
+    return {"users": len(asked), "places": total, "equal_places": same, _WORST: worst}
 
 
 def check_registered(registered: JsonObject, interactions: pd.DataFrame) -> JsonObject:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import mlflow
 import numpy as np
-import pandas as pd
 
 from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.errors import BadInputError
@@ -73,9 +72,10 @@ def _train_set(recommender: Recommender) -> TrainSet:
         histories.history,
         counts > 0,
         order=histories.order,
-        tail=tail_items(counts, pd.Series(recommender.item_ids), share, seed),
+        confidence=histories.confidence,
+        tail=tail_items(counts, recommender.item_domains, share, seed),
         profiles=histories.profile,
-    )
+    ).with_domains(getattr(recommender.model, "domains", None))
 
 
 def register_forgotten(forgotten: Forgotten, is_refitted: bool, name: str) -> JsonObject:

@@ -50,6 +50,7 @@ _NOT_TAGGED = (
     package.CATALOGUE_READ_AT,
     package.REGISTERED_AS,
     package.PSEUDONYMS,
+    package.DOMAINS,
 )
 #: What a model was fitted on: the train rows, or all.
 FIT_ON, ALL = "fit_on", "all"

@@ -61,6 +61,7 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
         raise BadInputError(f"{len(rows)} items in one call; send 1 to {MAX_CALL}")
     options, numeric = _text_options(model), model.known_metadata.numeric_columns
     table = _read_table(rows, columns_of(model))
+    _check_domains(table, model.domains)
     pieces = write_pieces(table, options.item_template, options.missing, "text.item_template")
     categories = item_categories(table, options.categories, options.missing)
     metadata = ItemMetadata.build(table, pack_pieces(pieces), categories)
@@ -73,7 +74,18 @@ def read_items(model: Recommender, rows: Sequence[Row]) -> ItemMetadata:
             raise BadInputError(f"{name} = '{cell}' is not a finite number: send another, or leave it out")
     read = ItemMetadata(metadata.table[[c.ITEM, c.TITLE, c.PIECES, "categories"]].assign(**numbers))
     names = model.parts.names
+    if model.domains:
+        read.table[c.DOMAIN] = table[c.DOMAIN].to_numpy(dtype=str)
     return read.with_arrays(vectors=model.parts.read({name: table[name].tolist() for name in names})) if names else read
+
+
+def _check_domains(table: pd.DataFrame, domains: Sequence[str]) -> None:
+    """Refuse an item of no domain where the model joins several catalogues."""
+    for item, domain in table[[c.ITEM, c.DOMAIN]].itertuples(index=False) if domains else ():
+        if domain not in domains:
+            raise BadInputError(
+                f"The item '{item}' is of domain {domain!r}: say one of {', '.join(domains)} in the column 'domain'"
+            )
 
 
 def _text_options(model: Recommender) -> TextOptions:
@@ -84,10 +96,12 @@ def columns_of(model: Recommender) -> list[str]:
     """Return the columns that an item may have: id, title, and what text, categories, numbers and vectors read."""
     options, numeric = _text_options(model), model.known_metadata.numeric_columns
     read = {name for piece in options.item_template for _, name, _, _ in Formatter().parse(piece) if name}
+    domain = [c.DOMAIN] if model.domains else []
     category = [options.categories.column] if options.categories.column else []
     dates = _dates_of(model, numeric).columns.values()
     plain = [name for name in numeric if name not in (RELEASED, EXPIRES)]
-    return list(dict.fromkeys([c.ITEM, c.TITLE, *sorted(read), *category, *plain, *dates, *model.parts.names]))
+    names = [c.ITEM, c.TITLE, *domain, *sorted(read), *category, *plain, *dates, *model.parts.names]
+    return list(dict.fromkeys(names))
 
 
 def _dates_of(model: Recommender, numeric: Sequence[str]) -> DateOptions:

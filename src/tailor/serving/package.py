@@ -68,6 +68,8 @@ ABSOLUTE_SCENARIOS = "absolute_scenarios"
 _HISTORY_0_1, _ITEMS_0_1 = "history.safetensors", "facts.parquet"
 #: Tag: when the run began that read the catalogue a model was fitted on, in seconds since 1970.
 CATALOGUE_READ_AT = "catalogue_read_at"
+#: Key of about.json: names of the catalogues that are joined, in the order of their numbers; empty: there is one.
+DOMAINS = "domains"
 #: Key of about.json: the name that a package was registered under.
 REGISTERED_AS = "registered_as"
 #: Key of about.json: which key the pseudonyms were made with that people are known by; absent: they go by their ids.

@@ -48,5 +48,6 @@ def without_suppressed(recommender: Recommender, suppressed: SuppressionList) ->
     }
     histories = replace(rest, user_index=np.arange(len(stays)), memo={})
     users = IdMap(recommender.user_ids[stays])
-    reduced = replace(recommender, users=users, histories=histories)
+    blocked = None if recommender.blocked is None else recommender.blocked[stays]
+    reduced = replace(recommender, users=users, histories=histories, blocked=blocked)
     return Forgotten(recommender.keeping_the_encoder(reduced), counts)

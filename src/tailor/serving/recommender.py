@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from tailor import columns as c
 from tailor.appending import append
 from tailor.config import parse
 from tailor.data.config import UserTextOptions
@@ -21,7 +23,7 @@ from tailor.data.item_times import ItemTimes
 from tailor.data.item_vectors import ItemParts
 from tailor.data.people import ALL_PEOPLE, People
 from tailor.data.side_features import FeatureColumn, FeatureEncoder
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, did_you_mean
 from tailor.hybrid.elicit import choose_items
 from tailor.hybrid.scorer import HybridScorer
 from tailor.lm.config import EncoderWeights
@@ -285,6 +287,32 @@ class Recommender:
     def event_options(self) -> EventOptions:
         """How events are read."""
         return parse(EventOptions, self.about.get(EVENTS, {}), EVENTS)
+
+    @property
+    def domains(self) -> list[str]:
+        """Names of the catalogues that are joined in this model, in the order of their numbers; empty: it has one."""
+        return list(self.about.get(package.DOMAINS, []))
+
+    @property
+    def item_domains(self) -> pd.DataFrame:
+        """Ids of the items, with their domains where there are several."""
+        table = pd.DataFrame({c.ITEM: self.item_ids})
+        numbers = getattr(self.model, "domains", None)
+        return table if numbers is None else table.assign(**{c.DOMAIN: np.array([*self.domains, ""])[numbers]})
+
+    def of_domain(self, name: str) -> NDArray[np.bool_]:
+        """Mark the items of a domain (n_items,).
+
+        Raises:
+            BadInputError: the model has no such domain.
+        """
+        numbers = getattr(self.model, "domains", None)
+        if numbers is None or name not in self.domains:
+            raise BadInputError(
+                f"Unknown domain '{name}'.{did_you_mean(name, self.domains)} This model has: "
+                f"{', '.join(self.domains) or 'one catalogue, so leave the domain out'}."
+            )
+        return np.asarray(numbers == self.domains.index(name))
 
     def side_feature_columns(self, field: str) -> Sequence[FeatureColumn]:
         """Return the columns of ``profile`` or ``context``."""
@@ -557,6 +585,8 @@ class Recommender:
         for row, request in enumerate(requests):
             if request.candidates:
                 n_unknown[row] = self._keep_candidates(scores[row], request.candidates)
+            if request.domain is not None:
+                scores[row, ~self.of_domain(request.domain)] = EXCLUDED
             if request.exclude:
                 excluded = self.item_indices(request.exclude)
                 scores[row, excluded[excluded >= 0]] = EXCLUDED
@@ -706,7 +736,7 @@ class Recommender:
         n_new = len(items) - len(self.items)
         grown = replace(
             self,
-            model=self.model.with_new_items(self._wide(features, metadata)),
+            model=self._in_domains(self.model.with_new_items(self._wide(features, metadata)), metadata),
             items=items,
             histories=widened(self.histories, len(items)),
             blocked=wide(self.blocked, len(items)),
@@ -717,6 +747,14 @@ class Recommender:
             item_times=None if self.item_times is None else self.item_times.extend(len(items)),
         )
         return self.keeping_the_encoder(grown)
+
+    def _in_domains(self, model: FittedModel, metadata: ItemMetadata) -> FittedModel:
+        """Tell a model which domains the items are of that it has taken in last."""
+        if not self.domains or not isinstance(model, HybridScorer):
+            return model
+        names = metadata.table[c.DOMAIN].tolist()
+        rows = np.arange(model.n_items - len(names), model.n_items)
+        return model.with_domains(rows, np.array([self.domains.index(name) for name in names], dtype=np.int64))
 
     def without_items(self, item_ids: Sequence[str]) -> "Recommender":
         """Return a recommender that lists some items no more; histories may still name them.

@@ -238,6 +238,12 @@ class Request(PresentNames):
         " server stores what it lists.",
         examples=["3f1c9a52"],
     )
+    domain: Annotated[str | None, Field(max_length=50), OnPage(more=True, for_all=True)] = Field(
+        None,
+        description="Of a model of several catalogues, the one whose items are listed; none: those of all. The history"
+        " may hold items of any.",
+        examples=["beauty"],
+    )
 
     @model_validator(mode="after")
     def _one_weight_per_item(self) -> Self:

@@ -119,10 +119,10 @@ def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) 
         warm,
         order=histories.order,
         confidence=histories.confidence,
-        tail=tail_items(counts, pd.Series(recommender.item_ids), share, seed),
+        tail=tail_items(counts, recommender.item_domains, share, seed),
         item_features=model.item_features,
         profiles=histories.profile,
-    )
+    ).with_domains(model.domains)
 
 
 def grown(histories: Query, n_users: int) -> Query:

@@ -123,3 +123,9 @@ def _cold_unused(result: DateResult) -> int:
     rest = result.counts["rows"] - sum(result.counts[name] for name in named)
     assert 0 < rest < 0.15 * result.counts["rows"]  # rows of cold items before the test window
     return rest
+
+
+def test_several_domains_have_no_date_in_common(fabricated):
+    project = with_data(fabricated, domains={"films": {}, "books": {}})
+    with pytest.raises(BadInputError, match=r"cuts all rows at a date, but films, books need not have one clock\. Run"):
+        project.times(project.parameters)

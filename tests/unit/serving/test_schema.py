@@ -130,8 +130,8 @@ def test_fields_are_given_in_order_or_by_name_and_stay_as_they_are():
         Request("u").user_id = "v"
     with pytest.raises(BadInputError, match=r"Unknown field 'histroy'\. Did you mean 'history'"):
         Request(histroy=["i1"])
-    with pytest.raises(BadInputError, match="Request has 14 fields, 15 were given"):
-        Request(*range(15))
+    with pytest.raises(BadInputError, match="Request has 15 fields, 16 were given"):
+        Request(*range(16))
     assert Request(history=["a"], weights=np.array([0.5], np.float32)).weights == (0.5,)
     assert Request(profile={"age": np.int64(31), "member": True}).profile == {"age": 31, "member": True}
 
@@ -358,7 +358,7 @@ def test_the_first_screen_of_the_page_asks_who_what_and_how_the_rest_stands_behi
     )
     assert (widgets["candidates"], widgets["exclude_seen"], widgets["profile"]) == ("list", "checkbox", "columns")
     assert {name for name, field in inputs.items() if field["for_all"]} == {
-        *("k", "filters", "exclude", "candidates", "rank_by", "window_days"),
+        *("k", "filters", "exclude", "candidates", "rank_by", "window_days", "domain"),
     }
     assert {name: field["start"] for name, field in inputs.items() if "start" in field} == {"explain": True}
     assert {name: field["default"] for name, field in inputs.items() if "default" in field} == {

@@ -7,8 +7,9 @@ import pandas as pd
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets as catalogue
-from tailor.data import cleaning
+from tailor.data.cleaning import RowReading
 from tailor.data.config import DataProcessingOptions
+from tailor.data.domains import RawTable, clean_domains, rows_by_domain
 from tailor.data.events import threshold
 from tailor.data.people import People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
@@ -22,9 +23,9 @@ def _options(params: Parameters, strengths: Parameters | None = None) -> DataPro
 
 
 def clean(
-    raw_interactions: pd.DataFrame,
-    raw_items: pd.DataFrame,
-    raw_users: pd.DataFrame,
+    raw_interactions: RawTable,
+    raw_items: RawTable,
+    raw_users: RawTable,
     suppressions: SuppressionList,
     params: Parameters,
     strengths: Parameters | None = None,
@@ -32,12 +33,13 @@ def clean(
     """Read, repair and count: interactions, items, users, what was done to which rows, and the account of all rows.
 
     People who are suppressed are left out before anything else is read of them. ``strengths``: of kinds of behaviour,
-    as a search chose them.
+    as a search chose them. Where the catalog has a table for each of several domains, each is read by its own columns,
+    and all are joined.
     """
     options, report = _options(params, strengths), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
     people = People(suppressions, Pseudonyms.of_environment() if options.pseudonyms else None)
-    tables = cleaning.clean(raw, options.columns, options.cleaning, report, cleaning.RowReading(people, options.events))
+    tables = clean_domains(raw, options, report, RowReading(people, options.events))
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 
@@ -54,7 +56,9 @@ def split(
 
 
 def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """Count interactions per split and kind of behaviour, items per bucket and pseudo-cold sample, users per bucket."""
+    """Count interactions per split and kind of behaviour, items per bucket and pseudo-cold sample, users per bucket;
+    each by domain too.
+    """
     groups = {
         "interactions by split": interactions[c.SPLIT],
         "items by bucket": items[c.BUCKET],
@@ -64,6 +68,13 @@ def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFra
     if c.CONFIDENCE in interactions:
         kinds = interactions[c.EVENT]
         groups["pairs by strongest kind"] = kinds.where(interactions[c.CONFIDENCE] > 0, "blocked by " + kinds)
+    if c.DOMAIN in items:
+        domains = interactions.groupby(c.USER)[c.DOMAIN].agg(lambda names: " and ".join(sorted(set(names))))
+        groups |= {"users by domain": domains, "items by domain": items[c.DOMAIN]}
+        for domain, rows in rows_by_domain(interactions).items():
+            groups[f"interactions of {domain} by split"] = interactions.loc[rows, c.SPLIT]
+        for domain, rows in rows_by_domain(items).items():
+            groups[f"items of {domain} by bucket"] = items.loc[rows, c.BUCKET]
     counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
     return pd.DataFrame(counts, columns=["what", "label", "count"])
 

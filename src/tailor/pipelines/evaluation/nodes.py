@@ -12,7 +12,7 @@ from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import bucket_items
 from tailor.data.item_metadata import ItemMetadata
 from tailor.data.side_features import FeatureEncoder
-from tailor.evaluation import groups, measure, plots
+from tailor.evaluation import groups, measure, new_to_domain, plots
 from tailor.evaluation.protocol import (
     NewUserProtocol,
     TestRows,
@@ -121,14 +121,48 @@ def measure_known_users(
     metadata: ItemMetadata,
     params: Parameters,
     **known: Unpack[TestRows],
-) -> pd.DataFrame:
-    """Measure the saved lists by every registered metric."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure the saved lists by every registered metric: all of them, and those of each of several domains."""
     of_train = train_rows(known)
     protocols = {
         c.VALIDATION: (validation_protocol(items, **of_train), known["validation"]),
         c.TEST: (test_protocol(items, **known), positives),
     }
-    return measure.measure_known_users(recommendations, protocols, users, metadata, _options(params))
+    table = measure.measure_known_users(recommendations, protocols, users, metadata, _options(params))
+    return measure.over_domains(table), table if c.DOMAIN in table else table.iloc[:0].assign(**{c.DOMAIN: ""})
+
+
+def recommend_to_new_to_domain(
+    baselines: Models,
+    frozen: Models,
+    lora: Models,
+    new_user: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    params: Parameters,
+    seed: int,
+    **known: Unpack[TestRows],
+) -> pd.DataFrame:
+    """List for who is known from other domains alone; no rows where the split hides no such rows."""
+    models, protocol = _all_models(baselines, frozen, lora), test_protocol(items, **known)
+    return new_to_domain.list_new_to_domain(models, protocol, new_user, users, items, _options(params), seed)
+
+
+def measure_domains(
+    recommendations: pd.DataFrame,
+    known_users: pd.DataFrame,
+    new_user: Matrix,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    metadata: ItemMetadata,
+    params: Parameters,
+    **known: Unpack[TestRows],
+) -> pd.DataFrame:
+    """Put the figures of every domain into one table, those of who is new to it too; no rows where there is one."""
+    protocol, options = test_protocol(items, **known), _options(params)
+    new = new_to_domain.measure_new_to_domain(recommendations, protocol, new_user, users, metadata, options)
+    tables = [table for table in (known_users, new) if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else known_users
 
 
 def measure_new_users(

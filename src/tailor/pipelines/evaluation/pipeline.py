@@ -61,6 +61,13 @@ def _recommend() -> list[Node]:
             tags="cpu",
         ),
         Node(
+            func=nodes.recommend_to_new_to_domain,
+            inputs=models | {"new_user": "new_user_matrix"} | _TABLES | TEST_PROTOCOL | _OPTIONS,
+            outputs="new_to_domain_recommendations",
+            name="recommend_to_new_to_domain",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.join_lists,
             inputs=["validation_lists", "test_lists"],
             outputs="recommendations",
@@ -83,8 +90,23 @@ def _measure() -> list[Node]:
         Node(
             func=nodes.measure_known_users,
             inputs=_MEASURED | {"params": "params:evaluation"},
-            outputs="known_user_metrics",
+            outputs=["known_user_metrics", "known_domain_metrics"],
             name="measure_known_users",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.measure_domains,
+            inputs={
+                "recommendations": "new_to_domain_recommendations",
+                "known_users": "known_domain_metrics",
+                "new_user": "new_user_matrix",
+                **_TABLES,
+                "metadata": "item_metadata",
+                "params": "params:evaluation",
+            }
+            | TEST_PROTOCOL,
+            outputs="domain_metrics",
+            name="measure_domains",
             tags="cpu",
         ),
         Node(

@@ -95,9 +95,11 @@ def order_histories(
     """Number each user's known rows in their order, for models and for revealing the items of new users.
 
     Models are told an order where the catalogue has times that differ and the split keeps to them; else theirs is
-    empty. New users always reveal their items in some order.
+    empty. New users always reveal their items in some order; who is new to one domain alone reveals none there.
     """
-    reveal = order_matrix(interactions, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
+    new = users.loc[users[c.BUCKET] == "new", c.USER]
+    revealed = interactions[(interactions[c.SPLIT] != c.NEW_USER) | interactions[c.USER].isin(new)]
+    reveal = order_matrix(revealed, users, items, (c.TRAIN, c.VALIDATION, c.NEW_USER))
     ordered = knows_order(interactions, parse(SplitOptions, split, "data_processing.split").strategy)
     return reveal if ordered else empty_rows(*reveal.shape), reveal
 

@@ -35,11 +35,13 @@ def recommend_to_all_users(
         "options": options.model_dump(mode="json"),
     }
 
+    domains = champion.unwrap_python_model().recommender.domains or [None]
+
     def block(index: int) -> pd.DataFrame:
         asked = (
             users[[c.USER]].iloc[index * options.block_users : (index + 1) * options.block_users].reset_index(drop=True)
         )
-        return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": options.k}))))
+        return pd.concat([_of_domain(champion, asked, options.k, domain) for domain in domains], ignore_index=True)
 
     return Parts(key, -(-len(users) // options.block_users), block)
 
@@ -64,6 +66,14 @@ def _listed(champion: PyFuncModel, users: pd.DataFrame) -> pd.DataFrame:
     """Return the users without those who asked to be forgotten since the tables were made."""
     people = getattr(champion.unwrap_python_model().recommender, "people", ALL_PEOPLE)
     return users[~people.suppressed.mask(users[c.USER])].reset_index(drop=True)
+
+
+def _of_domain(champion: PyFuncModel, asked: pd.DataFrame, k: int, domain: str | None) -> pd.DataFrame:
+    """Return lists of one of several domains, which the column ``domain`` names; of the one there is without it."""
+    if domain is None:
+        return _long(asked.join(pd.DataFrame(champion.predict(asked, params={"k": k}))))
+    answers = pd.DataFrame(champion.predict(asked.assign(**{c.DOMAIN: domain}), params={"k": k}))
+    return _long(asked.join(answers)).assign(**{c.DOMAIN: domain})
 
 
 def _long(answers: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import DataProcessingOptions
+from tailor.data.domains import domain_masks
 from tailor.data.hashing import tie_ranks
 from tailor.data.ids import IdMap
 from tailor.data.interactions import blocked_pairs, strength_matrix
@@ -31,6 +32,7 @@ from tailor.models.base import FittedModel, TrainSet
 from tailor.options import EvaluationOptions, FeatureEngineeringOptions, WordsOptions
 from tailor.registry import check, describe, encoders, publish, track
 from tailor.registry.encoders import Encoders
+from tailor.serving.package import DOMAINS
 from tailor.serving.recommender import VECTORS, Recommender
 from tailor.types import JsonObject, Parameters
 
@@ -108,7 +110,7 @@ def build_evaluated(
         items=IdMap(items[c.ITEM]),
         histories=test_protocol(items, **known).histories,
         tie_rank=tie_ranks(about["seed"], items[c.ITEM]),
-        about=about | {publish.FIT_ON: about[publish.EVALUATED_FIT_ON]},
+        about=about | {publish.FIT_ON: about[publish.EVALUATED_FIT_ON], DOMAINS: list(domain_masks(items))},
     )
 
 

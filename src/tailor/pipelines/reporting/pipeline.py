@@ -63,6 +63,7 @@ def _collect() -> list[Node]:
                 "summary": "summary",
                 "comparisons": "comparisons",
                 "metrics": "metrics",
+                "domains": "domain_metrics",
                 "clicks": "click_metrics",
                 "ratings": "rating_metrics",
                 "quality": "data_quality",

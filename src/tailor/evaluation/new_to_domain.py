@@ -1,0 +1,101 @@
+"""People who are new to one domain and known from others: lists there stand on what they took elsewhere alone."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tailor import columns as c
+from tailor.data.hashing import tie_ranks
+from tailor.data.interactions import keep_items
+from tailor.data.item_metadata import ItemMetadata
+from tailor.evaluation.config import ListOptions
+from tailor.evaluation.measure import list_length, read_lists
+from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation.ranking import groups, to_frame
+from tailor.evaluation.tables import measure_lists
+from tailor.metrics.base import registered_metrics
+from tailor.models.base import Csr, FittedModel, Indices
+from tailor.models.listing import recommend
+
+#: What the metrics table calls these users.
+NEW_TO_DOMAIN = "new_to_domain"
+COLUMNS = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, c.CANDIDATES, c.SPLIT, c.DOMAIN]
+
+
+def users_new_to(protocol: EvalProtocol, new_user: Csr, users: pd.DataFrame) -> dict[str, Indices]:
+    """Return the users, by domain, whose rows there are all hidden, and who have others elsewhere.
+
+    Args:
+        protocol: the rules of test lists.
+        new_user: hidden rows (U, n_items).
+        users: the user table.
+    """
+    known_elsewhere = (users[c.BUCKET] != "new").to_numpy()
+    of_domain = {name: np.diff(keep_items(new_user, inside).indptr) > 0 for name, inside in protocol.domains.items()}
+    return {name: np.flatnonzero(has_rows & known_elsewhere) for name, has_rows in of_domain.items()}
+
+
+def list_new_to_domain(
+    models: Mapping[str, FittedModel],
+    protocol: EvalProtocol,
+    new_user: Csr,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    options: ListOptions,
+    seed: int,
+) -> pd.DataFrame:
+    """Return lists of warm items of the domain that users are new to, in long form; no rows where there are none.
+
+    Args:
+        models: by name.
+        protocol: the rules of test lists.
+        new_user: hidden rows (U, n_items): who is listed for, and where.
+        users: the user table.
+        items: the item table.
+        options: length of the lists.
+        seed: of ties.
+    """
+    frames, ties = [], tie_ranks(seed, items[c.ITEM])
+    for domain, rows in users_new_to(protocol, new_user, users).items():
+        query, seen, sets = protocol.histories.take(rows), protocol.seen[rows], _sets(protocol, domain)
+        for name, model in models.items() if len(rows) else ():
+            lists = recommend(model, query, seen, sets, list_length(options), ties, options.block_users)
+            frame = to_frame(lists[c.WARM], rows, users[c.USER], items[c.ITEM])
+            frames.append(frame.assign(**dict(zip(COLUMNS[4:], (name, c.WARM, c.TEST, domain), strict=True))))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def _sets(protocol: EvalProtocol, domain: str) -> dict[str, np.ndarray]:
+    return {c.WARM: protocol.candidates_of(c.WARM, domain)}
+
+
+def measure_new_to_domain(
+    recommendations: pd.DataFrame,
+    protocol: EvalProtocol,
+    new_user: Csr,
+    users: pd.DataFrame,
+    metadata: ItemMetadata,
+    options: ListOptions,
+) -> pd.DataFrame:
+    """Measure the lists against the hidden rows, by domain; user_bucket is new_to_domain.
+
+    Args:
+        recommendations: as written by :func:`list_new_to_domain`.
+        protocol: the rules of test lists.
+        new_user: hidden rows (U, n_items).
+        users: the user table.
+        metadata: of items.
+        options: cut-offs.
+    """
+    metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
+    frames = []
+    for (model, domain), frame in groups(recommendations, [c.MODEL, c.DOMAIN]):
+        hidden = sparse.csr_matrix(new_user)
+        user_index, lists = read_lists(frame, protocol, hidden, c.WARM, users, metadata, max(options.k), str(domain))
+        buckets = metadata.bucket, np.full(len(user_index), NEW_TO_DOMAIN)
+        rows = measure_lists(lists, metrics, options.k, *buckets).assign(user_bucket=NEW_TO_DOMAIN)
+        labels = {c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM, c.DOMAIN: domain}
+        frames.append(rows.assign(**labels))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
