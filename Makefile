@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-decoder bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-gguf test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-decoder bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -74,6 +74,9 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 .postgres/built: tests/postgres/requirements.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
 
+test-gguf: $(VENV)/requirements.lock .gguf/built ## base models in GGUF files, written and read
+	$(WITH_GGUF) $(BIN)/python -m pytest tests/gguf
+
 test-kill: $(VENV)/requirements.lock ## a process that stores added items is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
 
@@ -108,7 +111,7 @@ bench-house: $(VENV)/requirements.lock ## time and memory of fits, scores, reque
 bench-lm: $(VENV)/requirements.lock ## what tuning the language model is worth, with intervals
 	$(BIN)/python benchmarks/lm.py
 
-bench-decoder: $(VENV)/requirements.lock .gguf/built ## a decoder as base model beside MiniLM: figures, seconds, memory (SEEDS="0 1 2")
+bench-decoder: $(VENV)/requirements.lock .gguf/built ## a decoder as base model beside MiniLM: figures, seconds, memory (SEEDS="0 1 2 hybrid")
 	OMP_NUM_THREADS=1 $(WITH_GGUF) $(BIN)/python benchmarks/decoder.py $(SEEDS)
 
 bench-items: $(VENV)/requirements.lock ## one more added item after 20,000, and a start with 5,000, after make run

@@ -1,12 +1,12 @@
 """`make bench-decoder`: a decoder as base model, SmolLM2-135M (conf/decoder), beside MiniLM, on MovieLens-100K.
 
 Its weights are those that Q4_1 (4 bits) has left of it, dequantised. Each arm gives the catalogue embeddings: the
-frozen model, or LoRA as its environment configures it. They are judged twice, on one split per seed with pseudo-cold
-samples of 15 % of the warm items: through the kernel that serves cold items, as in lm_ablation.py (A chooses, NDCG@20
-on B), and in the whole hybrid of the first option set (blend and boosts from validation, one look at test). Each arm
-runs in a process of its own, whose peak memory is read. Intervals are over users.
+frozen model, or LoRA as its environment configures it. They are judged on one split per seed with pseudo-cold samples
+of 15 % of the warm items: through the kernel that serves cold items, as in lm_ablation.py (A chooses, NDCG@20 on B),
+and, with ``hybrid``, in the whole hybrid of the first option set (blend and boosts from validation, one look at test).
+Each arm runs in a process of its own, whose peak memory is read. Intervals are over users.
 
-    python benchmarks/decoder.py [SEED ...]
+    python benchmarks/decoder.py [SEED ...] [hybrid]
 
 Cells that are done stay in data/bench, by commit: an interrupted run goes on.
 """
@@ -20,100 +20,155 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from catalogues import RESULTS, ROOT, Values, about, known_user_ndcg, peak_mib, prepare, rounded, seconds_of, write
-from cold_start import embed, lm_options, parameters, tuned
+from catalogues import (
+    RESULTS,
+    ROOT,
+    Catalogue,
+    Values,
+    about,
+    known_user_ndcg,
+    peak_mib,
+    prepare,
+    rounded,
+    seconds_of,
+    write,
+)
+from cold_start import Vectors, lm_options, tuned
 from lm_ablation import SHARE, through_kernel
 
 from tailor import columns as c
+from tailor.lm.config import LMOptions
+from tailor.lm.embeddings import embed_catalogue
+from tailor.lm.encoder import load_base, tokenise
+from tailor.lm.peft import Adapter, attach
 from tailor.metrics.significance import paired_bootstrap
 
 RESULT, STORE = RESULTS / "decoder.json", ROOT / "data" / "bench"
-K, KERNEL = 20, "kernel"
+K, KERNEL, HYBRID = 20, "kernel", "hybrid"
 FROZEN = {"peft": {"peft_type": "FROZEN"}}
 #: Environment and changes of its options.
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "minilm_frozen": ("base", FROZEN),
     "minilm_lora": ("base", {}),
     "smollm2_frozen": ("decoder", FROZEN),
+    "smollm2_lora": ("decoder", {}),
     "smollm2_frozen_zca": ("decoder", FROZEN | {"whitening": "zca"}),
     "smollm2_frozen_mean": ("decoder", FROZEN | {"encoder": {"pooling": "mean"}}),
-    "smollm2_lora": ("decoder", {}),
 }
-PAIRS = (("smollm2_lora", "smollm2_frozen"), ("smollm2_lora", "minilm_lora"), ("smollm2_frozen", "minilm_frozen"))
+PAIRS = (
+    ("smollm2_lora", "smollm2_frozen"),
+    ("minilm_lora", "minilm_frozen"),
+    ("smollm2_lora", "minilm_lora"),
+    ("smollm2_frozen", "minilm_frozen"),
+)
+#: Arms of the whole hybrid.
+WHOLE = tuple(arm for pair in PAIRS[:2] for arm in pair)
 
 
-def run(arm: str, seed: int) -> tuple[Values, dict[str, Any]]:
-    """Tune, encode, judge; return values per user and what is worth telling."""
-    env, changes = ARMS[arm]
-    catalogue = prepare(env, seed, data_processing={"split": {"pseudo_cold": SHARE}})
-    options = lm_options(catalogue, changes)
+def catalogue_of(arm: str, seed: int) -> Catalogue:
+    """Prepare the arm's catalogue; the environments differ in their base model alone."""
+    return prepare(ARMS[arm][0], seed, data_processing={"split": {"pseudo_cold": SHARE}})
+
+
+def encoded(catalogue: Catalogue, adapter: Adapter | None, options: LMOptions) -> tuple[Vectors, dict[str, Any]]:
+    """Return the catalogue's embeddings (n_items, m), and what loading and encoding cost."""
+    load_s, encoder = seconds_of(lambda: load_base(options.encoder))
+    size = sum(weights.numel() for weights in encoder.parameters())
+    if adapter is not None:
+        encoder = attach(encoder, adapter, options.encoder)
+    tokens = tokenise(catalogue.data["item_text"][c.TEXT].tolist(), options.encoder)
+    trainable = catalogue.trainable
+    encode_s, embeddings = seconds_of(
+        lambda: embed_catalogue(encoder, tokens, catalogue.items, trainable, options, {}, "encode")
+    )
+    cost = {"load_s": round(load_s, 1), "encode_s": round(encode_s, 1), "peak_mib": round(peak_mib())}
+    about_texts = {"mean_tokens": round(float(tokens.lengths().mean()), 1), "truncated_texts": tokens.n_truncated}
+    return embeddings.vectors, {"parameters": size} | cost | about_texts
+
+
+def by_kernel(arm: str, seed: int) -> tuple[Values, dict[str, Any]]:
+    """Tune, encode, judge through the kernel; return values per user and the embeddings, and what is worth telling."""
+    catalogue = catalogue_of(arm, seed)
+    options = lm_options(catalogue, ARMS[arm][1])
     adapter, details = (None, {}) if options.peft.peft_type == "FROZEN" else tuned(catalogue, options)
-    encode_s, vectors = seconds_of(lambda: embed(catalogue, adapter, options))
-    details |= {"parameters": parameters(options), "load_and_encode_s": round(encode_s, 1)}
-    details |= {"peak_mib": round(peak_mib())}  # before the hybrid, whose memory is another matter
+    vectors, cost = encoded(catalogue, adapter, options)
     values, chosen = through_kernel(catalogue, vectors)
-    known = known_user_ndcg(catalogue, catalogue.blended(vectors), catalogue.test_rules, K)
-    return {KERNEL: values} | known, details | {"kernel": chosen["kernel"]}
+    return {KERNEL: values, "vectors": vectors}, details | cost | {"kernel": chosen["kernel"]}
 
 
-def stored(arm: str, seed: int) -> Path:
+def by_hybrid(arm: str, seed: int) -> tuple[Values, dict[str, Any]]:
+    """Judge an arm's embeddings in the whole hybrid; return values per user."""
+    catalogue = catalogue_of(arm, seed)
+    with np.load(stored(arm, seed), allow_pickle=False) as arrays:
+        scorer = catalogue.blended(arrays["vectors"])
+    return known_user_ndcg(catalogue, scorer, catalogue.test_rules, K), {}
+
+
+def stored(arm: str, seed: int, part: str = "") -> Path:
     """Return where an arm under one seed lies, as this commit makes it."""
-    return STORE / f"decoder_{seed}_{arm}_{about('', [])['commit'][:12]}.npz"
+    return STORE / f"decoder{part and f'_{part}'}_{seed}_{arm}_{about('', [])['commit'][:12]}.npz"
 
 
-def make(arm: str, seed: int) -> None:
+def make(arm: str, seed: int, part: str = "") -> None:
     """Run one arm, and write it aside and rename."""
     logging.disable(logging.INFO)
-    values, details = run(arm, seed)
-    part = stored(arm, seed).with_suffix(".part.npz")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(part, details=json.dumps(details), **values)  # type: ignore[arg-type]
-    part.rename(stored(arm, seed))
+    values, details = by_hybrid(arm, seed) if part == HYBRID else by_kernel(arm, seed)
+    target = stored(arm, seed, part)
+    aside = target.with_suffix(".part.npz")
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(aside, details=json.dumps(details), **values)  # type: ignore[arg-type]
+    aside.rename(target)
 
 
-def cell(arm: str, seed: int) -> tuple[Values, dict[str, Any]]:
+def cell(arm: str, seed: int, part: str = "") -> tuple[Values, dict[str, Any]]:
     """Return one arm under one seed, from disk where this commit made it, else from a process of its own."""
-    if not stored(arm, seed).is_file():
-        subprocess.run([sys.executable, __file__, arm, str(seed)], check=True)
-    with np.load(stored(arm, seed), allow_pickle=False) as arrays:
-        values = {name: arrays[name] for name in arrays.files if name != "details"}
+    if not stored(arm, seed, part).is_file():
+        subprocess.run([sys.executable, __file__, arm, str(seed), *([part] if part else [])], check=True)
+    with np.load(stored(arm, seed, part), allow_pickle=False) as arrays:
+        values = {name: arrays[name] for name in arrays.files if name not in ("details", "vectors")}
         details = json.loads(str(arrays["details"]))
     means = rounded({name: float(np.nanmean(of_users)) for name, of_users in values.items()})
     print(f"seed {seed} {arm:20s} {means} {details}", flush=True)
     return values, details | {"arm": arm, "seed": seed, "ndcg": means}
 
 
-def compared(cells: dict[str, list[tuple[Values, dict[str, Any]]]]) -> dict[str, Any]:
-    """Compare pairs of arms over the users of all seeds: difference and ratio, with intervals."""
+def compared(arms: dict[str, Values]) -> dict[str, Any]:
+    """Compare the pairs of arms that there are, over the users of all seeds: difference and ratio, with intervals."""
     return {
         f"{ours}_to_{theirs}": {
-            which: rounded(
-                asdict(paired_bootstrap(*(np.concatenate([v[which] for v, _ in cells[arm]]) for arm in (ours, theirs))))
-            )
-            for which in (KERNEL, c.COLD, c.WARM, c.TAIL)
+            which: rounded(asdict(paired_bootstrap(values, arms[theirs][which])))
+            for which, values in arms[ours].items()
+            if which in arms[theirs]
         }
         for ours, theirs in PAIRS
     }
 
 
-def main(seeds: list[int]) -> None:
-    """Run every arm under the seeds, and write the result."""
-    made = about(f"make bench-decoder SEEDS={' '.join(map(str, seeds))!r}", seeds)
-    cells = {arm: [cell(arm, seed) for seed in seeds] for arm in ARMS}
-    headline = {
-        f"{arm}_{which}": float(np.nanmean(np.concatenate([values[which] for values, _ in of_arm])))
-        for arm, of_arm in cells.items()
-        for which in (KERNEL, c.COLD, c.WARM, c.TAIL)
-    }
-    rows = {arm: [details for _, details in of_arm] for arm, of_arm in cells.items()}
+def report(seeds: list[int], with_hybrid: bool) -> dict[str, Any]:
+    """Run the arms under the seeds; return what is written."""
+    parts = [(arm, "") for arm in ARMS] + [(arm, HYBRID) for arm in WHOLE if with_hybrid]
+    arms: dict[str, Values] = {arm: {} for arm in ARMS}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for arm, part in parts:
+        cells = [cell(arm, seed, part) for seed in seeds]
+        arms[arm] |= {which: np.concatenate([values[which] for values, _ in cells]) for which in cells[0][0]}
+        rows[f"{arm}{part and f'_{part}'}"] = [details for _, details in cells]
+    headline = {f"{arm}_{which}": float(np.nanmean(v)) for arm, values in arms.items() for which, v in values.items()}
     size = {"k": K, "pseudo_cold": SHARE, "option_sets": 1}
-    report = {"headline": rounded(headline), "targets": {}, "compared": compared(cells), "rows": rows, "size": size}
-    write(RESULT, report | made)
-    print(json.dumps(report["headline"], indent=2))
+    return {"headline": rounded(headline), "targets": {}, "compared": compared(arms), "rows": rows, "size": size}
+
+
+def main(arguments: list[str]) -> None:
+    """Run what is asked for, or the kernel under seed 0, and write the result."""
+    seeds, with_hybrid = [int(word) for word in arguments if word != HYBRID] or [0], HYBRID in arguments
+    made = about("make bench-decoder", seeds)
+    result = report(seeds, with_hybrid)
+    write(RESULT, result | made)
+    print(json.dumps(result["headline"], indent=2))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in ARMS:
-        make(sys.argv[1], int(sys.argv[2]))
+        make(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
     else:
-        main([int(seed) for seed in sys.argv[1:]] or [0])
+        main(sys.argv[1:])

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from tokenizers.processors import Sequence, TemplateProcessing
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, AutoTokenizer, GgufConfig
 from transformers.utils import logging as transformers_logging
 
@@ -104,15 +103,25 @@ def ending_texts(tokenizer: Any) -> Any:
 
     A text that is cut has the token too. The tokenizer keeps the change when it is saved.
     """
-    end, ids = tokenizer.eos_token, tokenizer("a")["input_ids"]
+    end = tokenizer.eos_token_id
     if end is None:
         log.info("The tokenizer has no end-of-text token: texts end with their last token")
-    elif ids[-1:] != [tokenizer.eos_token_id]:
-        appended = TemplateProcessing(single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)])
-        backend = tokenizer.backend_tokenizer
-        earlier = backend.post_processor
-        backend.post_processor = appended if earlier is None else Sequence([earlier, appended])
+        return tokenizer
+    before, behind = frame(tokenizer)
+    if behind[-1:] != [end]:
+        written = [*before, *behind, end]
+        names = dict(zip(written, tokenizer.convert_ids_to_tokens(written), strict=True))
+        single = [*(names[token] for token in before), "$A", *(names[token] for token in [*behind, end])]
+        tokens = [(name, token) for token, name in names.items()]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=single, special_tokens=tokens)
     return tokenizer
+
+
+def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer writes before and behind a text."""
+    framed, bare = (tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
+    start = framed.index(bare[0])
+    return framed[:start], framed[start + len(bare) :]
 
 
 def _locate(options: EncoderOptions) -> tuple[str, dict[str, str]]:
@@ -157,7 +166,7 @@ def _one_sentence(base_model: str) -> Iterator[None]:
     """Say in one sentence what transformers cannot read: damaged files, unknown architectures, a hub out of reach."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        reason = f"transformers cannot read it ({said[:300]}). Name {_KINDS} (with HF_HUB_OFFLINE=0)."
+    except Exception as error:  # the readers of damaged files run into anything: struct.error, IndexError, KeyError
+        because = (" ".join(str(error).split()) or type(error).__name__)[:300]
+        reason = f"transformers cannot read it ({because}). Name {_KINDS} (with HF_HUB_OFFLINE=0)."
         raise UnreadableModelError(base_model, reason) from error

@@ -134,7 +134,7 @@ class EncoderOptions(Options):
     def _wheel_brings_a_file(self) -> Self:
         if self.wheel is not None and not Path(self.base_model).suffix:
             raise ValueError(
-                f"wheel brings a file, which base_model = '{self.base_model}' does not name: name it, or leave wheel out"
+                f"wheel brings a file, which base_model = '{self.base_model}' is not: name one, or no wheel"
             )
         return self
 

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import BadInputError
-from tailor.lm.base_model import ending_texts, read_tokenizer
+from tailor.lm.base_model import ending_texts, frame, read_tokenizer
 from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.low_rank import LowRank
@@ -131,9 +131,7 @@ class TextEncoder:
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
         """Return the special tokens before and behind a text."""
-        framed, bare = (self.tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
-        start = framed.index(bare[0])
-        return framed[:start], framed[start + len(bare) :]
+        return frame(self.tokenizer)
 
     def _encode(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
         tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)
