@@ -6,9 +6,9 @@ of 15 % of the warm items: through the kernel that serves cold items, as in lm_a
 and, with ``hybrid``, in the whole hybrid of the first option set (blend and boosts from validation, one look at test).
 Each arm runs in a process of its own, whose peak memory is read. Intervals are over users.
 
-    python benchmarks/decoder.py [SEED ...] [hybrid]
+    python benchmarks/decoder.py [SEED ...] [ARM ...] [hybrid]
 
-Cells that are done stay in data/bench, by commit: an interrupted run goes on.
+Cells that are done stay in data/bench, by commit: an interrupted run goes on, and arms that are not named stay out.
 """
 
 import json
@@ -44,22 +44,24 @@ from tailor.lm.peft import Adapter, attach
 from tailor.metrics.significance import paired_bootstrap
 
 RESULT, STORE = RESULTS / "decoder.json", ROOT / "data" / "bench"
-K, KERNEL, HYBRID = 20, "kernel", "hybrid"
+K, KERNEL, HYBRID, CELL = 20, "kernel", "hybrid", "cell"
 FROZEN = {"peft": {"peft_type": "FROZEN"}}
 #: Environment and changes of its options.
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "minilm_frozen": ("base", FROZEN),
     "minilm_lora": ("base", {}),
     "smollm2_frozen": ("decoder", FROZEN),
-    "smollm2_lora": ("decoder", {}),
     "smollm2_frozen_zca": ("decoder", FROZEN | {"whitening": "zca"}),
     "smollm2_frozen_mean": ("decoder", FROZEN | {"encoder": {"pooling": "mean"}}),
+    "smollm2_lora": ("decoder", {}),
 }
 PAIRS = (
     ("smollm2_lora", "smollm2_frozen"),
     ("minilm_lora", "minilm_frozen"),
     ("smollm2_lora", "minilm_lora"),
     ("smollm2_frozen", "minilm_frozen"),
+    ("smollm2_frozen_zca", "smollm2_frozen"),
+    ("smollm2_frozen_mean", "smollm2_frozen"),
 )
 #: Arms of the whole hybrid.
 WHOLE = tuple(arm for pair in PAIRS[:2] for arm in pair)
@@ -123,7 +125,7 @@ def make(arm: str, seed: int, part: str = "") -> None:
 def cell(arm: str, seed: int, part: str = "") -> tuple[Values, dict[str, Any]]:
     """Return one arm under one seed, from disk where this commit made it, else from a process of its own."""
     if not stored(arm, seed, part).is_file():
-        subprocess.run([sys.executable, __file__, arm, str(seed), *([part] if part else [])], check=True)
+        subprocess.run([sys.executable, __file__, CELL, arm, str(seed), part], check=True)
     with np.load(stored(arm, seed, part), allow_pickle=False) as arrays:
         values = {name: arrays[name] for name in arrays.files if name not in ("details", "vectors")}
         details = json.loads(str(arrays["details"]))
@@ -141,13 +143,14 @@ def compared(arms: dict[str, Values]) -> dict[str, Any]:
             if which in arms[theirs]
         }
         for ours, theirs in PAIRS
+        if arms.get(ours) and arms.get(theirs)
     }
 
 
-def report(seeds: list[int], with_hybrid: bool) -> dict[str, Any]:
-    """Run the arms under the seeds; return what is written."""
-    parts = [(arm, "") for arm in ARMS] + [(arm, HYBRID) for arm in WHOLE if with_hybrid]
-    arms: dict[str, Values] = {arm: {} for arm in ARMS}
+def report(seeds: list[int], names: list[str], with_hybrid: bool) -> dict[str, Any]:
+    """Run the arms ``names`` under the seeds; return what is written."""
+    parts = [(arm, "") for arm in names] + [(arm, HYBRID) for arm in WHOLE if with_hybrid and arm in names]
+    arms: dict[str, Values] = {arm: {} for arm in names}
     rows: dict[str, list[dict[str, Any]]] = {}
     for arm, part in parts:
         cells = [cell(arm, seed, part) for seed in seeds]
@@ -159,16 +162,17 @@ def report(seeds: list[int], with_hybrid: bool) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is asked for, or the kernel under seed 0, and write the result."""
-    seeds, with_hybrid = [int(word) for word in arguments if word != HYBRID] or [0], HYBRID in arguments
+    """Run what is asked for, or every arm through the kernel under seed 0, and write the result."""
+    seeds = [int(word) for word in arguments if word.isdigit()] or [0]
+    names = [arm for arm in ARMS if arm in arguments] or list(ARMS)
     made = about("make bench-decoder", seeds)
-    result = report(seeds, with_hybrid)
+    result = report(seeds, names, HYBRID in arguments)
     write(RESULT, result | made)
     print(json.dumps(result["headline"], indent=2))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in ARMS:
-        make(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    if sys.argv[1:2] == [CELL]:
+        make(sys.argv[2], int(sys.argv[3]), sys.argv[4])
     else:
         main(sys.argv[1:])

@@ -74,8 +74,6 @@ def read_model(options: EncoderOptions) -> torch.nn.Module:
         model: torch.nn.Module = AutoModel.from_pretrained(
             path, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **file, **quantised
         )
-    if file:
-        model.hf_quantizer = None  # type: ignore[assignment]  # plain weights now, which are saved as such
     if options.pooling == "last":
         model.config.use_cache = False  # type: ignore[union-attr]  # no text is gone on with
     return model.eval()

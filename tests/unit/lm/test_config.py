@@ -52,8 +52,9 @@ def test_the_environment_with_a_decoder_pins_its_file():
     assert (encoder.pooling, encoder.base_model.rsplit("/", 1)[1]) == ("last", encoder.wheel.member.rsplit("/", 1)[1])
     assert encoder.base_model.startswith(loader["globals"]["raw"])
     assert options.words.encoder == EncoderOptions().base_model
-    assert options.hybrid_cf == parse(ProjectOptions, of_base(), "").hybrid_cf
+    hybrid, of_base = options.hybrid_cf, parse(ProjectOptions, parameters_of_base(), "").hybrid_cf
+    assert hybrid.model_copy(update={"checkpoints": of_base.checkpoints}) == of_base
 
 
-def of_base():
+def parameters_of_base():
     return OmegaConfigLoader(conf_source=str(ROOT / "conf"), env="base", **LOADER_ARGS)["parameters"]
