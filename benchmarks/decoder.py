@@ -165,7 +165,8 @@ def main(arguments: list[str]) -> None:
     """Run what is asked for, or every arm through the kernel under seed 0, and write the result."""
     seeds = [int(word) for word in arguments if word.isdigit()] or [0]
     names = [arm for arm in ARMS if arm in arguments] or list(ARMS)
-    made = about("make bench-decoder", seeds)
+    command = f"python benchmarks/decoder.py {' '.join(arguments)}" if arguments else "make bench-decoder"
+    made = about(command, seeds)
     result = report(seeds, names, HYBRID in arguments)
     write(RESULT, result | made)
     print(json.dumps(result["headline"], indent=2))
