@@ -17,13 +17,13 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit bench-kinds bench-replay viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
-	@echo; echo "  ENV=ml1m, ENV=anime, ENV=beauty, ENV=test or a folder of conf/ of your own: make run ENV=test"
+	@echo; echo "  ENV=ml1m, ENV=anime, ENV=beauty, ENV=decoder, ENV=test or a folder of conf/ of your own: make run ENV=test"
 	@echo; echo "  Pipelines of make run; one alone: $(BIN)/kedro run --pipelines=NAME"
 	@cd src/tailor/pipelines && for name in $(DEFAULT_PIPELINES); do $(ONE_LINE); done
 	@echo; echo "  On request"
@@ -41,8 +41,14 @@ $(VENV)/requirements.lock: requirements.lock
 	  $(BIN)/python -m pip check && \
 	  cp requirements.lock $@; fi
 
-run: $(VENV)/requirements.lock ## environment, data, the whole pipeline, a registered model
-	$(BIN)/kedro run $(KEDRO_ENV_FLAG)
+# A base model in a GGUF file needs one more package, which is kept out of .venv.
+GGUF := $(if $(filter decoder,$(ENV)),.gguf/built)
+WITH_GGUF = PYTHONPATH=$(CURDIR)/.gguf$(if $(PYTHONPATH),:$(PYTHONPATH))
+run: $(VENV)/requirements.lock $(GGUF) ## environment, data, the whole pipeline, a registered model
+	$(if $(GGUF),$(WITH_GGUF)) $(BIN)/kedro run $(KEDRO_ENV_FLAG)
+
+.gguf/built: requirements-gguf.txt $(VENV)/requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --upgrade --target .gguf -r $< && touch $@
 
 # Quiet: the address of a database may hold a password.
 new: $(VENV)/requirements.lock ## a conf folder for your own catalogue: NAME=myshop INTERACTIONS=... ITEMS=... [USERS=...]
@@ -67,6 +73,9 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 
 .postgres/built: tests/postgres/requirements.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .postgres -r $< && touch $@
+
+test-gguf: $(VENV)/requirements.lock .gguf/built ## base models in GGUF files, written and read
+	$(WITH_GGUF) $(BIN)/python -m pytest tests/gguf
 
 test-kill: $(VENV)/requirements.lock ## a process that stores added items and events is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
@@ -101,6 +110,9 @@ bench-house: $(VENV)/requirements.lock ## time and memory of fits, scores, reque
 
 bench-lm: $(VENV)/requirements.lock ## what tuning the language model is worth, with intervals
 	$(BIN)/python benchmarks/lm.py
+
+bench-decoder: $(VENV)/requirements.lock .gguf/built ## a decoder as base model beside MiniLM: figures, seconds, memory (SEEDS="0 1 2 hybrid")
+	OMP_NUM_THREADS=1 $(WITH_GGUF) $(BIN)/python benchmarks/decoder.py $(SEEDS)
 
 bench-items: $(VENV)/requirements.lock ## one more added item after 20,000, and a start with 5,000, after make run
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/items.py
@@ -239,5 +251,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .mutants .postgres build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .mutants .postgres .gguf build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

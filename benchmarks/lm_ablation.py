@@ -75,7 +75,13 @@ def run(catalogue: Catalogue, name: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Tune, choose the kernel on A, return NDCG per user on B and what is worth telling."""
     options = lm_options(catalogue, REFERENCE | SWITCHES[name])
     adapter, details = tuned(catalogue, options)
-    vectors, trainable = embed(catalogue, adapter, options), catalogue.trainable
+    values, chosen = through_kernel(catalogue, embed(catalogue, adapter, options))
+    return values, chosen | details
+
+
+def through_kernel(catalogue: Catalogue, vectors: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Choose the kernel on A; return NDCG per user on B (U,), both means and the kernel, by embeddings (n_items, m)."""
+    trainable = catalogue.trainable
     model, users = fit(catalogue, vectors, trainable, FACTORS)
     counts = np.diff(keep_items(catalogue.matrix(c.TRAIN), trainable).tocsc().indptr).astype(np.int64)
     tried = []
@@ -85,7 +91,7 @@ def run(catalogue: Catalogue, name: str) -> tuple[np.ndarray, dict[str, Any]]:
         a, b = (on_sample(catalogue, imputer, known, users, sample) for sample in ("A", "B"))
         tried.append((float(np.nanmean(a)), kernel, b))
     best_a, kernel, values = max(tried, key=lambda trial: trial[0])
-    return values, {"a_ndcg": best_a, "b_ndcg": float(np.nanmean(values)), "kernel": kernel} | details
+    return values, {"a_ndcg": best_a, "b_ndcg": float(np.nanmean(values)), "kernel": kernel}
 
 
 def on_sample(

@@ -12,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, Trainer, TrainingArguments
 
 from tailor import columns as c
-from tailor.lm.encoder import encode, load_base, model_path, pool, tokenise
+from tailor.lm.base_model import model_path
+from tailor.lm.encoder import encode, load_base, pool, tokenise
 from tailor.lm.peft import prepare as prepare_encoder
 from tailor.lm.trainer import Tuning
 

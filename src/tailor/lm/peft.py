@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from peft import (
 )
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
 
 from tailor.errors import ConfigurationError
+from tailor.lm.base_model import read_tokenizer
 from tailor.lm.config import FROZEN, FULL, EncoderOptions, PeftOptions
-from tailor.lm.encoder import load_base, model_path
+from tailor.lm.encoder import load_base
 from tailor.types import JsonObject, Parameters
 
 Tensors = dict[str, torch.Tensor]
@@ -32,9 +34,9 @@ _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _MAY_DIFFER = ("base_model_name_or_path", "inference_mode", "lora_dropout", "init_lora_weights", "revision")
 #: Types whose files hold less than training needs: the prompt and not its network, ranks that were pruned.
 _NOT_CONTINUED = ("ADALORA", "P_TUNING", "PREFIX_TUNING")
-#: Linear layers of BERT's kin.
-_TARGETS = ["query", "key", "value", "dense"]
-_LOW_RANK: JsonObject = {"lora_alpha": 16, "lora_dropout": 0.05, "target_modules": _TARGETS}
+#: Linear layers of BERT's kin, and those of attention in decoders of Llama's kin.
+_TARGETS, _OF_DECODERS = ["query", "key", "value", "dense"], ["q_proj", "k_proj", "v_proj", "o_proj"]
+_LOW_RANK: JsonObject = {"lora_alpha": 16, "lora_dropout": 0.05}
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ class Adapter:
         return bool(self.head)
 
 
-def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
+def peft_config(options: PeftOptions, steps: int, linear: Collection[str] = ()) -> PeftConfig:
     """Build PEFT's configuration; what ``options`` leaves out is PEFT's default, but for the following.
 
-    * LORA (Hu et al. 2021): rank 8, scaling 16 / rank, dropout .05, on query, key, value and dense layers.
+    * LORA (Hu et al. 2021): rank 8, scaling 16 / rank, dropout .05, on query, key, value and dense layers; in decoders
+      of Llama's kin on q_proj, k_proj, v_proj and o_proj.
     * ADALORA (Zhang et al. 2023): the same with rank 12 pruned to 8 on average, between the tenth and the last third of
       the ``steps``.
     * IA3 (Liu et al. 2022): the same layers, of which the dense ones are scaled at their input.
@@ -91,12 +94,14 @@ def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
     Args:
         options: type and keys.
         steps: optimisation steps to come.
+        linear: last parts of the names of the base model's linear layers, which say what kin it is of.
 
     Raises:
         ConfigurationError: PEFT refuses a value.
     """
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[options.peft_type]
-    settings = _defaults(options.peft_type, steps) | options.settings
+    targets = _OF_DECODERS if set(_OF_DECODERS) <= set(linear) else _TARGETS
+    settings = _defaults(options.peft_type, steps, targets) | options.settings
     if options.peft_type == "IA3" and isinstance(settings["target_modules"], list):
         settings = {"feedforward_modules": [name for name in settings["target_modules"] if name == "dense"]} | settings
     if issubclass(config_class, PromptLearningConfig):
@@ -107,13 +112,14 @@ def peft_config(options: PeftOptions, steps: int) -> PeftConfig:
         raise ConfigurationError(f"lm_finetuning.peft = {options.model_dump()}: {exc}") from None
 
 
-def _defaults(peft_type: str, steps: int) -> JsonObject:
+def _defaults(peft_type: str, steps: int, targets: list[str]) -> JsonObject:
+    low_rank = _LOW_RANK | {"target_modules": targets}
     if peft_type == "ADALORA":
         schedule = {"total_step": max(steps, 3), "tinit": steps // 10, "tfinal": steps // 3}
-        return {"init_r": 12, "target_r": 8, "deltaT": 1} | schedule | _LOW_RANK
+        return {"init_r": 12, "target_r": 8, "deltaT": 1} | schedule | low_rank
     if peft_type == "LORA":
-        return {"r": 8} | _LOW_RANK
-    return {"target_modules": _TARGETS} if peft_type == "IA3" else {}
+        return {"r": 8} | low_rank
+    return {"target_modules": targets} if peft_type == "IA3" else {}
 
 
 def prepare(base: torch.nn.Module, options: PeftOptions, steps: int) -> torch.nn.Module:
@@ -129,8 +135,8 @@ def prepare(base: torch.nn.Module, options: PeftOptions, steps: int) -> torch.nn
     """
     if options.peft_type in (FULL, FROZEN):
         return base.requires_grad_(options.peft_type == FULL)
-    config = peft_config(options, steps)
     names = {name.rsplit(".", 1)[-1] for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)}
+    config = peft_config(options, steps, names)
     try:
         return get_peft_model(base, config)  # type: ignore[no-any-return,arg-type]
     except (NotImplementedError, TypeError, ValueError) as exc:
@@ -193,7 +199,10 @@ def rank_allocator(model: torch.nn.Module) -> Any | None:
 def extract(model: torch.nn.Module) -> tuple[Tensors, JsonObject]:
     """Return the tuned weights (detached, CPU) and the config (JSON-able)."""
     if isinstance(model, PeftModel):
-        state, config = get_peft_model_state_dict(model), _as_json(model.peft_config["default"])
+        with warnings.catch_warnings():  # a GGUF file has no config beside it, and no vocabulary is changed here
+            warnings.filterwarnings("ignore", message="Could not find a config file", category=UserWarning)
+            state = get_peft_model_state_dict(model)
+        config = _as_json(model.peft_config["default"])
     else:
         tuned = any(p.requires_grad for p in model.parameters())
         state, config = (model.state_dict(), {"peft_type": FULL}) if tuned else ({}, {"peft_type": FROZEN})
@@ -267,7 +276,7 @@ def export(adapter: Adapter, options: EncoderOptions, folder: Path) -> None:
             "Deploy the adapter folder with PEFT, or tune with a type that can, such as LORA."
         )
     model.save_pretrained(folder)  # type: ignore[operator]
-    AutoTokenizer.from_pretrained(model_path(options.base_model)).save_pretrained(folder)
+    read_tokenizer(options).save_pretrained(folder)
 
 
 def weights_hash(model: torch.nn.Module) -> str:

@@ -21,8 +21,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import BadInputError
+from tailor.lm.base_model import ending_texts, frame, read_tokenizer
 from tailor.lm.config import EncoderOptions, EncoderWeights
-from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
+from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.low_rank import LowRank
 from tailor.lm.whitening import Whitening
 from tailor.types import AnyArray
@@ -60,7 +61,7 @@ class TextEncoder:
         from tailor.lm.peft import attach  # noqa: PLC0415  (what is served needs no PEFT)
 
         model = load_base(options)
-        tokenizer = AutoTokenizer.from_pretrained(model_path(options.base_model))
+        tokenizer = read_tokenizer(options)
         if adapter is None:
             return cls(model, tokenizer, whitening, options)
         base = {name: value.clone() for name, value in model.state_dict().items()}
@@ -130,9 +131,7 @@ class TextEncoder:
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
         """Return the special tokens before and behind a text."""
-        framed, bare = (self.tokenizer("a", add_special_tokens=flag)["input_ids"] for flag in (True, False))
-        start = framed.index(bare[0])
-        return framed[:start], framed[start + len(bare) :]
+        return frame(self.tokenizer)
 
     def _encode(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
         tokens = Tokens(ids, self.tokenizer.pad_token_id or 0, 0, None, self._special)
@@ -186,6 +185,8 @@ class TextEncoder:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
         options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if options.pooling == "last":
+            ending_texts(tokenizer)
         whitening = Whitening(arrays["centre"], arrays.get("projection"))
         return cls(model.to(device()).eval(), tokenizer, whitening, options, adapter)
 

@@ -15,9 +15,10 @@ from scipy import sparse
 from tailor.data.interactions import keep_items
 from tailor.lm import checkpoint as ck
 from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
+from tailor.lm.base_model import model_path
 from tailor.lm.batching import Rows, draw_items, shuffled_batches, tokenise_views
 from tailor.lm.config import FROZEN, LMOptions
-from tailor.lm.encoder import Tokens, device, encode, load_base, model_path
+from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head

@@ -8,6 +8,7 @@ import numpy as np
 
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import ConfigurationError
+from tailor.lm.base_model import UnreadableModelError
 from tailor.lm.config import EncoderOptions
 from tailor.lm.distill import distil
 from tailor.lm.peft import Adapter, mergeable
@@ -111,10 +112,8 @@ def sentence_encoder(options: WordsOptions) -> SentenceEncoder:
     nothing = Whitening(np.zeros(1, np.float32))
     try:
         encoder = TextEncoder.merge(None, nothing, EncoderOptions(base_model=name, max_length=_MAX_LENGTH))
-    except (OSError, ValueError) as problem:
-        reason = str(problem).strip().splitlines()[0]
+    except UnreadableModelError as problem:
         raise ConfigurationError(
-            f"words.encoder = '{name}': transformers cannot read it ({reason}). "
-            f"Name a package ({', '.join(PACKAGES)}), a hub id or a folder with a model in safetensors."
+            f"words.encoder = '{name}': {problem.reason} Or a package ({', '.join(PACKAGES)})."
         ) from None
     return Prefixed(encoder, options.query_prefix, options.passage_prefix)

@@ -6,9 +6,10 @@ from scipy import sparse
 from transformers import AutoModel, AutoTokenizer
 
 from tailor.data.interactions import category_matrix
+from tailor.lm.base_model import model_path
 from tailor.lm.config import EncoderOptions, LMOptions
 from tailor.lm.distill import distil
-from tailor.lm.encoder import load_base, model_path
+from tailor.lm.encoder import load_base
 from tailor.lm.text_encoder import TextEncoder
 from tailor.lm.training_data import TrainingData
 from tailor.lm.whitening import Whitening

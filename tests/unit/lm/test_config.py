@@ -1,10 +1,14 @@
 """Keys of PEFT are checked against the type that they are given for."""
 
 import pytest
+from kedro.config import OmegaConfigLoader
 
 from tailor.config import parse
+from tailor.environment import LOADER_ARGS
 from tailor.errors import ConfigurationError
-from tailor.lm.config import LMOptions
+from tailor.lm.config import EncoderOptions, LMOptions
+from tailor.options import ProjectOptions
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,19 @@ def test_keys_are_checked_against_the_type(given, message):
 
 def test_a_key_that_one_type_has_renamed_may_be_another_types_own():
     assert parse(LMOptions, {"peft": {"peft_type": "LOHA", "alpha": 4}}, "lm_finetuning").peft.settings == {"alpha": 4}
+
+
+def test_the_environment_with_a_decoder_pins_its_file():
+    """conf/decoder changes the base model, what reads words, and nothing else."""
+    loader = OmegaConfigLoader(conf_source=str(ROOT / "conf"), env="decoder", **LOADER_ARGS)
+    options = parse(ProjectOptions, loader["parameters"], "")
+    encoder = options.lm_finetuning.encoder
+    assert (encoder.pooling, encoder.base_model.rsplit("/", 1)[1]) == ("last", encoder.wheel.member.rsplit("/", 1)[1])
+    assert encoder.base_model.startswith(loader["globals"]["raw"])
+    assert options.words.encoder == EncoderOptions().base_model
+    hybrid, of_base = options.hybrid_cf, parse(ProjectOptions, parameters_of_base(), "").hybrid_cf
+    assert hybrid.model_copy(update={"checkpoints": of_base.checkpoints}) == of_base
+
+
+def parameters_of_base():
+    return OmegaConfigLoader(conf_source=str(ROOT / "conf"), env="base", **LOADER_ARGS)["parameters"]

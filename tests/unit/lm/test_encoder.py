@@ -9,8 +9,9 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from tailor.errors import ConfigurationError
 from tailor.lm import encoder
+from tailor.lm.base_model import model_path
 from tailor.lm.config import EncoderOptions
-from tailor.lm.encoder import Tokens, encode, load_base, model_path, tokenise
+from tailor.lm.encoder import Tokens, encode, load_base, tokenise
 
 ENCODER = EncoderOptions(max_length=16, batch_size=4)
 

