@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder test-docs test-starter docs viz-build viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -101,6 +101,21 @@ format-check: $(VENV)/requirements.lock ## the format alone
 
 types: $(VENV)/requirements.lock ## mypy alone
 	$(BIN)/mypy
+
+# mkdocs needs nothing of the project, but the generated pages do: they are written in .venv first.
+docs: $(VENV)/requirements.lock .venv-docs/built ## the documentation as a site, in site/: every link and anchor checked
+	$(BIN)/python -m docs.generator
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "Open site/index.html, or serve it: python -m http.server --directory site"
+
+.venv-docs/built: docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs && .venv-docs/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
+
+test-docs: $(VENV)/requirements.lock ## every command of the documentation, those that run all pipelines too
+	DOCS=all $(BIN)/python -m pytest tests/integration/test_documentation.py
+
+test-starter: $(VENV)/requirements.lock ## a project of `kedro new --starter`, made, run and asked in an empty folder
+	BIN=$(abspath $(BIN)) sh tests/deployment/starter.sh
 
 bench: $(VENV)/requirements.lock ## speed of the core against its peers
 	$(BIN)/python benchmarks/run.py
@@ -226,6 +241,9 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"
 	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
+viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files, build/, for any web server
+	$(BIN)/kedro viz build $(KEDRO_ENV_FLAG)
+
 PORT ?= 5000
 mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry
 	$(BIN)/python -m tailor.mlflow_page $(KEDRO_ENV_FLAG) --port $(PORT)
@@ -251,5 +269,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .mutants .postgres .gguf build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .venv-docs .mutants .postgres .gguf docs/reference site build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

@@ -16,6 +16,7 @@ from tailor.user_errors import VERBOSE, reported
 _LOGGING = "KEDRO_LOGGING_CONFIG"
 #: What a command does not know it hands on as it is, --help too.
 _HAND_ON = {"ignore_unknown_options": True, "help_option_names": []}
+_HELP = frozenset(("-h", "--help"))
 _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 
 
@@ -68,7 +69,8 @@ def serve(env: str | None, conf_source: str, arguments: tuple[str, ...]) -> None
     """
     with reported():
         given = list(arguments)
-        if env or (Path(conf_source).exists() and importlib.util.find_spec("kedro")):
+        has_project = Path(conf_source).exists() and importlib.util.find_spec("kedro")
+        if (env or has_project) and not _HELP.intersection(given):  # help needs nothing that is registered
             from tailor.environment import of_server  # noqa: PLC0415
 
             given = of_server(env, conf_source, given)

@@ -371,7 +371,9 @@ def test_a_run_that_was_interrupted_goes_on_without_fitting_again(finished, tmp_
     with caplog.at_level("INFO"):
         run_here(project, monkeypatch, only_missing_outputs=True)
     ran = {
-        record.message.partition(": ")[2] for record in caplog.records if record.message.startswith("Completed node")
+        record.message.partition(" ")[2].partition(":")[0]
+        for record in caplog.records
+        if record.name == "tailor.progress_hooks"
     }
     assert "evaluation.recommend_on_test" in ran
     assert "evaluation.recommend_on_validation" not in ran

@@ -80,6 +80,15 @@ def test_new_is_the_command_of_make_new(invoke, monkeypatch):
     assert given == [["myshop", "--raw", "folder"]]
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_of_serve_needs_nothing_that_is_registered(invoke, monkeypatch, tmp_path, word):
+    (tmp_path / "conf").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = invoke("serve", word)
+    assert done.exit_code == 0
+    assert "name in the MLflow registry" in done.output
+
+
 def test_serve_asks_the_environment_where_there_is_one(invoke, monkeypatch, tmp_path):
     given = []
     monkeypatch.setattr(server, "main", lambda words: given.append(words) or 0)

@@ -6,11 +6,14 @@ import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
+from docs.generator import FOLDER as GENERATED
+from docs.generator import PAGES as GENERATED_PAGES
 from tests.conftest import ROOT
 
 
@@ -117,13 +120,25 @@ def of_pipelines() -> Iterator[tuple[str, int, str]]:
 
 
 def pages() -> list[Path]:
-    return sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")])
+    """The pages that are written by hand; those of docs/reference are generated."""
+    of_docs = [path for path in (ROOT / "docs").rglob("*.md") if path.parent != GENERATED]
+    return sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *of_docs])
+
+
+def text_of(path: Path) -> str:
+    """Return a page, or what would be generated as it."""
+    return _generated(path.name) if path.parent == GENERATED else path.read_text()
+
+
+@cache
+def _generated(name: str) -> str:
+    return GENERATED_PAGES[name]()
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a page outside fenced blocks."""
     fenced = False
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(text_of(path).splitlines(), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
         elif not fenced:
@@ -207,7 +222,8 @@ def test_no_link_is_dead():
                 if "://" in target or target.startswith("mailto:"):
                     continue
                 aim = (path.parent / target).resolve() if target else path
-                if not aim.exists() or (anchor and aim.suffix == ".md" and anchor not in anchors(aim)):
+                exists = aim.name in GENERATED_PAGES if aim.parent == GENERATED else aim.exists()
+                if not exists or (anchor and aim.suffix == ".md" and anchor not in anchors(aim)):
                     dead.append(f"{path.relative_to(ROOT)}:{number}: {match[1] or match[2]}")
     assert not dead, "dead links:\n" + "\n".join(dead)
 

@@ -5,6 +5,7 @@ those no list could hold; so values are comparable between models, and equal tho
 """
 
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,12 @@ def _divide(numerator: AnyArray, denominator: AnyArray) -> Floats:
 
 def _of_hits(function: Callable[[Bools, NDArray[np.int64], int], Floats]) -> Callable[[Lists], Floats]:
     """Make a function of hits, number of positives and k one of lists."""
-    return lambda lists: function(lists.hits, lists.n_positives, lists.k)
+
+    @wraps(function)
+    def of_lists(lists: Lists) -> Floats:
+        return function(lists.hits, lists.n_positives, lists.k)
+
+    return of_lists
 
 
 metric(
@@ -123,4 +129,5 @@ metric("hit_rate", per="user", scope=EVERYWHERE)(_of_hits(hit_rate))
 
 @metric("propensity_recall", per="user", scope=MIXED_TEST)
 def _propensity_recall(lists: Lists) -> Floats:
+    """Recall whose hits and positives count the more the rarer an item is, by estimated propensities, (U,)."""
     return propensity_recall(lists.items, lists.positives, propensities(lists.metadata.n_train), lists.k)

@@ -1,0 +1,1 @@
+"""What {{ cookiecutter.project_name }} adds to Tailor."""
