@@ -9,6 +9,7 @@ from tailor.datasets.arrays import (
     SparseMatrixDataset,
 )
 from tailor.datasets.fingerprints import FingerprintsDataset
+from tailor.datasets.lists import ListsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.state import ItemStateDataset
@@ -23,6 +24,7 @@ __all__ = [
     "EncoderDataset",
     "FingerprintsDataset",
     "ItemStateDataset",
+    "ListsDataset",
     "ModelsDataset",
     "ParquetDataset",
     "Parts",

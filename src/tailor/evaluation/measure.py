@@ -1,8 +1,9 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,17 @@ from tailor.data.interactions import bucket_items
 from tailor.data.item_metadata import CATEGORIES, ItemMetadata
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
-from tailor.evaluation.ranking import groups, to_frame, to_lists
+from tailor.evaluation.ranking import groups, label, stack, to_frame, to_lists
 from tailor.evaluation.tables import measure_lists
+from tailor.evaluation.user_sample import known_users, new_users
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics.base import ALL, Lists, compared_headlines, registered_metrics
 from tailor.metrics.probability import Tally
 from tailor.metrics.significance import Comparison, holm, paired_bootstrap, verdict
 from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
+from tailor.progress import progress
+from tailor.threads import blocks
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
@@ -58,17 +62,27 @@ def list_known_users(
     items: pd.DataFrame,
     options: ListOptions,
     seed: int,
-) -> pd.DataFrame:
-    """Return the lists of every user that is not new, for all models and candidate sets, in long form."""
-    known = np.flatnonzero(users[c.BUCKET] != "new")
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return, by model, what makes its lists in long form, for all candidate sets and every user that is not new.
+
+    Nothing is scored until a table is asked for, so that the lists of one model are in memory at a time. With
+    ``options.max_users`` the lists are of a sample, :func:`tailor.evaluation.user_sample.known_users`.
+    """
+    known = known_users(users, options.max_users, seed)
     query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
-    frames = []
-    for name, model in models.items():
-        lists = recommend(model, query, seen, protocol.candidates, list_length(options), ties, options.block_users)
+
+    def make(name: str) -> pd.DataFrame:
+        size = list_length(options)
+        lists = recommend(
+            models[name], query, seen, protocol.candidates, size, ties, options.block_users, f"lists of {name}"
+        )
+        tables = []
         for candidates, of_set in lists.items():
-            frame = to_frame(of_set, known, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+            table = to_frame(of_set, known, users[c.USER], items[c.ITEM])
+            tables.append(label(table, **{c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}))
+        return stack(tables)
+
+    return {name: partial(make, name) for name in models}
 
 
 def list_new_users(
@@ -78,18 +92,28 @@ def list_new_users(
     items: pd.DataFrame,
     options: ListOptions,
     seed: int,
-) -> pd.DataFrame:
-    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history."""
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return, by model, what makes its lists of warm items for new users, in long form with n_history.
+
+    Of each the first n items are revealed. With ``options.max_users`` the lists are of a sample of the new users.
+    """
+    if not len(protocol.users):
+        return {}
     ties, warm = tie_ranks(seed, items[c.ITEM]), {c.WARM: ~bucket_items(items, c.COLD)}
-    frames = []
-    for n in options.new_user_history if len(protocol.users) else ():
-        query = protocol.revealed(n)
-        for name, model in models.items():
-            lists = recommend(model, query, query.history, warm, list_length(options), ties, options.block_users)
-            frame = to_frame(lists[c.WARM], protocol.users, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**{c.MODEL: name}, n_history=n))
-    columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+    rows = IdMap(protocol.users).indices(new_users(users, options.max_users, seed))
+    revealed = {n: protocol.revealed(n).take(rows) for n in options.new_user_history}
+
+    def make(name: str) -> pd.DataFrame:
+        tables, size = [], list_length(options)
+        for n, query in revealed.items():
+            lists = recommend(
+                models[name], query, query.history, warm, size, ties, options.block_users, f"lists of {name}"
+            )
+            table = label(to_frame(lists[c.WARM], protocol.users[rows], users[c.USER], items[c.ITEM]), model=name)
+            tables.append(table.assign(**{N_HISTORY: n}))
+        return stack(tables)
+
+    return {name: partial(make, name) for name in models}
 
 
 def describe_items(
@@ -141,23 +165,23 @@ def read_lists(
 
 
 def measure_known_users(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocols: dict[str, tuple[EvalProtocol, Matrix]],
     users: pd.DataFrame,
     metadata: ItemMetadata,
     options: ListOptions,
 ) -> pd.DataFrame:
-    """Measure every list set by every registered metric whose scope covers it.
+    """Measure every list set by every registered metric whose scope covers it, one table in memory at a time.
 
     Args:
-        recommendations: as written by :func:`list_known_users`.
+        tables: as made by :func:`list_known_users`; each holds whole list sets.
         protocols: per split its rules and its positives (U, n_items).
         users: the user table.
         metadata: of items, in the order of the item table.
         options: cut-offs.
     """
     user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
-    for (model, split, candidates), frame in groups(recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+    for (model, split, candidates), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
         protocol, counted = protocols[split]
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, max(options.k))
         metrics = [metric for metric in registered_metrics() if metric.scope.covers(split, candidates)]
@@ -168,7 +192,7 @@ def measure_known_users(
 
 
 def headline_values(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocol: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,
@@ -179,7 +203,7 @@ def headline_values(
     """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
     Args:
-        recommendations: as written by :func:`list_known_users`.
+        tables: of test, as made by :func:`list_known_users`; each holds whole list sets.
         protocol: the rules of test lists.
         counted: positives (U, n_items).
         users: the user table.
@@ -189,8 +213,9 @@ def headline_values(
     """
     compared = {name: pair for name, pair in compared_headlines().items() if names is None or name in names}
     by_headline: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in compared}
-    of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
-    for (model, candidates), frame in groups(of_test, [c.MODEL, c.CANDIDATES]):
+    for (model, split, candidates), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+        if split != c.TEST:
+            continue
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k)
         for name, (metric, headline) in compared.items():
             if headline.candidates == candidates:
@@ -200,6 +225,12 @@ def headline_values(
                 values[user_index] = metric.values(part)
                 by_headline[name][model] = values
     return by_headline
+
+
+def _list_sets(tables: Iterable[pd.DataFrame], by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield each list set with its labels, and show how many models are done."""
+    for table in progress(tables, "measure lists", "model"):
+        yield from groups(table, by)
 
 
 def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
@@ -230,7 +261,7 @@ def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed:
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocol: NewUserProtocol,
     users: pd.DataFrame,
     metadata: ItemMetadata,
@@ -239,28 +270,32 @@ def measure_new_users(
     """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …
 
     Args:
-        recommendations: as written by :func:`list_new_users`.
+        tables: as made by :func:`list_new_users`; each holds whole list sets.
         protocol: the test of new users.
         users: the user table.
         metadata: of items.
         options: cut-offs.
+
+    Returns:
+        As :func:`measure_known_users`, by number of revealed items, then by model.
     """
     metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
-    frames = []
-    for model, n, lists in _new_user_lists(recommendations, protocol, users, metadata, max(options.k)):
+    frames: dict[int, list[pd.DataFrame]] = {}
+    for model, n, lists in _new_user_lists(tables, protocol, users, metadata, max(options.k)):
         user_bucket: NDArray[np.str_] = np.full(len(lists.items), f"new_{n}")
         rows = measure_lists(lists, metrics, options.k, metadata.bucket, user_bucket)
         rows["user_bucket"] = f"new_{n}"
-        frames.append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        frames.setdefault(n, []).append(rows.assign(**{c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM}))
+    in_order = [frame for n in sorted(frames) for frame in frames[n]]
+    return pd.concat(in_order, ignore_index=True) if in_order else pd.DataFrame()
 
 
 def _new_user_lists(
-    recommendations: pd.DataFrame, protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
+    tables: Iterable[pd.DataFrame], protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
 ) -> Iterator[tuple[str, int, Lists]]:
     """Yield model, number of revealed items and lists of new users."""
     warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
-    for (model, n), frame in groups(recommendations, [c.MODEL, N_HISTORY]):
+    for (model, n), frame in _list_sets(tables, [c.MODEL, N_HISTORY]):
         user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
         rows = row_of.indices(user_index)
         revealed = protocol.revealed(int(n)).history[rows]
@@ -301,7 +336,8 @@ def measure_clicks(
     counted: Matrix,
     users: pd.DataFrame,
     horizon: float,
-    block_users: int,
+    options: ListOptions,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure click probabilities over every cell that a mixed list could show a user that is not new.
 
@@ -311,17 +347,19 @@ def measure_clicks(
         counted: positives (U, n_items).
         users: the user table.
         horizon: the window of ``counted``, in windows of what the head was fitted on.
-        block_users: users at a time.
+        options: users at a time, and how many at most.
+        seed: of the sample of users, the one that lists are made of.
 
     Returns:
         Columns model, auc, log_loss, ece, cells, clicks; and the reliability curve: model, group, predicted, clicked.
     """
-    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(counted.indptr) > 0))
+    sample = known_users(users, options.max_users, seed)
+    known = sample[np.diff(counted.indptr)[sample] > 0]
     rows, curves = [], []
     for name, model in models.items():
         tally = Tally()
-        for start in range(0, len(known), block_users):
-            block = known[start : start + block_users]
+        for part in progress(blocks(len(known), options.block_users), f"clicks of {name}", "block"):
+            block = known[part]
             candidate_mask = np.ones((len(block), counted.shape[1]), dtype=bool)
             candidate_mask[protocol.seen[block].nonzero()] = False
             label = np.zeros(candidate_mask.shape, dtype=bool)

@@ -26,6 +26,8 @@ class Card:
     data_summary: pd.DataFrame
     """Counts by what and label."""
     k: int
+    sample: str = ""
+    """Of how many users figures are, :func:`tailor.evaluation.user_sample.describe_sample`; empty: of all."""
 
 
 def build(card: Card) -> str:
@@ -37,6 +39,7 @@ def build(card: Card) -> str:
         "## Data and split",
         _data(card),
         f"## Against the best baseline (test, full ranking, NDCG@{card.k} unless it says otherwise)",
+        *([card.sample] if card.sample else []),
         _compared(card.best),
         "## Not for",
         _NOT_FOR,

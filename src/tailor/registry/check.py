@@ -11,6 +11,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.ids import IdMap
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation.ranking import LazyTables
 from tailor.registry.publish import load_evaluated
 from tailor.serving.champion import load_version
 from tailor.serving.recommender import Recommender
@@ -30,7 +31,7 @@ Ask = Callable[[Sequence[Request], Settings], list[Answer]]
 
 def check_evaluated(
     registered: JsonObject,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: EvalProtocol,
@@ -46,7 +47,7 @@ def check_evaluated(
     evaluated = load_evaluated(registered["run_id"])
     if evaluated is None:
         raise RuntimeError(f"run {registered['run_id']} holds no evaluated model")
-    of_run = recommendations.query("model == @registered['model'] and split == 'test' and candidates == 'mixed'")
+    of_run = test_lists[registered["model"]]().query("candidates == 'mixed'")
     left_out = sparse.csr_matrix((protocol.seen > 0).astype(np.float32) - protocol.histories.history)
     left_out.eliminate_zeros()
     return compare_answers(evaluated.recommend, of_run, users[c.USER], items[c.ITEM], left_out)
