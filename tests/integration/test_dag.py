@@ -42,6 +42,7 @@ MAY_SEE_THEM = {
     "evaluation.measure_known_users",
     "evaluation.compare_models",
     "evaluation.measure_clicks",
+    "evaluation.keep_rated_rows",
     "evaluation.measure_ratings",
     "reranking.trace_on_test",
     "promotion.compare_with_champion",

@@ -61,7 +61,7 @@ def test_all_that_the_test_environment_writes_lies_under_data_test(conf):
 
 
 def test_environments_of_a_folder_and_of_an_archive(conf, tmp_path):
-    known = ["anime", "base", "beauty", "ml1m", "ml1m-loo", "test", "toys"]
+    known = ["anime", "base", "beauty", "large", "ml1m", "ml1m-loo", "test", "toys"]
     assert environments(loader(conf)) == known
     with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:
         archive.add(conf, "conf")

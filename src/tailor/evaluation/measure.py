@@ -70,6 +70,7 @@ def list_known_users(
     """
     known = known_users(users, options.max_users, seed)
     query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
+    size = list_length(options)
 
     def make(name: str) -> pd.DataFrame:
         size = list_length(options)
@@ -102,9 +103,10 @@ def list_new_users(
     ties, warm = tie_ranks(seed, items[c.ITEM]), {c.WARM: ~bucket_items(items, c.COLD)}
     rows = IdMap(protocol.users).indices(new_users(users, options.max_users, seed))
     revealed = {n: protocol.revealed(n).take(rows) for n in options.new_user_history}
+    size = list_length(options)
 
     def make(name: str) -> pd.DataFrame:
-        tables, size = [], list_length(options)
+        tables, shown = [], f"lists of {name}"
         for n, query in revealed.items():
             lists = recommend(
                 models[name], query, query.history, warm, size, ties, options.block_users, f"lists of {name}"

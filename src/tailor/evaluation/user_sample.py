@@ -1,8 +1,6 @@
 """Whom lists are made for and figures are measured on: every user, or a seeded sample that is stratified by activity.
 
-Of N users of a catalogue, a sample of m has each stratum h (a quartile of activity) in its share, n_h = m N_h / N, the
-seats that rounding leaves over going to the largest remainders (Cochran 1977, *Sampling Techniques*, §5.5: proportional
-allocation). So means over the sample need no weights, and their intervals are those of m users.
+Intervals of figures of a sample are those of its users (:mod:`tailor.data.sampling`).
 """
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from tailor import columns as c
 from tailor.data.hashing import seeded_hash
+from tailor.data.sampling import stratified_sample
 
 Indices = NDArray[np.int64]
 #: Bucket of the users that are outside training.
@@ -66,30 +65,7 @@ def describe_sample(data_summary: pd.DataFrame, max_users: int | None) -> str:
 
 
 def _sample(users: pd.DataFrame, rows: Indices, max_users: int | None, seed: int) -> Indices:
-    if max_users is None or len(rows) <= max_users:
+    if max_users is None:
         return rows
     bucket, order = users[c.BUCKET].to_numpy(dtype=str)[rows], seeded_hash(seed, users[c.USER].iloc[rows])
-    strata, stratum, sizes = np.unique(bucket, return_inverse=True, return_counts=True)
-    chosen = [
-        rows[stratum == h][np.argsort(order[stratum == h], kind="stable")[:n]]
-        for h, n in zip(range(len(strata)), allocate(sizes, max_users), strict=True)
-    ]
-    return np.sort(np.concatenate(chosen))
-
-
-def allocate(sizes: NDArray[np.int64], total: int) -> Indices:
-    """Return how many of each stratum are drawn: its share of ``total``, by largest remainders; they sum to ``total``.
-
-    Args:
-        sizes: of the strata (H,); their sum is at least ``total``.
-        total: users that are drawn.
-
-    Example:
-        >>> allocate(np.array([50, 30, 20]), 7).tolist()
-        [4, 2, 1]
-    """
-    exact = sizes * total / sizes.sum()
-    seats = np.floor(exact).astype(np.int64)
-    left = np.argsort(-(exact - seats), kind="stable")[: total - int(seats.sum())]
-    seats[left] += 1
-    return seats
+    return stratified_sample(rows, bucket, order, max_users)

@@ -82,6 +82,8 @@ class Holdout:
     """Mean context of each user's validation rows (U, r): in what moments lists would have been asked for."""
     user_texts: UserTexts
     """What users wrote; on rows of validation too, which few-shot users reveal."""
+    seed: int = 0
+    """Of the sample of users that models are measured on, where there is one."""
 
     @classmethod
     def build(
@@ -136,6 +138,7 @@ class Holdout:
             contexts=Contexts(side.context_users, side.context_items, side.contexts),
             validation_contexts=side.validation_contexts,
             user_texts=texts,
+            seed=seed,
         )
         return every.with_few_shot_share(FEW_SHOT_SHARE, seed)
 
@@ -173,9 +176,17 @@ class Holdout:
             contexts=self.contexts,
         ).with_user_texts(self.user_texts)
 
-    def measure(self, model: FittedModel, k: int) -> dict[str, float]:
-        """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both)."""
+    def measure(self, model: FittedModel, k: int, max_users: int | None = None) -> dict[str, float]:
+        """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both).
+
+        Args:
+            model: scores.
+            k: length of the lists.
+            max_users: users that have validation rows, at most; drawn by seed, the same for every model. None: all.
+        """
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
+        if max_users is not None:
+            users = np.sort(np.random.default_rng([self.seed, 6]).permutation(users)[:max_users])
         sets = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
         lists = recommend(model, self.histories.take(users), self.seen[users], sets, k, self.tie_rank)
         counted = {name: (name, mask) for name, mask in sets.items()}

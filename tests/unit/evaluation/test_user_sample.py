@@ -7,7 +7,7 @@ import pytest
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import list_known_users, list_new_users
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol
-from tailor.evaluation.user_sample import allocate, describe_sample, known_users, new_users, of_sample, state_sample
+from tailor.evaluation.user_sample import describe_sample, known_users, new_users, of_sample, state_sample
 from tailor.models.registry import build
 
 #: 40 + 20 + 20 + 20 users that are known, and 10 new ones.
@@ -24,24 +24,6 @@ def test_every_stratum_has_its_share(users):
     chosen = known_users(users, 10, 0)
     assert users["bucket"].iloc[chosen].value_counts().to_dict() == {"q1": 4, "q2": 2, "q3": 2, "q4": 2}
     assert (np.diff(chosen) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("sizes", "total", "seats"),
-    [([50, 30, 20], 7, [4, 2, 1]), ([1, 1, 1], 2, [1, 1, 0]), ([3, 0, 5], 8, [3, 0, 5]), ([9, 1], 1, [1, 0])],
-)
-def test_what_rounding_leaves_goes_to_the_largest_remainders(sizes, total, seats):
-    assert allocate(np.array(sizes), total).tolist() == seats
-
-
-def test_nobody_is_drawn_from_more_than_there_are():
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        sizes = rng.integers(0, 50, 5) + np.array([1, 0, 0, 0, 0])
-        total = int(rng.integers(1, sizes.sum() + 1))
-        seats = allocate(sizes, total)
-        assert seats.sum() == total
-        assert (seats <= sizes).all()
 
 
 def test_without_a_limit_or_below_it_everybody_is_measured(users):
