@@ -29,6 +29,7 @@ from catalogues import RESULTS, ROOT, about, rounded, write
 
 from tailor import columns as c
 from tailor.data.fabricate_large import CatalogueSize, cluster_of, write_catalogue
+from tailor.errors import ConfigurationError
 
 STAGES = ("data_processing", "feature_engineering", "lm_finetuning", "hybrid_cf", "evaluation", "reranking",
           "registration", "promotion", "reporting", "inference")  # fmt: skip
@@ -60,10 +61,15 @@ def parse_size(text: str) -> CatalogueSize:
     """Read ``users x items x rows``.
 
     Raises:
-        ValueError: these are not three numbers.
+        argparse.ArgumentTypeError: these are not three numbers, or there is no such catalogue.
     """
-    users, items, rows = (int(float(part)) for part in text.split("x"))
-    return CatalogueSize(users, items, rows)
+    try:
+        users, items, rows = (int(part) for part in text.split("x"))
+        return CatalogueSize(users, items, rows)
+    except ConfigurationError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not users x items x rows, as 10000x3000x500000") from None
 
 
 def name_of(size: CatalogueSize) -> str:

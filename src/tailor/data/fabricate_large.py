@@ -48,7 +48,7 @@ _LEAST = 5
 #: Exponent of popularity, 1 / rank^x, and shape of the Lomax distribution of activity: both heavy-tailed.
 _POPULARITY, _ACTIVITY = 0.8, 2.0
 #: How many more rows are drawn than a user takes, since what is drawn twice counts once.
-_SPARE = 2
+_SPARE = 4
 #: Timestamps: seconds of a year.
 _START, _YEAR = 1_600_000_000, 365 * 24 * 3600
 
@@ -61,7 +61,7 @@ class CatalogueSize:
     items: int
     rows: int
     """Interactions; a few less are written where users drew an item twice too often."""
-    clusters: int = 32
+    clusters: int = 16
     loyalty: float = 0.9
     """Share of a user's draws that are from the user's cluster."""
 
