@@ -1,16 +1,17 @@
 """`make bench-scale`: what a whole run costs on fabricated catalogues of growing size, stage by stage.
 
 A catalogue with texts, power laws of popularity and activity, and planted clusters is written; then the pipelines run
-one after the other, each as `kedro run --env=large` in a process of its own. Of each the seconds, the peak memory of the
-process with its children, and the longest time without a line of output are recorded, as soon as it has ended: a run that
-was stopped goes on with the stage that it stopped in. Of the lists of cold items the share of places that hold an item
-of the user's own cluster is measured; chance is 1 / clusters.
+one after the other, each as `kedro run --env=large` in a process of its own. Of each the seconds, the peak memory of
+the process with its children, and the longest time without a line of output are recorded as soon as it has ended: a run
+that was stopped goes on with the stage that it stopped in. Of the lists of cold items the share of places that hold an
+item of the user's own cluster is measured; chance is 1 / clusters.
 
     python benchmarks/scale.py 10000x3000x500000            # users x items x rows; several sizes show the growth
     python benchmarks/scale.py 10000x3000x500000 --fresh    # begins again
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -181,7 +182,7 @@ def headline(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
             f"{name}_cold_in_cluster": done["cold_in_cluster"],
         }
     names = list(measured)
-    for small, large in zip(names, names[1:], strict=False):
+    for small, large in itertools.pairwise(names):
         for stage in STAGES:
             ratio = measured[large][stage]["seconds"] / measured[small][stage]["seconds"]
             rows = measured[large]["rows"] / measured[small]["rows"]

@@ -171,9 +171,7 @@ def _power_law(rng: np.random.Generator, n: NDArray[np.int64]) -> NDArray[np.int
     return np.minimum(drawn.astype(np.int64), n - 1)
 
 
-def _first_draws(
-    user: NDArray[np.int64], item: NDArray[np.int64], takes: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _first_draws(user: NDArray[np.int64], item: NDArray[np.int64], takes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return which draws count: of each user the first ``takes`` different items."""
     order = np.lexsort((np.arange(len(user)), item, user))
     repeated = (user[order][1:] == user[order][:-1]) & (item[order][1:] == item[order][:-1])

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 
-def stratified_sample(
-    rows: Indices, strata: NDArray[np.str_], order: NDArray[np.uint64], size: int | None
-) -> Indices:
+def stratified_sample(rows: Indices, strata: NDArray[np.str_], order: NDArray[np.uint64], size: int | None) -> Indices:
     """Return ``size`` of the rows, of each stratum those that come first in ``order``.
 
     Args:

@@ -73,7 +73,6 @@ def list_known_users(
     size = list_length(options)
 
     def make(name: str) -> pd.DataFrame:
-        size = list_length(options)
         lists = recommend(
             models[name], query, seen, protocol.candidates, size, ties, options.block_users, f"lists of {name}"
         )
@@ -106,7 +105,7 @@ def list_new_users(
     size = list_length(options)
 
     def make(name: str) -> pd.DataFrame:
-        tables, shown = [], f"lists of {name}"
+        tables = []
         for n, query in revealed.items():
             lists = recommend(
                 models[name], query, query.history, warm, size, ties, options.block_users, f"lists of {name}"

@@ -1,4 +1,4 @@
-"""The plan of a run, printed once its data are known: what it will cost, and what it does in another way for its size."""
+"""The plan of a run, said once its data are known: what it will cost, and what its size or a limit switched."""
 
 from collections.abc import Sequence
 

@@ -210,7 +210,7 @@ class LMOptions(Options):
     patience: Count = 2
     """Epochs without a better one before training stops."""
     max_items: Count | None = None
-    """Items that tuning reads, at most; drawn by seed, stratified by head and tail. All items are encoded. None: all."""
+    """Items that tuning reads, at most; drawn by seed, by head and tail. Every item is encoded. None: all."""
     batch_size: Count = 32
     """Items per optimisation step."""
     accumulate: Count = 1

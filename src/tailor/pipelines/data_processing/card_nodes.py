@@ -16,7 +16,6 @@ from tailor.options import ProjectOptions
 from tailor.registry import track
 from tailor.types import JsonObject, Parameters
 
-
 log = logging.getLogger(__name__)
 
 
