@@ -111,6 +111,11 @@ bench-noise: $(VENV)/requirements.lock ## what random clicks and machines cost, 
 bench-data: $(VENV)/requirements.lock ## time and memory of data_processing for 10 million rows
 	$(BIN)/python benchmarks/data.py
 
+# Users x items x rows of each catalogue; a stopped run goes on.
+SIZES ?= 2000x1200x40000 10000x3000x500000 100000x30000x5000000
+bench-scale: $(VENV)/requirements.lock ## time and memory of whole runs on fabricated catalogues of growing size: SIZES="10000x3000x500000 ..."
+	$(BIN)/python benchmarks/scale.py $(SIZES)
+
 bench-refit: $(VENV)/requirements.lock ## what fitting the chosen recipe on more than train is worth, and takes
 	$(BIN)/python benchmarks/refit.py
 

@@ -46,4 +46,4 @@ def allocate(sizes: NDArray[np.int64], total: int) -> Indices:
     seats = np.floor(exact).astype(np.int64)
     left = np.argsort(-(exact - seats), kind="stable")[: total - int(seats.sum())]
     seats[left] += 1
-    return seats
+    return np.asarray(seats, dtype=np.int64)
