@@ -141,6 +141,11 @@ bench-data: $(VENV)/requirements.lock ## time and memory of data_processing for 
 bench-domains: $(VENV)/requirements.lock ## one model of two catalogues beside one of each: ENV=amazon, or test-domains
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/domains.py $(ENV)
 
+# Users x items x rows of each catalogue; a stopped run goes on.
+SIZES ?= 2000x1200x40000 10000x3000x500000 100000x30000x5000000
+bench-scale: $(VENV)/requirements.lock ## time and memory of whole runs on fabricated catalogues of growing size: SIZES="10000x3000x500000 ..."
+	$(BIN)/python benchmarks/scale.py $(SIZES)
+
 bench-refit: $(VENV)/requirements.lock ## what fitting the chosen recipe on more than train is worth, and takes
 	$(BIN)/python benchmarks/refit.py
 

@@ -94,6 +94,7 @@ class ProjectHooks:
             path=lambda name: _path(catalog, name),
             registered=options.registered,
             fit_on=options.fit_on,
+            max_users=options.max_users,
             next_steps=_next_steps(self._env),
         )
         print_run(run, console)

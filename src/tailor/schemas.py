@@ -1,6 +1,8 @@
 """pandera contracts at the borders of pipelines; the catalog checks them on every load and save."""
 
+import numpy as np
 import pandera.pandas as pa
+from pandera.typing import Category
 from pandera.typing.pandas import Series
 
 from tailor import columns as c
@@ -74,16 +76,17 @@ class ItemCategories(pa.DataFrameModel):
     category: Series[str]
 
 
-class Recommendations(pa.DataFrameModel):
-    """The lists the metrics are computed from."""
+class Lists(pa.DataFrameModel):
+    """The lists of one model, which metrics are computed from; ids and labels are categories, their codes integers."""
 
-    user_id: Series[str]
-    item_id: Series[str]
-    rank: Series[int] = pa.Field(ge=1, coerce=True)
-    score: Series[float] = pa.Field(coerce=True)
-    model: Series[str]
-    candidates: Series[str] = pa.Field(isin=(c.WARM, c.COLD, c.MIXED))
-    split: Series[str] = pa.Field(isin=(c.VALIDATION, c.TEST))
+    user_id: Series[Category] = pa.Field(coerce=True)
+    item_id: Series[Category] = pa.Field(coerce=True)
+    rank: Series[np.int32] = pa.Field(ge=1, coerce=True)
+    score: Series[np.float32] = pa.Field(coerce=True)
+    model: Series[Category] = pa.Field(coerce=True)
+    candidates: Series[Category] | None = pa.Field(isin=(c.WARM, c.COLD, c.MIXED), coerce=True)
+    split: Series[Category] | None = pa.Field(isin=(c.VALIDATION, c.TEST), coerce=True)
+    n_history: Series[int] | None = pa.Field(ge=0)
 
 
 class DomainMetrics(pa.DataFrameModel):

@@ -45,6 +45,8 @@ class FinishedRun:
     """Commands that make sense now."""
     fit_on: str = c.TRAIN
     """Rows that the models of test lists are fitted on."""
+    max_users: int | None = None
+    """Users that figures are of, at most; None: all."""
 
 
 def print_run(run: FinishedRun, console: Console) -> None:
@@ -260,10 +262,14 @@ def _summary(run: FinishedRun, console: Console) -> None:
     table = model_table(summary, run.registered, console.width, mark)
     left_out = summary.shape[1] - len(table.columns)
     rows = run.fit_on.replace("_", " ")
+    of = f", of at most {run.max_users:,} users drawn by seed" if run.max_users else ""
     more = f"; {left_out} more figures are in {run.path('summary')}" if left_out else ""
     _print_table("Test figures, full ranking", table, console)
     _print_lines(
-        [f"{mark}is the recipe that is registered, fitted on all interactions; figures are of its fit on {rows}{more}"],
+        [
+            f"{mark}is the recipe that is registered, fitted on all interactions; figures are of its fit on "
+            f"{rows}{of}{more}"
+        ],
         console,
     )
 

@@ -43,6 +43,7 @@ MAY_SEE_THEM = {
     "evaluation.compare_models",
     "evaluation.compare_groups",
     "evaluation.measure_clicks",
+    "evaluation.keep_rated_rows",
     "evaluation.measure_ratings",
     "reranking.trace_on_test",
     "promotion.compare_with_champion",
@@ -84,7 +85,7 @@ def test_the_hybrid_beats_popular_and_finds_cold_items(finished):
 
 
 def test_cold_items_go_to_users_of_their_cluster(finished, planted):
-    lists = read(finished, "07_model_output/recommendations.parquet")
+    lists = read(finished, "07_model_output/recommendations")
     first = lists.query("model == 'hybrid_lora' and split == 'test' and candidates == 'cold' and rank == 1")
     matches = planted.item_cluster[first["item_id"]].to_numpy() == planted.user_cluster[first["user_id"]].to_numpy()
     assert matches.mean() > 0.6  # chance is 0.25
@@ -96,7 +97,7 @@ def test_tuning_finds_the_camps_that_the_frozen_model_overlooks(finished, plante
     assert history.idxmax() > 0
     assert history.max() > history[0] + 0.01
     assert figure(finished, "hybrid_lora", "cold") > figure(finished, "hybrid_frozen", "cold") + 0.01
-    lists = read(finished, "07_model_output/recommendations.parquet")
+    lists = read(finished, "07_model_output/recommendations")
     first = lists.query("split == 'test' and candidates == 'cold' and rank <= 3")
     same = planted.item_camp[first["item_id"]].to_numpy() == planted.user_camp[first["user_id"]].to_numpy()
     share = pd.Series(same).groupby(first["model"].to_numpy()).mean()
@@ -191,7 +192,7 @@ def test_every_promised_figure_is_there(finished):
 
 def test_contract_files_are_consistent(finished):
     split, items = read(finished, "03_primary/split.parquet"), read(finished, "03_primary/items.parquet")
-    lists = read(finished, "07_model_output/recommendations.parquet")
+    lists = read(finished, "07_model_output/recommendations")
     assert list(split.columns) == ["user_id", "item_id", "split"]
     train = split[split["split"] == "train"]
     counts = train["item_id"].value_counts().reindex(items["item_id"]).fillna(0).astype(int)
@@ -217,7 +218,7 @@ def test_contract_files_are_consistent(finished):
 def test_ranx_recomputes_the_metrics_from_the_contract_files(finished):
     ranx = pytest.importorskip("ranx")
     split = read(finished, "03_primary/split.parquet")
-    lists = read(finished, "07_model_output/recommendations.parquet")
+    lists = read(finished, "07_model_output/recommendations")
     wanted = {"warm": ["test"], "cold": ["cold"], "mixed": ["test", "cold"]}
     for model in ("ease", "hybrid_lora", "popular"):
         for candidates, labels in wanted.items():
@@ -360,9 +361,16 @@ def test_a_run_that_was_interrupted_goes_on_without_fitting_again(finished, tmp_
     project = make_project(tmp_path / "p")
     shutil.copytree(finished.data, project / "data" / "test", ignore=shutil.ignore_patterns("mlflow.db"))
     data = project / "data/test"
-    kept = {"validation_lists.parquet", "test_positives.npz", "learning_curve.parquet"}
+    kept = {"test_positives.npz", "learning_curve.parquet"}
     kept |= {"data_accounts.parquet", "data_quality.parquet", "data_summary.parquet"}
-    left = [*data.glob("07_model_output/*"), data / "08_reporting/report.html", data / "04_feature/test_positives.npz"]
+    shutil.rmtree(data / "07_model_output/recommendations/test")
+    shutil.rmtree(data / "07_model_output/new_user_recommendations")
+    shutil.rmtree(data / "07_model_output/variant_lists", ignore_errors=True)
+    left = [
+        *data.glob("07_model_output/*.parquet"),
+        data / "08_reporting/report.html",
+        data / "04_feature/test_positives.npz",
+    ]
     left += [path for path in data.glob("08_reporting/*.parquet") if not path.name.startswith(("hybrid", "baseline"))]
     left += [data / f"06_models/{name}.json" for name in ("registered_model", "promotion", "promotion_decision")]
     for path in left:

@@ -53,7 +53,7 @@ def test_both_published_figures_are_there(run):
 
 
 def test_there_is_no_tuned_encoder_and_no_list_of_it(run):
-    lists = pd.read_parquet(run.data / "07_model_output/recommendations.parquet", columns=["model"])
+    lists = pd.read_parquet(run.data / "07_model_output/recommendations", columns=["model"])
     assert "hybrid_frozen" in set(lists["model"])
     assert "hybrid_lora" not in set(lists["model"])
     assert json.loads((run.data / "06_models/registered_model.json").read_text())["version"]

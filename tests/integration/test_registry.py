@@ -296,6 +296,7 @@ def compare(finished, monkeypatch):
     from safetensors.numpy import load_file
     from scipy import sparse
 
+    from tailor.datasets import ListsDataset
     from tailor.evaluation.protocol import test_protocol
     from tailor.hybrid.holdout import gather_train_set
     from tailor.options import EvaluationOptions
@@ -310,7 +311,7 @@ def compare(finished, monkeypatch):
         return sparse.csr_matrix(sparse.load_npz(finished.data / f"04_feature/{name}.npz"))
 
     registered = json.loads((finished.data / "06_models/registered_model.json").read_text()) | {"alias": "challenger"}
-    lists = pd.read_parquet(finished.data / "07_model_output/recommendations.parquet")
+    lists = ListsDataset(filepath=str(finished.data / "07_model_output/recommendations/test")).load()
     users, items = (pd.read_parquet(finished.data / f"03_primary/{name}.parquet") for name in ("users", "items"))
     arrays = ("side_features", "user_texts")
     known = {argument: load(name) for argument, name in TEST_PROTOCOL.items() if argument not in arrays}
@@ -320,7 +321,8 @@ def compare(finished, monkeypatch):
     options = EvaluationOptions(promotion={"max_p99_ms": 60_000.0})
 
     def call(change=lambda frame: frame, **changed):
-        return compare_with_champion(registered | changed, change(lists.copy()), rows, options)
+        changed_lists = {name: lambda read=read: change(read()) for name, read in lists.items()}
+        return compare_with_champion(registered | changed, changed_lists, rows, options)
 
     return call
 

@@ -81,6 +81,15 @@ def test_the_table_says_what_models_were_fitted_on(fit_on, rows, capsys):
     assert f"figures are of {rows}; 2 more" in capsys.readouterr().out.replace("\n", " ") or len(FIGURES) <= 11
 
 
+def test_the_table_says_of_how_many_users_figures_are(capsys):
+    for limit, expected in ((2000, "train, of at most 2,000 users drawn by seed"), (None, "its fit on train")):
+        run = FinishedRun({"summary"}, DATA.__getitem__, lambda name: f"{name}.x", "hybrid_lora", max_users=limit)
+        print_run(run, Console(width=200, color_system=None))
+        out = " ".join(capsys.readouterr().out.split())
+        assert expected in out
+        assert ("of at most" in out) == bool(limit)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(width):
     text = printed([*DATA, "data_card_page", "report"], width)

@@ -11,6 +11,7 @@ from tailor import columns as c
 from tailor.data.domains import domain_numbers
 from tailor.data.hashing import seeded_hash
 from tailor.data.ids import IdMap
+from tailor.data.sampling import stratified_sample
 
 Mask = NDArray[np.bool_]
 
@@ -28,6 +29,15 @@ def pseudo_cold_items(items: pd.DataFrame, sample: str) -> Mask:
 def trainable_items(items: pd.DataFrame) -> Mask:
     """Mark warm items outside both pseudo-cold samples: what teacher and language model may learn from, (n_items,)."""
     return warm_items(items) & ~pseudo_cold_items(items, "A") & ~pseudo_cold_items(items, "B")
+
+
+def tuned_items(items: pd.DataFrame, max_items: int | None, seed: int) -> Mask:
+    """Mark what a language model is tuned on: the trainable items, or a sample of them by head and tail, (n_items,)."""
+    rows = np.flatnonzero(trainable_items(items))
+    bucket, order = items[c.BUCKET].to_numpy(dtype=str)[rows], seeded_hash(seed, items[c.ITEM].iloc[rows])
+    mask = np.zeros(len(items), dtype=bool)
+    mask[stratified_sample(rows, bucket, order, max_items)] = True
+    return mask
 
 
 def bucket_items(items: pd.DataFrame, bucket: str) -> Mask:

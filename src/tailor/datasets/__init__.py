@@ -10,6 +10,7 @@ from tailor.datasets.arrays import (
 )
 from tailor.datasets.events import EventsDataset, PolicyLogDataset
 from tailor.datasets.fingerprints import FingerprintsDataset
+from tailor.datasets.lists import ListsDataset
 from tailor.datasets.parts import Parts, ResumableParquetDataset
 from tailor.datasets.raw import AbsentDataset, DomainsDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.state import ItemStateDataset
@@ -27,6 +28,7 @@ __all__ = [
     "EventsDataset",
     "FingerprintsDataset",
     "ItemStateDataset",
+    "ListsDataset",
     "ModelsDataset",
     "ParquetDataset",
     "Parts",

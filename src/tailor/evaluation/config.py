@@ -21,6 +21,9 @@ class ListOptions(Options):
     """How many items of a new user are revealed."""
     block_users: Count = 512
     """Users scored at a time; memory grows with block_users x n_items x 4 bytes per source."""
+    max_users: Count | None = None
+    """Users that lists are made for, and figures measured on, at most; drawn by seed, stratified by activity. As many
+    new users, at most. None: all."""
 
 
 class PromotionOptions(Options):

@@ -66,8 +66,10 @@ _BASE_GIB = 1.2
 _FIT_BYTES, _HELD_BYTES = 24, 4
 #: Bytes of one weight of sparse ones: its value and its column.
 _SPARSE_BYTES = 8
-#: Bytes per row of a list, with ids as text, while tables are joined.
+#: Bytes per row of a raw table, with ids as text, while tables are joined.
 _ROW_BYTES = 200
+#: Bytes per row of one model's lists of one split, while its candidate sets are put together and measured.
+_LISTED_BYTES = 64
 _GIB = 2**30
 
 
@@ -119,6 +121,12 @@ class Workload:
     """Settings of re-ranking that are tried."""
     reranked_users: int
     """Users whose lists are re-ranked, at most."""
+    listed_users: int
+    """Users that lists are made for: all, or ``evaluation.max_users``."""
+    tried_users: int
+    """Users that a trial is measured on: all, or ``hybrid_cf.max_users``."""
+    tuned_items: int
+    """Items that the language model is tuned on: all, or ``lm_finetuning.max_items``."""
 
     @classmethod
     def of(
@@ -170,6 +178,9 @@ class Workload:
             block_users=lists.block_users,
             settings=settings,
             reranked_users=users,
+            listed_users=min(sizes.users, lists.max_users or sizes.users),
+            tried_users=min(sizes.users, hybrid.max_users or sizes.users),
+            tuned_items=min(sizes.items, lm.max_items or sizes.items),
         )
 
 
@@ -217,8 +228,9 @@ def _transformer_seconds(work: Workload) -> float:
 
 def _language_model(work: Workload) -> Cost:
     passes = work.epochs if work.trained else 0
-    seconds = _LOAD + work.tokens * (passes * _TUNED_TOKEN + _ENCODERS * _ENCODED_TOKEN)
-    size = f"{work.tokens:,.0f} tokens × {passes} epochs"
+    tuned = work.tokens * work.tuned_items / work.items if work.items else 0.0
+    seconds = _LOAD + tuned * passes * _TUNED_TOKEN + work.tokens * _ENCODERS * _ENCODED_TOKEN
+    size = f"{tuned:,.0f} tokens × {passes} epochs"
     return Cost("lm_finetuning", size, seconds / 60, _BASE_GIB + 0.3)
 
 
@@ -241,19 +253,20 @@ def _models(work: Workload) -> Cost:
         f"{work.kernels} of {work.kernel_items:,}², {work.transformers} transformers"
     )
     networks = work.transformers * _transformer_seconds(work) + work.network_steps * _NETWORK_STEP
-    minutes = (factorizations + inverses + networks + _scored(work, trials) + blends) / 60
+    minutes = (factorizations + inverses + networks + _scored(work, trials, work.tried_users) + blends) / 60
     return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
 
 
 def _lists(work: Workload) -> Cost:
     models = work.baselines + _ENCODERS
-    rows = work.users * models * work.k * _LIST_SETS
+    users = work.listed_users
+    rows = users * models * work.k * _LIST_SETS
     reranked = _RERANKED * _SPLITS * work.settings * min(work.users, work.reranked_users)
-    scored = _scored(work, _SPLITS * (work.baselines + _ENCODERS * work.sources))
-    held = _weight_bytes(work)
-    block = 4 * work.sources * min(work.block_users, work.users) * work.items
-    gib = _BASE_GIB + (_ROW_BYTES * rows + held + block) / _GIB
-    size = f"{models} models × {work.users:,} users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
+    scored = _scored(work, _SPLITS * (work.baselines + _ENCODERS * work.sources), users)
+    held = _weight_bytes(work) + _LISTED_BYTES * rows // models // _SPLITS
+    block = 4 * work.sources * min(work.block_users, users) * work.items
+    gib = _BASE_GIB + (held + block) / _GIB
+    size = f"{models} models × {users:,} users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
     return Cost("evaluation, reranking", size, (scored + _LIST_ROW * rows + reranked) / 60, gib)
 
 
@@ -265,13 +278,13 @@ def _weight_bytes(work: Workload) -> int:
 
 
 def _handed_over(work: Workload) -> Cost:
-    seconds = _PACKAGE + _scored(work, 2) + work.refitted_transformers * _transformer_seconds(work)
+    seconds = _PACKAGE + _scored(work, 2, work.users) + work.refitted_transformers * _transformer_seconds(work)
     return Cost("registration, promotion, reporting, inference", "one model", seconds / 60, 1.5)
 
 
-def _scored(work: Workload, times: int) -> float:
-    """Return seconds of scoring every user and item ``times`` times."""
-    return _CELL * times * work.users * work.items
+def _scored(work: Workload, times: int, users: int) -> float:
+    """Return seconds of scoring so many users and every item ``times`` times."""
+    return _CELL * times * users * work.items
 
 
 def _used(names: Iterable[str], card: Card) -> list[str]:

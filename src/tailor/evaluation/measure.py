@@ -1,8 +1,9 @@
 """From fitted models to lists, and from lists to the metrics table."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,17 @@ from tailor.data.interactions import bucket_items, keep_items
 from tailor.data.item_metadata import CATEGORIES, ItemMetadata
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol, positives
-from tailor.evaluation.ranking import groups, to_frame, to_lists
+from tailor.evaluation.ranking import groups, label, stack, to_frame, to_lists
 from tailor.evaluation.tables import measure_lists
+from tailor.evaluation.user_sample import known_users, new_users
 from tailor.lm.embeddings import Embeddings
 from tailor.metrics.base import ALL, Lists, compared_headlines, registered_metrics
 from tailor.metrics.probability import Tally
 from tailor.metrics.significance import Comparison, holm, paired_bootstrap, verdict
 from tailor.models.base import FittedModel, Query
 from tailor.models.listing import recommend
+from tailor.progress import progress
+from tailor.threads import blocks
 from tailor.types import JsonObject
 
 Models = dict[str, FittedModel]
@@ -59,24 +63,35 @@ def list_known_users(
     items: pd.DataFrame,
     options: ListOptions,
     seed: int,
-) -> pd.DataFrame:
-    """Return the lists of every user that is not new, for all models and candidate sets, in long form.
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return, by model, what makes its lists in long form, for all candidate sets and every user that is not new.
 
-    Of several domains each has lists of its own, and the table a column ``domain``.
+    Nothing is scored until a table is asked for, so that the lists of one model are in memory at a time. With
+    ``options.max_users`` the lists are of a sample, :func:`tailor.evaluation.user_sample.known_users`. Of several
+    domains each has lists of its own, and the tables a column ``domain``.
     """
-    known = np.flatnonzero(users[c.BUCKET] != "new")
+    known = known_users(users, options.max_users, seed)
     query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
     listed = {domain: protocol.users_of(domain, known) for domain in protocol.domains or ("",)}
     sets = {(domain, name): protocol.candidates_of(name, domain) for name in protocol.candidates for domain in listed}
-    frames = []
-    for name, model in models.items():
-        lists = recommend(model, query, seen, sets, list_length(options), ties, options.block_users)
+    size = list_length(options)
+
+    def make(name: str) -> pd.DataFrame:
+        lists = recommend(models[name], query, seen, sets, size, ties, options.block_users, f"lists of {name}")
+        tables = []
         for (domain, candidates), (of_set, scores) in lists.items():
             rows = np.searchsorted(known, listed[domain])
-            frame = to_frame((of_set[rows], scores[rows]), listed[domain], users[c.USER], items[c.ITEM])
-            labels = {c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split} | ({c.DOMAIN: domain} if domain else {})
-            frames.append(frame.assign(**labels))
-    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+            table = to_frame((of_set[rows], scores[rows]), listed[domain], users[c.USER], items[c.ITEM])
+            labels = {c.MODEL: name, c.CANDIDATES: candidates, c.SPLIT: split}
+            tables.append(label(table, **labels, **_of_domain(domain)))
+        return stack([table for table in tables if len(table)] or tables[:1])
+
+    return {name: partial(make, name) for name in models}
+
+
+def _of_domain(name: str = "") -> dict[str, str]:
+    """Return the column of lists of a domain; none where there is one catalogue."""
+    return {c.DOMAIN: name} if name else {}
 
 
 def list_new_users(
@@ -86,25 +101,35 @@ def list_new_users(
     items: pd.DataFrame,
     options: ListOptions,
     seed: int,
-) -> pd.DataFrame:
-    """Return lists of warm items for new users of whom the first n items are revealed, in long form with n_history.
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return, by model, what makes its lists of warm items for new users, in long form with n_history.
 
-    Of several domains each new user has lists of those with rows of theirs, and the table a column ``domain``.
+    Of each the first n items are revealed. With ``options.max_users`` the lists are of a sample of the new users. Of
+    several domains each new user has lists of those with rows of theirs, and the tables a column ``domain``.
     """
+    if not len(protocol.users):
+        return {}
     ties, warm = tie_ranks(seed, items[c.ITEM]), ~bucket_items(items, c.COLD)
+    sampled = IdMap(protocol.users).indices(new_users(users, options.max_users, seed))
+    revealed = {n: protocol.revealed(n).take(sampled) for n in options.new_user_history}
     sets = {domain: warm & protocol.items_of(domain) for domain in protocol.domains or ("",)}
-    frames = []
-    for n in options.new_user_history if len(protocol.users) else ():
-        query = protocol.revealed(n)
-        for name, model in models.items():
-            lists = recommend(model, query, query.history, sets, list_length(options), ties, options.block_users)
+    listed = {domain: np.flatnonzero(np.isin(sampled, protocol.rows_in(domain))) for domain in sets}
+    size = list_length(options)
+
+    def make(name: str) -> pd.DataFrame:
+        tables = []
+        for n, query in revealed.items():
+            lists = recommend(
+                models[name], query, query.history, sets, size, ties, options.block_users, f"lists of {name}"
+            )
             for domain, (of_set, scores) in lists.items():
-                rows = protocol.rows_in(domain)
-                frame = to_frame((of_set[rows], scores[rows]), protocol.users[rows], users[c.USER], items[c.ITEM])
-                labels = {c.MODEL: name} | ({c.DOMAIN: domain} if domain else {})
-                frames.append(frame.assign(**labels, n_history=n))
-    columns = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, N_HISTORY]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+                rows = listed[domain]
+                of_users = protocol.users[sampled[rows]]
+                table = to_frame((of_set[rows], scores[rows]), of_users, users[c.USER], items[c.ITEM])
+                tables.append(label(table, model=name, **_of_domain(domain)).assign(**{N_HISTORY: n}))
+        return stack(tables)
+
+    return {name: partial(make, name) for name in models}
 
 
 def describe_items(
@@ -157,28 +182,25 @@ def read_lists(
 
 
 def measure_known_users(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocols: dict[str, tuple[EvalProtocol, Matrix]],
     users: pd.DataFrame,
     metadata: ItemMetadata,
     options: ListOptions,
 ) -> pd.DataFrame:
-    """Measure every list set by every registered metric whose scope covers it.
+    """Measure every list set by every registered metric whose scope covers it, one table in memory at a time.
 
     Of several domains each is measured, and the table has a column ``domain``; :func:`over_domains` joins them.
 
     Args:
-        recommendations: as written by :func:`list_known_users`.
+        tables: as made by :func:`list_known_users`; each holds whole list sets.
         protocols: per split its rules and its positives (U, n_items).
         users: the user table.
         metadata: of items, in the order of the item table.
         options: cut-offs.
     """
     user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
-    by_domain = [c.DOMAIN] if c.DOMAIN in recommendations else []
-    for (model, split, candidates, *of_domain), frame in groups(
-        recommendations, [c.MODEL, c.SPLIT, c.CANDIDATES, *by_domain]
-    ):
+    for (model, split, candidates, *of_domain), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
         protocol, counted = protocols[split]
         user_index, lists = read_lists(
             frame, protocol, counted, candidates, users, metadata, max(options.k), *of_domain
@@ -187,7 +209,7 @@ def measure_known_users(
         buckets = protocol.item_bucket, user_bucket[user_index]
         rows = measure_lists(lists, metrics, options.k, *buckets, item_groups=protocol.item_groups)
         labels = {c.MODEL: model, c.SPLIT: split, c.CANDIDATES: candidates}
-        frames.append(rows.assign(**labels, **dict(zip(by_domain, of_domain, strict=True))))
+        frames.append(rows.assign(**labels, **_of_domain(*of_domain)))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -209,7 +231,7 @@ def over_domains(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline_values(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocol: EvalProtocol,
     counted: Matrix,
     users: pd.DataFrame,
@@ -222,7 +244,7 @@ def headline_values(
     Of who has lists in several domains it is their mean.
 
     Args:
-        recommendations: as written by :func:`list_known_users`.
+        tables: of test, as made by :func:`list_known_users`; each holds whole list sets.
         protocol: the rules of test lists.
         counted: positives (U, n_items).
         users: the user table.
@@ -232,9 +254,9 @@ def headline_values(
     """
     compared = {name: pair for name, pair in compared_headlines().items() if names is None or name in names}
     by_headline: dict[str, dict[str, list[NDArray[np.float64]]]] = {name: {} for name in compared}
-    of_test = recommendations[recommendations[c.SPLIT] == c.TEST]
-    by_domain = [c.DOMAIN] if c.DOMAIN in of_test else []
-    for (model, candidates, *of_domain), frame in groups(of_test, [c.MODEL, c.CANDIDATES, *by_domain]):
+    for (model, split, candidates, *of_domain), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+        if split != c.TEST:
+            continue
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k, *of_domain)
         for name, (metric, headline) in compared.items():
             if headline.candidates == candidates:
@@ -255,6 +277,12 @@ def mean_of_known(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     n_known = np.isfinite(of_domains).sum(axis=0)
     means: NDArray[np.float64] = np.where(n_known > 0, np.nansum(of_domains, axis=0) / np.maximum(n_known, 1), np.nan)
     return means
+
+
+def _list_sets(tables: Iterable[pd.DataFrame], by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield each list set with its labels, of several domains the name too, and show how many models are done."""
+    for table in progress(tables, "measure lists", "model"):
+        yield from groups(table, [*by, c.DOMAIN] if c.DOMAIN in table else by)
 
 
 def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
@@ -285,7 +313,7 @@ def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed:
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocol: NewUserProtocol,
     users: pd.DataFrame,
     metadata: ItemMetadata,
@@ -294,29 +322,32 @@ def measure_new_users(
     """Measure new users' lists against what was not revealed; user_bucket is new_0, new_1 …
 
     Args:
-        recommendations: as written by :func:`list_new_users`.
+        tables: as made by :func:`list_new_users`; each holds whole list sets.
         protocol: the test of new users.
         users: the user table.
         metadata: of items.
         options: cut-offs.
+
+    Returns:
+        As :func:`measure_known_users`, by number of revealed items, then by model.
     """
     metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
-    frames = []
-    for labels, n, lists in _new_user_lists(recommendations, protocol, users, metadata, max(options.k)):
+    frames: dict[int, list[pd.DataFrame]] = {}
+    for labels, n, lists in _new_user_lists(tables, protocol, users, metadata, max(options.k)):
         user_bucket: NDArray[np.str_] = np.full(len(lists.items), f"new_{n}")
         rows = measure_lists(lists, metrics, options.k, metadata.bucket, user_bucket)
         rows["user_bucket"] = f"new_{n}"
-        frames.append(rows.assign(**{c.SPLIT: c.TEST, c.CANDIDATES: c.WARM} | labels))
-    return over_domains(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
+        frames.setdefault(n, []).append(rows.assign(**{c.SPLIT: c.TEST, c.CANDIDATES: c.WARM} | labels))
+    in_order = [frame for n in sorted(frames) for frame in frames[n]]
+    return over_domains(pd.concat(in_order, ignore_index=True)) if in_order else pd.DataFrame()
 
 
 def _new_user_lists(
-    recommendations: pd.DataFrame, protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
+    tables: Iterable[pd.DataFrame], protocol: NewUserProtocol, users: pd.DataFrame, metadata: ItemMetadata, k: int
 ) -> Iterator[tuple[JsonObject, int, Lists]]:
     """Yield model and domain, number of revealed items and lists of new users."""
     warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
-    by_domain = [c.DOMAIN] if c.DOMAIN in recommendations else []
-    for (model, n, *of_domain), frame in groups(recommendations, [c.MODEL, N_HISTORY, *by_domain]):
+    for (model, n, *of_domain), frame in _list_sets(tables, [c.MODEL, N_HISTORY]):
         inside = protocol.items_of(of_domain[0] if of_domain else "")
         user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
         rows = row_of.indices(user_index)
@@ -330,7 +361,7 @@ def _new_user_lists(
             candidates=warm & inside,
             n_train_users=int((users[c.N_TRAIN] > 0).sum()),
         )
-        yield {c.MODEL: model} | dict(zip(by_domain, of_domain, strict=True)), int(n), lists
+        yield {c.MODEL: model} | _of_domain(*of_domain), int(n), lists
 
 
 def window_ratio(options: DataProcessingOptions, validation: Matrix, counted: Matrix) -> float:
@@ -358,7 +389,8 @@ def measure_clicks(
     counted: Matrix,
     users: pd.DataFrame,
     horizon: float,
-    block_users: int,
+    options: ListOptions,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure click probabilities over every cell that a mixed list could show a user that is not new.
 
@@ -368,17 +400,19 @@ def measure_clicks(
         counted: positives (U, n_items).
         users: the user table.
         horizon: the window of ``counted``, in windows of what the head was fitted on.
-        block_users: users at a time.
+        options: users at a time, and how many at most.
+        seed: of the sample of users, the one that lists are made of.
 
     Returns:
         Columns model, auc, log_loss, ece, cells, clicks; and the reliability curve: model, group, predicted, clicked.
     """
-    known = np.flatnonzero((users[c.BUCKET] != "new") & (np.diff(counted.indptr) > 0))
+    sample = known_users(users, options.max_users, seed)
+    known = sample[np.diff(counted.indptr)[sample] > 0]
     rows, curves = [], []
     for name, model in models.items():
         tally = Tally()
-        for start in range(0, len(known), block_users):
-            block = known[start : start + block_users]
+        for part in progress(blocks(len(known), options.block_users), f"clicks of {name}", "block"):
+            block = known[part]
             candidate_mask = np.ones((len(block), counted.shape[1]), dtype=bool)
             candidate_mask[protocol.seen[block].nonzero()] = False
             label = np.zeros(candidate_mask.shape, dtype=bool)

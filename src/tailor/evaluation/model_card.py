@@ -33,6 +33,8 @@ class Card:
     """From the best group of users to the worst, as of :func:`tailor.evaluation.groups.measure_groups`."""
     user_quantiles: pd.DataFrame | None = None
     """Over users, likewise."""
+    sample: str = ""
+    """Of how many users figures are, :func:`tailor.evaluation.user_sample.describe_sample`; empty: of all."""
 
 
 def build(card: Card) -> str:
@@ -44,6 +46,7 @@ def build(card: Card) -> str:
         "## Data and split",
         _data(card),
         f"## Against the best baseline (test, full ranking, NDCG@{card.k} unless it says otherwise)",
+        *([card.sample] if card.sample else []),
         _compared(card.best),
         *_for_whom(card),
         "## Not for",

@@ -46,6 +46,8 @@ class Material:
     figures: dict[str, go.Figure]
     """comparison, trade_off, frontier, calibration, training."""
     provenance: dict[str, str]
+    sample: str = ""
+    """Of how many users figures are, :func:`tailor.evaluation.user_sample.describe_sample`; empty: of all."""
 
 
 def build(material: Material) -> str:
@@ -58,6 +60,7 @@ def build(material: Material) -> str:
         registered=m.registered,
         k=m.k,
         fitted=protocol.FITTED[m.fit_on],
+        sample=m.sample,
         verdicts=verdicts(m.summary, m.comparisons),
         unmeasured=unmeasured(m.summary),
         models=page.table(m.summary, 3),

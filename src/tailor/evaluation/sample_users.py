@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from tailor import columns as c
 from tailor.data.hashing import seeded_hash
 from tailor.data.ids import IdMap
+from tailor.evaluation.ranking import internal_ids
 from tailor.hybrid.explain import Explanation, explain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
@@ -50,7 +51,8 @@ def describe_users(
     titles = (items[c.TITLE] if c.TITLE in items else items[c.ITEM]).astype(str).tolist()
     buckets, ids = items[c.BUCKET].tolist(), IdMap(items[c.ITEM])
     described = []
-    for letter, user in zip("ABC", choose_users(users, seed), strict=False):
+    listed = np.unique(internal_ids(lists[c.USER], users[c.USER]))
+    for letter, user in zip("ABC", listed[choose_users(users.iloc[listed], seed)], strict=False):
         rows = lists[(lists[c.USER] == users[c.USER].iloc[user]) & (lists[c.RANK] <= top)].sort_values(c.RANK)
         listed = ids.indices(rows[c.ITEM])
         explanation = explain(scorer, histories.take(np.array([user])), listed)

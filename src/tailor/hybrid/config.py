@@ -207,6 +207,8 @@ class HybridOptions(Options):
     """The hybrid's sources, each with its options that are not searched; null, or left out: the source is not used."""
     baselines: list[str] | None = None
     """Names of the baselines, from the simplest on; null: all that Tailor has."""
+    max_users: Count | None = None
+    """Users that a trial is measured on, at most; drawn by seed. None: all that have validation rows."""
     cold_items: ColdItemOptions = ColdItemOptions()
     """How cold items are imputed, where a trial does not say otherwise."""
     trials: dict[str, list[Parameters]] = {}

@@ -90,6 +90,8 @@ class Holdout:
     """What users wrote; on rows of validation too, which few-shot users reveal."""
     domains: Indices | None = None
     """Number of the domain of each item (n_items,); None: there is one."""
+    seed: int = 0
+    """Of the sample of users that models are measured on, where there is one."""
 
     @classmethod
     def build(
@@ -145,6 +147,7 @@ class Holdout:
             validation_contexts=side.validation_contexts,
             user_texts=texts,
             domains=domain_numbers(items),
+            seed=seed,
         )
         return every.with_few_shot_share(FEW_SHOT_SHARE, seed)
 
@@ -207,12 +210,19 @@ class Holdout:
             .with_domains(self.domains)
         )
 
-    def measure(self, model: FittedModel, k: int) -> dict[str, float]:
+    def measure(self, model: FittedModel, k: int, max_users: int | None = None) -> dict[str, float]:
         """Return mean NDCG@k: warm, tail (over warm candidates), cold (over B), mixed and mixed_cold (over both).
 
         A list holds items of one domain; the mean is over the lists of all domains.
+
+        Args:
+            model: scores.
+            k: length of the lists.
+            max_users: users that have validation rows, at most; drawn by seed, the same for every model. None: all.
         """
         users = np.flatnonzero(np.diff(self.validation.indptr) > 0)
+        if max_users is not None:
+            users = np.sort(np.random.default_rng([self.seed, 6]).permutation(users)[:max_users])
         of_set = {c.WARM: self.candidates & ~self.cold, c.COLD: self.cold, c.MIXED: self.candidates}
         domains = domain_masks_of(self.domains, len(self.cold))
         sets = {(name, place): mask & inside for name, mask in of_set.items() for place, inside in enumerate(domains)}

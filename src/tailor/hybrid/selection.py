@@ -133,7 +133,7 @@ def check_names(names: Iterable[str], options: HybridOptions, where: str) -> Non
 
 def measure(holdout: Holdout, model: FittedModel, options: HybridOptions) -> dict[str, float]:
     """Return what ``holdout`` measures, and the selection criterion: without pseudo-cold items, warm NDCG."""
-    values = holdout.measure(model, options.k)
+    values = holdout.measure(model, options.k, options.max_users)
     return values | {"criterion": criterion(values, options.cold_weight if holdout.has_cold_items else 0.0)}
 
 

@@ -231,6 +231,8 @@ class LMOptions(Options):
     """Passes over the item corpus; the best one on pseudo-cold A is kept, without pseudo-cold items the last one."""
     patience: Count = 2
     """Epochs without a better one before training stops."""
+    max_items: Count | None = None
+    """Items that tuning reads, at most; drawn by seed, by head and tail. Every item is encoded. None: all."""
     batch_size: Count = 32
     """Items per optimisation step."""
     accumulate: Count = 1

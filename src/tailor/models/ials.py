@@ -39,8 +39,6 @@ from tailor.types import AnyArray
 
 #: Factors of the warm items (n, d), and W (m, d) where there are features.
 Solution = tuple[AnyArray, NDArray[np.float64] | None]
-#: Floats gathered at a time by fold-in; 8 bytes each.
-_BUDGET = 4_000_000
 
 
 class IALSConfig(Options):
@@ -73,7 +71,8 @@ def fold_in(
 ) -> NDArray[np.float64]:
     """Solve each user's exact ridge problem (Σ_S c v vᵀ + gram + λ_u I) u = Σ_S c v + λ_u prior_u.
 
-    Users of similar history length are solved together, at most ``_BUDGET`` gathered floats at a time.
+    One symmetric rank update and one Cholesky solve (LAPACK posv) for each user, so that a user's factor is the same to
+    the last bit whoever else is solved for.
 
     Args:
         history: confidences c (B, n_items).
@@ -86,50 +85,19 @@ def fold_in(
         User factors (B, d); zero for an empty history.
     """
     d = item_factors.shape[1]
-    if history.shape[0] == 1 and history.nnz:
-        return _fold_in_one(history, item_factors, gram, float(diagonal[0]), prior)
-    lengths = np.diff(history.indptr)
-    out = np.zeros((history.shape[0], d))
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end + 1 - start) * (lengths[order[end]] + d) * d <= _BUDGET:
-            end += 1
-        rows = order[start:end]
-        slots = np.arange(lengths[rows[-1]])
-        valid = slots < lengths[rows, None]
-        cell = np.where(valid, history.indptr[rows, None] + slots, 0)
-        weights = history.data[cell].astype(np.float64) * valid
-        vectors = item_factors[history.indices[cell]].astype(np.float64, copy=False)
-        weighted = vectors * weights[..., None]
-        normal = weighted.transpose(0, 2, 1) @ vectors + gram
-        normal[:, np.arange(d), np.arange(d)] += diagonal[rows, None]
-        right = weighted.sum(axis=1)
+    out, start = np.zeros((history.shape[0], d)), np.asfortranarray(gram)
+    for user in np.flatnonzero(np.diff(history.indptr)):
+        cells = slice(history.indptr[user], history.indptr[user + 1])
+        weights = history.data[cells].astype(np.float64)
+        of_user = item_factors[history.indices[cells]].astype(np.float64, copy=False)
+        rooted = of_user * np.sqrt(weights)[:, None]
+        normal = linalg.blas.dsyrk(1.0, rooted.T, beta=1.0, c=start, lower=True)
+        normal.ravel(order="K")[:: d + 1] += diagonal[user]
+        right = weights @ of_user
         if prior is not None:
-            right = right + diagonal[rows, None] * prior[rows]
-        out[rows] = np.linalg.solve(normal, right[..., None])[..., 0]
-        start = end
+            right += diagonal[user] * prior[user]
+        out[user] = linalg.lapack.dposv(normal, right, lower=True, overwrite_a=True, overwrite_b=True)[1]
     return out
-
-
-def _fold_in_one(
-    history: Csr,
-    item_factors: NDArray[np.float64],
-    gram: NDArray[np.float64],
-    diagonal: float,
-    prior: NDArray[np.float64] | None,
-) -> NDArray[np.float64]:
-    """Solve one user's problem by Cholesky, in half the time of a batch of one."""
-    vectors = item_factors[history.indices].astype(np.float64, copy=False)
-    weighted = vectors * history.data[:, None]
-    normal = weighted.T @ vectors + gram
-    normal.ravel()[:: len(gram) + 1] += diagonal
-    right = weighted.sum(axis=0)
-    if prior is not None:
-        right = right + diagonal * prior[0]
-    return np.asarray(linalg.lapack.dposv(normal, right, lower=True)[1])[None]
 
 
 def products(users: Floats, items: Floats) -> Floats:

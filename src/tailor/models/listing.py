@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailor.models.base import Csr, FittedModel, Mask, Query
+from tailor.progress import progress
 from tailor.topk import EXCLUDED, top_k
 
 Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -23,6 +24,7 @@ def recommend(
     k: int,
     tie_rank: NDArray[np.int64],
     block_users: int = 512,
+    label: str = "lists",
 ) -> dict[Name, Lists]:
     """List the k best items per user and candidate set, scoring each block of users once.
 
@@ -36,6 +38,7 @@ def recommend(
         k: length of the lists.
         tie_rank: of two equal scores the item with the lower rank comes first (n_items,).
         block_users: users scored at a time.
+        label: of the bar that shows how far it is.
 
     Returns:
         Per candidate set: items (B, k), -1 for an empty place, and scores (B, k).
@@ -44,7 +47,8 @@ def recommend(
     sizes = {name: min(k, len(items)) for name, items in columns.items()}
     lists = {name: np.full((len(query), size), -1, dtype=np.int64) for name, size in sizes.items()}
     values = {name: np.full((len(query), size), EXCLUDED) for name, size in sizes.items()}
-    for rows, part in query.blocks(block_users):
+    parts = query.blocks(block_users)
+    for rows, part in progress(parts, label, "block", total=-(-len(query) // block_users)):
         scores = model.score(part)
         scores[seen[rows].nonzero()] = EXCLUDED
         for name, items in columns.items():

@@ -12,6 +12,7 @@ from tailor import columns as c
 from tailor.data.ids import IdMap
 from tailor.data.interactions import positive_rows
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation.ranking import LazyTables
 from tailor.registry.publish import load_evaluated
 from tailor.serving.champion import load_version
 from tailor.serving.recommender import Recommender
@@ -32,7 +33,7 @@ Ask = Callable[[Sequence[Request], Settings], list[Answer]]
 
 def check_evaluated(
     registered: JsonObject,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     protocol: EvalProtocol,
@@ -48,7 +49,7 @@ def check_evaluated(
     evaluated = load_evaluated(registered["run_id"])
     if evaluated is None:
         raise RuntimeError(f"run {registered['run_id']} holds no evaluated model")
-    of_run = recommendations.query("model == @registered['model'] and split == 'test' and candidates == 'mixed'")
+    of_run = test_lists[registered["model"]]().query("candidates == 'mixed'")
     left_out = sparse.csr_matrix((protocol.seen > 0).astype(np.float32) - protocol.histories.history)
     left_out.eliminate_zeros()
     if c.DOMAIN not in of_run:

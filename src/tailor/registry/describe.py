@@ -10,6 +10,7 @@ from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from tailor.evaluation import groups, headlines, model_card
+from tailor.evaluation.user_sample import describe_sample
 from tailor.types import JsonObject
 
 #: What the address of a logged model starts with.
@@ -33,6 +34,8 @@ class Measured:
     group_gaps: pd.DataFrame
     user_quantiles: pd.DataFrame
     """Both as of :func:`tailor.evaluation.groups.measure_groups`."""
+    max_users: int | None = None
+    """Users that figures are of, at most; None: all."""
 
 
 def describe(registered: JsonObject, dataset: JsonObject, measured: Measured) -> str:
@@ -48,11 +51,19 @@ def describe(registered: JsonObject, dataset: JsonObject, measured: Measured) ->
     """
     figures = headlines.headline_figures(measured.metrics, registered["model"], measured.k)
     best = headlines.best_baselines(measured.comparisons, measured.summary)
+    sample = describe_sample(measured.data_summary, measured.max_users)
     card = model_card.build(
         model_card.Card(
-            registered, best, figures, measured.data_summary, measured.k, measured.group_gaps, measured.user_quantiles
+            registered,
+            best,
+            figures,
+            measured.data_summary,
+            measured.k,
+            measured.group_gaps,
+            measured.user_quantiles,
+            sample,
         )
-    )  # fmt: skip
+    )
     client, name, version = mlflow.MlflowClient(), registered["name"], registered["version"]
     client.update_model_version(name, version, description=card)
     if not client.get_registered_model(name).description:

@@ -16,6 +16,7 @@ from tailor.errors import BadInputError, TailorError
 from tailor.evaluation import measure
 from tailor.evaluation.promotion import Evidence, decide
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.evaluation.ranking import LazyTables, label
 from tailor.hybrid.scorer import HybridScorer, scorer_of
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Floats, TrainSet
@@ -46,7 +47,7 @@ class ComparedRows:
 
 
 def compare_with_champion(
-    registered: JsonObject, recommendations: pd.DataFrame, rows: ComparedRows, options: EvaluationOptions
+    registered: JsonObject, test_lists: LazyTables, rows: ComparedRows, options: EvaluationOptions
 ) -> JsonObject:
     """Compare the registered challenger with the champion and apply the rules of promotion.
 
@@ -65,7 +66,7 @@ def compare_with_champion(
         champion, how = _champion(registered, challenger, rows)
     except TailorError as reason:
         return {DECISION: "refused", REASONS: [str(reason)]} | counted
-    evidence = _evidence(registered, challenger, champion, recommendations, rows, options)
+    evidence = _evidence(registered, challenger, champion, test_lists, rows, options)
     decision = decide(evidence, options.promotion)
     word = "promoted" if decision.promoted else "refused"
     return {DECISION: word, REASONS: [*decision.reasons, how]} | counted
@@ -177,17 +178,17 @@ def _evidence(
     registered: JsonObject,
     challenger: Recommender,
     champion: HybridScorer,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     rows: ComparedRows,
     options: EvaluationOptions,
 ) -> Evidence:
     """Compare the challenger's lists of the run with the champion's, made now."""
     seed, k, protocol = int(challenger.about["seed"]), max(options.k), rows.protocol
     theirs = measure.list_known_users({CHAMPION: champion}, protocol, c.TEST, rows.users, rows.items, options, seed)
-    of_run = (recommendations[c.MODEL] == registered["model"]) & (recommendations[c.SPLIT] == c.TEST)
-    lists = pd.concat([recommendations[of_run].assign(**{c.MODEL: CHALLENGER}), theirs], ignore_index=True)
+    ours = test_lists[registered["model"]]().drop(columns=c.MODEL)
+    tables = [label(ours, model=CHALLENGER), theirs[CHAMPION]()]
     values = measure.headline_values(
-        lists,
+        tables,
         protocol,
         rows.positives,
         rows.users,
@@ -196,9 +197,11 @@ def _evidence(
         names=("mixed", "tail"),
     )
     mixed, tail = (paired_bootstrap(values[h][CHALLENGER], values[h][CHAMPION], seed=seed) for h in ("mixed", "tail"))
-    top = lists[(lists[c.CANDIDATES] == c.MIXED) & (lists[c.RANK] <= k)]
-    covered = top.groupby(c.MODEL)[c.ITEM].nunique() / int(protocol.candidates[c.MIXED].sum())
-    return Evidence(mixed, tail, (float(covered[CHALLENGER]), float(covered[CHAMPION])), _p99_ms(challenger))
+    listable, covered = int(protocol.candidates[c.MIXED].sum()), []
+    for table in tables:
+        top = table[(table[c.CANDIDATES] == c.MIXED) & (table[c.RANK] <= k)]
+        covered.append(top[c.ITEM].nunique() / listable)
+    return Evidence(mixed, tail, (covered[0], covered[1]), _p99_ms(challenger))
 
 
 def _p99_ms(recommender: Recommender) -> float:

@@ -113,7 +113,7 @@ def test_item_item_models_grow_with_the_cube_and_the_square():
         for f in (1, 2)
     )
     seconds = [60 * by_pipeline(w)["hybrid_cf"].minutes for w in (small, large)]
-    linear = [costs._scored(w, 4 * (15 + 2 * 12)) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
+    linear = [costs._scored(w, 4 * (15 + 2 * 12), w.users) + 2 * (4 + 1e-6 * w.users * w.items) for w in (small, large)]
     assert (seconds[1] - linear[1]) / (seconds[0] - linear[0]) == pytest.approx(8)
     square = (24 + 4 * small.item_item_models) * 5000**2 / 2**30
     blended = 2 * 4 * 12 * 10 * 5000 / 2**30
@@ -126,7 +126,31 @@ def test_lists_are_models_by_users_by_places():
     scored = 5e-8 * 2 * (15 + 2 * 12) * 1000 * 500
     assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 2_040_000 + 1e-4 * 2 * 25 * 1000)
     held = 4 * 500**2 * 8
-    assert cost.gib == pytest.approx(1.2 + (200 * 2_040_000 + held + 4 * 12 * 512 * 500) / 2**30)
+    # of the lists, those of one model and split are in memory: three candidate sets
+    assert cost.gib == pytest.approx(1.2 + (64 * 1000 * 20 * 3 + held + 4 * 12 * 512 * 500) / 2**30)
+
+
+def test_samples_cost_what_they_hold():
+    whole = work(1000, 500, 50_000, 10)
+    part = replace(whole, listed_users=100, tried_users=10, tuned_items=50)
+    before, after = by_pipeline(whole), by_pipeline(part)
+    assert after["evaluation, reranking"].size == "17 models × 100 users × 20 places × 6 = 204,000 rows"
+    lists = 5e-8 * 2 * (15 + 2 * 12) * 100 * 500 + 8e-6 * 204_000 + 1e-4 * 2 * 25 * 1000
+    assert 60 * after["evaluation, reranking"].minutes == pytest.approx(lists)
+    trials = 5e-8 * 4 * (15 + 2 * 12) * 990 * 500
+    assert 60 * (before["hybrid_cf"].minutes - after["hybrid_cf"].minutes) == pytest.approx(trials)
+    assert after["lm_finetuning"].size == "500 tokens × 5 epochs"
+    tuned = 2.8e-4 * 5 * (5000 - 500)
+    assert 60 * (before["lm_finetuning"].minutes - after["lm_finetuning"].minutes) == pytest.approx(tuned)
+
+
+def test_the_options_say_of_how_many_users_and_items():
+    options = HybridOptions(trials=TRIALS, sources=SOURCES_OF_BASE, max_users=20)
+    card = replace(GOOD, sizes=replace(SIZES, users=1000, items=500))
+    made = Workload.of(card, LMOptions(max_items=50), options, ListOptions(max_users=100), 25, 2000)
+    assert (made.listed_users, made.tried_users, made.tuned_items) == (100, 20, 50)
+    made = Workload.of(card, LMOptions(), HybridOptions(sources=SOURCES_OF_BASE), ListOptions(), 25, 2000)
+    assert (made.listed_users, made.tried_users, made.tuned_items) == (1000, 1000, 500)
 
 
 def test_a_transformer_grows_with_interactions_epochs_and_items():

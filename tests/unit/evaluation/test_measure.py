@@ -25,11 +25,17 @@ from tailor.evaluation.measure import (
 )
 from tailor.evaluation.protocol import NewUserProtocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
+from tailor.evaluation.ranking import read_tables, stack
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.whitening import Whitening
 from tailor.models.registry import build
 
 OPTIONS = ListOptions(k=[5, 20], new_user_history=[0, 3], block_users=64)
+
+
+def joined(tables):
+    """All models' lists as one table."""
+    return stack(list(read_tables(tables)))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def positives(tables):
 
 @pytest.fixture(scope="module")
 def lists(models, protocol, tables):
-    return list_known_users(models, protocol, "test", tables.users, tables.items, OPTIONS, 0)
+    return joined(list_known_users(models, protocol, "test", tables.users, tables.items, OPTIONS, 0))
 
 
 def test_lists_are_long_enough_for_every_cut_off():
@@ -80,13 +86,13 @@ def test_every_user_who_is_known_gets_lists_of_candidates_without_what_is_seen(l
 
 def test_lists_do_not_depend_on_the_block(models, protocol, lists, tables):
     one_by_one = OPTIONS.model_copy(update={"block_users": 7})
-    again = list_known_users(models, protocol, "test", tables.users, tables.items, one_by_one, 0)
+    again = joined(list_known_users(models, protocol, "test", tables.users, tables.items, one_by_one, 0))
     pd.testing.assert_frame_equal(again.drop(columns="score"), lists.drop(columns="score"))
 
 
 def test_an_oracle_is_best_and_chance_is_worst(lists, protocol, positives, tables):
     metadata = popularity_metadata(tables.items)
-    table = measure_known_users(lists, {"test": (protocol, positives)}, tables.users, metadata, OPTIONS)
+    table = measure_known_users([lists], {"test": (protocol, positives)}, tables.users, metadata, OPTIONS)
     of_all = table.query("metric == 'ndcg' and candidates == 'mixed' and k == 20 and item_bucket == 'all'")
     ndcg = of_all[of_all["user_bucket"] == "all"].set_index("model")["value"]
     assert ndcg["text_knn"] > ndcg["popular"] > ndcg["random"] > 0
@@ -96,8 +102,8 @@ def test_an_oracle_is_best_and_chance_is_worst(lists, protocol, positives, table
 
 def test_headlines_are_means_of_what_users_have(lists, protocol, positives, tables):
     metadata = popularity_metadata(tables.items)
-    values = headline_values(lists, protocol, positives, tables.users, metadata, 20)
-    table = measure_known_users(lists, {"test": (protocol, positives)}, tables.users, metadata, OPTIONS)
+    values = headline_values([lists], protocol, positives, tables.users, metadata, 20)
+    table = measure_known_users([lists], {"test": (protocol, positives)}, tables.users, metadata, OPTIONS)
     rows = table.query("metric == 'ndcg' and k == 20 and user_bucket == 'all'")
     for headline, candidates, bucket in (("mixed", "mixed", "all"), ("tail", "warm", "tail"), ("cold", "cold", "all")):
         of_set = rows[(rows["candidates"] == candidates) & (rows["item_bucket"] == bucket)]
@@ -117,11 +123,11 @@ def test_new_users_are_asked_with_what_they_reveal(models, side_features, tables
     protocol = NewUserProtocol.build(
         tables.users, tables.items, matrices["new_user"], tables.reveal_order, side_features
     )
-    lists = list_new_users(models, protocol, tables.users, tables.items, OPTIONS, 0)
+    lists = joined(list_new_users(models, protocol, tables.users, tables.items, OPTIONS, 0))
     assert set(lists["user_id"]) == set(tables.users["user_id"][tables.users["bucket"] == "new"])
     assert set(lists["n_history"]) == {0, 3}
     metadata = popularity_metadata(tables.items)
-    table = measure_new_users(lists, protocol, tables.users, metadata, OPTIONS)
+    table = measure_new_users([lists], protocol, tables.users, metadata, OPTIONS)
     ndcg = table.query("metric == 'ndcg' and k == 20 and item_bucket == 'all'").set_index(["model", "user_bucket"])
     assert ndcg.loc[("text_knn", "new_3"), "value"] > ndcg.loc[("text_knn", "new_0"), "value"]
     for n in (0, 3):
@@ -139,9 +145,8 @@ def test_without_new_users_there_is_nothing_to_measure(models, side_features, ta
         nobody, tables.items, tables.matrices["new_user"], tables.reveal_order, side_features
     )
     lists = list_new_users(models, protocol, nobody, tables.items, OPTIONS, 0)
-    assert list(lists) == ["user_id", "item_id", "rank", "score", "model", "n_history"]
-    assert lists.empty
-    assert measure_new_users(lists, protocol, nobody, popularity_metadata(tables.items), OPTIONS).empty
+    assert lists == {}
+    assert measure_new_users(read_tables(lists), protocol, nobody, popularity_metadata(tables.items), OPTIONS).empty
 
 
 def test_items_are_described_in_the_order_of_their_table(tables):
@@ -172,7 +177,7 @@ def test_clicks_are_measured_over_what_a_list_may_show(protocol, positives, tabl
     known = (tables.users["bucket"] != "new").to_numpy() & (np.diff(positives.indptr) > 0)
     n_cells = int(known.sum()) * len(tables.items) - protocol.seen[known].nnz
     models = {"counts": Clicks((counts + 1) / (counts.sum() + 2)), "even": Clicks(np.full(len(counts), 0.1))}
-    table, curve = measure_clicks(models, protocol, positives, tables.users, 2.0, 64)
+    table, curve = measure_clicks(models, protocol, positives, tables.users, 2.0, OPTIONS)
     table = table.set_index("model")
     assert table.loc["even", "auc"] == pytest.approx(0.5)
     assert table.loc["counts", "auc"] > 0.6
@@ -200,11 +205,11 @@ def test_without_cold_items_there_are_no_lists_and_no_comparisons_of_them(models
     rules = replace(
         protocol, candidates={"warm": every, "cold": ~every, "mixed": every}, item_bucket=items["bucket"].to_numpy(str)
     )
-    lists = list_known_users(models, rules, "test", tables.users, items, OPTIONS, 0)
+    lists = joined(list_known_users(models, rules, "test", tables.users, items, OPTIONS, 0))
     assert set(lists["candidates"]) == {"warm", "mixed"}
-    assert [str(lists[name].dtype) for name in ("model", "candidates", "split", "rank")] == ["str"] * 3 + ["int64"]
+    assert [str(lists[name].dtype) for name in ("model", "candidates", "split", "rank")] == ["category"] * 3 + ["int32"]
     metadata = popularity_metadata(items)
-    values = headline_values(lists, rules, tables.matrices["test"], tables.users, metadata, 20)
+    values = headline_values([lists], rules, tables.matrices["test"], tables.users, metadata, 20)
     compared = compare(values, "text_knn", 0)
     assert set(compared["headline"]) == {"warm", "tail", "mixed"}
     assert list(compared) == COMPARED

@@ -72,7 +72,7 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
             return float(len(lists.items))
 
     recommendations, protocols, users, metadata = catalogue
-    table = measure_known_users(recommendations, protocols, users, metadata, EvaluationOptions())
+    table = measure_known_users([recommendations], protocols, users, metadata, EvaluationOptions())
     rare = table[table["metric"] == "share_of_rare"]
     assert set(rare["candidates"]) == {"warm", "cold", "mixed"}
     assert set(rare["split"]) == {"validation", "test"}
@@ -88,7 +88,7 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
     n_train = mine["item_id"].map(dict(zip(metadata.table["item_id"], metadata.n_train, strict=True)))
     assert summary.set_index("model").loc["ours", "share_of_rare"] == pytest.approx((n_train < 5).mean())
     assert list(summary)[-3:] == ["share_of_rare", "number of lists", "validation warm NDCG"]
-    values = headline_values(recommendations, *protocols["test"], users, metadata, 20)
+    values = headline_values([recommendations], *protocols["test"], users, metadata, 20)
     compared = compare(values, "ours", 0)
     assert compared["headline"].tolist() == ["warm", "tail", "cold", "mixed", "mixed_cold", "share_of_rare"]
     assert "share_of_rare" in [line["headline"] for line in verdicts(summary, compared)]
@@ -96,7 +96,7 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
 
 def test_only_some_headlines_are_computed_where_asked(catalogue):
     recommendations, protocols, users, metadata = catalogue
-    values = headline_values(recommendations, *protocols["test"], users, metadata, 20, names=("mixed", "tail"))
+    values = headline_values([recommendations], *protocols["test"], users, metadata, 20, names=("mixed", "tail"))
     assert list(values) == ["tail", "mixed"]
     assert np.isnan(values["mixed"]["ours"][20:]).all()  # new users have no lists here
 
@@ -114,7 +114,7 @@ def test_new_users_are_measured_by_the_metrics_that_say_so(registry, catalogue):
     lists["n_history"] = [1, 1, 3, 3]
     items = pd.DataFrame({"item_id": metadata.table["item_id"], "bucket": metadata.bucket})
     protocol = NewUserProtocol.build(users, items, places, places, NO_PROFILES)
-    table = measure_new_users(lists, protocol, users, metadata, EvaluationOptions()).set_index(
+    table = measure_new_users([lists], protocol, users, metadata, EvaluationOptions()).set_index(
         ["metric", "user_bucket"]
     )
     assert table.loc[("n_revealed", "new_1"), "value"].unique().tolist() == [1.0]

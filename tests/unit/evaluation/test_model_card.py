@@ -81,3 +81,8 @@ def test_whose_figures_they_are():
     assert "figures below are those of the same recipe without the test rows" in refitted
     with_validation = build(Card(REGISTERED | {"evaluated_fit_on": "train_and_validation"}, BEST, {}, DATA, 20))
     assert "The models of test lists are fitted on the train and the validation rows;" in with_validation
+
+
+def test_the_card_says_of_how_many_users_figures_are():
+    text = build(Card(REGISTERED, BEST, {}, DATA, 20, "Figures are of 2 of 9 users."))
+    assert text.index("Figures are of 2 of 9 users.") < text.index("| warm NDCG |")

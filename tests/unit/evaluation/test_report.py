@@ -147,6 +147,11 @@ def test_the_page_says_what_models_were_fitted_on(summary, fit_on, sentence):
     assert f"The models of test lists are {sentence}" in build(material(summary, fit_on=fit_on))
 
 
+def test_the_page_says_of_how_many_users_figures_are(summary):
+    assert build(material(summary, sample="Lists are of 2 of 9 users.")).count("Lists are of 2 of 9 users.") == 2
+    assert "evaluation.max_users" not in build(material(summary))
+
+
 def test_what_comes_from_the_data_is_escaped(summary):
     page = build(material(summary))
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page

@@ -58,7 +58,8 @@ def described(tables):
     scorer, histories = hybrid().fit(tables.train_set), tables.train_set.queries()
     every = {"mixed": np.ones(len(tables.items), bool)}
     protocol = EvalProtocol(histories, histories.history, every, tables.items["bucket"].to_numpy(dtype=str))
-    lists = list_known_users({"hybrid": scorer}, protocol, "test", tables.users, tables.items, ListOptions(), 0)
+    tables_of = list_known_users({"hybrid": scorer}, protocol, "test", tables.users, tables.items, ListOptions(), 0)
+    lists = tables_of["hybrid"]()
     return lists, describe_users(scorer, tables.users, tables.items, histories, lists, 0, top=3)
 
 

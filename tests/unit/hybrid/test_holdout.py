@@ -180,3 +180,24 @@ def test_a_catalogue_without_times_is_said_to_be_one(tables, caplog, timed):
     readers = "slit, recent_ease, recent_text, transformer, sasrec, transition_knn"
     said = f"The catalogue has no times, or {reason}: {readers} left out"
     assert caplog.messages == ([] if timed else [said])
+
+
+def test_every_model_is_measured_on_the_same_sample_of_users(holdout, tables):
+    asked = []
+
+    class Notes(Scores):
+        def _score(self, query):
+            asked.append(query.user_index.tolist())
+            return super()._score(query)
+
+    popular = np.asarray(tables.matrices["train"].sum(axis=0)).ravel().astype(np.float32)
+    with_rows = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
+    for _ in range(2):
+        values = holdout.measure(Notes(popular), 10, max_users=15)
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == 15
+    assert set(asked[0]) < set(with_rows)
+    everybody = holdout.measure(Notes(popular), 10)
+    assert asked[2] == with_rows.tolist()
+    assert holdout.measure(Notes(popular), 10, max_users=len(with_rows)) == everybody
+    assert values != everybody

@@ -49,6 +49,8 @@ def test_a_final_baseline_counts_the_validation_rows_only_with_the_option(tables
 def test_every_figure_says_what_its_model_was_fitted_on(fit_on):
     known = pd.DataFrame({c.SPLIT: [c.VALIDATION, c.TEST], "value": [0.1, 0.2]})
     new = pd.DataFrame({c.SPLIT: [c.TEST], "value": [0.3]})
-    table = join_metrics(known, new, 7, fit_on)
+    table = join_metrics(known, new, 7, {"fit_on": fit_on})
+    assert "max_users" not in table
+    assert join_metrics(known, new, 7, {"max_users": 9})["max_users"].tolist() == [9, 9, 9]
     assert table["fit_on"].tolist() == ["train", fit_on, fit_on]
     assert table["seed"].tolist() == [7, 7, 7]

@@ -9,6 +9,7 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.evaluation import measure, plots
 from tailor.evaluation.protocol import TestRows, test_protocol
+from tailor.evaluation.ranking import LazyTables, read_tables
 from tailor.hybrid import ablation
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
@@ -41,7 +42,7 @@ def recommend_by_variants(
     params: Parameters,
     seed: int,
     **known: Unpack[TestRows],
-) -> pd.DataFrame:
+) -> LazyTables:
     """List for every known user with every variant; ``known`` is what ``test_protocol`` takes."""
     options = parse(EvaluationOptions, params, "evaluation")
     variants = {"frozen": frozen, "lora": lora}
@@ -50,7 +51,7 @@ def recommend_by_variants(
 
 
 def measure_variants(
-    lists: pd.DataFrame,
+    lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
@@ -60,5 +61,7 @@ def measure_variants(
     """Measure the lists: one row per variant, the headline figures of the summary."""
     options = parse(EvaluationOptions, params, "evaluation")
     protocols = {c.TEST: (test_protocol(items, **known), positives)}
-    metrics = measure.measure_known_users(lists, protocols, users, measure.popularity_metadata(items), options)
+    metrics = measure.measure_known_users(
+        read_tables(lists), protocols, users, measure.popularity_metadata(items), options
+    )
     return plots.summary_table(metrics, max(options.k)).dropna(axis=1, how="all")

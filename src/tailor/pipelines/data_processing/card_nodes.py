@@ -1,5 +1,6 @@
 """Nodes that describe the data: the learning curve, the data card and its page."""
 
+import logging
 from dataclasses import asdict
 
 import pandas as pd
@@ -11,9 +12,12 @@ from tailor.data.card_warnings import warn
 from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import positive_rows
 from tailor.evaluation import card_page, costs, learning_curve
+from tailor.evaluation.plan import plan_lines
 from tailor.options import ProjectOptions
 from tailor.registry import track
 from tailor.types import JsonObject, Parameters
+
+log = logging.getLogger(__name__)
 
 
 def keep_choosing_rows(interactions: pd.DataFrame) -> pd.DataFrame:
@@ -46,9 +50,12 @@ def describe_data(
     )
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
     work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users)
+    estimates = costs.estimate(work)
+    for line in plan_lines(estimates, work):
+        log.info(line)
     return card.to_json() | {
         "warnings": warn(card, encoder.base_model),
-        "costs": [asdict(cost) for cost in costs.estimate(work)],
+        "costs": [asdict(cost) for cost in estimates],
         "machine": costs.MACHINE,
         "learning_curve": curve.to_dict(orient="records"),
     }

@@ -22,6 +22,8 @@ from tailor.evaluation.protocol import (
     train_rows,
     validation_protocol,
 )
+from tailor.evaluation.ranking import LazyTables, read_tables
+from tailor.evaluation.user_sample import of_sample, state_sample
 from tailor.hybrid.scorer import by_encoder
 from tailor.metrics import rating
 from tailor.models.base import FittedModel
@@ -54,7 +56,7 @@ def recommend_on_validation(
     params: Parameters,
     seed: int,
     **known: Unpack[TrainRows],
-) -> pd.DataFrame:
+) -> LazyTables:
     """List for every known user with the models that have not seen pseudo-cold B.
 
     ``known``: what ``validation_protocol`` takes.
@@ -72,7 +74,7 @@ def recommend_on_test(
     params: Parameters,
     seed: int,
     **known: Unpack[TestRows],
-) -> pd.DataFrame:
+) -> LazyTables:
     """List for every known user with the final models; no test positive is among the inputs.
 
     ``known``, here and below: what ``test_protocol`` takes.
@@ -102,19 +104,15 @@ def recommend_to_new_users(
     protocol: NewUserProtocol,
     params: Parameters,
     seed: int,
-) -> pd.DataFrame:
+) -> LazyTables:
     """List for new users of whom the first few items are revealed."""
     models = _all_models(baselines, frozen, lora)
     return measure.list_new_users(models, protocol, users, items, _options(params), seed)
 
 
-def join_lists(validation_lists: pd.DataFrame, test_lists: pd.DataFrame) -> pd.DataFrame:
-    """Put all lists into one table."""
-    return pd.concat([validation_lists, test_lists], ignore_index=True)
-
-
 def measure_known_users(
-    recommendations: pd.DataFrame,
+    validation_lists: LazyTables,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
@@ -122,13 +120,16 @@ def measure_known_users(
     params: Parameters,
     **known: Unpack[TestRows],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure the saved lists by every registered metric: all of them, and those of each of several domains."""
+    """Measure the saved lists by every registered metric, one model in memory at a time: all of them, and those of each
+    of several domains.
+    """
     of_train = train_rows(known)
     protocols = {
         c.VALIDATION: (validation_protocol(items, **of_train), known["validation"]),
         c.TEST: (test_protocol(items, **known), positives),
     }
-    table = measure.measure_known_users(recommendations, protocols, users, metadata, _options(params))
+    tables = read_tables(validation_lists, test_lists)
+    table = measure.measure_known_users(tables, protocols, users, metadata, _options(params))
     return measure.over_domains(table), table if c.DOMAIN in table else table.iloc[:0].assign(**{c.DOMAIN: ""})
 
 
@@ -166,18 +167,18 @@ def measure_domains(
 
 
 def measure_new_users(
-    recommendations: pd.DataFrame,
+    lists: LazyTables,
     users: pd.DataFrame,
     protocol: NewUserProtocol,
     metadata: ItemMetadata,
     params: Parameters,
 ) -> pd.DataFrame:
     """Measure the saved lists of new users."""
-    return measure.measure_new_users(recommendations, protocol, users, metadata, _options(params))
+    return measure.measure_new_users(read_tables(lists), protocol, users, metadata, _options(params))
 
 
 def compare_models(
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
@@ -188,12 +189,12 @@ def compare_models(
 ) -> pd.DataFrame:
     """Compare the registered model with every other, user by user, by every headline metric."""
     options, protocol = _options(params), test_protocol(items, **known)
-    values = measure.headline_values(recommendations, protocol, positives, users, metadata, max(options.k))
-    return measure.compare(values, options.registered, seed)
+    values = measure.headline_values(read_tables(test_lists), protocol, positives, users, metadata, max(options.k))
+    return state_sample(measure.compare(values, options.registered, seed), options.max_users)
 
 
 def compare_groups(
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
@@ -205,18 +206,21 @@ def compare_groups(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Measure the registered model and the best baseline by taste and by profile; all models by quantiles of users."""
     options, protocol, k = _options(params), test_protocol(items, **known), max(_options(params).k)
-    values = measure.headline_values(recommendations, protocol, positives, users, metadata, k, groups.HEADLINES)
+    tables = read_tables(test_lists)
+    values = measure.headline_values(tables, protocol, positives, users, metadata, k, groups.HEADLINES)
     by_grouping = {groups.TASTE: groups.taste_of(known["train"], bucket_items(items, c.HEAD), users[c.USER])}
     by_grouping |= groups.profiles_of(users, FeatureEncoder.from_state(feature_encoders["profile"]))
     measured = groups.measure_groups(values, by_grouping, options.registered, options.groups, seed)
     return measured.figures, measured.gaps, measured.quantiles
 
 
-def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int, fit_on: str) -> pd.DataFrame:
+def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int, params: Parameters) -> pd.DataFrame:
     """Put all figures into one table, with what their models were fitted on; the split may keep no new users."""
     tables = [table for table in (known_users, new_users) if len(table)]
     table = pd.concat(tables, ignore_index=True).assign(seed=seed)
-    return table.assign(fit_on=table[c.SPLIT].where(table[c.SPLIT] != c.TEST, fit_on).replace(c.VALIDATION, c.TRAIN))
+    options, split = _options(params), table[c.SPLIT]
+    table = table.assign(fit_on=split.where(split != c.TEST, options.fit_on).replace(c.VALIDATION, c.TRAIN))
+    return state_sample(table, options.max_users)
 
 
 def measure_clicks(
@@ -227,13 +231,19 @@ def measure_clicks(
     positives: Matrix,
     data: Parameters,
     params: Parameters,
+    seed: int,
     **known: Unpack[TestRows],
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
     options, protocol = parse(DataProcessingOptions, data, "data_processing"), test_protocol(items, **known)
-    horizon, block = measure.window_ratio(options, known["validation"], positives), _options(params).block_users
-    table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, block)
-    return table, curve, plots.calibration_plot(curve)
+    horizon, lists = measure.window_ratio(options, known["validation"], positives), _options(params)
+    table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, lists, seed)
+    return state_sample(table, lists.max_users), curve, plots.calibration_plot(curve)
+
+
+def keep_rated_rows(interactions: pd.DataFrame, users: pd.DataFrame, params: Parameters, seed: int) -> pd.DataFrame:
+    """Keep what rating predictions are measured on: train, and the later rows of the users that lists are made for."""
+    return of_sample(interactions, users, _options(params).max_users, seed)
 
 
 def measure_ratings(
@@ -253,7 +263,8 @@ def measure_ratings(
     """
     options, queries, models = _options(params), train_histories(**known), by_encoder(frozen, lora)
     line_models = models if options.fit_on == c.TRAIN else by_encoder(frozen_validation, lora_validation)
-    return rating.measure(models, line_models, interactions, users, items, queries, options.block_users)
+    table = rating.measure(models, line_models, interactions, users, items, queries, options.block_users)
+    return state_sample(table, options.max_users)
 
 
 def summarise(

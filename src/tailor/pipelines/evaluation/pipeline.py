@@ -9,12 +9,12 @@ from tailor.wiring import HYBRIDS, ITEM_METADATA, TEST_PROTOCOL, VALIDATION_HYBR
 _TABLES = {"users": "users", "items": "items"}
 _OPTIONS = {"params": "params:evaluation", "seed": "params:seed"}
 _MEASURED = {
-    "recommendations": "recommendations",
+    "test_lists": "test_lists",
     **_TABLES,
     "positives": "test_positives",
     "metadata": "item_metadata",
 } | TEST_PROTOCOL
-_PRIVATE = ["item_metadata", "new_user_protocol"]
+_PRIVATE = ["item_metadata", "new_user_protocol", "rated_rows"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -67,13 +67,6 @@ def _recommend() -> list[Node]:
             name="recommend_to_new_to_domain",
             tags="cpu",
         ),
-        Node(
-            func=nodes.join_lists,
-            inputs=["validation_lists", "test_lists"],
-            outputs="recommendations",
-            name="join_lists",
-            tags="cpu",
-        ),
     ]
 
 
@@ -89,7 +82,7 @@ def _measure() -> list[Node]:
         ),
         Node(
             func=nodes.measure_known_users,
-            inputs=_MEASURED | {"params": "params:evaluation"},
+            inputs=_MEASURED | {"validation_lists": "validation_lists", "params": "params:evaluation"},
             outputs=["known_user_metrics", "known_domain_metrics"],
             name="measure_known_users",
             tags="cpu",
@@ -112,7 +105,7 @@ def _measure() -> list[Node]:
         Node(
             func=nodes.measure_new_users,
             inputs={
-                "recommendations": "new_user_recommendations",
+                "lists": "new_user_recommendations",
                 "users": "users",
                 "protocol": "new_user_protocol",
                 "metadata": "item_metadata",
@@ -130,10 +123,17 @@ def _measure() -> list[Node]:
             | {
                 "positives": "test_positives",
                 "data": "params:data_processing",
-                "params": "params:evaluation",
-            },
+            }
+            | _OPTIONS,
             outputs=["click_metrics", "click_calibration", "calibration_plot"],
             name="measure_clicks",
+            tags="cpu",
+        ),
+        Node(
+            func=nodes.keep_rated_rows,
+            inputs={"interactions": "interactions", "users": "users"} | _OPTIONS,
+            outputs="rated_rows",
+            name="keep_rated_rows",
             tags="cpu",
         ),
         Node(
@@ -141,10 +141,7 @@ def _measure() -> list[Node]:
             inputs=HYBRIDS
             | {f"{name}_validation": dataset for name, dataset in VALIDATION_HYBRIDS.items()}
             | _TABLES
-            | {
-                "interactions": "interactions",
-                "params": "params:evaluation",
-            }
+            | {"interactions": "rated_rows", "params": "params:evaluation"}
             | VALIDATION_PROTOCOL,
             outputs="rating_metrics",
             name="measure_ratings",
@@ -174,9 +171,8 @@ def _summarise() -> list[Node]:
             inputs={
                 "known_users": "known_user_metrics",
                 "new_users": "new_user_metrics",
-                "seed": "params:seed",
-                "fit_on": "params:evaluation.fit_on",
-            },
+            }
+            | _OPTIONS,
             outputs="metrics",
             name="join_metrics",
             tags="cpu",

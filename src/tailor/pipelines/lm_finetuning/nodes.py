@@ -8,7 +8,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import UserTextOptions
-from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items
+from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items, tuned_items
 from tailor.data.text import unpack_pieces
 from tailor.data.user_texts import is_late
 from tailor.lm import user_texts
@@ -46,7 +46,7 @@ def tune_adapter(
         user_factors=teacher["user_factors"],
         item_factors=teacher["item_factors"],
         train=train,
-        trainable=trainable_items(items),
+        trainable=tuned_items(items, options.max_items, seed),
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )

@@ -9,6 +9,7 @@ from scipy import sparse
 from tailor.config import parse
 from tailor.data.interactions import final_rows
 from tailor.evaluation.protocol import TestRows, test_protocol
+from tailor.evaluation.ranking import LazyTables
 from tailor.hybrid.holdout import gather_train_set
 from tailor.options import EvaluationOptions
 from tailor.registry import promote
@@ -21,7 +22,7 @@ Matrix = sparse.csr_matrix
 def compare_with_champion(
     registered: JsonObject,
     checked: JsonObject,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
@@ -35,7 +36,7 @@ def compare_with_champion(
     of_users = known["side_features"], known["user_texts"], known.get("strengths")
     train_set = gather_train_set(fitted, known["order"], items, *of_users)
     rows = promote.ComparedRows(users, items, train_set, test_protocol(items, **known), positives)
-    return promote.compare_with_champion(registered, recommendations, rows, options)
+    return promote.compare_with_champion(registered, test_lists, rows, options)
 
 
 def move_alias(registered: JsonObject, decided: JsonObject) -> tuple[JsonObject, pd.DataFrame]:

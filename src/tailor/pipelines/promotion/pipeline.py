@@ -13,7 +13,7 @@ def create_pipeline(**_: object) -> Pipeline:
         inputs={
             "registered": "registered_model",
             "checked": "registration_check",
-            "recommendations": "recommendations",
+            "test_lists": "test_lists",
             "users": "users",
             "items": "items",
             "positives": "test_positives",

@@ -23,6 +23,7 @@ from tailor.data.user_texts import UserTexts
 from tailor.datasets import AdapterDataset, EmbeddingsDataset
 from tailor.evaluation import chosen
 from tailor.evaluation.protocol import TestRows, test_protocol
+from tailor.evaluation.ranking import LazyTables
 from tailor.hybrid import refit
 from tailor.hybrid.scorer import by_encoder, scorer_of
 from tailor.lm.config import LMOptions
@@ -184,18 +185,19 @@ def register(
 
 def check_registered(
     registered: JsonObject,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     interactions: pd.DataFrame,
     users: pd.DataFrame,
     items: pd.DataFrame,
     **known: Unpack[TestRows],
 ) -> JsonObject:
     """Prove that the measured model makes the run's lists, and that the registered one knows every interaction."""
-    measured = check.check_evaluated(registered, recommendations, users, items, test_protocol(items, **known))
+    measured = check.check_evaluated(registered, test_lists, users, items, test_protocol(items, **known))
     return measured | check.check_registered(registered, interactions)
 
 
 def describe_version(registered: JsonObject, tracked: JsonObject, params: Parameters, **tables: pd.DataFrame) -> str:
     """Log the headline figures with the registered model, and write its card; ``tables`` are those of ``Measured``."""
-    measured = describe.Measured(k=max(parse(EvaluationOptions, params, "evaluation").k), **tables)
+    options = parse(EvaluationOptions, params, "evaluation")
+    measured = describe.Measured(k=max(options.k), max_users=options.max_users, **tables)
     return describe.describe(registered, tracked["dataset"], measured)

@@ -164,7 +164,7 @@ def _publish() -> list[Node]:
             func=nodes.check_registered,
             inputs={
                 "registered": "registered_model",
-                "recommendations": "recommendations",
+                "test_lists": "test_lists",
                 "interactions": "interactions",
             }
             | _TABLES

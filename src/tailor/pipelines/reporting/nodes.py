@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 from tailor.config import parse
 from tailor.evaluation import report, sample_users, seeds
 from tailor.evaluation.protocol import TestRows, test_protocol
+from tailor.evaluation.ranking import LazyTables
+from tailor.evaluation.user_sample import describe_sample
 from tailor.hybrid.scorer import by_encoder
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
@@ -32,7 +34,7 @@ def explain_sample_users(
     lora: Models,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    recommendations: pd.DataFrame,
+    test_lists: LazyTables,
     params: Parameters,
     seed: int,
     **known: Unpack[TestRows],
@@ -40,7 +42,7 @@ def explain_sample_users(
     """Explain to three users what the registered model gives them; ``known`` is what ``test_protocol`` takes."""
     name = parse(EvaluationOptions, params, "evaluation").registered
     scorer = by_encoder(frozen, lora)[name]
-    lists = recommendations.query("model == @name and split == 'test' and candidates == 'mixed'")
+    lists = test_lists[name]().query("candidates == 'mixed'")
     histories = test_protocol(items, **known).histories
     return sample_users.describe_users(scorer, users, items, histories, lists, seed)
 
@@ -82,6 +84,7 @@ def write_report(
         balance=balance,
         figures=figures,
         provenance={name: str(value) for name, value in promotion.items()},
+        sample=describe_sample(tables["data_summary"], options.max_users),
         **tables,
     )
     html = report.build(material)

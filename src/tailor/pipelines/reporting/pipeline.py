@@ -32,7 +32,7 @@ def _collect() -> list[Node]:
             | {
                 "users": "users",
                 "items": "items",
-                "recommendations": "recommendations",
+                "test_lists": "test_lists",
                 "params": "params:evaluation",
                 "seed": "params:seed",
             }

@@ -1,0 +1,97 @@
+"""Lists of many models: a folder of parquet files, one for each model, made and read one at a time."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kedro.io import DatasetError
+from kedro_datasets._typing import TablePreview
+from pandera.errors import SchemaError
+
+from tailor.datasets.base import FileDataset
+from tailor.datasets.location import Location
+from tailor.schemas import Lists
+
+#: Bytes of a file's dictionary of ids; a longer one would be written as plain texts, one for each row.
+_DICTIONARY_BYTES = 2**28
+#: Rows that are decoded at a time.
+_ROW_GROUP = 2**20
+Tables = Mapping[str, Callable[[], pd.DataFrame]]
+
+
+class ListsDataset(FileDataset[Tables]):
+    """Tables by model, in the order in which they are given; each is made when it is written, and read when asked for.
+
+    ``000-popular.parquet``, ``001-ease.parquet``, …: pandas, polars and duckdb read the folder as one table. The folder
+    is written aside, so an interrupted run leaves the old one. Every table is checked by :class:`tailor.schemas.Lists`.
+
+    Example:
+        >>> dataset = ListsDataset(filepath="memory://doc/lists")
+        >>> row = {"user_id": ["u1"], "item_id": ["i1"], "rank": [1], "score": [0.5], "model": ["ease"]}
+        >>> dataset.save({"ease": lambda: pd.DataFrame(row)})
+        >>> dataset.load()["ease"]()["item_id"].tolist()
+        ['i1']
+    """
+
+    def save(self, data: Tables) -> None:
+        """Make and write one table after the other.
+
+        Raises:
+            DatasetError: these are no functions by model, or a table is none of lists.
+        """
+        if not isinstance(data, Mapping) or not all(map(callable, data.values())):
+            raise DatasetError(
+                f"{self.filepath} takes functions that make tables, by model, not a {type(data).__name__}"
+            )
+        super().save(data)
+
+    def load(self) -> Tables:
+        """Return, by model, what reads its table.
+
+        Raises:
+            DatasetError: there is no such folder.
+        """
+        if not self.location.exists():
+            raise DatasetError(f"There are no lists in {self.filepath}: run the pipeline that makes them")
+        files = [Location(self.location.fs, path) for path in sorted(self.location.fs.find(self.location.path))]
+        named = {unquote(file.name.removesuffix(".parquet").partition("-")[2]): file for file in files}
+        return {name: partial(self._table, file) for name, file in named.items()}
+
+    def _table(self, file: Location) -> pd.DataFrame:
+        with file.open_for_reading() as path:
+            return self._checked(pd.read_parquet(path))
+
+    def _write(self, path: Path, data: Tables) -> None:
+        path.mkdir(parents=True)
+        for number, (name, make) in enumerate(data.items()):
+            table = self._checked(make())
+            table.to_parquet(
+                path / f"{number:03d}-{quote(name, safe=' ')}.parquet",
+                index=False,
+                row_group_size=_ROW_GROUP,
+                dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            )
+
+    def _checked(self, table: Any) -> pd.DataFrame:
+        if not isinstance(table, pd.DataFrame):
+            raise DatasetError(f"{self.filepath} takes tables, not a {type(table).__name__}")
+        try:
+            checked: pd.DataFrame = Lists.validate(table)
+        except SchemaError as problem:
+            raise DatasetError(f"{self.filepath}: not a table of lists: {problem}") from problem
+        return checked
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Return the first rows of the first model, for kedro-viz."""
+        first = next(iter(sorted(self.location.fs.find(self.location.path))), None)
+        if first is None:
+            return TablePreview(pd.DataFrame().to_dict(orient="split"))
+        with Location(self.location.fs, first).open_for_reading() as path, pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(nrows), None)
+            table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+        return TablePreview(table.to_pandas().to_dict(orient="split"))
