@@ -16,9 +16,11 @@ from tailor import columns as c
 from tailor.config import Options
 from tailor.data.ids import IdMap
 from tailor.errors import BadInputError
+from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
 
 if TYPE_CHECKING:
+    from tailor.serving.recommender import Recommender
     from tailor.state.events import Event, EventStore
     from tailor.state.store import StateStore
 
@@ -183,6 +185,43 @@ class Trend:
     """Time of the newest interaction or event, seconds since 1970; None: nothing is known of times."""
     takers: Mapping[str, int] = field(default_factory=dict)
     """Users who took each item, by item."""
+
+
+def behind_events(
+    model: "Recommender", requests: Sequence[Request], *, exclude_seen: bool
+) -> list[tuple[Request, int]]:
+    """Return requests behind what their users did since the fit, and how many items that brought to each history.
+
+    Args:
+        model: that answers.
+        requests: (B,).
+        exclude_seen: whether what was bought is left out.
+    """
+    names = [model.people.name(request.user_id) for request in requests]
+    latest = {} if model.events is None else model.events.latest([name for name in names if name is not None])
+    joined = []
+    for name, request in zip(names, requests, strict=True):
+        if name is None or name not in latest:
+            joined.append((request, 0))
+            continue
+        did = UserEvents.of(latest[name], model.event_options, _taken_in(model, name))
+        joined.append(did.before(request, model.items, exclude_seen=exclude_seen))
+    return joined
+
+
+def _taken_in(model: "Recommender", name: str) -> Callable[["Event"], bool]:
+    """Return what tells whether an event of a user is in his stored history already."""
+    user = model.users.index(name)
+    if user < 0:
+        return lambda _: False
+    stored = set(model.histories.history[[user]].indices.tolist())
+    until, read_at = int(model.about.get(EVENTS_UNTIL, 0)), float(model.about.get(CATALOGUE_READ_AT, 0))
+
+    def taken_in(event: "Event") -> bool:
+        before = event.place <= until or event.received_at < read_at
+        return before and model.items.index(event.item_id) in stored
+
+    return taken_in
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -43,12 +43,13 @@ from tailor.models.base import (
 from tailor.plugins import copy_plugins
 from tailor.rerank import POOL, best_of, draw_lists, ensure_exposure, rerank
 from tailor.serving import package
-from tailor.serving.events import EVENTS, EVENTS_UNTIL, EventLog, EventOptions, Trend, UserEvents
+from tailor.serving.events import EVENTS, EventLog, EventOptions, behind_events
 from tailor.serving.explain import explain_list
 from tailor.serving.history import HistoryBatch, join_histories, wide, widened
 from tailor.serving.intent import Intent, TitleIndex, parse_query
 from tailor.serving.intent.dates import NumericColumns
 from tailor.serving.intent.meaning import Meaning
+from tailor.serving.ranking import newness, trending
 from tailor.serving.reasons import Carried
 from tailor.serving.rules import Block, pin
 from tailor.serving.scenario import apply_scenario, resolved
@@ -59,9 +60,6 @@ from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
-
-if TYPE_CHECKING:
-    from tailor.state.events import Event
 
 MAX_REQUESTS = 100_000
 MAX_QUESTIONS = 100
@@ -411,38 +409,8 @@ class Recommender:
         """
         if settings.rank_by == "score":
             return model.scored(query) if isinstance(model, BlendsSources) else (model.score(query), [])
-        of_items = self._trending(settings.window_days) if settings.rank_by == "trending" else self._newness
+        of_items = trending(self, settings.window_days) if settings.rank_by == "trending" else newness(self)
         return np.tile(of_items.astype(np.float32), (len(query), 1)), []
-
-    def _trending(self, days: int) -> NDArray[np.float64]:
-        """Return how many took each item in the last days (n_items,); of equal ones the more popular leads."""
-        until = None if self.item_times is None else self.item_times.until
-        trend = Trend(until) if self.events is None else self.events.trend(days, until, self.event_options)
-        if trend.newest is None:
-            raise BadInputError("rank_by = trending: nothing is known of when items were taken. Rank by score.")
-        n_taken = np.zeros(len(self.items)) if self.item_times is None else self.item_times.window(days, trend.newest)
-        items = self.item_indices(list(trend.takers))
-        np.add.at(n_taken, items[items >= 0], np.array(list(trend.takers.values()), dtype=float)[items >= 0])
-        popularity = np.bincount(self.histories.history.indices, minlength=len(self.items))
-        return np.asarray(n_taken + popularity / (popularity.max(initial=0) + 1))
-
-    @cached_property
-    def _newness(self) -> NDArray[np.float64]:
-        """Return how far in front of the oldest each item stands (n_items,), from 0 to 1; what has no date is last."""
-        table = None if self.metadata is None else self.metadata.table
-        if table is not None and RELEASED in table:
-            dates = table[RELEASED].to_numpy()
-        elif self.item_times is not None:
-            dates = self.item_times.first
-        else:
-            raise BadInputError(
-                "rank_by = newest: neither feature_engineering.dates.released nor the times of interactions say what is"
-                " new. Rank by score."
-            )
-        # Ranks, since seconds would lose their last digits.
-        known = ~np.isnan(dates)
-        ranks = np.searchsorted(np.unique(dates[known]), dates, side="right") / len(dates)
-        return np.where(known, ranks, 0.0)
 
     def _explain(
         self,
@@ -501,33 +469,8 @@ class Recommender:
 
     def _with_events(self, requests: Sequence[Request], settings: Settings) -> tuple[list[Request], Indices]:
         """Return requests behind what their users did since the fit, and how many items that brought (B,)."""
-        names = [self.people.name(request.user_id) for request in requests]
-        latest = {} if self.events is None else self.events.latest([name for name in names if name is not None])
-        if not latest:
-            return list(requests), np.zeros(len(requests), dtype=np.int64)
-        did = [UserEvents()] * len(requests)
-        for row, name in enumerate(names):
-            if name is not None and name in latest:
-                did[row] = UserEvents.of(latest[name], self.event_options, self._taken_in(name))
-        joined = [
-            of_user.before(request, self.items, exclude_seen=settings.exclude_seen)
-            for of_user, request in zip(did, requests, strict=True)
-        ]
+        joined = behind_events(self, requests, exclude_seen=settings.exclude_seen)
         return [request for request, _ in joined], np.array([n for _, n in joined], dtype=np.int64)
-
-    def _taken_in(self, name: str) -> Callable[["Event"], bool]:
-        """Return what tells whether an event of a user is in his stored history already."""
-        user = self.users.index(name)
-        if user < 0:
-            return lambda _: False
-        stored = set(self.histories.history[[user]].indices.tolist())
-        until, read_at = int(self.about.get(EVENTS_UNTIL, 0)), float(self.about.get(package.CATALOGUE_READ_AT, 0))
-
-        def taken_in(event: "Event") -> bool:
-            before = event.place <= until or event.received_at < read_at
-            return before and self.items.index(event.item_id) in stored
-
-        return taken_in
 
     def _with_examples(self, request: Request, intent: Intent | None) -> Request:
         """Return a request with the titles that its words name as examples behind its history."""

@@ -459,6 +459,9 @@ def test_mlflow_s_model_leaves_out_what_was_removed_before_and_while_it_runs(ser
     model.load_context(SimpleNamespace(artifacts={"recommender": str(tmp_path / "package")}))
     asked = pd.DataFrame({"candidates": [["i1", "i3"]]})
     assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
+    store.events.store.append([{"kind": "not_for_me", "user_id": "new", "item_id": "i3"}])
+    assert model.predict(None, asked.assign(user_id="new"))["item_ids"].tolist() == [[]]
+    assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
     store.state.remove(["i3"])
     assert model.predict(None, asked)["item_ids"].tolist() == [[]]
 
