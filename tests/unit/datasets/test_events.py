@@ -64,9 +64,7 @@ def test_what_was_drawn_is_the_log_where_there_is_no_file(dataset, policy_log, c
     store = store_of(dataset)
     store.append([drawn("r1", "i1", None), drawn("r1", "i2", None, rank=2)])
     assert policy_log.exists()
-    with pytest.raises(
-        DatasetError, match=r"the events hold no list that was drawn .* \(2 exposures of other lists\)"
-    ):
+    with pytest.raises(DatasetError, match=r"the events hold no list that was drawn .* \(2 exposures of other lists\)"):
         policy_log.load()
     store.append([drawn("r2", "i1", 0.25), drawn("r2", "i2", 0.5, rank=2), drawn("r3", "i2", 0.5)])
     store.append([{"kind": "click", "user_id": "u1", "item_id": "i2", "request_id": "r3"}])
