@@ -177,8 +177,8 @@ def test_an_experiment_says_what_decides_and_the_verdict_in_a_sentence():
     metrics = pd.DataFrame([row, row | {"metric": "buy_per_user", "decides": False}])
     assert experiment_lines(metrics) == [
         "Experiment, 1200 users of the champion and 1180 of the challenger:",
-        "click_per_exposure: 0.1 and 0.125, difference +0.025, read once [+0.01, +0.04], 26% of the variance explained by"
-        " the past",
+        "click_per_exposure: 0.1 and 0.125, difference +0.025, read once [+0.01, +0.04], 26% of the variance explained "
+        "by the past",
         "buy_per_user: 0.1 and 0.125, difference +0.025, read once [+0.01, +0.04], 26% of the variance explained by the"
         " past (decides nothing)",
     ]
