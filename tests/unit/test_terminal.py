@@ -234,6 +234,28 @@ def test_the_other_pipelines_say_what_they_did():
     assert "Tuned options: data/tuned_parameters.x is in force from the next run on. Delete the file" in text
 
 
+def test_forget_says_what_went_what_is_not_undone_and_what_is_left():
+    made = {"name": "shop", "version": "4", "alias": "champion", "users": 2, "interactions": 31, "new": True}
+    what = ["version 1", "version 2", "file", "raw tables"]
+    table = pd.DataFrame({"what": what, "deleted": [True, False, False, False]})
+    text = printed(
+        ["registered_forgotten", "forgotten"],
+        120,
+        {"registered_forgotten": made | {"left": "Not all"}, "forgotten": table},
+    )
+    assert text.splitlines() == [
+        "Registered shop version 4 as champion, without 2 people and 31 interactions.",
+        "  Not all.",
+        "Deleted: 1",
+        "  Still hold them: 1 version, 1 file, 1 raw tables",
+        "Paths and what to do: data/forgotten.x",
+    ]
+    nobody = made | {"new": False, "left": ""}
+    text = printed(["registered_forgotten", "forgotten"], 120, {"registered_forgotten": nobody, "forgotten": table[:1]})
+    assert "The champion, shop version 4, holds nobody of the suppression list; nothing was registered." in text
+    assert "Nothing that was looked at still holds them." in text
+
+
 def test_the_end_of_a_run():
     text = printed(["promotion", "report"])
     assert text.splitlines() == [

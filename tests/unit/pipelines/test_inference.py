@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from tailor.pipelines.inference.nodes import with_state
+from tailor.data.people import People, SuppressionList
+from tailor.pipelines.inference.nodes import _listed, with_state
 from tailor.serving.items import ItemStore
 from tailor.serving.mlflow_model import TailorModel
 from tailor.state.store import StateStore
@@ -26,6 +28,14 @@ def champion():
 def test_without_a_state_it_is_none(champion):
     assert with_state(champion, None) == "none"
     assert champion.unwrap_python_model().state is None
+
+
+def test_who_was_suppressed_since_the_tables_were_made_gets_no_list(champion):
+    users = pd.DataFrame({"user_id": ["u1", "u7", "u2"]})
+    assert _listed(champion, users)["user_id"].tolist() == ["u1", "u7", "u2"]
+    champion.unwrap_python_model().recommender.people = People(SuppressionList.of(["u7"], b"k" * 32))
+    assert _listed(champion, users)["user_id"].tolist() == ["u1", "u2"]
+    assert _listed(champion, users).index.tolist() == [0, 1]
 
 
 def test_the_champion_answers_with_what_is_stored(champion, tmp_path, monkeypatch, caplog):

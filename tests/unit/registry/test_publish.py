@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tailor.data.people import key_id
 from tailor.errors import ConfigurationError
 from tailor.options import EvaluationOptions
 from tailor.registry import publish
@@ -35,6 +36,16 @@ def test_what_serving_needs_goes_with_it():
     assert known["feature_encoders"] == {"profile": {"columns": []}}
     assert (known["seed"], known["head_share"], known["plugins"]) == (3, 0.7, ["myshop.sources"])
     assert known["model"] == "hybrid_lora"
+
+
+def test_a_package_of_pseudonyms_names_the_key_and_others_none(monkeypatch):
+    monkeypatch.setenv("TAILOR_PSEUDONYM_KEY", "p" * 32)
+    assert "pseudonyms" not in about({})
+    monkeypatch.setitem(PROJECT, "data_processing", {"head_share": 0.7, "pseudonyms": True})
+    assert about({})["pseudonyms"] == key_id(b"p" * 32)
+    monkeypatch.delenv("TAILOR_PSEUDONYM_KEY")
+    with pytest.raises(ConfigurationError, match="TAILOR_PSEUDONYM_KEY is not set"):
+        about({})
 
 
 def test_the_code_is_copied_without_caches(tmp_path):
