@@ -189,8 +189,8 @@ bench-elicitation: $(VENV)/requirements.lock ## what elicited answers are worth 
 bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, written as other results are
 	$(BIN)/python benchmarks/backtest.py
 
-bench-kinds: $(VENV)/requirements.lock ## kinds of behaviour as strengths, beside all alike and the strongest alone
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kinds.py
+bench-kinds: $(VENV)/requirements.lock ## kinds of behaviour as strengths, beside all alike and the strongest alone: WITH=hybrid
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kinds.py $(WITH)
 
 bench-replay: $(VENV)/requirements.lock ## a replay in the order of time: what a user's own later rows are worth at once
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/replay.py
