@@ -11,7 +11,8 @@ learnt from. Arms:
 * ``searched``: view and cart as a search on validation chose them, for EASE.
 
 Models: the first option sets of EASE, iALS and SLIT; with the argument ``hybrid`` also the hybrid of the first option
-set without the transformer on frozen embeddings. Warm NDCG@20; differences with paired bootstraps over the users of all seeds.
+set without the transformer on frozen embeddings. Warm NDCG@20; differences with paired bootstraps over the users of all
+seeds.
 An interrupted run goes on: what a seed gave is written to data/kinds.json.
 """
 
