@@ -227,8 +227,8 @@ bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, wr
 bench-open-bandit: $(VENV)/requirements.lock ## off-policy estimates beside what the other policy really earned, Open Bandit
 	$(BIN)/python benchmarks/open_bandit.py
 
-bench-kinds: $(VENV)/requirements.lock ## kinds of behaviour as strengths, beside all alike and the strongest alone
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kinds.py
+bench-kinds: $(VENV)/requirements.lock ## kinds of behaviour as strengths, beside all alike and the strongest alone: WITH=hybrid
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kinds.py $(WITH)
 
 bench-replay: $(VENV)/requirements.lock ## a replay in the order of time: what a user's own later rows are worth at once
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/replay.py

@@ -10,19 +10,22 @@ learnt from. Arms:
 * ``strengths``: view .2, cart .6, buy 1;
 * ``searched``: view and cart as a search on validation chose them, for EASE.
 
-Models: the first option sets of EASE, iALS and SLIT, and the hybrid of the first option set without the transformer on
-frozen embeddings. Warm NDCG@20; differences with paired bootstraps over the users of all seeds.
+Models: the first option sets of EASE, iALS and SLIT; with the argument ``hybrid`` also the hybrid of the first option
+set without the transformer on frozen embeddings. Warm NDCG@20; differences with paired bootstraps over the users of all
+seeds.
+An interrupted run goes on: what a seed gave is written to data/kinds.json.
 """
 
 import json
 import logging
+import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
-from catalogues import RESULTS, Catalogue, about, known_user_ndcg, prepare, rounded, write
+from catalogues import RESULTS, ROOT, Catalogue, about, known_user_ndcg, prepare, rounded, write
 from cold_start import embed_frozen
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -36,12 +39,15 @@ from tailor.hybrid.strengths import searched_kinds, with_other_strengths
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import FittedModel, Floats
 from tailor.models.registry import build
+from tailor.types import JsonObject
 
 K, SEEDS, TRIALS = 20, (0, 1, 2), 20
 KINDS = {1.0: "not_for_me", 2.0: "not_for_me", 3.0: "view", 4.0: "cart", 5.0: "buy"}
 WEIGHTS: dict[str, Any] = {"view": 0.2, "cart": 0.6, "buy": 1.0, "not_for_me": "bar"}
 ARMS = ("every_row", "alike", "buys", "strengths", "searched")
 BASELINES = ("ease", "ials", "slit")
+HYBRID = "hybrid"
+PARTIAL = ROOT / "data" / "kinds.json"
 #: Which arms are compared: with intervals.
 PAIRS = [(name, base) for name in ("strengths", "searched") for base in ("every_row", "alike", "buys")]
 TARGETS = {"*_strengths_to_alike, *_strengths_to_buys": "> 1, lower bound above 1"}
@@ -108,7 +114,7 @@ def models(arm: Catalogue, vectors: Floats) -> dict[str, FittedModel]:
     options = arm.hybrid_options
     data = arm.train_set(arm.matrix(c.TRAIN), arm.warm, vectors)
     fitted = {name: build(name, options.trials[name][0], arm.seed).fit(data) for name in BASELINES}
-    return fitted | {"hybrid": arm.blended(vectors)}
+    return fitted | {"hybrid": arm.blended(vectors)} if HYBRID in sys.argv else fitted
 
 
 def one_seed(raw: pd.DataFrame, seed: int) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, float]]:
@@ -124,13 +130,26 @@ def one_seed(raw: pd.DataFrame, seed: int) -> tuple[dict[str, dict[str, NDArray[
     return values, searched
 
 
+def measured(seed: int) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, float]]:
+    """Return what :func:`one_seed` does, from an interrupted run where that has it."""
+    stored: JsonObject = json.loads(PARTIAL.read_text()) if PARTIAL.is_file() else {}
+    key = f"{seed} {HYBRID in sys.argv}"
+    if key not in stored:
+        values, searched = one_seed(raw_interactions(), seed)
+        lists = {model: {name: of.tolist() for name, of in arms.items()} for model, arms in values.items()}
+        stored[key] = [lists, searched]
+        write(PARTIAL, stored)
+    arrays = {model: {name: np.array(of) for name, of in arms.items()} for model, arms in stored[key][0].items()}
+    return arrays, stored[key][1]
+
+
 def main() -> None:
     """Measure every seed and write."""
     logging.disable(logging.INFO)
-    raw, tests = raw_interactions(), dict[str, dict[str, list[NDArray[np.float64]]]]()
+    tests: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
     found: dict[str, dict[str, float]] = {}
     for seed in SEEDS:
-        values, found[str(seed)] = one_seed(raw, seed)
+        values, found[str(seed)] = measured(seed)
         for model, arms in values.items():
             for name, per_user in arms.items():
                 tests.setdefault(model, {}).setdefault(name, []).append(per_user)

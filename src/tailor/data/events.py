@@ -35,6 +35,12 @@ class EventOptions(Options):
     """Least strength of a pair that counts as a hit in validation and test; null: the strongest kind there is. Weaker
     pairs are learnt from, and no list is measured on them."""
 
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _name_kinds_by_text(cls, weights: object) -> object:
+        """Read kinds that YAML takes for numbers, as codes are."""
+        return {str(kind): strength for kind, strength in weights.items()} if isinstance(weights, dict) else weights
+
     @field_validator("weights")
     @classmethod
     def _say_what_is_liked(cls, weights: dict[str, Strength]) -> dict[str, Strength]:

@@ -42,9 +42,9 @@ def _with_strengths(request: Request, strengths: Mapping[str, Strength]) -> Requ
         value = float("-inf") if strength == BAR else float(strength)
         # Of an item that is named again, the last place counts.
         best[item], worst[item] = max(best.pop(item, 0.0), value), min(worst.get(item, 0.0), value)
-    known = {item: round(value + worst[item], 6) for item, value in best.items()}
-    history = tuple(item for item, value in known.items() if value > 0)
-    blocked = tuple(item for item, value in known.items() if value <= 0 and worst[item] < 0)
-    weights = tuple(known[item] for item in history)
-    weighed = request.model_copy(update={"history": history, "weights": weights, "events": ()})
-    return weighed.model_copy(update={"exclude": (*request.exclude, *blocked)})
+    strength_of = {item: round(value + worst[item], 6) for item, value in best.items()}
+    history = tuple(item for item, value in strength_of.items() if value > 0)
+    blocked = tuple(item for item, value in strength_of.items() if value <= 0 and worst[item] < 0)
+    weights = tuple(strength_of[item] for item in history)
+    known = request.model_copy(update={"history": history, "weights": weights})
+    return known.model_copy(update={"events": (), "exclude": (*request.exclude, *blocked)})

@@ -114,6 +114,13 @@ def test_options_that_mean_nothing_are_refused(options, words):
         parse(DataProcessingOptions, options, "data_processing")
 
 
+def test_kinds_may_be_codes():
+    raw = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "event": [1, 4], "timestamp": [1, 2]})
+    events = parse(EventOptions, {"weights": {1: 0.2, 4: 1.0}}, "data_processing.events")
+    pairs = clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), QualityReport(), events=events)
+    assert pairs["confidence"].tolist() == [0.2, 1.0]
+
+
 def test_without_weights_nothing_changes():
     raw = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "a"], "event": ["buy", "view"], "timestamp": [1, 2]})
     pairs = clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), QualityReport())

@@ -99,3 +99,13 @@ def test_card_and_page_are_logged_to_the_run(tables, tmp_path, monkeypatch):
     assert json.loads(saved.read_text())["sizes"] == card["sizes"]
     assert "Data card: tailor-test" in html
     assert "<script>ghost" not in html
+
+
+def test_pairs_are_counted_by_their_strongest_kind(tables):
+    n = len(tables.interactions)
+    kinds = tables.interactions.assign(event="buy", confidence=1.0)
+    kinds.loc[kinds.index[:5], ["event", "confidence"]] = ["not_for_me", 0.0]
+    card = describe(tables, interactions=kinds)
+    assert card["split"]["pairs by strongest kind"] == {"buy": n - 5, "blocked by not_for_me": 5}
+    assert card["sizes"]["interactions"] == n - 5
+    assert "pairs by strongest kind" not in describe(tables)["split"]

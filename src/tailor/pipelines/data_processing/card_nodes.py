@@ -45,9 +45,8 @@ def describe_data(
     options = parse(ProjectOptions, project, "")
     lm, hybrid, lists = options.lm_finetuning, options.hybrid_cf, options.evaluation
     features, encoder = options.feature_engineering, lm.encoder
-    card = data_card.describe(
-        positive_rows(interactions), items, tables, features.text, encoder.max_length, features.user_text
-    )
+    rows = positive_rows(interactions)
+    card = data_card.describe(rows, items, tables, features.text, encoder.max_length, features.user_text)
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
     work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users)
     estimates = costs.estimate(work)
