@@ -180,3 +180,29 @@ def test_targets_without_a_text_are_left_out():
 def test_metrics_and_models_pages_are_those_of_the_registry():
     assert metrics.page is generator.PAGES["metrics.md"]
     assert models.sources().count("\n") == len(SOURCES) + 1
+
+
+def mentioned():
+    """Dotted names of options in code of the pages, with their page: `hybrid_cf.blend.models`, `tuning.prune: true`."""
+    keys = "|".join(name for name in ProjectOptions.model_fields if name not in ("seed", "model_name", "plugins"))
+    name = re.compile(rf"`((?:{keys})(?:\.[a-z_]\w*)+)(?::[^`]*|=[^`]*)?`")
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        # Former names stand in the glossary and in decisions.
+        if path.parent != generator.FOLDER and "adr" not in path.parts and path.name != "glossary.md":
+            yield from ((path.name, found[1]) for found in name.finditer(path.read_text()))
+
+
+def test_every_option_that_a_page_names_exists():
+    from tailor.pipeline_registry import default_pipeline
+
+    known = set(dotted(ProjectOptions))
+    open_ended = {"columns", "trials", "space", "sources", "scenarios", "peft"}  # whose keys are data
+    nodes = {part for one in default_pipeline().nodes for part in (one.name, one.name.rpartition(".")[0])}
+    names = list(mentioned())
+    assert len(names) > 50
+    wrong = [
+        f"{page}: {name}"
+        for page, name in names
+        if name not in known | nodes and not open_ended & set(name.split(".")[1:-1])
+    ]
+    assert not wrong, "\n".join(wrong)
