@@ -84,19 +84,21 @@ def fold_in(
     Returns:
         User factors (B, d); zero for an empty history.
     """
-    d = item_factors.shape[1]
+    d, indices, bounds = item_factors.shape[1], history.indices, history.indptr.tolist()
     out, start = np.zeros((history.shape[0], d)), np.asfortranarray(gram)
-    for user in np.flatnonzero(np.diff(history.indptr)):
-        cells = slice(history.indptr[user], history.indptr[user + 1])
-        weights = history.data[cells].astype(np.float64)
-        of_user = item_factors[history.indices[cells]].astype(np.float64, copy=False)
-        rooted = of_user * np.sqrt(weights)[:, None]
-        normal = linalg.blas.dsyrk(1.0, rooted.T, beta=1.0, c=start, lower=True)
+    weights = history.data.astype(np.float64)
+    roots = None if (weights == 1).all() else np.sqrt(weights)[:, None]
+    rank_update, solve = linalg.blas.dsyrk, linalg.lapack.dposv
+    for user in np.flatnonzero(np.diff(history.indptr)).tolist():
+        first, last = bounds[user], bounds[user + 1]
+        vectors = item_factors.take(indices[first:last], axis=0).astype(np.float64, copy=False)
+        rooted = vectors if roots is None else vectors * roots[first:last]
+        normal = rank_update(1.0, rooted.T, 1.0, start, lower=1)
         normal.ravel(order="K")[:: d + 1] += diagonal[user]
-        right = weights @ of_user
+        right = weights[first:last] @ vectors
         if prior is not None:
             right += diagonal[user] * prior[user]
-        out[user] = linalg.lapack.dposv(normal, right, lower=True, overwrite_a=True, overwrite_b=True)[1]
+        out[user] = solve(normal, right, 1, 1, 1)[1]
     return out
 
 
