@@ -17,7 +17,7 @@ from kedro.runner import SequentialRunner
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.cleaning import RowReading, clean
+from tailor.data.cleaning import RowRules, clean
 from tailor.data.config import DataProcessingOptions
 from tailor.data.people import NOBODY, People, SuppressionList
 from tailor.data.quality import QualityReport
@@ -82,8 +82,8 @@ class Project:
         options = parse(DataProcessingOptions, parameters["data_processing"], "data_processing")
         _check(options)
         raw = {name: self.raw[f"raw_{name}"].copy() for name in _RAW}
-        reading = RowReading(People(self.suppressions), options.events)
-        tables = clean(raw, options.columns, options.cleaning, QualityReport(), reading)
+        rules = RowRules(People(self.suppressions), options.events)
+        tables = clean(raw, options.columns, options.cleaning, QualityReport(), rules)
         return tables.interactions[c.TIMESTAMP]
 
     def on(self, windows: Windows, options: BacktestOptions) -> Parameters:

@@ -82,7 +82,7 @@ class CleanTables:
 
 
 @dataclass(frozen=True)
-class RowReading:
+class RowRules:
     """How rows of people are read."""
 
     people: People = ALL_PEOPLE
@@ -96,7 +96,7 @@ def clean(
     columns: ColumnOptions,
     options: CleaningOptions,
     report: QualityReport,
-    reading: RowReading | None = None,
+    rules: RowRules | None = None,
 ) -> CleanTables:
     """Clean the three tables of a catalogue, and look at their content.
 
@@ -105,17 +105,17 @@ def clean(
         columns: which raw column feeds which of ours.
         options: what makes a row usable, and what is repaired.
         report: where rows are counted.
-        reading: of rows of people; None: as they stand, all alike.
+        rules: of rows of people; None: as they stand, all alike.
 
     Raises:
         BadInputError: see :func:`clean_items`, :func:`clean_users`, :func:`clean_interactions`, :func:`check_joins`.
     """
     items = clean_items(raw["items"], columns, options, report)
     items, other_id = merge_items(items, options.merge_duplicate_items, report)
-    reading = reading or RowReading()
-    users = clean_users(raw["users"], columns, report, reading.people)
+    rules = rules or RowRules()
+    users = clean_users(raw["users"], columns, report, rules.people)
     rows = raw["interactions"]
-    interactions = clean_interactions(rows, items, columns, options, report, other_id=other_id, reading=reading)
+    interactions = clean_interactions(rows, items, columns, options, report, other_id=other_id, rules=rules)
     interactions = inspect_users(interactions, options.drop_suspicious_users, report)
     items, users, interactions = (table.reset_index(drop=True) for table in (items, users, interactions))
     check_joins(interactions, items, users, report)
@@ -167,7 +167,7 @@ def clean_interactions(
     report: QualityReport,
     table: str = "interactions",
     other_id: Mapping[str, str] | None = None,
-    reading: RowReading | None = None,
+    rules: RowRules | None = None,
 ) -> pd.DataFrame:
     """Return unique positive (user_id, item_id) pairs with their carried columns, indexed as the raw table.
 
@@ -186,15 +186,15 @@ def clean_interactions(
         report: where rows are counted.
         table: name of the raw table behind "raw_", for errors.
         other_id: items that go by another id now (as of :func:`tailor.data.inspection.merge_items`).
-        reading: of rows of people; None: as they stand, all alike.
+        rules: of rows of people; None: as they stand, all alike.
 
     Raises:
         BadInputError: see :func:`rename`; an id is no id; an unknown split label or kind of behaviour; no
             item of the table is in the catalogue; too many defective rows; no row is of the time before ``until``; or
             nothing is left.
     """
-    mapping, reading = columns.interactions, reading or RowReading()
-    people, events = reading.people, reading.events
+    mapping, rules = columns.interactions, rules or RowRules()
+    people, events = rules.people, rules.events
     report.open(table, raw)
     data = rename(raw, mapping, table, (c.USER, c.ITEM))
     data, n_raw = _read_ids(data, mapping, table, report, people)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailor import columns as c
-from tailor.data.cleaning import CleanTables, RowReading, clean
+from tailor.data.cleaning import CleanTables, RowRules, clean
 from tailor.data.config import DataProcessingOptions, DomainOptions
 from tailor.data.quality import QualityReport
 from tailor.errors import BadInputError
@@ -75,7 +75,7 @@ def clean_domains(
     raw: Mapping[str, RawTable],
     options: DataProcessingOptions,
     report: QualityReport,
-    reading: RowReading | None = None,
+    rules: RowRules | None = None,
 ) -> CleanTables:
     """Clean one catalogue, or each of several by its own columns and rules, and join these.
 
@@ -83,18 +83,18 @@ def clean_domains(
         raw: tables interactions, items and users; each one table, or, with ``options.domains``, one for each domain.
         options: columns, cleaning, domains.
         report: where rows are counted, by domain.
-        reading: of rows of people, who are known here by their joined ids; None: as they stand, all alike.
+        rules: of rows of people, who are known here by their joined ids; None: as they stand, all alike.
 
     Raises:
         BadInputError: see :func:`tailor.data.cleaning.clean`, with the domain's name before it; tables and
             ``data_processing.domains`` do not name the same domains; an item has no domain; or an id of a shared user
             opens with the name of a domain.
     """
-    reading = reading or RowReading()
+    rules = rules or RowRules()
     if not options.domains:
-        return _of_one(raw, options, report, reading)
+        return _of_one(raw, options, report, rules)
     tables = _by_domain(raw, list(options.domains))
-    cleaned = {name: _clean_domain(name, tables[name], options, report, reading) for name in options.domains}
+    cleaned = {name: _clean_domain(name, tables[name], options, report, rules) for name in options.domains}
     _refuse_ambiguous_users(cleaned, options.domains)
     joined = CleanTables(
         interactions=pd.concat([table.interactions for table in cleaned.values()], ignore_index=True),
@@ -108,7 +108,7 @@ def clean_domains(
 
 
 def _of_one(
-    raw: Mapping[str, RawTable], options: DataProcessingOptions, report: QualityReport, reading: RowReading
+    raw: Mapping[str, RawTable], options: DataProcessingOptions, report: QualityReport, rules: RowRules
 ) -> CleanTables:
     one: dict[str, pd.DataFrame] = {}
     for table, rows in raw.items():
@@ -118,7 +118,7 @@ def _of_one(
                 "there what the columns of each are called."
             )
         one[table] = rows
-    tables = clean(one, options.columns, options.cleaning, report, reading)
+    tables = clean(one, options.columns, options.cleaning, report, rules)
     if c.DOMAIN not in tables.items:
         return tables
     domain = tables.items[c.DOMAIN].astype("string").str.strip()
@@ -152,21 +152,21 @@ def _clean_domain(
     raw: Mapping[str, pd.DataFrame],
     options: DataProcessingOptions,
     report: QualityReport,
-    reading: RowReading,
+    rules: RowRules,
 ) -> CleanTables:
     """Clean one of several catalogues; give its items, and unless they are shared its users, the name of the domain."""
     domain, of_domain = options.domains[name], QualityReport()
     try:
         # People are known by their joined ids: those of a domain alone get them first.
-        at_once = reading if domain.shared_users else RowReading(events=reading.events)
+        at_once = rules if domain.shared_users else RowRules(events=rules.events)
         tables = clean(raw, domain.columns, domain.cleaning or options.cleaning, of_domain, at_once)
     except BadInputError as problem:
         raise BadInputError(f"Domain '{name}': {problem}") from None
     columns = [c.ITEM] if domain.shared_users else [c.ITEM, c.USER]
     named = [_with_names(table, columns, name) for table in (tables.interactions, tables.items, tables.users)]
     if not domain.shared_users:
-        named[0] = reading.people.read(named[0], "interactions", of_domain)
-        named[2] = reading.people.read(named[2], "users", of_domain)
+        named[0] = rules.people.read(named[0], "interactions", of_domain)
+        named[2] = rules.people.read(named[2], "users", of_domain)
     report.join(name, of_domain)
     return _with_domain(CleanTables(*named), pd.Series(name, index=tables.items.index, dtype="str"))
 

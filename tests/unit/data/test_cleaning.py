@@ -6,7 +6,7 @@ import pytest
 
 from tailor.data import cleaning
 from tailor.data.cleaning import (
-    RowReading,
+    RowRules,
     check_joins,
     clean_interactions,
     clean_items,
@@ -336,7 +336,7 @@ def test_a_suppressed_person_is_left_out_before_anything_is_read_of_them():
     people = People(SuppressionList.of(["1"], b"k" * 32))
     report = QualityReport()
     left = clean_interactions(
-        frame, ITEMS, COLUMNS, CleaningOptions(max_dropped_fraction=0.1), report, reading=RowReading(people)
+        frame, ITEMS, COLUMNS, CleaningOptions(max_dropped_fraction=0.1), report, rules=RowRules(people)
     )
     expected = clean_interactions(without, ITEMS, COLUMNS, CleaningOptions(), QualityReport())
     pd.testing.assert_frame_equal(left.reset_index(drop=True), expected.reset_index(drop=True))
@@ -349,6 +349,6 @@ def test_people_go_by_pseudonyms_in_both_tables():
     names = Pseudonyms(b"k" * 32)
     raw = {"interactions": interactions(), "items": ITEMS.rename(columns={"item_id": "item"})}
     raw["users"] = pd.DataFrame({"user": ["2", "1"]})
-    tables = cleaning.clean(raw, COLUMNS, CleaningOptions(), QualityReport(), RowReading(People(pseudonyms=names)))
+    tables = cleaning.clean(raw, COLUMNS, CleaningOptions(), QualityReport(), RowRules(People(pseudonyms=names)))
     assert tables.interactions["user_id"].tolist() == [names.of("1"), names.of("1"), names.of("2")]
     assert tables.users["user_id"].tolist() == [names.of("2"), names.of("1")]

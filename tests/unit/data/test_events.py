@@ -6,7 +6,7 @@ import pytest
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.cleaning import RowReading, clean_interactions, columns_of_update
+from tailor.data.cleaning import RowRules, clean_interactions, columns_of_update
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions, SplitOptions
 from tailor.data.events import EventOptions, threshold
 from tailor.data.interactions import blocked_pairs, positive_rows, restrict_strengths, split_matrix, strength_matrix
@@ -23,7 +23,7 @@ def cleaned(rows, weights=WEIGHTS, report=None):
     raw = pd.DataFrame(rows, columns=["user_id", "item_id", "event", "timestamp"])
     events, report = EventOptions(weights=weights), report or QualityReport()
     return clean_interactions(
-        raw, ITEMS, COLUMNS, CleaningOptions(), report, reading=RowReading(events=events)
+        raw, ITEMS, COLUMNS, CleaningOptions(), report, rules=RowRules(events=events)
     ).set_index("item_id")
 
 
@@ -96,7 +96,7 @@ def test_weights_need_the_column():
             columns,
             CleaningOptions(),
             QualityReport(),
-            reading=RowReading(events=EventOptions(weights={"buy": 1})),
+            rules=RowRules(events=EventOptions(weights={"buy": 1})),
         )
 
 
@@ -117,7 +117,7 @@ def test_options_that_mean_nothing_are_refused(options, words):
 def test_kinds_may_be_codes():
     raw = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "event": [1, 4], "timestamp": [1, 2]})
     events = parse(EventOptions, {"weights": {1: 0.2, 4: 1.0}}, "data_processing.events")
-    pairs = clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), QualityReport(), events=events)
+    pairs = clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), QualityReport(), rules=RowRules(events=events))
     assert pairs["confidence"].tolist() == [0.2, 1.0]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets as catalogue
-from tailor.data.cleaning import RowReading
+from tailor.data.cleaning import RowRules
 from tailor.data.config import DataProcessingOptions
 from tailor.data.domains import RawTable, clean_domains, rows_by_domain
 from tailor.data.events import threshold
@@ -39,7 +39,7 @@ def clean(
     options, report = _options(params, strengths), QualityReport()
     raw = {"interactions": raw_interactions, "items": raw_items, "users": raw_users}
     people = People(suppressions, Pseudonyms.of_environment() if options.pseudonyms else None)
-    tables = clean_domains(raw, options, report, RowReading(people, options.events))
+    tables = clean_domains(raw, options, report, RowRules(people, options.events))
     return tables.interactions, tables.items, tables.users, report.to_frame(), report.accounts()
 
 

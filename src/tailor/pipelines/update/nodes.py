@@ -12,7 +12,7 @@ from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.cleaning import RowReading, clean_interactions, columns_of_update
+from tailor.data.cleaning import RowRules, clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
 from tailor.data.people import SuppressionList
 from tailor.data.quality import QualityReport
@@ -54,8 +54,8 @@ def read_new(
     items = pd.DataFrame({c.ITEM: model.item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
     people = replace(model.people, suppressed=suppressions)
-    reading = RowReading(people, options.events.with_weights(strengths or {}))
-    cleaned = clean_interactions(raw, items, columns, cleaning, report, "new_interactions", reading=reading)
+    rules = RowRules(people, options.events.with_weights(strengths or {}))
+    cleaned = clean_interactions(raw, items, columns, cleaning, report, "new_interactions", rules=rules)
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
