@@ -92,7 +92,7 @@ def test_the_latest_challenger_is_the_one_that_is_compared():
         exposure("new", "i1", 10, "r3", "challenger", version="3"),
         exposure("after", "i1", 11, "r4", "champion"),
         exposure("old_server", "i1", 11, "r6", "challenger", version="2"),
-        exposure("newest", "i1", 11.5, "r7", "challenger", version="3"),
+        exposure("newest", "i1", 11.2, "r7", "challenger", version="3"),
         exposure("after_that", "i1", 12, "r5", "champion", version="4"),
         END,
     )
