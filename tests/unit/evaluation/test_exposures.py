@@ -91,11 +91,13 @@ def test_the_latest_challenger_is_the_one_that_is_compared():
         exposure("before", "i1", 2, "r2", "champion"),
         exposure("new", "i1", 10, "r3", "challenger", version="3"),
         exposure("after", "i1", 11, "r4", "champion"),
+        exposure("old_server", "i1", 11, "r6", "challenger", version="2"),
+        exposure("newest", "i1", 11.2, "r7", "challenger", version="3"),
         exposure("after_that", "i1", 12, "r5", "champion", version="4"),
         END,
     )
     people = participants(rows, OPTIONS)
-    assert people.users["user_id"].tolist() == ["new", "after", "after_that"]
+    assert people.users["user_id"].tolist() == ["new", "after", "newest", "after_that"]
     assert people.versions == {"challenger": ["3"], "champion": ["1", "4"]}
     later = OPTIONS.model_copy(update={"since": "1970-01-12T12:00"})
     with pytest.raises(BadInputError, match="no exposure of a challenger"):

@@ -115,6 +115,20 @@ def test_what_is_listed_is_stored_with_the_chance_of_each_step(champion, challen
     assert about == {(known, "r1", experiment.variant(known), answer["model_version"])}
 
 
+def test_a_draw_that_is_none_is_refused_in_one_sentence_and_stores_nothing(champion, store):
+    with client_of(champion, exposures=ExposureLog(store)) as app:
+        for body, words in (
+            ({"explore": 0.5, "rerank": {"method": "mmr", "strength": 0.3}}, "leave rerank out"),
+            ({"explore": 0.001}, "write 0 for the best list"),
+            ({"explore": 101}, "explore = 101 is out of bounds"),
+            ({"request_id": "a\0b"}, "printable characters"),
+        ):
+            answer = app.post("/recommend", json=body)
+            assert answer.status_code == 422
+            assert words in answer.json()["detail"]
+    assert not events_of(store)
+
+
 def test_requests_get_names_of_their_own_and_lists_that_are_not_drawn_have_no_chances(champion, store):
     with client_of(champion, exposures=ExposureLog(store)) as app:
         first, second = (app.post("/recommend", json={"history": ["i1"], "k": 2}).json() for _ in range(2))
