@@ -86,6 +86,8 @@ def test_events_come_back_as_they_were_sent_and_are_forgotten(address):
     assert {name: getattr(store.of_user("u")[0], name) for name in sent} == sent
     latest = store.latest_of_users(["u", "v"], ["buy"], 5)
     assert [event.item_id for event in latest["u"]] == ["x"]
+    assert store.takers(["buy", "exposure"], since=0.0, least_rating=3.0) == {"x": 1, "鬼": 1}
+    assert store.newest(["exposure"]) == sent["occurred_at"]
     assert store.forget(["u"]) == 2
     store.append([{"kind": "buy", "user_id": "u", "item_id": "y"}])
     assert [event.place for event in store.of_user("u")] == [3]
