@@ -1,5 +1,6 @@
 """What still holds people who were forgotten: looked for in files and the registry, listed without ids, deleted."""
 
+import os
 from pathlib import Path
 
 import mlflow
@@ -91,6 +92,22 @@ def test_texts_of_items_count_where_they_may_quote_users(registry, folders):
 def test_files_that_know_nobody_of_the_list_stay(registry, folders):
     other = SuppressionList.of(["somebody else"], b"k" * 32)
     assert [one.what for one in find_holders(registry, other, folders)] == ["raw tables"]
+
+
+def test_files_of_an_earlier_table_of_users_are_listed_whatever_that_held(registry, folders):
+    """The tables were made anew without the person, the matrices not yet."""
+    users = folders.data / "03_primary/users.parquet"
+    for path in (users, folders.data / "02_intermediate/interactions.parquet"):
+        pd.DataFrame({"user_id": ["u1"]}).to_parquet(path)
+    later = folders.data / "04_feature/test_matrix.npz"
+    later.write_bytes(b"x")
+    os.utime(later, ns=(users.stat().st_mtime_ns + 1,) * 2)
+    files = of_files(find_holders(registry, GONE, folders), folders)
+    assert files["04_feature/train_matrix.npz"] == ROWS
+    assert "04_feature/test_matrix.npz" not in files
+    assert "03_primary/users.parquet" not in files
+    users.unlink()
+    assert of_files(find_holders(registry, GONE, folders), folders)["04_feature/test_matrix.npz"] == ROWS
 
 
 def test_the_list_names_nobody_and_only_deletes_on_request(registry, folders):
