@@ -164,19 +164,20 @@ def _holds(uri: str, suppressed: SuppressionList) -> bool:
 def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Holder]:
     """Yield the files of the data folder: those that name somebody, and those made of the same rows.
 
-    Files without ids come first, and the table of users last: by it the others are found again after an interruption.
+    Files without ids come first: by the tables they are recognised again after an interruption. Those that are older
+    than the table of users that is there now are of an earlier one, which cannot be asked any more: they are listed.
     """
     data, search = folders.data, sqlite_file(folders.searches)
     paths = [path for layer in _LAYERS for path in sorted((data / layer).rglob("*")) if path.is_file()]
     paths = [path for path in paths if folders.checkpoints not in path.parents and path != search]
     named = {path for path in paths if _names(path, suppressed)}
     users, texts = data / "03_primary" / "users.parquet", _quote_users(data)
-    if users in named:
-        for path in paths:
-            holds = "" if path in named else _without_ids(path, data, texts)
+    for path in paths:
+        if path not in named and (users in named or not _is_later(path, users)):
+            holds = _without_ids(path, data, texts)
             if holds:
                 yield Holder("file", str(path), holds, _ANEW, path.unlink)
-    for path in sorted(named, key=lambda one: (one == users, str(one))):
+    for path in sorted(named):
         yield Holder("file", str(path), IDS, _ANEW, path.unlink)
 
 
@@ -186,6 +187,11 @@ def _names(path: Path, suppressed: SuppressionList) -> bool:
         return False
     batches = pq.ParquetFile(path).iter_batches(columns=[c.USER])
     return any(suppressed.mask(batch.column(0).to_pandas()).any() for batch in batches)
+
+
+def _is_later(path: Path, users: Path) -> bool:
+    """Whether a file was made after the table of users that is there now, and so of it."""
+    return users.is_file() and path.stat().st_mtime_ns >= users.stat().st_mtime_ns
 
 
 def _quote_users(data: Path) -> bool:

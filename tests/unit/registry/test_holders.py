@@ -1,5 +1,6 @@
 """What still holds people who were forgotten: looked for in files and the registry, listed without ids, deleted."""
 
+import os
 from pathlib import Path
 
 import mlflow
@@ -93,6 +94,22 @@ def test_files_that_know_nobody_of_the_list_stay(registry, folders):
     assert [one.what for one in find_holders(registry, other, folders)] == ["raw tables"]
 
 
+def test_files_of_an_earlier_table_of_users_are_listed_whatever_that_held(registry, folders):
+    """The tables were made anew without the person, the matrices not yet."""
+    users = folders.data / "03_primary/users.parquet"
+    for path in (users, folders.data / "02_intermediate/interactions.parquet"):
+        pd.DataFrame({"user_id": ["u1"]}).to_parquet(path)
+    later = folders.data / "04_feature/test_matrix.npz"
+    later.write_bytes(b"x")
+    os.utime(later, ns=(users.stat().st_mtime_ns + 1,) * 2)
+    files = of_files(find_holders(registry, GONE, folders), folders)
+    assert files["04_feature/train_matrix.npz"] == ROWS
+    assert "04_feature/test_matrix.npz" not in files
+    assert "03_primary/users.parquet" not in files
+    users.unlink()
+    assert of_files(find_holders(registry, GONE, folders), folders)["04_feature/test_matrix.npz"] == ROWS
+
+
 def test_the_list_names_nobody_and_only_deletes_on_request(registry, folders):
     table = tell(find_holders(registry, GONE, folders), delete=False)
     assert not table["deleted"].any()
@@ -149,8 +166,9 @@ def test_a_package_that_cannot_be_read_is_listed_and_said(registry, experiment, 
     version_of(registry, experiment, tmp_path / "two", ["u1"])
     client = mlflow.MlflowClient()
     client.set_registered_model_alias(registry, "champion", "2")
-    location = client.get_model_version_download_uri(registry, "1").removeprefix("file://")
-    next(Path(location).rglob("ids.npz")).write_text("damaged")
+    for number in ("1", "2"):  # the champion is none of what may be deleted, whatever is wrong with it
+        location = client.get_model_version_download_uri(registry, number).removeprefix("file://")
+        next(Path(location).rglob("ids.npz")).write_text("damaged")
     (holder,) = list(holders._versions(registry, GONE))
     assert holder.what == "version 1"
     assert "it is listed as if it held somebody" in caplog.text

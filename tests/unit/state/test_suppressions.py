@@ -1,6 +1,7 @@
 """The suppression list in a database: who is in it, under which key, and how others notice."""
 
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -95,3 +96,25 @@ def test_events_are_deleted_by_every_name(store, monkeypatch):
     assert asked == [(True, "shop"), ["u7", "pseudonym"]]
     monkeypatch.setitem(sys.modules, "tailor.state.events", None)
     assert store.forget_events(["u7"]) == 0
+
+
+def test_people_who_are_added_at_once_are_all_in_the_list(store, address):
+    """Each process adds in one transaction; a change is counted for each of them, and for nobody twice."""
+    problems = []
+
+    def add(name):
+        own = SuppressionStore.open(address, "shop")
+        try:
+            for k in range(10):
+                own.add([f"{name}{k}", "somebody known to all"])
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert len(store.read()) == 31
+    assert StateStore.open(address, "shop").change == 30
