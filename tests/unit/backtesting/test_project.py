@@ -65,7 +65,7 @@ def test_options_of_a_search_on_the_whole_catalogue_are_not_read(fabricated):
     searched = replace(fabricated, parameters=fabricated.parameters | {"tuned": tuned})
     options = BacktestOptions()
     assert searched.on(windows(searched, options)[0], options)["tuned"] == {
-        "baselines": {}, "hybrid_frozen": {}, "hybrid_lora": {},
+        "baselines": {}, "hybrid_frozen": {}, "hybrid_lora": {}, "events": {},
     }  # fmt: skip
 
 
