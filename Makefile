@@ -218,7 +218,7 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
 viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files, build/, for any web server
-	$(BIN)/kedro viz build $(KEDRO_ENV_FLAG)
+	$(if $(filter-out base,$(ENV)),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build
 
 PORT ?= 5000
 mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry
