@@ -102,6 +102,7 @@ format-check: $(VENV)/requirements.lock ## the format alone
 types: $(VENV)/requirements.lock ## mypy alone
 	$(BIN)/mypy
 
+.PHONY: docs test-docs test-starter viz-build
 # mkdocs needs nothing of the project, but the generated pages do: they are written in .venv first.
 docs: $(VENV)/requirements.lock .venv-docs/built ## the documentation as a site, in site/: every link and anchor checked
 	$(BIN)/python -m docs.generator
@@ -247,7 +248,7 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
 viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files, build/, for any web server
-	$(BIN)/kedro viz build $(KEDRO_ENV_FLAG)
+	$(if $(filter-out base,$(ENV)),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build
 
 PORT ?= 5000
 mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry

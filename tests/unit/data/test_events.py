@@ -22,9 +22,9 @@ WEIGHTS = {"view": 0.2, "cart": 0.6, "buy": 1.0, "returned": -0.7, "not_for_me":
 def cleaned(rows, weights=WEIGHTS, report=None):
     raw = pd.DataFrame(rows, columns=["user_id", "item_id", "event", "timestamp"])
     events, report = EventOptions(weights=weights), report or QualityReport()
-    return clean_interactions(
-        raw, ITEMS, COLUMNS, CleaningOptions(), report, rules=RowRules(events=events)
-    ).set_index("item_id")
+    return clean_interactions(raw, ITEMS, COLUMNS, CleaningOptions(), report, rules=RowRules(events=events)).set_index(
+        "item_id"
+    )
 
 
 def test_the_strongest_counts_at_the_time_of_its_latest_row():
