@@ -99,3 +99,13 @@ def test_card_and_page_are_logged_to_the_run(tables, tmp_path, monkeypatch):
     assert json.loads(saved.read_text())["sizes"] == card["sizes"]
     assert "Data card: tailor-test" in html
     assert "<script>ghost" not in html
+
+
+def test_the_log_says_what_the_run_will_cost(tables, caplog):
+    with caplog.at_level("INFO"):
+        card = describe(tables)
+    said = [record.message for record in caplog.records if record.name == card_nodes.__name__]
+    assert said[0].startswith("The run will take about ")
+    assert [line.partition(":")[0] for line in said[1 : len(card["costs"])]] == [
+        cost["pipeline"] for cost in card["costs"][:-1]
+    ]
