@@ -109,3 +109,13 @@ def test_pairs_are_counted_by_their_strongest_kind(tables):
     assert card["split"]["pairs by strongest kind"] == {"buy": n - 5, "blocked by not_for_me": 5}
     assert card["sizes"]["interactions"] == n - 5
     assert "pairs by strongest kind" not in describe(tables)["split"]
+
+
+def test_the_log_says_what_the_run_will_cost(tables, caplog):
+    with caplog.at_level("INFO"):
+        card = describe(tables)
+    said = [record.message for record in caplog.records if record.name == card_nodes.__name__]
+    assert said[0].startswith("The run will take about ")
+    assert [line.partition(":")[0] for line in said[1 : len(card["costs"])]] == [
+        cost["pipeline"] for cost in card["costs"][:-1]
+    ]
