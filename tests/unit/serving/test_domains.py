@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tailor.errors import BadInputError
@@ -10,6 +11,7 @@ from tailor.serving.items import columns_of, put, read_items
 from tailor.serving.package import DOMAINS
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.serving.update import with_interactions
 from tests.unit.serving.conftest import FAST, hybrid, listed, weights
 
 
@@ -87,3 +89,13 @@ def test_a_new_item_says_its_domain(joint, names):
 def test_a_model_of_one_catalogue_knows_no_such_column(served):
     assert "domain" not in columns_of(served)
     assert list(served.item_domains) == ["item_id"]
+
+
+def test_an_update_keeps_domains(joint, known, of_items):
+    taken = set(joint.histories.history[[joint.users.index(known)]].indices)
+    fresh = next(row for row in np.flatnonzero(joint.model.warm) if row not in taken)
+    rows = pd.DataFrame({"user_id": [known], "item_id": [joint.item_ids[fresh]], "timestamp": [2e9]})
+    updated = with_interactions(joint, rows, sweeps=1).recommender
+    np.testing.assert_array_equal(updated.model.domains, of_items)
+    answer = listed(updated, Request(user_id=known, domain="films"), k=1000)
+    assert set(of_items[updated.item_indices(answer.item_ids)]) == {1}
