@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 from starlette.testclient import TestClient
 
 from tailor.data.people import SUPPRESSION_KEY, People, Pseudonyms, SuppressionList
@@ -151,3 +152,39 @@ def test_a_package_of_pseudonyms_answers_ids_with_the_key_alone(served, known, t
     hidden = with_suppressed(loaded, suppressed(*loaded.people.names(known)))
     assert listed(hidden, Request(known)).path == "popular"
     assert without_suppressed(loaded, hidden.people.suppressed).counts["users"] == 1
+
+
+def test_nothing_more_is_recorded_of_who_asked_to_be_forgotten(served, known, path):
+    champion = champion_of(served, path)
+    champion.answering = (champion.items.apply(served), "7")
+    client = client_of(champion)
+    bought = {"kind": "buy", "user_id": known, "item_id": "i3"}
+    assert client.post("/events", json=bought).json()["stored"] == 1
+    assert client.delete(f"/users/{known}").json()["events_deleted"] == 1
+    answer = client.post("/events", json=[bought, bought | {"user_id": "somebody"}]).json()
+    assert answer == {"stored": 1, "known": 0, "unknown_items": 0, "suppressed": 1}
+    assert [event.user_id for batch in champion.items.events.store.read() for event in batch] == ["somebody"]
+    assert client.post("/recommend", json={"user_id": known}).json()["path"] == "popular"
+
+
+def test_events_stand_under_pseudonyms_where_these_are_in_use(served, known, path):
+    names = Pseudonyms(b"p" * 32)
+    users = type(served.users)([names.of(str(one)) for one in served.user_ids])
+    champion = champion_of(replace(served, users=users, people=People(pseudonyms=names)), path)
+    champion.answering = (champion.items.apply(champion.model), "7")
+    client = client_of(champion)
+    client.post("/events", json={"kind": "buy", "user_id": "somebody new", "item_id": "i3"})
+    assert [event.user_id for event in champion.items.events.store.of_user(names.of("somebody new"))]
+    assert champion.items.events.store.of_user("somebody new") == []
+    assert client.post("/recommend", json={"user_id": "somebody new"}).json()["path"] == "known_user"
+    assert client.delete("/users/somebody%20new").json()["events_deleted"] == 1
+    assert client.post("/recommend", json={"user_id": "somebody new"}).json()["path"] == "popular"
+
+
+def test_pairs_that_are_blocked_stay_with_their_users(served, known):
+    n_users, n_items = len(served.user_ids), len(served.items)
+    rows = np.arange(n_users)
+    blocked = sparse.csr_matrix((np.ones(n_users, np.float32), (rows, rows % n_items)), shape=(n_users, n_items))
+    without = without_suppressed(replace(served, blocked=blocked), suppressed(known)).recommender
+    row = served.users.index(known)
+    assert without.blocked.indices.tolist() == [user % n_items for user in range(n_users) if user != row]
