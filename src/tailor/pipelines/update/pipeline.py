@@ -11,7 +11,12 @@ def create_pipeline(**_: object) -> Pipeline:
     pipeline = [
         Node(
             func=nodes.read_new,
-            inputs=["raw_new_interactions", "champion", "params:data_processing", "params:tuned.events"],
+            inputs={
+                "raw": "raw_new_interactions",
+                "champion": "champion",
+                "params": "params:data_processing",
+                "strengths": "params:tuned.events",
+            },
             outputs=["clean_new_interactions", "update_quality", "update_accounts"],
             name="read_new",
             tags="cpu",
