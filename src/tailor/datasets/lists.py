@@ -81,7 +81,7 @@ class ListsDataset(FileDataset[Tables]):
         if not isinstance(table, pd.DataFrame):
             raise DatasetError(f"{self.filepath} takes tables, not a {type(table).__name__}")
         try:
-            return Lists.validate(table)
+            return pd.DataFrame(Lists.validate(table))
         except SchemaError as problem:
             raise DatasetError(f"{self.filepath}: not a table of lists: {problem}") from problem
 

@@ -43,14 +43,14 @@ def to_frame(lists: Lists, users: NDArray[np.int64], user_ids: pd.Series, item_i
 
 def label(table: pd.DataFrame, **labels: str) -> pd.DataFrame:
     """Return the table with a column for each label, a category: one byte per row."""
-    return table.assign(**{name: pd.Categorical.from_codes(np.zeros(len(table), np.int8), [value])
+    return table.assign(**{name: pd.Categorical.from_codes(np.zeros(len(table), np.int8), pd.Index([value]))
                            for name, value in labels.items()})  # fmt: skip
 
 
 def stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Put tables below each other; categories stay categories, and those of one table are added to the others'."""
     first = tables[0]
-    named = [name for name in first if isinstance(first[name].dtype, pd.CategoricalDtype)]
+    named = [str(name) for name in first if isinstance(first[name].dtype, pd.CategoricalDtype)]
     together = {
         name: pd.api.types.union_categoricals([table[name] for table in tables], ignore_order=True) for name in named
     }
