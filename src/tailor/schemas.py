@@ -86,6 +86,7 @@ class Lists(pa.DataFrameModel):
     model: Series[Category] = pa.Field(coerce=True)
     candidates: Series[Category] | None = pa.Field(isin=(c.WARM, c.COLD, c.MIXED), coerce=True)
     split: Series[Category] | None = pa.Field(isin=(c.VALIDATION, c.TEST), coerce=True)
+    domain: Series[Category] | None = pa.Field(coerce=True)
     n_history: Series[int] | None = pa.Field(ge=0)
 
 

@@ -178,8 +178,7 @@ def _first_draws(user: NDArray[np.int64], item: NDArray[np.int64], takes: NDArra
     first = np.sort(order[np.append(True, ~repeated)])
     counts = np.bincount(user[first], minlength=len(takes))
     place = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts)
-    drawn: NDArray[np.int64] = first[place < takes[user[first]]]
-    return drawn
+    return np.asarray(first[place < takes[user[first]]], dtype=np.int64)
 
 
 def _ids(letter: str, numbers: NDArray[np.int64]) -> NDArray[np.str_]:

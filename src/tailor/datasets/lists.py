@@ -81,10 +81,9 @@ class ListsDataset(FileDataset[Tables]):
         if not isinstance(table, pd.DataFrame):
             raise DatasetError(f"{self.filepath} takes tables, not a {type(table).__name__}")
         try:
-            checked: pd.DataFrame = Lists.validate(table)
+            return pd.DataFrame(Lists.validate(table))
         except SchemaError as problem:
             raise DatasetError(f"{self.filepath}: not a table of lists: {problem}") from problem
-        return checked
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows of the first model, for kedro-viz."""

@@ -1,6 +1,7 @@
 """People who are new to one domain and known from others: lists there stand on what they took elsewhere alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import list_length, read_lists
 from tailor.evaluation.protocol import EvalProtocol
-from tailor.evaluation.ranking import groups, to_frame
+from tailor.evaluation.ranking import groups, label, stack, to_frame
 from tailor.evaluation.tables import measure_lists
 from tailor.metrics.base import registered_metrics
 from tailor.models.base import Csr, FittedModel, Indices
@@ -21,7 +22,6 @@ from tailor.models.listing import recommend
 
 #: What the metrics table calls these users.
 NEW_TO_DOMAIN = "new_to_domain"
-COLUMNS = [c.USER, c.ITEM, c.RANK, c.SCORE, c.MODEL, c.CANDIDATES, c.SPLIT, c.DOMAIN]
 
 
 def users_new_to(protocol: EvalProtocol, new_user: Csr, users: pd.DataFrame) -> dict[str, Indices]:
@@ -45,8 +45,8 @@ def list_new_to_domain(
     items: pd.DataFrame,
     options: ListOptions,
     seed: int,
-) -> pd.DataFrame:
-    """Return lists of warm items of the domain that users are new to, in long form; no rows where there are none.
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return, by model, what makes its lists of warm items of the domain that users are new to; empty without any.
 
     Args:
         models: by name.
@@ -57,14 +57,19 @@ def list_new_to_domain(
         options: length of the lists.
         seed: of ties.
     """
-    frames, ties = [], tie_ranks(seed, items[c.ITEM])
-    for domain, rows in users_new_to(protocol, new_user, users).items():
-        query, seen, sets = protocol.histories.take(rows), protocol.seen[rows], _sets(protocol, domain)
-        for name, model in models.items() if len(rows) else ():
-            lists = recommend(model, query, seen, sets, list_length(options), ties, options.block_users)
-            frame = to_frame(lists[c.WARM], rows, users[c.USER], items[c.ITEM])
-            frames.append(frame.assign(**dict(zip(COLUMNS[4:], (name, c.WARM, c.TEST, domain), strict=True))))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+    ties, size = tie_ranks(seed, items[c.ITEM]), list_length(options)
+    listed = {name: rows for name, rows in users_new_to(protocol, new_user, users).items() if len(rows)}
+
+    def make(name: str) -> pd.DataFrame:
+        tables = []
+        for domain, rows in listed.items():
+            query, seen, sets = protocol.histories.take(rows), protocol.seen[rows], _sets(protocol, domain)
+            lists = recommend(models[name], query, seen, sets, size, ties, options.block_users, f"lists of {name}")
+            table = to_frame(lists[c.WARM], rows, users[c.USER], items[c.ITEM])
+            tables.append(label(table, model=name, candidates=c.WARM, split=c.TEST, domain=domain))
+        return stack(tables)
+
+    return {name: partial(make, name) for name in models} if listed else {}
 
 
 def _sets(protocol: EvalProtocol, domain: str) -> dict[str, np.ndarray]:
@@ -72,7 +77,7 @@ def _sets(protocol: EvalProtocol, domain: str) -> dict[str, np.ndarray]:
 
 
 def measure_new_to_domain(
-    recommendations: pd.DataFrame,
+    tables: Iterable[pd.DataFrame],
     protocol: EvalProtocol,
     new_user: Csr,
     users: pd.DataFrame,
@@ -82,7 +87,7 @@ def measure_new_to_domain(
     """Measure the lists against the hidden rows, by domain; user_bucket is new_to_domain.
 
     Args:
-        recommendations: as written by :func:`list_new_to_domain`.
+        tables: as made by :func:`list_new_to_domain`.
         protocol: the rules of test lists.
         new_user: hidden rows (U, n_items).
         users: the user table.
@@ -91,8 +96,8 @@ def measure_new_to_domain(
     """
     metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
     frames = []
-    for (model, domain), frame in groups(recommendations, [c.MODEL, c.DOMAIN]):
-        hidden = sparse.csr_matrix(new_user)
+    hidden = sparse.csr_matrix(new_user)
+    for (model, domain), frame in (of_set for table in tables for of_set in groups(table, [c.MODEL, c.DOMAIN])):
         user_index, lists = read_lists(frame, protocol, hidden, c.WARM, users, metadata, max(options.k), str(domain))
         buckets = metadata.bucket, np.full(len(user_index), NEW_TO_DOMAIN)
         rows = measure_lists(lists, metrics, options.k, *buckets).assign(user_bucket=NEW_TO_DOMAIN)

@@ -64,7 +64,7 @@ def test_requests_that_say_two_things_are_refused(fields, words):
 
 
 def test_an_answer_follows_the_kinds(served, history):
-    knows = replace(served, about=served.about | {"events": STRENGTHS})
+    knows = replace(served, about=served.about | {"strengths": STRENGTHS})
     first, second = history[:2]
     of_kinds = scores_of(knows, Request(history=[first, second], events=["view", "buy"]))
     of_weights = scores_of(served, Request(history=[first, second], weights=[0.2, 1.0]))

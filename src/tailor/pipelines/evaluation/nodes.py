@@ -143,14 +143,14 @@ def recommend_to_new_to_domain(
     params: Parameters,
     seed: int,
     **known: Unpack[TestRows],
-) -> pd.DataFrame:
-    """List for who is known from other domains alone; no rows where the split hides no such rows."""
+) -> LazyTables:
+    """List for who is known from other domains alone; no table where the split hides no such rows."""
     models, protocol = _all_models(baselines, frozen, lora), test_protocol(items, **known)
     return new_to_domain.list_new_to_domain(models, protocol, new_user, users, items, _options(params), seed)
 
 
 def measure_domains(
-    recommendations: pd.DataFrame,
+    recommendations: LazyTables,
     known_users: pd.DataFrame,
     new_user: Matrix,
     users: pd.DataFrame,
@@ -161,7 +161,9 @@ def measure_domains(
 ) -> pd.DataFrame:
     """Put the figures of every domain into one table, those of who is new to it too; no rows where there is one."""
     protocol, options = test_protocol(items, **known), _options(params)
-    new = new_to_domain.measure_new_to_domain(recommendations, protocol, new_user, users, metadata, options)
+    new = new_to_domain.measure_new_to_domain(
+        read_tables(recommendations), protocol, new_user, users, metadata, options
+    )
     tables = [table for table in (known_users, new) if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else known_users
 
