@@ -38,8 +38,8 @@ def test_people_who_are_known_from_elsewhere_get_their_taste(project):
 
 
 def test_lists_of_a_domain_hold_its_items_alone(project):
-    for name in ("recommendations", "new_to_domain_recommendations", "batch_recommendations"):
-        lists = table(project, f"07_model_output/{name}.parquet")
+    for name in ("recommendations", "new_to_domain_recommendations", "batch_recommendations.parquet"):
+        lists = table(project, f"07_model_output/{name}").astype({c.ITEM: str, c.DOMAIN: str})
         assert (lists[c.ITEM].str.split("/").str[0] == lists[c.DOMAIN]).all()
         assert set(lists[c.DOMAIN]) == {"films", "books"}
 
@@ -55,7 +55,7 @@ def test_counts_and_figures_are_those_of_each_domain(project):
 
 def test_hidden_rows_are_in_no_history(project):
     rows = table(project, "03_primary/split.parquet")
-    lists = table(project, "07_model_output/new_to_domain_recommendations.parquet")
+    lists = table(project, "07_model_output/new_to_domain_recommendations")
     hidden = rows[(rows[c.SPLIT] == c.NEW_USER) & rows[c.USER].isin(lists[c.USER])]
     known = rows[(rows[c.SPLIT] != c.NEW_USER) & rows[c.USER].isin(lists[c.USER])]
     assert len(hidden)

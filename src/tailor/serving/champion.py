@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 import mlflow
 
-from tailor.errors import BadInputError
+from tailor.errors import BadInputError, TailorError
 from tailor.mlflow_server import SERVER, does_not_answer, first_contact
 from tailor.serving.items import ItemStore
 from tailor.serving.package import ARTIFACT, verify_code
@@ -166,7 +166,7 @@ class Champion:
     def up_to_date(self) -> tuple[Recommender, str]:
         """Return the model that answers now, with what any process added or removed before now, and its version.
 
-        Where the database does not answer, the model as it was is returned, and none is asked again for a while.
+        Where the database does not answer, or its suppression list cannot be compared, the model as it was is returned, and none is asked again for a while.
 
         Raises:
             BadInputError: none could be loaded.
@@ -175,7 +175,7 @@ class Champion:
             try:
                 if self.items.has_changed:
                     self._follow_items()
-            except BadInputError as problem:
+            except TailorError as problem:
                 self._next_look = time.monotonic() + _AFTER_FAILURE_S
                 log.warning("%s", problem)
         return self.current()
