@@ -166,7 +166,8 @@ class Champion:
     def up_to_date(self) -> tuple[Recommender, str]:
         """Return the model that answers now, with what any process added or removed before now, and its version.
 
-        Where the database does not answer, or its suppression list cannot be compared, the model as it was is returned, and none is asked again for a while.
+        Where the database does not answer, or its suppression list cannot be compared, the model as it was is returned,
+        and none is asked again for a while.
 
         Raises:
             BadInputError: none could be loaded.
