@@ -8,9 +8,10 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.buckets import item_table, user_table
 from tailor.data.config import ColumnOptions, DataProcessingOptions, SplitOptions
-from tailor.data.domains import clean_domains, domain_masks, domain_numbers, local_ids, rows_by_domain
+from tailor.data.domains import domain_masks, domain_numbers, local_ids, rows_by_domain
 from tailor.data.fabricate import planted_catalogue
 from tailor.data.interactions import order_matrix
+from tailor.data.join_domains import clean_domains
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.errors import BadInputError, ConfigurationError

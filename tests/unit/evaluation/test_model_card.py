@@ -84,5 +84,5 @@ def test_whose_figures_they_are():
 
 
 def test_the_card_says_of_how_many_users_figures_are():
-    text = build(Card(REGISTERED, BEST, {}, DATA, 20, "Figures are of 2 of 9 users."))
+    text = build(Card(REGISTERED, BEST, {}, DATA, 20, sample="Figures are of 2 of 9 users."))
     assert text.index("Figures are of 2 of 9 users.") < text.index("| warm NDCG |")

@@ -27,7 +27,7 @@ def fit_on(tables, users):
         interactions,
         counts > 0,
         order=tables.train_set.order[users],
-        tail=tail_items(counts, tables.items["item_id"], 0.8, 0),
+        tail=tail_items(counts, tables.items[["item_id"]], 0.8, 0),
         item_features=tables.features,
     )
     from tailor.hybrid.refit import refit

@@ -9,8 +9,9 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data.cleaning import RowRules
 from tailor.data.config import DataProcessingOptions
-from tailor.data.domains import RawTable, clean_domains, rows_by_domain
+from tailor.data.domains import rows_by_domain
 from tailor.data.events import threshold
+from tailor.data.join_domains import RawTable, clean_domains
 from tailor.data.people import People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
