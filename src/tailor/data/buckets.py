@@ -88,12 +88,14 @@ def user_table(users: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     """List every user of the interactions with n_train, bucket (q1 least active … q4, new) and their own columns.
 
     The row number of a user in this table is the user's internal id everywhere else. Who is new to one domain and known
-    from another is not new.
+    from another is not new; what is too weak for a hit, or blocked, says nothing of whether somebody is new.
     """
     ids = pd.DataFrame({c.USER: np.sort(np.asarray(interactions[c.USER].unique(), dtype=object))}).astype("str")
     counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.USER].value_counts()
     n_train = ids[c.USER].map(counts).fillna(0).astype("int64")
-    new = ~ids[c.USER].isin(interactions.loc[interactions[c.SPLIT] != c.NEW_USER, c.USER])
+    held_out = interactions[c.SPLIT] == c.NEW_USER
+    known = ~interactions[c.SPLIT].isin([c.NEW_USER, c.LATER, c.BLOCKED])
+    new = ids[c.USER].isin(interactions.loc[held_out, c.USER]) & ~ids[c.USER].isin(interactions.loc[known, c.USER])
     ranks = n_train[~new].rank(method="first", pct=True)
     quartile = (ranks * 4).apply(np.ceil).clip(1, 4).astype("int64").map("q{}".format).reindex(ids.index).fillna("new")
     added: dict[str, pd.Series] = dict(zip(c.ADDED_TO_USERS, (n_train, quartile.astype("str")), strict=True))

@@ -49,7 +49,7 @@ def label_interactions(
     window they are ``train``, or ``blocked`` where their confidence is 0; after it ``later``, which no figure and no
     history of a test knows.
     Several domains are split each as if it were alone, by the ids of its own catalogue; then, of the users in several,
-    the share ``new_to_domain`` has all rows of one of these labelled ``new_user``.
+    the share ``new_to_domain`` has all rows of one of these labelled ``new_user``, and ``later`` what is no hit.
 
     Args:
         interactions: unique (user_id, item_id) rows, optionally with timestamp (seconds), split or confidence.
@@ -71,7 +71,9 @@ def label_interactions(
     labels = pd.Series(c.TRAIN, index=interactions.index, name=c.SPLIT, dtype="str")
     for rows in rows_by_domain(interactions).values():
         labels[rows] = _label(local_ids(interactions[rows]), options, seed, least)
-    labels[_new_to_domain(interactions, options.new_to_domain, seed)] = c.NEW_USER
+    hidden = _new_to_domain(interactions, options.new_to_domain, seed)
+    new = pd.Series(c.NEW_USER, index=interactions.index[hidden], dtype="str")
+    labels[hidden] = _with_weak(new, interactions[hidden], least)
     return labels
 
 

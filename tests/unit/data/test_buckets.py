@@ -90,3 +90,16 @@ def test_users_fall_into_quartiles_of_train_activity():
     table = user_table(pd.DataFrame({"user_id": []}, dtype=str), rows)
     assert table["n_train"].tolist() == list(range(1, 9))
     assert table["bucket"].tolist() == ["q1", "q1", "q2", "q2", "q3", "q3", "q4", "q4"]
+
+
+def test_weak_and_blocked_rows_of_a_held_out_user_make_nobody_known():
+    rows = pd.DataFrame(
+        {
+            "user_id": list("nnnuuw"),
+            "item_id": list("abcabd"),
+            "split": ["new_user", "later", "blocked", "train", "new_user", "later"],
+        }
+    )
+    table = user_table(pd.DataFrame({"user_id": []}, dtype=str), rows)
+    # u is new to one domain and known from another; of w nothing says that he is held out.
+    assert dict(zip(table["user_id"], table["bucket"] == "new", strict=True)) == {"n": True, "u": False, "w": False}

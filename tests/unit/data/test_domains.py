@@ -173,3 +173,16 @@ def test_names_and_columns_are_checked():
         parse(DataProcessingOptions, {"domains": {"a/b": {}}}, "data_processing")
     with pytest.raises(ValueError, match=r"the column 'shop' cannot be called 'domain': an interaction has the domain"):
         ColumnOptions(interactions={"user_id": "u", "item_id": "i", "domain": "shop"})
+
+
+def test_hidden_rows_of_who_is_new_to_a_domain_are_hits_alone():
+    rows = joined().interactions
+    rows = rows.assign(**{c.CONFIDENCE: np.array([0.0, 0.2, 1.0])[np.arange(len(rows)) % 3]})
+    plain = SplitOptions(cold_items=0.0, new_users=0.0)
+    labels = split_interactions(rows, plain.model_copy(update={"new_to_domain": 1.0}), 0, 1.0)
+    hidden = rows[labels == c.NEW_USER]
+    assert len(hidden)
+    assert set(hidden[c.CONFIDENCE]) == {1.0}
+    pairs = pd.MultiIndex.from_frame(hidden[[c.USER, c.DOMAIN]].drop_duplicates())
+    beside = labels[pd.MultiIndex.from_frame(rows[[c.USER, c.DOMAIN]]).isin(pairs) & (rows[c.CONFIDENCE] < 1)]
+    assert set(beside) == {c.LATER}
