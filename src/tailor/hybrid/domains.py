@@ -8,6 +8,7 @@ from scipy import sparse
 from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import keep_items
 from tailor.data.user_texts import UserTexts
+from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
 
 
@@ -64,6 +65,18 @@ def rows_of_domains(data: TrainSet, domains: Indices) -> TrainSet:
         contexts=Contexts.none(),
         user_texts=UserTexts.none(),
     )
+
+
+def data_of(name: str, data: TrainSet) -> TrainSet:
+    """Return what a source is fitted on: one that reads an order has a row for each user and domain.
+
+    Args:
+        name: of the source.
+        data: what the hybrid is fitted on.
+    """
+    if data.domains is None or "order" not in SOURCES[name].reads:
+        return data
+    return rows_of_domains(data, data.domains)
 
 
 def _stacked(parts: list[Csr]) -> Csr:

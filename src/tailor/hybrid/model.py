@@ -11,7 +11,7 @@ from tailor.hybrid.blend import BlendWeights
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer
 from tailor.hybrid.config import Boosts, HybridConfig
-from tailor.hybrid.domains import rows_of_domains
+from tailor.hybrid.domains import data_of
 from tailor.hybrid.scorer import HybridScorer, impute
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
@@ -168,13 +168,6 @@ class Hybrid(Model[HybridConfig]):
             if isinstance(model, Derives):
                 loaded[name] = model.load_derived(part_of_state(state, name), self._base_of(name, loaded))
         return {name: loaded[name] for name in models}
-
-
-def data_of(name: str, data: TrainSet) -> TrainSet:
-    """Return what a source is fitted on: one that reads an order has a row for each user and domain."""
-    if data.domains is None or "order" not in SOURCES[name].reads:
-        return data
-    return rows_of_domains(data, data.domains)
 
 
 def _standardised_popularity(data: TrainSet) -> tuple[Floats, float]:

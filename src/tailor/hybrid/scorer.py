@@ -22,7 +22,7 @@ from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer, PreparedImputer
 from tailor.hybrid.config import Boosts
-from tailor.hybrid.domains import score_by_domain
+from tailor.hybrid.domains import data_of, score_by_domain
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
     AcceptsImputedItems,
@@ -368,7 +368,7 @@ class HybridScorer(FittedModel):
             sweeps: of the factorization.
         """
         continued = {
-            name: model.partial_fit(data, sweeps)
+            name: model.partial_fit(data_of(name, data), sweeps)
             for name, model in self.sources.items()
             if isinstance(model, PartialFit)
         }

@@ -50,6 +50,26 @@ def test_the_query_of_a_domain_holds_its_items_alone():
         np.testing.assert_array_equal(matrix.toarray(), [expected])
 
 
+def test_an_update_gives_orders_of_one_domain_to_what_reads_an_order(joint, tables, domains, monkeypatch):
+    given = {}
+
+    def record(name):
+        def partial_fit(model, data, sweeps):
+            given[name] = data
+            return model
+
+        return partial_fit
+
+    for name in ("ials", "sasrec"):
+        monkeypatch.setattr(type(joint.sources[name]), "partial_fit", record(name))
+    data = tables.train_set.with_domains(domains)
+    joint.partial_fit(data, 1)
+    assert given["ials"] is data
+    apart = rows_of_domains(data, domains)
+    assert given["sasrec"].interactions.shape[0] > data.interactions.shape[0]
+    np.testing.assert_array_equal(given["sasrec"].order.toarray(), apart.order.toarray())
+
+
 def test_scores_of_each_domain_follow_the_history_there(blended, some, domains):
     model = blended.sources["slit"]
     scores = score_by_domain(model, some, domains)
