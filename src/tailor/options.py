@@ -71,7 +71,8 @@ class TuningOptions(Options):
     least this fraction of the front's best."""
     space: dict[str, Space] = {}
     """Per model of the ladder, and for ``hybrid``: dimension (dotted for an arm's option) to interval or choices.
-    ``events``: by kind of behaviour, for its strength; without it kinds weaker than a hit are searched in [0.02, 1]."""
+    ``events``: by kind of behaviour, for its strength; without it kinds weaker than a hit are searched from 0.02
+    to 0.99 of what a hit has."""
 
 
 class TunedOptions(Options):

@@ -43,6 +43,17 @@ class EventOptions(Options):
 
     @field_validator("weights")
     @classmethod
+    def _name_kinds_without_dots(cls, weights: dict[str, Strength]) -> dict[str, Strength]:
+        dotted = next((kind for kind in weights if "." in kind), None)
+        if dotted is not None:
+            raise ValueError(
+                f"the kind '{dotted}' has a dot, which a search of strengths reads as a level: write it without in the "
+                "column that is mapped to 'event', and here"
+            )
+        return weights
+
+    @field_validator("weights")
+    @classmethod
     def _say_what_is_liked(cls, weights: dict[str, Strength]) -> dict[str, Strength]:
         if weights and not any(_is_positive(strength) for strength in weights.values()):
             raise ValueError("no kind is above 0, so nothing could be recommended: give one a strength in (0, 1]")

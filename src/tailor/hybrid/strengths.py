@@ -21,9 +21,17 @@ def searched_kinds(events: EventOptions) -> dict[str, float]:
     Args:
         events: strengths of kinds.
     """
-    numbers = {kind: value for kind, value in events.weights.items() if not isinstance(value, str) and value > 0}
-    least = max(numbers.values(), default=0.0) if events.positive is None else events.positive
-    return {kind: value for kind, value in numbers.items() if value < least}
+    least = least_of_hits(events)
+    return {kind: value for kind, value in _above_zero(events).items() if value < least}
+
+
+def least_of_hits(events: EventOptions) -> float:
+    """Return the least strength that counts as a hit: as the options say, else that of the strongest kind."""
+    return max(_above_zero(events).values(), default=0.0) if events.positive is None else events.positive
+
+
+def _above_zero(events: EventOptions) -> dict[str, float]:
+    return {kind: value for kind, value in events.weights.items() if not isinstance(value, str) and value > 0}
 
 
 def with_other_strengths(holdout: Holdout, known: Mapping[str, float], other: Mapping[str, float]) -> Holdout:

@@ -105,6 +105,7 @@ def test_weights_need_the_column():
     [
         ({"events": {"weights": {"view": 0, "no": "bar"}}}, "no kind is above 0"),
         ({"events": {"weights": {"buy": 1.5}}}, "events.weights.buy"),
+        ({"events": {"weights": {"page.view": 0.2, "buy": 1}}}, "the kind 'page.view' has a dot"),
         ({"events": {"weights": {"buy": "ban"}}}, "events.weights.buy"),
         ({"events": {"weights": {"buy": 1}}, "cleaning": {"positive_events": ["buy"]}}, "leave positive_events out"),
     ],

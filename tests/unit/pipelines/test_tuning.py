@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
+from tailor.data.events import EventOptions
 from tailor.errors import ConfigurationError
 from tailor.hybrid.config import HybridOptions
+from tailor.hybrid.strengths import least_of_hits
 from tailor.models.ials import TextIALS
 from tailor.models.implicit_als import ImplicitALSConfig
 from tailor.options import Choices
@@ -48,10 +50,21 @@ def test_figures_before_and_after_are_one_table():
 
 def test_strengths_are_searched_where_kinds_are_told_apart():
     known = {"view": 0.2, "cart": 0.6}
-    assert events_space({}, known) == {"view": (0.02, 1.0), "cart": (0.02, 1.0)}
-    assert events_space({"view": (0.1, 0.5)}, known) == {"view": (0.1, 0.5)}
-    assert events_space({}, {}) == {}
+    assert events_space({}, known, 1.0) == {"view": (0.02, 0.99), "cart": (0.02, 0.99)}
+    assert events_space({"view": (0.1, 0.5)}, known, 1.0) == {"view": (0.1, 0.5)}
+    assert events_space({}, {}, 1.0) == {}
     with pytest.raises(ConfigurationError, match=r"names 'buy', whose strength is not searched.* than what lists"):
-        events_space({"buy": (0.1, 0.5)}, known)
+        events_space({"buy": (0.1, 0.5)}, known, 1.0)
     with pytest.raises(ConfigurationError, match=r"Kinds that are above 0 .*: none\."):
-        events_space({"view": (0.1, 0.5)}, {})
+        events_space({"view": (0.1, 0.5)}, {}, 1.0)
+
+
+def test_no_searched_strength_counts_as_a_hit():
+    known = {"view": 0.2}
+    assert events_space({}, known, 0.6) == {"view": (0.02, pytest.approx(0.594))}
+    assert events_space({}, known, 0.02) == {"view": (pytest.approx(0.0099), pytest.approx(0.0198))}
+    for reaches in ((0.1, 0.6), Choices(choices=[0.1, 0.6])):
+        with pytest.raises(ConfigurationError, match=r"tuning\.space\.events\.view reaches 0\.6, .* end it below 0\.6"):
+            events_space({"view": reaches}, known, 0.6)
+    assert least_of_hits(EventOptions(weights={"view": 0.2, "buy": 0.6, "no": "bar"})) == 0.6
+    assert least_of_hits(EventOptions(weights={"view": 0.2, "buy": 0.9}, positive=0.5)) == 0.5

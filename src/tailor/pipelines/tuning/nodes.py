@@ -15,18 +15,18 @@ from tailor.hybrid import selection
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.sources import SOURCES
-from tailor.hybrid.strengths import searched_kinds, with_other_strengths
+from tailor.hybrid.strengths import least_of_hits, searched_kinds, with_other_strengths
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build, model_class
-from tailor.options import Space, TuningOptions
+from tailor.options import Choices, Interval, Space, TuningOptions
 from tailor.pipelines.tuning.search import BORDER, Evaluate, Outcome, flat, search
 from tailor.types import JsonObject, Parameters
 
 #: The search of the strengths of kinds of behaviour: its key in ``tuning.space`` and in what is chosen.
 EVENTS = "events"
-#: Where a strength is searched that parameters say nothing of.
-_STRENGTHS = (0.02, 1.0)
+#: Where a strength is searched that parameters say nothing of: from it on, to this share of what a hit has.
+_LEAST_STRENGTH, _SHARE_OF_A_HIT = 0.02, 0.99
 
 
 def _options(params: Parameters, hybrid: Parameters, holdout: Holdout) -> tuple[TuningOptions, HybridOptions]:
@@ -133,20 +133,37 @@ def tune_lora(holdout: Holdout, embeddings: Embeddings, params: Parameters, hybr
     return tune_hybrid("hybrid_lora", holdout, embeddings, params, hybrid, seed)
 
 
-def events_space(space: Space, known: dict[str, float]) -> Space:
+def events_space(space: Space, known: dict[str, float], least: float) -> Space:
     """Return the dimensions of the strengths of kinds: those that parameters name, else every kind that is searched.
 
+    All of them end below what counts as a hit: else a kind could become one, and lists would be measured on other rows.
+
+    Args:
+        space: what parameters name.
+        known: the present strength of each kind that is searched.
+        least: strength that counts as a hit.
+
     Raises:
-        ConfigurationError: parameters name a kind whose strength is not searched.
+        ConfigurationError: parameters name a kind whose strength is not searched, or a strength that counts as a hit.
     """
-    for kind in space:
+    for kind, dimension in space.items():
         if kind not in known:
             names = ", ".join(known) or "none"
             raise ConfigurationError(
                 f"tuning.space.{EVENTS} names '{kind}', whose strength is not searched.{did_you_mean(kind, known)} "
                 f"Kinds that are above 0 and weaker than what lists are measured on: {names}."
             )
-    return space or dict.fromkeys(known, _STRENGTHS)
+        if _greatest(dimension) >= least:
+            raise ConfigurationError(
+                f"tuning.space.{EVENTS}.{kind} reaches {_greatest(dimension):g}, but a pair of {least:g} counts as a "
+                f"hit (data_processing.events): end it below {least:g}."
+            )
+    most = _SHARE_OF_A_HIT * least
+    return space or dict.fromkeys(known, (min(_LEAST_STRENGTH, most / 2), most))
+
+
+def _greatest(dimension: Interval | Choices) -> float:
+    return float(max(dimension.choices if isinstance(dimension, Choices) else dimension))
 
 
 def tune_events(
@@ -164,9 +181,9 @@ def tune_events(
     strengths of an earlier search, which the data were read by.
     """
     options, hybrid_options = _options(params, hybrid, holdout)
-    events = parse(DataProcessingOptions, data, "data_processing").events
-    known = searched_kinds(events.with_weights(tuned))
-    space = events_space(options.space.get(EVENTS, {}), known)
+    events = parse(DataProcessingOptions, data, "data_processing").events.with_weights(tuned)
+    known = searched_kinds(events)
+    space = events_space(options.space.get(EVENTS, {}), known, least_of_hits(events))
     settings = (hybrid_options.trials.get("ease") or [{}])[0]
 
     def evaluate(strengths: Parameters, report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
