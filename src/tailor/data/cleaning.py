@@ -242,7 +242,8 @@ def columns_of_update(raw: pd.DataFrame, options: DataProcessingOptions) -> Colu
     """Return what a table of new interactions is read by: the catalogue's mapping, or our own names.
 
     User, item and time are needed where the catalogue has them, value or event where a rule reads them; what else the
-    catalogue maps may be missing.
+    catalogue maps may be missing. Several catalogues have no mapping in common: their new interactions come under our
+    names, and a column is needed where each of them has it.
 
     Args:
         raw: the table of new interactions.
@@ -251,8 +252,12 @@ def columns_of_update(raw: pd.DataFrame, options: DataProcessingOptions) -> Colu
     needed = {c.USER, c.ITEM, c.TIMESTAMP}
     needed |= {c.VALUE} if options.cleaning.implicit_threshold is not None else set()
     needed |= {c.EVENT} if options.cleaning.positive_events is not None or options.events.weights else set()
-    mapping = {}
-    for ours, theirs in options.columns.interactions.items():
+    mapping, of_catalogue = {}, options.columns.interactions
+    if options.domains:
+        mappings = [domain.columns.interactions for domain in options.domains.values()]
+        of_catalogue = {name: name for each in mappings for name in each}
+        needed &= set.intersection(*(set(each) for each in mappings)) | {c.USER, c.ITEM}
+    for ours, theirs in of_catalogue.items():
         name = ours if ours in raw.columns and theirs not in raw.columns else theirs
         if ours in needed or name in raw.columns:
             mapping[ours] = name

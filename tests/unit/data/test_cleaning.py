@@ -321,6 +321,23 @@ class TestColumnsOfAnUpdate:
         assert "value" in self.mapping("kunde", "sku", implicit_threshold=4)
         assert "event" not in self.mapping("kunde", "sku", positive_events=["buy"])  # the catalogue maps none
 
+    def test_several_catalogues_are_read_by_our_names(self):
+        films = {"user_id": "kunde", "item_id": "film", "timestamp": "at", "value": "stars"}
+        books = {"user_id": "leser", "item_id": "isbn", "timestamp": "zeit", "event": "art"}
+        domains = {"films": films, "books": books}
+        options = DataProcessingOptions.model_validate(
+            {"domains": {name: {"columns": {"interactions": mapping}} for name, mapping in domains.items()}}
+        )
+
+        def mapping(*columns):
+            read = columns_of_update(pd.DataFrame(columns=columns), options).interactions
+            assert all(ours == theirs for ours, theirs in read.items())
+            return set(read)
+
+        assert mapping("user_id", "item_id") == {"user_id", "item_id", "timestamp"}
+        assert mapping("user_id", "item_id", "timestamp", "event") == {"user_id", "item_id", "timestamp", "event"}
+        assert mapping("kunde", "film", "at", "stars") == {"user_id", "item_id", "timestamp"}
+
     def test_errors_name_the_file(self):
         rows = pd.DataFrame({"kunde": ["1"], "sku": ["a"]})
         columns = columns_of_update(rows, self.OPTIONS)
