@@ -87,7 +87,7 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
     changes once the window has ended.
 
     Args:
-        events: of the model, in any order.
+        events: of the model, in any order. A challenger's exposure that names no version is left out.
         options: window_days; since.
 
     Raises:
@@ -96,11 +96,11 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
     since = timestamp(options.since) if options.since else -np.inf
     rows = events[(events["kind"] == EXPOSURE) & events["user_id"].notna() & events["variant"].notna()]
     rows = rows[rows["occurred_at"] >= since].sort_values("occurred_at", kind="stable")
-    challenged = rows[rows["variant"] == CHALLENGER]
+    challenged = rows[(rows["variant"] == CHALLENGER) & rows["version"].notna()]
     if challenged.empty:
         raise BadInputError(
-            "The events hold no exposure of a challenger. Serve one with --experiment NAME --challenger-share 0.5 "
-            "--log-exposures, or see experiment.since."
+            "The events hold no exposure of a challenger that names its version. Serve one with --experiment NAME "
+            "--challenger-share 0.5 --log-exposures, or see experiment.since."
         )
     version = challenged["version"].iloc[-1]
     begin = challenged.loc[challenged["version"] == version, "occurred_at"].iloc[0]

@@ -71,7 +71,7 @@ class EventBody(Body):
         None, description="Of an exposure: probability of the item at this rank, where lists are drawn.", examples=[0.2]
     )
     variant: Literal["champion", "challenger"] | None = Field(None, description="Of an experiment.", examples=[None])
-    version: ShortId = Field(None, description="Of the model that answered.", examples=["3"])
+    version: ShortId = Field(None, description="Of the model that answered; needed beside a variant.", examples=["3"])
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -84,6 +84,8 @@ class EventBody(Body):
                 raise ValueError(f"{name} is of {kind} alone: leave it out of an event of the kind {self.kind}")
         if self.kind == "search" and self.item_id is not None:
             raise ValueError("item_id: a search is for words; send what was clicked in its answer as a click")
+        if self.variant is not None and self.version is None:
+            raise ValueError("version is missing: an event with a variant names the version of the model that answered")
         return self
 
 

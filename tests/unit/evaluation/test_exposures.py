@@ -149,3 +149,13 @@ def test_an_own_log_values_the_policy_that_made_it():
     log, _ = policy_log(table(*rows), "click")
     weight = (log["item_id"] == "i1") / log["propensity"]
     assert (weight * log["reward"]).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_challenger_without_a_version_is_of_no_experiment():
+    nameless = exposure("c", "i1", 3, "r3", "challenger", version=None)
+    seen = [exposure("a", "i1", 1, "r1", "challenger"), exposure("b", "i1", 1, "r2", "champion")]
+    people = participants(table(*seen, nameless, END), OPTIONS)
+    assert people.users["user_id"].tolist() == ["a", "b"]
+    assert people.versions == {"champion": ["1"], "challenger": ["2"]}
+    with pytest.raises(BadInputError, match="no exposure of a challenger that names its version"):
+        participants(table(nameless, END), OPTIONS)

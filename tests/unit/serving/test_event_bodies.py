@@ -50,6 +50,7 @@ def test_each_kind_has_what_it_needs():
         ({"kind": "exposure", "item_id": "a", "rank": 0}, "rank = 0 is out of bounds: 1 to 10000"),
         ({"kind": "exposure", "item_id": "a", "propensity": 0}, "propensity = 0 is out of bounds"),
         ({"kind": "exposure", "item_id": "a", "rank": True}, "rank = True is not a number"),
+        ({"kind": "exposure", "item_id": "a", "variant": "challenger"}, "version is missing: an event with a variant"),
         ({"kind": "buy", "item_id": "a", "occurred_at": 1764180000000}, "occurred_at = 1764180000000 is out of bounds"),
         ({"kind": "buy", "item_id": "a", "occurred_at": -1}, "occurred_at = -1 is out of bounds"),
         ({"kind": "buy", "item_id": "a" * 1001}, "is no id of at most 1000 printable characters"),
