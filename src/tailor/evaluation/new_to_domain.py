@@ -16,6 +16,7 @@ from tailor.evaluation.measure import list_length, read_lists
 from tailor.evaluation.protocol import EvalProtocol
 from tailor.evaluation.ranking import groups, label, stack, to_frame
 from tailor.evaluation.tables import measure_lists
+from tailor.evaluation.user_sample import sample_of
 from tailor.metrics.base import registered_metrics
 from tailor.models.base import Csr, FittedModel, Indices
 from tailor.models.listing import recommend
@@ -54,11 +55,12 @@ def list_new_to_domain(
         new_user: hidden rows (U, n_items): who is listed for, and where.
         users: the user table.
         items: the item table.
-        options: length of the lists.
-        seed: of ties.
+        options: length of the lists; ``max_users`` of each domain.
+        seed: of ties, and of the sample of users.
     """
     ties, size = tie_ranks(seed, items[c.ITEM]), list_length(options)
-    listed = {name: rows for name, rows in users_new_to(protocol, new_user, users).items() if len(rows)}
+    new = {name: rows for name, rows in users_new_to(protocol, new_user, users).items() if len(rows)}
+    listed = {name: sample_of(users, rows, options.max_users, seed) for name, rows in new.items()}
 
     def make(name: str) -> pd.DataFrame:
         tables = []

@@ -27,12 +27,12 @@ def known_users(users: pd.DataFrame, max_users: int | None, seed: int) -> Indice
     Returns:
         Rows of the table, ascending.
     """
-    return _sample(users, np.flatnonzero(users[c.BUCKET] != _NEW), max_users, seed)
+    return sample_of(users, np.flatnonzero(users[c.BUCKET] != _NEW), max_users, seed)
 
 
 def new_users(users: pd.DataFrame, max_users: int | None, seed: int) -> Indices:
     """Return the rows of the new users, or of a sample of them; arguments as of :func:`known_users`."""
-    return _sample(users, np.flatnonzero(users[c.BUCKET] == _NEW), max_users, seed)
+    return sample_of(users, np.flatnonzero(users[c.BUCKET] == _NEW), max_users, seed)
 
 
 def of_sample(interactions: pd.DataFrame, users: pd.DataFrame, max_users: int | None, seed: int) -> pd.DataFrame:
@@ -64,7 +64,8 @@ def describe_sample(data_summary: pd.DataFrame, max_users: int | None) -> str:
     return f"Lists and figures are of {of} users, drawn by seed and stratified by activity (evaluation.max_users)."
 
 
-def _sample(users: pd.DataFrame, rows: Indices, max_users: int | None, seed: int) -> Indices:
+def sample_of(users: pd.DataFrame, rows: Indices, max_users: int | None, seed: int) -> Indices:
+    """Return some rows of the user table, or a sample of them; the other arguments as of :func:`known_users`."""
     if max_users is None:
         return rows
     bucket, order = users[c.BUCKET].to_numpy(dtype=str)[rows], seeded_hash(seed, users[c.USER].iloc[rows])

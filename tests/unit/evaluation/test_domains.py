@@ -138,6 +138,16 @@ def test_who_is_new_to_a_domain_is_listed_there_alone(rules):
     assert ndcg[[c.DOMAIN, "user_bucket"]].to_numpy().tolist() == [["books", "new_to_domain"]]
 
 
+def test_lists_of_who_is_new_to_a_domain_are_of_a_sample(rules):
+    # v and w are new to books.
+    new = csr([0] * 6, [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [0] * 6)
+    options = ListOptions(k=[2], max_users=1)
+    drawn = list_new_to_domain({"m": Constant(None)}, rules, new, USERS, ITEMS, options, 0)["m"]()
+    every = list_new_to_domain({"m": Constant(None)}, rules, new, USERS, ITEMS, OPTIONS, 0)["m"]()
+    assert (drawn[c.USER].nunique(), every[c.USER].nunique()) == (1, 2)
+    assert set(drawn[c.USER]) <= set(every[c.USER])
+
+
 def test_without_such_people_there_is_no_table(rules):
     lists = list_new_to_domain({"m": Constant(None)}, rules, NONE, USERS, ITEMS, OPTIONS, 0)
     assert lists == {}
