@@ -47,6 +47,8 @@ class ItemStateDataset(AbstractDataset[None, ItemStore | None]):
         return True
 
     def _describe(self) -> JsonObject:
-        """Return what the content hangs on: the last change, so that a batch of before is known as one of before."""
+        """Return what the content hangs on: the last change and event, so that an earlier batch is known as one."""
         store = self._open()
-        return {"model": self.model, "change": None if store is None else store.state.change}
+        if store is None:
+            return {"model": self.model, "change": None, "event": None}
+        return {"model": self.model, "change": store.state.change, "event": store.events.store.last_place}

@@ -103,11 +103,16 @@ def about(
 def _events(options: ProjectOptions) -> JsonObject:
     """Return how events are read: of kinds that the catalogue has too, as the fit reads them.
 
-    The threshold of ratings is the catalogue's where no other one is set.
+    What speaks against an item there says nothing for it here. The threshold of ratings is the catalogue's where no
+    other one is set.
     """
     events, threshold = options.events, options.data_processing.cleaning.implicit_threshold
     fitted = options.data_processing.events.with_weights(options.tuned.events).weights
-    alike = {kind: value for kind, value in fitted.items() if kind in POSITIVE and not isinstance(value, str)}
+    alike = {
+        kind: 0.0 if isinstance(value, str) else max(float(value), 0.0)
+        for kind, value in fitted.items()
+        if kind in POSITIVE
+    }
     least = threshold if events.least_rating is None else events.least_rating
     read = {"least_rating": least, "weights": events.weights | alike}
     return events.model_copy(update=read).model_dump(mode="json")

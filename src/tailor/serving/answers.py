@@ -1,5 +1,6 @@
 """Answers with titles and categories, as the app sends them; everything in one answer is of one model."""
 
+import logging
 import math
 import uuid
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tailor.serving.schema import Answer, Request, Settings
 from tailor.serving.validation import excerpt, read_id
 from tailor.types import JsonObject
 
+log = logging.getLogger(__name__)
 #: A model and its version: what one answer is made of.
 Answering = tuple[Recommender, str]
 _Asked: Any = flat_model("Asked", *ASKED)
@@ -185,7 +187,7 @@ def remove(champion: Champion, item_id: str) -> int:
 
 
 def forget(champion: Champion, user_id: str) -> JsonObject:
-    """Know a person no more; say what was deleted, and what is left to the pipeline ``forget``.
+    """Know a person no more; say what is left to the pipeline ``forget``.
 
     The answer is the same whether or not the person was known: it tells nobody who is.
 
@@ -199,13 +201,14 @@ def forget(champion: Champion, user_id: str) -> JsonObject:
     if name is None:
         raise BadInputError(f"The path names no user: write /users/ID with an id of 1 to {MAX_ID} characters")
     n_events = champion.forget(name)
-    return {"suppressed": True, "events_deleted": n_events, "next": _NEXT}
+    log.info("A person is known no more; %d events were deleted", n_events)
+    return {"suppressed": True, "next": _NEXT}
 
 
 #: Characters of an id, and what is to be done after a person was suppressed.
 MAX_ID = 1000
 _NEXT = (
-    "This server knows the person no more; others follow at their next look. Rows of the person that come in a later "
+    "No server on this database knows the person from its next answer on. Rows of the person that come in a later "
     "run or update are left out. `kedro run --pipelines=forget` takes the history out of the registered package and "
     "lists the files that still hold it; `kedro run` fits everything without it."
 )

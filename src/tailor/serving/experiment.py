@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,6 +87,8 @@ class ExposureLog:
     store: "EventStore"
     n_lost: int = 0
     """Exposures that were not written since the start."""
+    on_loss: Callable[[int], None] = field(default=lambda _: None, repr=False)
+    """Is given the number of exposures of a list that was not written."""
     _next: float = field(default=0.0, repr=False)
 
     def write(self, assigned: Assigned, user_id: str | None, request_id: str, listed: Sequence[JsonObject]) -> bool:
@@ -99,7 +101,7 @@ class ExposureLog:
                 once.
             listed: ``item_id``, ``rank`` and, of a list that was drawn, ``propensity``, by item.
         """
-        name = assigned.model.people.name(user_id)
+        name = assigned.model.people.name(assigned.model.users, user_id)
         about = {"kind": "exposure", "user_id": name, "request_id": request_id}
         about |= {"variant": assigned.variant, "version": assigned.version}
         rows = [about | entry | {"event_id": f"{request_id}:{entry['rank']}"} for entry in listed]
@@ -116,4 +118,5 @@ class ExposureLog:
                     self._next = time.monotonic() + _AFTER_FAILURE_S
                 log.warning("Exposures are not stored: %s", problem)
         self.n_lost += len(rows)
+        self.on_loss(len(rows))
         return False

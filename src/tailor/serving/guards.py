@@ -60,7 +60,7 @@ class Meter:
             "tailor_items", "Items of the catalogue", registry=self.registry, multiprocess_mode="livemostrecent"
         )
         lost = "Exposures that the database did not take since the start"
-        self.exposures_lost = Gauge("tailor_exposures_lost", lost, registry=self.registry, multiprocess_mode="livesum")
+        self.exposures_lost = Counter("tailor_exposures_lost", lost, registry=self.registry)
         self.taken = Gauge(
             "tailor_work", "Requests that run or wait", ["kind"], registry=self.registry, multiprocess_mode="livesum"
         )

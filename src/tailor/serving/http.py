@@ -137,6 +137,14 @@ class _Work:
             detail = "The events may be stored or not. Send them again with the same ids: what is known is stored once."
             return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
 
+    def count_by(self, meter: Meter) -> None:
+        """Tell the meter what is at work and what is lost, as it happens: another process may be asked for it."""
+        for kind, limit in (("answers", self.answers), ("changes", self.changes), ("events", self.events)):
+            limit.on_change = meter.taken.labels(kind).set
+            limit.on_change(0)
+        if self.exposures is not None:
+            self.exposures.on_loss = meter.exposures_lost.inc
+
     def close(self) -> None:
         """Begin nothing more."""
         for limit in (self.answers, self.changes, self.events):
@@ -171,6 +179,7 @@ def create_app(
     """
     limits = limits or Limits()
     meter, work = Meter(), _Work(champion, limits, experiment, exposures)
+    work.count_by(meter)
     about = "Recommendations for known users, visitors and words; every refusal is one sentence in `detail`."
     follow = _following(work, poll_s)
     app = FastAPI(
@@ -181,7 +190,7 @@ def create_app(
     _add_guards(app, meter, token, limits, hosts)
     refusals: dict[int | str, JsonObject] = {code: {"model": Refusal} for code in (400, 401, 408, 413, 421, 422, 503)}
     app.include_router(_routes(work, names_users=bool(token)), responses=refusals)
-    app.include_router(_plain_routes(champion, meter, work))
+    app.include_router(_plain_routes(champion, meter))
     api_docs.describe(app, [RecommendBody, ItemsBody, EventBody], bool(token))
     return app
 
@@ -342,7 +351,7 @@ def _add_user_routes(router: APIRouter, work: _Work) -> None:
         return await work.change(lambda: answers.forget(work.champion, user_id), _REPEAT)
 
 
-def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
+def _plain_routes(champion: Champion, meter: Meter) -> APIRouter:
     """Return the routes that need no thread: the page, /docs, /health and /metrics."""
     router, text = APIRouter(), _page()
     page = HTMLResponse(text, headers={"Content-Security-Policy": _policy(text)})
@@ -373,10 +382,6 @@ def _plain_routes(champion: Champion, meter: Meter, work: _Work) -> APIRouter:
         if answering:
             meter.version.set(float(answering[1] or 0))
             meter.items.set(len(answering[0].item_ids))
-        if work.exposures is not None:
-            meter.exposures_lost.set(work.exposures.n_lost)
-        for kind, limit in (("answers", work.answers), ("changes", work.changes), ("events", work.events)):
-            meter.taken.labels(kind).set(limit.n_taken)
         return Response(meter.text(), media_type="text/plain; version=0.0.4")
 
     return router

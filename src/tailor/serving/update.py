@@ -37,7 +37,10 @@ class Update:
 
 
 def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """Return both as one table in which each user has each item once, as it was last.
+    """Return both as one table in which each user has each item once, at its last time.
+
+    Where rows say how sure they are, the surest counts, unless one speaks against the pair: that blocks it, whenever it
+    was, as in a fit.
 
     Args:
         interactions: user_id and item_id, and timestamp (seconds since 1970) where there is one; without, they come
@@ -56,7 +59,9 @@ def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFram
     if c.TIMESTAMP in both:
         both = both.sort_values(c.TIMESTAMP, kind="stable", na_position="first", ignore_index=True)
     if c.CONFIDENCE in both:
-        both = both.fillna({c.CONFIDENCE: 1.0})
+        sure = both.assign(**{c.CONFIDENCE: both[c.CONFIDENCE].fillna(1.0)}).groupby([c.USER, c.ITEM])[c.CONFIDENCE]
+        least, most = sure.transform("min"), sure.transform("max")
+        both = both.assign(**{c.CONFIDENCE: least.where(least <= 0, most)})
     return both.drop_duplicates([c.USER, c.ITEM], keep="last", ignore_index=True)
 
 
@@ -237,7 +242,7 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
     Args:
         before: the model as it was.
         update: what became of it.
-        rows: the interactions that came.
+        rows: the interactions that came; of those that speak against a pair nothing was taken.
         n_users: users (drawn by seed) whose lists are compared.
         k: length of these lists.
         seed: of the draw.
@@ -246,7 +251,7 @@ def drift(before: Recommender, update: Update, rows: pd.DataFrame, n_users: int,
         Columns distribution, psi, interpretation, chance: popularity of the items taken, their embeddings along the
         catalogue's principal axes, and the scores of lists. ``chance`` is what as many rows reach without a shift.
     """
-    item, known = before.items.indices(rows[c.ITEM]), before.histories.history.indices
+    item, known = before.items.indices(positive_rows(rows)[c.ITEM]), before.histories.history.indices
     popularity = np.log1p(np.bincount(known, minlength=len(before.item_ids)))
     centred = before.item_features - before.item_features.mean(axis=0)
     axes = np.linalg.svd(centred.T @ centred)[0][:, :_AXES]

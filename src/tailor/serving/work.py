@@ -43,6 +43,8 @@ class WorkLimit:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="tailor-work")
         self._lock = threading.Lock()
         self._n_taken = 0
+        self.on_change: Callable[[int], None] = lambda _: None
+        """Is given the number of calls that run or wait, whenever it changes."""
 
     @property
     def n_taken(self) -> int:
@@ -74,6 +76,7 @@ class WorkLimit:
             if self._n_taken >= self.at_once + self.waiting:
                 raise BusyError("The server is busy: as many requests as it takes run or wait. Ask again.")
             self._n_taken += 1
+            self.on_change(self._n_taken)
         try:
             future = self._threads.submit(call, *args)
         except RuntimeError:  # the server stops
@@ -85,6 +88,7 @@ class WorkLimit:
     def _leave(self, _: "Future[Any] | None") -> None:
         with self._lock:
             self._n_taken -= 1
+            self.on_change(self._n_taken)
 
     def close(self) -> None:
         """Begin nothing more; what runs goes on to its end."""

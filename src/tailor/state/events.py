@@ -62,6 +62,9 @@ _COLUMNS = tuple(each.name for each in fields(Event))
 #: What one event may differ in from another one of its id; the time last.
 _COMPARED = (*(name for name in _COLUMNS if name not in _GIVEN_HERE | {"event_id", "occurred_at"}), "occurred_at")
 
+#: When an event occurred; one of the future, when it came.
+_HAPPENED = sa.case((events.c.occurred_at < events.c.received_at, events.c.occurred_at), else_=events.c.received_at)
+
 
 class Appended(NamedTuple):
     """What became of events."""
@@ -137,6 +140,17 @@ class EventStore:
         chosen = sa.select(events).where(events.c.model == self.model, events.c.user_id == user_id)
         return self._read(chosen.order_by(events.c.place))
 
+    def user_ids(self) -> list[str]:
+        """Return the id of everybody of whom something is stored.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        chosen = sa.select(events.c.user_id).where(events.c.model == self.model, events.c.user_id.is_not(None))
+        with explained(self.engine, "read"), self.engine.connect() as connection:
+            ids = connection.execution_options(reads=True).execute(chosen.distinct()).scalars()
+            return [str(one) for one in ids]
+
     def latest_of_users(
         self, user_ids: Sequence[str], kinds: Sequence[str], most: int, until_place: int | None = None
     ) -> dict[str, list[Event]]:
@@ -170,16 +184,15 @@ class EventStore:
         Raises:
             StateError: the database cannot be read.
         """
-        happened = sa.case(
-            (events.c.occurred_at < events.c.received_at, events.c.occurred_at), else_=events.c.received_at
-        )
-        chosen = sa.select(sa.func.max(happened)).where(events.c.model == self.model, events.c.kind.in_(kinds))
+        chosen = sa.select(sa.func.max(_HAPPENED)).where(events.c.model == self.model, events.c.kind.in_(kinds))
         with explained(self.engine, "read"), self.engine.connect() as connection:
             value = connection.execution_options(reads=True).execute(chosen).scalar()
         return None if value is None else float(value)
 
     def takers(self, kinds: Sequence[str], since: float, least_rating: float | None = None) -> dict[str, int]:
         """Return how many users took each item since a time, by item; each anonymous event counts as one.
+
+        An event of the future counts as of when it came.
 
         Args:
             kinds: of events that count.
@@ -190,7 +203,7 @@ class EventStore:
             StateError: the database cannot be read.
         """
         n_users = sa.func.count(sa.distinct(sa.func.coalesce(events.c.user_id, events.c.event_id)))
-        counted = [events.c.model == self.model, events.c.kind.in_(kinds), events.c.occurred_at > since]
+        counted = [events.c.model == self.model, events.c.kind.in_(kinds), since < _HAPPENED]
         counted.append(events.c.item_id.is_not(None))
         if least_rating is not None:
             counted.append(sa.or_(events.c.kind != "rate", events.c.value >= least_rating))

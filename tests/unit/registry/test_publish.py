@@ -9,7 +9,7 @@ import pytest
 
 from tailor.data.people import key_id
 from tailor.errors import ConfigurationError
-from tailor.options import EvaluationOptions
+from tailor.options import EvaluationOptions, ProjectOptions
 from tailor.registry import publish
 from tailor.serving.events import EventOptions
 
@@ -96,3 +96,20 @@ def test_the_columns_of_dates_travel_with_the_model():
     project = PROJECT | {"feature_engineering": {"dates": {"expires": "ends"}}}
     described = publish.about(EvaluationOptions(), project, {}, {}, BALANCE)
     assert described["dates"] == {"released": None, "expires": "ends"}
+
+
+def test_kinds_that_the_catalogue_has_are_read_as_in_the_fit():
+    options = ProjectOptions.model_validate(
+        {
+            "data_processing": {
+                "columns": {"interactions": {"user_id": "u", "item_id": "i", "event": "e"}},
+                "events": {"weights": {"view": 0.1, "buy": 1.0, "cart": -0.5, "like": "bar", "other": 0.4}},
+            }
+        }
+    )
+    weights = publish._events(options)["weights"]
+    assert (weights["view"], weights["buy"], weights["click"]) == (0.1, 1.0, 0.3)
+    # What speaks against an item in the fit says nothing for it when it is served.
+    assert (weights["cart"], weights["like"]) == (0.0, 0.0)
+    assert "other" not in weights
+    assert EventOptions.model_validate(publish._events(options)).weights["cart"] == 0.0

@@ -153,7 +153,7 @@ def test_a_database_that_takes_nothing_holds_up_no_list(champion, monkeypatch, k
             answer = app.post("/recommend", json={"user_id": known, "k": 2})
             assert answer.status_code == 200
             assert answer.json()["exposures_logged"] is False
-        assert "tailor_exposures_lost 6.0" in app.get("/metrics").text
+        assert "tailor_exposures_lost_total 6.0" in app.get("/metrics").text
     assert len(calls) == 1  # it is left alone for a while
     assert "disk is full" in caplog.text
     assert known not in caplog.text

@@ -269,6 +269,13 @@ def test_events_say_how_sure_they_are_where_kinds_count():
     assert both[["item_id", "confidence"]].to_numpy().tolist() == [["i1", 1.0], ["a", 0.0]]
 
 
+def test_the_surest_row_counts_and_one_that_bars_does_so_whenever_it_was():
+    rows = table(("u", "bought", 10), ("u", "barred", 10)).assign(confidence=[1.0, 0.0])
+    events = table(("u", "bought", 20.0), ("u", "barred", 20.0)).assign(confidence=0.6)
+    both = with_events(rows, events)
+    assert both.to_numpy().tolist() == [["u", "bought", 20.0, 1.0], ["u", "barred", 20.0, 0.0]]
+
+
 def test_an_update_says_up_to_which_event_it_knows(update):
     assert update.until(17).recommender.about["events_until"] == 17
     assert "events_until" not in update.recommender.about

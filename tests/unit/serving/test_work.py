@@ -78,3 +78,11 @@ def wait_until(condition):
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()
+
+
+def test_each_change_of_what_is_taken_is_told():
+    limit, told = WorkLimit(1, 1, 1.0), []
+    limit.on_change = told.append
+    assert asyncio.run(limit.run(len, "abc")) == 3
+    limit.close()
+    assert told == [1, 0]
