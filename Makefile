@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
-	@echo; echo "  ENV=ml1m, ENV=anime, ENV=beauty, ENV=decoder, ENV=test or a folder of conf/ of your own: make run ENV=test"
+	@echo; echo "  ENV=ml1m, ml1m-loo, anime, beauty, toys, amazon, screen, decoder, large, test, test-domains or a folder of conf/ of your own: make run ENV=test"
 	@echo; echo "  Pipelines of make run; one alone: $(BIN)/kedro run --pipelines=NAME"
 	@cd src/tailor/pipelines && for name in $(DEFAULT_PIPELINES); do $(ONE_LINE); done
 	@echo; echo "  On request"
@@ -57,8 +57,8 @@ new: $(VENV)/requirements.lock ## a conf folder for your own catalogue: NAME=mys
 	  $(if $(USERS),--users "$(USERS)") $(if $(MAP),--map $(MAP))
 
 # DATES=4 WINDOW=0.1 BASELINES=popular,ease LEAVE_OUT=transformer SEED=0; an interrupted one goes on.
-backtest: $(VENV)/requirements.lock ## the recipe judged at four dates of the catalogue, does its lead hold?
-	@$(BIN)/python -m tailor backtest $(KEDRO_ENV_FLAG) $(if $(DATES),--dates $(DATES)) $(if $(WINDOW),--window $(WINDOW)) \
+backtest: $(VENV)/requirements.lock $(GGUF) ## the recipe judged at four dates of the catalogue, does its lead hold?
+	@$(if $(GGUF),$(WITH_GGUF)) $(BIN)/python -m tailor backtest $(KEDRO_ENV_FLAG) $(if $(DATES),--dates $(DATES)) $(if $(WINDOW),--window $(WINDOW)) \
 	  $(if $(BASELINES),--baselines $(BASELINES)) $(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT)) \
 	  $(if $(filter command environment,$(origin SEED)),--seed $(SEED))
 
@@ -140,7 +140,7 @@ bench-data: $(VENV)/requirements.lock ## time and memory of data_processing for 
 	$(BIN)/python benchmarks/data.py
 
 bench-domains: $(VENV)/requirements.lock ## one model of two catalogues beside one of each: ENV=amazon, or test-domains
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/domains.py $(ENV)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/domains.py $(filter-out base,$(ENV))
 
 # Users x items x rows of each catalogue; a stopped run goes on.
 SIZES ?= 2000x1200x40000 10000x3000x500000 100000x30000x5000000
@@ -222,7 +222,7 @@ bench-explanations: $(VENV)/requirements.lock ## do reasons add up, do they name
 bench-elicitation: $(VENV)/requirements.lock ## what elicited answers are worth beside answers about popular items
 	$(BIN)/python benchmarks/elicitation.py
 
-bench-backtest: $(VENV)/requirements.lock ## make backtest on MovieLens-100K, written as other results are
+bench-backtest: $(VENV)/requirements.lock $(GGUF) ## make backtest on MovieLens-100K, written as other results are
 	$(BIN)/python benchmarks/backtest.py
 
 bench-open-bandit: $(VENV)/requirements.lock ## off-policy estimates beside what the other policy really earned, Open Bandit

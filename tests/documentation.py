@@ -74,8 +74,17 @@ def make_checkout(folder: Path) -> Path:
     for name in ("Makefile", "requirements.lock"):
         shutil.copy2(ROOT / name, project / name)
     (project / "conf/local").mkdir(exist_ok=True)
-    (project / ".venv").symlink_to(sys.prefix)
+    _make_environment(project)
     return project
+
+
+def _make_environment(project: Path) -> None:
+    """Lay out a `.venv` that is this environment and, to make, as new as the lock: nothing is installed into it."""
+    (project / ".venv").mkdir()
+    for path in Path(sys.prefix).iterdir():
+        if path.name != "requirements.lock":
+            (project / ".venv" / path.name).symlink_to(path)
+    shutil.copy(project / "requirements.lock", project / ".venv/requirements.lock")
 
 
 def run_page(page: Path, project: Path, *, slow: bool) -> None:

@@ -1,5 +1,6 @@
 """The page of the catalog: every dataset of conf/base, with its type, its path, its layer and the comment above it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def entries(file: Path) -> dict[str, dict[str, Any]]:
 
 def _row(name: str, entry: dict[str, Any], said: str) -> tuple[str, ...]:
     layer = entry.get("metadata", {}).get("kedro-viz", {}).get("layer", "")
-    path = str(entry.get("filepath", "")).replace("${globals:data}/", "").replace("${globals:raw}", "01_raw")
+    path = re.sub(r"\$\{globals:\w+,(\$\{[^}]*\}[^}]*)\}", r"\1", str(entry.get("filepath", "")))
+    path = path.replace("${globals:data}/", "").replace("${globals:raw}", "01_raw")
     return code(name), code(entry["type"]), code(path), str(layer), plain(said)
 
 

@@ -373,8 +373,8 @@ class Settings(PresentNames):
         None,
         title="Exploration",
         description="Temperature at which the list is drawn from the 200 best candidates (Plackett-Luce), in units of"
-        " scores: 0 or none lists the best; the answer says how likely each item was at its rank. Neither re-ranking"
-        " nor `min_exposure` goes with it.",
+        " scores: 0 or none lists the best; the answer says how likely each item was at its rank. Neither re-ranking,"
+        " `min_exposure`, `rank_by` nor pins go with it.",
         examples=[0.2],
     )
     probability: Annotated[bool, OnPage(more=True)] = Field(
