@@ -57,7 +57,7 @@ def test_misspelt_or_missing(project, monkeypatch, run, words):
         (["--env=test", "--from-nodes=nope"], "Pipeline does not contain nodes named ['nope']."),
         (["--env=anime"], "raw_interactions (data/01_raw/anime/interactions.csv.gz)"),
         (["--env=test", "--pipelines=offpolicy"], "docs/pipelines/offpolicy.md says what belongs into that file."),
-        (["--env=test", "--pipelines=update"], "docs/pipelines/update.md says what belongs into that file."),
+        (["--env=test", "--pipelines=update"], "Run `kedro run` first: it registers a model."),
         (["--env=test", "--runner=ParallelRunner"], "ParallelRunner cannot run Tailor:"),
     ],
 )

@@ -38,6 +38,7 @@ MAY_SEE_THEM = {
     "feature_engineering.encode_side_features",
     "feature_engineering.write_user_texts",  # labels each text by its split; lm_finetuning sets the late ones apart
     "feature_engineering.keep_train",
+    "feature_engineering.weigh_histories",  # of train, validation and revealed rows
     "evaluation.build_test_positives",
     "evaluation.measure_known_users",
     "evaluation.compare_models",
@@ -48,6 +49,7 @@ MAY_SEE_THEM = {
     "reranking.trace_on_test",
     "promotion.compare_with_champion",
     "registration.refit",  # counts interactions by day, for what is trending
+    "registration.gather_blocked",  # for the model that is handed over
     "registration.gather_all",  # after everything was measured: what is handed over knows every row
     "registration.check_registered",
     "registration.track",  # logs the split's digest

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.buckets import item_table, user_table
-from tailor.data.cleaning import clean
+from tailor.data.cleaning import RowRules, clean
 from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
 from tailor.data.events import EventOptions, threshold
 from tailor.data.fabricate import planted_catalogue, with_views
@@ -37,7 +37,7 @@ def tables_of(seed):
     planted = with_views(planted, 16, noise=0.7, seed=seed)
     raw = {"interactions": planted.interactions, "items": planted.items, "users": pd.DataFrame()}
     options = EventOptions(weights={"view": 0.2, "buy": 1.0})
-    cleaned = clean(raw, COLUMNS, CleaningOptions(), QualityReport(), options)
+    cleaned = clean(raw, COLUMNS, CleaningOptions(), QualityReport(), RowRules(events=options))
     interactions, items = cleaned.interactions, cleaned.items
     least = threshold(interactions, options)
     interactions[c.SPLIT] = split_interactions(interactions, SPLIT, 0, least)

@@ -81,7 +81,8 @@ def _place(dataset: AbstractDataset[Any, Any]) -> Location | None:
 
 
 def _hash_of_files(place: Location) -> Iterator[bytes]:
-    for path in sorted(place.fs.find(place.path)) or [place.path]:
+    files = sorted(place.fs.find(place.path))
+    for path in files or ([] if place.fs.isdir(place.path) else [place.path]):
         yield path.removeprefix(place.path).encode() + b"\0"
         stamp = None if isinstance(place.fs, LocalFileSystem) else _stamp(place.fs.info(path))
         if stamp is not None:

@@ -1,5 +1,6 @@
 """Lists of many models: a folder of parquet files, one for each model, made and read one at a time."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from tailor.schemas import Lists
 _DICTIONARY_BYTES = 2**28
 #: Rows that are decoded at a time.
 _ROW_GROUP = 2**20
+#: File with the names of the models.
+_MODELS = "_models.json"
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 
 
@@ -58,7 +61,8 @@ class ListsDataset(FileDataset[Tables]):
         """
         if not self.location.exists():
             raise DatasetError(f"There are no lists in {self.filepath}: run the pipeline that makes them")
-        files = [Location(self.location.fs, path) for path in sorted(self.location.fs.find(self.location.path))]
+        paths = sorted(path for path in self.location.fs.find(self.location.path) if path.endswith(".parquet"))
+        files = [Location(self.location.fs, path) for path in paths]
         named = {unquote(file.name.removesuffix(".parquet").partition("-")[2]): file for file in files}
         return {name: partial(self._table, file) for name, file in named.items()}
 
@@ -68,6 +72,8 @@ class ListsDataset(FileDataset[Tables]):
 
     def _write(self, path: Path, data: Tables) -> None:
         path.mkdir(parents=True)
+        # Stores of objects know no empty folders; what reads a folder as one table passes over names like this.
+        (path / _MODELS).write_text(json.dumps(list(data)))
         for number, (name, make) in enumerate(data.items()):
             table = self._checked(make())
             table.to_parquet(

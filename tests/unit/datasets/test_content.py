@@ -7,7 +7,7 @@ import pytest
 from kedro.io import AbstractDataset
 from kedro_datasets.pandas import ParquetDataset as KedroParquet
 
-from tailor.datasets import AbsentDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
+from tailor.datasets import AbsentDataset, ListsDataset, PlantedDataset, TextTableDataset, WheelMemberDataset
 from tailor.datasets.content import content_hash, file_hash, table_hash, value_hash
 from tailor.datasets.location import Location
 
@@ -134,6 +134,13 @@ def test_the_order_of_metadata_in_a_safetensors_file_is_no_content(tmp_path):
     assert safetensors(path, '{"__metadata__": {"a": "1", "b": "2"}}', b"\1\1") != first
     damaged = safetensors(path, "no header")
     assert safetensors(path, "no headed") != damaged
+
+
+def test_an_empty_folder_has_a_hash(root):
+    dataset = ListsDataset(filepath=f"{root}/lists")
+    dataset.save({})
+    assert content_hash(dataset, never) == content_hash(dataset, never)
+    assert dataset.load() == {}
 
 
 def test_a_folder_is_hashed_by_names_and_content(tmp_path):
