@@ -6,6 +6,7 @@ can be compared only by who has the key.
 
 import hmac
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ HOW_TO_MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_hex(32))'"
 SUPPRESSED = "of a person who is suppressed"
 #: Characters of a pseudonym: 128 bits, so that of 10^9 people no two share one.
 _PSEUDONYM = 32
+_IS_PSEUDONYM = re.compile(f"[0-9a-f]{{{_PSEUDONYM}}}")
 #: Characters by which a key is recognised.
 _KEY_ID = 16
 
@@ -156,11 +158,16 @@ class People:
             table: its name, for the report.
             report: counts the rows; it names neither ids nor lines.
         """
-        gone = pd.Series(self.suppressed.mask(data[c.USER]), index=data.index)
+        names = data[c.USER] if self.pseudonyms is None else self.pseudonyms.of_all(data[c.USER])
+        gone = pd.Series(self.suppressed.mask(data[c.USER]) | self.suppressed.mask(names), index=data.index)
         if gone.any():
             report.add(table, SUPPRESSED, gone, "dropped", name_lines=False)
-            data = data[~gone]
-        return data if self.pseudonyms is None else data.assign(**{c.USER: self.pseudonyms.of_all(data[c.USER])})
+            data, names = data[~gone], names[~gone]
+        return data if self.pseudonyms is None else data.assign(**{c.USER: names})
+
+    def hides(self, user_id: str) -> bool:
+        """Tell whether a person is suppressed, by whichever of the names."""
+        return bool(self.suppressed) and any(name in self.suppressed for name in self.names(user_id))
 
     def row(self, users: IdMap, user_id: str | None) -> int:
         """Return the row of a person who is asked for, -1 where nothing may be known of them.
@@ -171,24 +178,42 @@ class People:
             users: ids, or pseudonyms, of those who are known.
             user_id: as a caller writes it; None: nobody.
         """
-        if user_id is None or user_id in self.suppressed:
+        if user_id is None or self.hides(user_id):
             return -1
         row = -1 if self.pseudonyms is None else users.index(self.pseudonyms.of(user_id))
         return row if row >= 0 else users.index(user_id)
 
-    def name(self, user_id: str | None) -> str | None:
+    def name(self, users: IdMap, user_id: str | None) -> str | None:
         """Return the name under which something may be recorded of a person, or read; None: nothing may.
 
+        A pseudonym of a person who is known stays as it is: tables of a catalogue with pseudonyms name people so.
+
         Args:
+            users: ids, or pseudonyms, of those who are known.
             user_id: as a caller writes it; None: nobody.
 
         Example:
-            >>> ALL_PEOPLE.name("u7"), People(SuppressionList.of(["u7"], b"k" * 32)).name("u7")
+            >>> hidden = People(SuppressionList.of(["u7"], b"k" * 32))
+            >>> ALL_PEOPLE.name(IdMap([]), "u7"), hidden.name(IdMap([]), "u7")
             ('u7', None)
         """
-        if user_id is None or user_id in self.suppressed:
+        if user_id is None or self.hides(user_id):
             return None
-        return user_id if self.pseudonyms is None else self.pseudonyms.of(user_id)
+        return user_id if self.pseudonyms is None or user_id in users else self.pseudonyms.of(user_id)
+
+    def name_of_stored(self, users: IdMap, stored: str) -> str | None:
+        """Return the name under which something that was recorded of a person may be taken in; None: nothing may.
+
+        What was recorded before pseudonyms were in use stands under ids. What looks like a pseudonym is taken for one,
+        unless it is the id of a person who is known.
+
+        Args:
+            users: ids, or pseudonyms, of those who are known.
+            stored: as it was recorded.
+        """
+        name = self.name(users, stored)
+        is_pseudonym = self.pseudonyms is not None and _IS_PSEUDONYM.fullmatch(stored) is not None
+        return stored if is_pseudonym and name is not None and name not in users else name
 
     def names(self, user_id: str) -> list[str]:
         """Return every name that a person has here: the id, and the pseudonym where these are in use."""

@@ -217,9 +217,10 @@ class Champion:
             be forgotten, which are not stored. Where people go by pseudonyms, events are stored under these.
         """
         model, n_sent = self.up_to_date()[0], len(rows)
-        rows = [row for row in rows if row.get("user_id") not in model.people.suppressed]
+        people, users = model.people, model.users
+        rows = [row for row in rows if not (row.get("user_id") and people.hides(str(row["user_id"])))]
         named = [
-            row | {"user_id": model.people.name(str(row["user_id"]))} if row.get("user_id") else row for row in rows
+            row | {"user_id": people.name(users, str(row["user_id"]))} if row.get("user_id") else row for row in rows
         ]
         appended = self.items.events.store.append(named)
         unknown = sum("item_id" in row and row["item_id"] not in model.items for row in rows)

@@ -133,7 +133,13 @@ class TakenIn:
 
 
 def as_interactions(
-    batches: Iterable[Sequence["Event"]], options: EventOptions, items: IdMap, *, sure: bool = False
+    batches: Iterable[Sequence["Event"]],
+    options: EventOptions,
+    items: IdMap,
+    *,
+    sure: bool = False,
+    name: Callable[[str], str | None] = str,
+    taken_in: Callable[[str, "Event"], bool] = lambda *_: False,
 ) -> TakenIn:
     """Make interactions of what weighs enough; what a user turned down later is none.
 
@@ -142,12 +148,17 @@ def as_interactions(
         options: what they weigh.
         items: of the catalogue; events on others are counted and left out.
         sure: whether rows say how sure they are (``confidence``), by the strongest event of the pair.
+        name: under which a stored user joins; None: nothing of this user may be taken in.
+        taken_in: whether an event of a user, by that name, is in the stored history already.
     """
     latest, counts = dict[tuple[str, str], tuple[float, float]](), Counter[str]()
     for event in (event for batch in batches for event in batch):
-        pair = (str(event.user_id), str(event.item_id))
+        user = None if event.user_id is None else name(event.user_id)
+        pair = (str(user), str(event.item_id))
         if event.user_id is None:
             counts["of anonymous visitors"] += 1
+        elif user is None:
+            counts["of people who are suppressed"] += 1
         elif event.kind == NOT_FOR_ME:
             counts["not for me"] += 1
             latest.pop(pair, None)
@@ -155,6 +166,8 @@ def as_interactions(
             counts["that weigh too little"] += 1
         elif event.item_id not in items:
             counts["on unknown items"] += 1
+        elif taken_in(user, event):
+            counts["taken in already"] += 1
         else:
             counts["that say something"] += 1
             _, before = latest.pop(pair, (0.0, 0.0))
@@ -172,7 +185,7 @@ class EventLog(Protocol):
         """Return the latest events of users on items, in the order they came."""
         ...
 
-    def trend(self, days: int, until: float | None, options: EventOptions) -> "Trend":
+    def trend(self, days: int, until: float | None, options: EventOptions, since_place: int = 0) -> "Trend":
         """Return what was taken in the last days before the newest interaction."""
         ...
 
@@ -197,20 +210,25 @@ def behind_events(
         requests: (B,).
         exclude_seen: whether what was bought is left out.
     """
-    names = [model.people.name(request.user_id) for request in requests]
+    names = [model.people.name(model.users, request.user_id) for request in requests]
     latest = {} if model.events is None else model.events.latest([name for name in names if name is not None])
     joined = []
     for name, request in zip(names, requests, strict=True):
         if name is None or name not in latest:
             joined.append((request, 0))
             continue
-        did = UserEvents.of(latest[name], model.event_options, _taken_in(model, name))
+        did = UserEvents.of(latest[name], model.event_options, taken_in_of(model, name))
         joined.append(did.before(request, model.items, exclude_seen=exclude_seen))
     return joined
 
 
-def _taken_in(model: "Recommender", name: str) -> Callable[["Event"], bool]:
-    """Return what tells whether an event of a user is in his stored history already."""
+def taken_in_of(model: "Recommender", name: str) -> Callable[["Event"], bool]:
+    """Return what tells whether an event of a user is in his stored history already.
+
+    Args:
+        model: that holds the histories; an update has noted up to which event, a fit when its catalogue was read.
+        name: of the user, as the model knows him.
+    """
     user = model.users.index(name)
     if user < 0:
         return lambda _: False
@@ -232,7 +250,7 @@ class StoredEvents:
     until_place: int | None = None
     """Later events are not read; None: all are, those too that another process stored a moment ago."""
     _next: float = field(default=0.0, repr=False)
-    _trends: dict[tuple[int, float | None], tuple[float, Trend]] = field(default_factory=dict, repr=False)
+    _trends: dict[tuple[int, float | None, int], tuple[float, Trend]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def store(self) -> "EventStore":
@@ -255,15 +273,17 @@ class StoredEvents:
             log.warning("Answers are without events: %s", problem)
             return {}
 
-    def trend(self, days: int, until: float | None, options: EventOptions) -> Trend:
+    def trend(self, days: int, until: float | None, options: EventOptions, since_place: int = 0) -> Trend:
         """Return what was taken in the last days before the newest interaction; it may be some seconds old.
 
         Args:
             days: of the window.
             until: time of the newest interaction of the fit; None: nothing is known of times.
             options: which events count.
+            since_place: events of known users up to it are among the interactions.
         """
-        made_at, trend = self._trends.get((days, until), (-math.inf, Trend(until)))
+        asked = (days, until, since_place)
+        made_at, trend = self._trends.get(asked, (-math.inf, Trend(until)))
         if time.monotonic() < made_at + _TREND_S:
             return trend
         kinds = [kind for kind, weight in options.weights.items() if weight >= options.least]
@@ -273,8 +293,8 @@ class StoredEvents:
             trend = Trend(max(times, default=None))
             if newest is not None and trend.newest is not None:
                 since = trend.newest - days * _DAY_S
-                trend = Trend(trend.newest, self.store.takers(kinds, since, options.least_rating))
+                trend = Trend(trend.newest, self.store.takers(kinds, since, options.least_rating, since_place))
         except BadInputError as problem:
             log.warning("What is trending is without events: %s", problem)
-        self._trends[days, until] = (time.monotonic(), trend)
+        self._trends[asked] = (time.monotonic(), trend)
         return trend

@@ -189,7 +189,9 @@ class EventStore:
             value = connection.execution_options(reads=True).execute(chosen).scalar()
         return None if value is None else float(value)
 
-    def takers(self, kinds: Sequence[str], since: float, least_rating: float | None = None) -> dict[str, int]:
+    def takers(
+        self, kinds: Sequence[str], since: float, least_rating: float | None = None, since_place: int = 0
+    ) -> dict[str, int]:
         """Return how many users took each item since a time, by item; each anonymous event counts as one.
 
         An event of the future counts as of when it came.
@@ -198,6 +200,7 @@ class EventStore:
             kinds: of events that count.
             since: seconds since 1970.
             least_rating: ratings below it do not count; None: all do.
+            since_place: events of users up to it do not count, those of anonymous visitors do.
 
         Raises:
             StateError: the database cannot be read.
@@ -205,6 +208,7 @@ class EventStore:
         n_users = sa.func.count(sa.distinct(sa.func.coalesce(events.c.user_id, events.c.event_id)))
         counted = [events.c.model == self.model, events.c.kind.in_(kinds), since < _HAPPENED]
         counted.append(events.c.item_id.is_not(None))
+        counted.append(sa.or_(events.c.place > since_place, events.c.user_id.is_(None)))
         if least_rating is not None:
             counted.append(sa.or_(events.c.kind != "rate", events.c.value >= least_rating))
         chosen = sa.select(events.c.item_id, n_users).where(*counted).group_by(events.c.item_id)

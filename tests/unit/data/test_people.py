@@ -105,6 +105,26 @@ def test_a_person_is_looked_up_by_id_and_by_pseudonym_until_suppressed():
     assert People().names("u1") == ["u1"]
 
 
+def test_a_name_is_a_pseudonym_once_whichever_name_asks():
+    names = Pseudonyms(OTHER)
+    users, people = IdMap([names.of("u1")]), People(pseudonyms=names)
+    assert people.name(users, "u1") == people.name(users, names.of("u1")) == names.of("u1")
+    assert people.name(users, "u2") == names.of("u2")
+    assert people.name(users, None) is None
+
+
+@pytest.mark.parametrize("listed", ["u7", Pseudonyms(OTHER).of("u7")])
+def test_either_name_in_the_list_hides_who_asks_by_the_id(listed):
+    names = Pseudonyms(OTHER)
+    users = IdMap([names.of("u1"), names.of("u7")])
+    people = People(SuppressionList.of([listed], KEY), names)
+    assert people.row(users, "u7") == -1
+    assert people.name(users, "u7") is None
+    assert (people.hides("u7"), people.hides("u1")) == (True, False)
+    data = pd.DataFrame({"user_id": pd.Series(["u1", "u7"], dtype="str")})
+    assert people.read(data, "users", QualityReport())["user_id"].tolist() == [names.of("u1")]
+
+
 def test_ids_of_a_file_are_read_as_ids_of_tables_are(tmp_path):
     file = tmp_path / "ids.txt"
     file.write_text("7.0\n\n  u8 \n")

@@ -183,6 +183,23 @@ def test_events_stand_under_pseudonyms_where_these_are_in_use(served, known, pat
     assert client.post("/recommend", json={"user_id": "somebody new"}).json()["path"] == "popular"
 
 
+def test_a_batch_that_asks_by_pseudonyms_has_the_events_of_who_stands_under_them(served, known, path):
+    names = Pseudonyms(b"p" * 32)
+    users = type(served.users)([names.of(str(one)) for one in served.user_ids])
+    champion = champion_of(replace(served, users=users, people=People(pseudonyms=names)), path)
+    champion.answering = (champion.items.apply(champion.model), "7")
+    taken = listed(champion.model, Request(known), k=1).item_ids[0]
+    champion.take_events([{"kind": "buy", "user_id": known, "item_id": taken}])
+    by_pseudonym = listed(champion.model, Request(names.of(known)))
+    assert taken not in by_pseudonym.item_ids
+    assert by_pseudonym.scores == listed(champion.model, Request(known)).scores
+    champion.take_events([{"kind": "like", "user_id": names.of(known), "item_id": taken}])
+    assert len(champion.items.events.store.of_user(names.of(known))) == 2
+    champion.forget(names.of(known))
+    again = champion.take_events([{"kind": "buy", "user_id": known, "item_id": taken}])
+    assert (again["stored"], again["suppressed"]) == (0, 1)
+
+
 def test_pairs_that_are_blocked_stay_with_their_users(served, known):
     n_users, n_items = len(served.user_ids), len(served.items)
     rows = np.arange(n_users)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -14,13 +15,13 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import RowRules, clean_interactions, columns_of_update
 from tailor.data.config import DataProcessingOptions
-from tailor.data.people import SuppressionList
+from tailor.data.people import People, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.evaluation.config import UpdateOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.registry import update as registry
-from tailor.serving.events import EVENTS_UNTIL, as_interactions
+from tailor.serving.events import EVENTS_UNTIL, TakenIn, as_interactions, taken_in_of
 from tailor.serving.items import ItemStore
 from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
@@ -31,6 +32,8 @@ from tailor.state.events import Event
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
+#: Users whose names and histories are looked up once while events are read.
+_USERS_AT_ONCE = 10_000
 
 
 def read_new(
@@ -59,8 +62,14 @@ def read_new(
     return cleaned.reset_index(drop=True), report.to_frame(), report.accounts()
 
 
-def read_events(item_state: ItemStore | None, champion: PyFuncModel) -> tuple[pd.DataFrame, JsonObject]:
-    """Read what people did since the champion was updated last; return it, and up to which event."""
+def read_events(
+    item_state: ItemStore | None, champion: PyFuncModel, suppressions: SuppressionList
+) -> tuple[pd.DataFrame, JsonObject]:
+    """Read what people did since the champion was updated last; return it, and up to which event.
+
+    A fit notes no event, but when its catalogue was read: of what came before, its histories hold a part. People who
+    are suppressed are left out, and the others go by pseudonyms where the champion knows them so.
+    """
     model = _recommender(champion)
     since = until = int(model.about.get(EVENTS_UNTIL, 0))
     batches: Iterable[list[Event]] = ()
@@ -68,14 +77,28 @@ def read_events(item_state: ItemStore | None, champion: PyFuncModel) -> tuple[pd
         store = item_state.events.store
         until = store.last_place
         batches = store.read(since, until)
-    taken = as_interactions(batches, model.event_options, model.items, sure=bool(model.about.get(STRENGTHS)))
+    taken = _interactions_of(batches, model, replace(model.people, suppressed=suppressions))
     log.info("Events %d to %d: %s", since + 1, until, ", ".join(f"{n} {name}" for name, n in taken.counts.items()))
     return taken.rows, {"since": since, "until": until, "counts": taken.counts}
 
 
-def gather_new(interactions: pd.DataFrame, events: pd.DataFrame, suppressions: SuppressionList) -> pd.DataFrame:
-    """Return what is new as one table: rows and events, without people who are suppressed."""
-    return with_events(interactions, events[~suppressions.mask(events[c.USER])])
+def _interactions_of(batches: Iterable[list[Event]], model: Recommender, people: People) -> TakenIn:
+    """Return events as interactions of people by the names that the model knows, but for what it has taken in."""
+    remembering = lru_cache(_USERS_AT_ONCE)
+    history_of = remembering(partial(taken_in_of, model))
+    return as_interactions(
+        batches,
+        model.event_options,
+        model.items,
+        sure=bool(model.about.get(STRENGTHS)),
+        name=remembering(partial(people.name_of_stored, model.users)),
+        taken_in=lambda user, event: history_of(user)(event),
+    )
+
+
+def gather_new(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Return what is new as one table: rows and events."""
+    return with_events(interactions, events)
 
 
 def fold_in(

@@ -24,14 +24,14 @@ def create_pipeline(**_: object) -> Pipeline:
         ),
         Node(
             func=nodes.read_events,
-            inputs=["item_state", "champion"],
+            inputs=["item_state", "champion", "suppressions"],
             outputs=["clean_new_events", "events_read"],
             name="read_events",
             tags="cpu",
         ),
         Node(
             func=nodes.gather_new,
-            inputs=["clean_new_interactions", "clean_new_events", "suppressions"],
+            inputs=["clean_new_interactions", "clean_new_events"],
             outputs="new_rows",
             name="gather_new",
             tags="cpu",
