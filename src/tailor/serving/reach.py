@@ -155,16 +155,21 @@ def audience(model: Recommender, item_id: str, version: str, k: int) -> Audience
 
 
 def _drawn(model: Recommender, most: int) -> list[str]:
-    """Draw known users by the model's seed; fewer of a large catalogue."""
+    """Draw known users by the model's seed, fewer of a large catalogue; those of them who are suppressed are left out.
+
+    To ask the list about every user of a large catalogue would take seconds.
+    """
     most = min(most, max(_LEAST, MAX_SCORES // max(1, len(model.items))))
     ids, seed = model.user_ids, int(model.about.get("seed", 0))
     rows = np.arange(len(ids)) if len(ids) <= most else np.random.default_rng(seed).permutation(len(ids))[:most]
-    drawn: list[str] = ids[rows].tolist()
+    drawn: list[str] = ids[rows[~model.people.suppressed.mask(ids[rows])]].tolist()
     return drawn
 
 
 def _standings(model: Recommender, item: int, user_ids: Sequence[str], settings: Settings) -> _Standings:
     """Say how an item stands with each of some users."""
+    if not user_ids:
+        return _Standings(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0)), ())
     standings = list(_blocks(model, item, user_ids, settings))
     rank, standing, parts = (np.concatenate([part[n] for part in standings]) for n in range(3))
     return _Standings(rank, standing, parts, standings[0][3])

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError
 from tailor.serving import reach as reach_module
 from tailor.serving.items import ItemStore
+from tailor.serving.people import with_suppressed
 from tailor.serving.reach import audience, reach
 from tailor.serving.schema import Request, Settings
 from tests.unit.serving.conftest import scores_of
@@ -122,6 +124,17 @@ def test_who_bought_it_or_turned_it_down_is_no_audience(served, tmp_path):
     bought = {"kind": "buy", "user_id": first, "item_id": "i20"}
     store.events.store.append([bought, {"kind": "not_for_me", "user_id": second, "item_id": "i20"}])
     assert audience(model, "i20", "7", 1).users[0].user_id == third
+
+
+def test_who_asked_to_be_forgotten_is_neither_named_nor_counted(served):
+    first, second = (user.user_id for user in audience(served, "i20", "7", 2).users)
+    hidden = with_suppressed(served, SuppressionList.of([first], b"k" * 32))
+    assert audience(hidden, "i20", "7", 1).users[0].user_id == second
+    assert audience(hidden, "i20", "7", 1).looked_at == reach(hidden, "i20", "7", 10, 2000).users
+    assert reach(hidden, "i20", "7", 10, 2000).users == len(served.user_ids) - 1
+    nobody = with_suppressed(served, SuppressionList.of(map(str, served.user_ids), b"k" * 32))
+    assert audience(nobody, "i20", "7", 5).users == []
+    assert (reach(nobody, "i20", "7", 10, 50).users, reach(nobody, "i20", "7", 10, 50).median_rank) == (0, None)
 
 
 def test_a_model_without_sources_or_boosts_says_what_it_can(popular):
