@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 from kedro.io import AbstractDataset
 
+from tailor import columns as c
 from tailor.datasets.raw import RawFileDataset
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.evaluation.exposures import COLUMNS, EXPOSURE, policy_log
 from tailor.state.address import STATE_VARIABLE, address_of
 from tailor.state.events import EventStore
+from tailor.state.suppressions import SuppressionStore
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -33,13 +35,22 @@ class EventsDataset(AbstractDataset[None, pd.DataFrame]):
     def load(self) -> pd.DataFrame:
         """Return all events but searches in the order they came; no rows where there is no database.
 
+        Those of people who are suppressed are left out and counted: some may have come after they asked.
+
         Raises:
             StateError: the database cannot be read.
+            ConfigurationError: somebody is suppressed, and the key of the list is not set.
         """
         store = self._store()
         batches = [] if store is None else store.read()
         rows = [[getattr(e, name) for name in COLUMNS] for batch in batches for e in batch if e.kind != "search"]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": float, "propensity": float})
+        table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": float, "propensity": float})
+        if store is None:
+            return table
+        hidden = _suppressed_of(store).read().mask(table[c.USER])
+        if hidden.any():
+            log.info("Events: %d of people who are suppressed are left out", hidden.sum())
+        return table[~hidden].reset_index(drop=True)
 
     def _store(self) -> EventStore | None:
         if not os.environ.get(STATE_VARIABLE) and not self.filepath.is_file():
@@ -59,9 +70,16 @@ class EventsDataset(AbstractDataset[None, pd.DataFrame]):
         return True
 
     def _describe(self) -> JsonObject:
-        """Return what the table hangs on: the last event."""
+        """Return what the table hangs on: the last event, and who is suppressed."""
         store = self._store()
-        return {"model": self.model, "last_place": None if store is None else store.last_place}
+        if store is None:
+            return {"model": self.model, "last_place": None, "suppressed": ""}
+        return {"model": self.model, "last_place": store.last_place, "suppressed": _suppressed_of(store).digest()}
+
+
+def _suppressed_of(store: EventStore) -> SuppressionStore:
+    """Return the list that lies beside events."""
+    return SuppressionStore(store.engine, store.model)
 
 
 class PolicyLogDataset(RawFileDataset):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from kedro.io import AbstractDataset
 
 from tailor.data.people import SuppressionList
-from tailor.state.address import STATE_VARIABLE, address_of
+from tailor.serving.items import ItemStore
+from tailor.state.address import STATE_VARIABLE
 from tailor.types import JsonObject
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
         return listed
 
     def save(self, data: list[str]) -> None:
-        """Add people, by every name they go by, and delete their events; those who are in the list stay.
+        """Add people, by every name they go by, and delete the events of all in the list; those who are in it stay.
 
-        Of nobody no database is made.
+        An event may have come after its person was added, by a server that did not know of it yet. Of nobody no
+        database is made.
         """
-        if data:
+        if data or self._is_there():
             store = self._open()
-            store.add(data)
-            store.forget_events(data)
+            if data:
+                store.add(data)
+            log.info("Suppression list: %d events of its people are deleted", store.forget_all_events())
 
     @property
     def is_empty(self) -> bool:
@@ -55,9 +58,8 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
         return not self._describe()["people"]
 
     def _open(self) -> "SuppressionStore":
-        from tailor.state.suppressions import SuppressionStore  # noqa: PLC0415  (no database, no SQLAlchemy)
-
-        return SuppressionStore.open(address_of(self.filepath), self.model)
+        """Open the list, which takes in first what an earlier version kept of items: after a change none would."""
+        return ItemStore.open(self.filepath, self.model).suppressions
 
     def _is_there(self) -> bool:
         return bool(os.environ.get(STATE_VARIABLE)) or self.filepath.is_file()

@@ -7,13 +7,13 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from tailor.data.people import SUPPRESSION_KEY, SuppressionList, key_id, key_of_environment, keyed_hash
+from tailor.state.events import EventStore
 from tailor.state.store import StateStore
 from tailor.state.tables import StateError, changes, explained, suppressions
 
@@ -110,7 +110,7 @@ class SuppressionStore:
             return SuppressionList(frozenset(self._hashes(reads, key)), key)
 
     def forget_events(self, user_ids: Sequence[str]) -> int:
-        """Delete what was recorded of people; return how many events that were, 0 where no events are recorded.
+        """Delete what was recorded of people; return how many events that were.
 
         Args:
             user_ids: every name that they go by.
@@ -118,11 +118,21 @@ class SuppressionStore:
         Raises:
             StateError: they could not be deleted.
         """
-        try:
-            events = import_module("tailor.state.events")
-        except ModuleNotFoundError:
-            return 0
-        return int(events.EventStore(self.engine, self.model).forget(user_ids))
+        return self._events.forget(user_ids)
+
+    def forget_all_events(self) -> int:
+        """Delete what is recorded of anybody in the list, whenever it came; return how many events that were.
+
+        Raises:
+            ConfigurationError: see :func:`suppression_key`.
+            StateError: see :meth:`read` and :meth:`forget_events`.
+        """
+        listed = self.read()
+        return self._events.forget([name for name in self._events.user_ids() if name in listed]) if listed else 0
+
+    @property
+    def _events(self) -> EventStore:
+        return EventStore(self.engine, self.model)
 
     def digest(self) -> str:
         """Return what differs as soon as somebody is added, empty where nobody was; no key is needed for it."""

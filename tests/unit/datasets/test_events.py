@@ -5,9 +5,11 @@ import logging
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
+from tailor.data.people import SUPPRESSION_KEY
 from tailor.datasets import EventsDataset, PolicyLogDataset
 from tailor.datasets.content import content_hash
 from tailor.state.events import EventStore
+from tailor.state.suppressions import SuppressionStore
 
 
 @pytest.fixture
@@ -50,6 +52,21 @@ def test_events_come_in_their_order_and_searches_stay_out(dataset):
     table = dataset.load()
     assert table["kind"].tolist() == ["exposure", "click"]
     assert table.loc[0, ["propensity", "rank", "version"]].tolist() == [0.5, 1, "3"]
+    assert content_hash(dataset, dataset.load) != before
+
+
+def test_events_of_who_asked_to_be_forgotten_are_left_out_and_counted(dataset, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv(SUPPRESSION_KEY, "k" * 32)
+    store = store_of(dataset)
+    store.append([drawn("r1", "i1", 0.5, user="person-7"), drawn("r2", "i1", 0.5), drawn("r3", "i2", 0.5, user=None)])
+    before = content_hash(dataset, dataset.load)
+    SuppressionStore.open(f"sqlite:///{dataset.filepath}", "shop").add(["person-7"])
+    table = dataset.load()
+    assert (table["request_id"].tolist(), table.index.tolist()) == (["r2", "r3"], [0, 1])
+    assert "Events: 1 of people who are suppressed are left out" in caplog.text
+    assert "person-7" not in caplog.text
+    assert dataset._describe()["suppressed"]
     assert content_hash(dataset, dataset.load) != before
 
 

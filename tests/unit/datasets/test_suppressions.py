@@ -1,11 +1,15 @@
 """The suppression list as a dataset: an empty one where there is no database, another content when it grows."""
 
+import json
+
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
 from tailor.data.people import SUPPRESSION_KEY
 from tailor.datasets import SuppressionsDataset
 from tailor.datasets.content import content_hash
+from tailor.serving.items import ItemStore
+from tailor.state.events import EventStore
 from tailor.state.suppressions import SuppressionStore
 
 
@@ -60,4 +64,23 @@ def test_an_address_of_the_environment_comes_first(dataset, tmp_path, monkeypatc
     dataset.save(["u7"])
     assert (tmp_path / "other.db").is_file()
     assert not dataset.filepath.exists()
+    assert "u7" in dataset.load()
+
+
+def test_each_run_deletes_events_that_came_after_their_person_was_added(dataset, caplog):
+    caplog.set_level("INFO")
+    dataset.save(["u7"])
+    events = EventStore.open(f"sqlite:///{dataset.filepath}", "shop")
+    events.append([{"kind": "buy", "user_id": user, "item_id": "a"} for user in ("u7", "u8")])
+    dataset.save([])  # a run that names nobody
+    assert events.user_ids() == ["u8"]
+    assert "1 events of its people are deleted" in caplog.text
+
+
+def test_items_that_an_earlier_version_kept_are_taken_in_before_somebody_is_added(dataset):
+    dataset.filepath.parent.mkdir()
+    dataset.filepath.with_suffix(".json").write_text(json.dumps({"items": [{"item_id": "new"}], "removed": ["i1"]}))
+    dataset.save(["u7"])
+    store = ItemStore.open(dataset.filepath, "shop")
+    assert (list(store.rows), store.removed) == (["new"], {"i1"})
     assert "u7" in dataset.load()

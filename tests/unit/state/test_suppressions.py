@@ -1,8 +1,6 @@
 """The suppression list in a database: who is in it, under which key, and how others notice."""
 
-import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +8,7 @@ import sqlalchemy as sa
 from tailor.data.people import SUPPRESSION_KEY, SuppressionList
 from tailor.errors import ConfigurationError
 from tailor.state import tables
+from tailor.state.events import EventStore
 from tailor.state.store import StateStore
 from tailor.state.suppressions import SuppressionStore
 from tailor.state.tables import StateError
@@ -80,22 +79,23 @@ def test_a_database_of_before_gets_the_list(address, monkeypatch):
     assert StateStore.open(address, "shop").read().removed == {"a"}
 
 
-def test_events_are_deleted_by_every_name(store, monkeypatch):
-    asked = []
+def test_events_are_deleted_by_every_name(store):
+    events = EventStore(store.engine, "shop")
+    events.append([{"kind": "buy", "user_id": user, "item_id": "a"} for user in ("u7", "pseudonym", "u8", None)])
+    assert store.forget_events(["u7", "pseudonym"]) == 2
+    assert events.user_ids() == ["u8"]
 
-    class EventStore:
-        def __init__(self, engine, model):
-            asked.append((engine is store.engine, model))
 
-        def forget(self, user_ids):
-            asked.append(user_ids)
-            return 3
-
-    monkeypatch.setitem(sys.modules, "tailor.state.events", SimpleNamespace(EventStore=EventStore))
-    assert store.forget_events(["u7", "pseudonym"]) == 3
-    assert asked == [(True, "shop"), ["u7", "pseudonym"]]
-    monkeypatch.setitem(sys.modules, "tailor.state.events", None)
-    assert store.forget_events(["u7"]) == 0
+def test_events_that_came_late_are_found_by_hash(store):
+    events, elsewhere = EventStore(store.engine, "shop"), EventStore(store.engine, "another shop")
+    for log in (events, elsewhere):
+        log.append([{"kind": "buy", "user_id": user, "item_id": "a"} for user in ("u7", "u7", "u8", None)])
+    assert store.forget_all_events() == 0
+    store.add(["u7"])
+    assert store.forget_all_events() == 2
+    assert events.user_ids() == ["u8"]
+    assert sorted(elsewhere.user_ids()) == ["u7", "u8"]
+    assert sum(len(batch) for batch in events.read()) == 2
 
 
 def test_people_who_are_added_at_once_are_all_in_the_list(store, address):
