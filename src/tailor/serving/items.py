@@ -22,7 +22,7 @@ from tailor.config import parse
 from tailor.data.config import TextOptions
 from tailor.data.item_dates import EXPIRES, RELEASED, DateOptions, with_dates
 from tailor.data.item_metadata import ItemMetadata
-from tailor.errors import BadInputError, did_you_mean
+from tailor.errors import BadInputError, TailorError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
 from tailor.serving.events import StoredEvents
 from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
@@ -356,7 +356,7 @@ class Following:
         try:
             self.answering = self.store.follow(self.answering) or self.answering
             self._next = time.monotonic() + _LOOK_S
-        except BadInputError as problem:
+        except TailorError as problem:  # of the database; or the key of the suppression list is not set
             log.warning("%s", problem)
             self._next = time.monotonic() + _AFTER_FAILURE_S
         finally:

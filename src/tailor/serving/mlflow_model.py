@@ -26,7 +26,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
 from pydantic import BaseModel
 
-from tailor.errors import BadInputError, did_you_mean
+from tailor.errors import BadInputError, TailorError, did_you_mean
 from tailor.serving.items import Following
 from tailor.serving.package import ARTIFACT
 from tailor.serving.recommender import Recommender
@@ -219,12 +219,12 @@ class TailorModel(PythonModel):
             was given; what was understood and each explanation as JSON.
 
         Raises:
-            RefusedError: a column or param is unknown or out of bounds.
+            RefusedError: a column or param is unknown or out of bounds, or the environment lacks what is needed.
         """
         try:
             requests, settings = read_requests(read_table(model_input)), read_settings(params)
             answers = (self.state.model if self.state else self.recommender).recommend(requests, settings)
-        except BadInputError as problem:
+        except TailorError as problem:
             raise RefusedError(str(problem)) from None
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         table = pd.DataFrame([dict(answer) for answer in answers], columns=list(Answer.model_fields), index=index)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tailor.data.people import SUPPRESSION_KEY
 from tailor.errors import BadInputError
 from tailor.models.registry import build
 from tailor.serving import items as items_module
@@ -464,6 +465,19 @@ def test_mlflow_s_model_leaves_out_what_was_removed_before_and_while_it_runs(ser
     assert model.predict(None, asked)["item_ids"].tolist() == [["i3"]]
     store.state.remove(["i3"])
     assert model.predict(None, asked)["item_ids"].tolist() == [[]]
+
+
+def test_without_the_key_what_follows_goes_on_with_the_people_it_knew(served, shared, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(SUPPRESSION_KEY, "k" * 32)
+    replace(served, encoder_of=None).save(tmp_path / "package")
+    store, model = ItemStore.open(shared, "shop"), TailorModel()
+    model.load_context(SimpleNamespace(artifacts={"recommender": str(tmp_path / "package")}))
+    model.state._next = 0.0
+    asked = pd.DataFrame({"candidates": [["i1", "i3"]]})
+    store.suppressions.add(["somebody"])
+    monkeypatch.delenv(SUPPRESSION_KEY)
+    assert sorted(model.predict(None, asked)["item_ids"][0]) == ["i1", "i3"]
+    assert "TAILOR_SUPPRESSION_KEY is not set" in caplog.text
 
 
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400", "9" * 400])
