@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.interactions import binary, last_of_each_row
+from tailor.data.interactions import binary, last_of_each_row, positive_rows
 from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import Comparison, paired_bootstrap
@@ -31,11 +31,12 @@ def hold_out(rows: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame,
     part too.
 
     Args:
-        rows: user_id, item_id, and timestamp where there is one; without, in the order they came.
+        rows: user_id, item_id, and timestamp where there is one; without, in the order they came. Rows whose time is
+            missing come first.
         share: in [0, 1).
         seed: of the draw.
     """
-    time = rows[c.TIMESTAMP].to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
+    time = rows[c.TIMESTAMP].fillna(-np.inf).to_numpy() if c.TIMESTAMP in rows else np.zeros(len(rows))
     ordered = rows.iloc[np.argsort(time, kind="stable")]
     users, user = np.unique(ordered[c.USER].to_numpy(dtype=str), return_inverse=True)
     sizes = np.bincount(user, minlength=len(users))
@@ -60,6 +61,7 @@ def check_update(
         seed: of the draws.
     """
     known, held = hold_out(rows, share, seed)
+    held = positive_rows(held)  # what speaks against a pair is nothing to be listed
     # A few rows may be held out as a whole: nothing is left to take in then.
     after = with_interactions(before, known, sweeps).recommender if len(known) else before
     new_rows = paired_bootstrap(*_on_new_rows(before, after, held, k), seed=seed)

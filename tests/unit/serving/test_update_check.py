@@ -116,3 +116,21 @@ def test_one_row_of_a_new_user_can_be_checked(before):
     rows = pd.DataFrame({"user_id": ["somebody new"], "item_id": ["i1"]})
     for seed in range(6):  # held out or not
         assert check_update(before, rows, 1, 20, 10, 0.5, seed).old_rows.n_users == 20
+
+
+def test_what_speaks_against_a_pair_is_nothing_to_be_listed(before, honest):
+    user, item = before.user_ids[0], before.item_ids[-1]
+    rows = pd.DataFrame({"user_id": [user], "item_id": [item], "timestamp": [3e9], "confidence": [0.0]})
+    both = pd.concat([honest[honest["user_id"] != user].assign(confidence=1.0), rows], ignore_index=True)
+    assert rows["item_id"].isin(hold_out(both, 0.99, 0)[1]["item_id"]).all()
+    n_users = check_update(before, both, 1, 50, 10, 0.99, 0).new_rows.n_users
+    assert n_users == honest.loc[honest["user_id"] != user, "user_id"].nunique()
+    barred = pd.concat([honest.assign(confidence=1.0), honest[:1].assign(item_id=item, confidence=0.0)])
+    update = with_interactions(before, barred, 1)
+    figures = [drift(before, update, some, 50, 10, 0)["psi"].tolist() for some in (barred, honest)]
+    assert figures[0] == figures[1]
+
+
+def test_rows_without_a_time_come_first():
+    rows = pd.DataFrame({"user_id": ["a"] * 4, "item_id": range(4), "timestamp": [3.0, np.nan, 1.0, 2.0]})
+    assert hold_out(rows, 0.5, 0)[1]["item_id"].tolist() == [3, 0]
