@@ -12,8 +12,10 @@ No id is written into the list. What holds them is told in three words:
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile
 
 import mlflow
 import numpy as np
@@ -53,7 +55,12 @@ class Holder:
     holds: str
     remedy: str
     delete: Callable[[], None] | None = field(default=None, repr=False, compare=False)
-    """Deletes it; None: it is not ours to delete."""
+    """Deletes it; None: it is not ours to delete, or nobody can say whether it holds anybody."""
+
+    @property
+    def unread(self) -> "Holder":
+        """The same where what it holds could not be read: it is listed, and never deleted."""
+        return replace(self, remedy=f"look into it, and if it holds them: {self.remedy}", delete=None)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ def find_holders(name: str, suppressed: SuppressionList, folders: Folders) -> li
     holders = [*_versions(name, suppressed), *_artifacts(name, suppressed), *_files(folders, suppressed)]
     # Whether these saw somebody cannot be told from them: where nothing else names anybody, they are taken to be later.
     made_with = [*_checkpoints(folders.checkpoints), *_searches(folders.searches)] if holders else []
+    if all(one.delete is None for one in holders):  # nothing that could be read names anybody
+        made_with = [one.unread for one in made_with]
     return [*holders, *made_with, *_raw(folders.raw)]
 
 
@@ -112,10 +121,12 @@ def _versions(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
     for version in versions:
         if str(version.version) != champion:
             uri = f"models:/{name}/{version.version}"
-            if _holds(f"{uri}/artifacts/{ARTIFACT}/{_IDS_FILE}", suppressed):
+            names = _names_somebody(f"{uri}/artifacts/{ARTIFACT}/{_IDS_FILE}", suppressed)
+            if names is not False:
                 number, where = version.version, client.get_model_version_download_uri(name, version.version)
                 remedy = f"mlflow.MlflowClient().delete_model_version('{name}', '{number}'), then delete the path"
-                yield Holder(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
+                holder = Holder(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
+                yield holder if names else holder.unread
 
 
 def _deleted_version(name: str, number: str) -> Callable[[], None]:
@@ -139,26 +150,29 @@ def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
     for one in mlflow.search_runs(sorted(experiments), output_format="list") if experiments else []:
         location = str(one.info.artifact_uri)
         logged = {file.path for file in client.list_artifacts(one.info.run_id)}
-        if EVALUATED in logged and _holds(f"{location}/{EVALUATED}/{_IDS_FILE}", suppressed):
+        names = EVALUATED in logged and _names_somebody(f"{location}/{EVALUATED}/{_IDS_FILE}", suppressed)
+        if names is not False:
             # The package last: by it the run is found again after an interruption.
             parts = ({_REPORT: ROWS} if _REPORT in logged else {}) | {EVALUATED: IDS}
             for part, holds in parts.items():
-                yield Holder("artifact of a run", f"{location}/{part}", holds, "delete it", _deleted(location, part))
+                holder = Holder("artifact of a run", f"{location}/{part}", holds, "delete it", _deleted(location, part))
+                yield holder if names else holder.unread
 
 
 def _deleted(location: str, part: str) -> Callable[[], None]:
     return lambda: get_artifact_repository(location).delete_artifacts(part)
 
 
-def _holds(uri: str, suppressed: SuppressionList) -> bool:
-    """Whether a package names somebody of the list; what cannot be read is taken to, and a warning says so."""
+def _names_somebody(uri: str, suppressed: SuppressionList) -> bool | None:
+    """Whether a package names somebody of the list; None, and a warning, where it cannot be read."""
     try:
-        file = mlflow.artifacts.download_artifacts(uri)
-        with np.load(file, allow_pickle=False) as ids:
-            return bool(suppressed.mask(ids["users"].astype(object)).any())
-    except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError) as problem:
-        log.warning("%s cannot be read (%s): it is listed as if it held somebody", uri, type(problem).__name__)
-        return True
+        with TemporaryDirectory() as folder:
+            file = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+            with np.load(file, allow_pickle=False) as ids:
+                return bool(suppressed.mask(ids["users"].astype(object)).any())
+    except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError, BadZipFile) as problem:
+        log.warning("%s cannot be read (%s): it is listed, and not deleted", uri, type(problem).__name__)
+        return None
 
 
 def _files(folders: Folders, suppressed: SuppressionList) -> Iterator[Holder]:

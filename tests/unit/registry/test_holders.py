@@ -171,4 +171,21 @@ def test_a_package_that_cannot_be_read_is_listed_and_said(registry, experiment, 
         next(Path(location).rglob("ids.npz")).write_text("damaged")
     (holder,) = list(holders._versions(registry, GONE))
     assert holder.what == "version 1"
-    assert "it is listed as if it held somebody" in caplog.text
+    assert "it is listed, and not deleted" in caplog.text
+    assert not tell([holder], delete=True)["deleted"].any()
+    assert holder.remedy.startswith("look into it, and if it holds them: mlflow.MlflowClient().delete_model_version")
+    assert len(client.search_model_versions(f"name = '{registry}'")) == 2
+
+
+def test_what_only_an_unread_package_speaks_for_is_listed_and_stays(registry, folders, monkeypatch):
+    for path in folders.data.rglob("*.parquet"):
+        if "user_id" in pd.read_parquet(path):
+            pd.DataFrame({"user_id": ["u1"]}).to_parquet(path)
+    (folders.data / "03_primary/users.parquet").touch()
+    os.utime(folders.data / "03_primary/users.parquet", ns=(0, 0))  # all other files are later
+    unread = holders.Holder("version 1", "there", IDS, "delete it", lambda: None).unread
+    monkeypatch.setattr(holders, "_versions", lambda *_: [unread])
+    table = tell(find_holders(registry, GONE, folders), delete=True)
+    assert table["what"].tolist() == ["version 1", "checkpoints", "Optuna's store", "raw tables"]
+    assert not table["deleted"].any()
+    assert (folders.data / "06_models/optuna.db").is_file()
