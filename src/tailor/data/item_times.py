@@ -26,7 +26,9 @@ class ItemTimes:
     first: NDArray[np.float64]
     """Time of each item's first interaction (n_items,), NaN where it has none."""
     daily: sparse.csr_matrix
-    """Interactions (n_items, MAX_DAYS); column d: from d + 1 to d days before ``until``."""
+    """Interactions (n_items, MAX_DAYS); column d: from d + 1 to d days before ``end``."""
+    end: float
+    """Where the newest of the days ends: less than a day behind ``until``, so that whole days stay whole."""
 
     @classmethod
     def of(cls, interactions: pd.DataFrame, items: IdMap) -> Self | None:
@@ -38,27 +40,39 @@ class ItemTimes:
         """
         if c.TIMESTAMP not in interactions or not interactions[c.TIMESTAMP].notna().any():
             return None
-        timed = interactions.dropna(subset=[c.TIMESTAMP])
-        rows, times = items.indices(timed[c.ITEM]), timed[c.TIMESTAMP].to_numpy(dtype=np.float64)
-        rows, times = rows[rows >= 0], times[rows >= 0]
+        rows, times = _timed(interactions, items)
+        if not len(rows):
+            return None
         until = float(times.max())
-        first = np.full(len(items), np.inf)
-        np.minimum.at(first, rows, times)
-        age = np.floor((until - times) / _DAY_S)
-        recent = age < MAX_DAYS
-        cells = (rows[recent], age[recent].astype(np.int64))
-        daily = sparse.csr_matrix((np.ones(int(recent.sum())), cells), shape=(len(items), MAX_DAYS))
-        return cls(until, np.where(np.isfinite(first), first, np.nan), daily)
+        return cls(until, _first(rows, times, len(items)), _daily(rows, times, len(items), until), until)
+
+    def with_rows(self, interactions: pd.DataFrame, items: IdMap) -> "ItemTimes":
+        """Return the times with more interactions; arguments as of :meth:`of`, and all items have a row here."""
+        if c.TIMESTAMP not in interactions:
+            return self
+        rows, times = _timed(interactions, items)
+        until = float(times.max(initial=self.until))
+        n_days = max(0, int(np.ceil((until - self.end) / _DAY_S)))
+        end = self.end + n_days * _DAY_S
+        day = self.daily.tocoo()
+        still = day.col + n_days < MAX_DAYS
+        cells = (day.row[still], day.col[still] + n_days)
+        known = sparse.csr_matrix((day.data[still], cells), shape=self.daily.shape)
+        return ItemTimes(
+            until,
+            np.fmin(self.first, _first(rows, times, len(items))),
+            sparse.csr_matrix(known + _daily(rows, times, len(items), end)),
+            end,
+        )
 
     def window(self, days: int, newest: float | None = None) -> NDArray[np.float64]:
         """Return how often each item was taken in the last days before the newest interaction (n_items,).
 
         Args:
             days: length of the window.
-            newest: time of a later interaction, that the window ends with; of its days only those are counted whole
-                that lie before ``until``.
+            newest: time of a later interaction, that the window ends with. Days are counted that lie in it as a whole.
         """
-        later = 0.0 if newest is None else max(0.0, newest - self.until) / _DAY_S
+        later = (max(self.until, self.until if newest is None else newest) - self.end) / _DAY_S
         whole = max(0, int(np.floor(days - later)))
         return np.asarray(self.daily[:, :whole].sum(axis=1), dtype=np.float64).ravel()
 
@@ -73,7 +87,7 @@ class ItemTimes:
     def save(self, path: Path) -> None:
         """Write all as npz, without pickle."""
         cells = {name: getattr(self.daily, name) for name in ("data", "indices", "indptr")}
-        np.savez(path, until=self.until, first=self.first, **cells)
+        np.savez(path, until=self.until, end=self.end, first=self.first, **cells)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -81,4 +95,26 @@ class ItemTimes:
         with np.load(path, allow_pickle=False) as file:
             first = file["first"]
             parts = (file["data"], file["indices"], file["indptr"])
-            return cls(float(file["until"]), first, sparse.csr_matrix(parts, shape=(len(first), MAX_DAYS)))
+            daily = sparse.csr_matrix(parts, shape=(len(first), MAX_DAYS))
+            return cls(float(file["until"]), first, daily, float(file["end" if "end" in file else "until"]))
+
+
+def _timed(interactions: pd.DataFrame, items: IdMap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return item numbers and times (n,) of the interactions whose time is known, of known items."""
+    timed = interactions.dropna(subset=[c.TIMESTAMP])
+    rows, times = items.indices(timed[c.ITEM]), timed[c.TIMESTAMP].to_numpy(dtype=np.float64)
+    return rows[rows >= 0], times[rows >= 0]
+
+
+def _first(rows: NDArray[np.int64], times: NDArray[np.float64], n_items: int) -> NDArray[np.float64]:
+    first = np.full(n_items, np.inf)
+    np.minimum.at(first, rows, times)
+    return np.where(np.isfinite(first), first, np.nan)
+
+
+def _daily(rows: NDArray[np.int64], times: NDArray[np.float64], n_items: int, end: float) -> sparse.csr_matrix:
+    """Count interactions by item and day before ``end`` (n_items, MAX_DAYS)."""
+    age = np.floor((end - times) / _DAY_S)
+    recent = age < MAX_DAYS
+    cells = (rows[recent], age[recent].astype(np.int64))
+    return sparse.csr_matrix((np.ones(int(recent.sum())), cells), shape=(n_items, MAX_DAYS))

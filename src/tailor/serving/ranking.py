@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tailor.data.item_dates import RELEASED
 from tailor.errors import BadInputError
-from tailor.serving.events import Trend
+from tailor.serving.events import EVENTS_UNTIL, Trend
 
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
@@ -24,7 +24,9 @@ def trending(model: "Recommender", days: int) -> NDArray[np.float64]:
         BadInputError: nothing is known of times.
     """
     until = None if model.item_times is None else model.item_times.until
-    trend = Trend(until) if model.events is None else model.events.trend(days, until, model.event_options)
+    # What an update has taken in counts among the times of items.
+    since = 0 if until is None else int(model.about.get(EVENTS_UNTIL, 0))
+    trend = Trend(until) if model.events is None else model.events.trend(days, until, model.event_options, since)
     if trend.newest is None:
         raise BadInputError("rank_by = trending: nothing is known of when items were taken. Rank by score.")
     n_taken = np.zeros(len(model.items))

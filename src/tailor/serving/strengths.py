@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
+from tailor import columns as c
 from tailor.data.events import BAR, Strength
 from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.schema import Request
@@ -28,6 +31,22 @@ def with_strengths(requests: Sequence[Request], strengths: Mapping[str, Strength
     if not strengths:
         raise BadInputError("events: this model was fitted without kinds of behaviour; send weights instead")
     return [_with_strengths(request, strengths) if request.events else request for request in requests]
+
+
+def taken(rows: pd.DataFrame, strengths: Mapping[str, Strength], least: float) -> pd.DataFrame:
+    """Return the interactions that count in what is trending and what is new: all, where kinds have no strengths.
+
+    Else those that weigh what an event must, or as much as the strongest kind; a view makes nothing popular.
+
+    Args:
+        rows: with ``confidence`` where kinds have strengths.
+        strengths: by kind.
+        least: what an event weighs that counts, see :class:`tailor.serving.events.EventOptions`.
+    """
+    if c.CONFIDENCE not in rows:
+        return rows
+    strongest = max((float(strength) for strength in strengths.values() if not isinstance(strength, str)), default=1.0)
+    return rows[rows[c.CONFIDENCE] >= min(least, strongest)]
 
 
 def _with_strengths(request: Request, strengths: Mapping[str, Strength]) -> Request:

@@ -10,6 +10,7 @@ from tailor import columns as c
 from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary, empty_rows, positive_rows
+from tailor.data.item_times import ItemTimes
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
@@ -17,6 +18,7 @@ from tailor.models.base import Csr, Floats, Query, TrainSet
 from tailor.serving.events import EVENTS_UNTIL
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
+from tailor.serving.strengths import STRENGTHS, taken
 
 #: Principal axes of the item embeddings along which drift is looked at.
 _AXES = 3
@@ -110,8 +112,17 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         histories=histories,
         blocked=blocked,
         about=recommender.about | {"fit_on": "update"},
+        item_times=_item_times(recommender, rows),
     )
     return Update(recommender.keeping_the_encoder(model_now), counts)
+
+
+def _item_times(recommender: Recommender, rows: pd.DataFrame) -> ItemTimes | None:
+    """Return when items were taken, with the rows that count as taken; None where the model knows no times."""
+    if recommender.item_times is None:
+        return None
+    counted = taken(rows, recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
+    return recommender.item_times.with_rows(counted, recommender.items)
 
 
 def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) -> TrainSet:

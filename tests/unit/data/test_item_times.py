@@ -48,3 +48,31 @@ def test_they_go_to_disk_and_grow(times, tmp_path):
     assert grown.window(2).tolist() == [2, 1, 0, 0, 0]
     assert np.isnan(grown.first[2:]).all()
     assert grown.first[:2].tolist() == [99 * DAY, 0]
+
+
+def test_rows_of_unknown_items_alone_are_no_times():
+    assert ItemTimes.of(rows(("ghost", DAY)), ITEMS) is None
+
+
+def test_rows_that_come_count_by_their_day_and_date_what_nobody_had_taken(times, tmp_path):
+    later = times.with_rows(rows(("c", 101.25 * DAY), ("a", 100.5 * DAY), ("b", np.nan), ("ghost", 200 * DAY)), ITEMS)
+    assert later.until == 101.25 * DAY
+    np.testing.assert_array_equal(later.first, [99 * DAY, 0, 101.25 * DAY])
+    # Days end at 102: c and a of the days to 102 and 101, a of the one to 100, a and b of the one to 99.
+    assert later.window(1).tolist() == [0, 0, 1]
+    assert later.window(2).tolist() == [1, 0, 1]
+    assert later.window(4).tolist() == [3, 1, 1]
+    later.save(tmp_path / "t.npz")
+    assert ItemTimes.load(tmp_path / "t.npz").window(4).tolist() == [3, 1, 1]
+    assert times.with_rows(rows(("a", DAY)).drop(columns="timestamp"), ITEMS) is times
+
+
+def test_many_small_updates_age_nothing_faster_than_one(times):
+    """Of 48 updates, one each hour, days stay days."""
+    by_hour = times
+    for hour in range(1, 49):
+        by_hour = by_hour.with_rows(rows(("c", 100 * DAY + hour * DAY / 24)), ITEMS)
+    at_once = times.with_rows(rows(*[("c", 100 * DAY + hour * DAY / 24) for hour in range(1, 49)]), ITEMS)
+    for days in (1, 2, 3, 5, MAX_DAYS):
+        assert by_hour.window(days).tolist() == at_once.window(days).tolist()
+    assert by_hour.window(4).tolist() == [2, 1, 48]

@@ -12,6 +12,7 @@ from tailor.errors import BadInputError
 from tailor.serving.items import ItemStore, put, read_items
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.serving.update import with_interactions
 from tests.unit.serving.conftest import Planted, listed
 
 DAY = 86_400.0
@@ -87,3 +88,17 @@ def test_times_travel_with_the_package(timed, tmp_path):
     again = Recommender.load(tmp_path / "p")
     asked = {"rank_by": "trending", "window_days": 90}
     assert listed(again, Request(), **asked).item_ids == listed(timed, Request(), **asked).item_ids
+
+
+def test_events_that_an_update_took_in_count_once(timed, tmp_path):
+    """The update counts them among the interactions; anonymous ones, which it leaves out, count as events on."""
+    store = ItemStore.open(tmp_path / "shop.json")
+    buy = {"kind": "buy", "item_id": "i5", "occurred_at": 100 * DAY}
+    store.events.store.append([buy | {"user_id": "u1"}, buy | {"user_id": "u2"}, buy])
+    before = listed(store.apply(timed), Request(), rank_by="trending", window_days=7)
+    assert int(before.scores[0]) == 3 + 3
+    rows = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": "i5", "timestamp": 100 * DAY})
+    update = with_interactions(timed, rows, 1).until(store.events.store.last_place)
+    after = listed(store.apply(update.recommender), Request(), rank_by="trending", window_days=7)
+    assert after.item_ids[0] == "i5"
+    assert int(after.scores[0]) == 3 + 3

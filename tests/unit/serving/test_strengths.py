@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -11,7 +12,7 @@ from tailor.errors import BadInputError
 from tailor.serving.items import read_items
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
-from tailor.serving.strengths import with_strengths
+from tailor.serving.strengths import taken, with_strengths
 from tests.unit.serving.conftest import listed, scores_of
 
 STRENGTHS = {"view": 0.2, "buy": 1.0, "returned": -0.7, "not_for_me": "bar", "ping": 0}
@@ -129,3 +130,12 @@ def test_items_that_join_widen_strengths_and_blocked_pairs(blocking):
     grown = model.with_new_items(read_items(model, [{"item_id": "new", "title": "thing", "genre": "alien"}]), new)
     assert grown.blocked.shape == grown.histories.confidence.shape == grown.histories.history.shape
     assert not set(items) & set(listed(grown, Request(str(model.user_ids[0])), k=1000).item_ids)
+
+
+def test_weak_and_blocked_pairs_make_nothing_popular():
+    rows = pd.DataFrame({"item_id": list("abcd"), "confidence": [0.0, 0.2, 0.6, 1.0]})
+    assert taken(rows, {"view": 0.2, "cart": 0.6, "buy": 1.0, "no": "bar"}, 0.5)["item_id"].tolist() == ["c", "d"]
+    # Where even the strongest kind weighs less than an event must, it counts.
+    assert taken(rows, {"view": 0.1, "buy": 0.2}, 0.5)["item_id"].tolist() == ["b", "c", "d"]
+    plain = rows.drop(columns="confidence")
+    assert taken(plain, {}, 0.5) is plain

@@ -8,6 +8,7 @@ import pytest
 
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary
+from tailor.data.item_times import ItemTimes
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.blend import BlendModel, BlendWeights
@@ -324,3 +325,17 @@ def test_a_row_that_bars_takes_the_pair_out_and_blocks_it(served):
     assert known not in listed(model, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids
     again = with_interactions(model, with_kinds(rows, [1.0, 1.0]), 1).recommender
     assert known not in listed(again, Request(str(served.user_ids[0])), k=1000, exclude_seen=False).item_ids
+
+
+def test_rows_that_came_count_in_what_is_trending_and_date_items(served):
+    """Blocked pairs and views do not."""
+    day = 86_400.0
+    old = pd.DataFrame({"item_id": ["i1", "i1"], "timestamp": [99 * day, 100 * day]})
+    about = served.about | {"strengths": {"view": 0.2, "buy": 1.0, "no": "bar"}}
+    known = replace(served, item_times=ItemTimes.of(old, served.items), about=about)
+    rows = pd.DataFrame({"user_id": "u1", "item_id": ["i2", "i3", "i4"], "timestamp": 101 * day})
+    times = with_interactions(known, with_kinds(rows, [1.0, 0.2, 0.0]), 1).recommender.item_times
+    assert times.until == 101 * day
+    assert times.window(2)[[1, 2, 3, 4]].tolist() == [1, 1, 0, 0]
+    np.testing.assert_array_equal(times.first[[1, 2, 3, 4]], [99 * day, 101 * day, np.nan, np.nan])
+    assert with_interactions(served, rows, 1).recommender.item_times is None

@@ -166,6 +166,7 @@ def test_each_user_takes_an_item_once_and_anonymous_events_count_one_by_one(stor
     rows += [{"kind": "view", "user_id": "u", "item_id": "e", "occurred_at": 99.0}]
     store.append(rows)
     assert store.takers(["buy"], since=5.0) == {"a": 2, "b": 2}
+    assert store.takers(["buy"], since=5.0, since_place=store.last_place) == {"b": 2}  # of anonymous visitors
     assert store.takers(["buy", "rate"], since=15.0, least_rating=3.0) == {"a": 2, "b": 2, "d": 1}
     assert store.takers(["buy", "rate"], since=15.0, least_rating=4.5) == {"a": 2, "b": 2}
     assert store.newest(["buy", "rate"]) == 20.0

@@ -35,6 +35,7 @@ from tailor.registry import check, describe, encoders, publish, track
 from tailor.registry.encoders import Encoders
 from tailor.serving.package import DOMAINS
 from tailor.serving.recommender import VECTORS, Recommender
+from tailor.serving.strengths import STRENGTHS, taken
 from tailor.types import JsonObject, Parameters
 
 Models = dict[str, FittedModel]
@@ -157,7 +158,9 @@ def refit_recommender(
         encoder_of=packaged.encoder_of,
         student=packaged.student,
         word_reader=packaged.word_reader,
-        item_times=ItemTimes.of(interactions, evaluated.items),
+        item_times=ItemTimes.of(
+            taken(interactions, evaluated.about.get(STRENGTHS, {}), evaluated.event_options.least), evaluated.items
+        ),
     )
 
 
