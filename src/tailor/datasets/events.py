@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -41,21 +43,37 @@ class EventsDataset(AbstractDataset[None, pd.DataFrame]):
             StateError: the database cannot be read.
             ConfigurationError: somebody is suppressed, and the key of the list is not set.
         """
-        store = self._store()
-        batches = [] if store is None else store.read()
-        rows = [[getattr(e, name) for name in COLUMNS] for batch in batches for e in batch if e.kind != "search"]
-        table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": float, "propensity": float})
-        if store is None:
-            return table
-        hidden = _suppressed_of(store).read().mask(table[c.USER])
+        with self._opened() as store:
+            batches = [] if store is None else store.read()
+            rows = [[getattr(e, name) for name in COLUMNS] for batch in batches for e in batch if e.kind != "search"]
+            table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": float, "propensity": float})
+            if store is None:
+                return table
+            hidden = _suppressed_of(store).read().mask(table[c.USER])
         if hidden.any():
             log.info("Events: %d of people who are suppressed are left out", hidden.sum())
         return table[~hidden].reset_index(drop=True)
 
-    def _store(self) -> EventStore | None:
+    def has(self, kind: str) -> bool:
+        """Whether there is an event of a kind; no event is read for it.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        with self._opened() as store:
+            return store is not None and store.has(kind)
+
+    @contextmanager
+    def _opened(self) -> Iterator[EventStore | None]:
+        """Open the events, None where there is no database; connections are closed behind it."""
         if not os.environ.get(STATE_VARIABLE) and not self.filepath.is_file():
-            return None
-        return EventStore.open(address_of(self.filepath), self.model)
+            yield None
+            return
+        store = EventStore.open(address_of(self.filepath), self.model)
+        try:
+            yield store
+        finally:
+            store.engine.dispose()
 
     def save(self, data: None) -> None:  # noqa: ARG002
         """Refuse.
@@ -71,10 +89,10 @@ class EventsDataset(AbstractDataset[None, pd.DataFrame]):
 
     def _describe(self) -> JsonObject:
         """Return what the table hangs on: the last event, and who is suppressed."""
-        store = self._store()
-        if store is None:
-            return {"model": self.model, "last_place": None, "suppressed": ""}
-        return {"model": self.model, "last_place": store.last_place, "suppressed": _suppressed_of(store).digest()}
+        with self._opened() as store:
+            if store is None:
+                return {"model": self.model, "last_place": None, "suppressed": ""}
+            return {"model": self.model, "last_place": store.last_place, "suppressed": _suppressed_of(store).digest()}
 
 
 def _suppressed_of(store: EventStore) -> SuppressionStore:
@@ -126,9 +144,7 @@ class PolicyLogDataset(RawFileDataset):
         return table
 
     def _exists(self) -> bool:
-        if self.location.exists():
-            return True
-        return bool((self._events.load()["kind"] == EXPOSURE).any())
+        return self.location.exists() or self._events.has(EXPOSURE)
 
     def _describe(self) -> JsonObject:
         described = {"filepath": self.filepath, "load_args": self._load_args}

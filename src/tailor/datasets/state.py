@@ -51,4 +51,7 @@ class ItemStateDataset(AbstractDataset[None, ItemStore | None]):
         store = self._open()
         if store is None:
             return {"model": self.model, "change": None, "event": None}
-        return {"model": self.model, "change": store.state.change, "event": store.events.store.last_place}
+        try:
+            return {"model": self.model, "change": store.state.change, "event": store.events.store.last_place}
+        finally:
+            store.state.engine.dispose()

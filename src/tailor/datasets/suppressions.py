@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,8 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
         if not self._is_there():
             log.info("Suppression list: none (no %s, no %s); nobody is left out", self.filepath, STATE_VARIABLE)
             return SuppressionList()
-        listed = self._open().read()
+        with self._opened() as store:
+            listed = store.read()
         log.info("Suppression list: %d names; nobody else is left out", len(listed))
         return listed
 
@@ -47,19 +50,27 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
         database is made.
         """
         if data or self._is_there():
-            store = self._open()
-            if data:
-                store.add(data)
-            log.info("Suppression list: %d events of its people are deleted", store.forget_all_events())
+            with self._opened() as store:
+                if data:
+                    store.add(data)
+                log.info("Suppression list: %d events of its people are deleted", store.forget_all_events())
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody is in the list; no key is needed to tell."""
         return not self._describe()["people"]
 
-    def _open(self) -> "SuppressionStore":
-        """Open the list, which takes in first what an earlier version kept of items: after a change none would."""
-        return ItemStore.open(self.filepath, self.model).suppressions
+    @contextmanager
+    def _opened(self) -> Iterator["SuppressionStore"]:
+        """Open the list, which takes in first what an earlier version kept of items: after a change none would.
+
+        Connections are closed behind it.
+        """
+        store = ItemStore.open(self.filepath, self.model).suppressions
+        try:
+            yield store
+        finally:
+            store.engine.dispose()
 
     def _is_there(self) -> bool:
         return bool(os.environ.get(STATE_VARIABLE)) or self.filepath.is_file()
@@ -70,4 +81,7 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
 
     def _describe(self) -> JsonObject:
         """Return what the content hangs on: who is in it, so that a run of before somebody was added is stale."""
-        return {"model": self.model, "people": self._open().digest() if self._is_there() else ""}
+        if not self._is_there():
+            return {"model": self.model, "people": ""}
+        with self._opened() as store:
+            return {"model": self.model, "people": store.digest()}

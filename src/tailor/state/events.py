@@ -103,6 +103,16 @@ class EventStore:
         with explained(self.engine, "read"), self.engine.connect() as connection:
             return self._last_place(connection.execution_options(reads=True))
 
+    def has(self, kind: str) -> bool:
+        """Whether there is an event of a kind.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        chosen = sa.select(events.c.place).where(events.c.model == self.model, events.c.kind == kind).limit(1)
+        with explained(self.engine, "read"), self.engine.connect() as connection:
+            return connection.execution_options(reads=True).execute(chosen).first() is not None
+
     def append(self, rows: Sequence[JsonObject]) -> Appended:
         """Store events, all of them or none; they are durable when it returns.
 

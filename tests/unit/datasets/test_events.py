@@ -6,8 +6,9 @@ import pytest
 from kedro.io import DataCatalog, DatasetError
 
 from tailor.data.people import SUPPRESSION_KEY
-from tailor.datasets import EventsDataset, PolicyLogDataset
+from tailor.datasets import EventsDataset, ItemStateDataset, PolicyLogDataset, SuppressionsDataset
 from tailor.datasets.content import content_hash
+from tailor.state import tables
 from tailor.state.events import EventStore
 from tailor.state.suppressions import SuppressionStore
 
@@ -104,3 +105,34 @@ def test_neither_is_written(dataset, policy_log):
         dataset.save(dataset.load())
     with pytest.raises(DatasetError, match="read-only"):
         policy_log.save(dataset.load())
+
+
+def test_what_is_read_leaves_no_connection_open(dataset, policy_log, monkeypatch):
+    store_of(dataset).append([drawn("r1", "i1", 0.25)])
+    opened, create = [], tables.sa.create_engine
+
+    def create_engine(*args, **options):
+        opened.append(create(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(tables.sa, "create_engine", create_engine)
+    suppressions = SuppressionsDataset(filepath=str(dataset.filepath), model="shop")
+    items = ItemStateDataset(filepath=str(dataset.filepath), model="shop")
+    policy_log.load()
+    assert policy_log.exists()
+    suppressions.load()
+    for each in (dataset, policy_log, suppressions, items):
+        each._describe()
+    assert len(opened) >= 7  # one for each call
+    assert {engine.pool.checkedin() + engine.pool.checkedout() for engine in opened} == {0}
+
+
+def test_whether_something_was_drawn_is_asked_without_reading_the_events(dataset, policy_log, monkeypatch):
+    store = store_of(dataset)
+    store.append([{"kind": "click", "user_id": "u1", "item_id": "i1"}])
+    monkeypatch.setattr(EventStore, "read", lambda *_: pytest.fail("reads all events"))
+    assert not policy_log.exists()
+    EventStore(store.engine, "another shop").append([drawn("r1", "i1", 0.25)])
+    assert not policy_log.exists()
+    store.append([drawn("r1", "i1", 0.25)])
+    assert policy_log.exists()
