@@ -158,12 +158,13 @@ class People:
             table: its name, for the report.
             report: counts the rows; it names neither ids nor lines.
         """
-        names = data[c.USER] if self.pseudonyms is None else self.pseudonyms.of_all(data[c.USER])
-        gone = pd.Series(self.suppressed.mask(data[c.USER]) | self.suppressed.mask(names), index=data.index)
+        gone = pd.Series(self.suppressed.mask(data[c.USER]), index=data.index)
+        if self.pseudonyms is not None:
+            data = data.assign(**{c.USER: self.pseudonyms.of_all(data[c.USER])})
+            gone |= self.suppressed.mask(data[c.USER])
         if gone.any():
             report.add(table, SUPPRESSED, gone, "dropped", name_lines=False)
-            data, names = data[~gone], names[~gone]
-        return data if self.pseudonyms is None else data.assign(**{c.USER: names})
+        return data[~gone] if gone.any() else data
 
     def hides(self, user_id: str) -> bool:
         """Tell whether a person is suppressed, by whichever of the names."""
