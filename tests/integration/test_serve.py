@@ -425,8 +425,9 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(champion, package,
     package.set_registered_model_alias("tailor-reload", "champion", "1")
 
 
-def test_no_request_breaks_the_server(champion: Champion, finished, caplog):
+def test_no_request_breaks_the_server(champion: Champion, finished, caplog, monkeypatch):
     """Requests made from the OpenAPI description, valid and not: none ends in 5xx, none is logged with an id."""
+    monkeypatch.setenv("TAILOR_SUPPRESSION_KEY", "k" * 32)
     app = create_app(champion, hosts=["*"])
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     refused, answered = [], []

@@ -15,6 +15,8 @@ STABLE, SHIFTED = 0.1, 0.25
 _LEAST = 1e-4
 #: Draws without a shift, and the quantile of their indices that counts as chance.
 _DRAWS, _CHANCE = 1000, 0.99
+#: Fewer values tell nothing of a distribution in ten bins.
+LEAST_VALUES = 30
 
 
 def psi(expected: NDArray[np.floating], actual: NDArray[np.floating], n_bins: int = 10) -> float:
@@ -33,7 +35,8 @@ def psi_by_chance(expected: NDArray[np.floating], n: int, seed: int, n_bins: int
     """Return what the index of ``n`` values exceeds once in a hundred draws that follow the expected sample.
 
     A few rows differ from any distribution: without a shift the index is about (bins - 1) / n (Yurdakul 2018,
-    "Statistical properties of population stability index"). 0 where the sample is empty or n is 0.
+    "Statistical properties of population stability index"). 0 where the sample is empty or n is 0; infinite where there are fewer than
+    ``LEAST_VALUES``.
 
     Args:
         expected: the sample.
@@ -43,6 +46,8 @@ def psi_by_chance(expected: NDArray[np.floating], n: int, seed: int, n_bins: int
     """
     if not len(expected) or not n:
         return 0.0
+    if n < LEAST_VALUES:
+        return float("inf")
     counts = _counts(expected, _edges(expected, n_bins))
     e = _shares(counts)
     a = _shares(np.random.default_rng(seed).multinomial(n, counts / counts.sum(), _DRAWS))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tailor.evaluation.config import DriftLimits
+from tailor.evaluation.drift import LEAST_VALUES
 from tailor.evaluation.promotion import Decision
 from tailor.metrics.significance import Comparison
 
@@ -33,13 +34,19 @@ def decide(drift: pd.DataFrame, evidence: UpdateEvidence, limits: DriftLimits) -
     rules = [
         (
             psi < limits.of(name) or psi <= chance,
-            f"{name}: PSI {psi:.3f}, limit {limits.of(name):g}" + (f", by chance up to {chance:.3f}" if chance else ""),
+            f"{name}: PSI {psi:.3f}, limit {limits.of(name):g}{_by_chance(chance)}",
         )
         for name, psi, chance in zip(drift["distribution"], drift["psi"], drift["chance"], strict=True)
     ]
     rules.append(_not_worse(evidence.new_rows))
     reasons = [("holds: " if holds else "fails: ") + text for holds, text in rules]
     return Decision(all(holds for holds, _ in rules), [*reasons, _forgotten(evidence)])
+
+
+def _by_chance(chance: float) -> str:
+    if chance == float("inf"):
+        return f", fewer than {LEAST_VALUES} rows tell nothing"
+    return f", by chance up to {chance:.3f}" if chance else ""
 
 
 def failed(reasons: Sequence[str]) -> list[str]:

@@ -70,3 +70,9 @@ def test_what_lists_new_rows_worse_is_refused_and_nothing_to_compare_is_said():
         "holds: held-out new rows: there are none to compare on",
         "forgotten: every user has new rows, so nothing old is compared",
     ]
+
+
+def test_a_few_rows_tell_nothing_of_a_distribution():
+    decision = decided(drift(popularity=8.4, chance=float("inf")))
+    assert decision.promoted
+    assert "holds: popularity: PSI 8.400, limit 0.25, fewer than 30 rows tell nothing" in decision.reasons

@@ -96,6 +96,7 @@ def test_chance_is_what_one_in_a_hundred_small_samples_exceeds():
     # Nine degrees of freedom: the 99 % quantile of chi-squared is 21.67 (Yurdakul 2018).
     assert limit == pytest.approx(21.67 / 200, rel=0.15)
     assert psi_by_chance(known, 0, 1) == psi_by_chance(np.array([]), 5, 1) == 0
+    assert psi_by_chance(known, 29, 1) == np.inf > psi_by_chance(known, 30, 1)
 
 
 def test_counts_and_order(served, update, rows, tables):
