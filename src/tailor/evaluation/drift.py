@@ -35,8 +35,8 @@ def psi_by_chance(expected: NDArray[np.floating], n: int, seed: int, n_bins: int
     """Return what the index of ``n`` values exceeds once in a hundred draws that follow the expected sample.
 
     A few rows differ from any distribution: without a shift the index is about (bins - 1) / n (Yurdakul 2018,
-    "Statistical properties of population stability index"). 0 where the sample is empty or n is 0; infinite where there are fewer than
-    ``LEAST_VALUES``.
+    "Statistical properties of population stability index"). 0 where the sample is empty or n is 0; infinite
+    where there are fewer than ``LEAST_VALUES``.
 
     Args:
         expected: the sample.
