@@ -19,7 +19,7 @@ from tests.conftest import ROOT, FinishedRun, environment, kedro, make_project
 pytestmark = pytest.mark.slow
 
 PLUGINS = ("myshop.sources", "myshop.metrics", "myshop.rerankers")
-SOURCE, METRIC, RERANKER = "trending", "rare_share", "rare_first"
+SOURCE, METRIC, RERANKER = "surging", "rare_share", "rare_first"
 #: What a user adds to the environment's parameters.
 PARAMETERS = {
     "plugins": list(PLUGINS),
