@@ -59,6 +59,8 @@ def _not_worse(new_rows: Comparison) -> tuple[bool, str]:
     if not new_rows.n_users:
         return True, "held-out new rows: there are none to compare on"
     text = f"held-out new rows: NDCG {_interval(new_rows)} against the champion, {new_rows.n_users} users"
+    if new_rows.n_users < LEAST_VALUES:
+        return True, f"{text}, fewer than {LEAST_VALUES} tell nothing"
     return new_rows.high >= 0, text + ", worse is refused where the whole interval is below 0"
 
 

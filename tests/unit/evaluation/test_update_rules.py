@@ -8,8 +8,8 @@ from tailor.evaluation.config import DriftLimits
 from tailor.evaluation.update_rules import UpdateEvidence, decide, failed
 from tailor.metrics.significance import paired_bootstrap
 
-ALIKE = paired_bootstrap(np.array([0.2, 0.4, 0.1]), np.array([0.1, 0.4, 0.2]))
-WORSE = paired_bootstrap(np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.3, 0.4]))
+ALIKE = paired_bootstrap(np.tile([0.2, 0.4, 0.1], 10), np.tile([0.1, 0.4, 0.2], 10))
+WORSE = paired_bootstrap(np.tile([0.1, 0.2, 0.3], 10), np.tile([0.2, 0.3, 0.4], 10))
 NOBODY = paired_bootstrap(np.array([]), np.array([]))
 CALM = {"popularity": 0.01, "embedding_1": 0.02, "scores": 0.03}
 
@@ -31,9 +31,9 @@ def test_what_stays_calm_and_no_worse_is_promoted():
         "holds: popularity: PSI 0.010, limit 0.25",
         "holds: embedding_1: PSI 0.020, limit 0.25",
         "holds: scores: PSI 0.030, limit 0.25",
-        "holds: held-out new rows: NDCG +0.0000 [-0.1000, +0.1000] against the champion, 3 users, "
+        "holds: held-out new rows: NDCG +0.0000 [-0.0300, +0.0300] against the champion, 30 users, "
         "worse is refused where the whole interval is below 0",
-        "forgotten: NDCG +0.0000 [-0.1000, +0.1000] on the last known items of 3 users without new rows, 75% of their "
+        "forgotten: NDCG +0.0000 [-0.0300, +0.0300] on the last known items of 30 users without new rows, 75% of their "
         "lists stayed",
     ]
 
@@ -61,7 +61,7 @@ def test_what_chance_explains_is_no_shift():
 def test_what_lists_new_rows_worse_is_refused_and_nothing_to_compare_is_said():
     decision = decided(drift(), new_rows=WORSE)
     assert failed(decision.reasons) == [
-        "fails: held-out new rows: NDCG -0.1000 [-0.1000, -0.1000] against the champion, 3 users, "
+        "fails: held-out new rows: NDCG -0.1000 [-0.1000, -0.1000] against the champion, 30 users, "
         "worse is refused where the whole interval is below 0"
     ]
     nothing = decide(drift(), UpdateEvidence(NOBODY, NOBODY, float("nan")), DriftLimits())
@@ -76,3 +76,11 @@ def test_a_few_rows_tell_nothing_of_a_distribution():
     decision = decided(drift(popularity=8.4, chance=float("inf")))
     assert decision.promoted
     assert "holds: popularity: PSI 8.400, limit 0.25, fewer than 30 rows tell nothing" in decision.reasons
+
+
+def test_a_few_users_tell_nothing():
+    few = paired_bootstrap(np.zeros(29), np.ones(29))
+    decision = decided(drift(), new_rows=few)
+    assert decision.promoted
+    assert any("29 users, fewer than 30 tell nothing" in reason for reason in decision.reasons)
+    assert not decided(drift(), new_rows=paired_bootstrap(np.zeros(30), np.ones(30))).promoted
