@@ -2,18 +2,10 @@
 # The wheel with the extra `serve`, in an environment of its own: no torch, no Kedro, and every kind of request answered.
 # Needs BIN, the bin folder of .venv, which runs the pipelines, and a package index, which pip asks for the versions of
 # requirements.lock. RUN may name the folder of a project where `kedro run --env=test` is done; without it one is made.
-set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
-unset PYTHONPATH MLFLOW_TRACKING_URI KEDRO_ENV KEDRO_LOGGING_CONFIG TAILOR_ENCODER
+. "$(dirname "$0")/common.sh"
+unset TAILOR_ENCODER
 
-echo "Build"
-mkdir "$work/source" "$work/empty"
-(cd "$root" && tar --exclude=__pycache__ --exclude='*.egg-info' -cf - src conf pyproject.toml README.md LICENSE) |
-  tar -C "$work/source" -xf -
-(cd "$work/source" && "$BIN/python" -m build --wheel --no-isolation --outdir dist >/dev/null 2>&1)
+build
 
 echo "Install"
 "$BIN/python" -m venv "$work/venv"

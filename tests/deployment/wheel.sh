@@ -1,31 +1,16 @@
 #!/bin/sh
 # The wheel and the conf archive, as `kedro package` makes them, in an environment and an empty folder of their own:
 # a run with a configuration that nobody may write to, a server, an answer. Needs BIN, the bin folder of .venv.
-set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-unset PYTHONPATH MLFLOW_TRACKING_URI KEDRO_ENV KEDRO_LOGGING_CONFIG
+. "$(dirname "$0")/common.sh"
 
-echo "Build"
-mkdir "$work/source" "$work/empty"
-(cd "$root" && tar --exclude=__pycache__ --exclude='*.egg-info' -cf - src conf pyproject.toml README.md LICENSE) |
-  tar -C "$work/source" -xf -
-(cd "$work/source" && "$BIN/python" -m build --wheel --no-isolation --outdir dist >/dev/null 2>&1)
+build
 tar --exclude='local/*.yml' -czf "$work/conf-tailor.tar.gz" -C "$work/source" conf
 mv "$work/source/conf" "$work/conf"
 rm -r "$work/conf/local"
 chmod -R a-w "$work/conf"
 before=$(find "$work/conf" -type f -exec cksum {} + | sort)
 
-echo "Install"
-"$BIN/python" -m venv --without-pip "$work/venv"
-python=$work/venv/bin/python
-"$BIN/python" -m pip --python "$python" install -q --no-deps --no-index --disable-pip-version-check "$work"/source/dist/*.whl
-# The requirements are those of .venv; its copy of Tailor stays out: paths in .pth files run no other .pth files.
-"$BIN/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' \
-  >"$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/requirements.pth"
+install
 
 cd "$work/empty"
 "$python" -c 'import sys, tailor; assert tailor.__file__.startswith(sys.prefix), tailor.__file__'
@@ -42,9 +27,5 @@ echo "A mistake is one line"
 if "$python" -m tailor run --env=nonsense --conf-source="$work/conf" >/dev/null 2>"$work/said"; then exit 1; fi
 test "$(wc -l <"$work/said")" = 1 || { cat "$work/said"; exit 1; }
 
-echo "Serve"
-port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$python" -m tailor serve --env=test --conf-source="$work/conf" --port "$port" >"$work/log" 2>&1 &
-server=$!
-"$python" "$root/tests/deployment/ask.py" "http://127.0.0.1:$port" || { tail -20 "$work/log"; exit 1; }
+serve_and_ask --env=test --conf-source="$work/conf"
 echo "All is well"

@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import mlflow
+from mlflow.pyfunc import PyFuncModel
 
 from tailor.errors import BadInputError, TailorError
 from tailor.mlflow_server import SERVER, does_not_answer, first_contact
@@ -93,6 +95,13 @@ def _load_uri(name: str, alias: str) -> Recommender:
         return load_version(name, str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version))
     name, _, version = name.partition("/")
     return load_version(name, version)
+
+
+def recommender_of(loaded: PyFuncModel) -> Recommender:
+    """Return the recommender of a model that MLflow has loaded."""
+    model: Any = loaded.unwrap_python_model()
+    recommender: Recommender = model.recommender
+    return recommender
 
 
 @dataclass

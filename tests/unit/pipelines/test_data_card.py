@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from tailor import columns as c
+from tailor.data.summary import summarise
 from tailor.pipelines.data_processing import card_nodes
-from tailor.pipelines.data_processing.nodes import summarise
 from tests.conftest import ROOT
 
 QUALITY = pd.DataFrame(

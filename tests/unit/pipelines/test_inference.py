@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tailor.data.people import People, SuppressionList
+from tailor.data.people import ALL_PEOPLE, People, SuppressionList
 from tailor.pipelines.inference.nodes import _listed, with_state
 from tailor.serving.items import ItemStore
 from tailor.serving.mlflow_model import TailorModel
@@ -16,6 +16,7 @@ class Model:
     """Stands for a recommender."""
 
     about: dict[str, object] = {}
+    people = ALL_PEOPLE
 
 
 @pytest.fixture

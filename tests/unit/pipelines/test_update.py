@@ -11,10 +11,11 @@ from tailor.data.ids import IdMap
 from tailor.data.people import ALL_PEOPLE, NOBODY, SUPPRESSED, People, Pseudonyms, SuppressionList
 from tailor.errors import BadInputError
 from tailor.pipelines.update import nodes
-from tailor.pipelines.update.nodes import fold_in, gather_new, read_events, read_new
+from tailor.pipelines.update.nodes import fold_in, read_events, read_new
 from tailor.serving.items import ItemStore
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
+from tailor.serving.update import with_events
 from tests.unit.serving.conftest import hybrid, listed, recommender_of, weights
 
 OPTIONS = {"sweeps": 1, "sample_users": 20, "k": 5}
@@ -57,7 +58,7 @@ def test_events_join_the_champion_and_are_read_once(recommender, store, caplog):
     assert rows["item_id"].tolist() == ["i3", "i7"]
     assert read == {"since": 0, "until": 3, "counts": {"that say something": 2, "on unknown items": 1}}
     assert "Events 1 to 3: 2 that say something, 1 on unknown items" in caplog.text
-    update, drift, _ = fold_in(champion_of(recommender), gather_new(NOTHING, rows), read, NOBODY, OPTIONS, 0)
+    update, drift, _ = fold_in(champion_of(recommender), with_events(NOTHING, rows), read, NOBODY, OPTIONS, 0)
     assert (update.counts["interactions"], update.recommender.about["events_until"]) == (2, 3)
     assert set(drift["distribution"]) >= {"popularity", "scores"}
     assert listed(update.recommender, Request("newer")).path == "known_user"
@@ -93,7 +94,7 @@ def test_a_fit_has_taken_in_what_came_before_its_catalogue_was_read(recommender,
     fitted, rows, read = read_after(1e11)  # all were sent before
     assert list(zip(rows["user_id"], rows["item_id"], strict=True)) == [(user, new), ("newer", first)]
     assert read["counts"] == {"taken in already": 1, "that say something": 2}
-    update, _, _ = fold_in(champion_of(fitted), gather_new(NOTHING, rows), read, NOBODY, OPTIONS, 0)
+    update, _, _ = fold_in(champion_of(fitted), with_events(NOTHING, rows), read, NOBODY, OPTIONS, 0)
     before, after = order.toarray()[0], update.recommender.histories.order[[0]].toarray()[0]
     assert np.flatnonzero(before != after).tolist() == recommender.item_indices([new]).tolist()
 
@@ -113,12 +114,12 @@ def test_events_of_before_pseudonyms_join_under_these(recommender, store):
 
 def test_neither_is_refused():
     with pytest.raises(BadInputError, match="There is nothing to take in"):
-        gather_new(NOTHING, NOTHING)
+        with_events(NOTHING, NOTHING)
 
 
 def test_new_rows_are_later_than_the_date_of_the_catalogue(monkeypatch):
     champion = SimpleNamespace(item_ids=np.array(["a", "b"]), people=ALL_PEOPLE)
-    monkeypatch.setattr(nodes, "_recommender", lambda _: champion)
+    monkeypatch.setattr(nodes, "recommender_of", lambda _: champion)
     raw = pd.DataFrame({"user_id": ["1", "2", "3"], "item_id": ["a", "b", "c"], "timestamp": [900, 910, 920]})
     params = {
         "columns": {"interactions": {name: name for name in raw}},

@@ -1,10 +1,6 @@
 """Events in a database: stored once, all of a call or none, in the order they came, whatever is killed meanwhile."""
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -17,8 +13,7 @@ from tailor.state import tables
 from tailor.state.events import KINDS, EventStore
 from tailor.state.store import StateStore
 from tailor.state.tables import StateError
-
-KILLS = int(os.environ.get("KILLS", "3"))
+from tests.unit.state.killing import killed_again_and_again
 
 
 def buy(user, item, **columns):
@@ -256,15 +251,7 @@ while True:
 
 
 def test_a_process_killed_while_it_appends_has_stored_all_that_it_acknowledged_and_no_call_by_half(address):
-    acknowledged = 0
-    for k in range(KILLS):
-        command = [sys.executable, "-c", APPENDING, address]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        first = process.stdout.readline()
-        time.sleep(0.03 + 0.017 * (k % 10))
-        process.send_signal(signal.SIGKILL)
-        lines = [first, *process.communicate()[0].splitlines()]
-        acknowledged = max([acknowledged, *(int(line) for line in lines if line.strip().isdigit())])
+    for acknowledged in killed_again_and_again(APPENDING, address):
         places = [event.place for event in read_all(EventStore.open(address, "shop"))]
         assert len(places) >= acknowledged > 0
         assert len(places) % 50 == 0

@@ -1,10 +1,6 @@
 """The state in a database: transactions, what each process sees of the others, what is said where it does not go."""
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +14,7 @@ from tailor.state import tables
 from tailor.state.address import address_of
 from tailor.state.store import Imported, StateStore, models_of
 from tailor.state.tables import StateError
+from tests.unit.state.killing import killed_again_and_again
 
 
 def rows_of(*ids: str, **columns: object) -> list[dict[str, object]]:
@@ -270,20 +267,10 @@ while True:
     n += 50
     print(n, flush=True)
 """
-#: Times that a process is killed; `make test-kill` asks for 50.
-KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def test_a_process_killed_while_it_puts_has_stored_all_that_it_acknowledged_and_no_call_by_half(address):
-    acknowledged = 0
-    for k in range(KILLS):
-        command = [sys.executable, "-c", PUTTING, address]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        first = process.stdout.readline()
-        time.sleep(0.03 + 0.017 * (k % 10))
-        process.send_signal(signal.SIGKILL)
-        lines = [first, *process.communicate()[0].splitlines()]
-        acknowledged = max([acknowledged, *(int(line) for line in lines if line.strip().isdigit())])
+    for acknowledged in killed_again_and_again(PUTTING, address):
         stored = len(StateStore.open(address, "shop").read().items)
         assert stored >= acknowledged > 0
         assert stored % 50 == 0

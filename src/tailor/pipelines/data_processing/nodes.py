@@ -9,7 +9,6 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data.cleaning import RowRules
 from tailor.data.config import DataProcessingOptions
-from tailor.data.domains import rows_by_domain
 from tailor.data.events import threshold
 from tailor.data.join_domains import RawTable, clean_domains
 from tailor.data.people import People, Pseudonyms, SuppressionList
@@ -54,30 +53,6 @@ def split(
     item_table = catalogue.item_table(items, labelled, options.split, options.head_share, seed)
     user_table = catalogue.user_table(users, labelled)
     return labelled, labelled[[c.USER, c.ITEM, c.SPLIT]], item_table, user_table
-
-
-def summarise(interactions: pd.DataFrame, items: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
-    """Count interactions per split and kind of behaviour, items per bucket and pseudo-cold sample, users per bucket;
-    each by domain too.
-    """
-    groups = {
-        "interactions by split": interactions[c.SPLIT],
-        "items by bucket": items[c.BUCKET],
-        "items by pseudo-cold sample": items[c.PSEUDO_COLD],
-        "users by bucket": users[c.BUCKET],
-    }
-    if c.CONFIDENCE in interactions:
-        kinds = interactions[c.EVENT]
-        groups["pairs by strongest kind"] = kinds.where(interactions[c.CONFIDENCE] > 0, "blocked by " + kinds)
-    if c.DOMAIN in items:
-        domains = interactions.groupby(c.USER)[c.DOMAIN].agg(lambda names: " and ".join(sorted(set(names))))
-        groups |= {"users by domain": domains, "items by domain": items[c.DOMAIN]}
-        for domain, rows in rows_by_domain(interactions).items():
-            groups[f"interactions of {domain} by split"] = interactions.loc[rows, c.SPLIT]
-        for domain, rows in rows_by_domain(items).items():
-            groups[f"items of {domain} by bucket"] = items.loc[rows, c.BUCKET]
-    counts = [(what, str(label), int(n)) for what, col in groups.items() for label, n in col.value_counts().items()]
-    return pd.DataFrame(counts, columns=["what", "label", "count"])
 
 
 def fingerprint(interactions: pd.DataFrame, items: pd.DataFrame, split_table: pd.DataFrame) -> dict[str, str]:

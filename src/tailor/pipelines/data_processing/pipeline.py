@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from tailor.data.summary import summarise
 from tailor.pipelines.data_processing import card_nodes, nodes
 from tailor.wiring import group
 
@@ -37,7 +38,7 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
-            func=nodes.summarise,
+            func=summarise,
             inputs=["interactions", "items", "users"],
             outputs="data_summary",
             name="summarise_data",

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
@@ -11,8 +10,8 @@ from tailor.config import parse
 from tailor.data.people import SuppressionList, read_user_file
 from tailor.options import ForgetOptions
 from tailor.registry import forget, holders
+from tailor.serving.champion import recommender_of
 from tailor.serving.people import Forgotten, without_suppressed
-from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject, Parameters
 
 log = logging.getLogger(__name__)
@@ -26,13 +25,13 @@ def suppress(champion: PyFuncModel, params: Parameters) -> list[str]:
     """Name the people of ``forget.file``, by id and by pseudonym where the champion knows these; none without it."""
     options = _options(params)
     ids = [] if options.file is None else read_user_file(Path(options.file))
-    people = _recommender(champion).people
+    people = recommender_of(champion).people
     return [name for one in ids for name in people.names(one)]
 
 
 def take_out(champion: PyFuncModel, suppressions: SuppressionList, params: Parameters) -> Forgotten:
     """Take the people of the list out of the champion; on request fit its recipe without them."""
-    forgotten = without_suppressed(_recommender(champion), suppressions)
+    forgotten = without_suppressed(recommender_of(champion), suppressions)
     log.info("Taken out of the champion: %s", ", ".join(f"{n} {what}" for what, n in forgotten.counts.items()))
     if not _options(params).refit or not forgotten.counts["users"]:
         return forgotten
@@ -52,9 +51,3 @@ def list_holders(
     left_by_fits = None if checkpoints is None else Path(checkpoints)
     folders = holders.Folders(Path(options.data), Path(options.raw), left_by_fits, storage)
     return holders.tell(holders.find_holders(registered["name"], suppressions, folders), options.delete)
-
-
-def _recommender(champion: PyFuncModel) -> Recommender:
-    model: Any = champion.unwrap_python_model()
-    recommender: Recommender = model.recommender
-    return recommender

@@ -7,9 +7,9 @@ from mlflow.pyfunc import PyFuncModel
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.data.people import ALL_PEOPLE
 from tailor.datasets.parts import Parts
 from tailor.options import InferenceOptions
+from tailor.serving.champion import recommender_of
 from tailor.serving.items import ItemStore
 from tailor.types import JsonObject, Parameters
 
@@ -35,7 +35,7 @@ def recommend_to_all_users(
         "options": options.model_dump(mode="json"),
     }
 
-    domains = champion.unwrap_python_model().recommender.domains or [None]
+    domains: list[str | None] = [*recommender_of(champion).domains] or [None]
 
     def block(index: int) -> pd.DataFrame:
         asked = (
@@ -64,8 +64,7 @@ def with_state(champion: PyFuncModel, item_state: ItemStore | None) -> str:
 
 def _listed(champion: PyFuncModel, users: pd.DataFrame) -> pd.DataFrame:
     """Return the users without those who asked to be forgotten since the tables were made."""
-    people = getattr(champion.unwrap_python_model().recommender, "people", ALL_PEOPLE)
-    return users[~people.suppressed.mask(users[c.USER])].reset_index(drop=True)
+    return users[~recommender_of(champion).people.suppressed.mask(users[c.USER])].reset_index(drop=True)
 
 
 def _of_domain(champion: PyFuncModel, asked: pd.DataFrame, k: int, domain: str | None) -> pd.DataFrame:

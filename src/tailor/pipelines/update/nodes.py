@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
 
 import pandas as pd
 import plotly.express as px
@@ -21,12 +20,13 @@ from tailor.evaluation.config import UpdateOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.registry import update as registry
+from tailor.serving.champion import recommender_of
 from tailor.serving.events import EVENTS_UNTIL, TakenIn, as_interactions, taken_in_of
 from tailor.serving.items import ItemStore
 from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.strengths import STRENGTHS
-from tailor.serving.update import Update, drift, with_events, with_interactions
+from tailor.serving.update import Update, drift, with_interactions
 from tailor.serving.update_check import check_update
 from tailor.state.events import Event
 from tailor.types import JsonObject, Parameters
@@ -53,7 +53,7 @@ def read_new(
     if raw.empty:
         return pd.DataFrame({c.USER: [], c.ITEM: []}, dtype=str), report.to_frame(), report.accounts()
     columns = columns_of_update(raw, options)
-    model = _recommender(champion)
+    model = recommender_of(champion)
     items = pd.DataFrame({c.ITEM: model.item_ids.astype(str)})
     cleaning = options.cleaning.model_copy(update={"until": None})
     people = replace(model.people, suppressed=suppressions)
@@ -70,7 +70,7 @@ def read_events(
     A fit notes no event, but when its catalogue was read: of what came before, its histories hold a part. People who
     are suppressed are left out, and the others go by pseudonyms where the champion knows them so.
     """
-    model = _recommender(champion)
+    model = recommender_of(champion)
     since = until = int(model.about.get(EVENTS_UNTIL, 0))
     batches: Iterable[list[Event]] = ()
     if item_state is not None:
@@ -96,11 +96,6 @@ def _interactions_of(batches: Iterable[list[Event]], model: Recommender, people:
     )
 
 
-def gather_new(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """Return what is new as one table: rows and events."""
-    return with_events(interactions, events)
-
-
 def fold_in(
     champion: PyFuncModel,
     rows: pd.DataFrame,
@@ -110,7 +105,7 @@ def fold_in(
     seed: int,
 ) -> tuple[Update, pd.DataFrame, go.Figure]:
     """Take the rows in, without people who are suppressed; tell how far distributions have moved."""
-    options, model = parse(UpdateOptions, params, "update"), _recommender(champion)
+    options, model = parse(UpdateOptions, params, "update"), recommender_of(champion)
     model = without_suppressed(model, suppressions).recommender
     update = with_interactions(model, rows, options.sweeps).until(events_read["until"])
     table = drift(model, update, rows, options.sample_users, options.k, seed)
@@ -126,7 +121,7 @@ def check(
 ) -> UpdateEvidence:
     """Update the champion by most of the rows; compare it with the champion on the others, and on what is old."""
     options = parse(UpdateOptions, params, "update")
-    model = without_suppressed(_recommender(champion), suppressions).recommender
+    model = without_suppressed(recommender_of(champion), suppressions).recommender
     return check_update(model, rows, options.sweeps, options.sample_users, options.k, options.holdout, seed)
 
 
@@ -141,9 +136,3 @@ def register(
     """Register what became of the champion; the alias moves where every rule holds."""
     limits = parse(UpdateOptions, params, "update").max_psi
     return registry.register_update(update, drift_table, evidence, figure, limits, model_name)
-
-
-def _recommender(champion: PyFuncModel) -> Recommender:
-    model: Any = champion.unwrap_python_model()
-    recommender: Recommender = model.recommender
-    return recommender

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from tailor.pipelines.update import nodes
+from tailor.serving.update import with_events
 from tailor.wiring import group
 
 
@@ -30,7 +31,7 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
-            func=nodes.gather_new,
+            func=with_events,
             inputs=["clean_new_interactions", "clean_new_events"],
             outputs="new_rows",
             name="gather_new",
