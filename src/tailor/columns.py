@@ -58,4 +58,7 @@ CANDIDATES: Final = "candidates"
 WARM: Final = "warm"
 #: Items with a row before the test window, in train or validation: a group of items that positives are counted of.
 KNOWN: Final = "known"
+#: Arms of an experiment, and aliases of the models in them.
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
 MIXED: Final = "mixed"

@@ -428,14 +428,15 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(champion, package,
 def test_no_request_breaks_the_server(champion: Champion, finished, caplog, monkeypatch):
     """Requests made from the OpenAPI description, valid and not: none ends in 5xx, none is logged with an id."""
     monkeypatch.setenv("TAILOR_SUPPRESSION_KEY", "k" * 32)
-    app = create_app(champion, hosts=["*"])
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    app = create_app(champion, token="of this test", hosts=["*"])  # noqa: S106
+    headers = {"Authorization": "Bearer of this test"}
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=headers)
     refused, answered = [], []
     for operation in (one.ok() for one in schema.get_all_operations()):
 
         @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
         def ask(case):
-            response = case.call()
+            response = case.call(headers=headers)
             answered.append(response.status_code)
             if response.status_code >= 500 and case.path != "/health":
                 refused.append((case.method, case.path, case.body, response.text[:300]))

@@ -146,6 +146,12 @@ def empty_rows(n_rows: int, n_columns: int) -> sparse.csr_matrix:
     return sparse.csr_matrix(nothing, shape=(n_rows, n_columns))
 
 
+def taller(matrix: sparse.csr_matrix, n_rows: int) -> sparse.csr_matrix:
+    """Return a matrix with more rows (n_rows, ·), those that join without a cell."""
+    indptr = np.append(matrix.indptr, np.full(n_rows - matrix.shape[0], matrix.indptr[-1]))
+    return sparse.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_rows, matrix.shape[1]))
+
+
 def first_of_each_row(order: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     """Return the n entries with the smallest values of each row, with their values: a history revealed in order.
 

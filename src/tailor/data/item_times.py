@@ -11,6 +11,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.ids import IdMap
+from tailor.data.interactions import taller
 
 _DAY_S = 86_400.0
 #: Days before the newest interaction that are counted one by one.
@@ -79,10 +80,8 @@ class ItemTimes:
     def extend(self, n_items: int) -> "ItemTimes":
         """Return the times of a larger catalogue; nobody has taken the items that joined."""
         n_new = n_items - len(self.first)
-        shape = (n_items, self.daily.shape[1])
-        indptr = np.append(self.daily.indptr, np.full(n_new, self.daily.indptr[-1]))
-        daily = sparse.csr_matrix((self.daily.data, self.daily.indices, indptr), shape=shape)
-        return replace(self, first=np.append(self.first, np.full(n_new, np.nan)), daily=daily)
+        first = np.append(self.first, np.full(n_new, np.nan))
+        return replace(self, first=first, daily=taller(self.daily, n_items))
 
     def save(self, path: Path) -> None:
         """Write all as npz, without pickle."""

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from tailor import columns as c
+from tailor.columns import CHALLENGER, CHAMPION
 from tailor.errors import BadInputError
 from tailor.evaluation.ab_test import Sample
 from tailor.evaluation.config import ExperimentOptions
 
 EXPOSURE: Final = "exposure"
-CHAMPION, CHALLENGER = "champion", "challenger"
 COLUMNS: Final = (
     *("kind", "user_id", "item_id", "request_id", "rank", "propensity"),
     *("variant", "version", "occurred_at", "received_at"),

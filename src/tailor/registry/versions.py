@@ -6,10 +6,11 @@ import mlflow
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
+from tailor import columns as c
 from tailor.errors import BadInputError
 from tailor.types import JsonObject
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER = c.CHAMPION, c.CHALLENGER
 DECISION, REASONS, EVALUATIONS, REPLACED = "decision", "reasons", "n_previous_evaluations", "replaced_version"
 #: What stands for the commit where there is no repository.
 UNKNOWN = "unknown"

@@ -16,7 +16,7 @@ from tailor.serving.faces import ASKED, flat_model
 from tailor.serving.reach import Audience, Reach, audience, reach
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Answer, Request, Settings
-from tailor.serving.validation import excerpt, read_id
+from tailor.serving.validation import MAX_ID, excerpt, read_id
 from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
@@ -205,8 +205,7 @@ def forget(champion: Champion, user_id: str) -> JsonObject:
     return {"suppressed": True, "next": _NEXT}
 
 
-#: Characters of an id, and what is to be done after a person was suppressed.
-MAX_ID = 1000
+#: What is to be done after a person was suppressed.
 _NEXT = (
     "No server on this database knows the person from its next answer on. Rows of the person that come in a later "
     "run or update are left out. `kedro run --pipelines=forget` takes the history out of the registered package and "

@@ -10,13 +10,13 @@ from pydantic_core import from_json
 from tailor import columns as c
 from tailor.errors import BadInputError, did_you_mean
 from tailor.serving.answers import RecommendBody
-from tailor.serving.validation import MAX_PROBLEMS, excerpt, label_of, refuse_unreadable, sentences
+from tailor.serving.validation import MAX_ID, MAX_PROBLEMS, excerpt, label_of, refuse_unreadable, sentences
 from tailor.types import JsonObject
 
 #: Values of a body in all, keys of one mapping, and how deep values may stand within others.
 MAX_VALUES, MAX_KEYS, MAX_DEPTH = 100_000, 1000, 16
-#: Items in one call, and characters of a name and of an id.
-MAX_ITEMS, MAX_NAME, MAX_ID = 1000, 200, 1000
+#: Items in one call, and characters of a name.
+MAX_ITEMS, MAX_NAME = 1000, 200
 
 
 class BadBodyError(BadInputError):

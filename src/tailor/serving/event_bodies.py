@@ -1,15 +1,17 @@
 """The body that brings events: one, or a list of them, read field by field and refused in a few short sentences."""
 
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from tailor.errors import BadInputError
-from tailor.serving.bodies import MAX_ID, BadBodyError, read_list
+from tailor.serving.bodies import BadBodyError, read_list
+from tailor.serving.events import Positive
 from tailor.serving.faces import Body
 from tailor.serving.intent import MAX_QUERY
 from tailor.serving.schema import MAX_K
-from tailor.serving.validation import MAX_PROBLEMS, excerpt, read_id, read_words, sentences
+from tailor.serving.validation import MAX_ID, MAX_PROBLEMS, excerpt, read_printable_id, read_words, sentences
 from tailor.types import JsonObject
 
 #: Bodies by what they are for.
@@ -27,14 +29,6 @@ _ONLY_OF = {"value": "rate", "words": "search", "rank": "exposure", "propensity"
 _NEEDED = {"rate": ("item_id", "value"), "search": ("words",)}
 
 
-def _read_short_id(value: object) -> object:
-    """Read an id that a database can hold."""
-    name = read_id(value)
-    if name is not None and (len(name) > MAX_ID or not name.isprintable()):
-        raise ValueError(f"{excerpt(name)!r} is no id of at most {MAX_ID} printable characters")
-    return name
-
-
 def _read_plain_words(value: object) -> object:
     words = read_words(value)
     if isinstance(words, str) and (not words.strip() or "\0" in words):
@@ -42,15 +36,13 @@ def _read_plain_words(value: object) -> object:
     return words.strip() if isinstance(words, str) else words
 
 
-ShortId = Annotated[str | None, BeforeValidator(_read_short_id)]
+ShortId = Annotated[str | None, BeforeValidator(partial(read_printable_id, most=MAX_ID))]
 
 
 class EventBody(Body):
     """One thing that somebody did."""
 
-    kind: Literal["view", "click", "cart", "buy", "rate", "like", "not_for_me", "search", "exposure"] = Field(
-        description="What was done.", examples=["buy"]
-    )
+    kind: Literal[Positive, "not_for_me", "search", "exposure"] = Field(description="What was done.", examples=["buy"])
     event_id: ShortId = Field(
         None, description="Yours; sent twice, the event is stored once. None: one is made.", examples=["order-17-1"]
     )

@@ -31,7 +31,7 @@ EVENTS, EVENTS_UNTIL = "events", "events_until"
 Positive = Literal["view", "click", "cart", "buy", "rate", "like"]
 NOT_FOR_ME: Final = "not_for_me"
 POSITIVE: Final[tuple[str, ...]] = get_args(Positive)
-_READ: Final = ("view", "click", "cart", "buy", "rate", "like", NOT_FOR_ME)
+_READ: Final = (*POSITIVE, NOT_FOR_ME)
 #: Events of each kind that are read of a user, the latest.
 MAX_EVENTS = 1000
 #: Seconds in which a database that did not answer is not asked again.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.columns import CHALLENGER, CHAMPION
 from tailor.data.hashing import seeded_hash
 from tailor.errors import BadInputError
 from tailor.serving.recommender import Recommender
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tailor.state.events import EventStore
 
 log = logging.getLogger(__name__)
-#: Arms, as events name them.
-CHAMPION, CHALLENGER = "champion", "challenger"
 #: Seconds in which a database that did not take exposures is not asked again.
 _AFTER_FAILURE_S = 15.0
 
@@ -85,8 +84,6 @@ class ExposureLog:
     """
 
     store: "EventStore"
-    n_lost: int = 0
-    """Exposures that were not written since the start."""
     on_loss: Callable[[int], None] = field(default=lambda _: None, repr=False)
     """Is given the number of exposures of a list that was not written."""
     _next: float = field(default=0.0, repr=False)
@@ -117,6 +114,5 @@ class ExposureLog:
                 if hasattr(problem, "http_status"):
                     self._next = time.monotonic() + _AFTER_FAILURE_S
                 log.warning("Exposures are not stored: %s", problem)
-        self.n_lost += len(rows)
         self.on_loss(len(rows))
         return False

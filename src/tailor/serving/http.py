@@ -129,10 +129,10 @@ class _Work:
             detail = f"The change is being made and is not stopped, but takes long. {advice}"
             return JSONResponse({"detail": detail}, 202)
 
-    async def store(self, call: Callable[..., JsonObject], *args: Any) -> Response:
+    async def store(self, call: Callable[[], JsonObject]) -> Response:
         """Answer when events are on disk."""
         try:
-            return _as_json(await self.events.run(call, *args), self.champion.version)
+            return _as_json(await self.events.run(call), self.champion.version)
         except StillRunningError:
             detail = "The events may be stored or not. Send them again with the same ids: what is known is stored once."
             return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
@@ -268,6 +268,7 @@ def _routes(work: _Work, names_users: bool) -> APIRouter:
 
 
 _UNKNOWN: dict[int | str, JsonObject] = {404: {"model": Refusal, "description": "The item is unknown"}}
+_NO_NAMES: dict[int | str, JsonObject] = {403: {"model": Refusal, "description": "The server has no token"}}
 _GOES_ON: dict[int | str, JsonObject] = {202: {"model": Refusal, "description": "The change has begun and goes on"}}
 
 
@@ -330,7 +331,12 @@ def _add_reach_routes(router: APIRouter, work: _Work, names_users: bool) -> None
         """Say to how many users an item is listed, what holds it back, and what boosts or another text would change."""
         return await work.answer(answers.reach_of, item_id, k, users, text)
 
-    @router.get("/users-for/{item_id:path}", response_model=Audience, summary="Users for an item", responses=_UNKNOWN)
+    @router.get(
+        "/users-for/{item_id:path}",
+        response_model=Audience,
+        summary="Users for an item",
+        responses=_UNKNOWN | _NO_NAMES,
+    )
     async def users_for(item_id: str, k: K = 20) -> Response:
         """List the users whom an item suits best. It names users, so the server needs a token."""
         if not names_users:

@@ -298,9 +298,11 @@ class ItemStore:
         """
         names = model.people.names(user_id)
         change = self.suppressions.add(names)
-        if change is not None:
+        hidden = with_suppressed(model, self.suppressions.read())
+        n_events = self.suppressions.forget_events(names)
+        if change is not None:  # seen once it is answered with: what fails before that is followed later
             self._have(change)
-        return with_suppressed(model, self.suppressions.read()), self.suppressions.forget_events(names)
+        return hidden, n_events
 
     def _have(self, change: int) -> None:
         """Remember a change of our own as seen, unless one of another process stands before it and is still to come."""

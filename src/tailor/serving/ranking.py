@@ -34,8 +34,7 @@ def trending(model: "Recommender", days: int) -> NDArray[np.float64]:
         n_taken += model.item_times.window(days, trend.newest)
     items, takers = model.item_indices(list(trend.takers)), np.array(list(trend.takers.values()), dtype=float)
     np.add.at(n_taken, items[items >= 0], takers[items >= 0])
-    popularity = np.bincount(model.histories.history.indices, minlength=len(model.items))
-    return np.asarray(n_taken + popularity / (popularity.max(initial=0) + 1))
+    return np.asarray(n_taken + model.popularity / (model.popularity.max(initial=0) + 1))
 
 
 def newness(model: "Recommender") -> NDArray[np.float64]:

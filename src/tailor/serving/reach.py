@@ -123,7 +123,7 @@ def reach(model: Recommender, item_id: str, version: str, k: int, n_users: int, 
         k=k,
         users=len(drawn),
         reached=_n_reached(now, k),
-        knows=0 if _is_gone(model, item) else int((~free).sum()),
+        knows=0 if model.gone[item] else int((~free).sum()),
         median_rank=int(np.median(now.rank[free])) if free.any() else None,
         parts=sorted(parts, key=lambda part: -part.share),
         boosts=steps,
@@ -212,17 +212,11 @@ def _step(model: Recommender, item: int, drawn: Sequence[str], k: int, boost: st
     return BoostStep(boost=boost, value=value, reached=reached)
 
 
-def _is_gone(model: Recommender, item: int) -> bool:
-    scores = np.zeros((1, len(model.items)), np.float32)
-    model.exclude_gone(scores)
-    return bool(scores[0, item] == EXCLUDED)
-
-
 def _held_back(
     model: Recommender, item: int, now: _Standings, parts: Sequence[SourcePart], steps: Sequence[BoostStep], k: int
 ) -> list[str]:
     """Say in words what holds an item back."""
-    if _is_gone(model, item):
+    if model.gone[item]:
         removed = model.removed is not None and model.removed[item]
         return ["It was removed: PUT it again to list it." if removed else "It has expired: PUT it with a later date."]
     reasons, n, reached = [], len(now.rank), _n_reached(now, k)

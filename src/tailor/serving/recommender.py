@@ -208,9 +208,8 @@ class Recommender:
     def titles(self) -> TitleIndex:
         """Finds items by titles that stand in a text."""
         metadata = self.known_metadata
-        counts = np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
         year = self._numeric_columns.year
-        return TitleIndex(metadata.titles, counts, [] if year is None else metadata.table[year].tolist())
+        return TitleIndex(metadata.titles, self.popularity, [] if year is None else metadata.table[year].tolist())
 
     @cached_property
     def _numeric_columns(self) -> NumericColumns:
@@ -253,8 +252,8 @@ class Recommender:
     @cached_property
     def _rerank_metadata(self) -> ItemMetadata:
         """What re-rankers look at."""
-        n_train = np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
-        return self.known_metadata.with_arrays(vectors=self.item_features, n_train=n_train, bucket=self._buckets())
+        vectors, bucket = self.item_features, self._buckets()
+        return self.known_metadata.with_arrays(vectors=vectors, n_train=self.popularity, bucket=bucket)
 
     def _buckets(self) -> NDArray[np.str_]:
         tail = getattr(self.model, "tail", np.zeros(len(self.items), dtype=bool))
@@ -273,12 +272,23 @@ class Recommender:
         start = {} if self.about.get(package.ABSOLUTE_SCENARIOS) else self.operating_point
         return {name: resolved(values, start) for name, values in self.about.get("scenarios", {}).items()}
 
+    @property
+    def gone(self) -> NDArray[np.bool_]:
+        """Items that must not be listed: they were removed, or have expired (n_items,)."""
+        gone = np.zeros(len(self.items), dtype=bool) if self.removed is None else self.removed.copy()
+        if self.metadata is not None and EXPIRES in self.metadata.table:
+            gone |= expired(self.metadata.table[EXPIRES].to_numpy())
+        return gone
+
+    @cached_property
+    def popularity(self) -> Indices:
+        """Histories that hold each item (n_items,)."""
+        return np.bincount(self.histories.history.indices, minlength=len(self.items)).astype(np.int64)
+
     @cached_property
     def questions(self) -> Indices:
         """Items to ask a new visitor about (at most ``MAX_QUESTIONS``,), the most telling first."""
-        askable = np.array(getattr(self.model, "warm", np.ones(len(self.items), dtype=bool)), dtype=bool)
-        if self.removed is not None:
-            askable &= ~self.removed
+        askable = getattr(self.model, "warm", np.ones(len(self.items), dtype=bool)) & ~self.gone
         return choose_items(self.histories.history, askable, MAX_QUESTIONS)
 
     @cached_property
@@ -537,17 +547,10 @@ class Recommender:
                 self._exclude_blocked(scores[row], request.block)
             if request.filters:
                 scores[row, ~self.known_metadata.matching(request.filters)] = EXCLUDED
-        self.exclude_gone(scores)
+        scores[:, self.gone] = EXCLUDED
         if settings.min_score is not None:
             scores[scores < np.float64(settings.min_score)] = EXCLUDED
         return n_unknown
-
-    def exclude_gone(self, scores: Floats) -> None:
-        """Exclude what was removed and what has expired from all rows, in place."""
-        if self.removed is not None:
-            scores[:, self.removed] = EXCLUDED
-        if self.metadata is not None and EXPIRES in self.metadata.table:
-            scores[:, expired(self.metadata.table[EXPIRES].to_numpy())] = EXCLUDED
 
     def _exclude_blocked(self, scores: Floats, block: Block) -> None:
         """Exclude what a rule blocks from one row, in place."""
@@ -656,7 +659,7 @@ class Recommender:
             raise BadInputError(f"The model '{self.model.recipe.name}' has no factors and texts to compare items by")
         scores = self.model.similarities(item)[None]
         scores[0, item] = EXCLUDED
-        self.exclude_gone(scores)
+        scores[:, self.gone] = EXCLUDED
         items, values = top_k(scores, k, self.tie_rank)
         filled = items[0] >= 0
         return self.items.ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()

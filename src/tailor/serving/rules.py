@@ -67,14 +67,16 @@ def pin(items: Indices, values: Floats, scores: Floats, pins: Sequence[tuple[int
         >>> pin(np.array([4, 2, 3]), np.array([9.0, 8, 7]), np.array([5.0, 6, 8, 7, 9]), [(0, 2)])[0]
         array([4, 0, 2])
     """
-    listed = [(item, rank) for item, rank in pins if item >= 0 and scores[item] > EXCLUDED]
-    listed = list({item: (item, rank) for item, rank in reversed(listed)}.values())[::-1]
-    moved = {item for item, _ in listed}
-    rest = [item for item in items.tolist() if item >= 0 and item not in moved]
-    for number in sorted(range(len(listed)), key=lambda n: (listed[n][1], -n)):
-        item, rank = listed[number]
-        rest.insert(min(rank - 1, len(rest)), item)
-    chosen = rest[: len(items)]
+    ranks: dict[int, int] = {}
+    for item, rank in pins:
+        if item >= 0 and scores[item] > EXCLUDED:
+            ranks.setdefault(item, rank)
+    chosen, behind = [item for item in items.tolist() if item >= 0 and item not in ranks], 0
+    for item, rank in sorted(ranks.items(), key=lambda pinned: pinned[1]):
+        place = min(max(rank - 1, behind), len(chosen))
+        chosen.insert(place, item)
+        behind = place + 1
+    chosen = chosen[: len(items)]
     pinned, values_of = np.full_like(items, -1), np.full_like(values, EXCLUDED)
     pinned[: len(chosen)] = chosen
     by_item = dict(zip(items.tolist(), values.tolist(), strict=True))

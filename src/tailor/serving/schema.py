@@ -9,6 +9,7 @@ field is written here, and read where it has its effect; nothing else names it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -27,6 +28,7 @@ from tailor.serving.validation import (
     read_id,
     read_ids,
     read_numbers,
+    read_printable_id,
     read_side_features,
     read_texts,
     read_words,
@@ -85,15 +87,7 @@ Texts = Annotated[
     Http(max_length=MAX_TEXTS),
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
-MAX_REQUEST_ID = 200
-
-
-def _read_request_id(value: object) -> object:
-    """Read an id that events can hold."""
-    name = read_id(value)
-    if name is not None and (len(name) > MAX_REQUEST_ID or not name.isprintable()):
-        raise ValueError(f"{excerpt(name)!r} is no id of at most {MAX_REQUEST_ID} printable characters")
-    return name
+_READ_REQUEST_ID = partial(read_printable_id, most=200)
 
 
 #: Temperatures below it would draw the best list anyway, with chances that no number of eight bytes can tell from 1.
@@ -230,7 +224,7 @@ class Request(PresentNames):
         examples=[{"categories": ["Horror"], "item_ids": ["i2"]}],
     )
 
-    request_id: Annotated[str | None, BeforeValidator(_read_request_id), OnPage(more=True)] = Field(
+    request_id: Annotated[str | None, BeforeValidator(_READ_REQUEST_ID), OnPage(more=True)] = Field(
         None,
         title="Request",
         description="Your name of this request, which the answer and its exposures carry; a draw (`explore`) depends on"
@@ -402,10 +396,12 @@ class Settings(PresentNames):
             return self
         if self.explore < MIN_TEMPERATURE:
             raise ValueError(f"explore = {self.explore:g}: write 0 for the best list, or {MIN_TEMPERATURE:g} and more")
-        beside = [name for name in ("rerank", "min_exposure") if getattr(self, name) is not None]
-        if (self.rerank is None or self.rerank.options() is None) and "rerank" in beside:
-            beside.remove("rerank")
-        beside += ["rank_by"] if self.rank_by != "score" else []
+        is_set = {
+            "rerank": self.rerank is not None and self.rerank.options() is not None,
+            "min_exposure": self.min_exposure is not None,
+            "rank_by": self.rank_by != "score",
+        }
+        beside = [name for name, chosen in is_set.items() if chosen]
         if beside:
             raise ValueError(
                 f"explore: a list is either drawn or chosen by {' and '.join(beside)}, since a chance is known of draws"

@@ -9,7 +9,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
-from tailor.data.interactions import binary, empty_rows, positive_rows
+from tailor.data.interactions import binary, empty_rows, positive_rows, taller
 from tailor.data.item_times import ItemTimes
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
@@ -145,10 +145,7 @@ def grown(histories: Query, n_users: int) -> Query:
     """Return the histories with empty rows for users who join."""
 
     def rows(matrix: Csr | None) -> Csr | None:
-        if matrix is None:
-            return None
-        indptr = np.append(matrix.indptr, np.full(n_users - matrix.shape[0], matrix.indptr[-1]))
-        return sparse.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_users, matrix.shape[1]))
+        return None if matrix is None else taller(matrix, n_users)
 
     def wide(known: Floats) -> Floats:
         return np.vstack([known, np.zeros((n_users - len(known), known.shape[1]), np.float32)])
@@ -219,10 +216,7 @@ def _blocked(recommender: Recommender, users: IdMap, rows: pd.DataFrame) -> Csr 
     """Return the pairs that are blocked (U, n_items): those that were, and those that new rows block; None: none."""
     shape = (len(users), len(recommender.items))
     before = recommender.blocked
-    blocked = empty_rows(*shape)
-    if before is not None:
-        indptr = np.append(before.indptr, np.full(shape[0] - before.shape[0], before.indptr[-1]))
-        blocked = sparse.csr_matrix((before.data, before.indices, indptr), shape=shape)
+    blocked = empty_rows(*shape) if before is None else taller(before, shape[0])
     if c.CONFIDENCE in rows:
         more = rows[rows[c.CONFIDENCE] <= 0]
         cells = (users.indices(more[c.USER]), recommender.items.indices(more[c.ITEM]))

@@ -1,6 +1,6 @@
 """What an update is worth beside the champion: on new rows that it has not seen, and on what the champion knew.
 
-Both models rank the whole catalogue, without what was removed. On new rows each answers with the histories that it
+Both models rank the whole catalogue, without what has expired. On new rows each answers with the histories that it
 holds; neither lists what the update has taken in. The model that is registered was fitted on every old row, so no old
 test rows are left: what is forgotten is the difference on the last item of old histories, which both models have seen
 and which is hidden from the histories that they answer on.
@@ -113,8 +113,7 @@ def _share_that_stayed(now: Indices, then: Indices) -> float:
 
 def _values(model: Recommender, query: Query, seen: Csr, positives: Csr, k: int) -> tuple[Values, Indices]:
     """Return NDCG@k (B,) and the lists (B, k) of some users over what the model may list."""
-    listable = np.ones(len(model.items), bool) if model.removed is None else ~model.removed
-    lists = recommend(model.model, query, seen, {c.MIXED: listable}, k, model.tie_rank)[c.MIXED][0]
+    lists = recommend(model.model, query, seen, {c.MIXED: ~model.gone}, k, model.tie_rank)[c.MIXED][0]
     positives = sparse.csr_matrix(positives)
     if not lists.shape[1]:
         return np.zeros(len(query)), lists

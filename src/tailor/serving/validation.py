@@ -14,6 +14,8 @@ from tailor.data.cells import read_id as as_text
 from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
 
+#: Characters of an id.
+MAX_ID = 1000
 MAX_VALUE = 200
 #: Characters of a value or a name that a sentence repeats, characters of a sentence, and problems that are told.
 _SHOWN, _MAX_SENTENCE, MAX_PROBLEMS = 50, 2000, 10
@@ -149,6 +151,22 @@ def is_missing(value: object) -> bool:
         or type(value).__name__ in ("NAType", "NaTType")
         or (isinstance(value, float) and math.isnan(value))
     )
+
+
+def read_printable_id(value: object, most: int) -> object:
+    """Read an id that a database can hold.
+
+    Args:
+        value: as it was sent.
+        most: characters.
+
+    Raises:
+        ValueError: it is longer, or has characters that are not printable.
+    """
+    name = read_id(value)
+    if name is not None and (len(name) > most or not name.isprintable()):
+        raise ValueError(f"{excerpt(name)!r} is no id of at most {most} printable characters")
+    return name
 
 
 def read_id(value: object) -> str | None:

@@ -51,9 +51,7 @@ def visit(model: Recommender, k: int = 5) -> list[JsonObject]:
 
 def choose_likes(model: Recommender) -> list[str]:
     """Return the ids of the most popular item that is listed, and of the two nearest to it that anybody knows."""
-    known = np.bincount(model.histories.history.indices, minlength=len(model.items))
-    if model.removed is not None:
-        known = np.where(model.removed, 0, known)
+    known = np.where(model.gone, 0, model.popularity)
     popular = model.item_ids[np.argsort(-known, kind="stable")[: int((known > 0).sum())]].tolist()
     if not popular or not isinstance(model.model, ComparesItems):
         return list(popular[:_LIKES])

@@ -46,11 +46,6 @@ class WorkLimit:
         self.on_change: Callable[[int], None] = lambda _: None
         """Is given the number of calls that run or wait, whenever it changes."""
 
-    @property
-    def n_taken(self) -> int:
-        """Calls that run or wait."""
-        return self._n_taken
-
     async def run(self, call: Callable[..., T], *args: Any) -> T:
         """Return what a call returns.
 

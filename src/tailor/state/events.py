@@ -7,17 +7,16 @@ from dataclasses import dataclass, fields
 from typing import Final, NamedTuple, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.state.tables import event_counters, events, explained, open_engine
+from tailor.state.tables import event_counters, events, explained, insert_once, open_engine, parts, reading
 from tailor.types import JsonObject
 
 #: What people do.
 KINDS: Final = ("view", "click", "cart", "buy", "rate", "like", "not_for_me", "search", "exposure")
-#: Ids that one statement names, and events that one batch of a long read holds.
-_IDS_AT_ONCE, _EVENTS_AT_ONCE = 500, 5000
+#: Events that one batch of a long read holds.
+_EVENTS_AT_ONCE = 5000
 #: Columns that the store gives a value to.
 _GIVEN_HERE = frozenset({"model", "place", "received_at"})
 
@@ -100,8 +99,8 @@ class EventStore:
         Raises:
             StateError: the database cannot be read.
         """
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            return self._last_place(connection.execution_options(reads=True))
+        with reading(self.engine) as connection:
+            return self._last_place(connection)
 
     def has(self, kind: str) -> bool:
         """Whether there is an event of a kind.
@@ -110,8 +109,8 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(events.c.place).where(events.c.model == self.model, events.c.kind == kind).limit(1)
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            return connection.execution_options(reads=True).execute(chosen).first() is not None
+        with reading(self.engine) as connection:
+            return connection.execute(chosen).first() is not None
 
     def append(self, rows: Sequence[JsonObject]) -> Appended:
         """Store events, all of them or none; they are durable when it returns.
@@ -157,8 +156,8 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(events.c.user_id).where(events.c.model == self.model, events.c.user_id.is_not(None))
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            ids = connection.execution_options(reads=True).execute(chosen.distinct()).scalars()
+        with reading(self.engine) as connection:
+            ids = connection.execute(chosen.distinct()).scalars()
             return [str(one) for one in ids]
 
     def latest_of_users(
@@ -176,7 +175,7 @@ class EventStore:
             StateError: the database cannot be read.
         """
         latest: dict[str, list[Event]] = {}
-        for some in _parts(list(dict.fromkeys(user_ids))):
+        for some in parts(list(dict.fromkeys(user_ids))):
             mine = [events.c.model == self.model, events.c.user_id.in_(some), events.c.kind.in_(kinds)]
             mine += [] if until_place is None else [events.c.place <= until_place]
             by_kind = sa.func.row_number().over(
@@ -195,8 +194,8 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(sa.func.max(_HAPPENED)).where(events.c.model == self.model, events.c.kind.in_(kinds))
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            value = connection.execution_options(reads=True).execute(chosen).scalar()
+        with reading(self.engine) as connection:
+            value = connection.execute(chosen).scalar()
         return None if value is None else float(value)
 
     def takers(
@@ -216,14 +215,15 @@ class EventStore:
             StateError: the database cannot be read.
         """
         n_users = sa.func.count(sa.distinct(sa.func.coalesce(events.c.user_id, events.c.event_id)))
-        counted = [events.c.model == self.model, events.c.kind.in_(kinds), since < _HAPPENED]
+        counted = [events.c.model == self.model, events.c.kind.in_(kinds)]
+        counted += [events.c.occurred_at > since, since < _HAPPENED]  # the first, which the second implies, by an index
         counted.append(events.c.item_id.is_not(None))
         counted.append(sa.or_(events.c.place > since_place, events.c.user_id.is_(None)))
         if least_rating is not None:
             counted.append(sa.or_(events.c.kind != "rate", events.c.value >= least_rating))
         chosen = sa.select(events.c.item_id, n_users).where(*counted).group_by(events.c.item_id)
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            return {row[0]: int(row[1]) for row in connection.execution_options(reads=True).execute(chosen)}
+        with reading(self.engine) as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(chosen)}
 
     def read(self, since_place: int = 0, until_place: int | None = None) -> Iterator[list[Event]]:
         """Yield events in the order they came, in batches.
@@ -251,15 +251,14 @@ class EventStore:
         """
         n_deleted = 0
         with explained(self.engine, "written"), self.engine.begin() as connection:
-            for some in _parts(list(user_ids)):
+            for some in parts(list(user_ids)):
                 theirs = sa.delete(events).where(events.c.model == self.model, events.c.user_id.in_(some))
                 n_deleted += connection.execute(theirs).rowcount
         return n_deleted
 
     def _begin(self, connection: Connection) -> int:
         """Wait for whoever appends to this model; return the place of its latest event."""
-        insert = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(event_counters).values(model=self.model, last_place=0).on_conflict_do_nothing())
+        connection.execute(insert_once(self.engine, event_counters, model=self.model, last_place=0))
         mine = event_counters.c.model == self.model
         # The row stays locked until the transaction ends, so places become visible in their order.
         connection.execute(sa.update(event_counters).where(mine).values(last_place=event_counters.c.last_place))
@@ -272,7 +271,7 @@ class EventStore:
     def _stored(self, connection: Connection, event_ids: Sequence[str]) -> dict[str, Event]:
         """Return the events that have one of these ids, by id."""
         known: dict[str, Event] = {}
-        for some in _parts(event_ids):
+        for some in parts(event_ids):
             chosen = sa.select(events).where(events.c.model == self.model, events.c.event_id.in_(some))
             known |= {row.event_id: Event(**row._mapping) for row in connection.execute(chosen)}
         return known
@@ -283,8 +282,8 @@ class EventStore:
         return Event(**row | here | {"occurred_at": now if occurred is None else float(occurred)})
 
     def _read(self, statement: sa.Select[tuple[object, ...]]) -> list[Event]:
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            rows = connection.execution_options(reads=True).execute(statement)
+        with reading(self.engine) as connection:
+            rows = connection.execute(statement)
             return [Event(**row._mapping) for row in rows]
 
 
@@ -323,8 +322,3 @@ def _stored_values(event: Event) -> tuple[object, ...]:
     """Return what a stored event says; no time was sent of one that happened when it came."""
     occurred = None if event.occurred_at == event.received_at else event.occurred_at
     return (*(getattr(event, name) for name in _COMPARED[:-1]), occurred)
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        yield ids[start : start + _IDS_AT_ONCE]

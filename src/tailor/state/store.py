@@ -13,12 +13,21 @@ from sqlalchemy.engine import Connection, Engine
 
 from tailor import columns as c
 from tailor.errors import BadInputError
-from tailor.state.tables import changes, embeddings, explained, items, masked, open_engine, removals
+from tailor.state.tables import (
+    changes,
+    embeddings,
+    explained,
+    insert_once,
+    items,
+    masked,
+    open_engine,
+    parts,
+    reading,
+    removals,
+)
 from tailor.types import JsonObject
 
 log = logging.getLogger(__name__)
-#: Ids that one statement names.
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class StateStore:
         with explained(store.engine, "opened"), store.engine.begin() as connection:
             known = connection.execute(sa.select(changes.c.model).where(changes.c.model == model)).first()
             if not known:
-                connection.execute(_insert_once(store.engine, model))
+                connection.execute(insert_once(store.engine, changes, model=model, counter=0))
             if imported is not None:
                 store._import(connection, imported)
         return store
@@ -154,7 +163,7 @@ class StateStore:
         mine = (embeddings.c.model == self.model, embeddings.c.encoder == encoder)
         known: dict[str, tuple[str, bytes]] = {}
         with self._snapshot() as connection:
-            for some in _parts(item_ids):
+            for some in parts(item_ids):
                 chosen = sa.select(embeddings.c.item_id, embeddings.c.text, embeddings.c.vector)
                 rows = connection.execute(chosen.where(*mine, embeddings.c.item_id.in_(some)))
                 known |= {row[0]: (row[1], bytes(row[2])) for row in rows}
@@ -181,7 +190,7 @@ class StateStore:
     def _write(self, connection: Connection, rows: Mapping[str, JsonObject], when: float, change: int) -> None:
         ids, mine = list(rows), items.c.model == self.model
         positions: dict[str, int] = {}
-        for some in _parts(ids):
+        for some in parts(ids):
             chosen = sa.select(items.c.item_id, items.c.place).where(mine, items.c.item_id.in_(some))
             positions |= {row[0]: row[1] for row in connection.execute(chosen)}
         free = int(connection.execute(sa.select(sa.func.max(items.c.place)).where(mine)).scalar() or 0)
@@ -202,7 +211,7 @@ class StateStore:
             connection.execute(sa.insert(removals), values)
 
     def _delete(self, connection: Connection, table: sa.Table, item_ids: Sequence[str]) -> None:
-        for some in _parts(item_ids):
+        for some in parts(item_ids):
             connection.execute(sa.delete(table).where(table.c.model == self.model, table.c.item_id.in_(some)))
 
     def _counter(self, connection: Connection) -> int:
@@ -211,11 +220,9 @@ class StateStore:
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
-        options = {"reads": True}
-        if self.engine.dialect.name != "sqlite":
-            options["isolation_level"] = "REPEATABLE READ"  # type: ignore[assignment]
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            yield connection.execution_options(**options)
+        of_sqlite = self.engine.dialect.name == "sqlite"
+        with reading(self.engine) as connection:
+            yield connection if of_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Connection, int]]:
@@ -245,19 +252,5 @@ def models_of(address: str) -> list[str]:
         StateError: it cannot be opened.
     """
     engine = open_engine(address)
-    with explained(engine, "read"), engine.connect() as connection:
-        return sorted(connection.execution_options(reads=True).execute(sa.select(changes.c.model)).scalars())
-
-
-def _insert_once(engine: Engine, model: str) -> sa.Insert:
-    """Return a statement that makes the counter of a model where there is none."""
-    if engine.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_postgresql  # noqa: PLC0415
-
-        return insert_postgresql(changes).values(model=model, counter=0).on_conflict_do_nothing()
-    return sa.insert(changes).values(model=model, counter=0)
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
+    with reading(engine) as connection:
+        return sorted(connection.execute(sa.select(changes.c.model)).scalars())

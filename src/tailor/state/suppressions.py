@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from tailor.data.people import SUPPRESSION_KEY, SuppressionList, key_id, key_of_environment, keyed_hash
 from tailor.state.events import EventStore
 from tailor.state.store import StateStore
-from tailor.state.tables import StateError, changes, explained, suppressions
+from tailor.state.tables import StateError, changes, explained, reading, suppressions
 
 _WHAT_FOR = "the suppression list holds hashes that only this key can compare"
 
@@ -102,12 +102,11 @@ class SuppressionStore:
             ConfigurationError: see :func:`suppression_key`.
             StateError: the database cannot be read; or the list was made with another key.
         """
-        with explained(self.engine, "read"), self.engine.connect() as connection:
-            reads = connection.execution_options(reads=True)
-            if not reads.execute(sa.select(suppressions.c.user_hash).where(self._mine).limit(1)).first():
+        with reading(self.engine) as connection:
+            if not connection.execute(sa.select(suppressions.c.user_hash).where(self._mine).limit(1)).first():
                 return SuppressionList()
             key = suppression_key()
-            return SuppressionList(frozenset(self._hashes(reads, key)), key)
+            return SuppressionList(frozenset(self._hashes(connection, key)), key)
 
     def forget_events(self, user_ids: Sequence[str]) -> int:
         """Delete what was recorded of people; return how many events that were.
@@ -136,9 +135,9 @@ class SuppressionStore:
 
     def digest(self) -> str:
         """Return what differs as soon as somebody is added, empty where nobody was; no key is needed for it."""
-        with explained(self.engine, "read"), self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             chosen = sa.select(suppressions.c.user_hash).where(self._mine)
-            hashes = sorted(connection.execution_options(reads=True).execute(chosen).scalars())
+            hashes = sorted(connection.execute(chosen).scalars())
             return hashlib.sha256(",".join(hashes).encode()).hexdigest()[:16] if hashes else ""
 
     @property

@@ -14,13 +14,14 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -29,6 +30,8 @@ from tailor.state.address import STATE_VARIABLE
 
 #: Seconds that a process waits for another one's change.
 _PATIENCE_S = 30
+#: Ids that one statement names.
+_IDS_AT_ONCE = 500
 #: Any number: the lock of PostgreSQL under which tables are made.
 _MIGRATING = 7341
 _FULL = ("disk is full", "No space left", "disk quota exceeded")
@@ -176,7 +179,7 @@ def _events(operations: Operations) -> None:
         *(sa.Column(name, sa.Text) for name in ("variant", "version")),
     )
     operations.create_index("events_by_place", "events", ["model", "place"], unique=True)
-    operations.create_index("events_by_user", "events", ["model", "user_id"])
+    operations.create_index("events_by_user", "events", ["model", "user_id", "place"])
     operations.create_index("events_by_time", "events", ["model", "occurred_at"])
 
 
@@ -283,6 +286,29 @@ def _migrate(connection: Connection, engine: Engine) -> None:
 def masked(engine: Engine) -> str:
     """Return the address of a database without its password."""
     return engine.url.render_as_string(hide_password=True)
+
+
+def parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield ids in so many at a time as one statement names."""
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[start : start + _IDS_AT_ONCE]
+
+
+def insert_once(engine: Engine, table: sa.Table, **values: object) -> sa.Insert:
+    """Return a statement that makes a row where there is none with its key."""
+    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).values(**values).on_conflict_do_nothing()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a connection that only reads, so that it waits for nobody who writes.
+
+    Raises:
+        StateError: the database cannot be read.
+    """
+    with explained(engine, "read"), engine.connect() as connection:
+        yield connection.execution_options(reads=True)
 
 
 @contextmanager

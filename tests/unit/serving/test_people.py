@@ -15,6 +15,8 @@ from tailor.serving.items import ItemStore
 from tailor.serving.people import with_suppressed, without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request
+from tailor.state.suppressions import SuppressionStore
+from tailor.state.tables import StateError
 from tests.unit.serving.conftest import listed
 
 KEY = "k" * 32
@@ -207,3 +209,17 @@ def test_pairs_that_are_blocked_stay_with_their_users(served, known):
     without = without_suppressed(replace(served, blocked=blocked), suppressed(known)).recommender
     row = served.users.index(known)
     assert without.blocked.indices.tolist() == [user % n_items for user in range(n_users) if user != row]
+
+
+def test_a_person_whose_events_could_not_be_deleted_is_known_no_more_all_the_same(served, known, path, monkeypatch):
+    champion = champion_of(served, path)
+    champion.answering = (champion.items.apply(served), "7")
+
+    def fails(self, user_ids):
+        raise StateError("The state could not be written.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SuppressionStore, "forget_events", fails)
+        with pytest.raises(StateError, match="could not be written"):
+            champion.forget(known)
+    assert listed(champion.up_to_date()[0], Request(known)).path == "popular"

@@ -35,6 +35,7 @@ def pinned(*pins, k=3):
         ([(0, 1), (1, 2)], [0, 1, 4]),
         ([(1, 2), (0, 1)], [0, 1, 4]),
         ([(0, 1), (1, 1)], [0, 1, 4]),  # the first of two has the rank
+        ([(0, 1), (1, 1), (2, 2)], [0, 1, 2]),  # and what is pinned behind them comes behind both
         ([(0, 1), (0, 3)], [0, 4, 2]),
         ([(5, 1)], [4, 2, 3]),  # must not be listed
         ([(-1, 1)], [4, 2, 3]),  # is unknown
@@ -42,6 +43,11 @@ def pinned(*pins, k=3):
 )
 def test_an_item_stands_where_it_is_pinned(pins, expected):
     assert pinned(*pins) == expected
+
+
+def test_two_pins_behind_the_end_of_a_short_list_stay_in_their_order():
+    items, _ = pin(np.array([4, -1, -1]), np.array([9.5, EXCLUDED, EXCLUDED]), SCORES, [(0, 3), (1, 3)])
+    assert items.tolist() == [4, 0, 1]
 
 
 def test_scores_stay_those_of_their_items_and_a_short_list_grows():

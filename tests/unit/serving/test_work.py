@@ -19,6 +19,8 @@ def may_end():
 @pytest.fixture
 def limit():
     made = WorkLimit(at_once=2, waiting=3, timeout_s=0.1)
+    made.on_change = lambda n: setattr(made, "told", n)
+    made.on_change(0)
     yield made
     made.close()
 
@@ -27,7 +29,7 @@ def test_what_a_call_returns_or_raises_is_handed_on(limit):
     assert asyncio.run(limit.run(len, "abc")) == 3
     with pytest.raises(ZeroDivisionError):
         asyncio.run(limit.run(lambda: 1 / 0))
-    assert limit.n_taken == 0
+    assert limit.told == 0
 
 
 def test_who_comes_too_late_is_refused_before_anything_is_begun(limit, may_end):
@@ -48,9 +50,9 @@ def test_who_comes_too_late_is_refused_before_anything_is_begun(limit, may_end):
     assert sum("as many requests as it takes" in str(one) for one in told) == 45
     assert sum("Not begun within 0.1 s" in str(one) for one in told) == 3
     assert seconds < 5
-    assert limit.n_taken == 2  # their clients have gone, their places are taken
+    assert limit.told == 2  # their clients have gone, their places are taken
     may_end.set()
-    assert wait_until(lambda: limit.n_taken == 0)
+    assert wait_until(lambda: limit.told == 0)
     assert begun == [0, 1]
     assert asyncio.run(limit.run(len, "ab")) == 2
 
@@ -70,7 +72,7 @@ def test_a_stopped_server_begins_nothing(limit):
     limit.close()
     with pytest.raises(BusyError, match="The server stops"):
         asyncio.run(limit.run(len, ""))
-    assert limit.n_taken == 0
+    assert limit.told == 0
 
 
 def wait_until(condition):

@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from tailor.errors import BadInputError
-from tailor.state import store as store_module
 from tailor.state import tables
 from tailor.state.address import address_of
 from tailor.state.store import Imported, StateStore, models_of
@@ -75,7 +74,7 @@ def test_models_of_one_database_do_not_see_each_other(address, store):
 
 
 def test_many_ids_go_in_one_call(store, monkeypatch):
-    monkeypatch.setattr(store_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(tables, "_IDS_AT_ONCE", 3)
     ids = [f"n{k}" for k in range(10)]
     store.put(rows_of(*ids), 100)
     store.remove(ids)
