@@ -250,6 +250,16 @@ def test_the_docs_print_what_a_decoder_gave():
         assert cells == [shown(figures[f"{arm}_kernel"]), re.sub(r"\b0\.", ".", over)]
 
 
+def test_the_docs_print_what_base_models_make_of_words():
+    made = result("decoder_words")
+    figures, text = made["headline"], " ".join((ROOT / "docs/how-to/base-model.md").read_text().split())
+    share = {name: f"{value:.2f}".removeprefix("0") for name, value in figures.items()}
+    assert f"`{made['command']}`, seed 0, commit {made['commit'][:7]}, {made['date']}" in text
+    assert f"are {share['smollm2_mean_cosine']} in the mean (MiniLM's {share['minilm_mean_cosine']})" in text
+    assert f"Of {figures['queries']:.0f} English wishes" in text
+    assert f"right one first for {share['smollm2_first']}, MiniLM for {share['minilm_first']} " in text
+
+
 def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
     made = result("domains-test-domains")
     figures, text = made["headline"], (ROOT / "docs" / "adr" / "0038-catalogues-are-domains.md").read_text()
