@@ -13,7 +13,7 @@ learnt from. Arms:
 Models: the first option sets of EASE, iALS and SLIT; with the argument ``hybrid`` also the hybrid of the first option
 set without the transformer on frozen embeddings. Warm NDCG@20; differences with paired bootstraps over the users of all
 seeds.
-An interrupted run goes on: what a seed gave is written to data/kinds.json.
+An interrupted run goes on: what a seed gave is written to data/kinds.json, by commit.
 """
 
 import json
@@ -130,10 +130,10 @@ def one_seed(raw: pd.DataFrame, seed: int) -> tuple[dict[str, dict[str, NDArray[
     return values, searched
 
 
-def measured(seed: int) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, float]]:
-    """Return what :func:`one_seed` does, from an interrupted run where that has it."""
+def measured(seed: int, commit: str) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, float]]:
+    """Return what :func:`one_seed` does, from an interrupted run of this commit where that has it."""
     stored: JsonObject = json.loads(PARTIAL.read_text()) if PARTIAL.is_file() else {}
-    key = f"{seed} {HYBRID in sys.argv}"
+    key = f"{commit[:12]} {seed} {HYBRID in sys.argv}"
     if key not in stored:
         values, searched = one_seed(raw_interactions(), seed)
         lists = {model: {name: of.tolist() for name, of in arms.items()} for model, arms in values.items()}
@@ -146,10 +146,11 @@ def measured(seed: int) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict
 def main() -> None:
     """Measure every seed and write."""
     logging.disable(logging.INFO)
+    made = about("make bench-kinds" + (f" WITH={HYBRID}" if HYBRID in sys.argv else ""), list(SEEDS))
     tests: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
     found: dict[str, dict[str, float]] = {}
     for seed in SEEDS:
-        values, found[str(seed)] = measured(seed)
+        values, found[str(seed)] = measured(seed, made["commit"])
         for model, arms in values.items():
             for name, per_user in arms.items():
                 tests.setdefault(model, {}).setdefault(name, []).append(per_user)
@@ -162,7 +163,7 @@ def main() -> None:
             figures |= {key: compared.ratio, f"{key}_low": compared.ratio_low, f"{key}_high": compared.ratio_high}
     headline = rounded(figures)
     result = {"headline": headline, "targets": TARGETS, "searched": {s: rounded(found[s]) for s in found}}
-    write(RESULTS / "kinds.json", result | about("make bench-kinds", list(SEEDS)))
+    write(RESULTS / "kinds.json", result | made)
     print(json.dumps(headline, indent=2))
 
 

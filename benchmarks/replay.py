@@ -8,7 +8,7 @@ sample of those with a history and with later rows, the first ones of each; NDCG
 rows, then over users; intervals are paired bootstraps over users. The hybrid is that of the first option set without
 the transformer, on frozen embeddings.
 
-An interrupted replay goes on: each block of users is written to data/ml1m/replay.json.
+An interrupted replay goes on: each block of users is written to data/ml1m/replay.json, with the commit.
 """
 
 import json
@@ -90,9 +90,9 @@ def answers(model: FittedModel, catalogue: Catalogue, order: Csr, user: int) -> 
     return values | {"rows": {"n": float(before.shape[0])}}
 
 
-def replay(catalogue: Catalogue) -> JsonObject:
-    """Return every sampled user's values, those of an interrupted replay first."""
-    identity = [SEED, USERS, ROWS, K, catalogue.data["fingerprint"]]
+def replay(catalogue: Catalogue, commit: str) -> JsonObject:
+    """Return every sampled user's values, those of an interrupted replay of this commit first."""
+    identity = [SEED, USERS, ROWS, K, catalogue.data["fingerprint"], commit[:12]]
     stored: JsonObject = json.loads(PARTIAL.read_text()) if PARTIAL.is_file() else {}
     done: JsonObject = stored.get("users", {}) if stored.get("identity") == identity else {}
     rows = catalogue.data["interactions"]
@@ -126,10 +126,11 @@ def compare(users: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     """Replay and write."""
     logging.disable(logging.INFO)
+    made = about("make bench-replay", [SEED])
     catalogue = prepare("ml1m", SEED, data_processing=PROTOCOLS["by_date"])
-    seconds, users = seconds_of(lambda: replay(catalogue))
+    seconds, users = seconds_of(lambda: replay(catalogue, made["commit"]))
     headline = rounded(compare(users) | {"seconds": seconds})
-    write(RESULTS / "replay.json", {"headline": headline, "targets": TARGETS} | about("make bench-replay", [SEED]))
+    write(RESULTS / "replay.json", {"headline": headline, "targets": TARGETS} | made)
     print(json.dumps(headline, indent=2))
 
 

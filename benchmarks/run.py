@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 import ranx
-from catalogues import RESULTS, about, write
+from catalogues import RESULTS, about, seconds_of, write
 from irspack import IALSRecommender
 from irspack.recommenders._ials_core import IALSSolverConfigBuilder, SolverType
 from scipy import sparse
@@ -28,16 +28,9 @@ def ratio(
 ) -> tuple[float, float, float]:
     """Return ours / peer, and both medians in seconds of the clock."""
     ours(), peer()
-    pairs = [(seconds_by(clock, ours), seconds_by(clock, peer)) for _ in range(REPEATS)]
+    pairs = [(seconds_of(ours, clock)[0], seconds_of(peer, clock)[0]) for _ in range(REPEATS)]
     mine, theirs = median(p[0] for p in pairs), median(p[1] for p in pairs)
     return mine / theirs, mine, theirs
-
-
-def seconds_by(clock: Callable[[], float], work: Callable[[], object]) -> float:
-    """Return what some work takes by a clock."""
-    started = clock()
-    work()
-    return clock() - started
 
 
 def fabricate() -> sparse.csr_matrix:

@@ -3,8 +3,8 @@
 A catalogue with texts, power laws of popularity and activity, and planted clusters is written; then the pipelines run
 one after the other, each as `kedro run --env=large` in a process of its own. Of each the seconds, the peak memory of
 the process with its children, and the longest time without a line of output are recorded as soon as it has ended: a run
-that was stopped goes on with the stage that it stopped in. Of the lists of cold items the share of places that hold an
-item of the user's own cluster is measured; chance is 1 / clusters.
+that was stopped goes on with the stage that it stopped in, where the commit is the same, else begins again. Of the
+lists of cold items the share of places that hold an item of the user's own cluster is measured; chance is 1 / clusters.
 
     python benchmarks/scale.py 10000x3000x500000            # users x items x rows; several sizes show the growth
     python benchmarks/scale.py 10000x3000x500000 --fresh    # begins again
@@ -151,15 +151,20 @@ def cold_in_cluster(folder: Path, size: CatalogueSize) -> float:
     return float((user == item).mean())
 
 
-def measure(size: CatalogueSize, folder: Path, fresh: bool) -> dict[str, Any]:
-    """Fabricate the catalogue, run what has not run yet, and return the costs by stage."""
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
+def measure(size: CatalogueSize, folder: Path, commit: str, fresh: bool) -> dict[str, Any]:
+    """Fabricate the catalogue, run what this commit has not run yet, and return the costs by stage."""
     state = folder / "scale.json"
     done = json.loads(state.read_text()) if state.exists() else {}
+    of_another = bool(done) and done.get("commit") != commit[:12]
+    if of_another:
+        print(f"{name_of(size)}: what {folder} holds is of another commit, so it begins again", flush=True)
+    if fresh or of_another:
+        shutil.rmtree(folder, ignore_errors=True)
+        done = {}
     if "rows" not in done:
         started = time.perf_counter()
-        done = {"rows": write_catalogue(folder / "01_raw", size), "fabricate_seconds": time.perf_counter() - started}
+        rows = write_catalogue(folder / "01_raw", size)
+        done = {"commit": commit[:12], "rows": rows, "fabricate_seconds": time.perf_counter() - started}
         state.write_text(json.dumps(done))
     for stage in STAGES:
         if stage not in done:
@@ -198,9 +203,11 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="delete what is there and begin again")
     asked = parser.parse_args()
     sizes = sorted(asked.sizes, key=lambda size: size.rows)
-    measured = {name_of(size): measure(size, asked.folder / name_of(size), asked.fresh) for size in sizes}
+    made = about(f'make bench-scale SIZES="{" ".join(map(name_of, sizes))}"', [0])
+    folders = {name_of(size): asked.folder / name_of(size) for size in sizes}
+    measured = {name_of(size): measure(size, folders[name_of(size)], made["commit"], asked.fresh) for size in sizes}
     result = {"headline": rounded(headline(measured)), "stages": measured, "targets": TARGETS}
-    write(RESULTS / "scale.json", result | about("make bench-scale", [0]))
+    write(RESULTS / "scale.json", result | made)
     print(json.dumps(result["headline"], indent=2))
 
 

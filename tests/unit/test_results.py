@@ -2,7 +2,10 @@
 
 import json
 import re
+import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -245,3 +248,106 @@ def test_the_docs_print_what_a_decoder_gave():
         row = next(line for line in page.splitlines() if line.startswith(f"| {label} |"))
         cells = [cell.strip() for cell in row.split("|")[2:4]]
         assert cells == [shown(figures[f"{arm}_kernel"]), re.sub(r"\b0\.", ".", over)]
+
+
+def test_the_docs_print_what_base_models_make_of_words():
+    made = result("decoder_words")
+    figures, text = made["headline"], " ".join((ROOT / "docs/how-to/base-model.md").read_text().split())
+    share = {name: f"{value:.2f}".removeprefix("0") for name, value in figures.items()}
+    assert f"`{made['command']}`, seed 0, commit {made['commit'][:7]}, {made['date']}" in text
+    assert f"are {share['smollm2_mean_cosine']} in the mean (MiniLM's {share['minilm_mean_cosine']})" in text
+    assert f"Of {figures['queries']:.0f} English wishes" in text
+    assert f"right one first for {share['smollm2_first']}, MiniLM for {share['minilm_first']} " in text
+
+
+def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
+    made = result("domains-test-domains")
+    figures, text = made["headline"], (ROOT / "docs" / "adr" / "0038-catalogues-are-domains.md").read_text()
+    text = " ".join(text.split())
+    assert made["command"] in text
+    assert made["commit"][:7] in text
+    for to, end in (("popular", "times the NDCG@20 of popularity"), ("single", "times that of the model")):
+        ratios = [f"{figures[f'{domain}_new_joint_to_{to}']:.1f}" for domain in ("films", "books")]
+        assert f"{ratios[0]} and {ratios[1]} {end}" in text
+    lows = [f"{figures[f'{domain}_new_joint_to_popular_low']:.1f}" for domain in ("films", "books")]
+    assert f"lower bounds {lows[0]} and {lows[1]}, {figures['films_new_users']:.0f} people each" in text
+    for figure in ("warm", "tail", "cold"):
+        cells = []
+        for domain in ("films", "books"):
+            name = f"{domain}_{figure}_joint_to_single"
+            middle, low, high = (f"{figures[name + end]:.2f}" for end in ("", "_low", "_high"))
+            cells.append(re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]"))
+        assert f"{figure} {cells[0]} and {cells[1]}" in text
+
+
+class Calls:
+    """Counts its calls."""
+
+    def __init__(self, answer):
+        self.answer, self.count = answer, 0
+
+    def __call__(self, *_):
+        self.count += 1
+        return self.answer
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "argv", ["benchmark"])
+
+
+def test_an_interrupted_run_of_kinds_goes_on_under_its_commit_alone(benchmarks, monkeypatch, tmp_path):
+    import kinds
+
+    made = []
+
+    def one_seed(raw, seed):
+        made.append((seed, kinds.HYBRID in sys.argv))
+        return {"ease": {"alike": np.array([float(len(made))])}}, {"view": 0.5}
+
+    monkeypatch.setattr(kinds, "PARTIAL", tmp_path / "kinds.json")
+    monkeypatch.setattr(kinds, "raw_interactions", lambda: None)
+    monkeypatch.setattr(kinds, "one_seed", one_seed)
+    commits = ["a" * 40, "a" * 40, "b" * 40, "a" * 40]
+    values = [kinds.measured(0, commit)[0]["ease"]["alike"].tolist() for commit in commits]
+    assert values == [[1.0], [1.0], [2.0], [1.0]]
+    monkeypatch.setattr(sys, "argv", ["kinds.py", "hybrid"])
+    assert kinds.measured(0, "a" * 40)[0]["ease"]["alike"].tolist() == [3.0]
+    assert made == [(0, False), (0, False), (0, True)]
+
+
+def test_an_interrupted_replay_goes_on_under_its_commit_alone(benchmarks, monkeypatch, tmp_path):
+    import replay
+
+    monkeypatch.setattr(replay, "PARTIAL", tmp_path / "replay.json")
+    monkeypatch.setattr(replay, "order_matrix", lambda *_: None)
+    monkeypatch.setattr(replay, "sampled_users", lambda *_: [3, 5])
+    monkeypatch.setattr(replay, "fitted_model", fitted := Calls(None))
+    monkeypatch.setattr(replay, "answers", lambda *of: {"of": of[-1]})
+    tables = {"fingerprint": "f", "interactions": None}
+    catalogue = SimpleNamespace(data=tables, users=None, items=None, known=None, matrix=lambda _: None)
+    for commit, fits in (("a" * 40, 1), ("a" * 40, 1), ("b" * 40, 2)):
+        assert replay.replay(catalogue, commit) == {"3": {"of": 3}, "5": {"of": 5}}
+        assert fitted.count == fits
+
+
+def test_a_stopped_run_of_scale_goes_on_under_its_commit_and_begins_again_under_another(
+    benchmarks, monkeypatch, tmp_path, capsys
+):
+    import scale
+
+    costs, size, folder = Calls(scale.StageCost(1.0, 2.0, 3.0)), scale.parse_size("2000x1200x40000"), tmp_path / "size"
+
+    def write_catalogue(raw, size):
+        raw.mkdir(parents=True)
+        return size.rows
+
+    monkeypatch.setattr(scale, "run_stage", costs)
+    monkeypatch.setattr(scale, "write_catalogue", write_catalogue)
+    monkeypatch.setattr(scale, "cold_in_cluster", lambda *_: 1.0)
+    stages = len(scale.STAGES)
+    for commit, fresh, runs in (("a" * 40, False, 1), ("a" * 40, False, 1), ("b" * 40, False, 2), ("b" * 40, True, 3)):
+        assert scale.measure(size, folder, commit, fresh)["commit"] == commit[:12]
+        assert costs.count == runs * stages
+    assert capsys.readouterr().out.count("is of another commit, so it begins again") == 1

@@ -30,6 +30,22 @@ def test_ids_are_held_once_and_a_row_holds_integers(frame):
     assert frame["item_id"].astype(str).tolist() == [*"dba", "c", *"abc"]
 
 
+@pytest.mark.parametrize(
+    ("n_users", "n_items", "expected"),
+    [(32_766, 32_766, 15), (32_767, 32_766, 17), (32_766, 32_767, 17), (32_767, 32_767, 19)],
+)
+def test_a_row_of_lists_takes_what_the_docs_say(n_users, n_items, expected):
+    """Rank and score 4 bytes each, three labels 1 each, and the codes of both ids: 2 bytes, or 4 of many ids."""
+    users, items = (pd.Series(np.arange(n)).astype("str") for n in (n_users, n_items))
+    table = to_frame((LISTS, np.zeros(LISTS.shape, np.float32)), np.array([2, 0, 1]), users, items)
+    table = label(table, model="ease", candidates="warm", split="test")
+    widths = [
+        cells.cat.codes.dtype.itemsize if cells.dtype == "category" else cells.dtype.itemsize
+        for _, cells in table.items()
+    ]
+    assert sum(widths) == expected
+
+
 def test_ids_are_found_whatever_the_order_of_the_categories_and_unknown_ones_are_none():
     cells = pd.Series(pd.Categorical(["b", "z", None, "a"], categories=["z", "b", "a"]))
     assert internal_ids(cells, ITEMS).tolist() == [1, -1, -1, 0]
