@@ -94,8 +94,9 @@ def test_a_tokenizer_without_an_end_of_text_stays_as_it_is(tmp_path, caplog):
 def test_a_saved_tokenizer_appends_the_token_when_it_is_read_again(decoder, tmp_path):
     tokenizer = read_tokenizer(options(decoder))
     tokenizer.save_pretrained(tmp_path)
-    again = AutoTokenizer.from_pretrained(tmp_path)
-    assert again(TEXTS)["input_ids"] == tokenizer(TEXTS)["input_ids"]
+    again = AutoTokenizer.from_pretrained(tmp_path)(TEXTS)["input_ids"]
+    assert again == tokenizer(TEXTS)["input_ids"]
+    assert {ids[-1] for ids in again} == {tokenizer.eos_token_id}
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
