@@ -33,6 +33,7 @@ from tailor.types import JsonObject
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
+HeadlineValues = dict[str, dict[str, NDArray[np.float64]]]
 
 
 class ClickModel(Protocol):
@@ -238,7 +239,7 @@ def headline_values(
     metadata: ItemMetadata,
     k: int,
     names: Collection[str] | None = None,
-) -> dict[str, dict[str, NDArray[np.float64]]]:
+) -> HeadlineValues:
     """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
     Of who has lists in several domains it is their mean.
@@ -288,7 +289,7 @@ def list_sets(tables: Iterable[pd.DataFrame], by: list[str]) -> Iterator[tuple[A
         yield from groups(table, [*by, c.DOMAIN] if c.DOMAIN in table else by)
 
 
-def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
+def compare(values: HeadlineValues, model: str, seed: int) -> pd.DataFrame:
     """Compare one model with every other: paired bootstrap over users, Holm's correction over all the others.
 
     A headline that no user has a value of is left out: of cold items where the split holds out none.

@@ -74,7 +74,7 @@ def material(summary, **changes):
                 "history": "one; two",
                 "rows": [
                     {"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"},
-                    {"domain": "books", "rank": 1, "title": "Emma", "bucket": "head", "score": "0.5", "why": "text 90%"},
+                    {"domain": "books", "rank": 1, "title": "Emma", "bucket": "head", "score": "0.5", "why": "text"},
                 ],
             }
         ],
