@@ -106,10 +106,10 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
     begin = challenged.loc[challenged["version"] == version, "occurred_at"].iloc[0]
     of_test = (rows["variant"] == CHAMPION) | (rows["version"] == version)
     rows = rows[of_test & (rows["occurred_at"] >= begin)]
-    if (rows["variant"] == CHALLENGER).all():
-        raise BadInputError(f"The events hold no exposure of the champion beside version {version} of the challenger.")
     began = rows.groupby("user_id")["occurred_at"].transform("first")
     rows = rows[rows["occurred_at"] <= began + options.window_days * _DAY_S]
+    if (rows["variant"] == CHALLENGER).all():
+        raise BadInputError(f"The events hold no exposure of the champion beside version {version} of the challenger.")
     by_user = rows.groupby("user_id", sort=False).agg(
         treated=("variant", lambda arms: arms.iloc[0] == CHALLENGER),
         n_arms=("variant", "nunique"),

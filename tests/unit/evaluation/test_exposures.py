@@ -124,6 +124,10 @@ def test_what_cannot_be_compared_is_said():
         participants(table(exposure("a", "i", 1, "r", "champion"), END), OPTIONS)
     with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
         participants(table(exposure("a", "i", 1, "r", "challenger"), END), OPTIONS)
+    with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
+        participants(
+            table(exposure("a", "i", 1, "r", "challenger"), exposure("a", "i", 50, "s", "champion"), END), OPTIONS
+        )
     with pytest.raises(BadInputError, match=r"experiment.since = 'yesterday' is no date"):
         timestamp("yesterday")
     assert timestamp("1970-01-02") == timestamp("1970-01-02T01:00+01:00") == DAY
