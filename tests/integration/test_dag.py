@@ -41,8 +41,7 @@ MAY_SEE_THEM = {
     "feature_engineering.weigh_histories",  # of train, validation and revealed rows
     "evaluation.build_test_positives",
     "evaluation.measure_known_users",
-    "evaluation.compare_models",
-    "evaluation.compare_groups",
+    "evaluation.measure_headlines",
     "evaluation.measure_clicks",
     "evaluation.keep_rated_rows",
     "evaluation.measure_ratings",

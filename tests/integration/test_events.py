@@ -9,7 +9,7 @@ from tailor import columns as c
 from tailor.data.buckets import item_table, user_table
 from tailor.data.cleaning import RowRules, clean
 from tailor.data.config import CleaningOptions, ColumnOptions, SplitOptions
-from tailor.data.events import EventOptions, threshold
+from tailor.data.events import EventOptions
 from tailor.data.fabricate import planted_catalogue, with_views
 from tailor.data.interactions import restrict_strengths, split_matrix, strength_matrix, warm_items
 from tailor.data.quality import QualityReport
@@ -39,8 +39,7 @@ def tables_of(seed):
     options = EventOptions(weights={"view": 0.2, "buy": 1.0})
     cleaned = clean(raw, COLUMNS, CleaningOptions(), QualityReport(), RowRules(events=options))
     interactions, items = cleaned.interactions, cleaned.items
-    least = threshold(interactions, options)
-    interactions[c.SPLIT] = split_interactions(interactions, SPLIT, 0, least)
+    interactions[c.SPLIT] = split_interactions(interactions, SPLIT, 0, options.least_of_hit)
     return interactions, item_table(items, interactions, SPLIT, 0.8, 0), user_table(cleaned.users, interactions)
 
 

@@ -20,6 +20,8 @@ from tailor.errors import BadInputError, did_you_mean
 #: The strength of a kind that bars a pair whatever else is known of it.
 BAR = "bar"
 Strength = Annotated[float, Field(ge=-1.0, le=1.0)] | Literal["bar"]
+#: Digits behind the point that a strength is known to, and the least above 0.
+STRENGTH_DIGITS, LEAST_STRENGTH = 6, 1e-6
 #: Kinds that an error names.
 _NAMED = 10
 
@@ -31,9 +33,9 @@ class EventOptions(Options):
     """By kind a strength: in (0, 1] the confidence of the pair; 0 leaves the rows out; below 0 it is subtracted from
     what the pair has, and at 0 or below the pair is blocked; ``bar`` blocks the pair whatever else is known of it.
     Empty: kinds are not read, and all interactions are alike."""
-    positive: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Least strength of a pair that counts as a hit in validation and test; null: the strongest kind there is. Weaker
-    pairs are learnt from, and no list is measured on them."""
+    positive: Annotated[float, Field(ge=LEAST_STRENGTH, le=1.0)] | None = None
+    """Least strength of a pair that counts as a hit in validation and test; null: that of the strongest kind in
+    ``weights``. Weaker pairs are learnt from, and no list is measured on them."""
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -55,9 +57,24 @@ class EventOptions(Options):
     @field_validator("weights")
     @classmethod
     def _say_what_is_liked(cls, weights: dict[str, Strength]) -> dict[str, Strength]:
-        if weights and not any(_is_positive(strength) for strength in weights.values()):
+        if weights and not any(not isinstance(strength, str) and strength > 0 for strength in weights.values()):
             raise ValueError("no kind is above 0, so nothing could be recommended: give one a strength in (0, 1]")
         return weights
+
+    @property
+    def least_of_hit(self) -> float:
+        """The least strength of a pair that counts as a hit: ``positive``, else that of the strongest kind.
+
+        >>> EventOptions(weights={"view": 0.2, "buy": 0.6, "returned": "bar"}).least_of_hit
+        0.6
+        """
+        least = max(self.above_zero.values(), default=0.0) if self.positive is None else self.positive
+        return round(least, STRENGTH_DIGITS)
+
+    @property
+    def above_zero(self) -> dict[str, float]:
+        """The kinds that speak for an item, each with its strength."""
+        return {kind: value for kind, value in self.weights.items() if not isinstance(value, str) and value > 0}
 
     def with_weights(self, weights: Mapping[str, float]) -> Self:
         """Return the same options with other strengths of some kinds.
@@ -67,10 +84,6 @@ class EventOptions(Options):
         """
         known = {kind: strength for kind, strength in weights.items() if kind in self.weights}
         return self.model_copy(update={"weights": self.weights | known})
-
-
-def _is_positive(strength: Strength) -> bool:
-    return not isinstance(strength, str) and strength > 0
 
 
 def read_events(data: pd.DataFrame, options: EventOptions, table: str, report: QualityReport) -> pd.DataFrame:
@@ -119,7 +132,7 @@ def strongest(data: pd.DataFrame, options: EventOptions, table: str, report: Qua
     pair = [data[c.USER], data[c.ITEM]]
     speaks_for = strength.where(strength > 0).groupby(pair).transform("max").fillna(0.0)
     speaks_against = (-strength).where(strength < 0).groupby(pair).transform("max").fillna(0.0)
-    confidence = (speaks_for - speaks_against).clip(lower=0.0).round(6)
+    confidence = (speaks_for - speaks_against).clip(lower=0.0).round(STRENGTH_DIGITS)
     time = data[c.TIMESTAMP] if c.TIMESTAMP in data else pd.Series(0.0, index=data.index)
     # Of a blocked pair the row counts that blocks it: from then on it is.
     decides = strength.where(confidence > 0, -strength)
@@ -138,10 +151,3 @@ def strongest(data: pd.DataFrame, options: EventOptions, table: str, report: Qua
 def _number(strength: Strength) -> float:
     """Return a strength as a number; what bars is subtracted from anything to less than 0."""
     return -np.inf if isinstance(strength, str) else float(strength)
-
-
-def threshold(interactions: pd.DataFrame, options: EventOptions) -> float:
-    """Return the least strength that counts as a hit: as the options say, else that of the strongest pair."""
-    if options.positive is not None:
-        return options.positive
-    return float(interactions[c.CONFIDENCE].max()) if len(interactions) else 1.0

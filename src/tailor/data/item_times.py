@@ -73,7 +73,7 @@ class ItemTimes:
             days: length of the window.
             newest: time of a later interaction, that the window ends with. Days are counted that lie in it as a whole.
         """
-        later = (max(self.until, self.until if newest is None else newest) - self.end) / _DAY_S
+        later = ((self.until if newest is None else max(self.until, newest)) - self.end) / _DAY_S
         whole = max(0, int(np.floor(days - later)))
         return np.asarray(self.daily[:, :whole].sum(axis=1), dtype=np.float64).ravel()
 
@@ -95,7 +95,7 @@ class ItemTimes:
             first = file["first"]
             parts = (file["data"], file["indices"], file["indptr"])
             daily = sparse.csr_matrix(parts, shape=(len(first), MAX_DAYS))
-            return cls(float(file["until"]), first, daily, float(file["end" if "end" in file else "until"]))
+            return cls(float(file["until"]), first, daily, float(file["end"]))
 
 
 def _timed(interactions: pd.DataFrame, items: IdMap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

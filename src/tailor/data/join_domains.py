@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -102,23 +103,21 @@ def _clean_domain(
 ) -> CleanTables:
     """Clean one of several catalogues; give its items, and unless they are shared its users, the name of the domain."""
     domain, of_domain = options.domains[name], QualityReport()
+    if not domain.shared_users:
+        rules = replace(rules, people=replace(rules.people, prefix=name + SEPARATOR))
     try:
-        # People are known by their joined ids: those of a domain alone get them first.
-        at_once = rules if domain.shared_users else RowRules(events=rules.events)
-        tables = clean(raw, domain.columns, domain.cleaning or options.cleaning, of_domain, at_once)
+        tables = clean(raw, domain.columns, domain.cleaning or options.cleaning, of_domain, rules)
     except BadInputError as problem:
         raise BadInputError(f"Domain '{name}': {problem}") from None
-    columns = [c.ITEM] if domain.shared_users else [c.ITEM, c.USER]
-    named = [_with_names(table, columns, name) for table in (tables.interactions, tables.items, tables.users)]
-    if not domain.shared_users:
-        named[0] = rules.people.read(named[0], "interactions", of_domain)
-        named[2] = rules.people.read(named[2], "users", of_domain)
     report.join(name, of_domain)
-    return _with_domain(CleanTables(*named), pd.Series(name, index=tables.items.index, dtype="str"))
+    interactions, items = _with_names(tables.interactions, name), _with_names(tables.items, name)
+    named = CleanTables(interactions, items, tables.users)
+    return _with_domain(named, pd.Series(name, index=items.index, dtype="str"))
 
 
-def _with_names(table: pd.DataFrame, columns: list[str], domain: str) -> pd.DataFrame:
-    return table.assign(**{name: domain + SEPARATOR + table[name] for name in columns if name in table})
+def _with_names(table: pd.DataFrame, domain: str) -> pd.DataFrame:
+    """Write the name of the domain before the ids of items."""
+    return table.assign(**{c.ITEM: domain + SEPARATOR + table[c.ITEM]})
 
 
 def _with_domain(tables: CleanTables, domain: pd.Series) -> CleanTables:

@@ -149,19 +149,25 @@ class People:
 
     suppressed: SuppressionList = NOBODY
     pseudonyms: Pseudonyms | None = None
+    prefix: str = ""
+    """Stands before ids when tables are read: the domain whose users these are."""
 
     def read(self, data: pd.DataFrame, table: str, report: QualityReport) -> pd.DataFrame:
-        """Return a table without the rows of people who are suppressed, under pseudonyms where they are in use.
+        """Return a table without the rows of people who are suppressed, the others by the names they go by.
+
+        The name is the prefix and the id, or the pseudonym of both where pseudonyms are in use.
 
         Args:
             data: with user_id, no id missing.
             table: its name, for the report.
             report: counts the rows; it names neither ids nor lines.
         """
-        gone = pd.Series(self.suppressed.mask(data[c.USER]), index=data.index)
+        names = self.prefix + data[c.USER]
+        gone = pd.Series(self.suppressed.mask(names), index=data.index)
         if self.pseudonyms is not None:
-            data = data.assign(**{c.USER: self.pseudonyms.of_all(data[c.USER])})
-            gone |= self.suppressed.mask(data[c.USER])
+            names = self.pseudonyms.of_all(names)
+            gone |= self.suppressed.mask(names)
+        data = data.assign(**{c.USER: names})
         if gone.any():
             report.add(table, SUPPRESSED, gone, "dropped", name_lines=False)
         return data[~gone] if gone.any() else data

@@ -29,8 +29,13 @@ def split_interactions(
     """Label each interaction by :func:`label_interactions`, and refuse what leaves too little to work with.
 
     Raises:
-        BadInputError: see :func:`label_interactions` and :func:`refuse_too_little`.
+        BadInputError: see :func:`label_interactions` and :func:`refuse_too_little`; or no pair counts as a hit.
     """
+    if least is not None and not (interactions[c.CONFIDENCE] >= least).any():
+        raise BadInputError(
+            f"No pair counts as a hit: the strongest has {interactions[c.CONFIDENCE].max():g} and a hit has at least "
+            f"{least:g}. Set data_processing.events.positive to the least strength that lists are to be measured on."
+        )
     labels = label_interactions(interactions, options, seed, least)
     refuse_too_little(interactions, labels, options)
     return labels

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
@@ -57,14 +57,27 @@ class ListsDataset(FileDataset[Tables]):
         """Return, by model, what reads its table.
 
         Raises:
-            DatasetError: there is no such folder.
+            DatasetError: there is no such folder, or the table of a model is missing in it.
         """
-        if not self.location.exists():
-            raise DatasetError(f"There are no lists in {self.filepath}: run the pipeline that makes them")
-        paths = sorted(path for path in self.location.fs.find(self.location.path) if path.endswith(".parquet"))
-        files = [Location(self.location.fs, path) for path in paths]
-        named = {unquote(file.name.removesuffix(".parquet").partition("-")[2]): file for file in files}
-        return {name: partial(self._table, file) for name, file in named.items()}
+        files = self._files()
+        if files is None:
+            raise DatasetError(
+                f"There are no lists in {self.filepath}, or not of every model: run the pipeline that makes them"
+            )
+        return {name: partial(self._table, file) for name, file in files.items()}
+
+    def _exists(self) -> bool:
+        return self._files() is not None
+
+    def _files(self) -> dict[str, Location] | None:
+        """Return the file of each model, in order; None where a table is missing, or nothing was written."""
+        models = self.location.sibling(f"{self.location.name}/{_MODELS}")
+        if not models.exists():
+            return None
+        with models.open_for_reading() as path:
+            names = json.loads(path.read_text())
+        files = {name: models.sibling(_file_name(number, name)) for number, name in enumerate(names)}
+        return files if all(file.exists() for file in files.values()) else None
 
     def _table(self, file: Location) -> pd.DataFrame:
         with file.open_for_reading() as path:
@@ -72,12 +85,12 @@ class ListsDataset(FileDataset[Tables]):
 
     def _write(self, path: Path, data: Tables) -> None:
         path.mkdir(parents=True)
-        # Stores of objects know no empty folders; what reads a folder as one table passes over names like this.
+        # What reads a folder as one table passes over names like this.
         (path / _MODELS).write_text(json.dumps(list(data)))
         for number, (name, make) in enumerate(data.items()):
             table = self._checked(make())
             table.to_parquet(
-                path / f"{number:03d}-{quote(name, safe=' ')}.parquet",
+                path / _file_name(number, name),
                 index=False,
                 row_group_size=_ROW_GROUP,
                 dictionary_pagesize_limit=_DICTIONARY_BYTES,
@@ -93,10 +106,14 @@ class ListsDataset(FileDataset[Tables]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows of the first model, for kedro-viz."""
-        first = next(iter(sorted(self.location.fs.find(self.location.path))), None)
+        first = next(iter((self._files() or {}).values()), None)
         if first is None:
             return TablePreview(pd.DataFrame().to_dict(orient="split"))
-        with Location(self.location.fs, first).open_for_reading() as path, pq.ParquetFile(path) as file:
+        with first.open_for_reading() as path, pq.ParquetFile(path) as file:
             batch = next(file.iter_batches(nrows), None)
             table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
         return TablePreview(table.to_pandas().to_dict(orient="split"))
+
+
+def _file_name(number: int, model: str) -> str:
+    return f"{number:03d}-{quote(model, safe=' ')}.parquet"

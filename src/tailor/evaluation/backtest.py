@@ -138,7 +138,7 @@ def measure_users(
     """
     query, seen = rules.histories.take(known), rules.seen[known]
     by_domain: list[dict[str, Values]] = []
-    for domain in rules.domains or ("",):
+    for domain in rules.domain_names:
         sets = {name: rules.candidates_of(name, domain) for name in rules.candidates}
         lists = recommend(model, query, seen, sets, k, tie_ranks(seed, items[c.ITEM]))
         counted = {name: (name, sets[name]) for name in (c.WARM, c.COLD, c.MIXED)}

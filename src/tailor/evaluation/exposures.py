@@ -38,9 +38,9 @@ class Participants:
     others: pd.DataFrame
     """All other events."""
     versions: dict[str, list[str]]
-    """Versions that answered, by arm."""
+    """Versions that answered within a window, by arm."""
     n_changed: int
-    """Users who saw both arms; they are left out."""
+    """Users who saw both arms within their window; they are left out."""
     n_unfinished: int
     """Users whose window has not ended; they are left out, and come in later."""
 
@@ -106,6 +106,8 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
     begin = challenged.loc[challenged["version"] == version, "occurred_at"].iloc[0]
     of_test = (rows["variant"] == CHAMPION) | (rows["version"] == version)
     rows = rows[of_test & (rows["occurred_at"] >= begin)]
+    began = rows.groupby("user_id")["occurred_at"].transform("first")
+    rows = rows[rows["occurred_at"] <= began + options.window_days * _DAY_S]
     if (rows["variant"] == CHALLENGER).all():
         raise BadInputError(f"The events hold no exposure of the champion beside version {version} of the challenger.")
     by_user = rows.groupby("user_id", sort=False).agg(
@@ -116,8 +118,7 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
     by_user["ends"] = by_user["began"] + options.window_days * _DAY_S
     changed, finished = by_user["n_arms"] > 1, by_user["ends"] <= events["received_at"].max()
     users = by_user[~changed & finished].sort_values("began", kind="stable").reset_index().drop(columns="n_arms")
-    listed = rows.merge(users[["user_id", "ends"]], on="user_id")
-    listed = listed[listed["occurred_at"] <= listed["ends"]].drop_duplicates(_LISTED)
+    listed = rows[rows["user_id"].isin(users["user_id"])].drop_duplicates(_LISTED)
     return Participants(
         users=users,
         exposures=listed[_LISTED],

@@ -33,6 +33,7 @@ from tailor.types import JsonObject
 
 Models = dict[str, FittedModel]
 Matrix = sparse.csr_matrix
+HeadlineValues = dict[str, dict[str, NDArray[np.float64]]]
 
 
 class ClickModel(Protocol):
@@ -72,7 +73,7 @@ def list_known_users(
     """
     known = known_users(users, options.max_users, seed)
     query, seen, ties = protocol.histories.take(known), protocol.seen[known], tie_ranks(seed, items[c.ITEM])
-    listed = {domain: protocol.users_of(domain, known) for domain in protocol.domains or ("",)}
+    listed = {domain: protocol.users_of(domain, known) for domain in protocol.domain_names}
     sets = {(domain, name): protocol.candidates_of(name, domain) for name in protocol.candidates for domain in listed}
     size = list_length(options)
 
@@ -112,7 +113,7 @@ def list_new_users(
     ties, warm = tie_ranks(seed, items[c.ITEM]), ~bucket_items(items, c.COLD)
     sampled = IdMap(protocol.users).indices(new_users(users, options.max_users, seed))
     revealed = {n: protocol.revealed(n).take(sampled) for n in options.new_user_history}
-    sets = {domain: warm & protocol.items_of(domain) for domain in protocol.domains or ("",)}
+    sets = {domain: warm & protocol.items_of(domain) for domain in protocol.domain_names}
     listed = {domain: np.flatnonzero(np.isin(sampled, protocol.rows_in(domain))) for domain in sets}
     size = list_length(options)
 
@@ -200,7 +201,7 @@ def measure_known_users(
         options: cut-offs.
     """
     user_bucket, frames = users[c.BUCKET].to_numpy(dtype=str), []
-    for (model, split, candidates, *of_domain), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
+    for (model, split, candidates, *of_domain), frame in list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
         protocol, counted = protocols[split]
         user_index, lists = read_lists(
             frame, protocol, counted, candidates, users, metadata, max(options.k), *of_domain
@@ -238,7 +239,7 @@ def headline_values(
     metadata: ItemMetadata,
     k: int,
     names: Collection[str] | None = None,
-) -> dict[str, dict[str, NDArray[np.float64]]]:
+) -> HeadlineValues:
     """Return per headline and model the value at k of every user (U,) on test, NaN where there is none.
 
     Of who has lists in several domains it is their mean.
@@ -254,9 +255,7 @@ def headline_values(
     """
     compared = {name: pair for name, pair in compared_headlines().items() if names is None or name in names}
     by_headline: dict[str, dict[str, list[NDArray[np.float64]]]] = {name: {} for name in compared}
-    for (model, split, candidates, *of_domain), frame in _list_sets(tables, [c.MODEL, c.SPLIT, c.CANDIDATES]):
-        if split != c.TEST:
-            continue
+    for (model, candidates, *of_domain), frame in list_sets(tables, [c.MODEL, c.CANDIDATES]):
         user_index, lists = read_lists(frame, protocol, counted, candidates, users, metadata, k, *of_domain)
         for name, (metric, headline) in compared.items():
             if headline.candidates == candidates:
@@ -279,13 +278,18 @@ def mean_of_known(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return means
 
 
-def _list_sets(tables: Iterable[pd.DataFrame], by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Yield each list set with its labels, of several domains the name too, and show how many models are done."""
+def list_sets(tables: Iterable[pd.DataFrame], by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield each list set with its labels, of several domains the name too, and show how many models are done.
+
+    Args:
+        tables: one for each model; each holds whole list sets.
+        by: columns of the labels beside the domain.
+    """
     for table in progress(tables, "measure lists", "model"):
         yield from groups(table, [*by, c.DOMAIN] if c.DOMAIN in table else by)
 
 
-def compare(values: dict[str, dict[str, NDArray[np.float64]]], model: str, seed: int) -> pd.DataFrame:
+def compare(values: HeadlineValues, model: str, seed: int) -> pd.DataFrame:
     """Compare one model with every other: paired bootstrap over users, Holm's correction over all the others.
 
     A headline that no user has a value of is left out: of cold items where the split holds out none.
@@ -347,7 +351,7 @@ def _new_user_lists(
 ) -> Iterator[tuple[JsonObject, int, Lists]]:
     """Yield model and domain, number of revealed items and lists of new users."""
     warm, row_of = np.asarray(metadata.bucket != c.COLD), IdMap(protocol.users)
-    for (model, n, *of_domain), frame in _list_sets(tables, [c.MODEL, N_HISTORY]):
+    for (model, n, *of_domain), frame in list_sets(tables, [c.MODEL, N_HISTORY]):
         inside = protocol.items_of(of_domain[0] if of_domain else "")
         user_index, items = to_lists(frame, users[c.USER], metadata.table[c.ITEM], k)
         rows = row_of.indices(user_index)

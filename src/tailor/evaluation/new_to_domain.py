@@ -5,16 +5,15 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import keep_items
 from tailor.data.item_metadata import ItemMetadata
 from tailor.evaluation.config import ListOptions
-from tailor.evaluation.measure import list_length, read_lists
+from tailor.evaluation.measure import list_length, list_sets, read_lists
 from tailor.evaluation.protocol import EvalProtocol
-from tailor.evaluation.ranking import groups, label, stack, to_frame
+from tailor.evaluation.ranking import label, stack, to_frame
 from tailor.evaluation.tables import measure_lists
 from tailor.evaluation.user_sample import sample_of
 from tailor.metrics.base import registered_metrics
@@ -65,17 +64,14 @@ def list_new_to_domain(
     def make(name: str) -> pd.DataFrame:
         tables = []
         for domain, rows in listed.items():
-            query, seen, sets = protocol.histories.take(rows), protocol.seen[rows], _sets(protocol, domain)
+            query, seen = protocol.histories.take(rows), protocol.seen[rows]
+            sets = {c.WARM: protocol.candidates_of(c.WARM, domain)}
             lists = recommend(models[name], query, seen, sets, size, ties, options.block_users, f"lists of {name}")
             table = to_frame(lists[c.WARM], rows, users[c.USER], items[c.ITEM])
             tables.append(label(table, model=name, candidates=c.WARM, split=c.TEST, domain=domain))
         return stack(tables)
 
     return {name: partial(make, name) for name in models} if listed else {}
-
-
-def _sets(protocol: EvalProtocol, domain: str) -> dict[str, np.ndarray]:
-    return {c.WARM: protocol.candidates_of(c.WARM, domain)}
 
 
 def measure_new_to_domain(
@@ -98,9 +94,8 @@ def measure_new_to_domain(
     """
     metrics = [metric for metric in registered_metrics() if metric.scope.new_users]
     frames = []
-    hidden = sparse.csr_matrix(new_user)
-    for (model, domain), frame in (of_set for table in tables for of_set in groups(table, [c.MODEL, c.DOMAIN])):
-        user_index, lists = read_lists(frame, protocol, hidden, c.WARM, users, metadata, max(options.k), str(domain))
+    for (model, domain), frame in list_sets(tables, [c.MODEL]):
+        user_index, lists = read_lists(frame, protocol, new_user, c.WARM, users, metadata, max(options.k), domain)
         buckets = metadata.bucket, np.full(len(user_index), NEW_TO_DOMAIN)
         rows = measure_lists(lists, metrics, options.k, *buckets).assign(user_bucket=NEW_TO_DOMAIN)
         labels = {c.MODEL: model, c.SPLIT: c.TEST, c.CANDIDATES: c.WARM, c.DOMAIN: domain}

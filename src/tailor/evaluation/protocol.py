@@ -56,6 +56,11 @@ class EvalProtocol:
     """Items that positives are counted of beside the buckets (n_items,). warm: head and tail, what models may learn
     from; known, on test: items with a row in train or validation, which leave-one-out figures are published of."""
 
+    @property
+    def domain_names(self) -> list[str]:
+        """The names of the domains; of one alone ""."""
+        return list(self.domains) or [""]
+
     def candidates_of(self, candidates: str, domain: str) -> Mask:
         """Mark what may be listed of one domain, "" where there is one alone (n_items,)."""
         items = self.candidates[candidates]
@@ -222,6 +227,11 @@ class NewUserProtocol:
     """What users wrote."""
     domains: dict[str, Mask] = field(default_factory=dict)
     """Items of each domain (n_items,), by name; empty: there is one domain."""
+
+    @property
+    def domain_names(self) -> list[str]:
+        """The names of the domains; of one alone ""."""
+        return list(self.domains) or [""]
 
     @classmethod
     def build(

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from tailor import columns as c
 from tailor.evaluation import page, protocol
 from tailor.evaluation.headlines import best_others
+from tailor.evaluation.new_to_domain import NEW_TO_DOMAIN
 from tailor.metrics.base import ALL
 from tailor.types import JsonObject
 
@@ -139,7 +140,7 @@ def by_domain(metrics: pd.DataFrame, k: int) -> pd.DataFrame:
         Columns domain, model, and a column for each kind of list; a row per domain and model.
     """
     rows = metrics.query("split == 'test' and metric == 'ndcg' and item_bucket == 'all'")
-    rows = rows[(rows["k"] == k) & rows["user_bucket"].isin([ALL, "new_to_domain"])]
+    rows = rows[(rows["k"] == k) & rows["user_bucket"].isin([ALL, NEW_TO_DOMAIN])]
     lists = rows[c.CANDIDATES].where(rows["user_bucket"] == ALL, "new to the domain")
     if rows.empty:
         return pd.DataFrame(columns=[c.DOMAIN, c.MODEL])

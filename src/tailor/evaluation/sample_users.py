@@ -44,27 +44,28 @@ def describe_users(
         users: the user table; ids are not shown.
         items: the item table.
         histories: what scores are computed from, of all users.
-        lists: this model's mixed test lists, long.
+        lists: this model's mixed test lists, long; of several domains each is described.
         seed: of the choice.
         top: places shown.
     """
     titles = (items[c.TITLE] if c.TITLE in items else items[c.ITEM]).astype(str).tolist()
     buckets, ids = items[c.BUCKET].tolist(), IdMap(items[c.ITEM])
+    labels = [name for name in (c.DOMAIN, c.RANK) if name in lists]
     described = []
     listed = np.unique(internal_ids(lists[c.USER], users[c.USER]))
     for letter, user in zip("ABC", listed[choose_users(users.iloc[listed], seed)], strict=False):
-        rows = lists[(lists[c.USER] == users[c.USER].iloc[user]) & (lists[c.RANK] <= top)].sort_values(c.RANK)
-        listed = ids.indices(rows[c.ITEM])
-        explanation = explain(scorer, histories.take(np.array([user])), listed)
+        rows = lists[(lists[c.USER] == users[c.USER].iloc[user]) & (lists[c.RANK] <= top)].sort_values(labels)
+        of_user = ids.indices(rows[c.ITEM])
+        explanation = explain(scorer, histories.take(np.array([user])), of_user)
         entries = [
-            {
-                "rank": place + 1,
+            label
+            | {
                 "title": titles[item],
                 "bucket": buckets[item],
                 "score": f"{explanation.score[place]:.2f}",
                 "why": describe_score(explanation, place, titles),
             }
-            for place, item in enumerate(listed)
+            for place, (item, label) in enumerate(zip(of_user, rows[labels].to_dict("records"), strict=True))
         ]
         history = "; ".join(titles[item] for item in explanation.history[:_HISTORY_SHOWN])
         name = f"User {letter}: {len(explanation.history)} known items"

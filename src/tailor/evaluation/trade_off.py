@@ -129,10 +129,10 @@ def draw_candidates(
     known, ties = (users[c.BUCKET] != "new").to_numpy(), tie_ranks(seed, items[c.ITEM])
     members = model.exposure_classes if isinstance(model, HybridScorer) else {}
     pools, size = [], min(options.pool, len(items))
-    for domain in rules.domains or ("",):
+    for domain in rules.domain_names:
         relevant, mixed = positives(counted, rules, c.MIXED, domain), rules.candidates_of(c.MIXED, domain)
         asked = np.flatnonzero(known & (np.diff(relevant.indptr) > 0))
-        most = options.max_users // max(len(rules.domains), 1)
+        most = max(1, options.max_users // len(rules.domain_names))
         sample = np.sort(np.random.default_rng([seed, 4]).permutation(asked)[:most])
         query = rules.histories.take(sample)
         sets = {c.MIXED: mixed} | {name: mixed & of_class for name, of_class in members.items()}

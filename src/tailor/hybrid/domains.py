@@ -1,6 +1,7 @@
 """Histories in several domains, for sources that read an order: each domain's rows are a history of their own."""
 
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,16 @@ from tailor.data.interactions import keep_items
 from tailor.data.user_texts import UserTexts
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Contexts, Csr, FittedModel, Floats, Indices, Mask, Query, TrainSet
+
+
+def is_apart(domains: Indices | None, name: str) -> TypeGuard[Indices]:
+    """Tell whether there are domains that a source is fitted on, and asked, one by one: it is where it reads an order.
+
+    Args:
+        domains: number of each item's domain (n_items,); None: there is one catalogue.
+        name: of the source.
+    """
+    return domains is not None and "order" in SOURCES[name].reads
 
 
 def query_of_domain(query: Query, inside: Mask) -> Query:
@@ -48,20 +59,19 @@ def rows_of_domains(data: TrainSet, domains: Indices) -> TrainSet:
 
     Profiles, contexts and users' own texts stay out: what reads an order reads none of them.
     """
-    history, order, confidence = [], [], []
-    for inside in domain_masks_of(domains, len(domains)):
-        of_domain = keep_items(data.interactions, inside)
-        rows = np.flatnonzero(np.diff(of_domain.indptr) > 0)
-        history.append(of_domain[rows])
-        order.append(None if data.order is None else keep_items(data.order, inside)[rows])
-        confidence.append(None if data.confidence is None else keep_items(data.confidence, inside)[rows])
-    n_rows = sum(part.shape[0] for part in history)
+    masks = domain_masks_of(domains, len(domains))
+    rows = [np.flatnonzero(np.diff(keep_items(data.interactions, inside).indptr) > 0) for inside in masks]
+
+    def apart(matrix: Csr) -> Csr:
+        parts = [keep_items(matrix, inside)[of_domain] for inside, of_domain in zip(masks, rows, strict=True)]
+        return sparse.csr_matrix(sparse.vstack(parts, format="csr"), dtype=np.float32)
+
     return replace(
         data,
-        interactions=_stacked(history),
-        order=_stacked([part for part in order if part is not None]) if data.order is not None else None,
-        confidence=_stacked([part for part in confidence if part is not None]) if data.confidence is not None else None,
-        profiles=np.zeros((n_rows, 0), np.float32),
+        interactions=apart(data.interactions),
+        order=None if data.order is None else apart(data.order),
+        confidence=None if data.confidence is None else apart(data.confidence),
+        profiles=np.zeros((sum(map(len, rows)), 0), np.float32),
         contexts=Contexts.none(),
         user_texts=UserTexts.none(),
     )
@@ -74,10 +84,4 @@ def data_of(name: str, data: TrainSet) -> TrainSet:
         name: of the source.
         data: what the hybrid is fitted on.
     """
-    if data.domains is None or "order" not in SOURCES[name].reads:
-        return data
-    return rows_of_domains(data, data.domains)
-
-
-def _stacked(parts: list[Csr]) -> Csr:
-    return sparse.csr_matrix(sparse.vstack(parts, format="csr"), dtype=np.float32)
+    return rows_of_domains(data, data.domains) if is_apart(data.domains, name) else data

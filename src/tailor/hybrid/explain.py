@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.domains import domain_masks_of
-from tailor.hybrid.domains import query_of_domain
+from tailor.hybrid.domains import is_apart, query_of_domain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import Csr, Explains, ImputesColdItems, Indices, Mask, Query, Rebases, ScoresTexts
@@ -140,7 +140,7 @@ def explain(scorer: HybridScorer, query: Query, items: Indices) -> Explanation:
             continue
         if isinstance(model, Explains):
             deviation = _of_items(scorer.mean_and_deviation(scorer.source_scores(name, query))[1], items)
-            by_history[name] = weight * _shares(scorer, name, query, items) / deviation.T
+            by_history[name] = weight * _shares(scorer, name, model, query, items) / deviation.T
         else:
             left_out[name] = weight * (z[place][0, items][:, None] - _without_each(scorer, name, query, items).T)
     history = np.sort(query.weights.indices).astype(np.int64)
@@ -169,17 +169,14 @@ def _of_items(figure: AnyArray, items: Indices) -> AnyArray:
     return figure if figure.shape[1] == 1 else figure[:, items]
 
 
-def _shares(scorer: HybridScorer, name: str, query: Query, items: Indices) -> Floats:
+def _shares(scorer: HybridScorer, name: str, model: Explains, query: Query, items: Indices) -> Floats:
     """Return centred shares (k, h) of a source by history item; what a source does not read for an item has none."""
-    model = scorer.sources[name]
-    if not isinstance(model, Explains):
-        raise TypeError(f"{name} does not explain its scores")
     if scorer.domains is None:
         return _centred_shares(model, query, items, scorer.warm)
     history = np.sort(query.weights.indices)
     shares = np.zeros((len(items), len(history)))
     for inside in domain_masks_of(scorer.domains, scorer.n_items):
-        of_domain = query_of_domain(query, inside) if "order" in SOURCES[name].reads else query
+        of_domain = query_of_domain(query, inside) if is_apart(scorer.domains, name) else query
         rows, columns = np.flatnonzero(inside[items]), np.searchsorted(history, np.sort(of_domain.weights.indices))
         shares[np.ix_(rows, columns)] = _centred_shares(model, of_domain, items[rows], scorer.warm & inside)
     return shares

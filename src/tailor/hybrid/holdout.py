@@ -171,9 +171,8 @@ class Holdout:
         """
         if strengths is None or not strengths.nnz:
             return self
-        confidence = restrict_strengths(strengths, self.histories.history)
-        of_hits = restrict_strengths(strengths, self.validation)
-        least = 0.0 if of_hits is None else float(of_hits.data.min(initial=1.0))
+        confidence = restrict_to(strengths, self.histories.history)
+        least = float(restrict_to(strengths, self.validation).data.min(initial=1.0))
         return replace(
             self,
             histories=replace(self.histories, confidence=confidence, memo={}),

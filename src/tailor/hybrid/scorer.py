@@ -22,7 +22,7 @@ from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer, PreparedImputer
 from tailor.hybrid.config import Boosts
-from tailor.hybrid.domains import data_of, score_by_domain
+from tailor.hybrid.domains import data_of, is_apart, score_by_domain
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
     AcceptsImputedItems,
@@ -143,9 +143,7 @@ class HybridScorer(FittedModel):
         of different domains need not be of one clock, and what was taken last elsewhere is no last item here.
         """
         model = self.sources[name]
-        if self.domains is None or "order" not in SOURCES[name].reads:
-            return model.score(query)
-        return score_by_domain(model, query, self.domains)
+        return score_by_domain(model, query, self.domains) if is_apart(self.domains, name) else model.score(query)
 
     def _standardised(self, name: str, query: Query) -> Floats:
         scores = self.source_scores(name, query)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tailor.data.events import EventOptions
+from tailor.data.events import STRENGTH_DIGITS, EventOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.models.base import Csr
 
@@ -21,17 +21,8 @@ def searched_kinds(events: EventOptions) -> dict[str, float]:
     Args:
         events: strengths of kinds.
     """
-    least = least_of_hits(events)
-    return {kind: value for kind, value in _above_zero(events).items() if value < least}
-
-
-def least_of_hits(events: EventOptions) -> float:
-    """Return the least strength that counts as a hit: as the options say, else that of the strongest kind."""
-    return max(_above_zero(events).values(), default=0.0) if events.positive is None else events.positive
-
-
-def _above_zero(events: EventOptions) -> dict[str, float]:
-    return {kind: value for kind, value in events.weights.items() if not isinstance(value, str) and value > 0}
+    least = events.least_of_hit
+    return {kind: value for kind, value in events.above_zero.items() if round(value, STRENGTH_DIGITS) < least}
 
 
 def with_other_strengths(holdout: Holdout, known: Mapping[str, float], other: Mapping[str, float]) -> Holdout:

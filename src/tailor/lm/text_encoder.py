@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import BadInputError
-from tailor.lm.base_model import ending_texts, frame, read_tokenizer
+from tailor.lm.base_model import frame, read_tokenizer
 from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.low_rank import LowRank
@@ -185,8 +185,6 @@ class TextEncoder:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
         options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        if options.pooling == "last":
-            ending_texts(tokenizer)
         whitening = Whitening(arrays["centre"], arrays.get("projection"))
         return cls(model.to(device()).eval(), tokenizer, whitening, options, adapter)
 

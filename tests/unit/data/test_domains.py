@@ -7,11 +7,13 @@ import pytest
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.buckets import item_table, user_table
+from tailor.data.cleaning import RowRules
 from tailor.data.config import ColumnOptions, DataProcessingOptions, SplitOptions
 from tailor.data.domains import domain_masks, domain_numbers, local_ids, rows_by_domain
 from tailor.data.fabricate import planted_catalogue
 from tailor.data.interactions import order_matrix
 from tailor.data.join_domains import clean_domains
+from tailor.data.people import SUPPRESSED, People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
 from tailor.data.split import split_interactions
 from tailor.errors import BadInputError, ConfigurationError
@@ -66,6 +68,27 @@ def test_people_of_one_domain_alone_have_its_name_in_their_ids():
     tables = joined(books={"columns": COLUMNS})
     assert tables.interactions[c.USER].nunique() == 80 + 40
     assert tables.interactions[c.USER].str.startswith("books/").sum() == len(alone(BOOKS).interactions)
+
+
+def test_nothing_is_read_of_a_suppressed_person_of_one_domain_alone():
+    key = b"k" * 32
+    times = [1, 2, *["never"] * 8]
+    books = {
+        "interactions": pd.DataFrame({"user_id": list("aa" + "x" * 8), "item_id": list("pq" * 5), "timestamp": times}),
+        "items": pd.DataFrame({"item_id": list("pq"), "title": ["Persuasion", "Quo Vadis"]}),
+        "users": pd.DataFrame({"user_id": list("ax"), "age": ["30-39", "40-49"]}),
+    }
+    for pseudonyms in (None, Pseudonyms(b"p" * 32)):
+        report = QualityReport()
+        rules = RowRules(People(SuppressionList.of(["books/x"], key), pseudonyms))
+        tables = clean_domains(raw(books=books), options(books={"columns": COLUMNS}), report, rules)
+        of_books = tables.interactions[tables.interactions[c.DOMAIN] == "books"]
+        name = "books/a" if pseudonyms is None else pseudonyms.of("books/a")
+        assert of_books[c.USER].tolist() == [name, name]
+        assert len(tables.users) == len(FILMS["users"]) + 1
+        counted = report.to_frame().set_index(["table", "problem"])["rows"]
+        assert counted[("books/interactions", SUPPRESSED)] == 8
+        assert counted[("books/users", SUPPRESSED)] == 1
 
 
 def test_every_row_is_accounted_for_by_domain():

@@ -1,5 +1,7 @@
 """Kinds of behaviour as strengths: the strongest counts, what speaks against a pair blocks it, unknown kinds stop."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,10 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data.cleaning import RowRules, clean_interactions, columns_of_update
 from tailor.data.config import CleaningOptions, ColumnOptions, DataProcessingOptions, SplitOptions
-from tailor.data.events import EventOptions, threshold
+from tailor.data.events import EventOptions
 from tailor.data.interactions import blocked_pairs, positive_rows, restrict_strengths, split_matrix, strength_matrix
 from tailor.data.quality import QualityReport
-from tailor.data.split import label_interactions
+from tailor.data.split import label_interactions, split_interactions
 from tailor.errors import BadInputError, ConfigurationError
 
 COLUMNS = ColumnOptions(interactions={name: name for name in ("user_id", "item_id", "event", "timestamp")})
@@ -202,6 +204,23 @@ def test_strengths_as_a_matrix():
 
 
 def test_what_counts_as_a_hit():
-    rows = rows_of("u", [0.6, 0.2, 0.0])
-    assert threshold(rows, EventOptions(weights=WEIGHTS)) == 0.6
-    assert threshold(rows, EventOptions(weights=WEIGHTS, positive=0.2)) == 0.2
+    assert EventOptions(weights=WEIGHTS).least_of_hit == 1
+    assert EventOptions(weights={"view": 0.2, "buy": 0.6, "no": "bar"}).least_of_hit == 0.6
+    assert EventOptions(weights=WEIGHTS, positive=0.2).least_of_hit == 0.2
+    with pytest.raises(ConfigurationError, match=r"events\.positive' = 1e-09: .* greater than or equal to 0\.000001"):
+        parse(EventOptions, {"positive": 1e-9}, "events")
+
+
+def test_digits_that_no_confidence_has_make_no_hit_a_miss():
+    """1/3 to seven digits is more than the confidence of the same kind, which has six."""
+    options = EventOptions(weights={"view": 0.2, "buy": 0.3333333})
+    assert cleaned([("u", "a", "buy", 1)], options.weights)["confidence"].tolist() == [options.least_of_hit]
+
+
+def test_a_split_in_which_nothing_is_a_hit_is_refused():
+    rows = pd.concat([rows_of(user, [0.6, 0.2, 0.0]) for user in "abc"])
+    message = (
+        "No pair counts as a hit: the strongest has 0.6 and a hit has at least 1. Set data_processing.events.positive"
+    )
+    with pytest.raises(BadInputError, match=re.escape(message)):
+        split_interactions(rows, SplitOptions(), 0, EventOptions(weights=WEIGHTS).least_of_hit)

@@ -69,7 +69,7 @@ def test_what_are_no_lists_is_refused(root):
         dataset.save({"a": lambda: []})
     with pytest.raises(DatasetError, match=r"not a table of lists: .*'rank'"):
         dataset.save({"a": lambda: table("a").drop(columns="rank")})
-    with pytest.raises(DatasetError, match=r"There are no lists in .*test: run the pipeline"):
+    with pytest.raises(DatasetError, match=r"There are no lists in .*test, or not of every model: run the pipeline"):
         dataset.load()
     dataset.save({"a": lambda: table("a")})
     assert list(dataset.load()) == ["a"]
@@ -82,3 +82,21 @@ def test_the_first_rows_are_shown(root):
     assert dataset.preview(nrows=1)["data"] == [["u2", "i4", 1, 0.5, "a", "warm", "test"]]
     dataset.save({})
     assert dataset.load() == {}
+    assert dataset.exists()
+    assert dataset.preview()["data"] == []
+
+
+@pytest.mark.parametrize("deleted", [["a"], ["a", "b"]])
+def test_lists_of_which_a_table_was_deleted_are_not_there(root, deleted):
+    dataset = ListsDataset(filepath=f"{root}/test")
+    dataset.save({"a": lambda: table("a"), "b": lambda: table("b")})
+    assert dataset.exists()
+    for file in dataset.location.sibling("test/*").siblings("*.parquet"):
+        if file.name.removesuffix(".parquet").partition("-")[2] in deleted:
+            file.remove()
+    assert not dataset.exists()
+    assert dataset.preview()["data"] == []
+    with pytest.raises(DatasetError, match=r"There are no lists in .*test, or not of every model: run the pipeline"):
+        dataset.load()
+    dataset.save({"b": lambda: table("b")})
+    assert list(dataset.load()) == ["b"]

@@ -13,6 +13,7 @@ from tailor.evaluation.config import ListOptions
 from tailor.evaluation.new_to_domain import list_new_to_domain, measure_new_to_domain, users_new_to
 from tailor.evaluation.protocol import NewUserProtocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
+from tailor.evaluation.trade_off import FrontierOptions, draw_candidates
 from tailor.models.base import FittedModel, Model, Query
 
 #: Three items of films, then three of books.
@@ -123,6 +124,12 @@ def test_users_are_compared_by_the_mean_of_their_lists(rules, lists):
     values = measure.headline_values([lists], rules, TEST, USERS, metadata(), 2, names=["warm"])
     second = 1 / np.log2(3)
     np.testing.assert_allclose(values["warm"]["m"], [second, 1, 1, np.nan])
+
+
+def test_a_sample_of_one_user_traces_one_of_each_domain(rules):
+    options = FrontierOptions(max_users=1)
+    pool = draw_candidates(Constant(None), rules, TEST, USERS, ITEMS, options, 10, 0)
+    assert len(pool.items) == 2
 
 
 def test_who_is_new_to_a_domain_is_listed_there_alone(rules):

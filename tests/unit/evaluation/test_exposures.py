@@ -55,6 +55,21 @@ def test_users_enter_with_their_first_exposure_and_leave_with_the_end_of_their_w
     )
 
 
+def test_who_comes_back_after_the_window_has_seen_one_arm():
+    people = participants(
+        table(
+            exposure("a", "i1", 1, "r1", "challenger"),
+            exposure("b", "i1", 2, "r2", "champion"),
+            exposure("a", "i1", 50, "r3", "champion", version="2"),  # the challenger was promoted
+            END,
+        ),
+        OPTIONS,
+    )
+    assert people.users["user_id"].tolist() == ["a", "b"]
+    assert people.n_changed == 0
+    assert people.versions == {"challenger": ["2"], "champion": ["1"]}
+
+
 def test_what_is_counted_per_exposure_and_per_user():
     people = participants(
         table(
@@ -109,6 +124,10 @@ def test_what_cannot_be_compared_is_said():
         participants(table(exposure("a", "i", 1, "r", "champion"), END), OPTIONS)
     with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
         participants(table(exposure("a", "i", 1, "r", "challenger"), END), OPTIONS)
+    with pytest.raises(BadInputError, match="no exposure of the champion beside version 2"):
+        participants(
+            table(exposure("a", "i", 1, "r", "challenger"), exposure("a", "i", 50, "s", "champion"), END), OPTIONS
+        )
     with pytest.raises(BadInputError, match=r"experiment.since = 'yesterday' is no date"):
         timestamp("yesterday")
     assert timestamp("1970-01-02") == timestamp("1970-01-02T01:00+01:00") == DAY

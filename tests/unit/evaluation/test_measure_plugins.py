@@ -88,7 +88,8 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
     n_train = mine["item_id"].map(dict(zip(metadata.table["item_id"], metadata.n_train, strict=True)))
     assert summary.set_index("model").loc["ours", "share_of_rare"] == pytest.approx((n_train < 5).mean())
     assert list(summary)[-3:] == ["share_of_rare", "number of lists", "validation warm NDCG"]
-    values = headline_values([recommendations], *protocols["test"], users, metadata, 20)
+    of_test = recommendations.query("split == 'test'")
+    values = headline_values([of_test], *protocols["test"], users, metadata, 20)
     compared = compare(values, "ours", 0)
     assert compared["headline"].tolist() == ["warm", "tail", "cold", "mixed", "mixed_cold", "share_of_rare"]
     assert "share_of_rare" in [line["headline"] for line in verdicts(summary, compared)]
@@ -96,7 +97,8 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
 
 def test_only_some_headlines_are_computed_where_asked(catalogue):
     recommendations, protocols, users, metadata = catalogue
-    values = headline_values([recommendations], *protocols["test"], users, metadata, 20, names=("mixed", "tail"))
+    of_test = recommendations.query("split == 'test'")
+    values = headline_values([of_test], *protocols["test"], users, metadata, 20, names=("mixed", "tail"))
     assert list(values) == ["tail", "mixed"]
     assert np.isnan(values["mixed"]["ours"][20:]).all()  # new users have no lists here
 

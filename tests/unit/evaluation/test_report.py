@@ -72,7 +72,10 @@ def material(summary, **changes):
             {
                 "name": "User A: 3 known items",
                 "history": "one; two",
-                "rows": [{"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"}],
+                "rows": [
+                    {"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"},
+                    {"domain": "books", "rank": 1, "title": "Emma", "bucket": "head", "score": "0.5", "why": "text"},
+                ],
             }
         ],
         "visit": [
@@ -156,6 +159,7 @@ def test_what_comes_from_the_data_is_escaped(summary):
     page = build(material(summary))
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page
     assert "<b>Bold</b>" not in page
+    assert '<td>1</td><td class="wrap">books: Emma</td>' in page
 
 
 def test_a_visit_is_a_row_per_step(summary):

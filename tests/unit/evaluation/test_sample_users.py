@@ -66,6 +66,7 @@ def described(tables):
 def test_the_rows_are_the_user_s_list(described, tables):
     lists, users = described
     assert len(users) == 3
+    assert not any("domain" in entry for user in users for entry in user["rows"])
     titles = tables.items.set_index("item_id")["title"]
     for user, row in zip(users, choose_users(tables.users, 0), strict=True):
         of_user = lists[lists["user_id"] == tables.users["user_id"].iloc[row]].nsmallest(3, "rank")
@@ -75,6 +76,21 @@ def test_the_rows_are_the_user_s_list(described, tables):
         n_known = int(np.diff(tables.matrices["train"].indptr)[row])
         assert user["name"].endswith(f": {n_known} known items")
         assert len(user["history"].split("; ")) == min(n_known, 8)
+
+
+def test_lists_of_several_domains_stand_one_behind_the_other(described, tables):
+    lists, _ = described
+    films = lists.assign(domain="films")
+    domains = pd.concat([films, lists.assign(domain="books")], ignore_index=True)
+    scorer, histories = hybrid().fit(tables.train_set), tables.train_set.queries()
+    titles = tables.items.set_index("item_id")["title"]
+    users = describe_users(scorer, tables.users, tables.items, histories, domains, 0, top=2)
+    assert len(users) == 3
+    for user, row in zip(users, choose_users(tables.users, 0), strict=True):
+        of_user = lists[lists["user_id"] == tables.users["user_id"].iloc[row]].nsmallest(2, "rank")
+        assert [entry["title"] for entry in user["rows"]] == 2 * titles[of_user["item_id"]].tolist()
+        assert [entry["domain"] for entry in user["rows"]] == ["books", "books", "films", "films"]
+        assert [entry["rank"] for entry in user["rows"]] == [1, 2, 1, 2]
 
 
 def test_no_id_is_told(described, tables):

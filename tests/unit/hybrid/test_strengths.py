@@ -72,6 +72,7 @@ def test_kinds_that_a_search_may_weigh():
     assert searched_kinds(EventOptions(weights=WEIGHTS)) == {"view": 0.2, "cart": 0.6}
     assert searched_kinds(EventOptions(weights=WEIGHTS, positive=0.5)) == {"view": 0.2}
     assert searched_kinds(EventOptions()) == {}
+    assert searched_kinds(EventOptions(weights={"view": 0.2, "buy": 0.3333333})) == {"view": 0.2}  # hits have 0.333333
 
 
 def test_other_strengths_change_the_pairs_of_their_kind_alone(tables, rows):

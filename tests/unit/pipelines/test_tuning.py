@@ -3,10 +3,8 @@
 import pandas as pd
 import pytest
 
-from tailor.data.events import EventOptions
 from tailor.errors import ConfigurationError
 from tailor.hybrid.config import HybridOptions
-from tailor.hybrid.strengths import least_of_hits
 from tailor.models.ials import TextIALS
 from tailor.models.implicit_als import ImplicitALSConfig
 from tailor.options import Choices
@@ -66,5 +64,3 @@ def test_no_searched_strength_counts_as_a_hit():
     for reaches in ((0.1, 0.6), Choices(choices=[0.1, 0.6])):
         with pytest.raises(ConfigurationError, match=r"tuning\.space\.events\.view reaches 0\.6, .* end it below 0\.6"):
             events_space({"view": reaches}, known, 0.6)
-    assert least_of_hits(EventOptions(weights={"view": 0.2, "buy": 0.6, "no": "bar"})) == 0.6
-    assert least_of_hits(EventOptions(weights={"view": 0.2, "buy": 0.9}, positive=0.5)) == 0.5

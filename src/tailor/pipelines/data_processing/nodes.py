@@ -9,7 +9,6 @@ from tailor.config import parse
 from tailor.data import buckets as catalogue
 from tailor.data.cleaning import RowRules
 from tailor.data.config import DataProcessingOptions
-from tailor.data.events import threshold
 from tailor.data.join_domains import RawTable, clean_domains
 from tailor.data.people import People, Pseudonyms, SuppressionList
 from tailor.data.quality import QualityReport
@@ -48,7 +47,7 @@ def split(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Label every interaction, and describe items and users by what is in train."""
     options = _options(params)
-    least = threshold(interactions, options.events) if c.CONFIDENCE in interactions else None
+    least = options.events.least_of_hit if c.CONFIDENCE in interactions else None
     labelled = interactions.assign(**{c.SPLIT: split_interactions(interactions, options.split, seed, least)})
     item_table = catalogue.item_table(items, labelled, options.split, options.head_share, seed)
     user_table = catalogue.user_table(users, labelled)

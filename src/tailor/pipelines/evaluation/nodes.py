@@ -179,38 +179,39 @@ def measure_new_users(
     return measure.measure_new_users(read_tables(lists), protocol, users, metadata, _options(params))
 
 
-def compare_models(
+def measure_headlines(
     test_lists: LazyTables,
     users: pd.DataFrame,
     items: pd.DataFrame,
     positives: Matrix,
     metadata: ItemMetadata,
     params: Parameters,
-    seed: int,
     **known: Unpack[TestRows],
-) -> pd.DataFrame:
+) -> measure.HeadlineValues:
+    """Measure test lists, user by user, by every headline metric."""
+    tables, protocol, k = read_tables(test_lists), test_protocol(items, **known), max(_options(params).k)
+    return measure.headline_values(tables, protocol, positives, users, metadata, k)
+
+
+def compare_models(values: measure.HeadlineValues, params: Parameters, seed: int) -> pd.DataFrame:
     """Compare the registered model with every other, user by user, by every headline metric."""
-    options, protocol = _options(params), test_protocol(items, **known)
-    values = measure.headline_values(read_tables(test_lists), protocol, positives, users, metadata, max(options.k))
+    options = _options(params)
     return state_sample(measure.compare(values, options.registered, seed), options.max_users)
 
 
 def compare_groups(
-    test_lists: LazyTables,
+    values: measure.HeadlineValues,
     users: pd.DataFrame,
     items: pd.DataFrame,
-    positives: Matrix,
-    metadata: ItemMetadata,
+    train: Matrix,
     feature_encoders: JsonObject,
     params: Parameters,
     seed: int,
-    **known: Unpack[TestRows],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Measure the registered model and the best baseline by taste and by profile; all models by quantiles of users."""
-    options, protocol, k = _options(params), test_protocol(items, **known), max(_options(params).k)
-    tables = read_tables(test_lists)
-    values = measure.headline_values(tables, protocol, positives, users, metadata, k, groups.HEADLINES)
-    by_grouping = {groups.TASTE: groups.taste_of(known["train"], bucket_items(items, c.HEAD), users[c.USER])}
+    options = _options(params)
+    values = {name: by_model for name, by_model in values.items() if name in groups.HEADLINES}
+    by_grouping = {groups.TASTE: groups.taste_of(train, bucket_items(items, c.HEAD), users[c.USER])}
     by_grouping |= groups.profiles_of(users, FeatureEncoder.from_state(feature_encoders["profile"]))
     measured = groups.measure_groups(values, by_grouping, options.registered, options.groups, seed)
     return measured.figures, measured.gaps, measured.quantiles

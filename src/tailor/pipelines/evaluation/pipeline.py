@@ -14,7 +14,7 @@ _MEASURED = {
     "positives": "test_positives",
     "metadata": "item_metadata",
 } | TEST_PROTOCOL
-_PRIVATE = ["item_metadata", "new_user_protocol", "rated_rows"]
+_PRIVATE = ["item_metadata", "new_user_protocol", "rated_rows", "headline_values"]
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -153,15 +153,24 @@ def _measure() -> list[Node]:
 def _summarise() -> list[Node]:
     return [
         Node(
+            func=nodes.measure_headlines,
+            inputs=_MEASURED | {"params": "params:evaluation"},
+            outputs="headline_values",
+            name="measure_headlines",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.compare_models,
-            inputs=_MEASURED | _OPTIONS,
+            inputs={"values": "headline_values"} | _OPTIONS,
             outputs="comparisons",
             name="compare_models",
             tags="cpu",
         ),
         Node(
             func=nodes.compare_groups,
-            inputs=_MEASURED | _OPTIONS | {"feature_encoders": "feature_encoders"},
+            inputs={"values": "headline_values", "train": "train_matrix", "feature_encoders": "feature_encoders"}
+            | _TABLES
+            | _OPTIONS,
             outputs=["group_figures", "group_gaps", "user_quantiles"],
             name="compare_groups",
             tags="cpu",

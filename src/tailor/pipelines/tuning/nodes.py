@@ -15,7 +15,7 @@ from tailor.hybrid import selection
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.sources import SOURCES
-from tailor.hybrid.strengths import least_of_hits, searched_kinds, with_other_strengths
+from tailor.hybrid.strengths import searched_kinds, with_other_strengths
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
 from tailor.models.registry import build, model_class
@@ -183,7 +183,7 @@ def tune_events(
     options, hybrid_options = _options(params, hybrid, holdout)
     events = parse(DataProcessingOptions, data, "data_processing").events.with_weights(tuned)
     known = searched_kinds(events)
-    space = events_space(options.space.get(EVENTS, {}), known, least_of_hits(events))
+    space = events_space(options.space.get(EVENTS, {}), known, events.least_of_hit)
     settings = (hybrid_options.trials.get("ease") or [{}])[0]
 
     def evaluate(strengths: Parameters, report: Callable[[float], None]) -> dict[str, float]:  # noqa: ARG001
