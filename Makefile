@@ -62,8 +62,10 @@ backtest: $(VENV)/requirements.lock $(GGUF) ## the recipe judged at four dates o
 	  $(if $(BASELINES),--baselines $(BASELINES)) $(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT)) \
 	  $(if $(filter command environment,$(origin SEED)),--seed $(SEED))
 
-test: $(VENV)/requirements.lock ## all tests
-	$(BIN)/python -m pytest
+# Two processes of one thread each share the tests; WORKERS=0 runs them in one, as a debugger wants it.
+WORKERS ?= 2
+test: $(VENV)/requirements.lock ## all tests, in WORKERS=2 processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 attack: $(VENV)/requirements.lock ## a server under hostile bodies, 10,000 random requests and overload, after make run
 	$(BIN)/python benchmarks/attack.py

@@ -36,6 +36,16 @@ COLUMNS = ColumnOptions(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process of `make test`, and all that look at one finished run, in their order."""
+    fixtures: dict[Path, set[str]] = {}
+    for item in items:
+        fixtures.setdefault(item.path, set()).update(getattr(item, "fixturenames", ()))
+    for item in items:
+        group = "finished run" if "finished" in fixtures[item.path] else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def planted() -> PlantedCatalogue:
     return planted_catalogue(seed=0)

@@ -153,12 +153,13 @@ class Net(torch.nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.id_dropout = config.id_dropout if isinstance(config, TransformerConfig) and features.shape[1] else 0.0
 
-    def items(self) -> torch.Tensor:
-        """Return x_i (n_w, d); in training without the vectors of their own of some."""
-        ids: torch.Tensor = self.ids
+    def items(self, places: torch.Tensor | None = None) -> torch.Tensor:
+        """Return x_i of some items, or of all (n, d); in training without the vectors of their own of some."""
+        ids: torch.Tensor = self.ids if places is None else self.ids[places]
         if self.training and self.id_dropout:
             ids = ids * (torch.rand(len(ids), 1, device=ids.device) >= self.id_dropout)
-        return ids + self.features @ self.text_map if self.features.shape[1] else ids
+        features = self.features if places is None else self.features[places]
+        return ids + features @ self.text_map if features.shape[1] else ids
 
     def forward(self, items: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
         """Return states (B, T, d) after each item of sequences (B, T); padding stands at the end."""
@@ -304,12 +305,18 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * min(1.0, self.steps / _WARM_UP)
         self.optimizer.zero_grad(set_to_none=True)
-        following = targets.to(self.device)
-        known = following >= 0
+        known = targets >= 0
+        drawn = self._draw(rng)
+        # What the step needs of a large catalogue, so that no other text is read: cells are places among these items.
+        inputs, following, used = sequences, targets[known], None
+        if drawn is not None:
+            used = torch.unique(torch.cat([inputs.flatten(), following, drawn]))
+            inputs, following, drawn = (torch.searchsorted(used, cells) for cells in (inputs, following, drawn))
+            used, drawn = used.to(self.device), drawn.to(self.device)
         with autocast():
-            items = self.net.items()
-            states = self.net(items, sequences.to(self.device))[known]
-            loss = self._loss(states, items, following[known], rng)
+            items = self.net.items(used)
+            states = self.net(items, inputs.to(self.device))[known.to(self.device)]
+            loss = self._loss(states, items, following.to(self.device), drawn)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
@@ -318,14 +325,19 @@ class Training:
             self.average[name].lerp_(p.detach(), 1 - decay)
         return float(loss.item())
 
-    def _loss(
-        self, states: torch.Tensor, items: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator
-    ) -> torch.Tensor:
-        n = len(items)
+    def _draw(self, rng: np.random.Generator) -> torch.Tensor | None:
+        """Draw the items of a step's softmax; None where it is taken over all."""
+        n = len(self.columns)
         if n <= self.config.max_softmax_items:
+            return None
+        return torch.from_numpy(rng.choice(n, min(self.config.negatives, n), replace=False))
+
+    def _loss(
+        self, states: torch.Tensor, items: torch.Tensor, targets: torch.Tensor, drawn: torch.Tensor | None
+    ) -> torch.Tensor:
+        if drawn is None:
             return functional.cross_entropy(states @ items.T, targets)
-        drawn = torch.from_numpy(rng.choice(n, min(self.config.negatives, n), replace=False)).to(states.device)
-        others = states @ items[drawn].T + float(np.log(n / len(drawn)))
+        others = states @ items[drawn].T + float(np.log(len(self.columns) / len(drawn)))
         others = others.masked_fill(drawn == targets[:, None], -1e9)
         of_target = (states * items[targets]).sum(dim=1, keepdim=True)
         return functional.cross_entropy(torch.hstack([of_target, others]), torch.zeros_like(targets))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.state.tables import event_counters, events, explained, insert_once, open_engine, parts, reading
+from tailor.state.tables import event_counters, events, explained, insert_once, open_engine, parts, read_connection
 from tailor.types import JsonObject
 
 #: What people do.
@@ -99,7 +99,7 @@ class EventStore:
         Raises:
             StateError: the database cannot be read.
         """
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             return self._last_place(connection)
 
     def has(self, kind: str) -> bool:
@@ -109,7 +109,7 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(events.c.place).where(events.c.model == self.model, events.c.kind == kind).limit(1)
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             return connection.execute(chosen).first() is not None
 
     def append(self, rows: Sequence[JsonObject]) -> Appended:
@@ -156,7 +156,7 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(events.c.user_id).where(events.c.model == self.model, events.c.user_id.is_not(None))
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             ids = connection.execute(chosen.distinct()).scalars()
             return [str(one) for one in ids]
 
@@ -194,7 +194,7 @@ class EventStore:
             StateError: the database cannot be read.
         """
         chosen = sa.select(sa.func.max(_HAPPENED)).where(events.c.model == self.model, events.c.kind.in_(kinds))
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             value = connection.execute(chosen).scalar()
         return None if value is None else float(value)
 
@@ -222,7 +222,7 @@ class EventStore:
         if least_rating is not None:
             counted.append(sa.or_(events.c.kind != "rate", events.c.value >= least_rating))
         chosen = sa.select(events.c.item_id, n_users).where(*counted).group_by(events.c.item_id)
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             return {row[0]: int(row[1]) for row in connection.execute(chosen)}
 
     def read(self, since_place: int = 0, until_place: int | None = None) -> Iterator[list[Event]]:
@@ -282,7 +282,7 @@ class EventStore:
         return Event(**row | here | {"occurred_at": now if occurred is None else float(occurred)})
 
     def _read(self, statement: sa.Select[tuple[object, ...]]) -> list[Event]:
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             rows = connection.execute(statement)
             return [Event(**row._mapping) for row in rows]
 

@@ -22,7 +22,7 @@ from tailor.state.tables import (
     masked,
     open_engine,
     parts,
-    reading,
+    read_connection,
     removals,
 )
 from tailor.types import JsonObject
@@ -221,7 +221,7 @@ class StateStore:
     def _snapshot(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
         of_sqlite = self.engine.dialect.name == "sqlite"
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             yield connection if of_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
@@ -252,5 +252,5 @@ def models_of(address: str) -> list[str]:
         StateError: it cannot be opened.
     """
     engine = open_engine(address)
-    with reading(engine) as connection:
+    with read_connection(engine) as connection:
         return sorted(connection.execute(sa.select(changes.c.model)).scalars())

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from tailor.data.people import SUPPRESSION_KEY, SuppressionList, key_id, key_of_environment, keyed_hash
 from tailor.state.events import EventStore
 from tailor.state.store import StateStore
-from tailor.state.tables import StateError, changes, explained, reading, suppressions
+from tailor.state.tables import StateError, changes, explained, read_connection, suppressions
 
 _WHAT_FOR = "the suppression list holds hashes that only this key can compare"
 
@@ -102,7 +102,7 @@ class SuppressionStore:
             ConfigurationError: see :func:`suppression_key`.
             StateError: the database cannot be read; or the list was made with another key.
         """
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             if not connection.execute(sa.select(suppressions.c.user_hash).where(self._mine).limit(1)).first():
                 return SuppressionList()
             key = suppression_key()
@@ -135,7 +135,7 @@ class SuppressionStore:
 
     def digest(self) -> str:
         """Return what differs as soon as somebody is added, empty where nobody was; no key is needed for it."""
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             chosen = sa.select(suppressions.c.user_hash).where(self._mine)
             hashes = sorted(connection.execute(chosen).scalars())
             return hashlib.sha256(",".join(hashes).encode()).hexdigest()[:16] if hashes else ""

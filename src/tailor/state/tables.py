@@ -301,7 +301,7 @@ def insert_once(engine: Engine, table: sa.Table, **values: object) -> sa.Insert:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def read_connection(engine: Engine) -> Iterator[Connection]:
     """Open a connection that only reads, so that it waits for nobody who writes.
 
     Raises:

@@ -1,5 +1,7 @@
 """The transformer: numpy's forward pass is torch's, what the order alone shows, texts of cold items, and resumption."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -127,8 +129,30 @@ def test_a_softmax_over_drawn_items_is_the_whole_one_where_all_are_drawn():
     of_torch = training(planted_blocks().data, max_softmax_items=1, negatives=1000)
     states, items = torch.randn(7, 16), torch.randn(len(of_torch.columns), 16)
     targets = torch.arange(7)
-    drawn = of_torch._loss(states, items, targets, np.random.default_rng(0))
+    drawn = of_torch._loss(states, items, targets, of_torch._draw(np.random.default_rng(0)))
     torch.testing.assert_close(drawn, torch.nn.functional.cross_entropy(states @ items.T, targets))
+
+
+def test_a_step_that_reads_the_texts_of_its_own_items_is_the_step_that_reads_all(monkeypatch):
+    """Where all items are drawn, loss and gradients are those of the whole."""
+    monkeypatch.setattr(transformer_torch, "autocast", nullcontext)
+    planted = planted_blocks()
+    losses, gradients = [], []
+    for most, negatives in ((1000, 1000), (1, 1000)):
+        options = {"max_softmax_items": most, "negatives": negatives, "dropout": 0.0, "id_dropout": 0.0}
+        of_torch = training(planted.data, **options)
+        sequences, targets = torch.tensor([[2, 5, 2], [7, 2, 0]]), torch.tensor([[5, 2, 9], [2, -1, -1]])
+        losses.append(of_torch._step(sequences, targets, np.random.default_rng(0)))
+        gradients.append({name: p.grad for name, p in of_torch.net.named_parameters()})
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    few = training(planted.data, max_softmax_items=1, negatives=2)
+    read = []
+    items = few.net.items
+    few.net.items = lambda places: read.append(places) or items(places)
+    few._step(sequences, targets, np.random.default_rng(0))
+    drawn = np.random.default_rng(0).choice(len(few.columns), 2, replace=False)
+    assert read[0].tolist() == sorted({0, 2, 5, 7, 9, *drawn.tolist()})
 
 
 def test_drawn_items_stand_for_all_in_the_mean():
@@ -136,7 +160,7 @@ def test_drawn_items_stand_for_all_in_the_mean():
     of_torch = training(planted_blocks().data, max_softmax_items=1, negatives=8)
     states, items, targets = torch.randn(1, 16) / 4, torch.randn(len(of_torch.columns), 16), torch.tensor([3])
     rng, own = np.random.default_rng(0), float((states @ items[3]).item())
-    sums = [np.exp(float(of_torch._loss(states, items, targets, rng)) + own) for _ in range(4000)]
+    sums = [np.exp(float(of_torch._loss(states, items, targets, of_torch._draw(rng))) + own) for _ in range(4000)]
     assert np.mean(sums) == pytest.approx(float(torch.exp(states @ items.T).sum()), rel=0.03)
 
 
