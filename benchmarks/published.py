@@ -14,7 +14,7 @@ Each model of each catalogue is written when it is done; what is there is not me
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
@@ -98,10 +98,12 @@ def _train(catalogue: Catalogue, vectors: Floats) -> TrainSet:
     return catalogue.train_set(catalogue.matrix(c.TRAIN), catalogue.warm, vectors)
 
 
-def one_catalogue(env: str, done: dict[str, float], save: Callable[[dict[str, float]], None]) -> None:
+def one_catalogue(
+    env: str, models: Sequence[str], done: dict[str, float], save: Callable[[dict[str, float]], None]
+) -> None:
     """Measure the models that are not done."""
     name = CATALOGUES[env]
-    left = [model for model in MODELS if f"{name}_{model}_known_ndcg" not in done]
+    left = [model for model in models if f"{name}_{model}_known_ndcg" not in done]
     if not left:
         return
     catalogue = prepare(env, 0)
@@ -120,7 +122,7 @@ def one_catalogue(env: str, done: dict[str, float], save: Callable[[dict[str, fl
 
 
 def main() -> None:
-    """Measure the catalogues named on the command line, or all."""
+    """Measure what is named on the command line, ``beauty`` or ``beauty/hybrid,sasrec``, or everything."""
     path = RESULTS / "published.json"
     published = {f"{name}_recall": of[0] for name, of in PUBLISHED.items()}
     published |= {f"{name}_ndcg": of[1] for name, of in PUBLISHED.items()}
@@ -131,8 +133,10 @@ def main() -> None:
         write(path, content | about("make bench-published", [0]))
         print(json.dumps(values, indent=2), flush=True)
 
-    for env in sys.argv[1:] or CATALOGUES:
-        one_catalogue(env, json.loads(path.read_text())["headline"] if path.is_file() else {}, save)
+    for words in sys.argv[1:] or CATALOGUES:
+        env, _, models = words.partition("/")
+        chosen = models.split(",") if models else MODELS
+        one_catalogue(env, chosen, json.loads(path.read_text())["headline"] if path.is_file() else {}, save)
 
 
 if __name__ == "__main__":
