@@ -15,10 +15,11 @@ weights (b = Σ_j a_j b_j) alike. A linear map of the text (W e) sees directions
 that an item is the next season of another.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +46,12 @@ class KernelImputer:
     landmarks: Indices
     """Items with interactions (l,)."""
 
-    @classmethod
-    def fit(cls, options: ColdItemOptions, features: Floats, counts: Indices) -> Self:
+    @staticmethod
+    def fit(options: ColdItemOptions, features: Floats, counts: Indices) -> "KernelImputer":
         """Choose the landmarks: the items with interactions, of more than ``max_items`` those that have most.
 
-        The inverse (l³ operations) waits until it is needed.
+        The inverse (l³ operations) waits until it is needed, and is computed once for all fits on the same embeddings
+        and landmarks: as long as another scorer holds that imputer, it is returned itself.
 
         Args:
             options: width, ridge, max_items; parts of the embeddings and their weights.
@@ -58,7 +60,16 @@ class KernelImputer:
         """
         known = np.flatnonzero(counts)
         most = known[np.argsort(-counts[known], kind="stable")[: options.max_items]]
-        return cls(options, features, np.sort(most))
+        imputer = KernelImputer(options, features, np.sort(most))
+        return _LIVE.setdefault(imputer.fingerprint, imputer)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that the shares hang on."""
+        digest = hashlib.blake2b(self.options.model_dump_json().encode(), digest_size=16)
+        for array in (self.features, self.landmarks):
+            digest.update(repr((array.shape, array.dtype)).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def _kernel(self, features: AnyArray) -> NDArray[np.float64]:
         known = self.features[self.landmarks]
@@ -155,6 +166,10 @@ class KernelImputer:
         predicted[others] = self.predict(self.features[others], known)
         predicted[self.landmarks] = self.left_out(known)
         return predicted
+
+
+#: Imputers that somebody holds, by fingerprint: option sets that differ in sources share the inverse of one.
+_LIVE: WeakValueDictionary[str, KernelImputer] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False)

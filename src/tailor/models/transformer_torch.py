@@ -153,12 +153,12 @@ class Net(torch.nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.id_dropout = config.id_dropout if isinstance(config, TransformerConfig) and features.shape[1] else 0.0
 
-    def items(self, places: torch.Tensor | None = None) -> torch.Tensor:
+    def items(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Return x_i of some items, or of all (n, d); in training without the vectors of their own of some."""
-        ids: torch.Tensor = self.ids if places is None else self.ids[places]
+        ids: torch.Tensor = self.ids if rows is None else self.ids[rows]
         if self.training and self.id_dropout:
             ids = ids * (torch.rand(len(ids), 1, device=ids.device) >= self.id_dropout)
-        features = self.features if places is None else self.features[places]
+        features = self.features if rows is None else self.features[rows]
         return ids + features @ self.text_map if features.shape[1] else ids
 
     def forward(self, items: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:

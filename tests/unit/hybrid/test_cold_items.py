@@ -1,5 +1,6 @@
 """What items without interactions take from those with similar texts: closed forms, limits, the hybrid's use of it."""
 
+import gc
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from tailor.data.item_vectors import join_parts
 from tailor.errors import BadInputError
+from tailor.hybrid import cold_items
 from tailor.hybrid.cold_items import KernelImputer
 from tailor.hybrid.config import ColdItemOptions
 from tailor.models.ease import EASEConfig, TextEASE
@@ -32,6 +34,27 @@ def test_shares_are_the_ridge_solution():
     K = kernel_of(E[:9], E[:9], 0.7) + 0.2 * np.eye(9)
     expected = kernel_of(E[9:], E[:9], 0.7) @ np.linalg.solve(K, y)
     np.testing.assert_allclose(imputer.predict(E[9:], y), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_fits_on_the_same_texts_share_one_inverse():
+    """Whoever holds an imputer shares it; other options, texts or landmarks have one of their own."""
+    E, counts = unit_rows(12), np.arange(12) % 4
+    held = KernelImputer.fit(ColdItemOptions(), E, counts)
+    assert KernelImputer.fit(ColdItemOptions(), E.copy(), counts * 2) is held
+    changed = E.copy()
+    changed[3, 0] += 1e-3
+    others = [
+        KernelImputer.fit(ColdItemOptions(width=0.3), E, counts),
+        KernelImputer.fit(ColdItemOptions(), changed, counts),
+        KernelImputer.fit(ColdItemOptions(), E, np.ones(12, np.int64)),
+    ]
+    assert len({id(one) for one in [held, *others]}) == 4
+    inverse = held._inverse
+    number = len(cold_items._LIVE)
+    del held, others
+    gc.collect()
+    assert len(cold_items._LIVE) == number - 4
+    np.testing.assert_array_equal(KernelImputer.fit(ColdItemOptions(), E, counts)._inverse, inverse)
 
 
 def test_blocks_are_the_whole(monkeypatch):
