@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from kedro.io import DatasetError
 
 from tailor.datasets.base import FileDataset
 from tailor.datasets.location import Location
+from tailor.processes import in_processes
 from tailor.progress import progress
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,14 @@ class Parts:
 
     key: Mapping[str, object]
     """Everything that the rows depend on; parts that were made under another key are thrown away."""
-    n: int
-    make: Callable[[int], pd.DataFrame]
-    """Returns part 0 … n - 1; all with the same columns."""
+    of: Sequence[Any]
+    """What each part is made of, in the order of the rows."""
+    make: Callable[[Any], pd.DataFrame]
+    """Returns a part, given what it is made of; all have the same columns."""
+    workers: int = 1
+    """Processes that make parts at the same time; of more than one, ``make`` and ``of`` can be pickled."""
+    option: str = "workers"
+    """That sets ``workers``, for errors."""
 
 
 class ResumableParquetDataset(FileDataset[Any]):
@@ -36,7 +42,7 @@ class ResumableParquetDataset(FileDataset[Any]):
 
     Finished parts lie in a folder beside the file until all are there; then they are joined aside, one in memory at a
     time, and the file is replaced at once. A process that is killed leaves the old file, and the next save makes the
-    missing parts only.
+    missing parts only. Parts may be made by several processes; the file is the same.
     """
 
     def _read(self, path: Path) -> pd.DataFrame:
@@ -48,19 +54,20 @@ class ResumableParquetDataset(FileDataset[Any]):
         Raises:
             DatasetError: there are no parts.
         """
-        if data.n < 1:
+        if not data.of:
             raise DatasetError(f"{self.filepath}: a table of no parts cannot be written")
         folder = self._folder(data.key)
         for old in self.location.siblings(f".{self.location.name}.*.parts"):
             if old.path != folder.path:
                 old.remove()
-        files = [folder.sibling(f"{folder.name}/{part:06d}.parquet") for part in range(data.n)]
-        missing = [part for part, file in enumerate(files) if not file.exists()]
-        if len(missing) < data.n:
-            log.info("%s: %d of %d parts were made before", self.location.name, data.n - len(missing), data.n)
-        for part in progress(missing, self.location.name.partition(".")[0], "part"):
-            with files[part].writing() as aside:
-                data.make(part).to_parquet(aside, index=False)
+        files = [folder.sibling(f"{folder.name}/{part:06d}.parquet") for part in range(len(data.of))]
+        missing = [(file, of) for file, of in zip(files, data.of, strict=True) if not file.exists()]
+        if len(missing) < len(files):
+            log.info("%s: %d of %d parts were made before", self.location.name, len(files) - len(missing), len(files))
+        made = zip((file for file, _ in missing), _made(data, [of for _, of in missing]), strict=True)
+        for file, table in progress(made, self.location.name.partition(".")[0], "part", len(missing)):
+            with file.writing() as aside:
+                table.to_parquet(aside, index=False)
         with self.location.writing() as aside:
             _join(files, aside)
         folder.remove()
@@ -68,6 +75,13 @@ class ResumableParquetDataset(FileDataset[Any]):
     def _folder(self, key: Mapping[str, object]) -> Location:
         digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:16]
         return self.location.sibling(f".{self.location.name}.{digest}.parts")
+
+
+def _made(data: Parts, tasks: list[Any]) -> Iterator[pd.DataFrame]:
+    """Make parts, in order; other processes hand theirs over, so that this one alone writes."""
+    if data.workers == 1 or len(tasks) <= 1:
+        return map(data.make, tasks)
+    return in_processes(data.make, tasks, data.workers, data.option)
 
 
 def _join(files: list[Location], target: Path) -> None:
