@@ -9,6 +9,7 @@ from pydantic import Field
 from tailor.config import Count, Options, Positive
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
+from tailor.progress import progress
 
 
 class ImplicitALSConfig(Options):
@@ -65,7 +66,8 @@ class ImplicitALS(Model[ImplicitALSConfig]):
     def fit(self, data: TrainSet) -> FittedImplicitALS:
         """See :meth:`Model.fit`."""
         model = self.library_model()
-        model.fit(data.weights, show_progress=False)
+        with progress((), "implicit ALS", "sweep", self.config.iterations) as bar:
+            model.fit(data.weights, show_progress=False, callback=lambda *_: bar.update())
         return FittedImplicitALS(self, np.asarray(model.item_factors))
 
     def load(self, state: State) -> FittedImplicitALS:
