@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from tailor.errors import TailorError
@@ -36,7 +37,8 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
     this one does, however that ends.
 
     Args:
-        work: can be pickled; what it loads when it is first called stays in its process.
+        work: can be pickled, from a module and not from the script that runs; what it loads when it is first called
+            stays in its process.
         tasks: can be pickled, and are small.
         n_processes: no more are started than there are tasks.
         option: that ``n_processes`` was set by, for the error.
@@ -48,7 +50,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
     pool = ProcessPoolExecutor(n, mp_context=context, initializer=_start, initargs=(work,))
     running, following = deque[Future[R]](), iter(tasks)
     try:
-        with _same_code():  # all processes start with the first task
+        with _fresh():  # all processes start with the first task
             running.extend(pool.submit(_do, task) for task in itertools.islice(following, _AHEAD * n))
         while running:
             result = running.popleft().result()
@@ -64,17 +66,19 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
 
 
 @contextlib.contextmanager
-def _same_code() -> Iterator[None]:
-    """Let processes that start now import Tailor from where this one did.
+def _fresh() -> Iterator[None]:
+    """Let processes that start now import Tailor from where this one did, and not run its script once more.
 
-    They get ``sys.path``, and MLflow puts the code that was logged with a model before all else there.
+    They get ``sys.path``, and MLflow puts the code that was logged with a model before all else there. A script without
+    ``if __name__ == "__main__"`` would start processes of its own in each of them.
     """
-    before = list(sys.path)
+    before, main = list(sys.path), sys.modules["__main__"]
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        sys.path[:] = before
+        sys.path[:], sys.modules["__main__"] = before, main
 
 
 def _start(work: Callable[[Any], Any]) -> None:

@@ -63,16 +63,15 @@ import psutil
 from tailor.processes import in_processes
 from tests.unit.test_processes import work
 
-if __name__ == "__main__":
-    results = in_processes(work, range(1000), 2, "inference.workers")
-    next(results)
-    print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
-    sys.stdin.read()
+results = in_processes(work, range(1000), 2, "inference.workers")
+next(results)
+print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+sys.stdin.read()
 """
 
 
 def test_processes_end_with_the_one_that_started_them_and_have_its_code(tmp_path):
-    """Another Tailor, as MLflow puts it before all else, is not theirs."""
+    """Another Tailor, as MLflow puts it before all else, is not theirs; the script, which has no guard, runs once."""
     other = tmp_path / "code/tailor"
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise RuntimeError('the code of another version')")

@@ -34,7 +34,7 @@ from tailor.models.base import Csr, FittedModel, Floats, Indices, Model, Query, 
 from tailor.models.ease import weighted_gram
 from tailor.models.item_weights import ItemWeights, cells, from_state, sparse_weights, state_of, weigh
 from tailor.models.registry import register_model
-from tailor.progress import progress
+from tailor.progress import announce, progress
 from tailor.threads import blocks
 from tailor.types import AnyArray
 
@@ -185,6 +185,7 @@ def aligned_weights(
 
 
 def _inverse(matrix: AnyArray) -> AnyArray:
+    announce(f"inverse of a matrix of {len(matrix):,} rows", 2 * len(matrix) ** 3)
     try:
         return np.asarray(np.linalg.inv(matrix))
     except np.linalg.LinAlgError:

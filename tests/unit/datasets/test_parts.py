@@ -85,8 +85,7 @@ import sys
 from tailor.datasets import Parts, ResumableParquetDataset
 from tests.unit.datasets.made_parts import slowly
 
-if __name__ == "__main__":
-    ResumableParquetDataset(filepath=sys.argv[1]).save(Parts({"model": "a"}, range(40), slowly, 2))
+ResumableParquetDataset(filepath=sys.argv[1]).save(Parts({"model": "a"}, range(40), slowly, 2))
 """
 
 

@@ -1,7 +1,10 @@
 """The torch engine of iALS: stationary points of the objective, the same optimum as irspack's."""
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailor.models import ials_torch
 from tailor.models.base import TrainSet
@@ -64,5 +67,34 @@ def test_solving_in_small_blocks_changes_nothing(monkeypatch):
     V, prior = torch.from_numpy(rng.normal(size=(20, 4))), torch.from_numpy(rng.normal(size=(60, 4)))
     diagonal = torch.from_numpy(rng.random(60) + 0.1)
     whole = ials_torch.solve_rows(X, V, V.T @ V, diagonal, prior)
-    monkeypatch.setattr(ials_torch, "_BUDGET", 100)
+    monkeypatch.setitem(ials_torch._BUDGET, "cpu", 100)
     torch.testing.assert_close(ials_torch.solve_rows(X, V, V.T @ V, diagonal, prior), whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("factors", [8, 40])
+def test_the_number_of_threads_changes_no_bit(tables, monkeypatch, factors):
+    """Groups are small here, so that there are many of them."""
+    monkeypatch.setitem(ials_torch._BUDGET, "cpu", 20_000)
+    config = IALSConfig(engine="torch", factors=factors, iterations=3, lambda_item_feature=1.0)
+
+    def item_factors(n_threads):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(n_threads))
+        torch.set_num_threads(n_threads)
+        return TextIALS(config).fit(tables.train_set).item_factors
+
+    before = torch.get_num_threads()
+    try:
+        np.testing.assert_array_equal(item_factors(1), item_factors(2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=60), budget=st.integers(1, 5000))
+def test_groups_hold_every_row_once_and_no_more_than_the_budget(sizes, budget):
+    lengths, d = np.sort(np.array(sizes, dtype=np.int64)), 3
+    groups = ials_torch._groups(lengths, d, budget)
+    assert [row for group in groups for row in range(group.start, group.stop)] == list(range(len(sizes)))
+    for group in groups:
+        n = group.stop - group.start
+        assert n == 1 or n * (lengths[group.stop - 1] + d) * d <= budget

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tailor.errors import BadInputError
 from tailor.processes import in_processes
@@ -64,6 +65,19 @@ def test_other_processes_list_the_same_to_the_last_bit_with_the_state_of_the_beg
     assert favourite not in set(here[0]["item_id"])
     assert later in set(there[0]["item_id"])
     assert later not in set(BatchLister.of(loaded, store, 5)[0](before)["item_id"])
+
+
+def test_blas_has_one_thread_whatever_it_has_elsewhere(loaded, monkeypatch):
+    lister, threads = BatchLister.of(loaded, None, 2)[0], set()
+
+    def watched(self, requests, settings):
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return []
+
+    monkeypatch.setattr(Recommender, "recommend", watched)
+    with threadpool_limits(2, user_api="blas"):
+        lister([])
+    assert threads == {1}
 
 
 def test_it_is_small_however_large_the_model(loaded):
