@@ -74,8 +74,8 @@ class ProgressHooks:
         """Say how long nodes have run that say nothing: after 5 s, then ever more rarely, at least once a minute."""
         now = time.monotonic()
         for name, began in list(self._node_began.items()):
-            silent, patience = now - max(began, self._said_at, Bar.drawn_at), max(_SILENT_S, (now - began) / 2)
-            if silent >= min(patience, _MOST_SILENT_S):
+            quiet, patience = now - max(began, self._said_at, Bar.drawn_at), max(_SILENT_S, (now - began) / 2)
+            if quiet >= min(patience, _MOST_SILENT_S):
                 self._said_at = now
                 log.info("%s: %s so far", name, duration(now - began))
 

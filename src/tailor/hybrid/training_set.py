@@ -118,8 +118,8 @@ class BlendTrainingSet:
             return [by_rank[row] for row in (best_items & candidates)[:, by_rank]]
 
         parts = blocks(len(users))
-        found = progress(in_threads(best_of, parts), "blend: best items", "block", len(parts))
-        pools = [pool for part in found for pool in part]
+        of_blocks = progress(in_threads(best_of, parts), "blend: best items", "block", len(parts))
+        pools = [pool for part in of_blocks for pool in part]
         return self._of_pools(users, pools)
 
     def _of_pools(self, users: Indices, pools: Sequence[Indices]) -> "BlendTrainingSet":

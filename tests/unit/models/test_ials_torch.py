@@ -1,7 +1,6 @@
 """The torch engine of iALS: stationary points of the objective, the same optimum as irspack's."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,16 +70,17 @@ def test_solving_in_small_blocks_changes_nothing(monkeypatch):
     torch.testing.assert_close(ials_torch.solve_rows(X, V, V.T @ V, diagonal, prior), whole, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("factors", [8, 40])
-def test_the_number_of_threads_changes_no_bit(tables, monkeypatch, factors):
-    """Groups are small here, so that there are many of them."""
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    """Texts are so wide that LAPACK would use both threads, and groups so small that there are many of them."""
     monkeypatch.setitem(ials_torch._BUDGET, "cpu", 20_000)
-    config = IALSConfig(engine="torch", factors=factors, iterations=3, lambda_item_feature=1.0)
+    texts = np.random.default_rng(0).normal(size=(25, 500)).astype(np.float32)
+    data = TrainSet.of(random_history(), np.ones(25, bool), item_features=texts)
+    config = IALSConfig(engine="torch", factors=40, iterations=3, lambda_item_feature=1.0)
 
     def item_factors(n_threads):
         monkeypatch.setenv("OMP_NUM_THREADS", str(n_threads))
         torch.set_num_threads(n_threads)
-        return TextIALS(config).fit(tables.train_set).item_factors
+        return TextIALS(config).fit(data).item_factors
 
     before = torch.get_num_threads()
     try:
