@@ -2,7 +2,8 @@
 
 A catalogue with planted clusters is fabricated, a hybrid is fitted on it and packaged. Then the top 20 of every user
 are written as `kedro run --pipelines=inference` writes them, by one process and by two, in turn; the start of the
-processes counts. BLAS has one thread in each.
+processes counts. BLAS has one thread in each. Where other work shares the cores, seconds of the processors tell more
+than users per second: what two processes need more than one, all of them together, is their price.
 
     python benchmarks/batch.py [users x items x rows]
 """
@@ -10,7 +11,10 @@ processes counts. BLAS has one thread in each.
 import argparse
 import hashlib
 import json
+import os
+import resource
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +39,7 @@ from tailor.threads import blocks
 #: Weights of the sources, about as validation chooses them.
 SOURCES = {"ials": 0.3, "ease": 0.3, "slit": 0.2, "text_knn": 0.1, "popular": 0.1}
 OPTIONS = {"max_dense_items": 5000, "neighbours": 100}
-K, BLOCK_USERS, SEED, ROUNDS = 20, 512, 0, 3
+K, BLOCK_USERS, SEED, ROUNDS = 20, 512, 0, 2
 DEFAULT = CatalogueSize(20_000, 5_000, 500_000)
 
 
@@ -70,33 +74,46 @@ def written(lister: BatchLister, users: np.ndarray, workers: int, path: Path) ->
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def processor_seconds() -> float:
+    """Return what this process and those that it started, and that have ended, used of the processors."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def main() -> None:
     """Measure one process and two in turn; write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("size", nargs="?", type=parse_size, default=DEFAULT, help="users x items x rows")
     size = parser.parse_args().size
     seconds: dict[int, list[float]] = {1: [], 2: []}
+    of_processors: dict[int, list[float]] = {1: [], 2: []}
     hashes = set()
     with tempfile.TemporaryDirectory() as folder:
         model = packaged(size, Path(folder))
         lister, _ = BatchLister.of(model, None, K)
         for turn in range(ROUNDS):
             for workers, taken in seconds.items():
-                took, digest = seconds_of(
-                    lambda n=workers: written(lister, model.user_ids, n, Path(folder) / "t.parquet")
-                )
+                path, before = Path(folder) / "t.parquet", processor_seconds()
+                took, digest = seconds_of(partial(written, lister, model.user_ids, workers, path))
                 taken.append(took)
+                of_processors[workers].append(processor_seconds() - before)
                 hashes.add(digest)
-                print(f"round {turn + 1}: {workers} processes {took:.1f} s", flush=True)
-    speed = {n: size.users / min(taken) for n, taken in seconds.items()}
-    headline = {
-        "users_per_s_1": speed[1],
-        "users_per_s_2": speed[2],
-        "ratio": speed[2] / speed[1],
+                print(f"round {turn + 1}, {workers} at a time: {took:.1f} s", flush=True)
+    headline = {f"users_per_s_{n}": size.users / min(taken) for n, taken in seconds.items()}
+    headline |= {f"processor_s_{n}": min(taken) for n, taken in of_processors.items()}
+    headline |= {
+        "ratio": min(seconds[1]) / min(seconds[2]),
+        "processor_ratio": min(of_processors[2]) / min(of_processors[1]),
         "different_files": len(hashes) - 1,
     }
-    targets = {"different_files": "0", "ratio": ">= 1.5, on 2 free cores"}
-    result = {"headline": rounded(headline), "targets": targets, "size": name_of(size), "seconds": seconds}
+    targets = {"different_files": "0", "processor_ratio": "<= 1.5", "ratio": ">= 1.5, on 2 free cores"}
+    result = {
+        "headline": rounded(headline),
+        "targets": targets,
+        "size": name_of(size),
+        "seconds": seconds,
+        "load": os.getloadavg()[1],
+    }
     write(RESULTS / "batch.json", result | about("make bench-batch", [SEED]))
     print(json.dumps(rounded(headline), indent=2))
 

@@ -1,13 +1,16 @@
 """A table too long to make in one go: written part by part, taken up again after an interruption."""
 
+import contextlib
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,14 +55,22 @@ class ResumableParquetDataset(FileDataset[Any]):
         """Make what is missing, join, replace.
 
         Raises:
-            DatasetError: there are no parts.
+            DatasetError: there are no parts, or another process is writing this table.
         """
         if not data.of:
             raise DatasetError(f"{self.filepath}: a table of no parts cannot be written")
-        folder = self._folder(data.key)
-        for old in self.location.siblings(f".{self.location.name}.*.parts"):
-            if old.path != folder.path:
-                old.remove()
+        with self._alone():
+            folder = self._folder(data.key)
+            for old in self.location.siblings(f".{self.location.name}.*.parts"):
+                if old.path != folder.path:
+                    old.remove()
+            files = self._parts(folder, data)
+            with self.location.writing() as aside:
+                _join(files, aside)
+            folder.remove()
+
+    def _parts(self, folder: Location, data: Parts) -> list[Location]:
+        """Make the parts that are missing; return the files of all."""
         files = [folder.sibling(f"{folder.name}/{part:06d}.parquet") for part in range(len(data.of))]
         missing = [(file, of) for file, of in zip(files, data.of, strict=True) if not file.exists()]
         if len(missing) < len(files):
@@ -68,9 +79,27 @@ class ResumableParquetDataset(FileDataset[Any]):
         for file, table in progress(made, self.location.name.partition(".")[0], "part", len(missing)):
             with file.writing() as aside:
                 table.to_parquet(aside, index=False)
-        with self.location.writing() as aside:
-            _join(files, aside)
-        folder.remove()
+        return files
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes of this machine from writing the same table; elsewhere nobody is kept.
+
+        The lock is the operating system's: it ends with the process, and its file lies among temporary ones.
+        """
+        if not self.location.is_local:
+            yield
+            return
+        digest = hashlib.sha256(str(Path(self.location.path).resolve()).encode()).hexdigest()[:16]
+        lock = filelock.FileLock(Path(tempfile.gettempdir()) / f"tailor-{digest}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise DatasetError(f"{self.filepath}: another run is writing it; wait for its end, or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _folder(self, key: Mapping[str, object]) -> Location:
         digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:16]

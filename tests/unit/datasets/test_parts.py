@@ -112,6 +112,21 @@ def test_what_two_processes_made_before_they_were_killed_is_taken_up_by_one(tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["lists.parquet"]
 
 
+def test_of_two_runs_at_once_the_second_is_refused_and_leaves_what_the_first_has(tmp_path):
+    path = tmp_path / "lists.parquet"
+
+    def make(part):
+        if part == 1:
+            with pytest.raises(DatasetError, match=r"lists\.parquet: another run is writing it; wait for its end"):
+                ResumableParquetDataset(filepath=str(path)).save(Parts({"model": "b"}, range(3), numbers_to))
+        return numbers_to(part)
+
+    ResumableParquetDataset(filepath=str(path)).save(Parts({"model": "a"}, range(3), make))
+    assert pd.read_parquet(path)["rank"].tolist() == [0, 0, 1]
+    ResumableParquetDataset(filepath=str(path)).save(Parts({"model": "b"}, range(2), numbers_to))
+    assert [file.name for file in tmp_path.iterdir()] == ["lists.parquet"]
+
+
 def test_no_parts_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="a table of no parts cannot be written"):
         ResumableParquetDataset(filepath=str(tmp_path / "t.parquet")).save(Parts({}, [], lambda _: pd.DataFrame()))
