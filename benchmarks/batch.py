@@ -114,7 +114,7 @@ def main() -> None:
         "seconds": seconds,
         "load": os.getloadavg()[1],
     }
-    write(RESULTS / "batch.json", result | about("make bench-batch", [SEED]))
+    write(RESULTS / "batch.json", result | about(f"make bench-batch SIZES={name_of(size)}", [SEED]))
     print(json.dumps(rounded(headline), indent=2))
 
 
