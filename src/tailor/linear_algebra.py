@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import linalg
 
 from tailor.errors import BadInputError
+from tailor.progress import announce
 from tailor.types import AnyArray
 
 Matrix = NDArray[np.float64]
@@ -44,6 +45,7 @@ def inverse_spd(matrix: AnyMatrix) -> AnyMatrix:
         BadInputError: the matrix is not positive definite.
     """
     matrix = np.ascontiguousarray(matrix)
+    announce(f"inverse of a matrix of {len(matrix):,} rows", len(matrix) ** 3)
     of_single = matrix.dtype == np.float32
     potrf, potri = (getattr(linalg.lapack, ("s" if of_single else "d") + name) for name in ("potrf", "potri"))
     # LAPACK reads columns: it gets the transpose, whose lower triangle is the upper one here.
@@ -72,6 +74,7 @@ def solve_spd(matrix: Matrix, right: AnyArray) -> Matrix:
     Raises:
         BadInputError: the matrix is not positive definite.
     """
+    announce(f"solution of {len(matrix):,} equations", len(matrix) ** 3 / 3 + 2 * len(matrix) * right.size)
     try:
         return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, lower=True), right))
     except linalg.LinAlgError as exc:

@@ -118,7 +118,10 @@ class InferenceOptions(Options):
     k: Annotated[int, Field(ge=1, le=1000)] = 20
     """Items per user in the batch file."""
     block_users: Count = 512
-    """Users scored at a time."""
+    """Users of a part, which a run that was killed need not make again."""
+    workers: Count = 1
+    """Processes that list blocks at the same time, each with a model of its own (its arrays are shared); the file is
+    the same, whatever their number."""
 
 
 #: Value of ``words.encoder``: words are read by the registered model's encoder.

@@ -23,10 +23,11 @@ def in_threads(work: Callable[[slice], T], parts: list[slice]) -> Iterator[T]:
     For work that spends its time where numpy and scipy release the interpreter lock; no two parts may write to the
     same place.
     """
-    return _pool(_size()).map(work, parts)
+    return _pool(n_threads()).map(work, parts)
 
 
-def _size() -> int:
+def n_threads() -> int:
+    """Return how many threads work at a time: the cores for this process, or ``OMP_NUM_THREADS`` if that is less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(allowed)) if allowed.isdigit() and int(allowed) else cores

@@ -19,6 +19,7 @@ from tailor.hybrid.blend import BlendModel, one_hot
 from tailor.hybrid.config import BlendKind, BlendOptions
 from tailor.hybrid.training_set import BlendTrainingSet, mean_or_0
 from tailor.models.base import Csr, Floats, Mask
+from tailor.progress import progress
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
@@ -98,7 +99,7 @@ class _Climber:
     def try_all(self, sources: list[int], size: float) -> bool:
         """Try a step of each source up and down; return whether any helped."""
         before = self.best
-        for source in sources:
+        for source in progress(sources, "blend: climb", "source"):
             for step in (size, -size):
                 value = self.value(source, step)
                 if value > self.best:
@@ -247,17 +248,21 @@ class _Trainable(torch.nn.Module):
 
 def _minimise(model: _Trainable, loss: ListwiseLoss) -> None:
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=40, line_search_fn="strong_wolfe", tolerance_grad=1e-5)
+    bar = progress((), "blend: fit", "gradient")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        return loss.backward(model)
+        value = loss.backward(model)
+        bar.update()
+        return value
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with bar:
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
 def _descend(model: _Trainable, loss: ListwiseLoss, epochs: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(epochs):
+    for _ in progress(range(epochs), "blend: fit", "epoch"):
         for users in blocks(loss.n_users):
             optimizer.zero_grad()
             share = (min(users.stop, loss.n_users) - users.start) / loss.n_users

@@ -29,6 +29,7 @@ from tailor.errors import BadInputError
 from tailor.hybrid.config import ColdItemOptions
 from tailor.linear_algebra import add_to_diagonal, inverse_spd
 from tailor.models.base import Floats, Indices
+from tailor.progress import progress
 from tailor.threads import blocks as row_blocks
 from tailor.types import AnyArray
 
@@ -126,7 +127,8 @@ class KernelImputer:
         """
         wide = np.zeros((len(features), self.features.shape[1]), np.float32)
         wide[:, : features.shape[1]] = features
-        for rows in row_blocks(len(wide), max(1, _CELLS // max(len(self.landmarks), 1))):
+        parts = row_blocks(len(wide), max(1, _CELLS // max(len(self.landmarks), 1)))
+        for rows in progress(parts, "cold items", "block") if len(parts) > 1 else parts:
             kernel = self._kernel(wide[rows]).astype(np.float32)
             yield rows, kernel @ self._inverse if len(self.landmarks) else kernel
 

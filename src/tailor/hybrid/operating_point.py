@@ -24,6 +24,7 @@ from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
 from tailor.models.base import Floats, Indices, Mask, Query
+from tailor.progress import progress
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
@@ -122,7 +123,8 @@ def more_users(
         return every.pooled(np.arange(len(part)), sources, BEST)
 
     at_a_time = max(1, min(_USERS_AT_A_TIME, max_cells // int(items.sum())))
-    parts = [collected(users[rows]) for rows in blocks(len(users), at_a_time)]
+    of_users = progress(blocks(len(users), at_a_time), "blend: more users", "block")
+    parts = [collected(users[rows]) for rows in of_users]
     size = max(len(part.tie_rank) for part in parts)
     return BlendTrainingSet.join([part.padded(size) for part in parts])
 
@@ -306,7 +308,7 @@ def reaching(scorer: HybridScorer, queries: Query) -> Boosts:
     update: dict[str, float] = {}
     for boost, lifted in lifted_by.items():
         lowered, needed, scale = scorer.with_boosts(boosts.model_copy(update={boost: 0.0})), 0.0, f"{boost}_scale"
-        for rows in blocks(len(users) if boosts.reach else 0):
+        for rows in progress(blocks(len(users) if boosts.reach else 0), f"reach of {boost}", "block"):
             part = queries.take(users[rows])
             scores = lowered.score(part).copy()
             scores[part.history.nonzero()] = EXCLUDED
@@ -398,7 +400,7 @@ def _curve(
 ) -> list[Row]:
     rows: list[Row] = []
     scale = float(getattr(off, f"{boost}_scale", 1.0))
-    for value in settings_of_curve(scale, steps):
+    for value in progress(settings_of_curve(scale, steps), f"curve of {boost}", "setting"):
         scores = boosted(off.model_copy(update={boost: value}))
         rows.append(
             {"boost": boost, "value": value, "accuracy": data.mean_ndcg(scores, k), "exposure": exposure(scores)}

@@ -117,7 +117,9 @@ class BlendTrainingSet:
                 np.put_along_axis(best_items, np.where(listed < 0, listed[:, :1], listed), True, axis=1)
             return [by_rank[row] for row in (best_items & candidates)[:, by_rank]]
 
-        pools = [pool for part in in_threads(best_of, blocks(len(users))) for pool in part]
+        parts = blocks(len(users))
+        of_blocks = progress(in_threads(best_of, parts), "blend: best items", "block", len(parts))
+        pools = [pool for part in of_blocks for pool in part]
         return self._of_pools(users, pools)
 
     def _of_pools(self, users: Indices, pools: Sequence[Indices]) -> "BlendTrainingSet":

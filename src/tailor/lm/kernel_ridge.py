@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tailor.lm.config import KernelLossOptions
 from tailor.lm.encoder import device
+from tailor.progress import announce
 
 
 def kernel(e: torch.Tensor, others: torch.Tensor, width: float) -> torch.Tensor:
@@ -65,6 +66,7 @@ class LeftOut:
     @classmethod
     def solve(cls, e: torch.Tensor, targets: torch.Tensor, width: float, ridge: float) -> "LeftOut":
         """Solve for embeddings (n, m) and targets (n, d), both in double precision."""
+        announce(f"kernel regression on {len(e):,} items", len(e) ** 3)
         regularized = kernel(e, e, width) + ridge * torch.eye(len(e), dtype=e.dtype, device=e.device)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(regularized))
         return cls(inverse, inverse @ targets, targets)

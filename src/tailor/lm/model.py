@@ -11,6 +11,7 @@ from tailor.lm.encoder import Batch, Tokens, pool
 from tailor.lm.objective import Objective
 from tailor.lm.training_data import TrainingData
 from tailor.metrics.accuracy import hits, ndcg
+from tailor.progress import progress
 from tailor.topk import top_k
 
 Floats = NDArray[np.float32]
@@ -37,7 +38,7 @@ class EmbeddingModel(torch.nn.Module):
     def embed(self, tokens: Tokens, rows: Rows, batch_size: int) -> Floats:
         """Embed the texts ``rows`` (n,) of a corpus, (n, m), in their order."""
         embeddings: Floats | None = None
-        for order in by_length(rows, tokens.lengths(), batch_size):
+        for order in progress(list(by_length(rows, tokens.lengths(), batch_size)), "embed", "batch"):
             embedded = self(tokens.batch(rows[order])).cpu().numpy()
             if embeddings is None:
                 embeddings = np.empty((len(rows), embedded.shape[1]), np.float32)

@@ -59,7 +59,8 @@ class IALSConfig(Options):
     iterations: Count = 16
     """Alternating sweeps."""
     n_threads: Count = 1
-    """CPU threads of irspack; more than one is faster and no longer bit-identical between runs."""
+    """CPU threads of irspack; more than one is faster and no longer bit-identical between runs: the last digits of the
+    factors differ. The engine torch takes the threads that OMP_NUM_THREADS allows, and is identical."""
 
 
 def fold_in(

@@ -2,8 +2,13 @@
 
 irspack's sweeps make three conjugate-gradient steps per row, these a Cholesky solve; so the same options need fewer
 sweeps here. Memory: ``_BUDGET`` gathered floats at a time, beside the factors.
+
+On a CPU groups of rows are solved in threads, each group on one thread: the factors are the same to the last bit,
+whatever the number of threads.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +18,11 @@ from scipy import sparse
 
 from tailor.models.ials import IALSConfig
 from tailor.progress import progress
+from tailor.threads import in_threads
 from tailor.types import AnyArray
 
-_BUDGET = 32_000_000
+#: Floats that are gathered at a time: on a GPU what keeps it busy, on a CPU what a core's cache holds.
+_BUDGET = {"cuda": 32_000_000, "cpu": 500_000}
 Factors = NDArray[np.float64]
 
 
@@ -61,14 +68,12 @@ def solve_rows(
     confidence = torch.from_numpy(np.append(matrix.data, 0).astype(np.float64)).to(device, other.dtype)
     padded = torch.vstack([other, torch.zeros(1, d, dtype=other.dtype, device=device)])
     right = torch.zeros(len(lengths), d, dtype=other.dtype, device=device) if prior is None else ridge[:, None] * prior
-    out, order, first = torch.empty_like(right), torch.argsort(lengths, stable=True), 0
+    out, order = torch.empty_like(right), torch.argsort(lengths, stable=True)
     sizes = lengths[order].cpu().numpy()
-    while first < len(order):
-        end = first + 1
-        while end < len(order) and (end + 1 - first) * (int(sizes[end]) + d) * d <= _BUDGET:
-            end += 1
-        rows = order[first:end]
-        slots = torch.arange(int(sizes[end - 1]), device=device)
+
+    def solve(group: slice) -> None:
+        rows = order[group]
+        slots = torch.arange(int(sizes[group.stop - 1]), device=device)
         valid = slots < lengths[rows, None]
         positions = (start_of[rows, None] + slots).clamp(max=len(indices) - 1)
         # Empty places take the row of zeros at the end.
@@ -83,8 +88,54 @@ def solve_rows(
         normal.diagonal(dim1=1, dim2=2).add_(ridge[rows, None])
         rhs = right[rows] + weighted.sum(dim=1)
         out[rows] = torch.cholesky_solve(rhs[..., None], torch.linalg.cholesky(normal))[..., 0]
-        first = end
+
+    _for_each(solve, _groups(sizes, d, _BUDGET[device.type]), device)
     return out
+
+
+def _groups(sizes: NDArray[np.int64], d: int, budget: int) -> list[slice]:
+    """Cut rows, the shortest first, into groups of which ``budget`` floats are gathered, or of one row.
+
+    Args:
+        sizes: cells of each row (R,), ascending.
+        d: width of the factors.
+        budget: floats; a group depends on it alone, not on the machine.
+    """
+    groups, first = [], 0
+    while first < len(sizes):
+        end = first + 1
+        while end < len(sizes) and (end + 1 - first) * (int(sizes[end]) + d) * d <= budget:
+            end += 1
+        groups.append(slice(first, end))
+        first = end
+    return groups
+
+
+def _for_each(solve: Callable[[slice], None], groups: list[slice], device: torch.device) -> None:
+    """Solve groups: on a GPU one after the other, on a CPU several at a time, each on one thread of torch."""
+    if device.type == "cuda":
+        for group in groups:
+            solve(group)
+        return
+
+    def alone(group: slice) -> None:
+        with one_thread():
+            solve(group)
+
+    with one_thread():
+        for _ in in_threads(alone, groups):
+            pass
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread, in the thread that asks: with more, LAPACK sums in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit(train: sparse.csr_matrix, features: AnyArray | None, options: IALSConfig, seed: int) -> Solution:
@@ -120,5 +171,6 @@ def feature_weights(features: torch.Tensor, items: torch.Tensor, ridge: torch.Te
     """Return W = (Eᵀ D E + ρI)⁻¹ Eᵀ D V (m, d), D = diag(λ f): the weighted ridge of item factors on their texts."""
     weighted = features * ridge[:, None]
     normal = features.T @ weighted + rho * torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
-    weights: torch.Tensor = torch.linalg.solve(normal, weighted.T @ items)
+    with one_thread():
+        weights: torch.Tensor = torch.linalg.solve(normal, weighted.T @ items)
     return weights

@@ -1,5 +1,6 @@
 """The ``implicit`` library's ALS (Hu, Koren & Volinsky 2008), users recalculated from their history: a peer."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,6 +10,8 @@ from pydantic import Field
 from tailor.config import Count, Options, Positive
 from tailor.models.base import FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
+from tailor.progress import progress
+from tailor.threads import n_threads
 
 
 class ImplicitALSConfig(Options):
@@ -55,17 +58,25 @@ class ImplicitALS(Model[ImplicitALSConfig]):
     config_class = ImplicitALSConfig
 
     def library_model(self) -> Any:
-        """Return the library's unfitted model, with one thread: its results are the same in every run then."""
+        """Return the library's unfitted model; a row is solved by one thread, so their number changes no bit of it."""
         from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415  (a peer: fitted here, never served)
+
+        with self._one_thread_of_blas():
+            return AlternatingLeastSquares(**self.config.model_dump(), random_state=self.seed, num_threads=n_threads())
+
+    @staticmethod
+    def _one_thread_of_blas() -> AbstractContextManager[object]:
+        """Hold BLAS to one thread, as the library asks for: with more it sums in another order."""
         from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-        with threadpool_limits(1, "blas"):
-            return AlternatingLeastSquares(**self.config.model_dump(), random_state=self.seed, num_threads=1)
+        limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+        return limits
 
     def fit(self, data: TrainSet) -> FittedImplicitALS:
         """See :meth:`Model.fit`."""
         model = self.library_model()
-        model.fit(data.weights, show_progress=False)
+        with self._one_thread_of_blas(), progress((), "implicit ALS", "sweep", self.config.iterations) as bar:
+            model.fit(data.weights, show_progress=False, callback=lambda *_: bar.update())
         return FittedImplicitALS(self, np.asarray(model.item_factors))
 
     def load(self, state: State) -> FittedImplicitALS:

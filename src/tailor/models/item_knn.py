@@ -14,6 +14,7 @@ from scipy import sparse
 from tailor.config import Count, Options
 from tailor.models.base import Csr, FittedModel, Floats, Model, Query, State, TrainSet
 from tailor.models.registry import register_model
+from tailor.progress import progress
 from tailor.threads import blocks
 
 #: Items whose similarities are computed at a time; 4 bytes x n_items each.
@@ -61,7 +62,8 @@ class ItemKNN(Model[ItemKNNConfig]):
         """See :meth:`Model.fit`."""
         by_item = sparse.csr_matrix(data.weights.T)
         norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1))).ravel()
-        neighbours = [self._nearest(by_item, data.weights, norms, block) for block in blocks(data.n_items, _BLOCK)]
+        parts = progress(blocks(data.n_items, _BLOCK), "item-KNN", "block")
+        neighbours = [self._nearest(by_item, data.weights, norms, block) for block in parts]
         return FittedItemKNN(self, sparse.csr_matrix(sparse.vstack(neighbours)))
 
     def _nearest(self, by_item: Csr, by_user: Csr, norms: Floats, block: slice) -> Csr:

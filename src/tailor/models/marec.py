@@ -34,6 +34,7 @@ from tailor.models.base import Csr, FittedModel, Floats, Indices, Model, Query, 
 from tailor.models.ease import weighted_gram
 from tailor.models.item_weights import ItemWeights, cells, from_state, sparse_weights, state_of, weigh
 from tailor.models.registry import register_model
+from tailor.progress import announce, progress
 from tailor.threads import blocks
 from tailor.types import AnyArray
 
@@ -129,7 +130,7 @@ def similarity_slope(train: Csr, features: AnyArray) -> float:
     E = features.astype(np.float64)
     squares, of_pairs, total = (E**2).sum(axis=1), E.T @ E, E.sum(axis=0)
     sums = np.zeros(4)
-    for part in blocks(train.shape[0]):
+    for part in progress(blocks(train.shape[0]), "MARec: similarities", "block"):
         rows = train[part]
         of_users, removed = rows @ E, squares[rows.indices]
         z = np.einsum("cm,cm->c", np.repeat(of_users, np.diff(rows.indptr), axis=0), E[rows.indices]) - removed
@@ -184,6 +185,7 @@ def aligned_weights(
 
 
 def _inverse(matrix: AnyArray) -> AnyArray:
+    announce(f"inverse of a matrix of {len(matrix):,} rows", 2 * len(matrix) ** 3)
     try:
         return np.asarray(np.linalg.inv(matrix))
     except np.linalg.LinAlgError:

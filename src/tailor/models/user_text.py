@@ -25,6 +25,7 @@ from tailor.linear_algebra import plus_diagonal, solve_spd
 from tailor.models.base import ColdItemImputer, FittedModel, Floats, Indices, Model, Query, State, TrainSet
 from tailor.models.item_weights import impute_columns
 from tailor.models.registry import register_model
+from tailor.progress import progress
 
 #: Texts that are left out of their users' sums at a time.
 _BLOCK = 4096
@@ -145,7 +146,7 @@ def _left_out(texts: UserTexts, data: TrainSet, sums: Floats, centre: Floats) ->
     about = texts.items[known] >= 0
     users, known = users[about], known[about]
     m = texts.vectors.shape[1]
-    for start in range(0, len(known), _BLOCK):
+    for start in progress(range(0, len(known), _BLOCK), "texts of users", "block"):
         rows, block = users[start : start + _BLOCK], known[start : start + _BLOCK]
         less = sums[rows].copy()
         praise, vectors = texts.is_praise[block], texts.vectors[texts.codes[block]]

@@ -22,6 +22,7 @@ from tailor.config import parse
 from tailor.data.config import TextOptions
 from tailor.data.item_dates import EXPIRES, RELEASED, DateOptions, with_dates
 from tailor.data.item_metadata import ItemMetadata
+from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError, TailorError, did_you_mean
 from tailor.models.base import AcceptsNewItems, Floats
 from tailor.serving.events import StoredEvents
@@ -215,17 +216,24 @@ class ItemStore:
         """Where the state is, the number of its last change that answers have, and what was set aside."""
         return {"where": self.state.name, "change": self._seen, "notes": list(self.notes)}
 
-    def apply(self, model: Recommender) -> Recommender:
+    def apply(
+        self, model: Recommender, stored: "State | None" = None, suppressed: SuppressionList | None = None
+    ) -> Recommender:
         """Return a recommender with everything that was put and removed, and with what users did.
 
         Ids that it no longer knows are passed over. An item that a later fit knows is as that fit has it.
 
+        Args:
+            model: as it was fitted.
+            stored: items and removals of an earlier moment; None: those of now.
+            suppressed: likewise, who asked to be forgotten.
+
         Raises:
             BadInputError: the database cannot be read.
         """
-        stored, known = self.state.read(), Embeddings(self.state)
+        stored, known = self.state.read() if stored is None else stored, Embeddings(self.state)
         applied = Applied.to(model, stored, known)
-        model = with_suppressed(applied.model, self.suppressions.read())
+        model = with_suppressed(applied.model, self.suppressions.read() if suppressed is None else suppressed)
         self.notes, self._seen = applied.notes, stored.change
         known.keep()
         return model.keeping_the_encoder(replace(model, events=self.events))

@@ -120,6 +120,8 @@ class Recommender:
     encoder reads them."""
     people: People = ALL_PEOPLE
     """Who asked to be forgotten, and under which names the others are known."""
+    folder: Path | None = None
+    """Of the package that it was loaded from; what was put, removed or forgotten since is not in it."""
 
     # --- what it holds -----------------------------------------------------------------------------------------------
 
@@ -791,7 +793,7 @@ class Recommender:
                 version does not have; or $TAILOR_ENCODER asks for what is not there.
         """
         package.verify_manifest(folder)
-        return cls(**package.read(folder))
+        return cls(**package.read(folder), folder=folder)
 
 
 def _named(request: Request, settings: Settings) -> str:

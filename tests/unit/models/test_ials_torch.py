@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailor.models import ials_torch
 from tailor.models.base import TrainSet
@@ -64,5 +66,35 @@ def test_solving_in_small_blocks_changes_nothing(monkeypatch):
     V, prior = torch.from_numpy(rng.normal(size=(20, 4))), torch.from_numpy(rng.normal(size=(60, 4)))
     diagonal = torch.from_numpy(rng.random(60) + 0.1)
     whole = ials_torch.solve_rows(X, V, V.T @ V, diagonal, prior)
-    monkeypatch.setattr(ials_torch, "_BUDGET", 100)
+    monkeypatch.setitem(ials_torch._BUDGET, "cpu", 100)
     torch.testing.assert_close(ials_torch.solve_rows(X, V, V.T @ V, diagonal, prior), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    """Texts are so wide that LAPACK would use both threads, and groups so small that there are many of them."""
+    monkeypatch.setitem(ials_torch._BUDGET, "cpu", 20_000)
+    texts = np.random.default_rng(0).normal(size=(25, 500)).astype(np.float32)
+    data = TrainSet.of(random_history(), np.ones(25, bool), item_features=texts)
+    config = IALSConfig(engine="torch", factors=40, iterations=3, lambda_item_feature=1.0)
+
+    def item_factors(n_threads):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(n_threads))
+        torch.set_num_threads(n_threads)
+        return TextIALS(config).fit(data).item_factors
+
+    before = torch.get_num_threads()
+    try:
+        np.testing.assert_array_equal(item_factors(1), item_factors(2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=60), budget=st.integers(1, 5000))
+def test_groups_hold_every_row_once_and_no_more_than_the_budget(sizes, budget):
+    lengths, d = np.sort(np.array(sizes, dtype=np.int64)), 3
+    groups = ials_torch._groups(lengths, d, budget)
+    assert [row for group in groups for row in range(group.start, group.stop)] == list(range(len(sizes)))
+    for group in groups:
+        n = group.stop - group.start
+        assert n == 1 or n * (lengths[group.stop - 1] + d) * d <= budget
