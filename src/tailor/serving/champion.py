@@ -104,6 +104,11 @@ def recommender_of(loaded: PyFuncModel) -> Recommender:
     return recommender
 
 
+def model_id_of(loaded: PyFuncModel) -> str | None:
+    """Return the id under which MLflow has logged a model that it has loaded; None where it has none."""
+    return loaded.model_id
+
+
 @dataclass
 class Champion:
     """The recommender that an alias points at, with the items that were added to it.

@@ -1,6 +1,7 @@
 """New interactions in a model that is served already: no language model, search or gate is fitted again."""
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,31 +12,78 @@ from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary, empty_rows, positive_rows, taller
 from tailor.data.item_times import ItemTimes
+from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import Csr, Floats, Query, TrainSet
 from tailor.serving.events import EVENTS_UNTIL
+from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
 from tailor.serving.strengths import STRENGTHS, taken
 
+log = logging.getLogger(__name__)
 #: Principal axes of the item embeddings along which drift is looked at.
 _AXES = 3
 _NEW, _WARMED = "users that are new", "items that were cold"
+_SUPPRESSED_MEANWHILE = "people suppressed while it was made, and left out"
 
 
 @dataclass(frozen=True)
 class Update:
-    """A model that has taken rows in, and what they were."""
+    """A model that has taken rows in, and what it was made of."""
 
     recommender: Recommender
     counts: dict[str, int]
+    before: Recommender = field(repr=False)
+    """What took the rows in."""
+    rows: pd.DataFrame = field(repr=False)
+    sweeps: int
+    model_id: str | None = None
+    """Of the champion in MLflow that it is an update of; None: not known."""
 
     def until(self, place: int) -> "Update":
         """Return the update, whose model says that it has taken in all events up to a place."""
         about = self.recommender.about | {EVENTS_UNTIL: place}
         return replace(self, recommender=self.recommender.keeping_the_encoder(replace(self.recommender, about=about)))
+
+    def of(self, model_id: str | None) -> "Update":
+        """Return the update, which says of which champion it is one."""
+        return replace(self, model_id=model_id)
+
+    def holds(self, suppressed: SuppressionList) -> bool:
+        """Tell whether somebody of the list is among the users."""
+        return bool(suppressed.mask(self.recommender.user_ids).any())
+
+    def leaving_out(self, suppressed: SuppressionList) -> "Update":
+        """Return what the update would be if it had begun after these people were suppressed.
+
+        It is made again from what it was made of without them, so that nothing of their rows is learnt or counted.
+
+        Raises:
+            BadInputError: no rows of others are left.
+        """
+        if not self.holds(suppressed):
+            return self
+        theirs, stays = suppressed.mask(self.rows[c.USER]), without_suppressed(self.before, suppressed)
+        rows, users = self.rows[~theirs], int(suppressed.mask(self.recommender.user_ids).sum())
+        log.info(
+            "People who were suppressed while the update was made: %d; it is made again without their %d new rows and "
+            "%d known interactions",
+            users,
+            int(theirs.sum()),
+            stays.counts["interactions"],
+        )
+        if rows.empty:
+            raise BadInputError(
+                "There is nothing to take in any more: all new rows are of people who asked to be forgotten while the "
+                "update was made. Nothing was registered."
+            )
+        again = with_interactions(stays.recommender, rows, self.sweeps)
+        place = self.recommender.about.get(EVENTS_UNTIL)
+        again = replace(again, model_id=self.model_id, counts=again.counts | {_SUPPRESSED_MEANWHILE: users})
+        return again if place is None else again.until(place)
 
 
 def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +162,7 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         about=recommender.about | {"fit_on": "update"},
         item_times=_item_times(recommender, rows),
     )
-    return Update(recommender.keeping_the_encoder(model_now), counts)
+    return Update(recommender.keeping_the_encoder(model_now), counts, recommender, every, sweeps)
 
 
 def _item_times(recommender: Recommender, rows: pd.DataFrame) -> ItemTimes | None:

@@ -29,7 +29,7 @@ def recommender(tables):
 
 def champion_of(recommender):
     model = SimpleNamespace(recommender=recommender)
-    return SimpleNamespace(unwrap_python_model=lambda: model)
+    return SimpleNamespace(unwrap_python_model=lambda: model, model_id="m-1")
 
 
 @pytest.fixture
@@ -110,6 +110,23 @@ def test_events_of_before_pseudonyms_join_under_these(recommender, store):
     rows, read = read_events(store, champion_of(model), SuppressionList.of(["gone"], b"k" * 32))
     assert rows["user_id"].tolist() == [*map(names.of, (known, known, uuid, "person-new")), elsewhere]
     assert read["counts"]["of people who are suppressed"] == 1
+
+
+def test_files_hold_no_rows_of_who_was_suppressed_since_they_were_read():
+    rows = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
+    gone = SuppressionList.of(["u2"], b"k" * 32)
+    tables = nodes.tables_of_rows(rows, rows.iloc[[1]], {"version": "2"}, gone)
+    assert [table["item_id"].tolist() for table in tables] == [["a"], []]
+
+
+def test_the_list_beside_the_state_is_read_when_the_version_is_registered(store, monkeypatch):
+    monkeypatch.setenv("TAILOR_SUPPRESSION_KEY", "k" * 32)
+    monkeypatch.setattr(nodes.registry, "register_update", lambda *args: args[-1])
+    reads = nodes.register(None, None, None, None, store, OPTIONS, "shop")
+    assert "u1" not in reads()
+    store.suppressions.add(["u1"])
+    assert "u1" in reads()
+    assert len(nodes.register(None, None, None, None, None, OPTIONS, "shop")()) == 0
 
 
 def test_neither_is_refused():

@@ -20,7 +20,7 @@ from tailor.evaluation.config import UpdateOptions
 from tailor.evaluation.drift import SHIFTED, STABLE
 from tailor.evaluation.update_rules import UpdateEvidence
 from tailor.registry import update as registry
-from tailor.serving.champion import recommender_of
+from tailor.serving.champion import model_id_of, recommender_of
 from tailor.serving.events import EVENTS_UNTIL, TakenIn, as_interactions, taken_in_of
 from tailor.serving.items import ItemStore
 from tailor.serving.people import without_suppressed
@@ -107,7 +107,7 @@ def fold_in(
     """Take the rows in, without people who are suppressed; tell how far distributions have moved."""
     options, model = parse(UpdateOptions, params, "update"), recommender_of(champion)
     model = without_suppressed(model, suppressions).recommender
-    update = with_interactions(model, rows, options.sweeps).until(events_read["until"])
+    update = with_interactions(model, rows, options.sweeps).until(events_read["until"]).of(model_id_of(champion))
     table = drift(model, update, rows, options.sample_users, options.k, seed)
     figure = px.bar(table, x="distribution", y="psi", color="interpretation", title="Drift: population stability index")
     for line in (STABLE, SHIFTED):
@@ -130,9 +130,23 @@ def register(
     drift_table: pd.DataFrame,
     evidence: UpdateEvidence,
     figure: go.Figure,
+    item_state: ItemStore | None,
     params: Parameters,
     model_name: str,
 ) -> JsonObject:
-    """Register what became of the champion; the alias moves where every rule holds."""
+    """Register what became of the champion; the alias moves where every rule holds.
+
+    Who was suppressed since the rows were read is left out; the list is that beside ``item_state``.
+    """
     limits = parse(UpdateOptions, params, "update").max_psi
-    return registry.register_update(update, drift_table, evidence, figure, limits, model_name)
+    suppressed = SuppressionList if item_state is None else item_state.suppressions.read
+    return registry.register_update(update, drift_table, evidence, figure, limits, model_name, suppressed)
+
+
+def tables_of_rows(
+    interactions: pd.DataFrame, events: pd.DataFrame, registered: JsonObject, suppressions: SuppressionList
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what was read, for the files: written once a version is registered, without who is suppressed by then."""
+    log.info("Rows of the update: version %s took them in", registered["version"])
+    interactions, events = (rows[~suppressions.mask(rows[c.USER])] for rows in (interactions, events))
+    return interactions, events
