@@ -134,14 +134,15 @@ def recommend_in(
     return answer
 
 
-def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
-    """List the k items closest to one.
+def similar(answering: Answering, item_id: str, k: int, scenario: str | None = None) -> ListAnswer:
+    """List the k items closest to one, without those that nobody is shown and those that a scenario blocks.
 
     Raises:
         UnknownItemError: the catalogue does not have the item.
+        BadInputError: the model does not have the scenario.
     """
     model, version = answering
-    item_ids, scores = model.similar(_known(model, item_id), k)
+    item_ids, scores = model.similar(_known(model, item_id), k, scenario)
     return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
 
 
@@ -272,15 +273,18 @@ def ask_about(answering: Answering, k: int) -> ListAnswer:
     return ListAnswer(path="elicit", model_version=version, items=_items(model, item_ids, [0.0] * len(item_ids)))
 
 
-def find(answering: Answering, q: str, k: int) -> list[JsonObject]:
+def find(answering: Answering, q: str, k: int, scenario: str | None = None) -> list[JsonObject]:
     """Return the first k items, in the catalogue's order, whose title contains every word of ``q``.
 
-    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do.
+    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do. What was
+    removed, has expired or is blocked by the scenario is not found.
+
+    Raises:
+        BadInputError: the model does not have the scenario.
     """
     model = answering[0]
-    metadata, listed = model.known_metadata, model.titles.search(q, len(model.items))
-    if model.removed is not None:
-        listed = [item for item in listed if not model.removed[item]]
+    metadata, unlisted = model.known_metadata, model.unlisted(scenario)
+    listed = [item for item in model.titles.search(q, len(model.items)) if not unlisted[item]]
     return [
         {
             "item_id": model.item_ids[index],
