@@ -16,12 +16,12 @@ from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import Csr, Floats, Query, TrainSet
+from tailor.models.base import Csr, Floats, Mask, Query, TrainSet
 from tailor.serving.events import EVENTS_UNTIL
 from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
-from tailor.serving.strengths import STRENGTHS, taken
+from tailor.serving.strengths import STRENGTHS, least_taken, taken
 
 log = logging.getLogger(__name__)
 #: Principal axes of the item embeddings along which drift is looked at.
@@ -153,6 +153,9 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
     }
     if n_blocked > n_blocked_before:
         counts["pairs that are blocked now"] = n_blocked - n_blocked_before
+    item_times, n_again = _item_times(recommender, rows)
+    if n_again:
+        counts["rows met again, which count once in what is trending"] = n_again
     model_now = replace(
         recommender,
         model=model.partial_fit(data, sweeps),
@@ -160,17 +163,39 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         histories=histories,
         blocked=blocked,
         about=recommender.about | {"fit_on": "update"},
-        item_times=_item_times(recommender, rows),
+        item_times=item_times,
     )
     return Update(recommender.keeping_the_encoder(model_now), counts, recommender, every, sweeps)
 
 
-def _item_times(recommender: Recommender, rows: pd.DataFrame) -> ItemTimes | None:
-    """Return when items were taken, with the rows that count as taken; None where the model knows no times."""
-    if recommender.item_times is None:
-        return None
+def _item_times(recommender: Recommender, rows: pd.DataFrame) -> tuple[ItemTimes | None, int]:
+    """Return when items were taken, with the rows that count as taken, and how many rows were met again.
+
+    None where the model knows no times. What counts already counts once: of a pair that is known, a row that is not
+    later than the newest that was counted is taken for one that an earlier table, update or fit held too.
+    """
+    times = recommender.item_times
+    if times is None or c.TIMESTAMP not in rows:
+        return times, 0
     counted = taken(rows, recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
-    return recommender.item_times.with_rows(counted, recommender.items)
+    again = _is_known(recommender, counted) & (counted[c.TIMESTAMP] <= times.until).to_numpy()
+    return times.with_rows(counted[~again], recommender.items), int(again.sum())
+
+
+def _is_known(recommender: Recommender, rows: pd.DataFrame) -> Mask:
+    """Mark the rows (n,) whose pair was taken before, by the histories, or is blocked."""
+    user, item = recommender.users.indices(rows[c.USER]), recommender.items.indices(rows[c.ITEM])
+    known = np.zeros(len(rows), dtype=bool)
+    there, least = user >= 0, 0.0
+    if not there.any():
+        return known
+    if c.CONFIDENCE in rows:
+        least = least_taken(recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
+    weights = np.asarray(recommender.histories.weights[user[there], item[there]]).ravel()
+    known[there] = (weights > 0) & (weights >= np.float32(least))
+    if recommender.blocked is not None:
+        known[there] |= np.asarray(recommender.blocked[user[there], item[there]]).ravel() > 0
+    return known
 
 
 def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) -> TrainSet:
