@@ -1,6 +1,7 @@
 """New interactions in a model that is served already: no language model, search or gate is fitted again."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -82,7 +83,8 @@ class Update:
             )
         again = with_interactions(stays.recommender, rows, self.sweeps)
         place = self.recommender.about.get(EVENTS_UNTIL)
-        again = replace(again, model_id=self.model_id, counts=again.counts | {_SUPPRESSED_MEANWHILE: users})
+        counts = {**self.counts, **again.counts, _SUPPRESSED_MEANWHILE: users}
+        again = replace(again, model_id=self.model_id, counts=counts)
         return again if place is None else again.until(place)
 
 
@@ -115,7 +117,9 @@ def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFram
     return both.drop_duplicates([c.USER, c.ITEM], keep="last", ignore_index=True)
 
 
-def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int) -> Update:
+def with_interactions(
+    recommender: Recommender, rows: pd.DataFrame, sweeps: int, counts_before: Mapping[str, int] | None = None
+) -> Update:
     """Take interactions in.
 
     Users' factors are fold-ins of their histories, so these grow and new users join. The factorization goes on from
@@ -125,6 +129,7 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         recommender: with histories.
         rows: user_id and item_id (known items), and timestamp where there is one; without, in the order they came.
         sweeps: of the factorization.
+        counts_before: of what was done to the recommender before; they join the counts of the update.
 
     Raises:
         BadInputError: the model takes no interactions in.
@@ -145,6 +150,7 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
     n_blocked_before = 0 if recommender.blocked is None else int(recommender.blocked.nnz)
     touched = np.bincount(came.indices, minlength=came.shape[1]) > 0
     counts = {
+        **(counts_before or {}),
         "interactions": int(came.nnz),
         "of them known before": int(came.multiply(known.history).nnz),
         _NEW: len(new_users),

@@ -18,6 +18,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "suppressions": "suppressions",
                 "params": "params:data_processing",
                 "strengths": "params:tuned.events",
+                "item_state": "item_state",
             },
             outputs=["new_interactions", "update_quality", "update_accounts"],
             name="read_new",
@@ -38,10 +39,16 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.join_items,
+            inputs=["champion", "item_state", "new_rows"],
+            outputs="to_update",
+            name="join_items",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fold_in,
             inputs={
-                "champion": "champion",
-                "rows": "new_rows",
+                "begins": "to_update",
                 "events_read": "events_read",
                 "suppressions": "suppressions",
                 "params": "params:update",
@@ -54,8 +61,7 @@ def create_pipeline(**_: object) -> Pipeline:
         Node(
             func=nodes.check,
             inputs={
-                "champion": "champion",
-                "rows": "new_rows",
+                "begins": "to_update",
                 "suppressions": "suppressions",
                 "params": "params:update",
                 "seed": "params:seed",
@@ -92,5 +98,5 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
     ]
-    private = ["new_interactions", "new_events", "new_rows", "updated_model", "update_evidence"]
+    private = ["new_interactions", "new_events", "new_rows", "to_update", "updated_model", "update_evidence"]
     return group("update", pipeline, private=private)
