@@ -61,7 +61,8 @@ class ListAnswer(BaseModel):
     request_id: str = ""
     """Send it with what follows from the list (``POST /events``)."""
     variant: str | None = None
-    """Of an experiment: ``champion`` or ``challenger``; null: the request is in none."""
+    """Of an experiment: ``champion`` or ``challenger``; null: the request is in none, as one that names neither
+    user nor session."""
     exposures_logged: bool | None = None
     """Whether the server has stored what it listed; null: it was not asked to."""
     unknown_history: int = 0
@@ -111,7 +112,7 @@ def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:
 def recommend_in(
     champion: Champion, body: RecommendBody, experiment: Experiment | None = None, exposures: ExposureLog | None = None
 ) -> ListAnswer:
-    """Answer one request by the arm of its user, and store what is listed before it is sent.
+    """Answer one request by the arm of its user or session, and store what is listed before it is sent.
 
     Where either is done, a request that has no name gets one; else the same request has the same answer.
 
@@ -124,13 +125,15 @@ def recommend_in(
     if (experiment or exposures) and not body.request_id:
         body = body.model_copy(update={"request_id": str(uuid.uuid4())})
     assigned = (
-        Assigned(*champion.up_to_date(), None) if experiment is None else experiment.assign(champion, body.user_id)
+        Assigned(*champion.up_to_date(), None)
+        if experiment is None
+        else experiment.assign(champion, body.user_id, body.session_id)
     )
     answer = recommend((assigned.model, assigned.version), body)
     answer.variant = assigned.variant
     if exposures is not None:
         listed = [item.model_dump(include={"item_id", "rank", "propensity"}) for item in answer.items]
-        answer.exposures_logged = exposures.write(assigned, body.user_id, answer.request_id, listed)
+        answer.exposures_logged = exposures.write(assigned, body.user_id, answer.request_id, listed, body.session_id)
     return answer
 
 
