@@ -141,11 +141,11 @@ def domain_value_lines(values: pd.DataFrame) -> list[str]:
     """Say what of that comes from each domain, from the table ``domain_policy_value``; nothing where there is one."""
     lines = []
     for row in values.query("estimator == 'doubly_robust'").to_dict("records"):
-        found = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}], the log's own {row['logged_mean']:.4f}"
-        said = found if row["rows"] else "the log has no action of it"
-        lines.append(
-            f"{row[c.DOMAIN]}: {said}; {row['share']:.0%} of the actions, {row['logged_share']:.0%} of the log's"
-        )
+        value = "the log has no action of it"
+        if row["rows"]:
+            value = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}], the log's own {row['logged_mean']:.4f}"
+        shares = f"{row['share']:.0%} of the actions, {row['logged_share']:.0%} of the log's"
+        lines.append(f"{row[c.DOMAIN]}: {value}; {shares}")
     return ["Of that reward, by domain (doubly_robust):", *lines] if lines else []
 
 

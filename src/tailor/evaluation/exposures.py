@@ -53,10 +53,10 @@ class Participants:
         """Say who was compared, and who was left out."""
         arms = " and ".join(f"{arm} (version {', '.join(self.versions[arm])})" for arm in (CHAMPION, CHALLENGER))
         sessions = self.n_sessions
-        who = f"{len(self.users)} users" + (f" ({sessions} of them sessions)" if sessions else "")
+        counted = f"{len(self.users)} users" + (f" ({sessions} of them sessions)" if sessions else "")
         nameless = f"; {self.n_nameless} items were listed to neither a user nor a session" if self.n_nameless else ""
         return (
-            f"{arms}: {who}; left out are {self.n_unfinished} whose window has not ended, and "
+            f"{arms}: {counted}; left out are {self.n_unfinished} whose window has not ended, and "
             f"{self.n_changed} who saw both{nameless}"
         )
 
