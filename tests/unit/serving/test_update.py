@@ -163,6 +163,22 @@ def test_a_cold_item_that_was_taken_is_warm(served, tables):
     assert update.recommender.model.popularity[index] == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_inverse_of_the_kernel_is_reused_where_no_item_is_taken_for_the_first_time(served, rows, tables):
+    """And what comes out is what comes out of a computation of its own, to the digit."""
+    known = rows[tables.warm[served.items.indices(rows["item_id"])]]
+    before = served.model.imputer
+    expected = before._inverse.copy()
+    same = with_interactions(served, known, 1).recommender.model.imputer
+    assert same is not before
+    assert same._inverse is before._inverse
+    own = type(before).fit(before.options, served.item_features, tables.train_set.counts)
+    np.testing.assert_array_equal(own._inverse, expected)
+    cold = served.item_ids[~tables.warm][0]
+    warmed = with_interactions(served, known.assign(item_id=cold), 1).recommender.model.imputer
+    assert "_inverse" not in warmed.__dict__ or warmed._inverse is not before._inverse
+    assert len(warmed.landmarks) == len(before.landmarks) + 1
+
+
 def test_items_that_were_removed_stay_removed(served, rows):
     gone = served.without_items(["i1"])
     update = with_interactions(gone, rows.head(20), 1)
