@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 #: Principal axes of the item embeddings along which drift is looked at.
 _AXES = 3
 _NEW, _WARMED = "users that are new", "items that were cold"
+#: Key of ``about``, and what it says of a model that has taken rows in.
+FIT_ON, UPDATE = "fit_on", "update"
 _SUPPRESSED_MEANWHILE = "people suppressed while it was made, and left out"
 
 
@@ -168,7 +170,7 @@ def with_interactions(
         users=users,
         histories=histories,
         blocked=blocked,
-        about=recommender.about | {"fit_on": "update"},
+        about=recommender.about | {FIT_ON: UPDATE},
         item_times=item_times,
     )
     return Update(recommender.keeping_the_encoder(model_now), counts, recommender, every, sweeps)
@@ -177,13 +179,15 @@ def with_interactions(
 def _item_times(recommender: Recommender, rows: pd.DataFrame) -> tuple[ItemTimes | None, int]:
     """Return when items were taken, with the rows that count as taken, and how many rows were met again.
 
-    None where the model knows no times. What counts already counts once: of a pair that is known, a row that is not
-    later than the newest that was counted is taken for one that an earlier table, update or fit held too.
+    None where the model knows no times. What an earlier update has counted counts once: in a model that is an update,
+    a row of a known pair that is not later than the newest that was counted is taken for one that was counted.
     """
     times = recommender.item_times
     if times is None or c.TIMESTAMP not in rows:
         return times, 0
     counted = taken(rows, recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
+    if recommender.about.get(FIT_ON) != UPDATE:
+        return times.with_rows(counted, recommender.items), 0
     again = _is_known(recommender, counted) & (counted[c.TIMESTAMP] <= times.until).to_numpy()
     return times.with_rows(counted[~again], recommender.items), int(again.sum())
 
