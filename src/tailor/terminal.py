@@ -137,6 +137,18 @@ def value_lines(values: pd.DataFrame) -> list[str]:
     return [f"Reward of {first[c.MODEL]} as a softmax policy, with 95 % intervals:", *estimates, log, unknown]
 
 
+def domain_value_lines(values: pd.DataFrame) -> list[str]:
+    """Say what of that comes from each domain, from the table ``domain_policy_value``; nothing where there is one."""
+    lines = []
+    for row in values.query("estimator == 'doubly_robust'").to_dict("records"):
+        value = "the log has no action of it"
+        if row["rows"]:
+            value = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}], the log's own {row['logged_mean']:.4f}"
+        shares = f"{row['share']:.0%} of the actions, {row['logged_share']:.0%} of the log's"
+        lines.append(f"{row[c.DOMAIN]}: {value}; {shares}")
+    return ["Of that reward, by domain (doubly_robust):", *lines] if lines else []
+
+
 def experiment_lines(metrics: pd.DataFrame) -> list[str]:
     """Say how the arms compare in each metric, from the table ``experiment_metrics``."""
     first = metrics.iloc[0]
@@ -374,6 +386,7 @@ _SECTIONS: dict[str, Callable[[FinishedRun, Console], None]] = {
     "comparisons": _verdicts,
     "ablation": _ablation,
     "policy_value": _lines("policy_value", value_lines),
+    "domain_policy_value": _lines("domain_policy_value", domain_value_lines),
     "experiment_metrics": _lines("experiment_metrics", experiment_lines),
     "experiment_verdict": _lines("experiment_verdict", lambda verdict: [verdict["sentence"]]),
     "experiment_plot": _file("experiment_plot", "How the difference went"),

@@ -13,6 +13,7 @@ from tailor.terminal import (
     FinishedRun,
     best_variants,
     cell,
+    domain_value_lines,
     drift_lines,
     experiment_lines,
     fitting_columns,
@@ -176,6 +177,22 @@ def test_off_policy_values():
         "the log's own policy: 0.2500 in 100 rows",
         "3 rows of unknown users or items are left out",
     ]
+
+
+def test_off_policy_values_by_domain():
+    values = pd.DataFrame(
+        {
+            "domain": ["books", "books", "films"], "estimator": ["ips", "doubly_robust", "doubly_robust"],
+            "value": [0.9, 0.3, np.nan], "low": [0.8, 0.25, np.nan], "high": [1.0, 0.35, np.nan], "rows": [60, 60, 0],
+            "logged_mean": [0.2, 0.2, 0.0], "share": [0.6, 0.6, 0.4], "logged_share": [1.0, 1.0, 0.0],
+        }
+    )  # fmt: skip
+    assert domain_value_lines(values) == [
+        "Of that reward, by domain (doubly_robust):",
+        "books: 0.3000 [0.2500, 0.3500], the log's own 0.2000; 60% of the actions, 100% of the log's",
+        "films: the log has no action of it; 40% of the actions, 0% of the log's",
+    ]
+    assert domain_value_lines(values.head(0)) == []
 
 
 def test_an_experiment_says_what_decides_and_the_verdict_in_a_sentence():

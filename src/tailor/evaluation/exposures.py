@@ -1,7 +1,7 @@
 """What was listed and what came of it, from events: per user of an experiment, and as a log for off-policy estimates.
 
-Events are tables with the columns kind, user_id, item_id, request_id, rank, propensity, variant, version, occurred_at
-(seconds) and received_at; see :class:`tailor.state.events.Event`.
+Events are tables with the columns kind, user_id, session_id, item_id, request_id, rank, propensity, variant, version,
+occurred_at (seconds) and received_at; see :class:`tailor.state.events.Event`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import pandas as pd
 
 from tailor import columns as c
 from tailor.columns import CHALLENGER, CHAMPION
+from tailor.data.units import is_session, unit_of
 from tailor.errors import BadInputError
 from tailor.evaluation.ab_test import Sample
 from tailor.evaluation.config import ExperimentOptions
@@ -20,7 +21,7 @@ from tailor.evaluation.config import ExperimentOptions
 EXPOSURE: Final = "exposure"
 COLUMNS: Final = (
     *("kind", "user_id", "item_id", "request_id", "rank", "propensity"),
-    *("variant", "version", "occurred_at", "received_at"),
+    *("variant", "version", "occurred_at", "received_at", "session_id"),
 )
 #: What names one listed item of one answer.
 _LISTED = ["user_id", "request_id", "item_id"]
@@ -29,10 +30,11 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Participants:
-    """The users of an experiment, in the order in which they entered it."""
+    """The users of an experiment, and the sessions of who has no id, in the order in which they entered it."""
 
     users: pd.DataFrame
-    """user_id, treated, began (seconds): the first exposure, ends: the end of the user's window."""
+    """user_id (of a session as :func:`tailor.data.units.unit_of` names it), treated, began (seconds): the first
+    exposure, ends: the end of the user's window."""
     exposures: pd.DataFrame
     """Items that were listed to them within their window, each once per answer."""
     others: pd.DataFrame
@@ -43,15 +45,25 @@ class Participants:
     """Users who saw both arms within their window; they are left out."""
     n_unfinished: int
     """Users whose window has not ended; they are left out, and come in later."""
+    n_nameless: int = 0
+    """Items listed to requests with neither a user nor a session since the experiment began; they are in no arm."""
 
     @property
     def describe(self) -> str:
         """Say who was compared, and who was left out."""
         arms = " and ".join(f"{arm} (version {', '.join(self.versions[arm])})" for arm in (CHAMPION, CHALLENGER))
+        sessions = self.n_sessions
+        counted = f"{len(self.users)} users" + (f" ({sessions} of them sessions)" if sessions else "")
+        nameless = f"; {self.n_nameless} items were listed to neither a user nor a session" if self.n_nameless else ""
         return (
-            f"{arms}: {len(self.users)} users; left out are {self.n_unfinished} whose window has not ended, and "
-            f"{self.n_changed} who saw both"
+            f"{arms}: {counted}; left out are {self.n_unfinished} whose window has not ended, and "
+            f"{self.n_changed} who saw both{nameless}"
         )
+
+    @property
+    def n_sessions(self) -> int:
+        """Sessions of people without an id among the users."""
+        return int(self.users["user_id"].map(is_session).sum())
 
     def sample(self, metric: str, before_days: float) -> Sample:
         """Return the users with a metric of each, and with what they did before.
@@ -83,6 +95,8 @@ class Participants:
 def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participants:
     """Find who took part in the experiment of the latest challenger.
 
+    A session stands for who has no id; requests with neither are counted, and in no arm.
+
     A user's window begins with the first exposure and is as long for everybody, so what a user is counted for never
     changes once the window has ended.
 
@@ -94,6 +108,7 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
         BadInputError: there are no exposures of a challenger, or none of the champion beside it.
     """
     since = timestamp(options.since) if options.since else -np.inf
+    events = _by_unit(events)
     rows = events[(events["kind"] == EXPOSURE) & events["user_id"].notna() & events["variant"].notna()]
     rows = rows[rows["occurred_at"] >= since].sort_values("occurred_at", kind="stable")
     challenged = rows[(rows["variant"] == CHALLENGER) & rows["version"].notna()]
@@ -104,6 +119,7 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
         )
     version = challenged["version"].iloc[-1]
     begin = challenged.loc[challenged["version"] == version, "occurred_at"].iloc[0]
+    nameless = (events["kind"] == EXPOSURE) & events["user_id"].isna() & (events["occurred_at"] >= begin)
     of_test = (rows["variant"] == CHAMPION) | (rows["version"] == version)
     rows = rows[of_test & (rows["occurred_at"] >= begin)]
     began = rows.groupby("user_id")["occurred_at"].transform("first")
@@ -126,7 +142,17 @@ def participants(events: pd.DataFrame, options: ExperimentOptions) -> Participan
         versions={arm: sorted(of_arm["version"].dropna().unique()) for arm, of_arm in rows.groupby("variant")},
         n_changed=int(changed.sum()),
         n_unfinished=int((~changed & ~finished).sum()),
+        n_nameless=int(nameless.sum()),
     )
+
+
+def _by_unit(events: pd.DataFrame) -> pd.DataFrame:
+    """Return events whose column user_id holds the session where there is no user."""
+    units = [
+        unit_of(user if isinstance(user, str) else None, session if isinstance(session, str) else None)
+        for user, session in zip(events["user_id"], events["session_id"], strict=True)
+    ]
+    return events.assign(user_id=pd.Series(units, index=events.index, dtype=object))
 
 
 def policy_log(events: pd.DataFrame, reward: str) -> tuple[pd.DataFrame, int]:

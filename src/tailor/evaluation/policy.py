@@ -6,8 +6,8 @@ The reward model of the doubly robust estimate is logistic in the score and the 
 half of the log is predicted by a model of the other half.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,9 +27,11 @@ from tailor.metrics.rating import Scorer
 from tailor.models.base import Query
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 REWARD, PROPENSITY = "reward", "propensity"
 COLUMNS = ["estimator", "value", "low", "high", "effective_n", "clipped", "rows", "logged_mean"]
-_RIDGE = 1e-3
+ESTIMATORS = ("ips", "snips", "doubly_robust")
+_RIDGE, _SIDES = 1e-3, (True, False)
 
 
 def logged_propensities(logs: pd.DataFrame) -> Floats:
@@ -103,6 +105,70 @@ def fit_reward(X: Floats, reward: Floats) -> Floats:
     return np.asarray(minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B").x)
 
 
+@dataclass(frozen=True)
+class Valuation:
+    """What estimates of a policy's value are made of: a log, the policy's chances, and a model of the reward."""
+
+    item: NDArray[np.int64]
+    """Of each logged action (n,)."""
+    reward: Floats
+    propensity: Floats
+    chosen: Floats
+    """π of each logged action (n,)."""
+    predicted: Floats
+    """Reward of each logged action by the model (n,)."""
+    domains: dict[str, Mask]
+    """Items (n_items,) of each domain; empty: there is one."""
+    expected: Floats
+    """Reward that the policy earns on average by the model (n, 1 + D): from all items, then from those of a domain."""
+    share: Floats
+    """Share of the policy's actions that are of all items, then of those of a domain (1 + D,)."""
+    max_weight: float
+
+    def whole(self) -> pd.DataFrame:
+        """Return what the policy would have earned per action; see :func:`value`."""
+        rows = self._estimates(np.ones(len(self.reward), dtype=bool), 0)
+        return pd.DataFrame(rows).assign(rows=len(self.reward), logged_mean=float(self.reward.mean()))[COLUMNS]
+
+    def by_domain(self) -> pd.DataFrame:
+        """Return what of that comes from each domain's items; no rows where there is one domain.
+
+        The policy's value is a sum over items, so it is one over domains too: each estimate is that of the reward where
+        the action is of the domain, and 0 elsewhere. It asks nothing of how the old policy chose between domains.
+
+        Returns:
+            Columns domain, those of :func:`value` (per action of any domain; rows and effective_n are those of the
+            domain's actions), share and logged_share of the actions that are of the domain. Value and interval are
+            missing where the log has no action of the domain: it says nothing of it.
+        """
+        rows = []
+        for place, (name, items) in enumerate(self.domains.items(), start=1):
+            inside = items[self.item]
+            estimates = self._estimates(inside, place) if inside.any() else self._nothing()
+            shared = {"rows": int(inside.sum()), "logged_mean": float((self.reward * inside).mean())}
+            shared |= {"share": float(self.share[place]), "logged_share": float(inside.mean())}
+            rows += [{c.DOMAIN: name} | estimate | shared for estimate in estimates]
+        return pd.DataFrame(rows, columns=[c.DOMAIN, *COLUMNS, "share", "logged_share"])
+
+    def _estimates(self, inside: Mask, place: int) -> list[dict[str, object]]:
+        """Estimate what actions ``inside`` (n,) earn, whose expected reward stands in the column ``place``."""
+        log, cut = (self.propensity, self.chosen), self.max_weight
+        reward, predicted = self.reward * inside, self.predicted * inside
+        estimates = {
+            "ips": ips(reward, *log, cut),
+            "snips": snips(reward, *log, cut),
+            "doubly_robust": doubly_robust(reward, *log, predicted, self.expected[:, place], cut),
+        }
+        alone = asdict(ips(self.reward[inside], self.propensity[inside], self.chosen[inside], cut))
+        counts = {name: alone[name] for name in ("effective_n", "clipped")}
+        return [{"estimator": name} | asdict(estimate) | counts for name, estimate in estimates.items()]
+
+    @staticmethod
+    def _nothing() -> list[dict[str, object]]:
+        unknown: dict[str, object] = dict.fromkeys(("value", "low", "high"), float("nan"))
+        return [{"estimator": name, "effective_n": 0.0, "clipped": 0} | unknown for name in ESTIMATORS]
+
+
 def value(
     scorer: Scorer,
     queries: Query,
@@ -113,6 +179,25 @@ def value(
 ) -> pd.DataFrame:
     """Return what the scorer's policy would have earned per action, by IPS, SNIPS and doubly robust.
 
+    Arguments are those of :func:`valuation`.
+
+    Returns:
+        Columns estimator, value, low, high, effective_n, clipped, rows, logged_mean.
+    """
+    return valuation(scorer, queries, rows, popularity, options, seed).whole()
+
+
+def valuation(
+    scorer: Scorer,
+    queries: Query,
+    rows: pd.DataFrame,
+    popularity: NDArray[np.int64],
+    options: OffPolicyOptions,
+    seed: int,
+    domains: Mapping[str, Mask] | None = None,
+) -> Valuation:
+    """Score every logged user once, for estimates of the whole and of domains.
+
     Users are shown what is not in their history; logged actions that they could not be shown get weight 0.
 
     Args:
@@ -122,24 +207,26 @@ def value(
         popularity: train interactions (n_items,).
         options: temperature, epsilon, max_weight, block_users.
         seed: of the halves.
-
-    Returns:
-        Columns estimator, value, low, high, effective_n, clipped, rows, logged_mean.
+        domains: items (n_items,) of each domain, by name; None or empty: there is one.
     """
-    reward, propensity = rows[REWARD].to_numpy(dtype=np.float64), rows[PROPENSITY].to_numpy(dtype=np.float64)
-    log_popularity = np.log1p(popularity.astype(np.float64))
+    masks = dict(domains or {})
+    groups = np.vstack([np.ones(len(popularity), dtype=bool), *masks.values()])
+    reward, log_popularity = rows[REWARD].to_numpy(dtype=np.float64), np.log1p(popularity.astype(np.float64))
     half = seeded_hash(seed, rows["user"].astype(str)) % np.uint64(2) == 0
     features = _reward_features(scorer, queries, rows, log_popularity, options.block_users)
-    models = {side: fit_reward(features[half != side], reward[half != side]) for side in (True, False)}
-    chosen, predicted, expected = _policy_values(scorer, queries, rows, log_popularity, half, models, options)
-    cut = options.max_weight
-    estimates = {
-        "ips": ips(reward, propensity, chosen, cut),
-        "snips": snips(reward, propensity, chosen, cut),
-        "doubly_robust": doubly_robust(reward, propensity, chosen, predicted, expected, cut),
-    }
-    table = pd.DataFrame([{"estimator": name} | asdict(estimate) for name, estimate in estimates.items()])
-    return table.assign(rows=len(rows), logged_mean=float(reward.mean()))[COLUMNS]
+    models = RewardModels(half, {side: fit_reward(features[half != side], reward[half != side]) for side in _SIDES})
+    chosen, predicted, expected, share = _policy_values(scorer, queries, rows, log_popularity, models, groups, options)
+    propensity, item = rows[PROPENSITY].to_numpy(dtype=np.float64), rows["item"].to_numpy()
+    return Valuation(item, reward, propensity, chosen, predicted, masks, expected, share, options.max_weight)
+
+
+@dataclass(frozen=True)
+class RewardModels:
+    """A reward model for each half of the log, fitted on the other one."""
+
+    half: Mask
+    """Which half each row is of (n,)."""
+    thetas: dict[bool, Floats]
 
 
 def _blocks(
@@ -175,20 +262,25 @@ def _policy_values(
     queries: Query,
     rows: pd.DataFrame,
     log_popularity: Floats,
-    half: NDArray[np.bool_],
-    models: dict[bool, Floats],
+    models: RewardModels,
+    groups: Mask,
     options: OffPolicyOptions,
-) -> tuple[Floats, Floats, Floats]:
-    """Return per logged action (n,): π of the action, its predicted reward q̂, and the policy's expected reward v̂."""
-    item = rows["item"].to_numpy()
-    chosen, predicted, expected = (np.empty(len(rows)) for _ in range(3))
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return π of each logged action, its predicted reward q̂ (n,), and v̂ from the items of each group (n, G).
+
+    Last the share of the policy's actions that are of each group (G,); ``groups`` (G, n_items) marks their items.
+    """
+    item, inside = rows["item"].to_numpy(), groups.T.astype(np.float64)
+    chosen, predicted = np.empty(len(rows)), np.empty(len(rows))
+    expected, share = np.empty((len(rows), len(groups))), np.zeros(len(groups))
     for log_rows, place, scores, histories in _blocks(scorer, queries, rows["user"].to_numpy(), options.block_users):
         allowed = np.asarray((histories > 0).toarray() == 0)
         policy = target(scores, allowed, options.temperature, options.epsilon)
         chosen[log_rows] = policy[place, item[log_rows]]
-        for side, theta in models.items():
-            of_half = half[log_rows] == side
+        share += (policy @ inside)[place].sum(axis=0)
+        for side, theta in models.thetas.items():
+            of_half = models.half[log_rows] == side
             q = expit(theta[0] + theta[1] * scores + theta[2] * log_popularity)
-            expected[log_rows[of_half]] = (policy * q).sum(axis=1)[place[of_half]]
+            expected[log_rows[of_half]] = ((policy * q) @ inside)[place[of_half]]
             predicted[log_rows[of_half]] = q[place[of_half], item[log_rows[of_half]]]
-    return chosen, predicted, expected
+    return chosen, predicted, expected, share / len(rows)

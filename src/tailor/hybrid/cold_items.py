@@ -72,6 +72,19 @@ class KernelImputer:
             digest.update(repr((array.shape, array.dtype)).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    def after(self, before: object) -> Self:
+        """Return the same imputer, with the inverse of an earlier one where that has the same landmarks and options.
+
+        An update keeps them unless an item is taken for the first time; its inverse is the largest part that is the
+        same before and after.
+        """
+        if not isinstance(before, KernelImputer) or "_inverse" not in before.__dict__:
+            return self
+        alike = before.options == self.options and np.array_equal(before.landmarks, self.landmarks)
+        if alike and np.array_equal(before.features[before.landmarks], self.features[self.landmarks]):
+            self.__dict__["_inverse"] = before._inverse
+        return self
+
     def _kernel(self, features: AnyArray) -> NDArray[np.float64]:
         known = self.features[self.landmarks]
         if len(self.options.dimensions) < 2:

@@ -80,12 +80,15 @@ class Hybrid(Model[HybridConfig]):
             models[name] = model(model.config_class.model_validate(options), self.seed)
         return models
 
-    def fit(self, data: TrainSet, pretrained: Mapping[str, FittedModel] | None = None) -> HybridScorer:
+    def fit(
+        self, data: TrainSet, pretrained: Mapping[str, FittedModel] | None = None, before: HybridScorer | None = None
+    ) -> HybridScorer:
         """See :meth:`Model.fit`.
 
         Args:
             data: what is learnt from.
             pretrained: sources that were fitted on the same data already, by name.
+            before: of an update, what goes on: where its landmarks for cold items are the same, so is their inverse.
         """
         pretrained = pretrained or {}
         recipes = self.source_models()
@@ -95,6 +98,7 @@ class Hybrid(Model[HybridConfig]):
             if SOURCES[name].derived_from is None
         }
         imputer = KernelImputer.fit(self.config.cold_items, data.item_features, data.counts)
+        imputer = imputer if before is None else imputer.after(before.imputer)
         cold = np.flatnonzero(~data.warm)
         fitted = impute(fitted, imputer, cold, data.item_features[cold])
         sources = {name: fitted.get(name) or self._derived(name, recipes[name], fitted, imputer) for name in recipes}

@@ -370,7 +370,7 @@ class HybridScorer(FittedModel):
             for name, model in self.sources.items()
             if isinstance(model, PartialFit)
         }
-        return self.recipe.fit(data, pretrained=continued)
+        return self.recipe.fit(data, pretrained=continued, before=self)
 
     # --- saved -------------------------------------------------------------------------------------------------------
 

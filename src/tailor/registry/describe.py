@@ -11,10 +11,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from tailor.evaluation import groups, headlines, model_card
 from tailor.evaluation.user_sample import describe_sample
+from tailor.registry.versions import logged_model_id
 from tailor.types import JsonObject
 
-#: What the address of a logged model starts with.
-_LOGGED = "models:/"
 #: Figures of tuning the language model that are logged by epoch, under the names they have in MLflow.
 _BY_EPOCH = {"loss": "lm.loss", "cold_ndcg": "lm.cold_ndcg"}
 
@@ -84,12 +83,6 @@ def _log_metrics(registered: JsonObject, dataset: JsonObject, figures: dict[str,
         Metric(name, value, _now(), 0, model_id=model_id, run_id=run_id, **about) for name, value in figures.items()
     ]
     client.log_batch(run_id, metrics=metrics)
-
-
-def logged_model_id(name: str, version: str) -> str | None:
-    """Return the id of the logged model behind a version; None where the version was made of a folder."""
-    source = str(mlflow.MlflowClient().get_model_version(name, version).source)
-    return source.removeprefix(_LOGGED) if source.startswith(f"{_LOGGED}m-") else None
 
 
 def _log_history(run_id: str, history: pd.DataFrame) -> None:

@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
@@ -25,10 +26,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tailor import columns as c
 from tailor.data.people import SuppressionList
-from tailor.registry.describe import logged_model_id
 from tailor.registry.publish import EVALUATED
 from tailor.registry.store import sqlite_file
-from tailor.registry.versions import CHAMPION
+from tailor.registry.versions import CHAMPION, delete_version
 from tailor.serving.package import ARTIFACT
 
 log = logging.getLogger(__name__)
@@ -125,20 +125,10 @@ def _versions(name: str, suppressed: SuppressionList) -> Iterator[Holder]:
             if names is not False:
                 number, where = version.version, client.get_model_version_download_uri(name, version.version)
                 remedy = f"mlflow.MlflowClient().delete_model_version('{name}', '{number}'), then delete the path"
-                holder = Holder(f"version {number}", str(where), IDS, remedy, _deleted_version(name, str(number)))
+                holder = Holder(
+                    f"version {number}", str(where), IDS, remedy, partial(delete_version, name, str(number))
+                )
                 yield holder if names else holder.unread
-
-
-def _deleted_version(name: str, number: str) -> Callable[[], None]:
-    def delete() -> None:
-        client = mlflow.MlflowClient()
-        location, model = client.get_model_version_download_uri(name, number), logged_model_id(name, number)
-        get_artifact_repository(location).delete_artifacts()
-        client.delete_model_version(name, number)
-        if model is not None:
-            client.delete_logged_model(model)
-
-    return delete
 
 
 def _artifacts(name: str, suppressed: SuppressionList) -> Iterator[Holder]:

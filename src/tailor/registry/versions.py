@@ -5,6 +5,7 @@ import subprocess
 import mlflow
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tailor import columns as c
 from tailor.errors import BadInputError
@@ -16,6 +17,8 @@ DECISION, REASONS, EVALUATIONS, REPLACED = "decision", "reasons", "n_previous_ev
 UNKNOWN = "unknown"
 #: Columns of :func:`history`.
 LOG_COLUMNS = ["version", DECISION, REASONS, EVALUATIONS, REPLACED, "split_hash", "data_hash", "git_commit"]
+#: What the address of a logged model starts with.
+_LOGGED = "models:/"
 #: Tags that versions of 0.1 carry under another name.
 _FORMER_TAGS = {EVALUATIONS: "earlier_looks"}
 
@@ -64,6 +67,22 @@ def find_version(model_name: str, version: str) -> ModelVersion:
         known = ", ".join([*sorted(numbers, key=int), *sorted(aliases)])
         raise BadInputError(f"No version '{version}' of '{model_name}'. Known: {known}.")
     return client.get_model_version(model_name, chosen)
+
+
+def logged_model_id(name: str, version: str) -> str | None:
+    """Return the id of the logged model behind a version; None where the version was made of a folder."""
+    source = str(mlflow.MlflowClient().get_model_version(name, version).source)
+    return source.removeprefix(_LOGGED) if source.startswith(f"{_LOGGED}m-") else None
+
+
+def delete_version(name: str, number: str) -> None:
+    """Delete a version with its files and its logged model."""
+    client = mlflow.MlflowClient()
+    location, model = client.get_model_version_download_uri(name, number), logged_model_id(name, number)
+    get_artifact_repository(location).delete_artifacts()
+    client.delete_model_version(name, number)
+    if model is not None:
+        client.delete_logged_model(model)
 
 
 def git_commit() -> str:

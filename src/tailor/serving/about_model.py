@@ -64,5 +64,7 @@ def elicit(model: Recommender, k: int) -> list[str]:
 
     Only items with train interactions that are still listed are asked about; at most ``MAX_QUESTIONS``.
     """
-    ids: list[str] = model.item_ids[model.questions[:k]].tolist()
+    # The questions were chosen once, and an item may have expired since.
+    listed = model.questions[~model.gone[model.questions]]
+    ids: list[str] = model.item_ids[listed[:k]].tolist()
     return ids

@@ -61,7 +61,8 @@ class ListAnswer(BaseModel):
     request_id: str = ""
     """Send it with what follows from the list (``POST /events``)."""
     variant: str | None = None
-    """Of an experiment: ``champion`` or ``challenger``; null: the request is in none."""
+    """Of an experiment: ``champion`` or ``challenger``; null: the request is in none, as one that names neither
+    user nor session."""
     exposures_logged: bool | None = None
     """Whether the server has stored what it listed; null: it was not asked to."""
     unknown_history: int = 0
@@ -111,7 +112,7 @@ def _fields_of(asked: type[BaseModel], given: JsonObject) -> JsonObject:
 def recommend_in(
     champion: Champion, body: RecommendBody, experiment: Experiment | None = None, exposures: ExposureLog | None = None
 ) -> ListAnswer:
-    """Answer one request by the arm of its user, and store what is listed before it is sent.
+    """Answer one request by the arm of its user or session, and store what is listed before it is sent.
 
     Where either is done, a request that has no name gets one; else the same request has the same answer.
 
@@ -124,24 +125,27 @@ def recommend_in(
     if (experiment or exposures) and not body.request_id:
         body = body.model_copy(update={"request_id": str(uuid.uuid4())})
     assigned = (
-        Assigned(*champion.up_to_date(), None) if experiment is None else experiment.assign(champion, body.user_id)
+        Assigned(*champion.up_to_date(), None)
+        if experiment is None
+        else experiment.assign(champion, body.user_id, body.session_id)
     )
     answer = recommend((assigned.model, assigned.version), body)
     answer.variant = assigned.variant
     if exposures is not None:
         listed = [item.model_dump(include={"item_id", "rank", "propensity"}) for item in answer.items]
-        answer.exposures_logged = exposures.write(assigned, body.user_id, answer.request_id, listed)
+        answer.exposures_logged = exposures.write(assigned, body.user_id, answer.request_id, listed, body.session_id)
     return answer
 
 
-def similar(answering: Answering, item_id: str, k: int) -> ListAnswer:
-    """List the k items closest to one.
+def similar(answering: Answering, item_id: str, k: int, scenario: str | None = None) -> ListAnswer:
+    """List the k items closest to one, without those that nobody is shown and those that a scenario blocks.
 
     Raises:
         UnknownItemError: the catalogue does not have the item.
+        BadInputError: the model does not have the scenario.
     """
     model, version = answering
-    item_ids, scores = model.similar(_known(model, item_id), k)
+    item_ids, scores = model.similar(_known(model, item_id), k, scenario)
     return ListAnswer(path="similar", model_version=version, items=_items(model, item_ids, scores))
 
 
@@ -272,15 +276,18 @@ def ask_about(answering: Answering, k: int) -> ListAnswer:
     return ListAnswer(path="elicit", model_version=version, items=_items(model, item_ids, [0.0] * len(item_ids)))
 
 
-def find(answering: Answering, q: str, k: int) -> list[JsonObject]:
+def find(answering: Answering, q: str, k: int, scenario: str | None = None) -> list[JsonObject]:
     """Return the first k items, in the catalogue's order, whose title contains every word of ``q``.
 
-    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do.
+    Accents, apostrophes and articles do not count; where no title matches, those a typing error away do. What was
+    removed, has expired or is blocked by the scenario is not found.
+
+    Raises:
+        BadInputError: the model does not have the scenario.
     """
     model = answering[0]
-    metadata, listed = model.known_metadata, model.titles.search(q, len(model.items))
-    if model.removed is not None:
-        listed = [item for item in listed if not model.removed[item]]
+    metadata, unlisted = model.known_metadata, model.unlisted(scenario)
+    listed = [item for item in model.titles.search(q, len(model.items)) if not unlisted[item]]
     return [
         {
             "item_id": model.item_ids[index],

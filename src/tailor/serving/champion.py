@@ -104,6 +104,11 @@ def recommender_of(loaded: PyFuncModel) -> Recommender:
     return recommender
 
 
+def model_id_of(loaded: PyFuncModel) -> str | None:
+    """Return the id under which MLflow has logged a model that it has loaded; None where it has none."""
+    return loaded.model_id
+
+
 @dataclass
 class Champion:
     """The recommender that an alias points at, with the items that were added to it.
@@ -223,14 +228,13 @@ class Champion:
         Returns:
             stored: events that are new; known: those that were stored before; unknown_items: events on items that the
             model that answers does not have, which are stored all the same; suppressed: events of people who asked to
-            be forgotten, which are not stored. Where people go by pseudonyms, events are stored under these.
+            be forgotten, which are not stored. Where people go by pseudonyms, events are stored under these; no session
+            is stored beside a user.
         """
         model, n_sent = self.up_to_date()[0], len(rows)
         people, users = model.people, model.users
         rows = [row for row in rows if not (row.get("user_id") and people.hides(str(row["user_id"])))]
-        named = [
-            row | {"user_id": people.name(users, str(row["user_id"]))} if row.get("user_id") else row for row in rows
-        ]
+        named = [_of_user(row, people.name(users, str(row["user_id"]))) if row.get("user_id") else row for row in rows]
         appended = self.items.events.store.append(named)
         unknown = sum("item_id" in row and row["item_id"] not in model.items for row in rows)
         if unknown:
@@ -253,6 +257,11 @@ class Champion:
             model, n_events = self.items.suppress(model, user_id)
             self.answering = model, version
             return n_events
+
+
+def _of_user(row: dict[str, object], name: str | None) -> dict[str, object]:
+    """Return an event of a user by the stored name, and no session: that would tell who earlier anonymous ones were."""
+    return {key: value for key, value in row.items() if key != "session_id"} | {"user_id": name}
 
 
 def open_champion(name: str, alias: str, store: Path) -> Champion:

@@ -50,6 +50,11 @@ class EventBody(Body):
         None, description="Seconds since 1970; none: when it came.", examples=[1764180000.0]
     )
     user_id: ShortId = Field(None, description="Known or new; none: an anonymous visitor.", examples=["u1"])
+    session_id: ShortId = Field(
+        None,
+        description="Of an anonymous visitor: yours, as in the request; beside a `user_id` it is not stored.",
+        examples=["s-81f0"],
+    )
     item_id: ShortId = Field(None, description="Of every kind but search.", examples=["i7"])
     value: float | None = Field(None, description="Of a rating.", examples=[4.0])
     words: Annotated[str | None, Field(max_length=MAX_QUERY), BeforeValidator(_read_plain_words)] = Field(

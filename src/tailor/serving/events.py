@@ -171,7 +171,8 @@ def as_interactions(
         else:
             counts["that say something"] += 1
             _, before = latest.pop(pair, (0.0, 0.0))
-            latest[pair] = event.occurred_at, max(before, options.weight(event))
+            # An event of the future counts as of when it came: a client's clock must not move the newest interaction.
+            latest[pair] = min(event.occurred_at, event.received_at), max(before, options.weight(event))
     rows = [(*pair, *of_pair) for pair, of_pair in latest.items()]
     table = pd.DataFrame(rows, columns=[c.USER, c.ITEM, c.TIMESTAMP, c.CONFIDENCE])
     table = table.astype({c.USER: str, c.ITEM: str, c.TIMESTAMP: "float64", c.CONFIDENCE: "float64"})

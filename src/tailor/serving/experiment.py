@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tailor.columns import CHALLENGER, CHAMPION
 from tailor.data.hashing import seeded_hash
+from tailor.data.units import unit_of
 from tailor.errors import BadInputError
 from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject
@@ -37,8 +38,8 @@ class Assigned(NamedTuple):
 class Experiment:
     """Users are dealt out by a hash of the experiment's name and their id: for good, evenly, with nothing stored.
 
-    Another name deals them out anew, independently of this one. Requests without a user id are in no arm: the champion
-    answers them, since whoever comes back could not be recognised.
+    Another name deals them out anew, independently of this one. A session stands for who has no id. Requests with
+    neither are in no arm: the champion answers them, since whoever comes back could not be recognised.
     """
 
     name: str
@@ -46,20 +47,21 @@ class Experiment:
     """Of the users who get the challenger, in (0, 1)."""
     challenger: "Champion"
 
-    def variant(self, user_id: str) -> str:
-        """Return the arm of a user.
+    def variant(self, unit: str) -> str:
+        """Return the arm of a user, or of a session as :func:`tailor.data.units.unit_of` names it.
 
         Example:
             >>> Experiment("buttons", 0.5, challenger=None).variant("u1")
             'champion'
         """
-        return CHALLENGER if positions(self.name, [user_id])[0] < self.share else CHAMPION
+        return CHALLENGER if positions(self.name, [unit])[0] < self.share else CHAMPION
 
-    def assign(self, champion: "Champion", user_id: str | None) -> Assigned:
-        """Return what answers a user."""
-        if user_id is None:
+    def assign(self, champion: "Champion", user_id: str | None, session_id: str | None = None) -> Assigned:
+        """Return what answers a user, or somebody without an id in a session."""
+        unit = unit_of(user_id, session_id)
+        if unit is None:
             return Assigned(*champion.up_to_date(), None)
-        variant = self.variant(user_id)
+        variant = self.variant(unit)
         return Assigned(*(self.challenger if variant == CHALLENGER else champion).up_to_date(), variant)
 
     def describe(self) -> JsonObject:
@@ -88,7 +90,14 @@ class ExposureLog:
     """Is given the number of exposures of a list that was not written."""
     _next: float = field(default=0.0, repr=False)
 
-    def write(self, assigned: Assigned, user_id: str | None, request_id: str, listed: Sequence[JsonObject]) -> bool:
+    def write(
+        self,
+        assigned: Assigned,
+        user_id: str | None,
+        request_id: str,
+        listed: Sequence[JsonObject],
+        session_id: str | None = None,
+    ) -> bool:
         """Store one event per item of a list; return whether they are durable.
 
         Args:
@@ -97,10 +106,12 @@ class ExposureLog:
             request_id: of the answer; with the rank it is the event's id, so that an answer that is repeated is stored
                 once.
             listed: ``item_id``, ``rank`` and, of a list that was drawn, ``propensity``, by item.
+            session_id: of the request; it is stored where no user asked.
         """
         name = assigned.model.people.name(assigned.model.users, user_id)
         about = {"kind": "exposure", "user_id": name, "request_id": request_id}
         about |= {"variant": assigned.variant, "version": assigned.version}
+        about |= {"session_id": session_id} if user_id is None else {}
         rows = [about | entry | {"event_id": f"{request_id}:{entry['rank']}"} for entry in listed]
         if not rows:
             return True

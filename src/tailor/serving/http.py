@@ -44,6 +44,10 @@ K = Annotated[int, Query(ge=1, le=1000, description="Longest list.", examples=[1
 Words = Annotated[
     str, Query(max_length=100, description="Words of a title; none: the first items.", examples=["robot"])
 ]
+OfScenario = Annotated[
+    str | None,
+    Query(max_length=100, description="What its block rule blocks is left out.", examples=["home"]),
+]
 _ROWS: JsonObject = {"A new item": {"items": [{"item_id": "late", "title": "Galaxy of robots", "genre": "Sci-Fi"}]}}
 
 
@@ -239,9 +243,9 @@ def _routes(work: _Work, names_users: bool) -> APIRouter:
         return await work.recommend(body)
 
     @router.get("/similar/{item_id:path}", response_model=ListAnswer, summary="More like one", responses=_UNKNOWN)
-    async def similar(item_id: str, k: K = 20) -> Response:
-        """List the items closest to one, by factors and text."""
-        return await work.answer(answers.similar, item_id, k)
+    async def similar(item_id: str, k: K = 20, scenario: OfScenario = None) -> Response:
+        """List the items closest to one, by factors and text; what is in no list is not in this one."""
+        return await work.answer(answers.similar, item_id, k, scenario)
 
     @router.get("/model", summary="What the model is")
     async def model() -> JsonObject:
@@ -276,9 +280,9 @@ def _add_item_routes(router: APIRouter, work: _Work) -> None:
     """Add the routes that find, add, change and remove items."""
 
     @router.get("/items", response_model=list[JsonObject], summary="Find items")
-    async def items(q: Words = "", k: K = 20) -> Response:
-        """Find items whose title contains all words of ``q``."""
-        return await work.answer(answers.find, q, k)
+    async def items(q: Words = "", k: K = 20, scenario: OfScenario = None) -> Response:
+        """Find items whose title contains all words of ``q``; what is in no list is not found."""
+        return await work.answer(answers.find, q, k, scenario)
 
     @router.put(
         "/items",

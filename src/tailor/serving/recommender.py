@@ -282,6 +282,18 @@ class Recommender:
             gone |= expired(self.metadata.table[EXPIRES].to_numpy())
         return gone
 
+    def unlisted(self, scenario: str | None = None) -> NDArray[np.bool_]:
+        """Mark the items that nobody is shown (n_items,): those that are gone, and those that a scenario blocks.
+
+        Args:
+            scenario: whose block rule holds; None: none.
+
+        Raises:
+            BadInputError: the model has no such scenario.
+        """
+        (request,), _ = apply_scenario([Request()], Settings(scenario=scenario), self.scenarios)
+        return self.gone if request.block is None else self.gone | self._blocked_by(request.block)
+
     @cached_property
     def popularity(self) -> Indices:
         """Histories that hold each item (n_items,)."""
@@ -546,7 +558,7 @@ class Recommender:
                 excluded = self.item_indices(request.exclude)
                 scores[row, excluded[excluded >= 0]] = EXCLUDED
             if request.block is not None:
-                self._exclude_blocked(scores[row], request.block)
+                scores[row, self._blocked_by(request.block)] = EXCLUDED
             if request.filters:
                 scores[row, ~self.known_metadata.matching(request.filters)] = EXCLUDED
         scores[:, self.gone] = EXCLUDED
@@ -554,12 +566,13 @@ class Recommender:
             scores[scores < np.float64(settings.min_score)] = EXCLUDED
         return n_unknown
 
-    def _exclude_blocked(self, scores: Floats, block: Block) -> None:
-        """Exclude what a rule blocks from one row, in place."""
-        blocked = self.item_indices(block.item_ids)
-        scores[blocked[blocked >= 0]] = EXCLUDED
+    def _blocked_by(self, block: Block) -> NDArray[np.bool_]:
+        """Mark what a rule blocks (n_items,)."""
+        blocked, rows = np.zeros(len(self.items), dtype=bool), self.item_indices(block.item_ids)
+        blocked[rows[rows >= 0]] = True
         if block.categories:
-            scores[self.known_metadata.matching({"categories": block.categories})] = EXCLUDED
+            blocked |= self.known_metadata.matching({"categories": block.categories})
+        return blocked
 
     def _pin(
         self, scores: Floats, items: Indices, values: Floats, requests: Sequence[Request], settings: Settings
@@ -648,11 +661,18 @@ class Recommender:
             return without_words if settings.rank_by == "score" else settings.rank_by
         return "query" if words[row].understood else "not_understood"
 
-    def similar(self, item_id: str, k: int = 20) -> tuple[list[str], list[float]]:
+    def similar(self, item_id: str, k: int = 20, scenario: str | None = None) -> tuple[list[str], list[float]]:
         """Return the k items closest to one, and how close they are.
 
+        What is listed to nobody is left out; it may be asked for itself, as a page of it may still be open.
+
+        Args:
+            item_id: of a known item.
+            k: length of the list.
+            scenario: whose block rule holds; None: none.
+
         Raises:
-            BadInputError: the item is unknown, or the model does not compare items.
+            BadInputError: the item or the scenario is unknown, or the model does not compare items.
         """
         item = self.items.index(item_id)
         if item < 0:
@@ -661,7 +681,7 @@ class Recommender:
             raise BadInputError(f"The model '{self.model.recipe.name}' has no factors and texts to compare items by")
         scores = self.model.similarities(item)[None]
         scores[0, item] = EXCLUDED
-        scores[:, self.gone] = EXCLUDED
+        scores[:, self.unlisted(scenario)] = EXCLUDED
         items, values = top_k(scores, k, self.tie_rank)
         filled = items[0] >= 0
         return self.items.ids[items[0][filled]].tolist(), values[0][filled].astype(float).tolist()

@@ -21,6 +21,7 @@ from tailor.rerank import MinExposure, RerankOptions, registered_rerankers
 from tailor.serving.intent import MAX_QUERY
 from tailor.serving.rules import MAX_PINS, Block, Pin
 from tailor.serving.validation import (
+    MAX_ID,
     Validated,
     excerpt,
     property_of,
@@ -57,9 +58,9 @@ class OnPage:
     """How the page shows a field, where its type does not say it."""
 
     widget: str = ""
-    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``words``: the line that
-    has the focus; ``lines``: a text on each; ``user``: who asks; ``columns``, ``conditions``, ``preset``: the model's
-    side features, filters and scenarios."""
+    """``items``: a search for titles, each adding an id; ``excluded``: items that rows add; ``rule``: what is not
+    listed, as JSON; ``words``: the line that has the focus; ``lines``: a text on each; ``user``: who asks; ``columns``,
+    ``conditions``, ``preset``: the model's side features, filters and scenarios."""
     start: Any = None
     """Value when the page opens; None: nothing is sent until the person sets something."""
     more: bool = False
@@ -88,6 +89,7 @@ Texts = Annotated[
 ]
 Boost = Annotated[float | None, Field(ge=0, le=1)]
 _READ_REQUEST_ID = partial(read_printable_id, most=200)
+_READ_SESSION_ID = partial(read_printable_id, most=MAX_ID)
 
 
 #: Temperatures below it would draw the best list anyway, with chances that no number of eight bytes can tell from 1.
@@ -218,7 +220,7 @@ class Request(PresentNames):
         " pinned. Those of a scenario come first.",
         examples=[[{"item_id": "i7", "rank": 1}]],
     )
-    block: Annotated[Block | None, OnPage("json", more=True)] = Field(
+    block: Annotated[Block | None, OnPage("rule", more=True)] = Field(
         None,
         description="Items, and categories, of which nothing is listed; what a scenario blocks is blocked too.",
         examples=[{"categories": ["Horror"], "item_ids": ["i2"]}],
@@ -231,6 +233,14 @@ class Request(PresentNames):
         " it, so give each request one of its own. None: one is made where a list is drawn, an experiment runs or the"
         " server stores what it lists.",
         examples=["3f1c9a52"],
+    )
+    session_id: Annotated[str | None, BeforeValidator(_READ_SESSION_ID), OnPage(more=True)] = Field(
+        None,
+        title="Session",
+        description="Of a visitor without `user_id`, your name of the visit: in an experiment it stands for the user,"
+        " so that all answers of a session come from one model. Lists do not depend on it; beside a `user_id` it is not"
+        " stored.",
+        examples=["s-81f0"],
     )
     domain: Annotated[str | None, Field(max_length=50), OnPage(more=True, for_all=True)] = Field(
         None,

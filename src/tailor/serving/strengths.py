@@ -45,8 +45,13 @@ def taken(rows: pd.DataFrame, strengths: Mapping[str, Strength], least: float) -
     """
     if c.CONFIDENCE not in rows:
         return rows
+    return rows[rows[c.CONFIDENCE] >= least_taken(strengths, least)]
+
+
+def least_taken(strengths: Mapping[str, Strength], least: float) -> float:
+    """Return how sure an interaction must be that counts in what is trending; arguments as of :func:`taken`."""
     strongest = max((float(strength) for strength in strengths.values() if not isinstance(strength, str)), default=1.0)
-    return rows[rows[c.CONFIDENCE] >= min(least, strongest)]
+    return min(least, strongest)
 
 
 def _with_strengths(request: Request, strengths: Mapping[str, Strength]) -> Request:

@@ -1,6 +1,8 @@
 """New interactions in a model that is served already: no language model, search or gate is fitted again."""
 
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,31 +13,81 @@ from tailor.data.buckets import HEAD_SHARE, tail_items
 from tailor.data.ids import IdMap
 from tailor.data.interactions import binary, empty_rows, positive_rows, taller
 from tailor.data.item_times import ItemTimes
+from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError
 from tailor.evaluation.drift import interpret_psi, psi, psi_by_chance
 from tailor.hybrid.scorer import HybridScorer
-from tailor.models.base import Csr, Floats, Query, TrainSet
+from tailor.models.base import Csr, Floats, Mask, Query, TrainSet
 from tailor.serving.events import EVENTS_UNTIL
+from tailor.serving.people import without_suppressed
 from tailor.serving.recommender import Recommender
 from tailor.serving.schema import Request, Settings
-from tailor.serving.strengths import STRENGTHS, taken
+from tailor.serving.strengths import STRENGTHS, least_taken, taken
 
+log = logging.getLogger(__name__)
 #: Principal axes of the item embeddings along which drift is looked at.
 _AXES = 3
 _NEW, _WARMED = "users that are new", "items that were cold"
+#: Key of ``about``, and what it says of a model that has taken rows in.
+FIT_ON, UPDATE = "fit_on", "update"
+_SUPPRESSED_MEANWHILE = "people suppressed while it was made, and left out"
 
 
 @dataclass(frozen=True)
 class Update:
-    """A model that has taken rows in, and what they were."""
+    """A model that has taken rows in, and what it was made of."""
 
     recommender: Recommender
     counts: dict[str, int]
+    before: Recommender = field(repr=False)
+    """What took the rows in."""
+    rows: pd.DataFrame = field(repr=False)
+    sweeps: int
+    model_id: str | None = None
+    """Of the champion in MLflow that it is an update of; None: not known."""
 
     def until(self, place: int) -> "Update":
         """Return the update, whose model says that it has taken in all events up to a place."""
         about = self.recommender.about | {EVENTS_UNTIL: place}
         return replace(self, recommender=self.recommender.keeping_the_encoder(replace(self.recommender, about=about)))
+
+    def of(self, model_id: str | None) -> "Update":
+        """Return the update, which says of which champion it is one."""
+        return replace(self, model_id=model_id)
+
+    def holds(self, suppressed: SuppressionList) -> bool:
+        """Tell whether somebody of the list is among the users."""
+        return bool(suppressed.mask(self.recommender.user_ids).any())
+
+    def leaving_out(self, suppressed: SuppressionList) -> "Update":
+        """Return what the update would be if it had begun after these people were suppressed.
+
+        It is made again from what it was made of without them, so that nothing of their rows is learnt or counted.
+
+        Raises:
+            BadInputError: no rows of others are left.
+        """
+        if not self.holds(suppressed):
+            return self
+        theirs, stays = suppressed.mask(self.rows[c.USER]), without_suppressed(self.before, suppressed)
+        rows, users = self.rows[~theirs], int(suppressed.mask(self.recommender.user_ids).sum())
+        log.info(
+            "People who were suppressed while the update was made: %d; it is made again without their %d new rows and "
+            "%d known interactions",
+            users,
+            int(theirs.sum()),
+            stays.counts["interactions"],
+        )
+        if rows.empty:
+            raise BadInputError(
+                "There is nothing to take in any more: all new rows are of people who asked to be forgotten while the "
+                "update was made. Nothing was registered."
+            )
+        again = with_interactions(stays.recommender, rows, self.sweeps)
+        place = self.recommender.about.get(EVENTS_UNTIL)
+        counts = {**self.counts, **again.counts, _SUPPRESSED_MEANWHILE: users}
+        again = replace(again, model_id=self.model_id, counts=counts)
+        return again if place is None else again.until(place)
 
 
 def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +119,9 @@ def with_events(interactions: pd.DataFrame, events: pd.DataFrame) -> pd.DataFram
     return both.drop_duplicates([c.USER, c.ITEM], keep="last", ignore_index=True)
 
 
-def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int) -> Update:
+def with_interactions(
+    recommender: Recommender, rows: pd.DataFrame, sweeps: int, counts_before: Mapping[str, int] | None = None
+) -> Update:
     """Take interactions in.
 
     Users' factors are fold-ins of their histories, so these grow and new users join. The factorization goes on from
@@ -77,6 +131,7 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
         recommender: with histories.
         rows: user_id and item_id (known items), and timestamp where there is one; without, in the order they came.
         sweeps: of the factorization.
+        counts_before: of what was done to the recommender before; they join the counts of the update.
 
     Raises:
         BadInputError: the model takes no interactions in.
@@ -97,6 +152,7 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
     n_blocked_before = 0 if recommender.blocked is None else int(recommender.blocked.nnz)
     touched = np.bincount(came.indices, minlength=came.shape[1]) > 0
     counts = {
+        **(counts_before or {}),
         "interactions": int(came.nnz),
         "of them known before": int(came.multiply(known.history).nnz),
         _NEW: len(new_users),
@@ -105,24 +161,51 @@ def with_interactions(recommender: Recommender, rows: pd.DataFrame, sweeps: int)
     }
     if n_blocked > n_blocked_before:
         counts["pairs that are blocked now"] = n_blocked - n_blocked_before
+    item_times, n_again = _item_times(recommender, rows)
+    if n_again:
+        counts["rows met again, which count once in what is trending"] = n_again
     model_now = replace(
         recommender,
         model=model.partial_fit(data, sweeps),
         users=users,
         histories=histories,
         blocked=blocked,
-        about=recommender.about | {"fit_on": "update"},
-        item_times=_item_times(recommender, rows),
+        about=recommender.about | {FIT_ON: UPDATE},
+        item_times=item_times,
     )
-    return Update(recommender.keeping_the_encoder(model_now), counts)
+    return Update(recommender.keeping_the_encoder(model_now), counts, recommender, every, sweeps)
 
 
-def _item_times(recommender: Recommender, rows: pd.DataFrame) -> ItemTimes | None:
-    """Return when items were taken, with the rows that count as taken; None where the model knows no times."""
-    if recommender.item_times is None:
-        return None
+def _item_times(recommender: Recommender, rows: pd.DataFrame) -> tuple[ItemTimes | None, int]:
+    """Return when items were taken, with the rows that count as taken, and how many rows were met again.
+
+    None where the model knows no times. What an earlier update has counted counts once: in a model that is an update,
+    a row of a known pair that is not later than the newest that was counted is taken for one that was counted.
+    """
+    times = recommender.item_times
+    if times is None or c.TIMESTAMP not in rows:
+        return times, 0
     counted = taken(rows, recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
-    return recommender.item_times.with_rows(counted, recommender.items)
+    if recommender.about.get(FIT_ON) != UPDATE:
+        return times.with_rows(counted, recommender.items), 0
+    again = _is_known(recommender, counted) & (counted[c.TIMESTAMP] <= times.until).to_numpy()
+    return times.with_rows(counted[~again], recommender.items), int(again.sum())
+
+
+def _is_known(recommender: Recommender, rows: pd.DataFrame) -> Mask:
+    """Mark the rows (n,) whose pair was taken before, by the histories, or is blocked."""
+    user, item = recommender.users.indices(rows[c.USER]), recommender.items.indices(rows[c.ITEM])
+    known = np.zeros(len(rows), dtype=bool)
+    there, least = user >= 0, 0.0
+    if not there.any():
+        return known
+    if c.CONFIDENCE in rows:
+        least = least_taken(recommender.about.get(STRENGTHS, {}), recommender.event_options.least)
+    weights = np.asarray(recommender.histories.weights[user[there], item[there]]).ravel()
+    known[there] = (weights > 0) & (weights >= np.float32(least))
+    if recommender.blocked is not None:
+        known[there] |= np.asarray(recommender.blocked[user[there], item[there]]).ravel() > 0
+    return known
 
 
 def _train_set(recommender: Recommender, model: HybridScorer, histories: Query) -> TrainSet:

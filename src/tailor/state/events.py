@@ -55,6 +55,8 @@ class Event:
     """Of an experiment: ``champion`` or ``challenger``."""
     version: str | None = None
     """Of the model that answered."""
+    session_id: str | None = None
+    """Of an anonymous visitor; None beside a user."""
 
 
 _COLUMNS = tuple(each.name for each in fields(Event))

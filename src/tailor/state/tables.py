@@ -95,6 +95,7 @@ events = sa.Table(
     sa.Column("propensity", sa.Float),
     sa.Column("variant", sa.Text),
     sa.Column("version", sa.Text),
+    sa.Column("session_id", sa.Text),
 )
 
 suppressions = sa.Table(
@@ -194,8 +195,13 @@ def _suppressions(operations: Operations) -> None:
     )
 
 
+def _sessions(operations: Operations) -> None:
+    """Version 5: which session an anonymous visitor's event was of."""
+    operations.add_column("events", sa.Column("session_id", sa.Text))
+
+
 #: What each version adds to the one before it. A new version is a function more; none is ever changed.
-MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _events, _suppressions]
+MIGRATIONS: list[Callable[[Operations], None]] = [_first_tables, _embeddings, _events, _suppressions, _sessions]
 
 
 def open_engine(address: str) -> Engine:

@@ -3,10 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
+from tailor.columns import CHALLENGER, CHAMPION
+from tailor.data.units import unit_of
 from tailor.errors import BadInputError
+from tailor.evaluation.ab_test import analyse
 from tailor.evaluation.config import ExperimentOptions
 from tailor.evaluation.exposures import COLUMNS, participants, policy_log, timestamp
+from tailor.serving.experiment import positions
 
 DAY = 86_400.0
 OPTIONS = ExperimentOptions(window_days=7, before_days=28)
@@ -51,8 +56,56 @@ def test_users_enter_with_their_first_exposure_and_leave_with_the_end_of_their_w
     assert (people.n_changed, people.n_unfinished) == (1, 1)
     assert people.describe == (
         "champion (version 1) and challenger (version 2): 2 users; left out are 1 whose window has not ended, and 1 "
-        "who saw both"
+        "who saw both; 1 items were listed to neither a user nor a session"
     )
+
+
+def test_a_session_stands_for_who_has_no_id_and_is_nobody_else():
+    people = participants(
+        table(
+            exposure(None, "i1", 1, "r1", "challenger", session_id="s"),
+            exposure(None, "i2", 2, "r2", "challenger", session_id="s"),
+            exposure("s", "i1", 2, "r3", "champion"),  # a user of that name
+            exposure(None, "i1", 3, "r4", "champion", session_id="t"),
+            exposure("a", "i1", 3, "r5", "champion", session_id="s"),  # the user counts
+            exposure(None, "i1", 4, "r6", None),
+            exposure(None, "i1", 0, "r7", None),  # before the experiment
+            event("click", None, "i2", 2, "r2", session_id="s"),
+            event("click", None, "i1", 3, "r4", session_id="other"),
+            event("click", None, "i1", 3, "r4"),
+            END,
+        ),
+        OPTIONS,
+    )
+    assert people.users["treated"].tolist() == [True, False, False, False]
+    assert people.users["user_id"].tolist() == [unit_of(None, "s"), "s", unit_of(None, "t"), "a"]
+    assert (people.n_sessions, people.n_nameless, people.n_changed) == (2, 1, 0)
+    sample = people.sample("click_per_exposure", 28)
+    assert (sample.value.tolist(), sample.denominator.tolist()) == ([1, 0, 0, 0], [2, 1, 1, 1])
+    assert "4 users (2 of them sessions); left out are 0 whose" in people.describe
+    assert people.describe.endswith("; 1 items were listed to neither a user nor a session")
+
+
+def test_an_experiment_on_sessions_alone_that_compares_a_model_with_itself_shows_nothing():
+    """400 A/A experiments of 200 sessions, dealt out as the server deals them: few are false at 5 %."""
+    rng, options = np.random.default_rng(0), OPTIONS.model_copy(update={"planned_users": 200})
+    false, sure = 0, 0
+    for number in range(400):
+        sessions = [f"s{n}" for n in range(200)]
+        place = positions(f"test {number}", [unit_of(None, session) for session in sessions])
+        rows = [
+            exposure(None, f"i{n % 7}", 1, f"r{n}", CHALLENGER if at < 0.5 else CHAMPION, session_id=session)
+            for n, (session, at) in enumerate(zip(sessions, place, strict=True))
+        ]
+        clicked = rng.random(200) < 0.3
+        rows += [event("click", None, f"i{n % 7}", 1, f"r{n}", session_id=sessions[n]) for n in np.flatnonzero(clicked)]
+        people = participants(table(*rows, END), options)
+        assert people.n_sessions == len(people.users) == 200
+        found = analyse(people.sample("click_per_exposure", 28), options)
+        false += found.p_value < 0.05
+        sure += found.verdict in ("better", "worse")
+    assert binomtest(false, 400, 0.05).pvalue > 0.01
+    assert sure <= 0.05 * 400
 
 
 def test_who_comes_back_after_the_window_has_seen_one_arm():

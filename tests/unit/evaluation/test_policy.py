@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.evaluation.policy import fit_reward, logged_propensities, read_log, target, value
+from tailor.evaluation.policy import COLUMNS, fit_reward, logged_propensities, read_log, target, valuation, value
 from tests.unit.evaluation.planted_log import ITEMS, OPTIONS, USERS, plant_log
 
 
@@ -27,6 +27,55 @@ def test_estimates_cover_the_truth_and_the_log_does_not(planted_log):
         assert table.loc[name, "low"] - 0.01 < truth < table.loc[name, "high"] + 0.01
     widths = table["high"] - table["low"]
     assert widths["doubly_robust"] < widths["ips"]
+
+
+def domains_of(n, names=("books", "films", "games")):
+    """Items i % n_names of each domain."""
+    return {name: np.arange(n) % len(names) == place for place, name in enumerate(names)}
+
+
+def test_what_comes_from_each_domain_covers_its_truth_and_sums_to_the_whole(planted_log):
+    scorer, queries, domains = planted_log.scorer, planted_log.queries, domains_of(len(ITEMS))
+    rows, _ = read_log(planted_log.log, USERS, ITEMS)
+    valued = valuation(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0, domains)
+    whole, table = valued.whole().set_index("estimator"), valued.by_domain()
+    assert table["domain"].unique().tolist() == list(domains)
+    for estimator, of_it in table.groupby("estimator"):
+        assert of_it["value"].sum() == pytest.approx(whole.loc[estimator, "value"], abs=1e-9)
+    policy = target(scorer.table, queries.history.toarray() == 0, OPTIONS.temperature, OPTIONS.epsilon)
+    chance, user = expit(scorer.table - 1.0), rows["user"].to_numpy()
+    for name, items in domains.items():
+        truth = float((policy * chance)[:, items].sum(axis=1)[user].mean())
+        of_domain = table[table["domain"] == name]
+        assert (of_domain["low"] - 0.01 < truth).all()
+        assert (truth < of_domain["high"] + 0.01).all()
+        inside = items[rows["item"]]
+        first = of_domain.iloc[0]
+        assert first["rows"] == inside.sum()
+        assert first["logged_share"] == pytest.approx(inside.mean())
+        assert first["logged_mean"] == pytest.approx((rows["reward"] * inside).mean())
+        assert first["share"] == pytest.approx(policy[:, items].sum(axis=1)[user].mean())
+    assert table[table["estimator"] == "ips"]["share"].sum() == pytest.approx(1)
+
+
+def test_of_a_domain_without_a_logged_action_nothing_is_claimed(planted_log):
+    rows, _ = read_log(planted_log.log.head(500), USERS, ITEMS)
+    domains = {"shown": np.arange(len(ITEMS)) != 5, "never": np.arange(len(ITEMS)) == 5}
+    rows = rows[rows["item"] != 5].reset_index(drop=True)
+    table = valuation(
+        planted_log.scorer, planted_log.queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0, domains
+    ).by_domain()
+    never = table[table["domain"] == "never"]
+    assert never[["value", "low", "high"]].isna().all(axis=None)
+    assert (never["rows"].tolist(), never["effective_n"].tolist()) == ([0] * 3, [0.0] * 3)
+    assert never["share"].iloc[0] > 0
+
+
+def test_where_there_is_one_domain_there_is_no_table_of_it(planted_log):
+    rows, _ = read_log(planted_log.log.head(50), USERS, ITEMS)
+    valued = valuation(planted_log.scorer, planted_log.queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0)
+    assert valued.by_domain().empty
+    assert list(valued.by_domain()) == ["domain", *COLUMNS, "share", "logged_share"]
 
 
 def test_the_block_of_users_changes_nothing(planted_log):

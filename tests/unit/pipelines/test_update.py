@@ -11,7 +11,7 @@ from tailor.data.ids import IdMap
 from tailor.data.people import ALL_PEOPLE, NOBODY, SUPPRESSED, People, Pseudonyms, SuppressionList
 from tailor.errors import BadInputError
 from tailor.pipelines.update import nodes
-from tailor.pipelines.update.nodes import fold_in, read_events, read_new
+from tailor.pipelines.update.nodes import fold_in, join_items, read_events, read_new
 from tailor.serving.items import ItemStore
 from tailor.serving.package import CATALOGUE_READ_AT
 from tailor.serving.schema import Request
@@ -29,7 +29,11 @@ def recommender(tables):
 
 def champion_of(recommender):
     model = SimpleNamespace(recommender=recommender)
-    return SimpleNamespace(unwrap_python_model=lambda: model)
+    return SimpleNamespace(unwrap_python_model=lambda: model, model_id="m-1")
+
+
+def begun(recommender, store, rows):
+    return join_items(champion_of(recommender), store, with_events(NOTHING, rows))
 
 
 @pytest.fixture
@@ -58,13 +62,26 @@ def test_events_join_the_champion_and_are_read_once(recommender, store, caplog):
     assert rows["item_id"].tolist() == ["i3", "i7"]
     assert read == {"since": 0, "until": 3, "counts": {"that say something": 2, "on unknown items": 1}}
     assert "Events 1 to 3: 2 that say something, 1 on unknown items" in caplog.text
-    update, drift, _ = fold_in(champion_of(recommender), with_events(NOTHING, rows), read, NOBODY, OPTIONS, 0)
+    update, drift, _ = fold_in(begun(recommender, store, rows), read, NOBODY, OPTIONS, 0)
     assert (update.counts["interactions"], update.recommender.about["events_until"]) == (2, 3)
     assert set(drift["distribution"]) >= {"popularity", "scores"}
     assert listed(update.recommender, Request("newer")).path == "known_user"
     events.append([{"kind": "like", "user_id": "newer", "item_id": "i11"}])
     rows, read = read_events(store, champion_of(update.recommender), NOBODY)
     assert (rows["item_id"].tolist(), read["since"], read["until"]) == (["i11"], 3, 4)
+
+
+def test_rows_and_events_on_items_that_were_put_are_read_unless_these_were_removed(recommender, store):
+    store.state.put([{"item_id": "put"}, {"item_id": "put and removed"}], 10)
+    store.state.remove(["put and removed"])
+    store.events.store.append([buy("a", item) for item in ("put", "put and removed", "ghost")])
+    rows, read = read_events(store, champion_of(recommender), NOBODY)
+    assert rows["item_id"].tolist() == ["put"]
+    assert read["counts"] == {"that say something": 1, "on unknown items": 2}
+    raw = pd.DataFrame({"user_id": "a", "item_id": ["put", "ghost"], "timestamp": 9e8})
+    params = {"columns": {"interactions": {name: name for name in raw}}, "cleaning": {"max_dropped_fraction": 0.9}}
+    rows, _, _ = read_new(raw, champion_of(recommender), NOBODY, params, item_state=store)
+    assert rows["item_id"].tolist() == ["put"]
 
 
 def buy(user, item):
@@ -94,7 +111,7 @@ def test_a_fit_has_taken_in_what_came_before_its_catalogue_was_read(recommender,
     fitted, rows, read = read_after(1e11)  # all were sent before
     assert list(zip(rows["user_id"], rows["item_id"], strict=True)) == [(user, new), ("newer", first)]
     assert read["counts"] == {"taken in already": 1, "that say something": 2}
-    update, _, _ = fold_in(champion_of(fitted), with_events(NOTHING, rows), read, NOBODY, OPTIONS, 0)
+    update, _, _ = fold_in(begun(fitted, store, rows), read, NOBODY, OPTIONS, 0)
     before, after = order.toarray()[0], update.recommender.histories.order[[0]].toarray()[0]
     assert np.flatnonzero(before != after).tolist() == recommender.item_indices([new]).tolist()
 
@@ -112,13 +129,30 @@ def test_events_of_before_pseudonyms_join_under_these(recommender, store):
     assert read["counts"]["of people who are suppressed"] == 1
 
 
+def test_files_hold_no_rows_of_who_was_suppressed_since_they_were_read():
+    rows = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
+    gone = SuppressionList.of(["u2"], b"k" * 32)
+    tables = nodes.tables_of_rows(rows, rows.iloc[[1]], {"version": "2"}, gone)
+    assert [table["item_id"].tolist() for table in tables] == [["a"], []]
+
+
+def test_the_list_beside_the_state_is_read_when_the_version_is_registered(store, monkeypatch):
+    monkeypatch.setenv("TAILOR_SUPPRESSION_KEY", "k" * 32)
+    monkeypatch.setattr(nodes.registry, "register_update", lambda *args: args[-1])
+    reads = nodes.register(None, None, None, None, store, OPTIONS, "shop")
+    assert "u1" not in reads()
+    store.suppressions.add(["u1"])
+    assert "u1" in reads()
+    assert len(nodes.register(None, None, None, None, None, OPTIONS, "shop")()) == 0
+
+
 def test_neither_is_refused():
     with pytest.raises(BadInputError, match="There is nothing to take in"):
         with_events(NOTHING, NOTHING)
 
 
 def test_new_rows_are_later_than_the_date_of_the_catalogue(monkeypatch):
-    champion = SimpleNamespace(item_ids=np.array(["a", "b"]), people=ALL_PEOPLE)
+    champion = SimpleNamespace(items=IdMap(["a", "b"]), people=ALL_PEOPLE)
     monkeypatch.setattr(nodes, "recommender_of", lambda _: champion)
     raw = pd.DataFrame({"user_id": ["1", "2", "3"], "item_id": ["a", "b", "c"], "timestamp": [900, 910, 920]})
     params = {

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from starlette.testclient import TestClient
 
+from tailor.data.units import unit_of
 from tailor.hybrid.config import Boosts
 from tailor.serving.champion import Champion
 from tailor.serving.experiment import Assigned, Experiment, ExposureLog, positions
@@ -84,6 +85,47 @@ def test_who_has_no_id_is_in_no_arm(champion, challenger):
         answer = app.post("/recommend", json={"history": ["i1"]}).json()
         assert (answer["variant"], answer["model_version"]) == (None, "7")
         assert app.post("/recommend", json={"user_id": 5}).json()["variant"] == "challenger"
+
+
+def test_a_session_stands_for_who_has_no_id(champion, challenger, store, known):
+    experiment = Experiment("text", 0.5, challenger)
+    sessions = [f"s{n}" for n in range(40)]
+    with client_of(champion, experiment, ExposureLog(store)) as app:
+        arms = {}
+        for session in sessions:
+            answers = [app.post("/recommend", json={"session_id": session, "k": 1}).json() for _ in range(2)]
+            assert answers[0]["variant"] == answers[1]["variant"] == experiment.variant(unit_of(None, session))
+            assert answers[0]["model_version"] == ("8" if answers[0]["variant"] == "challenger" else "7")
+            arms[session] = answers[0]["variant"]
+        assert set(arms.values()) == {"champion", "challenger"}
+        # A user of the same name is somebody else, and a user counts before the session.
+        assert any(arms[one] != experiment.variant(one) for one in sessions)
+        both = app.post("/recommend", json={"session_id": "s1", "user_id": known, "k": 1}).json()
+        assert both["variant"] == experiment.variant(known)
+        assert app.post("/recommend", json={"session_id": 7, "k": 1}).status_code == 200
+        clicked = {"kind": "click", "item_id": "i1", "session_id": "s1"}
+        assert app.post("/events", json=[clicked, clicked | {"user_id": known}]).json()["stored"] == 2
+    events = events_of(store)
+    assert {(e.user_id, e.session_id, e.variant) for e in events if e.session_id in arms and e.kind == "exposure"} == {
+        (None, session, arm) for session, arm in arms.items()
+    }
+    of_known = [(e.kind, e.session_id) for e in events if e.user_id == known]
+    assert of_known == [("exposure", None), ("click", None)]
+    assert [(e.user_id, e.session_id) for e in events if e.kind == "click"] == [(None, "s1"), (known, None)]
+
+
+@pytest.mark.parametrize("session", ["a\nb", "s" * 1001, ["s"]])
+def test_a_session_that_is_no_id_is_refused_and_in_no_log(champion, challenger, store, session, caplog):
+    caplog.set_level("DEBUG", logger="tailor")
+    with client_of(champion, Experiment("text", 0.5, challenger), ExposureLog(store)) as app:
+        answer = app.post("/recommend", json={"session_id": session})
+        assert answer.status_code == 422
+        assert "session_id" in answer.json()["detail"]
+        assert app.post("/events", json={"kind": "click", "item_id": "i1", "session_id": session}).status_code == 422
+        app.post("/recommend", json={"session_id": "a-session-of-somebody"})
+    assert {event.session_id for event in events_of(store)} == {"a-session-of-somebody"}
+    assert "a-session-of-somebody" not in caplog.text
+    assert str(session)[:50] not in caplog.text
 
 
 def test_a_change_of_items_is_in_both_arms_when_it_is_acknowledged(champion, challenger, names):

@@ -163,6 +163,22 @@ def test_a_cold_item_that_was_taken_is_warm(served, tables):
     assert update.recommender.model.popularity[index] == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_inverse_of_the_kernel_is_reused_where_no_item_is_taken_for_the_first_time(served, rows, tables):
+    """And what comes out is what comes out of a computation of its own, to the digit."""
+    known = rows[tables.warm[served.items.indices(rows["item_id"])]]
+    before = served.model.imputer
+    expected = before._inverse.copy()
+    same = with_interactions(served, known, 1).recommender.model.imputer
+    assert same is not before
+    assert same._inverse is before._inverse
+    own = type(before).fit(before.options, served.item_features, tables.train_set.counts)
+    np.testing.assert_array_equal(own._inverse, expected)
+    cold = served.item_ids[~tables.warm][0]
+    warmed = with_interactions(served, known.assign(item_id=cold), 1).recommender.model.imputer
+    assert "_inverse" not in warmed.__dict__ or warmed._inverse is not before._inverse
+    assert len(warmed.landmarks) == len(before.landmarks) + 1
+
+
 def test_items_that_were_removed_stay_removed(served, rows):
     gone = served.without_items(["i1"])
     update = with_interactions(gone, rows.head(20), 1)
@@ -243,7 +259,7 @@ def test_nothing_at_all_is_refused():
 
 def test_events_become_interactions_of_known_items_each_pair_once(served):
     def did(place, kind, user, item, **columns):
-        return Event("shop", str(place), place, 0.0, 100.0 + place, kind, user, item, **columns)
+        return Event("shop", str(place), place, 1e9, 100.0 + place, kind, user, item, **columns)
 
     first = [did(1, "buy", "u", "i1"), did(2, "view", "u", "i2"), did(3, "buy", None, "i1"), did(4, "like", "v", "i3")]
     second = [did(5, "buy", "u", "ghost"), did(6, "cart", "u", "i4"), did(7, "like", "u", "i1")]
@@ -264,7 +280,7 @@ def test_events_become_interactions_of_known_items_each_pair_once(served):
 
 
 def test_events_say_how_sure_they_are_where_kinds_count():
-    views = [Event("shop", str(n), n, 0.0, float(n), kind, "u", "i1") for n, kind in enumerate(("buy", "cart"), 1)]
+    views = [Event("shop", str(n), n, 1e9, float(n), kind, "u", "i1") for n, kind in enumerate(("buy", "cart"), 1)]
     taken = as_interactions([views], EventOptions(), IdMap(np.array(["i1"], object)), sure=True)
     assert taken.rows.to_numpy().tolist() == [["u", "i1", 2.0, 1.0]]
     both = with_events(table(("u", "a", 10)).assign(confidence=0.0), taken.rows.drop(columns="confidence"))
@@ -276,6 +292,69 @@ def test_the_surest_row_counts_and_one_that_bars_does_so_whenever_it_was():
     events = table(("u", "bought", 20.0), ("u", "barred", 20.0)).assign(confidence=0.6)
     both = with_events(rows, events)
     assert both.to_numpy().tolist() == [["u", "bought", 20.0, 1.0], ["u", "barred", 20.0, 0.0]]
+
+
+def test_an_event_of_the_future_is_taken_in_as_of_when_it_came(served):
+    event = Event("shop", "1", 1, 50.0, 4e9, "buy", "u", "i1")
+    assert as_interactions([[event]], EventOptions(), served.items).rows["timestamp"].tolist() == [50.0]
+
+
+DAY = 86_400.0
+
+
+def timed(served, **fields):
+    """A model that has counted the first item of its first user on day 99, and another one's on day 100."""
+    taken_then = pd.DataFrame({"item_id": [known_item(served), "i1"], "timestamp": [99 * DAY, 100 * DAY]})
+    return replace(served, item_times=ItemTimes.of(taken_then, served.items), **fields)
+
+
+def known_item(served):
+    return str(served.item_ids[served.histories.history[[0]].indices[0]])
+
+
+def counted(update, item):
+    times = update.recommender.item_times
+    return times.window(90)[update.recommender.items.index(item)]
+
+
+def test_rows_that_are_met_again_count_once(served):
+    """A file that is read twice changes nothing; a later taking does."""
+    known, item, new = timed(served), known_item(served), "i5"
+    rows = table(("somebody new", new, 101 * DAY), (str(served.user_ids[0]), item, 99 * DAY))
+    once = with_interactions(known, rows, 1)
+    assert (counted(once, new), counted(once, item)) == (1, 2)
+    assert "rows met again, which count once in what is trending" not in once.counts
+    twice = with_interactions(once.recommender, rows, 1)
+    assert (counted(twice, new), counted(twice, item)) == (1, 2)
+    assert twice.counts["rows met again, which count once in what is trending"] == 2
+    np.testing.assert_array_equal(
+        twice.recommender.item_times.daily.toarray(), once.recommender.item_times.daily.toarray()
+    )
+    later = with_interactions(twice.recommender, rows.assign(timestamp=102 * DAY), 1)
+    assert (counted(later, new), counted(later, item)) == (2, 3)
+    assert "rows met again, which count once in what is trending" not in later.counts
+    # Late rows of pairs that were not known are no repetition.
+    late = with_interactions(once.recommender, table(("another one", new, 98 * DAY)), 1)
+    assert counted(late, new) == 2
+
+
+def test_a_buy_after_a_view_was_not_counted_before(served):
+    """A view is in the histories and counts in no trend, so the buy is the first that counts."""
+    about = served.about | {"strengths": {"view": 0.2, "buy": 1.0, "no": "bar"}}
+    known = timed(served, about=about)
+    at = table(("somebody new", "i5", 100 * DAY))
+    viewed = with_interactions(known, with_kinds(at, [0.2]), 1)
+    bought = with_interactions(viewed.recommender, with_kinds(at, [1.0]), 1)
+    again = with_interactions(bought.recommender, with_kinds(at, [1.0]), 1)
+    assert [counted(one, "i5") for one in (viewed, bought, again)] == [0, 1, 1]
+
+
+def test_rows_of_a_blocked_pair_that_are_met_again_count_once(served):
+    known = timed(served, about=served.about | {"strengths": {"buy": 1.0, "no": "bar"}})
+    blocked = with_interactions(known, with_kinds(table(("somebody new", "i5", 100 * DAY)), [0.0]), 1)
+    rows = with_kinds(table(("somebody new", "i5", 101 * DAY)), [1.0])
+    once = with_interactions(blocked.recommender, rows, 1)
+    assert counted(with_interactions(once.recommender, rows, 1), "i5") == counted(once, "i5")
 
 
 def test_an_update_says_up_to_which_event_it_knows(update):

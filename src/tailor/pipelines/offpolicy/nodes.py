@@ -7,6 +7,7 @@ import pandas as pd
 
 from tailor import columns as c
 from tailor.config import parse
+from tailor.data.domains import domain_masks
 from tailor.evaluation import policy
 from tailor.evaluation.config import OffPolicyOptions
 from tailor.evaluation.protocol import TrainRows, train_histories
@@ -28,13 +29,18 @@ def value_policy(
     params: Parameters,
     seed: int,
     **known: Unpack[TrainRows],
-) -> pd.DataFrame:
-    """Value the registered model's softmax policy; rows of unknown users or items are counted and left out."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Value the registered model's softmax policy, as a whole and by domain.
+
+    Rows of unknown users or items are counted and left out. The table by domain has no rows where there is one domain.
+    """
     name = parse(EvaluationOptions, evaluation, "evaluation").registered
     rows, unknown = policy.read_log(policy_log, users, items)
     if unknown:
         log.warning("policy_log: %d of %d rows name an unknown user or item", unknown, len(policy_log))
     scorer = {"hybrid_frozen": frozen, "hybrid_lora": lora}[name]["hybrid"]
     options = parse(OffPolicyOptions, params, "offpolicy")
-    table = policy.value(scorer, train_histories(**known), rows, items[c.N_TRAIN].to_numpy(), options, seed)
-    return table.assign(unknown_rows=unknown, **{c.MODEL: name})
+    popularity, domains = items[c.N_TRAIN].to_numpy(), domain_masks(items)
+    valued = policy.valuation(scorer, train_histories(**known), rows, popularity, options, seed, domains)
+    about = {"unknown_rows": unknown, c.MODEL: name}
+    return valued.whole().assign(**about), valued.by_domain().assign(**about)

@@ -20,7 +20,7 @@ def create_pipeline(**_: object) -> Pipeline:
             "seed": "params:seed",
         }
         | VALIDATION_PROTOCOL,
-        outputs="policy_value",
+        outputs=["policy_value", "domain_policy_value"],
         name="value_policy",
         tags=["cpu", "report"],
     )

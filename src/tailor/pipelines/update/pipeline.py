@@ -18,30 +18,37 @@ def create_pipeline(**_: object) -> Pipeline:
                 "suppressions": "suppressions",
                 "params": "params:data_processing",
                 "strengths": "params:tuned.events",
+                "item_state": "item_state",
             },
-            outputs=["clean_new_interactions", "update_quality", "update_accounts"],
+            outputs=["new_interactions", "update_quality", "update_accounts"],
             name="read_new",
             tags="cpu",
         ),
         Node(
             func=nodes.read_events,
             inputs=["item_state", "champion", "suppressions"],
-            outputs=["clean_new_events", "events_read"],
+            outputs=["new_events", "events_read"],
             name="read_events",
             tags="cpu",
         ),
         Node(
             func=with_events,
-            inputs=["clean_new_interactions", "clean_new_events"],
+            inputs=["new_interactions", "new_events"],
             outputs="new_rows",
             name="gather_new",
             tags="cpu",
         ),
         Node(
+            func=nodes.join_items,
+            inputs=["champion", "item_state", "new_rows"],
+            outputs="to_update",
+            name="join_items",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fold_in,
             inputs={
-                "champion": "champion",
-                "rows": "new_rows",
+                "begins": "to_update",
                 "events_read": "events_read",
                 "suppressions": "suppressions",
                 "params": "params:update",
@@ -54,8 +61,7 @@ def create_pipeline(**_: object) -> Pipeline:
         Node(
             func=nodes.check,
             inputs={
-                "champion": "champion",
-                "rows": "new_rows",
+                "begins": "to_update",
                 "suppressions": "suppressions",
                 "params": "params:update",
                 "seed": "params:seed",
@@ -71,6 +77,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "drift_table": "drift",
                 "evidence": "update_evidence",
                 "figure": "drift_plot",
+                "item_state": "item_state",
                 "params": "params:update",
                 "model_name": "params:model_name",
             },
@@ -78,5 +85,18 @@ def create_pipeline(**_: object) -> Pipeline:
             name="register_update",
             tags=["cpu", "publish"],
         ),
+        Node(
+            func=nodes.tables_of_rows,
+            inputs={
+                "interactions": "new_interactions",
+                "events": "new_events",
+                "registered": "registered_update",
+                "suppressions": "suppressions",
+            },
+            outputs=["clean_new_interactions", "clean_new_events"],
+            name="tables_of_rows",
+            tags="cpu",
+        ),
     ]
-    return group("update", pipeline, private=["new_rows", "updated_model", "update_evidence"])
+    private = ["new_interactions", "new_events", "new_rows", "to_update", "updated_model", "update_evidence"]
+    return group("update", pipeline, private=private)
