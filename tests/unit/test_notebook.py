@@ -68,10 +68,10 @@ def test_figures_are_those_of_lists_cut_off_at_the_largest_k(lists, catalog):
 
 
 def test_means_are_over_the_users_that_have_a_value():
-    values = {"warm": {"b": np.array([1.0, 0.0, np.nan]), "a": np.array([0.5, 1.0, np.nan])}}
+    values = {"warm": {"b": np.array([1.0, 0.0, 0.5, 0.1, np.nan]), "a": np.array([0.5, 1.0, 0.5, 0.0, np.nan])}}
     table = mean_figures(values)
     assert table.index.tolist() == ["b", "a"]
-    assert table["warm"].tolist() == [0.5, 0.75]
+    assert table["warm"].tolist() == [1.6 / 4, 2.0 / 4]
 
 
 def test_models_that_have_no_lists_are_named(catalog, lists):
