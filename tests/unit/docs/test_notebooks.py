@@ -6,6 +6,8 @@ import re
 import nbformat
 import pytest
 
+from tailor.errors import BadInputError
+from tests import notebooks
 from tests.conftest import ROOT
 from tests.documentation import blocks
 from tests.notebooks import FOLDER, NAMES, QUIET, cleaned, is_finished, store, unstable
@@ -121,3 +123,63 @@ def test_a_notebook_is_stored_as_it_is_read(tmp_path):
     store(notebook, tmp_path / "a.ipynb")
     assert nbformat.read(tmp_path / "a.ipynb", as_version=4) == notebook
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """A project of two notebooks, and what is stored of them; returns a function that writes the second one's cell."""
+    for folder in (tmp_path / "project/notebooks", tmp_path / "stored"):
+        folder.mkdir(parents=True)
+        for name in ("a.ipynb", "b.ipynb"):
+            nbformat.write(
+                nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(6 * 7)", id="a")]), folder / name
+            )
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "stored")
+    monkeypatch.setattr(notebooks, "NAMES", ["a.ipynb", "b.ipynb"])
+    monkeypatch.setattr(notebooks, "_prepare", lambda folder, fresh: tmp_path / "project")
+
+    def second(source):
+        cells = [nbformat.v4.new_code_cell(source, id="a")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "project/notebooks/b.ipynb")
+
+    return second
+
+
+def outputs_of(folder):
+    read = [nbformat.read(path, as_version=4) for path in sorted(folder.glob("*.ipynb"))]
+    return ["".join(one.text for cell in notebook.cells for one in cell.outputs) for notebook in read]
+
+
+def test_outputs_are_stored_on_request_alone_and_compared_with_what_is_stored(two, tmp_path, capsys):
+    assert notebooks.main(["--write"]) == 0
+    assert outputs_of(tmp_path / "stored") == ["42\n", "42\n"]
+    two("print(43)")
+    assert notebooks.main([]) == 0
+    assert outputs_of(tmp_path / "stored") == ["42\n", "42\n"]
+    said = re.findall(r"([ab])\.ipynb: \d+ s, outputs (not )?as stored", capsys.readouterr().out)
+    assert said == [("a", "not "), ("b", "not "), ("a", ""), ("b", "not ")]
+
+
+def test_a_run_that_cannot_be_read_is_a_sentence(two, monkeypatch, capsys):
+    def prepare(folder, fresh):
+        raise BadInputError("mlflow.db: no location of artifacts is in /old.")
+
+    monkeypatch.setattr(notebooks, "_prepare", prepare)
+    assert notebooks.main([]) == 1
+    assert capsys.readouterr().err.startswith(
+        "mlflow.db: no location of artifacts is in /old.\nIf data/test is of other"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("print(hex(id(0)))", "Outputs that another execution writes otherwise: {'b.ipynb'"),
+    ],
+)
+def test_where_one_fails_or_is_unstable_none_is_stored(two, tmp_path, capsys, source, words):
+    two(source)
+    assert notebooks.main(["--write"]) == 1
+    assert words in capsys.readouterr().err
+    assert outputs_of(tmp_path / "stored") == ["", ""]
