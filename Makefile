@@ -104,7 +104,7 @@ format-check: $(VENV)/requirements.lock ## the format alone
 types: $(VENV)/requirements.lock ## mypy alone
 	$(BIN)/mypy
 
-.PHONY: docs test-docs test-starter viz-build
+.PHONY: docs test-docs test-starter viz-build notebooks
 # mkdocs needs nothing of the project, but the generated pages do: they are written in .venv first.
 docs: $(VENV)/requirements.lock .venv-docs/built ## the documentation as a site, in site/: every link and anchor checked
 	$(BIN)/python -m docs.generator
@@ -116,6 +116,9 @@ docs: $(VENV)/requirements.lock .venv-docs/built ## the documentation as a site,
 
 test-docs: $(VENV)/requirements.lock ## every command of the documentation, those that run all pipelines too
 	DOCS=all $(BIN)/python -m pytest tests/integration/test_documentation.py
+
+notebooks: $(VENV)/requirements.lock ## the five notebooks, executed in a copy on the fabricated catalogue; WRITE=1 stores their outputs
+	$(BIN)/python -m tests.notebooks $(if $(WRITE),--write)
 
 test-starter: $(VENV)/requirements.lock ## a project of `kedro new --starter`, made, run and asked in an empty folder
 	BIN=$(abspath $(BIN)) sh tests/deployment/starter.sh

@@ -20,6 +20,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Metrics": ("tailor.metrics.base",),
     "Re-ranking": ("tailor.rerank.base",),
+    "Notebooks": (
+        "tailor.notebook",
+        "tailor.evaluation.side_by_side.side_by_side",
+        "tailor.evaluation.pareto.pareto_front",
+    ),
     "Experiments": ("tailor.evaluation.experiment", "tailor.evaluation.off_policy"),
     "Suites for parts of your own": (
         "tailor.testing.models",

@@ -1,4 +1,4 @@
-"""What people look at: the notebook, and kedro-viz in a real browser."""
+"""What people look at: the report, and kedro-viz in a real browser."""
 
 import http.server
 import json
@@ -6,32 +6,17 @@ import subprocess
 import threading
 from functools import partial
 
-import nbformat
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 
 from tests.browser import CHROMIUM, opened
-from tests.conftest import BIN, PATIENCE_S, environment
+from tests.conftest import BIN, environment
 
 pytestmark = pytest.mark.slow
 LAYERS = ["raw", "intermediate", "primary", "feature", "language_model", "embeddings", "models", "model_output"]
 LAYERS += ["reporting", "registry", "inference"]
 PIPELINES = ["data_processing", "feature_engineering", "lm_finetuning", "hybrid_cf", "evaluation", "reranking"]
 PIPELINES += ["registration", "promotion", "reporting", "inference"]
-
-
-def test_the_notebook_runs(finished, monkeypatch):
-    for name, value in (environment() | {"TAILOR_ENV": "test"}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    notebook = nbformat.read(finished.project / "notebooks" / "tour.ipynb", as_version=4)
-    resources = {"metadata": {"path": str(finished.project / "notebooks")}}
-    NotebookClient(notebook, timeout=PATIENCE_S, resources=resources).execute()
-    text = str([cell.get("outputs", "") for cell in notebook.cells])
-    assert "hybrid_lora" in text
-    assert "known_user" in text
-    assert "'cold_boost'" in text
 
 
 def test_the_report_is_one_self_contained_page(finished):
