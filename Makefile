@@ -258,8 +258,8 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"
 	$(BIN)/kedro viz run --no-browser $(KEDRO_ENV_FLAG)
 
-viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files, build/, for any web server
-	$(if $(filter-out base,$(ENV)),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build
+viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files with previews, build/, for any web server
+	$(if $(filter-out base,$(ENV)),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build --include-previews
 
 PORT ?= 5000
 mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry

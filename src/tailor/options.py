@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tailor.config import Count, Options, Positive
-from tailor.data.config import DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
+from tailor.data.config import CatalogueOptions, DataProcessingOptions, SideFeatureOptions, TextOptions, UserTextOptions
 from tailor.data.item_dates import DateOptions
 from tailor.errors import ConfigurationError
 from tailor.evaluation.config import (
@@ -181,6 +181,8 @@ class ProjectOptions(Options):
     """Name in the MLflow model registry; conf/<env>/globals.yml sets it."""
     plugins: list[str] = []
     """Modules of your own that define sources, models, metrics or re-rankers, by name; they travel with the model."""
+    catalogues: dict[str, CatalogueOptions] = {}
+    """By ``model_name``: what the catalogue is called, under which licence its data are, and where that is written."""
     data_processing: DataProcessingOptions = DataProcessingOptions()
     feature_engineering: FeatureEngineeringOptions = FeatureEngineeringOptions()
     lm_finetuning: LMOptions = LMOptions()

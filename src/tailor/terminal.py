@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tailor import columns as c
 from tailor.evaluation.tables import NOTHING
+from tailor.evaluation.verdict import against_best_baseline
 
 #: Columns of the summary that every terminal has room for; the others follow as far as they fit.
 FIRST = ("warm NDCG", "tail NDCG", "cold NDCG", "new user, 3 items", "coverage")
@@ -26,7 +27,6 @@ _VARIANTS = 4
 WHOLE = "all"
 #: Characters between two columns.
 _BETWEEN = 3
-_IN_WORDS = {"better": "better than {}", "worse": "worse than {}"}
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,15 @@ def fitting_columns(summary: pd.DataFrame, width: int) -> list[str]:
 
 
 def verdict_lines(registered: str, verdicts: Iterable[Mapping[str, str]]) -> list[str]:
-    """Say in words how the registered model compares with the best other one, figure by figure.
+    """Say in words how the registered model compares with the best baseline, figure by figure.
 
     Args:
         registered: the model.
-        verdicts: as of :func:`tailor.evaluation.report.verdicts`.
+        verdicts: as of :func:`tailor.evaluation.verdict.against_best_baseline`.
     """
-    lines = [
-        f"{v['headline']}: {_IN_WORDS.get(v['verdict'], 'no difference to {} shown').format(v['against'])}, "
-        f"{v['difference']} [{v['low']}, {v['high']}]"
-        for v in verdicts
-    ]
-    first = f"{registered} against the best other model, with 95 % intervals:"
-    return [first, *lines] if lines else [f"{registered} was compared with no other model."]
+    lines = [f"{v['headline']}: {v['words']}, {v['difference']} [{v['low']}, {v['high']}]" for v in verdicts]
+    first = f"{registered} against the best baseline, with 95 % intervals:"
+    return [first, *lines] if lines else [f"{registered} was compared with no baseline."]
 
 
 def quality_lines(quality: pd.DataFrame) -> list[str]:
@@ -287,10 +283,8 @@ def _summary(run: FinishedRun, console: Console) -> None:
 
 
 def _verdicts(run: FinishedRun, console: Console) -> None:
-    from tailor.evaluation.report import verdicts  # noqa: PLC0415  (imports plotly)
-
     if "summary" in run.outputs:
-        lines = verdicts(run.load("summary"), run.load("comparisons"))
+        lines = against_best_baseline(run.load("comparisons"), run.load("summary"))
         _print_lines(verdict_lines(run.registered, lines), console)
 
 

@@ -4,6 +4,19 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
+#: The pipelines of ``kedro run``, in the order in which docs, kedro-viz and the report show them.
+STAGES = (
+    "data_processing",
+    "feature_engineering",
+    "lm_finetuning",
+    "hybrid_cf",
+    "evaluation",
+    "reranking",
+    "registration",
+    "promotion",
+    "reporting",
+    "inference",
+)
 #: What the rules of test lists are made of; the arguments of :func:`tailor.evaluation.protocol.test_protocol`.
 TEST_PROTOCOL = {
     "train": "train_matrix",

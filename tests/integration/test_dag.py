@@ -47,6 +47,7 @@ MAY_SEE_THEM = {
     "evaluation.measure_ratings",
     "reranking.trace_on_test",
     "promotion.compare_with_champion",
+    "reporting.tell_known_users",  # marks what was taken later on finished lists
     "registration.refit",  # counts interactions by day, for what is trending
     "registration.gather_blocked",  # for the model that is handed over
     "registration.gather_all",  # after everything was measured: what is handed over knows every row

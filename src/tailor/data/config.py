@@ -96,6 +96,17 @@ class CleaningOptions(Options):
     """Stop when more than this fraction of the interactions had to be dropped as defective (threshold not counted)."""
 
 
+class CatalogueOptions(Options):
+    """What a catalogue is called, and what may be done with its data; the report says both."""
+
+    name: str = ""
+    """As its publishers call it; empty: the report gives the name of the model."""
+    licence: str = ""
+    """In a few words; empty: the report says that none is stated."""
+    source: str = ""
+    """Address of the licence or of the page that offers the data."""
+
+
 class SplitOptions(Options):
     """The split: 7:1:2 per user, with cold items, new users and pseudo-cold items held out."""
 

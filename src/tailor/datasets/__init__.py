@@ -8,6 +8,7 @@ from tailor.datasets.arrays import (
     ModelsDataset,
     SparseMatrixDataset,
 )
+from tailor.datasets.costs import NodeCostsDataset
 from tailor.datasets.events import EventsDataset, PolicyLogDataset
 from tailor.datasets.fingerprints import FingerprintsDataset
 from tailor.datasets.lists import ListsDataset
@@ -30,6 +31,7 @@ __all__ = [
     "ItemStateDataset",
     "ListsDataset",
     "ModelsDataset",
+    "NodeCostsDataset",
     "ParquetDataset",
     "Parts",
     "PlantedDataset",

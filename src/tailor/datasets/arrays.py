@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from kedro.io import DatasetError
+from kedro_datasets._typing import TablePreview
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
@@ -95,6 +98,19 @@ class ModelsDataset(FileDataset[dict[str, FittedModel]]):
 
     def _write(self, path: Path, data: dict[str, FittedModel]) -> None:
         save_models(path, data)
+
+    def preview(self) -> TablePreview:
+        """Return a row per model, for kedro-viz: its class, its items, the size of its state."""
+        rows = [
+            (name, type(model.recipe).__name__, model.n_items, round(sum(map(_mib, model.state().values())), 2))
+            for name, model in self.load().items()
+        ]
+        columns = ["model", "class", "items", "MiB of its state"]
+        return TablePreview(pd.DataFrame(rows, columns=columns).to_dict(orient="split"))
+
+
+def _mib(array: Any) -> float:
+    return float(np.asarray(array).nbytes / 2**20)
 
 
 class AdapterDataset(FileDataset[Adapter]):

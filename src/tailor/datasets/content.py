@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from kedro.io import AbstractDataset, AbstractVersionedDataset
 from mlflow.exceptions import MlflowException
 
+from tailor.datasets.costs import NodeCostsDataset
 from tailor.datasets.location import Location
 from tailor.datasets.raw import AbsentDataset, DomainsDataset, PlantedDataset
 from tailor.source_code import source_hash
@@ -57,7 +58,7 @@ def _parts(dataset: AbstractDataset[Any, Any], load: Callable[[], object]) -> It
     if isinstance(dataset, PlantedDataset):
         yield source_hash("tailor.data.fabricate").encode()
         return
-    if isinstance(dataset, AbsentDataset):
+    if isinstance(dataset, AbsentDataset | NodeCostsDataset):  # what nodes took makes no output stale
         return
     if hasattr(dataset, "model_uri"):
         yield _model(dataset.model_uri)

@@ -59,7 +59,7 @@ class FingerprintsDataset(FileDataset[Fingerprints]):
         Local files are locked meanwhile, so that two runs lose none of each other's entries. Elsewhere a run gives
         every entry that it has made so far, and one that was lost comes back with the next.
         """
-        with _lock(self.location):
+        with locked(self.location):
             self.save(latest(self.known(), changes))
 
     def _read(self, path: Path) -> Fingerprints:
@@ -83,7 +83,7 @@ def latest(known: Mapping[str, Fingerprint], others: Mapping[str, Fingerprint]) 
 
 
 @contextlib.contextmanager
-def _lock(location: Location) -> Iterator[None]:
+def locked(location: Location) -> Iterator[None]:
     """Keep other threads away, and from a local file other processes; a process that ends gives its lock back."""
     with _THREADS:
         if fcntl is None or not location.is_local:

@@ -16,6 +16,7 @@ from pandera.errors import SchemaError
 
 from tailor.datasets.base import FileDataset
 from tailor.datasets.location import Location
+from tailor.datasets.tables import table_preview
 from tailor.schemas import Lists
 
 #: Bytes of a file's dictionary of ids; a longer one would be written as plain texts, one for each row.
@@ -112,7 +113,7 @@ class ListsDataset(FileDataset[Tables]):
         with first.open_for_reading() as path, pq.ParquetFile(path) as file:
             batch = next(file.iter_batches(nrows), None)
             table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-        return TablePreview(table.to_pandas().to_dict(orient="split"))
+        return table_preview(table.to_pandas())
 
 
 def _file_name(number: int, model: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from tailor.data.fabricate import planted_catalogue, with_views, with_writers
 from tailor.data.reading import read_text_table
@@ -27,6 +28,21 @@ class ReadOnlyDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _name(self) -> str:
         raise NotImplementedError
+
+
+#: First rows of a raw table that are looked at for a preview.
+_LOOKED_AT = 1000
+
+
+def column_preview(rows: pd.DataFrame) -> TablePreview:
+    """Return what the columns of a raw table hold, for kedro-viz: no cell, which may name people or be licensed.
+
+    Args:
+        rows: the first ones of the table.
+    """
+    columns = [(str(name), str(col.dtype), int(col.nunique()), int(col.isna().sum())) for name, col in rows.items()]
+    names = ["column", "type", f"different values in the first {len(rows):,} rows", "empty"]
+    return TablePreview(pd.DataFrame(columns, columns=names).to_dict(orient="split"))
 
 
 class RawFileDataset(ReadOnlyDataset):
@@ -59,6 +75,11 @@ class RawFileDataset(ReadOnlyDataset):
 
     def _name(self) -> str:
         return self.filepath
+
+    def preview(self) -> TablePreview:
+        """Return what the columns of the file hold; a file that is not there yet is not fetched."""
+        there = self._read().head(_LOOKED_AT) if self.location.exists() else pd.DataFrame()
+        return column_preview(there)
 
     def _read(self) -> pd.DataFrame:
         with self.location.open_for_reading() as path:
@@ -202,6 +223,10 @@ class PlantedDataset(ReadOnlyDataset):
             catalogue = with_views(catalogue, self._options["views"], noise, options.get("seed", 0))
         frame: pd.DataFrame = getattr(catalogue, self._table)
         return frame
+
+    def preview(self) -> TablePreview:
+        """Return what the columns hold."""
+        return column_preview(self.load().head(_LOOKED_AT))
 
     def _name(self) -> str:
         return "the fabricated catalogue"

@@ -9,7 +9,19 @@ import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 
+from tailor import columns as c
 from tailor.datasets.base import FileDataset
+
+#: What stands in a preview for ids of users: previews may be published.
+HIDDEN = "(not shown)"
+#: In a table of people: columns that say who somebody is, or hold their own words.
+_OF_PEOPLE = (c.USER, "about", "comment", c.TEXT)
+
+
+def table_preview(rows: pd.DataFrame) -> TablePreview:
+    """Return rows for kedro-viz, in which nobody is named: `kedro viz build` makes files of them."""
+    hidden = {name: HIDDEN for name in _OF_PEOPLE if name in rows and c.USER in rows}
+    return TablePreview(rows.assign(**hidden).to_dict(orient="split"))
 
 
 class ParquetDataset(FileDataset[pd.DataFrame]):
@@ -31,7 +43,7 @@ class ParquetDataset(FileDataset[pd.DataFrame]):
         with self.location.open_for_reading() as path, pq.ParquetFile(path) as file:
             batch = next(file.iter_batches(nrows), None)
             first = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-        return TablePreview(first.to_pandas().to_dict(orient="split"))
+        return table_preview(first.to_pandas())
 
 
 class AccumulatedDataset(ParquetDataset):

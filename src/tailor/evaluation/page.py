@@ -34,10 +34,16 @@ def render(template: str, **values: object) -> str:
 
 
 def draw(name: str, figure: go.Figure) -> Markup:
-    """Return a plot as markup under the id ``name``."""
-    figure = go.Figure(figure).update_layout(template="plotly_white", margin={"l": 50, "r": 20})
-    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"responsive": True})
-    return Markup('<div class="plot">') + Markup(html) + Markup("</div>")  # noqa: S704  (made by Plotly from figures)
+    """Return a plot as markup under the id ``name``; its title stands above it as text, which breaks on a phone."""
+    figure = go.Figure(figure)
+    title = figure.layout.title.text or ""
+    figure.update_layout(template="plotly_white", margin={"l": 10, "r": 10, "t": 70, "b": 20}, title=None)
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True, title_standoff=8)
+    config = {"responsive": True, "displayModeBar": False}
+    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+    caption = Markup('<figure class="plot"><figcaption>{}</figcaption>').format(title)
+    return caption + Markup(html) + Markup("</figure>")  # noqa: S704  (made by Plotly from figures)
 
 
 def table(frame: pd.DataFrame, digits: int) -> Table:

@@ -1,5 +1,7 @@
 """The summary that people read, one row per model, and the plots of a run."""
 
+from itertools import cycle
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import DEFAULT_PLOTLY_COLORS
@@ -22,22 +24,40 @@ def summary_table(metrics: pd.DataFrame, k: int) -> pd.DataFrame:
     return table
 
 
+#: Pixels of a row with a model's name, of what stands around the rows, and of one panel of several.
+_ROW, _AROUND, _PANEL = 26, 130, 330
+_SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star", "pentagon")
+
+
+def name_rows(figure: go.Figure, models: list[str]) -> go.Figure:
+    """Give every model a row with its name, the first one at the top: no name is left out, however many there are."""
+    return figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=models,
+        autorange="reversed",
+        tickmode="array",
+        tickvals=models,
+        ticktext=models,
+        title=None,
+    ).update_layout(height=_AROUND + _ROW * len(models))
+
+
 def comparison_plot(summary: pd.DataFrame, k: int) -> go.Figure:
-    """Draw the NDCG of every model on warm, tail, cold and mixed positives side by side."""
-    figure = go.Figure()
-    for metric, line in headlines():
-        if metric.name == "ndcg" and line.compared_as is not None:
-            figure.add_bar(name=line.title, x=summary[c.MODEL], y=summary[line.title])
-    return figure.update_layout(
-        barmode="group",
+    """Draw the NDCG of every model on warm, tail, cold and mixed positives, a row per model and a mark per figure."""
+    figure, models = go.Figure(), summary[c.MODEL].astype(str).tolist()
+    lines = [line for metric, line in headlines() if metric.name == "ndcg" and line.compared_as is not None]
+    for place, line in enumerate(lines):
+        marker = {"symbol": _SYMBOLS[place % len(_SYMBOLS)], "size": 9}
+        figure.add_scatter(name=line.title, x=summary[line.title], y=models, mode="markers", marker=marker)
+    return name_rows(figure, models).update_layout(
         title=f"NDCG@{k} on test, full ranking",
-        yaxis={"title": f"NDCG@{k}"},
-        legend={"orientation": "h"},
+        xaxis={"title": f"NDCG@{k}", "rangemode": "tozero"},
+        legend=_ABOVE,
     )
 
 
-#: A legend that leaves room for the titles of the x-axes.
-_BELOW = {"orientation": "h", "y": -0.25}
+#: A legend over the plot, that goes on in a second row where there is no room.
+_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 #: Boost -> title, what it gains, what it costs.
 _BOOSTS = {
     "cold_boost": ("Cold boost", "NDCG of cold items in mixed lists", "NDCG of mixed lists"),
@@ -46,15 +66,24 @@ _BOOSTS = {
 }
 
 
-def trade_off_plot(curves: dict[str, pd.DataFrame]) -> go.Figure:
+def trade_off_plot(
+    curves: dict[str, pd.DataFrame], registered: str = "", operating_point: dict[str, float] | None = None
+) -> go.Figure:
     """Draw what each boost costs and gains, by setting, on validation: accuracy against what it exposes.
 
     Args:
         curves: per encoder a table with boost, value, accuracy, exposure.
+        registered: the encoder of ``curves`` whose operating point is marked by a star.
+        operating_point: by boost, the setting that validation chose; None: nothing is marked.
     """
-    figure = make_subplots(cols=len(_BOOSTS), subplot_titles=[title for title, _, _ in _BOOSTS.values()])
-    for column, (boost, (_, exposure, accuracy)) in enumerate(_BOOSTS.items(), start=1):
-        for colour, (name, table) in zip(DEFAULT_PLOTLY_COLORS, curves.items(), strict=False):
+    marked = operating_point if registered in curves else None
+    titles = [
+        title if marked is None else f"{title}: operating point {marked.get(boost, 0.0):g}"
+        for boost, (title, _, _) in _BOOSTS.items()
+    ]
+    figure = make_subplots(rows=len(_BOOSTS), subplot_titles=titles, vertical_spacing=0.12)
+    for row, (boost, (_, exposure, accuracy)) in enumerate(_BOOSTS.items(), start=1):
+        for colour, (name, table) in zip(cycle(DEFAULT_PLOTLY_COLORS), curves.items(), strict=False):
             rows = table[table["boost"] == boost]
             figure.add_scatter(
                 x=rows["exposure"],
@@ -63,13 +92,38 @@ def trade_off_plot(curves: dict[str, pd.DataFrame]) -> go.Figure:
                 mode="lines+markers",
                 name=name,
                 line={"color": colour},
-                showlegend=column == 1,
-                row=1,
-                col=column,
+                showlegend=row == 1,
+                row=row,
+                col=1,
             )
-        figure.update_xaxes(title=exposure, col=column)
-        figure.update_yaxes(title=accuracy, col=column)
-    return figure.update_layout(title="Trade-off curves of the boosts (validation, pseudo-cold B)", legend=_BELOW)
+        if marked is not None:
+            _mark(figure, row, curves[registered].query("boost == @boost"), marked.get(boost, 0.0))
+        figure.update_xaxes(title=exposure, row=row)
+        figure.update_yaxes(title=accuracy, row=row)
+    return figure.update_layout(
+        title="Trade-off curves of the boosts (validation, pseudo-cold B)",
+        legend=_ABOVE | {"y": 1.05},
+        height=3 * _PANEL,
+    )
+
+
+def _mark(figure: go.Figure, row: int, curve: pd.DataFrame, setting: float) -> None:
+    """Mark the point of a curve whose setting is nearest to the operating point."""
+    if not len(curve):
+        return
+    point = curve.iloc[int((curve["value"] - setting).abs().to_numpy().argmin())]
+    figure.add_scatter(
+        x=[point["exposure"]],
+        y=[point["accuracy"]],
+        text=[f"operating point: {setting:g}"],
+        mode="markers",
+        name="operating point",
+        marker={"symbol": "star", "size": 16, "color": "black"},
+        cliponaxis=False,
+        showlegend=row == 1,
+        row=row,
+        col=1,
+    )
 
 
 def calibration_plot(curve: pd.DataFrame) -> go.Figure:
@@ -83,7 +137,7 @@ def calibration_plot(curve: pd.DataFrame) -> go.Figure:
         title="Click probabilities on test: groups with equal numbers of clicks",
         xaxis={"title": "predicted", "type": "log"},
         yaxis={"title": "clicked", "type": "log"},
-        legend={"orientation": "h"},
+        legend=_ABOVE,
     )
 
 
@@ -96,24 +150,32 @@ _GAINS = {
 
 def frontier_plot(table: pd.DataFrame) -> go.Figure:
     """Draw NDCG against what re-ranking gains, a line per method; the star is the balance preset."""
-    figure = make_subplots(cols=len(_GAINS))
+    figure = make_subplots(rows=len(_GAINS), vertical_spacing=0.12)
     plain = table[table["method"] == "none"]
-    for column, (name, title) in enumerate(_GAINS.items(), start=1):
+    for row, (name, title) in enumerate(_GAINS.items(), start=1):
         methods = table[table["method"] != "none"].groupby("method", sort=False)
-        for colour, (method, rows) in zip(DEFAULT_PLOTLY_COLORS, methods, strict=False):
+        for colour, (method, rows) in zip(cycle(DEFAULT_PLOTLY_COLORS), methods, strict=False):
             line = pd.concat([plain, rows])
+            chosen = line["balance"].astype(bool)
             figure.add_scatter(
                 x=line[name],
                 y=line["ndcg"],
                 text=[f"{method} {strength:g}" for strength in line["strength"]],
-                marker={"symbol": ["star" if chosen else "circle" for chosen in line["balance"]], "size": 9},
+                marker={
+                    "symbol": ["star" if star else "circle" for star in chosen],
+                    "size": [16 if star else 8 for star in chosen],
+                },
                 mode="lines+markers",
                 name=str(method),
                 line={"color": colour},
-                showlegend=column == 1,
-                row=1,
-                col=column,
+                showlegend=row == 1,
+                row=row,
+                col=1,
             )
-        figure.update_xaxes(title=title, col=column)
-    figure.update_yaxes(title="NDCG", col=1)
-    return figure.update_layout(title="Re-ranking mixed lists (test)", legend=_BELOW)
+        figure.update_xaxes(title=title, row=row)
+        figure.update_yaxes(title="NDCG", row=row)
+    return figure.update_layout(
+        title="Re-ranking mixed lists (test); the star is the balance preset",
+        legend=_ABOVE | {"y": 1.02},
+        height=3 * _PANEL,
+    )

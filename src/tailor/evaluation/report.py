@@ -1,14 +1,16 @@
 """The report: one self-contained HTML page that answers whether a model is better, for whom, and what it costs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from tailor import columns as c
-from tailor.evaluation import page, protocol
-from tailor.evaluation.headlines import best_others
+from tailor.evaluation import page, protocol, stages, verdict
 from tailor.evaluation.new_to_domain import NEW_TO_DOMAIN
+from tailor.evaluation.plots import name_rows
+from tailor.evaluation.terms import explain_columns, explain_terms
 from tailor.metrics.base import ALL
 from tailor.types import JsonObject
 
@@ -39,47 +41,96 @@ class Material:
     group_gaps: pd.DataFrame
     user_quantiles: pd.DataFrame
     """These three as of :func:`tailor.evaluation.groups.measure_groups`."""
-    sample_users: list[JsonObject]
-    """As of :func:`tailor.evaluation.sample_users.tell`."""
+    stories: list[JsonObject]
+    """As of :mod:`tailor.evaluation.stories`."""
     visit: list[JsonObject]
     """Steps of :func:`tailor.serving.visit.visit`: step, given, path, titles, note."""
-    balance: JsonObject
     figures: dict[str, go.Figure]
     """comparison, trade_off, frontier, calibration, training."""
-    provenance: dict[str, str]
+    run: JsonObject
+    """catalogue (name, licence, source), times (of the data card), written (a date), chosen (as of
+    :func:`tailor.evaluation.chosen.describe_choice`), costs (rows of :func:`tailor.evaluation.stages.stage_table`),
+    provenance."""
     sample: str = ""
     """Of how many users figures are, :func:`tailor.evaluation.user_sample.describe_sample`; empty: of all."""
 
 
 def build(material: Material) -> str:
     """Return the page; every value is escaped, plots are drawn by the Plotly that is inside."""
-    m = material
+    m, about = material, material.run["catalogue"]
     return page.render(
         "report.html.j2",
         title=f"Tailor: {m.registered}",
-        subtitle=f"{len(m.summary)} models, one split, as many trials for each; {_size(m.data_summary)}",
+        subtitle=f"{about['name']}: {_size(m.data_summary)}; {len(m.summary)} models, one split, equal trials",
         registered=m.registered,
         k=m.k,
         fitted=protocol.FITTED[m.fit_on],
         sample=m.sample,
-        verdicts=verdicts(m.summary, m.comparisons),
         unmeasured=unmeasured(m.summary),
-        models=page.table(m.summary, 3),
-        cutoffs=page.table(by_cutoff(m.metrics), 4),
-        comparisons=page.table(m.comparisons[_COMPARED], 4),
         figures={name: page.draw(name, figure) for name, figure in all_figures(m).items()},
-        gaps=page.table(m.group_gaps, 4),
-        groups=page.table(m.group_figures, 4),
-        quantiles=page.table(m.user_quantiles, 4),
-        balance=f"{m.balance['method']}, strength {m.balance['strength']:g}",
-        sample_users=m.sample_users,
+        stories=m.stories,
         visit=m.visit,
-        clicks=page.table(m.clicks, 4),
-        ratings=page.table(m.ratings, 4),
-        domains=page.table(by_domain(m.domains, m.k), 4),
-        seeds=page.table(m.seeds, 4),
-        data_tables=[page.table(m.accounts, 0), page.table(m.quality, 0), page.table(m.data_summary, 0)],
-        provenance=m.provenance,
+        about=about | {"written": m.run["written"], "dates": _dates(m.run["times"])},
+        provenance=m.run["provenance"],
+        terms=explain_terms,
+        columns=explain_columns([str(name) for name in m.summary]),
+        **_verdicts(m),
+        **_tables(m),
+        **_chosen(m.run["chosen"]),
+    )
+
+
+def _verdicts(m: Material) -> dict[str, object]:
+    """Return the two comparisons, and a sentence for each."""
+    best = verdict.against_best_baseline(m.comparisons, m.summary)
+    plain = verdict.against_plain_cf(m.comparisons, m.summary)
+    sentences = [verdict.sentence(m.registered, "the best baseline", best)]
+    sentences += [verdict.sentence(m.registered, verdict.plain_cf_of(plain), plain)] if plain else []
+    return {
+        "sentences": sentences,
+        "verdicts": {"the best baseline of each figure": best, verdict.plain_cf_of(plain): plain},
+    }
+
+
+def _tables(m: Material) -> dict[str, object]:
+    costs = pd.DataFrame(m.run["costs"], columns=stages.STAGE_COLUMNS)
+    return {
+        "models": page.table(m.summary, 3),
+        "cutoffs": page.table(by_cutoff(m.metrics), 3),
+        "comparisons": page.table(m.comparisons[_COMPARED], 4),
+        "gaps": page.table(m.group_gaps, 3),
+        "groups": page.table(m.group_figures, 3),
+        "quantiles": page.table(m.user_quantiles, 3),
+        "clicks": page.table(m.clicks, 4),
+        "ratings": page.table(m.ratings, 4),
+        "domains": page.table(by_domain(m.domains, m.k), 4),
+        "seeds": page.table(m.seeds, 4),
+        "costs": page.table(costs, 1),
+        "data_tables": {
+            "Rows of the raw tables": page.table(m.accounts, 0),
+            "What was skipped, dropped, repaired or noticed": page.table(m.quality, 0),
+            "Split and buckets": page.table(m.data_summary, 0),
+        },
+    }
+
+
+def _chosen(chosen: Mapping[str, JsonObject]) -> dict[str, object]:
+    """Return what validation chose: options, weights, boosts, and the balance preset in words."""
+    rerank = chosen["rerank"]
+    return {
+        "options": page.table(stages.option_table(chosen["options"]), 4),
+        "weights": page.table(stages.weight_table(chosen["weights"]), 3),
+        "boosts": page.table(stages.option_table(chosen["boosts"]), 4),
+        "balance": f"{rerank['method']}, strength {rerank['strength']:g}",
+    }
+
+
+def _dates(times: Mapping[str, object]) -> str:
+    """Say from when the interactions are."""
+    if not times["present"]:
+        return "without times"
+    return f"from {times['first']} to {times['last']}" + (
+        "" if times["readable"] else " (places in an order, no dates)"
     )
 
 
@@ -89,17 +140,6 @@ def all_figures(material: Material) -> dict[str, go.Figure]:
 
 
 _COMPARED = ["headline", "against", "difference", "low", "high", "ratio", "adjusted_p", "n_users", "verdict"]
-
-
-def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict[str, str]]:
-    """Return, per headline, the comparison with the best other model, in words and figures."""
-    lines = []
-    for best in best_others(comparisons, summary).to_dict(orient="records"):
-        figures = {name: f"{best[name]:+.4f}" for name in ("difference", "low", "high")}
-        models = {"figure": f"{best['figure']:.4f}", "against": str(best["against"])}
-        words = {"verdict": str(best["verdict"]), "css": str(best["verdict"]).split()[0]}
-        lines.append({"headline": str(best["title"])} | models | figures | words)
-    return lines
 
 
 def unmeasured(summary: pd.DataFrame) -> list[str]:
@@ -156,15 +196,16 @@ def heat_map(metrics: pd.DataFrame, k: int) -> go.Figure:
     both = pd.concat([of_items, of_users.assign(bucket=lambda d: "users: " + d["user_bucket"])])
     table = both.pivot_table(index=c.MODEL, columns="bucket", values="value", sort=False)
     scaled = table / table.max().where(table.max() > 0, 1)
-    text = table.map(lambda v: f"{v:.3f}" if pd.notna(v) else "")
+    text = table.map(lambda v: f"{v:.3f}".removeprefix("0") if pd.notna(v) else "")
     figure = go.Figure(
         go.Heatmap(
             z=scaled, x=list(table.columns), y=list(table.index), text=text, texttemplate="%{text}", colorscale="Blues",
             showscale=False,
         )
     )  # fmt: skip
-    return figure.update_layout(
-        title=f"NDCG@{k} of mixed lists by bucket; the darkest is a bucket's best", yaxis={"autorange": "reversed"}
+    return name_rows(figure, [str(name) for name in table.index]).update_layout(
+        title=f"NDCG@{k} of mixed lists by bucket; the darkest is a bucket's best",
+        xaxis={"tickmode": "linear", "tickangle": -45},
     )
 
 

@@ -79,7 +79,7 @@ def test_the_first_rows_are_shown(root):
     dataset = ListsDataset(filepath=f"{root}/test")
     assert dataset.preview()["data"] == []
     dataset.save({"a": lambda: table("a")})
-    assert dataset.preview(nrows=1)["data"] == [["u2", "i4", 1, 0.5, "a", "warm", "test"]]
+    assert dataset.preview(nrows=1)["data"] == [["(not shown)", "i4", 1, 0.5, "a", "warm", "test"]]
     dataset.save({})
     assert dataset.load() == {}
     assert dataset.exists()

@@ -44,7 +44,7 @@ def test_the_page_says_what_the_card_holds_and_fetches_nothing(card):
     for words in (
         "Data card: shop", "2 users, 4 items, 5 interactions", "From 1970-01-01 to 1970-02-10",
         "12.3", "for 2 CPU cores", "hybrid_cf", "3 factorizations", "Interactions by split", "Latin 100.0%",
-        "rows_in", "Not measured",
+        "rows in", "Not measured",
     ):  # fmt: skip
         assert words in text, words
     for plot in ("long_tail", "users", "items"):

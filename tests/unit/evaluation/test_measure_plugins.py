@@ -9,7 +9,7 @@ from tailor.evaluation.measure import compare, headline_values, measure_known_us
 from tailor.evaluation.plots import summary_table
 from tailor.evaluation.protocol import NewUserProtocol, validation_protocol
 from tailor.evaluation.protocol import test_protocol as protocol_of_test
-from tailor.evaluation.report import verdicts
+from tailor.evaluation.verdict import against_best_baseline
 from tailor.metrics import MIXED_TEST, Headline, Lists, Scope, metric
 from tailor.metrics import base as module
 from tailor.options import EvaluationOptions
@@ -92,7 +92,7 @@ def test_a_metric_of_someone_else_reaches_every_table(registry, catalogue):
     values = headline_values([of_test], *protocols["test"], users, metadata, 20)
     compared = compare(values, "ours", 0)
     assert compared["headline"].tolist() == ["warm", "tail", "cold", "mixed", "mixed_cold", "share_of_rare"]
-    assert "share_of_rare" in [line["headline"] for line in verdicts(summary, compared)]
+    assert "share_of_rare" in [line["headline"] for line in against_best_baseline(compared, summary)]
 
 
 def test_only_some_headlines_are_computed_where_asked(catalogue):

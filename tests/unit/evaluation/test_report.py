@@ -7,10 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tailor.evaluation.report import Material, build, by_cutoff, by_domain, heat_map, unmeasured, verdicts
+from tailor.evaluation.report import Material, build, by_cutoff, by_domain, heat_map, unmeasured
 
 
-def comparisons(verdict="better (p < .001)", difference=0.02):
+def comparisons(verdict="better", difference=0.02):
     rows = [
         ("mixed", "ours", "popular", difference + 0.1, 0.1, 0.2, verdict),
         ("mixed", "ours", "ease", difference, 0.01, 0.03, verdict),
@@ -18,7 +18,7 @@ def comparisons(verdict="better (p < .001)", difference=0.02):
         ("cold", "ours", "ease", 0.2, 0.1, 0.3, "no difference shown"),
     ]
     table = pd.DataFrame(rows, columns=["headline", "model", "against", "difference", "low", "high", "verdict"])
-    return table.assign(ratio=1.1, adjusted_p=0.01, n_users=100)
+    return table.assign(ratio=1.1, ratio_low=1.05, ratio_high=1.15, adjusted_p=0.01, n_users=100)
 
 
 SUMMARY = pd.DataFrame(
@@ -48,6 +48,44 @@ def metrics():
     return table.assign(split="test", candidates="mixed", metric="ndcg", k=20, n_users=7)
 
 
+STORY = {
+    "name": "A new user: 3 known items",
+    "chosen": "Of 9 new users, 4 have one.",
+    "history": "one; two",
+    "column": "item",
+    "rows": [
+        {"rank": 1, "hit": True, "title": "<b>Bold</b>", "bucket": "tail", "why": "factors 60%"},
+        {"domain": "books", "rank": 1, "hit": False, "title": "Emma", "bucket": "head", "why": "text"},
+    ],
+    "truth": [
+        {"title": "<b>Bold</b>", "bucket": "tail", "hit": True},
+        {"title": "Ulysses", "bucket": "cold", "hit": False},
+    ],
+}
+RUN = {
+    "catalogue": {"name": "MovieLens-100K", "licence": "for research", "source": "https://example.org/licence"},
+    "times": {"present": True, "readable": True, "first": "1997-09-20", "last": "1998-04-23"},
+    "written": "2026-11-27",
+    "chosen": {
+        "options": {"ease": {"regularization": 50.0}},
+        "weights": {"warm": {"ials": 0.625}, "cold": {"ials": 0.375}},
+        "boosts": {"tail_boost": 0.2, "cold_shift": -0.5},
+        "rerank": {"method": "mmr", "strength": 0.3},
+    },
+    "costs": [
+        {
+            "stage": "hybrid_cf",
+            "steps": 9,
+            "seconds": 61.5,
+            "peak GiB": 1.3,
+            "longest step": "lora.fit",
+            "its seconds": 40.0,
+        }
+    ],
+    "provenance": {"git_commit": "abc123"},
+}
+
+
 def material(summary, **changes):
     empty = pd.DataFrame({"model": []})
     sizes = [("interactions by split", "train", 1000), ("items by bucket", "head", 20), ("items by bucket", "tail", 30)]
@@ -68,33 +106,40 @@ def material(summary, **changes):
         "group_figures": pd.DataFrame({"group": ["niche"], "value": [0.1234]}),
         "group_gaps": pd.DataFrame({"grouping": ["taste"], "best": ["blockbuster"], "gap": [0.0625]}),
         "user_quantiles": pd.DataFrame({"model": ["ours"], "q05": [0.0321]}),
-        "sample_users": [
-            {
-                "name": "User A: 3 known items",
-                "history": "one; two",
-                "rows": [
-                    {"rank": 1, "title": "<b>Bold</b>", "bucket": "tail", "score": "1.25", "why": "factors 60%"},
-                    {"domain": "books", "rank": 1, "title": "Emma", "bucket": "head", "score": "0.5", "why": "text"},
-                ],
-            }
-        ],
+        "stories": [STORY],
         "visit": [
             {"step": "One like", "given": "<i>it</i>", "path": "fold_in", "titles": ["near", "far"], "note": ""},
             {"step": "Why", "given": "near", "path": "", "titles": [], "note": "because of it"},
         ],
-        "balance": {"method": "mmr", "strength": 0.3},
         "figures": {name: go.Figure() for name in ("comparison", "trade_off", "frontier", "calibration", "training")},
-        "provenance": {"git_commit": "abc123"},
+        "run": RUN,
     }
     return Material(**(fields | changes))
 
 
-def test_a_verdict_is_against_the_best_other_model(summary):
-    mixed, cold = verdicts(summary, comparisons())
-    assert (mixed["against"], mixed["figure"], mixed["difference"]) == ("ease", "0.3000", "+0.0200")
-    assert (mixed["low"], mixed["high"], mixed["css"]) == ("+0.0100", "+0.0300", "better")
-    assert mixed["verdict"] == "better (p < .001)"
-    assert (cold["against"], cold["css"]) == ("popular", "no")  # the first of those without a figure
+@pytest.mark.parametrize(
+    ("verdict", "sign", "sentence"),
+    [
+        (
+            "better",
+            1,
+            "Against the best baseline, ours is better on mixed NDCG (+10 % [+5 %, +15 %]); no difference is",
+        ),
+        ("worse", -1, "Against the best baseline, ours is worse on mixed NDCG (+10 % [+5 %, +15 %]); no difference is"),
+        ("no difference shown", 1, "Against the best baseline, no difference of ours is shown on mixed NDCG and cold"),
+    ],
+)
+def test_the_page_begins_with_the_verdict_in_a_sentence(summary, verdict, sign, sentence):
+    body = build(material(summary, comparisons=comparisons(verdict, sign * 0.02))).split('<h2 id="verdict">')[1]
+    lead = re.findall(r'<p class="lead">(.*?)</p>', body)
+    assert lead[0].startswith(sentence)
+    assert lead[1].startswith("Against plain collaborative filtering (ease)")
+    row = re.findall(r"<tr>(.*?)</tr>", body)[1]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+    assert cells[:4] == ["mixed NDCG", "0.3000", "ease", "0.2800"]
+    assert cells[4] == f"{sign * 0.02:+.4f} [+0.0100, +0.0300]"
+    assert cells[-1] == verdict
+    assert f'class="{verdict.split()[0]}">{verdict}</td>' in row
 
 
 def test_the_heat_map_scales_each_bucket_to_its_best_model():
@@ -123,20 +168,24 @@ def test_figures_stand_at_every_cut_off_over_all_positives_and_over_those_of_kno
     )
     assert found["users"].tolist() == [9, 7, 8]
     assert found["test items"].tolist() == ["all", "with a train row", "with a row in train or validation"]
-    page = build(material(summary, metrics=table))
+    page = re.sub(r"<td [^>]*>", "<td>", build(material(summary, metrics=table)))
     assert "Recall and NDCG at every cut-off" in page
-    assert "<td>with a row in train or validation</td><td>8</td><td>0.2500</td>" in page
+    assert "<td>with a row in train or validation</td><td>8</td><td>0.250</td>" in page
 
 
 def test_the_page_says_it_all_and_fetches_nothing(summary):
     page = build(material(summary))
-    for figure in ("<td>0.1234</td>", "<td>0.0625</td>", "<td>0.0321</td>"):  # of a group, of a gap, of a quantile
+    for figure in (">0.123</td>", ">0.062</td>", ">0.032</td>"):  # of a group, of a gap, of a quantile
         assert figure in page
     body = page.split("<body>")[1]
     assert "src=" not in body
-    for words in ("ours", "better", "no difference shown", "User A: 3 known items", "factors 60%", "abc123"):
+    for words in ("ours", "better", "no difference shown", "A new user: 3 known items", "factors 60%", "abc123"):
         assert words in body, words
     assert "mmr, strength 0.3" in body
+    for chosen in (">0.625</td>", ">0.375</td>", ">ease.regularization</td>", ">tail_boost</td>", ">-0.5</td>"):
+        assert chosen in body, chosen
+    for taken in (">hybrid_cf</td>", ">61.5</td>", ">1.3</td>", ">lora.fit</td>"):
+        assert taken in body, taken
     assert "3 models" in page
     assert "1,000 interactions, 50 items" in page
     assert "missing item_id" in body
@@ -159,7 +208,47 @@ def test_what_comes_from_the_data_is_escaped(summary):
     page = build(material(summary))
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page
     assert "<b>Bold</b>" not in page
-    assert '<td>1</td><td class="wrap">books: Emma</td>' in page
+    assert '<td data-label="item" class="wrap">books: Emma</td>' in page
+
+
+def test_hits_are_marked_and_the_truth_is_shown(summary):
+    section = build(material(summary)).split('<h2 id="stories">')[1].split("<h2")[0]
+    rows = re.findall(r"<tr( class=\"hit\")?>(<td.*?)</tr>", section)
+    assert [bool(css) for css, _ in rows] == [True, False]
+    assert ">✓</td>" in rows[0][1] and "✓" not in rows[1][1]
+    assert "<b>✓ &lt;b&gt;Bold&lt;/b&gt;</b> (tail); Ulysses (cold)." in section
+    assert "Of 9 new users, 4 have one." in section
+    assert "None: the split leaves neither" in build(material(summary, stories=[]))
+
+
+def test_data_have_a_name_dates_and_a_licence(summary):
+    page = build(material(summary))
+    for words in (
+        "MovieLens-100K",
+        "from 1997-09-20 to 1998-04-23",
+        "for research (https://example.org/licence)",
+        "written on 2026-11-27",
+    ):
+        assert words in page.split('<h2 id="data">')[1], words
+    bare = {"catalogue": {"name": "mine", "licence": "", "source": ""}, "times": {"present": False}}
+    page = build(material(summary, run=RUN | bare))
+    assert "none is stated (parameter catalogues)" in page
+    assert "<dd>without times</dd>" in page
+    numbers = RUN | {"times": {"present": True, "readable": False, "first": "1", "last": "9"}}
+    assert "from 1 to 9 (places in an order, no dates)" in build(material(summary, run=numbers))
+    assert "Nothing was written down of what the steps took." in build(material(summary, run=RUN | {"costs": []}))
+
+
+def test_every_model_is_named_in_the_heat_map(summary):
+    table = pd.concat([metrics().assign(model=f"m{number}") for number in range(23)])
+    heat = heat_map(table, 20)
+    assert list(heat.layout.yaxis.ticktext) == [f"m{number}" for number in range(23)]
+
+
+def test_words_are_explained_where_they_stand(summary):
+    page = build(material(summary))
+    for section in ("verdict", "stories", "baselines", "buckets", "trade-offs", "chosen", "visitor"):
+        assert '<details class="terms">' in page.split(f'<h2 id="{section}">')[1].split("<h2")[0], section
 
 
 def test_a_visit_is_a_row_per_step(summary):

@@ -270,12 +270,8 @@ def measure_ratings(
     return state_sample(table, options.max_users)
 
 
-def summarise(
-    metrics: pd.DataFrame, frozen_curves: pd.DataFrame, lora_curves: pd.DataFrame, params: Parameters
-) -> tuple[pd.DataFrame, go.Figure, go.Figure]:
-    """Reduce the metrics to a summary and a comparison; draw what each boost costs and gains."""
+def summarise(metrics: pd.DataFrame, params: Parameters) -> tuple[pd.DataFrame, go.Figure]:
+    """Reduce the metrics to a summary, and draw it."""
     k = max(_options(params).k)
     table = plots.summary_table(metrics, k)
-    curves = {"frozen encoder": frozen_curves, "LoRA encoder": lora_curves}
-    curves = {name: curve for name, curve in curves.items() if len(curve)}
-    return table, plots.comparison_plot(table, k), plots.trade_off_plot(curves)
+    return table, plots.comparison_plot(table, k)

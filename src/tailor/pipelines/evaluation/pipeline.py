@@ -190,11 +190,9 @@ def _summarise() -> list[Node]:
             func=nodes.summarise,
             inputs={
                 "metrics": "metrics",
-                "frozen_curves": "hybrid_frozen_trade_off_curves",
-                "lora_curves": "hybrid_lora_trade_off_curves",
                 "params": "params:evaluation",
             },
-            outputs=["summary", "comparison_plot", "trade_off_plot"],
+            outputs=["summary", "comparison_plot"],
             name="summarise",
             tags=["cpu", "report"],
         ),

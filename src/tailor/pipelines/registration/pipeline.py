@@ -21,7 +21,6 @@ def create_pipeline(**_: object) -> Pipeline:
             "evaluated_recommender",
             "all_interactions",
             "blocked_pairs",
-            "chosen_options",
             "recommender",
         ],
     )
