@@ -1,7 +1,7 @@
 """What is deployed: a fitted model, ids, known histories, and what is known of items; no training code."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -266,6 +266,20 @@ class Recommender:
             return {}
         return {name: float(getattr(self.model.boosts, name)) for name in sorted(BOOSTS)}
 
+    @property
+    def operating_points(self) -> dict[str, dict[str, float]]:
+        """The boosts that hold for the items of each domain; empty where all domains have the same ones."""
+        if not isinstance(self.model, HybridScorer) or not self.model.boosts.by_domain:
+            return {}
+        rows = zip(self.domains, self.model.boosts.by_domain, strict=True)
+        return {name: self.operating_point | row.model_dump() for name, row in rows}
+
+    def operating_point_of(self, item: int) -> dict[str, float]:
+        """Return the boosts that hold for an item, by internal id."""
+        numbers = getattr(self.model, "domains", None)
+        points = [*self.operating_points.values(), self.operating_point]
+        return points[-1 if numbers is None or len(points) == 1 else numbers[item]]
+
     @cached_property
     def scenarios(self) -> dict[str, JsonObject]:
         """What each scenario sets, its boosts as they are from the operating point on."""
@@ -344,8 +358,9 @@ class Recommender:
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
         requests = with_strengths(requests, self.about.get(STRENGTHS, {}))
-        requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
-        model, answers = self._boosted(settings.boosts()), list[Answer]()
+        asked = settings or Settings()
+        requests, settings = apply_scenario(requests, asked, self.scenarios)
+        model, answers = self._boosted(settings.boosts(), self._steps_of_domains(asked)), list[Answer]()
         for block in blocks(len(requests), block_users):
             answers += self._answer(model, requests[block], settings)
         return answers
@@ -366,7 +381,18 @@ class Recommender:
         self._exclude(scores, query, joined, settings)
         return model, query, scores, z
 
-    def _boosted(self, boosts: dict[str, float]) -> FittedModel:
+    def _steps_of_domains(self, asked: Settings) -> dict[str, float]:
+        """Return the boosts that a call takes from its scenario, as steps, where domains have points of their own."""
+        if not self.operating_points or asked.scenario is None:
+            return {}
+        values, is_set = self.about["scenarios"][asked.scenario], asked.boosts()
+        return {name: values[name] for name in sorted(BOOSTS & values.keys()) if name not in is_set}
+
+    def _boosted(self, boosts: dict[str, float], steps: Mapping[str, float] | None = None) -> FittedModel:
+        """Return the model at boosts that hold in every domain; ``steps`` go from where each domain stands."""
+        if steps and isinstance(self.model, HybridScorer):
+            moved = self.model.with_boosts(self.model.boosts.moved(steps))
+            return moved.boosted({name: value for name, value in boosts.items() if name not in steps})
         if not boosts:
             return self.model
         if not isinstance(self.model, Boostable):

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 
 from tailor.errors import BadInputError
+from tailor.hybrid.config import DomainBoosts
+from tailor.serving.about_model import describe
 from tailor.serving.items import columns_of, put, read_items
 from tailor.serving.package import DOMAINS
+from tailor.serving.reach import reach
 from tailor.serving.recommender import Recommender
-from tailor.serving.schema import Request
+from tailor.serving.schema import Request, Settings
 from tailor.serving.update import with_interactions
 from tests.unit.serving.conftest import FAST, hybrid, listed, weights
 
@@ -99,3 +102,63 @@ def test_an_update_keeps_domains(joint, known, of_items):
     np.testing.assert_array_equal(updated.model.domains, of_items)
     answer = listed(updated, Request(user_id=known, domain="films"), k=1000)
     assert set(of_items[updated.item_indices(answer.item_ids)]) == {1}
+
+
+@pytest.fixture(scope="module")
+def lifting(joint):
+    """Films lift their tail half of the way, books not at all; the scenario goes half of the rest."""
+    points = [DomainBoosts(), DomainBoosts(tail_boost=0.5)]
+    boosts = joint.model.boosts.model_copy(update={"tail_boost": 0.2, "tail_boost_scale": 4.0, "by_domain": points})
+    about = joint.about | {"scenarios": {"discover": {"tail_boost": 0.5, "k": 30}}}
+    return replace(joint, model=joint.model.with_boosts(boosts), about=about)
+
+
+def lifts_of(recommender, user, domain, **settings):
+    """What the settings add to the domain's tail items that are listed, beside the same without boosts."""
+    values = []
+    for given in (settings, {"tail_boost": 0.0}):
+        (answer,) = recommender.recommend([Request(user_id=user, domain=domain)], Settings(**{"k": 1000} | given))
+        values.append(dict(zip(answer.item_ids, answer.scores, strict=True)))
+    rows = recommender.item_indices(list(values[0]))
+    added = np.array([values[0][item] - values[1][item] for item in values[0]])
+    return np.unique(added[recommender.model.tail[rows]].round(4)).tolist()
+
+
+def test_a_request_is_answered_at_the_point_of_its_domain(lifting, known):
+    assert lifts_of(lifting, known, "books") == [0.0]
+    assert lifts_of(lifting, known, "films") == [0.5 * 4.0]
+
+
+def test_what_a_request_sets_holds_in_every_domain(lifting, known):
+    for domain in ("books", "films"):
+        assert lifts_of(lifting, known, domain, tail_boost=0.25) == [0.25 * 4.0]
+
+
+def test_a_scenario_is_a_step_from_the_point_of_the_domain(lifting, known):
+    assert lifts_of(lifting, known, "books", scenario="discover", k=1000) == [0.5 * 4.0]
+    assert lifts_of(lifting, known, "films", scenario="discover", k=1000) == [(0.5 + 0.5 * 0.5) * 4.0]
+    assert lifts_of(lifting, known, "films", scenario="discover", tail_boost=0.25, k=1000) == [0.25 * 4.0]
+
+
+def test_the_model_says_where_its_domains_stand(lifting, joint):
+    said = describe(lifting, "1")
+    assert said["boosts"]["tail_boost"] == 0.2
+    assert {name: point["tail_boost"] for name, point in said["boosts_by_domain"].items()} == {
+        "books": 0.0,
+        "films": 0.5,
+    }
+    assert describe(joint, "1")["boosts_by_domain"] == {}
+
+
+def test_reach_tries_boosts_from_the_point_of_the_item_s_domain(lifting, of_items):
+    for domain, start in enumerate((0.0, 0.5)):
+        item = lifting.item_ids[np.flatnonzero(lifting.model.tail & (of_items == domain))[0]]
+        steps = reach(lifting, item, "1", 10, 50).boosts
+        assert [step.value for step in steps] == [start + share * (1 - start) for share in (0.25, 0.5, 1.0)]
+
+
+def test_a_package_carries_the_points_of_domains(lifting, tmp_path, known):
+    replace(lifting, encoder_of=None).save(tmp_path / "package")
+    loaded = Recommender.load(tmp_path / "package")
+    assert loaded.operating_points == lifting.operating_points != {}
+    assert lifts_of(loaded, known, "films") == [0.5 * 4.0]

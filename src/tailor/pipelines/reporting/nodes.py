@@ -6,7 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tailor.config import parse
-from tailor.evaluation import report, sample_users, seeds
+from tailor.data.domains import domain_masks
+from tailor.evaluation import chosen, report, sample_users, seeds
 from tailor.evaluation.protocol import TestRows, test_protocol
 from tailor.evaluation.ranking import LazyTables
 from tailor.evaluation.user_sample import describe_sample
@@ -45,6 +46,11 @@ def explain_sample_users(
     lists = test_lists[name]().query("candidates == 'mixed'")
     histories = test_protocol(items, **known).histories
     return sample_users.describe_users(scorer, users, items, histories, lists, seed)
+
+
+def tabulate_boosts(frozen: Models, lora: Models, items: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Say where the boosts of the registered model stand in each domain; no rows where there is one."""
+    return chosen.tabulate_points(by_encoder(frozen, lora)[name], list(domain_masks(items)))
 
 
 def walk_visit(registered: JsonObject) -> list[JsonObject]:

@@ -8,7 +8,7 @@ from tailor.wiring import HYBRIDS, TEST_PROTOCOL, group
 
 def create_pipeline(**_: object) -> Pipeline:
     """Wire ``reporting``."""
-    private = ["sample_users", "visit", "report_figures", "report_tables"]
+    private = ["sample_users", "domain_boosts", "visit", "report_figures", "report_tables"]
     return group("reporting", [*_collect(), _write()], private)
 
 
@@ -42,6 +42,13 @@ def _collect() -> list[Node]:
             tags=["cpu", "report"],
         ),
         Node(
+            func=nodes.tabulate_boosts,
+            inputs=HYBRIDS | {"items": "items", "name": "params:evaluation.registered"},
+            outputs="domain_boosts",
+            name="tabulate_boosts",
+            tags=["cpu", "report"],
+        ),
+        Node(
             func=nodes.walk_visit, inputs="registered_model", outputs="visit", name="walk_visit", tags=["cpu", "report"]
         ),
         Node(
@@ -64,6 +71,7 @@ def _collect() -> list[Node]:
                 "comparisons": "comparisons",
                 "metrics": "metrics",
                 "domains": "domain_metrics",
+                "domain_boosts": "domain_boosts",
                 "clicks": "click_metrics",
                 "ratings": "rating_metrics",
                 "quality": "data_quality",
