@@ -56,7 +56,7 @@ from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.strengths import STRENGTHS, with_strengths
 from tailor.serving.word_reader import WordReader
-from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
+from tailor.serving.words import EncodesTexts, ReadsDomains, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
@@ -165,6 +165,36 @@ class Recommender:
             BadInputError: see :attr:`encoder`.
         """
         return self.encoder if self.word_reader is None else self.word_reader.encoder
+
+    def _word_encoder_of(self, domain: str | None) -> EncodesTexts:
+        """Return the encoder of the words of a request for a domain: where the model's own reads them, the domain's."""
+        if self.word_reader is not None or domain is None or not isinstance(self.encoder, ReadsDomains):
+            return self.word_encoder
+        return self.encoder.of_domain(domain)
+
+    def encode_items(self, texts: Sequence[str], domains: Sequence[str] = ()) -> Floats:
+        """Return embeddings (a, m) of the texts of items (a,), each read as those of its domain are.
+
+        Args:
+            texts: of items.
+            domains: of the items (a,); empty: the model has one.
+
+        Raises:
+            BadInputError: see :attr:`encoder`.
+        """
+        encoder, parts = self.encoder, dict[str, Floats]()
+        if not domains or not isinstance(encoder, ReadsDomains) or not encoder.domains:
+            return encoder.encode(list(texts))
+        rows = {name: np.flatnonzero(np.array(domains) == name) for name in dict.fromkeys(domains)}
+        for name, places in rows.items():
+            parts[name] = encoder.of_domain(name).encode([texts[place] for place in places.tolist()])
+        order = np.argsort(np.concatenate(list(rows.values())))
+        return np.concatenate(list(parts.values()))[order]
+
+    def domains_of(self, items: Indices) -> list[str]:
+        """Return the domains of items (a,) by internal id; empty where the model has one."""
+        numbers = getattr(self.model, "domains", None)
+        return [] if numbers is None else np.array([*self.domains, ""])[numbers[items]].tolist()
 
     @property
     def word_features(self) -> Floats:
@@ -408,7 +438,7 @@ class Recommender:
         batch = self._read(requests, settings).with_events(n_events)
         scores, z = self._scored(model, batch.query, settings)
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
-        words = self._apply_words(scores, batch, intents)
+        words = self._apply_words(scores, batch, intents, requests)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
         shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
@@ -430,7 +460,7 @@ class Recommender:
                 request_id=request_ids[row],
                 propensities=propensities[row, : len(listed)].tolist(),
                 probabilities=[] if probabilities is None else probabilities[row, : len(listed)].tolist(),
-                explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
+                explanations=self._explain(model, batch, row, listed, values[row], words.get(row), shares.get(row))
                 if settings.explain and settings.rank_by == "score"
                 else [],
             )
@@ -455,11 +485,10 @@ class Recommender:
         row: int,
         listed: Indices,
         scores: Floats,
-        intent: Intent | None,
+        words: WordScores | None,
         share: float | None,
     ) -> list[JsonObject]:
         query = batch.query.take(np.array([row]))
-        words = None if intent is None else intent.text
         return explain_list(self, model, query, listed, scores[: len(listed)], words, share)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
@@ -517,11 +546,13 @@ class Recommender:
         weights = (*request.weights, *(1.0 for _ in added)) if request.weights else ()
         return request.model_copy(update={"history": (*request.history, *added), "weights": weights})
 
-    def _apply_words(self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent]) -> dict[int, WordScores]:
+    def _apply_words(
+        self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent], requests: Sequence[Request]
+    ) -> dict[int, WordScores]:
         """Blend the words of requests into their rows of scores, in place; what was not understood changes nothing."""
         words = {}
         for row, intent in intents.items():
-            metadata, encoder = self.known_metadata, self.word_encoder
+            metadata, encoder = self.known_metadata, self._word_encoder_of(requests[row].domain)
             words[row] = score_words(
                 intent, encoder, self.word_features, metadata, self.meaning, self._alike(intent.like)
             )

@@ -189,6 +189,15 @@ def test_a_scorer_serves_saves_and_explains_the_points_of_its_domains(joint, one
     np.testing.assert_allclose(explain(joint, one, items).score, joint.score(one)[0, items], rtol=1e-4, atol=1e-5)
 
 
+def test_reach_is_measured_with_the_boosts_of_domains_at_0(joint, queries):
+    scales = []
+    for value in (0.0, 1.0):
+        point = DomainBoosts(tail_boost=value)
+        boosts = Boosts(tail_boost=value, tail_boost_scale=0.5, by_domain=[point, point])
+        scales.append(reaching(joint.with_boosts(boosts), queries).tail_boost_scale)
+    assert scales[0] == scales[1] > 0.5
+
+
 def test_reach_is_stated_for_all_domains(joint, queries):
     small = POINT.model_copy(update={"tail_boost_scale": 0.1, "cold_boost_scale": 0.1})
     boosts = reaching(joint.with_boosts(small), queries)
