@@ -1,6 +1,7 @@
 """Requests for one of several catalogues, and items that join one."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from tailor.errors import BadInputError
 from tailor.hybrid.config import DomainBoosts
 from tailor.serving.about_model import describe
-from tailor.serving.items import columns_of, put, read_items
+from tailor.serving.items import Embeddings, columns_of, put, read_items
 from tailor.serving.package import DOMAINS
 from tailor.serving.reach import reach
 from tailor.serving.recommender import Recommender
@@ -162,3 +163,82 @@ def test_a_package_carries_the_points_of_domains(lifting, tmp_path, known):
     loaded = Recommender.load(tmp_path / "package")
     assert loaded.operating_points == lifting.operating_points != {}
     assert lifts_of(loaded, known, "films") == [0.5 * 4.0]
+
+
+class ReadsFilmsOtherwise:
+    """In films every genre means what the next one does elsewhere."""
+
+    def __init__(self, plain):
+        self.plain, names = plain, list(plain.centres)
+        turned = {name: plain.centres[names[place - 1]] for place, name in enumerate(names)}
+        self.domains = {"films": type(plain)(turned)}
+
+    def encode(self, texts):
+        return self.plain.encode(texts)
+
+    def of_domain(self, name):
+        return self.domains.get(name, self.plain)
+
+
+@pytest.fixture(scope="module")
+def apart(joint, served):
+    encoder = ReadsFilmsOtherwise(served.encoder)
+    return replace(joint, encoder_of=lambda: encoder)
+
+
+@pytest.fixture(scope="module")
+def films_alone(apart):
+    """The same model, all of whose texts are read as those of films."""
+    return replace(apart, encoder_of=lambda: apart.encoder.domains["films"])
+
+
+def test_items_that_are_put_are_read_by_the_adapter_of_their_domain(apart, names):
+    row = {"title": "thing", "genre": names[0]}
+    rows = [row | {"item_id": f"new {domain}", "domain": domain} for domain in ("films", "books", "films")]
+    rows[2]["item_id"] = "another"
+    grown = put(apart, read_items(apart, rows))
+    read = grown.model.item_features[-3:]
+    for features, domain in zip(read, ("films", "books", "films"), strict=True):
+        np.testing.assert_allclose(
+            features, apart.encoder.of_domain(domain).encode([f"thing. {names[0]}"])[0], atol=1e-6
+        )
+    assert (read[0] != read[1]).any()
+
+
+def test_stored_embeddings_are_those_of_the_encoders_and_the_domain(apart, joint, names):
+    state = SimpleNamespace(kept={})
+    state.embeddings = lambda encoder, ids: {
+        name: state.kept[encoder, name] for name in ids if (encoder, name) in state.kept
+    }
+    state.keep_embeddings = lambda encoder, made: state.kept.update({(encoder, name): v for name, v in made.items()})
+
+    def read(model, domain):
+        metadata = read_items(model, [{"item_id": "new", "title": "thing", "genre": names[0], "domain": domain}])
+        known = Embeddings(state)
+        rows = known.of(model, metadata)
+        known.keep()
+        return rows[0]
+
+    films, books = (read(apart, domain) for domain in ("films", "books"))
+    assert (films != books).any()
+    np.testing.assert_array_equal(read(apart, "films"), films)
+    np.testing.assert_array_equal(read(joint, "films"), books)
+    assert len({encoder for encoder, _ in state.kept}) == 2
+
+
+def test_words_that_the_own_encoder_reads_are_read_as_in_the_domain_asked_for(apart, films_alone, joint, names):
+    asked = {"query": f"something like {names[0]}", "domain": "films"}
+    rankings = [listed(model, Request(**asked), k=30).scores for model in (apart, films_alone, joint)]
+    assert rankings[0] == rankings[1] != rankings[2]
+    books = [listed(model, Request(**asked | {"domain": "books"}), k=30).scores for model in (apart, joint)]
+    assert books[0] == books[1]
+
+
+def test_pieces_of_texts_are_explained_as_in_their_domain(apart, films_alone, joint, known):
+    def told(model, domain):
+        request = Request(user_id=known, domain=domain, query="thing")
+        (answer,) = model.recommend([request], Settings(k=5, explain=True))
+        return [(entry["words"], entry.get("query")) for entry in answer.explanations]
+
+    assert told(apart, "films") == told(films_alone, "films") != told(joint, "films")
+    assert told(apart, "books") == told(joint, "books")
