@@ -54,31 +54,32 @@ def tune_domains(
         return tune(data, options, seed)
     with deterministic():
         shared = Tuning(data, options, seed)
-        shared.run()
         if not mergeable(shared.best, options.encoder):
             raise ConfigurationError(
                 f"lm_finetuning.domains needs a shared adapter that can be merged, which peft_type = "
                 f"{options.peft.peft_type} cannot: choose another type, such as LORA, or set domains to null."
             )
-        stages = [shared]
+        shared.run()
+        trainings = [shared]
         start, read = _start_of(shared)
         for number, (name, items) in enumerate(domains.items()):
             part = data.of_items(items)
             if part.trainable.sum() < options.batch_size:
-                log.warning("Domain %s: %d items to tune on, fewer than a batch: it has the shared adapter alone", name,
-                            part.trainable.sum())  # fmt: skip
-                continue
-            own = Tuning(part, options.of_domain(number), seed, replace(start, beside=_beside(shared, items, read)))
-            own.run()
-            stages.append(own)
-            log.info("Domain %s: epoch %d of its adapter is the best", name, own.best.provenance["epoch"])
-            if own.best.provenance["epoch"]:
-                start = replace(start, adapter=_with_domain(start.adapter, name, own))
-                read[items] = _embed(
-                    start.adapter, name, shared.whole.take(np.flatnonzero(items)), options, start.centre
+                n = int(part.trainable.sum())
+                log.warning(
+                    "Domain %s: %d items to tune on, fewer than a batch: it has the shared adapter alone", name, n
                 )
-        for stage in stages:
-            stage.clear()
+                continue
+            tuning = Tuning(part, options.of_domain(number), seed, replace(start, beside=_beside(shared, items, read)))
+            tuning.run()
+            trainings.append(tuning)
+            log.info("Domain %s: epoch %d of its adapter is the best", name, tuning.best.provenance["epoch"])
+            if tuning.best.provenance["epoch"]:
+                start = replace(start, adapter=_with_domain(start.adapter, name, tuning))
+                tokens = shared.whole.take(np.flatnonzero(items))
+                read[items] = _unit(_encode(start.adapter, name, tokens, options) - start.centre)
+        for training in trainings:
+            training.clear()
         return start.adapter, shared.history
 
 
@@ -98,15 +99,11 @@ def _beside(shared: Tuning, items: Mask, read: Floats) -> Landmarks:
     return Landmarks(read[most], shared.data.item_factors[most])
 
 
-def _with_domain(adapter: Adapter, name: str, own: Tuning) -> Adapter:
+def _with_domain(adapter: Adapter, name: str, tuning: Tuning) -> Adapter:
     """Return an adapter with that of one domain more; its history is told in its provenance."""
-    rows = [{key: None if math.isnan(value) else value for key, value in row.items()} for row in own.history]
-    part = replace(own.best, provenance=own.best.provenance | {"domain": name, "history": rows})
+    rows = [{key: None if math.isnan(value) else value for key, value in row.items()} for row in tuning.history]
+    part = replace(tuning.best, provenance=tuning.best.provenance | {"domain": name, "history": rows})
     return replace(adapter, domains=adapter.domains | {name: part})
-
-
-def _embed(adapter: Adapter, domain: str, tokens: Tokens, options: LMOptions, centre: Floats) -> Floats:
-    return _unit(_encode(adapter, domain, tokens, options) - centre)
 
 
 def _encode(adapter: Adapter, domain: str, tokens: Tokens, options: LMOptions) -> Floats:
@@ -130,9 +127,9 @@ def pooled_by_domain(adapter: Adapter, tokens: Tokens, options: LMOptions, domai
         options: of the encoder.
         domains: items (n_items,) by name of the domain.
     """
-    own = [name for name in adapter.domains if name in domains]
-    shared = ~np.any([domains[name] for name in own], axis=0) if own else np.ones(len(tokens.ids), bool)
-    rows = [np.flatnonzero(items) for items in (shared, *(domains[name] for name in own))]
-    parts = [_encode(adapter, name, tokens.take(some), options) for name, some in zip(["", *own], rows, strict=True)]
+    names = [name for name in adapter.domains if name in domains]
+    shared = ~np.any([domains[name] for name in names], axis=0) if names else np.ones(len(tokens.ids), bool)
+    rows = [np.flatnonzero(items) for items in (shared, *(domains[name] for name in names))]
+    parts = [_encode(adapter, name, tokens.take(some), options) for name, some in zip(["", *names], rows, strict=True)]
     order = np.argsort(np.concatenate(rows))
     return np.concatenate([part for part in parts if len(part)])[order]

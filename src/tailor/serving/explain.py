@@ -115,10 +115,10 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
     owner = np.concatenate([np.arange(len(pieces)), np.repeat(np.arange(len(pieces)), [len(row) for row in pieces])])
     domains = recommender.domains_of(items[owner]) or [""] * len(owner)
     texts = list(zip(domains, [*whole, *less], strict=True))
-    places = {text: place for place, text in enumerate(sorted(set(texts)))}
-    of_domains, of_items = zip(*places, strict=True)
+    row_of = {text: row for row, text in enumerate(sorted(set(texts)))}
+    of_domains, of_items = zip(*row_of, strict=True)
     features = recommender.encode_items(of_items, of_domains if any(of_domains) else ())
-    features = features[[places[text] for text in texts]]
+    features = features[[row_of[text] for text in texts]]
     if recommender.parts.names:
         none = np.zeros((0, 0), np.float32)
         features = recommender.parts.join(features, none, recommender.item_features[items[owner]])

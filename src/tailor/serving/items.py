@@ -407,8 +407,8 @@ class Embeddings:
         """Return the embeddings of items (a, m)."""
         encoder, texts, ids = _name_of(model.encoder), metadata.texts, metadata.table[c.ITEM].tolist()
         domains = _domains_of(model, metadata) if _domains_read_by(model.encoder) else []
-        said = [f"{domain}\0{text}" for domain, text in zip(domains, texts, strict=True)] if domains else texts
-        known, hashes = self.state.embeddings(encoder, ids), [_hash(text.encode()) for text in said]
+        hashed = [f"{domain}\0{text}" for domain, text in zip(domains, texts, strict=True)] if domains else texts
+        known, hashes = self.state.embeddings(encoder, ids), [_hash(text.encode()) for text in hashed]
         missing = [row for row, name in enumerate(ids) if known.get(name, ("",))[0] != hashes[row]]
         if missing:
             some = [domains[row] for row in missing] if domains else []

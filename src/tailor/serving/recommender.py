@@ -186,8 +186,8 @@ class Recommender:
         if not domains or not isinstance(encoder, ReadsDomains) or not encoder.domains:
             return encoder.encode(list(texts))
         rows = {name: np.flatnonzero(np.array(domains) == name) for name in dict.fromkeys(domains)}
-        for name, places in rows.items():
-            parts[name] = encoder.of_domain(name).encode([texts[place] for place in places.tolist()])
+        for name, of_domain in rows.items():
+            parts[name] = encoder.of_domain(name).encode([texts[row] for row in of_domain.tolist()])
         order = np.argsort(np.concatenate(list(rows.values())))
         return np.concatenate(list(parts.values()))[order]
 

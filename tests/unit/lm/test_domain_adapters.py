@@ -10,7 +10,7 @@ from scipy import sparse
 
 from tailor.datasets import AdapterDataset
 from tailor.errors import ConfigurationError
-from tailor.lm.config import DomainAdapterOptions, KernelLossOptions, LMOptions, PeftOptions
+from tailor.lm.config import DomainAdapterOptions, KernelLossOptions, LMOptions, ObjectiveOptions, PeftOptions
 from tailor.lm.domain_adapters import pooled_by_domain, tune_domains
 from tailor.lm.encoder import encode, load_base, tokenise
 from tailor.lm.kernel_ridge import LeftOut, predict
@@ -233,9 +233,21 @@ def test_a_domain_with_fewer_items_than_a_batch_has_the_shared_adapter(catalogue
     assert "Domain books: 7 items to tune on, fewer than a batch" in caplog.text
 
 
-def test_a_shared_adapter_that_cannot_be_merged_is_refused(catalogue, options_of):
+@pytest.mark.parametrize(
+    "changes", [{"objective": ObjectiveOptions(name="contrastive")}, {"peft": PeftOptions(peft_type="FULL")}]
+)
+def test_other_objectives_and_types_have_adapters_of_domains(catalogue, options_of, changes):
+    data, domains, _ = catalogue
+    options = options_of(epochs=1, domains=DomainAdapterOptions(rank=2, epochs=1), **changes)
+    one = tune_domains(replace(data, stop_on=np.zeros_like(data.stop_on)), options, 0, domains)[0]  # no epoch is worse
+    assert {name: part.config["r"] for name, part in one.domains.items()} == {"films": 2, "books": 2}
+    assert all(torch.isfinite(value).all() for part in one.domains.values() for value in part.weights.values())
+
+
+def test_a_shared_adapter_that_cannot_be_merged_is_refused(catalogue, options_of, monkeypatch):
     data, domains, _ = catalogue
     options = options_of(epochs=1, peft=PeftOptions(peft_type="PROMPT_TUNING"))
+    monkeypatch.setattr(Tuning, "run_epoch", lambda _: pytest.fail("it is refused before it is tuned"))
     with pytest.raises(ConfigurationError, match=r"domains needs a shared adapter that can be merged.*PROMPT_TUNING"):
         tune_domains(data, options, 0, domains)
 
