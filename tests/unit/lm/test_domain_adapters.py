@@ -18,7 +18,7 @@ from tailor.lm.model import ColdRanking, ridge_head
 from tailor.lm.objective import Examples, KernelObjective, Landmarks, QuadraticObjective
 from tailor.lm.peft import attach, attach_domain
 from tailor.lm.text_encoder import TextEncoder
-from tailor.lm.trainer import Tuning, tune
+from tailor.lm.trainer import Start, Tuning, tune
 from tailor.lm.training_data import TrainingData
 from tailor.lm.whitening import Whitening
 
@@ -156,6 +156,47 @@ def test_a_killed_tuning_goes_on_to_the_same_result(catalogue, options_of, tmp_p
     assert history_again[1:] == history[1:]
     assert ran == at_once  # no epoch was run again
     assert not list(tmp_path.iterdir())
+
+
+def test_a_domain_is_tuned_beside_the_others_as_they_are_read_by_then(catalogue, options_of, tuned, monkeypatch):
+    data, domains, _ = catalogue
+    starts, init = [], Tuning.__init__
+
+    def record(tuning, data, options, seed, start=None):
+        starts.append(start)
+        init(tuning, data, options, seed, start)
+
+    monkeypatch.setattr(Tuning, "__init__", record)
+    tune_domains(data, options_of(), 0, domains)
+    _, films, books = starts
+    tokens = tokenise(texts_of(data), options_of().encoder)
+    for start, of_others, adapter in (
+        (films, domains["books"], without_domains(tuned[0])),
+        (books, domains["films"], tuned[0]),
+    ):
+        rows = pooled_by_domain(adapter, tokens, options_of(), domains)[of_others & data.trainable] - start.centre
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        shown = start.beside.embedded[np.lexsort(start.beside.embedded.T)]
+        np.testing.assert_allclose(shown, rows[np.lexsort(rows.T)], atol=1e-5)
+    np.testing.assert_array_equal(films.centre, books.centre)
+
+
+def test_a_checkpoint_is_taken_up_from_the_same_start_alone(catalogue, options_of, tuned, tmp_path):
+    """Another domain that was read otherwise is another training."""
+    data, domains, _ = catalogue
+    part = data.of_items(domains["films"])
+    options = options_of(checkpoint=str(tmp_path / "lm.safetensors")).of_domain(0)
+    m = tuned[0].head["weight"].shape[1] - 1
+    beside = Landmarks(np.eye(3, m, dtype=np.float32), np.ones((3, 2), np.float32))
+    start = Start(without_domains(tuned[0]), np.zeros(m, np.float32), tuned[0].head["weight"], beside)
+    first = Tuning(part, options, 0, start)
+    first.run_epoch()
+    first.save()
+    other = replace(start, beside=replace(beside, embedded=beside.embedded[::-1]))
+    for given, done in ((start, 1), (other, 0), (replace(start, centre=start.centre + 1), 0)):
+        again = Tuning(part, options, 0, given)
+        again.resume()
+        assert again.done == done
 
 
 def test_a_folder_holds_the_adapters_of_domains(tuned, tmp_path):
