@@ -234,9 +234,12 @@ def test_words_that_the_own_encoder_reads_are_read_as_in_the_domain_asked_for(ap
     assert books[0] == books[1]
 
 
-def test_pieces_of_texts_are_explained_as_in_their_domain(apart, films_alone, joint, known):
+@pytest.mark.parametrize("query", ["thing", "words"])
+def test_texts_and_words_are_explained_as_in_their_domain(apart, films_alone, joint, known, names, query):
     def told(model, domain):
-        request = Request(user_id=known, domain=domain, query="thing")
+        request = Request(
+            user_id=known, domain=domain, query=query if query == "thing" else f"something like {names[0]}"
+        )
         (answer,) = model.recommend([request], Settings(k=5, explain=True))
         return [(entry["words"], entry.get("query")) for entry in answer.explanations]
 
