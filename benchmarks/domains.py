@@ -8,6 +8,9 @@ option set, weights and boosts from validation, without transformers (``hybrid_c
 
 Cells that are done stay in data/bench/domains, by commit: an interrupted run goes on. A catalogue that is given as
 argument replaces ``amazon``: ``make bench-domains ENV=test-domains``.
+
+What adapters of domains are worth: the joint model on embeddings of a LoRA that both catalogues share, and of a small
+one of each on top of it (``lm_finetuning.domains``), for known users.
 """
 
 import json
@@ -19,15 +22,18 @@ from typing import Any
 
 import numpy as np
 from catalogues import RESULTS, ROOT, Catalogue, Values, about, prepare, rounded, seconds_of, write
-from cold_start import embed_frozen
+from cold_start import embed_frozen, lm_options
 from scipy import sparse
 
 from tailor import columns as c
-from tailor.data.domains import local_ids
+from tailor.data.domains import domain_masks, local_ids
 from tailor.data.interactions import keep_items
 from tailor.evaluation.backtest import measure_users
 from tailor.evaluation.new_to_domain import users_new_to
 from tailor.evaluation.protocol import EvalProtocol
+from tailor.lm.domain_adapters import pooled_by_domain, tune_domains
+from tailor.lm.embeddings import embed_pooled
+from tailor.lm.encoder import tokenise
 from tailor.metrics.accuracy import hits, ndcg
 from tailor.metrics.significance import paired_bootstrap
 from tailor.models.base import Csr, FittedModel, Query
@@ -40,6 +46,8 @@ FIGURES = ("warm", "tail", "cold")
 SPLIT = {"cold_items": 0.1, "new_users": 0.0, "pseudo_cold": 0.05}
 #: Environment of the single catalogues where it is not called as the domain.
 SINGLE = {"test-domains": "test"}
+#: Adapters of domains that are tuned on top of a shared one.
+ADAPTERS = {"rank": 4, "epochs": 2}
 #: Their fits would take most of the time.
 TRANSFORMERS = {"transformer": None, "sasrec": None}
 TARGETS = {
@@ -143,6 +151,20 @@ def single_cell(env: str, domain: str) -> dict[str, Any]:
     return {"known": known_user_values(catalogue, scorer, catalogue.test_rules), "new": values, "fit_s": seconds}
 
 
+def tuned_cell(env: str, domains: dict[str, int] | None) -> dict[str, Any]:
+    """Fit the joint model on tuned embeddings, with adapters of domains or none; measure the known users of each."""
+    catalogue = joint_catalogue(env)
+    options, masks = lm_options(catalogue, {"domains": domains}), domain_masks(catalogue.items)
+    seconds, (adapter, _) = seconds_of(lambda: tune_domains(catalogue.training_data(), options, SEED, masks))
+    tokens = tokenise(catalogue.data["item_text"][c.TEXT].tolist(), options.encoder)
+    pooled = pooled_by_domain(adapter, tokens, options, masks)
+    embedded = embed_pooled(pooled, catalogue.items, catalogue.trainable, options, {})
+    scorer, rules = catalogue.blended(embedded.vectors), catalogue.test_rules
+    values = {name: known_user_values(catalogue, scorer, of_domain(rules, name)) for name in masks}
+    epochs = {name: part.provenance["epoch"] for name, part in adapter.domains.items()}
+    return {"known": values, "epochs": epochs, "tuning_s": seconds}
+
+
 def stored(name: str, commit: str, work: Any) -> dict[str, Any]:
     """Return what a cell gave before under this commit, else run it and keep it."""
     path: Path = STORE / f"{commit[:12]}-{name}.json"
@@ -153,17 +175,19 @@ def stored(name: str, commit: str, work: Any) -> dict[str, Any]:
     return result
 
 
-def compared(name: str, joint: dict[str, float], other: dict[str, float], to: str) -> dict[str, float]:
+def compared(
+    name: str, ours: dict[str, float], other: dict[str, float], to: str, who: str = "joint"
+) -> dict[str, float]:
     """Return both means, their ratio and its interval, over the users that both have."""
-    users = sorted(joint.keys() & other.keys())
-    ours, theirs = (np.array([values[user] for user in users], dtype=float) for values in (joint, other))
-    if not np.isfinite(ours).any():
+    users = sorted(ours.keys() & other.keys())
+    first, second = (np.array([values[user] for user in users], dtype=float) for values in (ours, other))
+    if not np.isfinite(first).any():
         return {}
-    result = paired_bootstrap(ours, theirs, seed=SEED)
+    result = paired_bootstrap(first, second, seed=SEED)
     ratio = {"": result.ratio, "_low": result.ratio_low, "_high": result.ratio_high}
-    means = {f"{name}_joint": float(np.nanmean(ours)), f"{name}_{to}": float(np.nanmean(theirs))}
+    means = {f"{name}_{who}": float(np.nanmean(first)), f"{name}_{to}": float(np.nanmean(second))}
     counts = {f"{name}_users": float(result.n_users)}
-    return means | counts | {f"{name}_joint_to_{to}{end}": value for end, value in ratio.items()}
+    return means | counts | {f"{name}_{who}_to_{to}{end}": value for end, value in ratio.items()}
 
 
 def main() -> None:
@@ -180,6 +204,16 @@ def main() -> None:
         headline |= compared(f"{domain}_new", of_joint["new"], of_joint["new_popular"], "popular")
         headline |= compared(f"{domain}_new", of_joint["new"], single["new"], "single")
         headline[f"{domain}_single_fit_s"] = single["fit_s"]
+    shared, apart = (
+        stored(f"{env}-{name}", head["commit"], lambda domains=domains: tuned_cell(env, domains))
+        for name, domains in (("lora", None), ("lora-domains", ADAPTERS))
+    )
+    headline |= {"lora_tuning_s": shared["tuning_s"], "adapters_tuning_s": apart["tuning_s"]}
+    for domain in shared["known"]:
+        headline[f"{domain}_adapter_epoch"] = apart["epochs"].get(domain, 0)
+        for figure in FIGURES:
+            ours, theirs = (cell["known"][domain][figure] for cell in (apart, shared))
+            headline |= compared(f"{domain}_{figure}", ours, theirs, "lora", "adapters")
     result = head | {"targets": TARGETS, "headline": rounded(headline)}
     print(json.dumps(result, indent=2))
     write(RESULT if env == "amazon" else RESULTS / f"domains-{env}.json", result)

@@ -1,18 +1,23 @@
 """Two fabricated catalogues that share people, as one: the whole DAG, from raw tables to requests."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tailor import columns as c
+from tailor.datasets import AdapterDataset, EmbeddingsDataset
+from tailor.lm.text_encoder import TextEncoder
 from tests.conftest import kedro, make_project
 
 pytestmark = pytest.mark.slow
 
 PARAMS = {
-    "lm_finetuning.enabled": "false",
-    "evaluation.registered": "hybrid_frozen",
+    "lm_finetuning.epochs": "1",
+    "lm_finetuning.domains.rank": "2",
+    "lm_finetuning.domains.epochs": "2",
     "hybrid_cf.sources.transformer": "null",
 }
+EMBEDDINGS = "data/test-domains/04_feature/item_embeddings_lora.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,8 @@ def test_counts_and_figures_are_those_of_each_domain(project):
     page = (project / "data/test-domains/08_reporting/report.html").read_text()
     assert "By domain" in page
     assert "<th>new to the domain</th>" in page
+    section = page.split("Where the boosts stand in each domain")[1].split("<h2")[0]
+    assert all(f"<td>{name}</td>" in section for name in ("all", "films", "books"))
 
 
 def test_hidden_rows_are_in_no_history(project):
@@ -62,3 +69,24 @@ def test_hidden_rows_are_in_no_history(project):
     for user, of_user in hidden.groupby(c.USER):
         domains = set(of_user[c.ITEM].str.split("/").str[0])
         assert not domains & set(known.loc[known[c.USER] == user, c.ITEM].str.split("/").str[0])
+
+
+def test_items_are_read_by_the_adapter_of_their_domain(project):
+    """In the run, and by the encoder that is packaged."""
+    models = project / "data/test-domains/06_models"
+    adapter = AdapterDataset(filepath=str(models / "adapter")).load()
+    assert adapter.domains
+    assert all(part.config["r"] == 2 and part.provenance["epoch"] > 0 for part in adapter.domains.values())
+    (folder,) = (path.parent for path in (project / "data/test-domains").rglob("recommender/encoder/tailor.json"))
+    encoder, texts = TextEncoder.load(folder), table(project, "04_feature/item_text.parquet")
+    embedded = EmbeddingsDataset(filepath=str(project / EMBEDDINGS)).load()
+    of_item = dict(zip(embedded.ids, embedded.vectors, strict=True))
+    for name in adapter.domains:
+        some = texts[texts[c.ITEM].str.startswith(f"{name}/")]
+        expected = np.stack([of_item[item] for item in some[c.ITEM]])
+        near, far = (
+            (reader.encode(some[c.TEXT].tolist()) * expected).sum(axis=1)
+            for reader in (encoder.of_domain(name), encoder)
+        )
+        assert near.min() > 0.999
+        assert near.mean() > far.mean()

@@ -280,6 +280,23 @@ def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
         assert f"{figure} {cells[0]} and {cells[1]}" in text
 
 
+def test_the_adr_of_adapters_prints_what_they_were_worth_there():
+    made = result("domains-test-domains")
+    figures = made["headline"]
+    text = " ".join((ROOT / "docs" / "adr" / "0046-boosts-and-adapters-of-each-domain.md").read_text().split())
+    assert f"`{made['command']}` (seed 0, commit {made['commit'][:7]}, " in text
+
+    def cell(domain, figure):
+        name = f"{domain}_{figure}_adapters_to_lora"
+        middle, low, high = (f"{figures[name + end]:.2f}" for end in ("", "_low", "_high"))
+        return re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]")
+
+    assert f"cold items was {cell('films', 'cold')} in films and {cell('books', 'cold')} in books" in text
+    assert f"warm lists {cell('films', 'warm')} and {cell('books', 'warm')}" in text
+    assert (figures["books_adapter_epoch"], figures["films_adapter_epoch"] > 0) == (0, True)
+    assert f"Tuning took {figures['adapters_tuning_s']:.0f} s in place of {figures['lora_tuning_s']:.0f} s" in text
+
+
 class Calls:
     """Counts its calls."""
 

@@ -156,7 +156,7 @@ class Workload:
             items=sizes.items,
             interactions=sizes.interactions,
             tokens=card.texts.tokens * sizes.items,
-            epochs=lm.epochs + lm.masked_lm.epochs,
+            epochs=lm.epochs + lm.masked_lm.epochs + (0 if lm.domains is None else lm.domains.epochs),
             trained=lm.peft.peft_type != "FROZEN",
             baselines=len(names),
             trials=max((len(option_sets) for option_sets in hybrid.trials.values()), default=1),

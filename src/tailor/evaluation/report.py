@@ -31,6 +31,8 @@ class Material:
     """Empty where the catalogue has no ratings."""
     domains: pd.DataFrame
     """Figures of each of several domains; empty where there is one."""
+    domain_boosts: pd.DataFrame
+    """As of :func:`tailor.evaluation.chosen.tabulate_points`; empty where there is one domain."""
     seeds: pd.DataFrame
     """As of :func:`tailor.evaluation.seeds.spread`."""
     quality: pd.DataFrame
@@ -104,6 +106,7 @@ def _tables(m: Material) -> dict[str, object]:
         "clicks": page.table(m.clicks, 4),
         "ratings": page.table(m.ratings, 4),
         "domains": page.table(by_domain(m.domains, m.k), 4),
+        "domain_boosts": page.table(m.domain_boosts, 3),
         "seeds": page.table(m.seeds, 4),
         "costs": page.table(costs, 1),
         "data_tables": {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailor.errors import ConfigurationError
 from tailor.hybrid.config import Boosts
@@ -277,7 +278,7 @@ def blend(
         tail: warm items outside the head (n,).
         meta: activity 0 marks an empty history.
         population_score: what the average user gets (n,); ``popularity_debias`` needs it.
-        domains: number of each item's domain (n,), -1: none; weights by domain need it.
+        domains: number of each item's domain (n,), -1: none; weights and boosts by domain need it.
     """
     if weights.by_domain.size and domains is not None:
         return _blend_domains(z, weights, boosts, warm, tail, meta, population_score, domains)
@@ -293,7 +294,7 @@ def blend(
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         scores[empty] = weighted_sum([s[empty] for s in z], weights.without_history)
-    return apply_boosts(scores, boosts, warm, tail, population_score, lengths > 0)
+    return apply_boosts(scores, boosts, warm, tail, population_score, lengths > 0, domains)
 
 
 def _blend_domains(
@@ -313,7 +314,8 @@ def _blend_domains(
         of_domain = weights.of_domain(int(domain)) if domain >= 0 else replace(weights, by_domain=_NONE)
         common = None if population_score is None else population_score[items]
         columns = [part[:, items] for part in z]
-        scores[:, items] = blend(columns, of_domain, boosts, warm[items], tail[items], meta.columns(items), common)
+        meta_of, numbers = meta.columns(items), domains[items]
+        scores[:, items] = blend(columns, of_domain, boosts, warm[items], tail[items], meta_of, common, numbers)
     return scores
 
 
@@ -324,6 +326,7 @@ def apply_boosts(
     tail: Mask,
     population_score: Floats | None = None,
     has_history: Mask | None = None,
+    domains: Indices | None = None,
 ) -> Floats:
     """Lift cold and tail items, and take off what the average user gets, in place; nothing is touched at 0.
 
@@ -337,20 +340,43 @@ def apply_boosts(
         tail: see :func:`blend`.
         population_score: see :func:`blend`.
         has_history: users with a history (B,), the only ones it is taken off; None: all.
+        domains: see :func:`blend`.
 
     Raises:
         ValueError: ``popularity_debias`` is set and ``population_score`` is not.
     """
-    if boosts.cold_boost:
-        scores[:, ~warm] += np.float32(boosts.cold_boost * boosts.cold_boost_scale)
-    if boosts.tail_boost:
-        scores[:, tail] += np.float32(boosts.tail_boost * boosts.tail_boost_scale)
+    for boost, lifted in (("cold_boost", ~warm), ("tail_boost", tail)):
+        lift = lift_of(boosts, boost, len(warm), domains)[lifted].astype(np.float32)
+        if lift.any():
+            scores[:, lifted] += lift
     if boosts.popularity_debias:
         if population_score is None:
             raise ValueError("popularity_debias is set, but the population score is not known")
         common = np.float32(boosts.popularity_debias) * population_score
         scores[... if has_history is None or has_history.all() else has_history] -= common
     return scores
+
+
+def lift_of(boosts: Boosts, boost: str, n_items: int, domains: Indices | None = None) -> NDArray[np.float64]:
+    """Return what a boost adds to each item (n,), if it lifts the item.
+
+    Args:
+        boosts: the operating point.
+        boost: ``cold_boost`` or ``tail_boost``.
+        n_items: n.
+        domains: number of each item's domain (n,), -1: none, which takes what holds for all.
+
+    Example:
+        >>> point = Boosts(tail_boost=0.5, tail_boost_scale=2.0, by_domain=[{"tail_boost": 0.25}])
+        >>> lift_of(point, "tail_boost", 2, np.array([0, -1])).tolist()
+        [0.5, 1.0]
+    """
+    shared, scale = getattr(boosts, boost), getattr(boosts, f"{boost}_scale")
+    if domains is None or not boosts.by_domain:
+        return np.full(n_items, shared * scale)
+    # The number -1 reads the last one.
+    values = np.array([*(getattr(point, boost) for point in boosts.by_domain), shared])
+    return np.asarray(values[domains] * scale)
 
 
 def weighted_sum(z: Sequence[Floats], weights: Sequence[float] | Floats) -> Floats:

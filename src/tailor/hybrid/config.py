@@ -1,5 +1,7 @@
 """Options of the hybrid: its sources, how they are blended, and how far its boosts reach."""
 
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -79,6 +81,15 @@ class BoostScales(Options):
     tail at ``tail_boost`` = 1: the scales grow in half units until they do. 0: they are taken as they are."""
 
 
+class DomainBoosts(Options):
+    """Where the scorer stands for the items of one of several domains."""
+
+    cold_boost: Share = 0.0
+    """How far its items without train interactions are lifted in mixed lists."""
+    tail_boost: Share = 0.0
+    """How far its tail items are lifted over its head's."""
+
+
 class Boosts(BoostScales):
     """Where a hybrid scorer stands between accuracy and exposure, its operating point; at 0 a boost touches nothing."""
 
@@ -88,6 +99,9 @@ class Boosts(BoostScales):
     """How far tail items are lifted over the head's."""
     popularity_debias: Share = 0.0
     """Share of the population score that is taken off the scores of users with a history."""
+    by_domain: list[DomainBoosts] = []
+    """What holds for the items of each of several domains instead, in the order of their numbers; empty: the same for
+    all."""
 
     renamed: ClassVar[dict[str, str]] = {
         **BoostScales.renamed,
@@ -98,7 +112,44 @@ class Boosts(BoostScales):
 
     def off(self) -> Self:
         """Return boosts of the same scales that touch nothing."""
-        return self.model_copy(update={"cold_boost": 0.0, "tail_boost": 0.0, "popularity_debias": 0.0})
+        nothing = {"cold_boost": 0.0, "tail_boost": 0.0, "popularity_debias": 0.0}
+        return self.model_copy(update=nothing | {"by_domain": []})
+
+    def everywhere(self, **settings: float) -> Self:
+        """Return boosts that stand at ``settings`` in every domain; those that are not named stay.
+
+        Example:
+            >>> point = Boosts(tail_boost=0.1, by_domain=[DomainBoosts(cold_boost=0.5, tail_boost=0.3)])
+            >>> point.everywhere(tail_boost=0.0).by_domain
+            [DomainBoosts(cold_boost=0.5, tail_boost=0.0)]
+        """
+        return self._changed(set(settings), lambda boost, _: settings[boost])
+
+    def moved(self, steps: Mapping[str, float]) -> Self:
+        """Return boosts of which those in ``steps`` go that share of the way to 1, in each domain from where it is.
+
+        Example:
+            >>> point = Boosts(tail_boost=0.2, by_domain=[DomainBoosts(tail_boost=0.6)]).moved({"tail_boost": 0.5})
+            >>> point.tail_boost, point.by_domain[0].tail_boost
+            (0.6, 0.8)
+        """
+        return self._changed(set(steps), lambda boost, value: value + steps[boost] * (1 - value))
+
+    def rescaled(self, boost: str, scale: float) -> Self:
+        """Return boosts that add what they did, one of them stated in another scale."""
+        ratio = getattr(self, f"{boost}_scale") / scale
+        changed = self._changed({boost}, lambda _, value: round(value * ratio, 6))
+        return changed.model_copy(update={f"{boost}_scale": scale})
+
+    def _changed(self, boosts: AbstractSet[str], change: Callable[[str, float], float]) -> Self:
+        """Return boosts of which some are changed, for all domains and each."""
+        shared = {boost: change(boost, getattr(self, boost)) for boost in boosts}
+        of_domains = boosts & DomainBoosts.model_fields.keys()
+        by_domain = [
+            point.model_copy(update={boost: change(boost, getattr(point, boost)) for boost in of_domains})
+            for point in self.by_domain
+        ]
+        return self.model_copy(update=shared | {"by_domain": by_domain})
 
 
 class HybridConfig(Options):
@@ -165,6 +216,9 @@ class BlendOptions(Options):
     domain_shares: Annotated[list[Fraction], Field(min_length=1)] = [0.0, 0.25, 0.5, 0.75]
     """Of several domains, how far the weights of one may go from those of all lists to those of its lists alone; its
     validation lists choose, each half judged by weights of the other. 0 alone: all domains have the same weights."""
+    boosts_by_domain: bool = True
+    """Of several domains, each one's validation lists move the operating point as far as they speak against that of all
+    lists by more than a standard error (:mod:`tailor.hybrid.domain_boosts`). False: all domains have the same one."""
     cold_shifts: list[float] = [
         *(-3.0, -2.0, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     ]

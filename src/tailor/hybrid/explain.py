@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.domains import domain_masks_of
+from tailor.hybrid.blend import lift_of
 from tailor.hybrid.domains import is_apart, query_of_domain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
@@ -151,13 +152,14 @@ def _parts(scorer: HybridScorer, query: Query, items: Indices) -> dict[str, Floa
     """Return what the blend and the boosts add by themselves (k,), as :func:`tailor.hybrid.blend.blend` does."""
     boosts, warm = scorer.boosts, scorer.warm[items]
     known, none = bool(query.lengths[0]), np.zeros(len(items))
+    domains = None if scorer.domains is None else scorer.domains[items]
     models = next(iter(scorer.blend.by_history(query.lengths)))[0]
     bias = sum(share * model.bias for share, model in models)
     parts = {
         "popularity_bias": np.where(warm, bias * scorer.popularity[items], 0.0) if known else none,
         "cold_shift": np.where(warm, 0.0, scorer.blend.cold_shift) if known else none,
-        "cold_boost": np.where(warm, 0.0, boosts.cold_boost * boosts.cold_boost_scale),
-        "tail_boost": np.where(scorer.tail[items], boosts.tail_boost * boosts.tail_boost_scale, 0.0),
+        "cold_boost": np.where(warm, 0.0, lift_of(boosts, "cold_boost", len(items), domains)),
+        "tail_boost": np.where(scorer.tail[items], lift_of(boosts, "tail_boost", len(items), domains), 0.0),
     }
     if boosts.popularity_debias and known:
         parts["popularity_debias"] = -boosts.popularity_debias * scorer.population_score[items].astype(np.float64)

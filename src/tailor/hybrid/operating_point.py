@@ -4,7 +4,7 @@ A boost is chosen on its trade-off curve: the largest setting that loses at most
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +12,13 @@ from scipy import sparse
 
 from tailor.data.interactions import keep_items
 from tailor.hybrid import blend_fit
-from tailor.hybrid.blend import BlendModel, BlendWeights, apply_boosts, blend
+from tailor.hybrid.blend import BlendModel, BlendWeights, blend
 from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
+from tailor.hybrid.boost_curves import MixedLists, boost_curves, domains_of
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.domain_boosts import fit_domain_boosts
 from tailor.hybrid.domain_weights import fit_domain_weights
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
@@ -28,16 +30,12 @@ from tailor.progress import progress
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED
 
-#: Columns of the trade-off curves, see :class:`FittedBlend`.
-CURVE_COLUMNS = ["boost", "value", "accuracy", "exposure"]
 #: Users whose scores of all items are laid out at a time.
 _USERS_AT_A_TIME = 512
 #: Users that a boost of 1 is made to reach.
 _REACHED_USERS = 2000
 #: Length of the lists that it is made to reach.
 _LENGTH = 20
-#: A curve has at most so many times ``steps`` settings, however far its boost reaches.
-_CURVE = 5
 _VECTOR_MODELS = frozenset(("bilinear", "deep"))
 
 
@@ -49,9 +47,7 @@ class FittedBlend:
     boosts: Boosts
     """The operating point."""
     curves: list[Row]
-    """boost, value, accuracy, exposure. Accuracy and exposure are, of ``cold_boost``, NDCG@k of mixed lists and of the
-    cold items in them; of ``tail_boost``, of warm lists and of the tail items in them; of ``popularity_debias``, of
-    warm lists and the share of the catalogue that they cover."""
+    """Over the lists of all domains: boost, value, accuracy, exposure; see :meth:`Curve.rows`."""
     click: ClickHead
     models: list[Row]
     """Members of the family on users they were not fitted on: see :data:`tailor.hybrid.blend_choice.BLEND_COLUMNS`."""
@@ -76,10 +72,12 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
         weights = replace(weights, by_domain=fit_domain_weights(known, *columns, weights.warm, options, k, seed))
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
     scorer = with_reach(scorer.with_blend(weights), known, holdout)
-    curves = trade_off_curves(scorer, known, holdout, options.steps, k)
+    drawn = boost_curves(scorer, known, holdout, options.steps, k)
+    curves = [row for curve in drawn for row in curve.rows()]
     boosts = operating_point(curves, options, scorer.boosts)
+    boosts = boosts.model_copy(update={"by_domain": fit_domain_boosts(drawn, boosts, options)})
     warm, tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
-    domains = _domains_of(scorer, holdout.candidates)
+    domains = domains_of(scorer, holdout.candidates)
     scores = blend(list(known.z), weights, Boosts(), warm, tail, known.meta, domains=domains)
     click = fit_click(scores, known.candidate_mask, known.positives, known.meta, warm, options.click, seed)
     return FittedBlend(weights, boosts, curves, click, models)
@@ -225,47 +223,8 @@ def best_cold_shift(
     """
     if not holdout.has_cold_items:
         return 0.0
-    lists = _MixedLists(scorer.with_blend(weights.shifted(0.0)), known, holdout)
+    lists = MixedLists(scorer.with_blend(weights.shifted(0.0)), known, holdout)
     return max(options.cold_shifts, key=lambda shift: (round(known.mean_ndcg(lists.shifted(shift), k), 6), shift))
-
-
-def _domains_of(scorer: HybridScorer, items: Mask | Indices) -> Indices | None:
-    """Return the numbers of the domains of some items; None where there is one domain."""
-    return None if scorer.domains is None else scorer.domains[items]
-
-
-class _MixedLists:
-    """Scores of mixed lists under shifts and boosts of cold items, from one blend."""
-
-    def __init__(self, scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout) -> None:
-        self.warm, self.tail = scorer.warm[holdout.candidates], scorer.tail[holdout.candidates]
-        domains = _domains_of(scorer, holdout.candidates)
-        self.scores = blend(list(known.z), scorer.blend, Boosts(), self.warm, self.tail, known.meta, domains=domains)
-        self.has_history = (known.meta.activity > 0)[:, None]
-
-    def shifted(self, shift: float) -> Floats:
-        scores = self.scores.copy()
-        scores[:, ~self.warm] += np.float32(shift) * self.has_history
-        return scores
-
-    def boosted(self, boosts: Boosts) -> Floats:
-        return apply_boosts(self.scores.copy(), boosts, self.warm, self.tail)
-
-
-class _WarmLists:
-    """Scores of warm lists under boosts, from one blend."""
-
-    def __init__(self, scorer: HybridScorer, warm_part: BlendTrainingSet, items: Indices) -> None:
-        self.warm, self.tail = scorer.warm[items], scorer.tail[items]
-        self.population_score = scorer.population_score[items]
-        domains = _domains_of(scorer, items)
-        self.scores = blend(
-            list(warm_part.z), scorer.blend, Boosts(), self.warm, self.tail, warm_part.meta, domains=domains
-        )
-        self.has_history = warm_part.meta.activity > 0
-
-    def boosted(self, boosts: Boosts) -> Floats:
-        return apply_boosts(self.scores.copy(), boosts, self.warm, self.tail, self.population_score, self.has_history)
 
 
 def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout) -> HybridScorer:
@@ -280,7 +239,7 @@ def with_reach(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout) 
         holdout: the validation side of the split.
     """
     n, cold = scorer.boosts.reach, holdout.cold[holdout.candidates]
-    mixed = _MixedLists(scorer, known, holdout)
+    mixed = MixedLists(scorer, known, holdout)
     scores = np.where(known.candidate_mask, mixed.scores, EXCLUDED)[mixed.has_history[:, 0]]
     off = scorer.boosts.off()
     reach = {
@@ -305,18 +264,16 @@ def reaching(scorer: HybridScorer, queries: Query) -> Boosts:
     boosts, lifted_by = scorer.boosts, {"cold_boost": ~scorer.warm, "tail_boost": scorer.tail}
     users = np.flatnonzero(queries.lengths > 0)
     users = users[np.linspace(0, len(users) - 1, min(len(users), _REACHED_USERS)).astype(np.int64)]
-    update: dict[str, float] = {}
+    grown = boosts
     for boost, lifted in lifted_by.items():
-        lowered, needed, scale = scorer.with_boosts(boosts.model_copy(update={boost: 0.0})), 0.0, f"{boost}_scale"
+        lowered, needed, scale = scorer.with_boosts(boosts.everywhere(**{boost: 0.0})), 0.0, f"{boost}_scale"
         for rows in progress(blocks(len(users) if boosts.reach else 0), f"reach of {boost}", "block"):
             part = queries.take(users[rows])
             scores = lowered.score(part).copy()
             scores[part.history.nonzero()] = EXCLUDED
             needed = max(needed, boost_needed(scores, lifted, boosts.reach, _LENGTH))
-        before = getattr(boosts, scale)
-        update[scale] = _grown(before, needed)
-        update[boost] = round(getattr(boosts, boost) * before / update[scale], 6)
-    return boosts.model_copy(update=update)
+        grown = grown.rescaled(boost, _grown(getattr(boosts, scale), needed))
+    return grown
 
 
 def rescaled(curves: list[Row], before: Boosts, after: Boosts) -> list[Row]:
@@ -362,62 +319,6 @@ def boost_needed(scores: Floats, lifted: Mask, n: int, k: int) -> float:
     in_the_way = -np.partition(-scores[:, ~lifted], k - n, axis=1)[:, k - n]
     possible = (nth > EXCLUDED) & (in_the_way > EXCLUDED)
     return float(np.max(in_the_way[possible] - nth[possible], initial=0.0))
-
-
-def trade_off_curves(scorer: HybridScorer, known: BlendTrainingSet, holdout: Holdout, steps: int, k: int) -> list[Row]:
-    """Return the trade-off curve of every boost: accuracy against exposure, from 0 to 1; see :class:`FittedBlend`.
-
-    Without pseudo-cold items there is no curve of ``cold_boost``.
-
-    Args:
-        scorer: with the weights that validation chose.
-        known: the users the curves are drawn for.
-        holdout: the validation side of the split.
-        steps: settings beside 0, per standard deviation of the boosts that have a scale.
-        k: cut-off.
-    """
-    cold = holdout.cold[holdout.candidates]
-    warm_part, items = known.columns(~cold), np.flatnonzero(holdout.candidates)[~cold]
-    mixed, warm, tail = _MixedLists(scorer, known, holdout), _WarmLists(scorer, warm_part, items), scorer.tail[items]
-    off, of_cold = scorer.boosts.off(), list[Row]()
-    if holdout.has_cold_items:
-        of_cold = _curve("cold_boost", off, steps, k, known, mixed.boosted, lambda s: known.mean_ndcg(s, k, cold))
-    return [
-        *of_cold,
-        *_curve("tail_boost", off, steps, k, warm_part, warm.boosted, lambda s: warm_part.mean_ndcg(s, k, tail)),
-        *_curve("popularity_debias", off, steps, k, warm_part, warm.boosted, lambda s: warm_part.coverage(s, k)),
-    ]
-
-
-def _curve(
-    boost: str,
-    off: Boosts,
-    steps: int,
-    k: int,
-    data: BlendTrainingSet,
-    boosted: Callable[[Boosts], Floats],
-    exposure: Callable[[Floats], float],
-) -> list[Row]:
-    rows: list[Row] = []
-    scale = float(getattr(off, f"{boost}_scale", 1.0))
-    for value in progress(settings_of_curve(scale, steps), f"curve of {boost}", "setting"):
-        scores = boosted(off.model_copy(update={boost: value}))
-        rows.append(
-            {"boost": boost, "value": value, "accuracy": data.mean_ndcg(scores, k), "exposure": exposure(scores)}
-        )
-    return rows
-
-
-def settings_of_curve(scale: float, steps: int) -> list[float]:
-    """Return the settings of a boost in [0, 1] at which its curve is drawn: ``steps`` to each standard deviation, and
-    five times as many at most.
-
-    Example:
-        >>> settings_of_curve(1.5, 2)
-        [0.0, 0.333333, 0.666667, 1.0]
-    """
-    n = min(max(1, math.ceil(steps * scale)), _CURVE * steps)
-    return [round(place / n, 6) for place in range(n + 1)]
 
 
 def operating_point(curves: list[Row], options: BlendOptions, scales: Boosts) -> Boosts:

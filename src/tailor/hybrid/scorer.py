@@ -123,7 +123,8 @@ class HybridScorer(FittedModel):
 
     def boosted(self, settings: dict[str, float]) -> Self:
         """See :class:`Boostable`."""
-        return self.with_boosts(parse(Boosts, self.boosts.model_dump() | settings, "boosts"))
+        parsed = parse(Boosts, self.boosts.model_dump() | settings, "boosts")
+        return self.with_boosts(self.boosts.everywhere(**{name: getattr(parsed, name) for name in settings}))
 
     def with_click(self, click: ClickHead) -> Self:
         """Return a scorer that also has a head for click probabilities."""

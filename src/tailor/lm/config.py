@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tailor.config import Count, Fraction, Options, Positive
-from tailor.errors import did_you_mean
-from tailor.types import Parameters
+from tailor.errors import ConfigurationError, did_you_mean
+from tailor.types import JsonObject, Parameters
 
 EncoderWeights = Literal["fp32", "bf16", "int8"]
 
@@ -215,6 +215,15 @@ class AugmentationOptions(Options):
     """0 reads every item once an epoch; above, items are drawn with replacement in proportion to n_i^-this."""
 
 
+class DomainAdapterOptions(Options):
+    """A second adapter, of LoRA, for each of several domains on top of the one that all share."""
+
+    rank: Count = 4
+    """Rank of each; its scaling is 2."""
+    epochs: Count = 2
+    """Passes over the domain's items; its pseudo-cold A chooses the best one, which may be none."""
+
+
 class LMOptions(Options):
     """``parameters/lm_finetuning.yml``."""
 
@@ -226,6 +235,9 @@ class LMOptions(Options):
     adapter_from: str | None = None
     """Folder of another run's adapter (``06_models/adapter``) that tuning goes on from: of a catalogue whose texts are
     alike and whose items are others. Same base model and ``peft``. null starts afresh."""
+    domains: DomainAdapterOptions | None = None
+    """Of several domains, tune an adapter of each on its items alone, the shared one unchanged; null: the shared one
+    alone."""
     objective: ObjectiveOptions = ObjectiveOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     whitening: Literal["none", "zca"] = "none"
@@ -254,3 +266,25 @@ class LMOptions(Options):
     """Decay per step of the moving average of the weights that is measured and kept; 0 keeps the last ones."""
     checkpoint: str | None = None
     """File that training continues from after an interruption; null keeps none."""
+
+    def of_domain(self, number: int) -> Self:
+        """Return the options by which the adapter of a domain is tuned, on top of the shared one.
+
+        Layers are those that ``peft`` names where it is a LoRA; the checkpoint is a file of its own.
+
+        Raises:
+            ConfigurationError: ``domains`` is null.
+        """
+        if self.domains is None:
+            raise ConfigurationError("lm_finetuning.domains is null: no adapter of a domain is tuned")
+        settings: JsonObject = {"r": self.domains.rank, "lora_alpha": 2 * self.domains.rank}
+        if self.peft.peft_type == "LORA":
+            settings |= {key: self.peft.settings[key] for key in ("target_modules",) if key in self.peft.settings}
+        changed = {
+            "peft": PeftOptions(peft_type="LORA", **settings),
+            "epochs": self.domains.epochs,
+            "masked_lm": MaskedLMOptions(),
+            "adapter_from": None,
+            "domains": None,
+        }
+        return self.model_copy(update=changed | {"checkpoint": self.checkpoint and f"{self.checkpoint}.{number}"})

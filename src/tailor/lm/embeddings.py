@@ -72,6 +72,13 @@ def embed_catalogue(
 ) -> Embeddings:
     """Encode every item; centring and whitening are fitted on the items ``fitted_on`` (n_items,) alone."""
     pooled = encode(encoder, tokens, options.encoder.batch_size, label, options.encoder.pooling)
+    return embed_pooled(pooled, items, fitted_on, options, provenance)
+
+
+def embed_pooled(
+    pooled: Floats, items: pd.DataFrame, fitted_on: NDArray[np.bool_], options: LMOptions, provenance: JsonObject
+) -> Embeddings:
+    """Make embeddings of pooled states (n_items, m), whichever encoder each item was read by; see above."""
     whitening = Whitening.fit(pooled, fitted_on, options.whitening, options.whitening_shrinkage)
     texts, centres = whitening.apply(pooled), centres_of(items, fitted_on)
     vectors = join_parts([texts, *(parts_of(items[name], centre) for name, centre in centres.items())])

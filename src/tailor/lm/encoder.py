@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,10 @@ class Tokens:
         real[lengths == 0, 0] = True
         filled, mask = torch.from_numpy(ids), torch.from_numpy(real.astype(np.int64))
         return {"input_ids": filled.to(device()), "attention_mask": mask.to(device())}
+
+    def take(self, rows: NDArray[np.int64]) -> "Tokens":
+        """Return some of the texts (n,)."""
+        return replace(self, ids=[self.ids[row] for row in rows])
 
     def lengths(self) -> NDArray[np.int64]:
         """Return tokens per text, shape (n,)."""

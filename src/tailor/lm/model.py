@@ -46,7 +46,9 @@ class EmbeddingModel(torch.nn.Module):
         return np.empty((0, 0), np.float32) if embeddings is None else embeddings
 
 
-def ridge_head(embeddings: Floats, factors: Floats, weights: Floats, regularization: float) -> torch.Tensor:
+def ridge_head(
+    embeddings: Floats, factors: Floats, weights: Floats, regularization: float, toward: torch.Tensor | None = None
+) -> torch.Tensor:
     """Fit factors ≈ [e, 1] W by weighted ridge regression in closed form: the start of the head.
 
     Args:
@@ -54,12 +56,17 @@ def ridge_head(embeddings: Floats, factors: Floats, weights: Floats, regularizat
         factors: of the teacher's items (n, d).
         weights: of the items (n,).
         regularization: λ, on the bias too.
+        toward: another head (d, m + 1) that the ridge pulls to, |W - W₀|²; None: 0.
 
     Returns:
         Wᵀ (d, m + 1), last column the bias.
     """
     with_bias = np.hstack([embeddings, np.ones((len(embeddings), 1))])
-    W = ridge(with_bias, factors, regularization, weights)
+    if toward is None:
+        W = ridge(with_bias, factors, regularization, weights)
+    else:
+        start = toward.numpy().T
+        W = start + ridge(with_bias, factors - with_bias @ start, regularization, weights)
     return torch.from_numpy(np.ascontiguousarray(W.T, dtype=np.float32))
 
 

@@ -129,6 +129,22 @@ def n_groups(n: int, options: KernelLossOptions) -> int:
     return max(1, -(-n // options.items))
 
 
+@dataclass(frozen=True)
+class Landmarks:
+    """Items whose embeddings stand, for the kernel that predicts other items from them."""
+
+    embedded: NDArray[np.float32]
+    """(c, m)."""
+    factors: NDArray[np.float32]
+    """Of the teacher (c, d)."""
+
+    def below(
+        self, embedded: NDArray[np.float32], factors: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return embeddings (n, m) and factors (n, d) with those of these items below them."""
+        return np.vstack([embedded, self.embedded]), np.vstack([factors, self.factors])
+
+
 class KernelObjective(Objective):
     """The mean of w_i q_i(v̂_i) over a group of items, differentiated in the embeddings of a batch of them.
 
@@ -138,7 +154,11 @@ class KernelObjective(Objective):
     """
 
     def __init__(
-        self, quadratic: QuadraticObjective, item_factors: NDArray[np.float32], options: KernelLossOptions
+        self,
+        quadratic: QuadraticObjective,
+        item_factors: NDArray[np.float32],
+        options: KernelLossOptions,
+        beside: "Landmarks | None" = None,
     ) -> None:
         """Build over a teacher's items.
 
@@ -146,11 +166,13 @@ class KernelObjective(Objective):
             quadratic: the loss of a factor.
             item_factors: V (n_items, d).
             options: width, ridge, size of a group, items between two solutions.
+            beside: other items that predict each group too, and that no loss is of; None: there are none.
         """
         super().__init__()
         self._loss = quadratic.of_factors
         self._factors = item_factors
         self._options = options
+        self._beside = beside
         self._positions = np.full(len(item_factors), -1, np.int64)
         self._read: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._since = 0
@@ -164,8 +186,10 @@ class KernelObjective(Objective):
         self._rows = np.unique(rows)
         self._positions[:] = -1
         self._positions[self._rows] = np.arange(len(self._rows))
-        self._memory = torch.from_numpy(embed(self._rows)).double()
-        self._targets = torch.from_numpy(self._factors[self._rows].astype(np.float64))
+        e, V = embed(self._rows), self._factors[self._rows]
+        if self._beside is not None:
+            e, V = self._beside.below(e, V)
+        self._memory, self._targets = torch.from_numpy(e).double(), torch.from_numpy(V).double()
         self._read, self._since = [], self._options.refresh
 
     def forward(self, batch: Examples) -> torch.Tensor:
@@ -191,7 +215,7 @@ class KernelObjective(Objective):
         self._read, self._since = [], 0
         solution = LeftOut.solve(self._memory, self._targets, self._options.width, self._options.ridge)
         predicted = solution.predicted().float().requires_grad_()
-        loss = self._loss(predicted, self._rows)
+        loss = self._loss(predicted[: len(self._rows)], self._rows)
         (of_predicted,) = torch.autograd.grad(loss, predicted)
         self._value, self._gradient = loss.detach(), solution.gradient(of_predicted.double())
 
@@ -304,8 +328,11 @@ def build_objective(
     head: torch.Tensor,
     categories: sparse.csr_matrix | None,
     item_factors: NDArray[np.float32],
+    beside: Landmarks | None = None,
 ) -> tuple[Objective, QuadraticObjective | None]:
     """Return the objective and, where it has one, its quadratic part (whose head predicts factors).
+
+    ``beside``: items that the kernel regresses on too, see :class:`KernelObjective`.
 
     Raises:
         ConfigurationError: the name needs something the catalogue does not have.
@@ -319,7 +346,7 @@ def build_objective(
     if options.name == "multitask":
         parts += _more_tasks(options, contrastive, categories, head.shape[1] - 1)
     if options.uses_kernel:
-        parts.append((options.kernel.weight, KernelObjective(quadratic, item_factors, options.kernel)))
+        parts.append((options.kernel.weight, KernelObjective(quadratic, item_factors, options.kernel, beside)))
     return (Multitask(parts) if len(parts) > 1 else quadratic), quadratic
 
 

@@ -30,6 +30,8 @@ from tailor.types import JsonObject, Parameters
 Tensors = dict[str, torch.Tensor]
 
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+#: Folder of the adapters of domains; their names are in their provenance.
+_DOMAINS = "domains"
 #: Keys of a config that say nothing of what the weights do.
 _MAY_DIFFER = ("base_model_name_or_path", "inference_mode", "lora_dropout", "init_lora_weights", "revision")
 #: Types whose files hold less than training needs: the prompt and not its network, ranks that were pruned.
@@ -51,6 +53,9 @@ class Adapter:
     """Linear head of the training objective: weight (d, m + 1), last column the bias."""
     provenance: JsonObject = field(default_factory=dict)
     """What it was tuned from and how."""
+    domains: "dict[str, Adapter]" = field(default_factory=dict)
+    """Of several domains, the adapter that is put on this one for the items of each, by name; a domain that is not
+    named has none."""
 
     @classmethod
     def none(cls) -> "Adapter":
@@ -60,7 +65,9 @@ class Adapter:
     @classmethod
     def read(cls, folder: Path) -> "Adapter":
         """Read what :meth:`write` wrote."""
+        parts = [cls.read(path) for path in sorted((folder / _DOMAINS).glob("*"))]
         return cls(
+            domains={part.provenance["domain"]: part for part in parts},
             weights=load_file(folder / _WEIGHTS),
             config=json.loads((folder / _CONFIG).read_text()),
             head=load_file(folder / "head.safetensors"),
@@ -74,6 +81,10 @@ class Adapter:
         save_file(self.head, folder / "head.safetensors", metadata={"format": "pt"})
         (folder / _CONFIG).write_text(json.dumps(self.config, indent=2, default=str))
         (folder / "provenance.json").write_text(json.dumps(self.provenance, indent=2))
+        if self.domains:
+            (folder / _DOMAINS).mkdir()
+        for number, adapter in enumerate(self.domains.values()):
+            adapter.write(folder / _DOMAINS / f"{number:03d}")
 
     @property
     def is_tuned(self) -> bool:
@@ -236,6 +247,16 @@ def attach(base: torch.nn.Module, adapter: Adapter, options: EncoderOptions) -> 
     # PEFT loads a prompt into its prompt encoder, then reports it as unexpected in the model.
     _refuse_unexpected([key for key in unexpected if key != "prompt_embeddings"], options)
     return _merge(model).eval()
+
+
+def attach_domain(base: torch.nn.Module, adapter: Adapter, domain: str, options: EncoderOptions) -> torch.nn.Module:
+    """Return the tuned encoder of one domain's items: with the shared adapter, and that of the domain where it has one.
+
+    Raises:
+        ConfigurationError: the adapter belongs to another base model.
+    """
+    shared = attach(base, adapter, options)
+    return attach(shared, adapter.domains[domain], options) if domain in adapter.domains else shared
 
 
 def _refuse_unexpected(names: list[str], options: EncoderOptions) -> None:

@@ -1,13 +1,14 @@
 """A tuned encoder as one folder that serving loads: weights, tokenizer, whitening; no pickle.
 
 The weights are those of the base model, once, with the adapter beside them (``adapter/``), which is merged in memory
-when they are loaded. Of a type of adapter that is no plain LoRA, they are the merged ones, as all were up to format 2.
+when they are loaded; those of domains (``domains/``) are merged when the first text of a domain comes. Of a type of
+adapter that is no plain LoRA, the weights are the merged ones, as all were up to format 2.
 """
 
 import copy
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,7 @@ from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.low_rank import LowRank
 from tailor.lm.whitening import Whitening
-from tailor.types import AnyArray
+from tailor.types import AnyArray, JsonObject
 
 if TYPE_CHECKING:
     from tailor.lm.peft import Adapter
@@ -36,6 +37,8 @@ _ABOUT, _WHITENING, _INT8 = "tailor.json", "whitening.safetensors", "int8.safete
 _SCALE = "/scale"
 #: Folder of the adapter; not its files beside the model's, or transformers would ask PEFT to load them.
 _ADAPTER = "adapter"
+#: Folder of the adapters of domains, numbered, and the key of their names.
+_DOMAINS = "domains"
 
 
 @dataclass
@@ -54,6 +57,8 @@ class TextEncoder:
     options: EncoderOptions
     adapter: LowRank | None = None
     """What was merged; None where nothing was, or not as a sum."""
+    domains: dict[str, LowRank] = field(default_factory=dict)
+    """Of several domains, what is added to the model for the items of each that has an adapter, by name."""
 
     @classmethod
     def merge(cls, adapter: "Adapter | None", whitening: Whitening, options: EncoderOptions) -> Self:
@@ -67,7 +72,28 @@ class TextEncoder:
         base = {name: value.clone() for name, value in model.state_dict().items()}
         model = attach(model, adapter, options)
         added = LowRank.of(adapter.weights, adapter.config, base, model.state_dict())
-        return cls(model, tokenizer, whitening, options, added)
+        domains = {name: LowRank(part.weights, part.config) for name, part in adapter.domains.items()}
+        return cls(model, tokenizer, whitening, options, added, domains)
+
+    def of_domain(self, name: str) -> "TextEncoder":
+        """Return the encoder of the items of a domain: itself where the domain has no adapter. Each is made once."""
+        if name not in self.domains:
+            return self
+        if name not in self._of_domains:
+            model = self._copied({changed for changed, _ in self.domains[name].deltas()})
+            self.domains[name].merge(model)
+            self._of_domains[name] = TextEncoder(model, self.tokenizer, self.whitening, self.options)
+        return self._of_domains[name]
+
+    @cached_property
+    def _of_domains(self) -> "dict[str, TextEncoder]":
+        return {}
+
+    def _copied(self, changed: set[str]) -> torch.nn.Module:
+        """Return a copy of the model with weights of its own where they will change; the others are in memory once."""
+        weights = [value for name, value in self.model.named_parameters() if name not in changed]
+        shared: list[torch.Tensor] = [*weights, *self.model.buffers()]
+        return copy.deepcopy(self.model, {id(value): value for value in shared})
 
     def base(self) -> "TextEncoder":
         """Return the base model as it was before the adapter, its rows not centred; it is made once.
@@ -81,10 +107,7 @@ class TextEncoder:
     def _base(self) -> "TextEncoder":
         model = self.model
         if self.adapter is not None:
-            changed = {name for name, _ in self.adapter.deltas()}
-            weights = [value for name, value in self.model.named_parameters() if name not in changed]
-            shared: list[torch.Tensor] = [*weights, *self.model.buffers()]
-            model = copy.deepcopy(self.model, {id(value): value for value in shared})
+            model = self._copied({name for name, _ in self.adapter.deltas()})
             self.adapter.take_out(model)
         centre = np.zeros_like(self.whitening.centre)
         return TextEncoder(model, self.tokenizer, Whitening(centre), self.options)
@@ -155,10 +178,14 @@ class TextEncoder:
             self.model.save_pretrained(folder, state_dict=rounded)  # type: ignore[operator]
         if self.adapter is not None:
             self.adapter.save(folder / _ADAPTER)
+        for number, adapter in enumerate(self.domains.values()):
+            adapter.save(folder / _DOMAINS / str(number))
         self.tokenizer.save_pretrained(folder)
         arrays = {"centre": self.whitening.centre, "projection": self.whitening.projection}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}, folder / _WHITENING)
-        about = self.options.model_dump(include={"pooling", "max_length", "batch_size"})
+        about: JsonObject = self.options.model_dump(include={"pooling", "max_length", "batch_size"})
+        if self.domains:
+            about[_DOMAINS] = list(self.domains)
         (folder / _ABOUT).write_text(json.dumps(about))
 
     @classmethod
@@ -183,10 +210,13 @@ class TextEncoder:
             adapter.merge(model)
         with safe_open(folder / _WHITENING, framework="np") as file:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-        options = EncoderOptions(**json.loads((folder / _ABOUT).read_text()))
+        about = json.loads((folder / _ABOUT).read_text())
+        names = enumerate(about.pop(_DOMAINS, []))
+        domains = {name: LowRank.load(folder / _DOMAINS / str(number)) for number, name in names}
+        options = EncoderOptions(**about)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         whitening = Whitening(arrays["centre"], arrays.get("projection"))
-        return cls(model.to(device()).eval(), tokenizer, whitening, options, adapter)
+        return cls(model.to(device()).eval(), tokenizer, whitening, options, adapter, domains)
 
 
 def _quantised(state: dict[str, torch.Tensor]) -> dict[str, AnyArray]:

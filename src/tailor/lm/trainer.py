@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head
-from tailor.lm.objective import Examples, PairSampler, build_objective, n_groups
-from tailor.lm.peft import Adapter, extract, prepare, rank_allocator, start_from, weights_hash
+from tailor.lm.objective import Examples, Landmarks, PairSampler, build_objective, n_groups
+from tailor.lm.peft import Adapter, attach, extract, prepare, rank_allocator, start_from, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.progress import progress
 from tailor.types import JsonObject
@@ -45,22 +46,47 @@ def tune(data: TrainingData, options: LMOptions, seed: int) -> tuple[Adapter, Hi
         The best adapter, and per epoch: epoch, loss, cold_ndcg (NaN without items to measure on). Epoch 0 is the
         encoder before the objective (frozen, unless it starts from an adapter or a masked-LM stage came first).
     """
-    with _deterministic():
+    with deterministic():
         tuning = Tuning(data, options, seed)
-        tuning.resume()
-        while tuning.wants_more():
-            tuning.run_epoch()
-            tuning.save()
+        tuning.run()
         tuning.clear()
         return tuning.best, tuning.history
+
+
+@dataclass(frozen=True)
+class Start:
+    """A tuned encoder that another adapter is put on: what the adapter of a domain starts from."""
+
+    adapter: Adapter
+    """Is merged, and stays as it is."""
+    centre: NDArray[np.float32]
+    """What is subtracted from pooled states (m,)."""
+    head: torch.Tensor
+    """The head (d, m + 1) that the new one is pulled to."""
+    beside: Landmarks
+    """Items that are not tuned on, and that the kernel regresses on too."""
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over everything but the adapter, 16 hex digits."""
+        digest = hashlib.sha256()
+        for array in (self.centre, self.head.numpy(), self.beside.embedded, self.beside.factors):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
 
 class Tuning:
     """One training, an epoch at a time; :func:`tune` drives it from start (or checkpoint) to end."""
 
-    def __init__(self, data: TrainingData, options: LMOptions, seed: int) -> None:
-        """Tokenise, load the base model, adapt it by masked LM on request, and fit the head's start."""
-        self.data, self.options, self.seed = data, options, seed
+    def __init__(self, data: TrainingData, options: LMOptions, seed: int, start: Start | None = None) -> None:
+        """Tokenise, load the base model, adapt it by masked LM on request, and fit the head's start.
+
+        Args:
+            data: texts, teacher, interactions.
+            options: of this training.
+            seed: of every generator.
+            start: a tuned encoder in place of the base model; None: the base model.
+        """
+        self.data, self.options, self.seed, self.start = data, options, seed, start
         self.rows = np.flatnonzero(data.trainable)
         train = keep_items(data.train, data.trainable)
         self.counts = np.diff(sparse.csr_matrix(train.T).indptr).astype(np.int64)
@@ -87,6 +113,8 @@ class Tuning:
         options = self.options
         torch.manual_seed(self.seed)
         base = load_base(options.encoder)
+        if self.start is not None:
+            base = attach(base, self.start.adapter, options.encoder)
         self.base_hash, embedding = weights_hash(base), base.get_input_embeddings()  # type: ignore[operator]
         if options.gradient_checkpointing:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
@@ -101,20 +129,30 @@ class Tuning:
     def _build_model(self, encoder: torch.nn.Module, train: sparse.csr_matrix) -> EmbeddingModel:
         data, options = self.data, self.options.encoder
         pooled = encode(encoder, self.whole, options.batch_size, "encode frozen", options.pooling)
-        centre = torch.from_numpy(pooled[data.trainable].mean(axis=0))
+        mean = pooled[data.trainable].mean(axis=0) if self.start is None else self.start.centre
+        centre = torch.from_numpy(mean)
         embedded = torch.nn.functional.normalize(torch.from_numpy(pooled) - centre, dim=1).numpy()
-        head = self._fit_head(embedded[self.rows])
+        head = self.fit_head(embedded[self.rows])
+        beside = None if self.start is None else self.start.beside
         objective, self.quadratic = build_objective(
-            self.options.objective, data.user_factors, train, head, data.categories, data.item_factors
+            self.options.objective, data.user_factors, train, head, data.categories, data.item_factors, beside
         )
         return EmbeddingModel(encoder, centre, objective, options.pooling).to(device())
 
-    def _fit_head(self, embedded: NDArray[np.float32]) -> torch.Tensor:
-        """Fit the head in closed form; items weigh as in the objective's quadratic part."""
+    def fit_head(self, embedded: NDArray[np.float32]) -> torch.Tensor:
+        """Fit the head to embeddings (n, m) of the trainable items in closed form; items weigh as in the objective."""
         options = self.options.objective
         strength = (self.counts + options.alpha * len(self.data.user_factors)) ** (1 - options.item_weight_power)
         weights = (strength[self.rows] / strength[self.rows].mean()).astype(np.float32)
-        return ridge_head(embedded, self.data.item_factors[self.rows], weights, options.head_ridge)
+        toward = None if self.start is None else self.start.head
+        return ridge_head(embedded, self.data.item_factors[self.rows], weights, options.head_ridge, toward)
+
+    def run(self) -> None:
+        """Go on from a checkpoint to the end; the checkpoint stays."""
+        self.resume()
+        while self.wants_more():
+            self.run_epoch()
+            self.save()
 
     def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
         options, trained = self.options, self.model.trained()
@@ -231,14 +269,17 @@ class Tuning:
         options = self.options.objective.kernel
         if self.options.objective.uses_kernel and self.options.peft.peft_type != FROZEN:
             most = self.rows[np.argsort(-self.counts[self.rows], kind="stable")[: options.items]]
-            return predict(self._embed(most), self.data.item_factors[most], embedded, options)
+            known, factors = self._embed(most), self.data.item_factors[most]
+            if self.start is not None:
+                known, factors = self.start.beside.below(known, factors)
+            return predict(known, factors, embedded, options)
         head = self._head().cpu().numpy()
         return np.asarray(embedded @ head[:, :-1].T + head[:, -1])
 
     def _head(self) -> torch.Tensor:
         """Return the head that the objective trains, or fit one where it trains none."""
         if self.quadratic is None:
-            return self._fit_head(self._embed(self.rows))
+            return self.fit_head(self._embed(self.rows))
         return self.quadratic.head.detach()
 
     def _embed(self, rows: Rows) -> NDArray[np.float32]:
@@ -285,6 +326,7 @@ class Tuning:
             self.started_from,
             self.options.model_dump_json(exclude={"checkpoint"}),
             self.seed,
+            *(() if self.start is None else (self.start.fingerprint(),)),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -339,7 +381,7 @@ def _warm_up_then_decay(step: int, steps: int) -> float:
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """Ask torch for algorithms that add in a fixed order, and give the setting back."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)

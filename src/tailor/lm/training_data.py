@@ -38,6 +38,19 @@ class TrainingData:
         if (self.trainable & self.stop_on).any():
             raise ValueError(f"{int((self.trainable & self.stop_on).sum())} items are both trainable and stopped on")
 
+    def of_items(self, items: Mask) -> "TrainingData":
+        """Return the same of some items (n_items,); all users stay."""
+        rows = np.flatnonzero(items)
+        return TrainingData(
+            pieces=[self.pieces[row] for row in rows],
+            user_factors=self.user_factors,
+            item_factors=self.item_factors[rows],
+            train=sparse.csr_matrix(self.train[:, rows]),
+            trainable=self.trainable[rows],
+            stop_on=self.stop_on[rows],
+            categories=None if self.categories is None else sparse.csr_matrix(self.categories[rows]),
+        )
+
     def fingerprint(self) -> str:
         """Return a SHA-256 over everything training reads, 16 hex digits."""
         digest = hashlib.sha256(repr(self.pieces).encode())

@@ -450,7 +450,7 @@ class Boostable(Protocol):
     """A fitted model that can be moved between accuracy and exposure."""
 
     def boosted(self, settings: dict[str, float]) -> "FittedModel":
-        """Return the model at another operating point; boosts that ``settings`` does not name stay."""
+        """Return the model at another operating point, in every domain; boosts that ``settings`` does not name stay."""
         ...
 
 

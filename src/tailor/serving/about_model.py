@@ -14,9 +14,10 @@ def describe(model: Recommender, version: str) -> JsonObject:
     """Return what a request to this model can say, and what holds where it says nothing.
 
     Returns:
-        version; items; defaults of the settings; boosts at the operating point (empty: none); scenarios as settings at
-        that point; categories; filters (numeric columns with their range); profile and context columns with values;
-        words: whether it takes any; user_text: whether it takes what users wrote.
+        version; items; defaults of the settings; boosts at the operating point (empty: none), boosts_by_domain at that
+        of each domain (empty: the same); scenarios as settings at the operating point; categories; filters (numeric
+        columns with their range); profile and context columns with values; words: whether it takes any; user_text:
+        whether it takes what users wrote.
     """
     metadata = model.metadata
     return {
@@ -24,6 +25,7 @@ def describe(model: Recommender, version: str) -> JsonObject:
         "items": len(model.items),
         "defaults": {name: field.default for name, field in Settings.model_fields.items()},
         "boosts": model.operating_point,
+        "boosts_by_domain": model.operating_points,
         "scenarios": model.scenarios,
         "categories": list(metadata.vocabulary.names) if metadata is not None else [],
         "filters": _ranges(model),

@@ -15,6 +15,7 @@ from tailor.types import JsonObject
 
 if TYPE_CHECKING:
     from tailor.serving.recommender import Recommender
+    from tailor.serving.words import WordScores
 
 #: Items of a list that are explained, history items named per item.
 MAX_EXPLAINED, _NAMED = 20, 5
@@ -30,7 +31,7 @@ def explain_list(
     query: Query,
     listed: Indices,
     scores: Floats,
-    words: str | None,
+    words: "WordScores | None",
     share: float | None,
 ) -> list[JsonObject]:
     """Explain the first ``MAX_EXPLAINED`` items of one list; docs/pipelines/inference.md says what each key holds.
@@ -45,7 +46,7 @@ def explain_list(
         query: of one user.
         listed: internal ids (k,).
         scores: as the list shows them (k,).
-        words: the text of the request's words, as it is compared; None where there are none.
+        words: what the request's words say of the items; None where there are none.
         share: what the user's own score weighs beside words; None where there are none.
 
     Raises:
@@ -112,8 +113,12 @@ def _by_piece(recommender: "Recommender", model: HybridScorer, query: Query, ite
     whole = [". ".join(row) for row in pieces]
     less = [". ".join(row[:piece] + row[piece + 1 :]) for row in pieces for piece in range(len(row))]
     owner = np.concatenate([np.arange(len(pieces)), np.repeat(np.arange(len(pieces)), [len(row) for row in pieces])])
-    texts, rows = np.unique(np.array([*whole, *less], dtype=object), return_inverse=True)
-    features = recommender.encoder.encode(texts.tolist())[rows]
+    domains = recommender.domains_of(items[owner]) or [""] * len(owner)
+    texts = list(zip(domains, [*whole, *less], strict=True))
+    row_of = {text: row for row, text in enumerate(sorted(set(texts)))}
+    of_domains, of_items = zip(*row_of, strict=True)
+    features = recommender.encode_items(of_items, of_domains if any(of_domains) else ())
+    features = features[[row_of[text] for text in texts]]
     if recommender.parts.names:
         none = np.zeros((0, 0), np.float32)
         features = recommender.parts.join(features, none, recommender.item_features[items[owner]])
@@ -143,15 +148,15 @@ def _by_part(recommender: "Recommender", model: HybridScorer, query: Query, item
     return by_item
 
 
-def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: str) -> list[dict[str, float]]:
+def _by_word(recommender: "Recommender", items: NDArray[np.int64], words: "WordScores") -> list[dict[str, float]]:
     """Leave each part of the query out: what its cosine with each item loses; a part that comes again counts again."""
-    tokens = words.split()
+    tokens = words.parsed.text.split()
     if not tokens:
         return [{} for _ in items]
     bounds = np.linspace(0, len(tokens), min(len(tokens), _MOST_LEFT_OUT) + 1).round().astype(int).tolist()
     parts = [" ".join(tokens[start:end]) for start, end in pairwise(bounds)]
     less = [" ".join(tokens[:start] + tokens[end:]) or "." for start, end in pairwise(bounds)]
-    vectors = recommender.word_encoder.encode([" ".join(tokens), *less])
+    vectors = (words.encoder or recommender.word_encoder).encode([" ".join(tokens), *less])
     lost = recommender.word_features[items, : vectors.shape[1]] @ (vectors[0] - vectors[1:]).T
     return [_summed(parts, row) for row in lost.astype(float)]
 

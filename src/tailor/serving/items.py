@@ -30,7 +30,7 @@ from tailor.serving.package import CATALOGUE_READ_AT, REGISTERED_AS
 from tailor.serving.people import with_suppressed
 from tailor.serving.recommender import DATES, Recommender
 from tailor.serving.validation import read_id
-from tailor.serving.words import EncodesTexts
+from tailor.serving.words import EncodesTexts, ReadsDomains
 from tailor.state.address import MODEL_VARIABLE, STATE_VARIABLE, address_of
 from tailor.types import JsonObject
 
@@ -143,12 +143,17 @@ def put(model: Recommender, metadata: ItemMetadata, features: Floats | None = No
         metadata: of the items (a).
         features: their embeddings (a, m), where they are known already.
     """
-    features = model.encoder.encode(metadata.texts) if features is None else features
+    features = model.encode_items(metadata.texts, _domains_of(model, metadata)) if features is None else features
     indices = model.item_indices(metadata.table[c.ITEM].tolist())
     known, new = np.flatnonzero(indices >= 0), np.flatnonzero(indices < 0)
     if len(known):
         model = model.with_texts(metadata.take(known), features[known])
     return model.with_new_items(metadata.take(new), features[new]) if len(new) else model
+
+
+def _domains_of(model: Recommender, metadata: ItemMetadata) -> list[str]:
+    """Return the domains of items that are put (a,); empty where the model has one."""
+    return metadata.table[c.DOMAIN].tolist() if model.domains else []
 
 
 @dataclass
@@ -409,10 +414,13 @@ class Embeddings:
     def of(self, model: Recommender, metadata: ItemMetadata) -> Floats:
         """Return the embeddings of items (a, m)."""
         encoder, texts, ids = _name_of(model.encoder), metadata.texts, metadata.table[c.ITEM].tolist()
-        known, hashes = self.state.embeddings(encoder, ids), [_hash(text.encode()) for text in texts]
+        domains = _domains_of(model, metadata) if _domains_read_by(model.encoder) else []
+        hashed = [f"{domain}\0{text}" for domain, text in zip(domains, texts, strict=True)] if domains else texts
+        known, hashes = self.state.embeddings(encoder, ids), [_hash(text.encode()) for text in hashed]
         missing = [row for row, name in enumerate(ids) if known.get(name, ("",))[0] != hashes[row]]
         if missing:
-            vectors = model.encoder.encode([texts[row] for row in missing]).astype(np.float32)
+            some = [domains[row] for row in missing] if domains else []
+            vectors = model.encode_items([texts[row] for row in missing], some).astype(np.float32)
             computed = {ids[row]: (hashes[row], vector.tobytes()) for row, vector in zip(missing, vectors, strict=True)}
             self.made.setdefault(encoder, {}).update(computed)
             known |= computed
@@ -428,9 +436,17 @@ class Embeddings:
         self.made.clear()
 
 
+def _domains_read_by(encoder: EncodesTexts) -> list[str]:
+    """Return the domains whose texts an encoder reads in a way of their own."""
+    return list(encoder.domains) if isinstance(encoder, ReadsDomains) else []
+
+
 def _name_of(encoder: EncodesTexts) -> str:
     """Return a name that another encoder does not have: the hash of what it makes of a text."""
-    return _hash(np.asarray(encoder.encode(["A text that tells one encoder from another."]), np.float32).tobytes())
+    domains = _domains_read_by(encoder)
+    readers = [encoder, *(encoder.of_domain(name) for name in domains if isinstance(encoder, ReadsDomains))]
+    rows = [reader.encode(["A text that tells one encoder from another."]) for reader in readers]
+    return _hash(np.asarray(np.concatenate(rows), np.float32).tobytes())
 
 
 def _hash(data: bytes) -> str:

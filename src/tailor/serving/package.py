@@ -7,7 +7,7 @@
 | ids.npz | external ids, order of ties |
 | about.json | format, version of Tailor, tags, scenarios, encoders of profiles and contexts |
 | items.parquet | titles, texts, categories, numbers |
-| encoder/, student/ | from words to embeddings: the base encoder with the adapter beside it; the token table |
+| encoder/, student/ | from words to embeddings: the base encoder, the adapter and those of domains; the token table |
 | words/ | the items in the space that words are read in, see :mod:`tailor.serving.word_reader` |
 | manifest.json | format, the SHA-256 of every other file |
 | plugins/ | the modules that define sources, models or re-rankers of its own |

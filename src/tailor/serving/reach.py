@@ -206,7 +206,7 @@ def _boosts_for(model: Recommender, item: int) -> list[str]:
 
 
 def _step(model: Recommender, item: int, drawn: Sequence[str], k: int, boost: str, share: float) -> BoostStep:
-    start = model.operating_point.get(boost, 0.0)
+    start = model.operating_point_of(item).get(boost, 0.0)
     value = start + share * (1 - start)
     reached = _n_reached(_standings(model, item, drawn, Settings(**{boost: value})), k)
     return BoostStep(boost=boost, value=value, reached=reached)

@@ -1,7 +1,7 @@
 """What is deployed: a fitted model, ids, known histories, and what is known of items; no training code."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ from tailor.serving.scenario import apply_scenario, resolved
 from tailor.serving.schema import BOOSTS, Answer, Request, Settings
 from tailor.serving.strengths import STRENGTHS, with_strengths
 from tailor.serving.word_reader import WordReader
-from tailor.serving.words import EncodesTexts, WordScores, in_categories, score_words
+from tailor.serving.words import EncodesTexts, ReadsDomains, WordScores, in_categories, score_words
 from tailor.threads import blocks
 from tailor.topk import EXCLUDED, top_k
 from tailor.types import JsonObject
@@ -168,6 +168,36 @@ class Recommender:
         """
         return self.encoder if self.word_reader is None else self.word_reader.encoder
 
+    def _word_encoder_of(self, domain: str | None) -> EncodesTexts:
+        """Return the encoder of the words of a request for a domain: where the model's own reads them, the domain's."""
+        if self.word_reader is not None or domain is None or not isinstance(self.encoder, ReadsDomains):
+            return self.word_encoder
+        return self.encoder.of_domain(domain)
+
+    def encode_items(self, texts: Sequence[str], domains: Sequence[str] = ()) -> Floats:
+        """Return embeddings (a, m) of the texts of items (a,), each read as those of its domain are.
+
+        Args:
+            texts: of items.
+            domains: of the items (a,); empty: the model has one.
+
+        Raises:
+            BadInputError: see :attr:`encoder`.
+        """
+        encoder, parts = self.encoder, dict[str, Floats]()
+        if not domains or not isinstance(encoder, ReadsDomains) or not encoder.domains:
+            return encoder.encode(list(texts))
+        rows = {name: np.flatnonzero(np.array(domains) == name) for name in dict.fromkeys(domains)}
+        for name, of_domain in rows.items():
+            parts[name] = encoder.of_domain(name).encode([texts[row] for row in of_domain.tolist()])
+        order = np.argsort(np.concatenate(list(rows.values())))
+        return np.concatenate(list(parts.values()))[order]
+
+    def domains_of(self, items: Indices) -> list[str]:
+        """Return the domains of items (a,) by internal id; empty where the model has one."""
+        numbers = getattr(self.model, "domains", None)
+        return [] if numbers is None else np.array([*self.domains, ""])[numbers[items]].tolist()
+
     @property
     def word_features(self) -> Floats:
         """Embeddings of the items (n_items, m) in the space of :attr:`word_encoder`."""
@@ -268,6 +298,20 @@ class Recommender:
             return {}
         return {name: float(getattr(self.model.boosts, name)) for name in sorted(BOOSTS)}
 
+    @property
+    def operating_points(self) -> dict[str, dict[str, float]]:
+        """The boosts that hold for the items of each domain; empty where all domains have the same ones."""
+        if not isinstance(self.model, HybridScorer) or not self.model.boosts.by_domain:
+            return {}
+        rows = zip(self.domains, self.model.boosts.by_domain, strict=True)
+        return {name: self.operating_point | row.model_dump() for name, row in rows}
+
+    def operating_point_of(self, item: int) -> dict[str, float]:
+        """Return the boosts that hold for an item, by internal id."""
+        numbers = getattr(self.model, "domains", None)
+        points = [*self.operating_points.values(), self.operating_point]
+        return points[-1 if numbers is None or len(points) == 1 else numbers[item]]
+
     @cached_property
     def scenarios(self) -> dict[str, JsonObject]:
         """What each scenario sets, its boosts as they are from the operating point on."""
@@ -358,8 +402,9 @@ class Recommender:
         if len(requests) > MAX_REQUESTS:
             raise BadInputError(f"{len(requests)} requests in one call; send at most {MAX_REQUESTS} at a time")
         requests = with_strengths(requests, self.about.get(STRENGTHS, {}))
-        requests, settings = apply_scenario(requests, settings or Settings(), self.scenarios)
-        model, answers = self._boosted(settings.boosts()), list[Answer]()
+        asked = settings or Settings()
+        requests, settings = apply_scenario(requests, asked, self.scenarios)
+        model, answers = self._boosted(settings.boosts(), self._steps_of_domains(asked)), list[Answer]()
         for block in blocks(len(requests), block_users):
             answers += self._answer(model, requests[block], settings)
         return answers
@@ -380,7 +425,18 @@ class Recommender:
         self._exclude(scores, query, joined, settings)
         return model, query, scores, z
 
-    def _boosted(self, boosts: dict[str, float]) -> FittedModel:
+    def _steps_of_domains(self, asked: Settings) -> dict[str, float]:
+        """Return the boosts that a call takes from its scenario, as steps, where domains have points of their own."""
+        if not self.operating_points or asked.scenario is None:
+            return {}
+        values, is_set = self.about["scenarios"][asked.scenario], asked.boosts()
+        return {name: values[name] for name in sorted(BOOSTS & values.keys()) if name not in is_set}
+
+    def _boosted(self, boosts: dict[str, float], steps: Mapping[str, float] | None = None) -> FittedModel:
+        """Return the model at boosts that hold in every domain; ``steps`` go from where each domain stands."""
+        if steps and isinstance(self.model, HybridScorer):
+            moved = self.model.with_boosts(self.model.boosts.moved(steps))
+            return moved.boosted({name: value for name, value in boosts.items() if name not in steps})
         if not boosts:
             return self.model
         if not isinstance(self.model, Boostable):
@@ -396,7 +452,7 @@ class Recommender:
         batch = self._read(requests, settings).with_events(n_events)
         scores, z = self._scored(model, batch.query, settings)
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
-        words = self._apply_words(scores, batch, intents)
+        words = self._apply_words(scores, batch, intents, requests)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
         shares = {row: of_row.share(int(batch.query.lengths[row])) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
@@ -418,7 +474,7 @@ class Recommender:
                 request_id=request_ids[row],
                 propensities=propensities[row, : len(listed)].tolist(),
                 probabilities=[] if probabilities is None else probabilities[row, : len(listed)].tolist(),
-                explanations=self._explain(model, batch, row, listed, values[row], intents.get(row), shares.get(row))
+                explanations=self._explain(model, batch, row, listed, values[row], words.get(row), shares.get(row))
                 if settings.explain and settings.rank_by == "score"
                 else [],
             )
@@ -443,11 +499,10 @@ class Recommender:
         row: int,
         listed: Indices,
         scores: Floats,
-        intent: Intent | None,
+        words: WordScores | None,
         share: float | None,
     ) -> list[JsonObject]:
         query = batch.query.take(np.array([row]))
-        words = None if intent is None else intent.text
         return explain_list(self, model, query, listed, scores[: len(listed)], words, share)
 
     def _read(self, requests: Sequence[Request], settings: Settings) -> HistoryBatch:
@@ -505,11 +560,13 @@ class Recommender:
         weights = (*request.weights, *(1.0 for _ in added)) if request.weights else ()
         return request.model_copy(update={"history": (*request.history, *added), "weights": weights})
 
-    def _apply_words(self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent]) -> dict[int, WordScores]:
+    def _apply_words(
+        self, scores: Floats, batch: HistoryBatch, intents: dict[int, Intent], requests: Sequence[Request]
+    ) -> dict[int, WordScores]:
         """Blend the words of requests into their rows of scores, in place; what was not understood changes nothing."""
         words = {}
         for row, intent in intents.items():
-            metadata, encoder = self.known_metadata, self.word_encoder
+            metadata, encoder = self.known_metadata, self._word_encoder_of(requests[row].domain)
             words[row] = score_words(
                 intent, encoder, self.word_features, metadata, self.meaning, self._alike(intent.like)
             )

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from tailor.data.item_metadata import ItemMetadata
 from tailor.models.base import Floats
 from tailor.serving.intent import Intent
-from tailor.serving.intent.meaning import EncodesTexts, Meaning
+from tailor.serving.intent.meaning import EncodesTexts, Meaning, ReadsDomains
 
-__all__ = ["EncodesTexts", "WordScores", "in_categories", "score_words"]
+__all__ = ["EncodesTexts", "ReadsDomains", "WordScores", "in_categories", "score_words"]
 
 #: Standard deviations that an item gains by having all categories that a query names, or is about.
 _CATEGORY_GAIN, _ABOUT_GAIN = 4.0, 3.0
@@ -41,6 +41,8 @@ class WordScores:
     """Categories that the text is about without naming them."""
     text_counts: bool = True
     """Whether the text, names aside, is about any category."""
+    encoder: EncodesTexts | None = None
+    """What read the text."""
 
     @property
     def asks_for_something(self) -> bool:
@@ -104,7 +106,7 @@ def score_words(
         score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
     understood = parsed.is_structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
     leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
-    return WordScores(parsed, score, _excluded(parsed, metadata), understood, leading, counts)
+    return WordScores(parsed, score, _excluded(parsed, metadata), understood, leading, counts, encoder)
 
 
 def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadata) -> Floats:

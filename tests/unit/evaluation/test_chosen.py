@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tailor.evaluation.chosen import describe_choice
+from tailor.evaluation.chosen import describe_choice, tabulate_points
 from tailor.hybrid.blend import BlendModel, BlendWeights
-from tailor.hybrid.config import Boosts
+from tailor.hybrid.config import Boosts, DomainBoosts
 
 
 def test_weights_have_the_names_of_their_sources():
@@ -32,3 +32,24 @@ def test_weights_have_the_names_of_their_sources():
         },
         "rerank": {"method": "mmr", "strength": 0.2},
     }
+
+
+def test_points_have_the_names_of_their_domains():
+    points = [DomainBoosts(tail_boost=0.5), DomainBoosts(cold_boost=0.25)]
+    boosts = Boosts(tail_boost=0.1, tail_boost_scale=2.0, by_domain=points)
+    weights = BlendWeights.of_one("popular", ("popular",))
+    scorer, balance = SimpleNamespace(blend=weights, boosts=boosts), {"method": "mmr", "strength": 0.2}
+    chosen = describe_choice(scorer, {}, balance, ["books", "films"])["boosts"]
+    assert chosen["by_domain"] == {
+        "books": {"cold_boost": 0.0, "tail_boost": 0.5},
+        "films": {"cold_boost": 0.25, "tail_boost": 0.0},
+    }
+    table = tabulate_points(scorer, ["books", "films"])
+    assert table.to_numpy().tolist() == [
+        ["all", 0.0, 0.1, 0.0, 0.2],
+        ["books", 0.0, 0.5, 0.0, 1.0],
+        ["films", 0.25, 0.0, 0.25, 0.0],
+    ]
+    same = SimpleNamespace(boosts=Boosts(tail_boost=0.1))
+    assert tabulate_points(same, ["books", "films"])["tail_boost"].tolist() == [0.1, 0.1, 0.1]
+    assert tabulate_points(same, []).empty

@@ -20,7 +20,7 @@ TRIALS = {name: [{}] * 4 for name in (*ITEM_ITEM, *FACTORIZED, "hybrid")}
 SOURCES_OF_BASE = {name: {} for name in SOURCES if name not in ("sasrec", "transition_knn")}
 
 
-def work(users, items, interactions, tokens, factors=64, times=True, epochs=5):
+def work(users, items, interactions, tokens, factors=64, times=True, epochs=5, domains=None):
     trials = TRIALS | {name: [{"factors": factors}] * 4 for name in FACTORIZED}
     trials["hybrid"] = [{"ials": {"factors": factors}}] * 4
     card = replace(
@@ -30,7 +30,7 @@ def work(users, items, interactions, tokens, factors=64, times=True, epochs=5):
         times=replace(GOOD.times, present=times),
     )
     hybrid = HybridOptions(trials=trials, sources=SOURCES_OF_BASE)
-    return Workload.of(card, LMOptions(epochs=epochs), hybrid, ListOptions(), 25, 2000)
+    return Workload.of(card, LMOptions(epochs=epochs, domains=domains), hybrid, ListOptions(), 25, 2000)
 
 
 def by_pipeline(workload):
@@ -98,6 +98,7 @@ def test_tuning_grows_with_tokens_and_epochs():
     assert seconds() == pytest.approx(costs._LOAD + 1000 * 20 * per_token)
     assert seconds(tokens=40) - seconds() == pytest.approx(1000 * 20 * per_token)
     assert seconds(epochs=6) - seconds() == pytest.approx(1000 * 20 * costs._TUNED_TOKEN)
+    assert seconds(domains={"epochs": 1}) == pytest.approx(seconds(epochs=6))
 
 
 def test_an_encoder_that_is_not_tuned_is_read_twice_only():

@@ -100,6 +100,7 @@ def material(summary, **changes):
         "ratings": empty,
         "seeds": empty,
         "domains": metrics().iloc[:0].assign(domain="", candidates=""),
+        "domain_boosts": pd.DataFrame(columns=["domain", "cold_boost", "tail_boost"]),
         "accounts": pd.DataFrame({"table": ["items"], "rows_in": [9], "kept": [6]}),
         "quality": pd.DataFrame({"problem": ["missing item_id"], "rows": [3]}),
         "data_summary": pd.DataFrame(sizes, columns=["what", "bucket", "count"]),
@@ -290,3 +291,8 @@ def test_the_page_shows_domains_where_there_are_some(summary):
     assert "By domain" not in build(material(summary))
     table = metrics().assign(domain="films", candidates="warm")
     assert "By domain" in build(material(summary, domains=table))
+    assert "Where the boosts stand in each domain" not in build(material(summary))
+    points = pd.DataFrame({"domain": ["all", "films"], "cold_boost": [0.0, 0.125], "tail_boost": [0.25, 0.5]})
+    page = build(material(summary, domain_boosts=points))
+    assert "Where the boosts stand in each domain" in page
+    assert "<td>films</td><td>0.125</td><td>0.500</td>" in page

@@ -7,7 +7,7 @@ from tailor.config import parse
 from tailor.datasets import AdapterDataset, EmbeddingsDataset, ModelsDataset
 from tailor.errors import BadInputError, ConfigurationError
 from tailor.hybrid.blend_choice import BLEND_COLUMNS
-from tailor.hybrid.operating_point import CURVE_COLUMNS
+from tailor.hybrid.boost_curves import CURVE_COLUMNS
 from tailor.hybrid.scorer import by_encoder
 from tailor.lm.embeddings import Embeddings
 from tailor.lm.peft import Adapter

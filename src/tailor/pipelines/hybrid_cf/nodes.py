@@ -9,9 +9,9 @@ from tailor.data.interactions import final_rows
 from tailor.hybrid import holdout as holdouts
 from tailor.hybrid import selection
 from tailor.hybrid.blend_choice import BLEND_COLUMNS
+from tailor.hybrid.boost_curves import CURVE_COLUMNS
 from tailor.hybrid.config import HybridOptions
 from tailor.hybrid.holdout import Holdout
-from tailor.hybrid.operating_point import CURVE_COLUMNS
 from tailor.hybrid.scorer import scorer_of
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet

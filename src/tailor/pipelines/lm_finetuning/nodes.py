@@ -8,15 +8,16 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.config import parse
 from tailor.data.config import UserTextOptions
+from tailor.data.domains import domain_masks
 from tailor.data.interactions import category_matrix, pseudo_cold_items, trainable_items, tuned_items
 from tailor.data.text import unpack_pieces
 from tailor.data.user_texts import is_late
 from tailor.lm import user_texts
 from tailor.lm.config import LMOptions
-from tailor.lm.embeddings import Embeddings, embed_catalogue
+from tailor.lm.domain_adapters import pooled_by_domain, tune_domains
+from tailor.lm.embeddings import Embeddings, embed_catalogue, embed_pooled
 from tailor.lm.encoder import load_base, tokenise
-from tailor.lm.peft import Adapter, attach, weights_hash
-from tailor.lm.trainer import tune
+from tailor.lm.peft import Adapter, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.types import Parameters
 
@@ -50,7 +51,7 @@ def tune_adapter(
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
-    adapter, history = tune(data, options, seed)
+    adapter, history = tune_domains(data, options, seed, domain_masks(items))
     return adapter, pd.DataFrame(history)
 
 
@@ -63,13 +64,15 @@ def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: Paramete
 
 
 def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: Parameters) -> Embeddings:
-    """Embed the catalogue with the adapter merged into the base model; no rows where nothing was tuned."""
+    """Embed the catalogue with the adapter merged into the base model, and that of each item's domain if it has one; no
+    rows where nothing was tuned.
+    """
     if not adapter.is_tuned:
         return Embeddings.none()
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
-    encoder = attach(load_base(options.encoder), adapter, options.encoder)
-    return embed_catalogue(encoder, tokens, items, trainable_items(items), options, adapter.provenance, "encode tuned")
+    pooled = pooled_by_domain(adapter, tokens, options, domain_masks(items))
+    return embed_pooled(pooled, items, trainable_items(items), options, adapter.provenance)
 
 
 def encode_user_texts(

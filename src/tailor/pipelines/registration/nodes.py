@@ -43,11 +43,17 @@ Arrays = dict[str, np.ndarray]
 
 
 def describe_choice(
-    frozen: Models, lora: Models, frozen_choice: JsonObject, lora_choice: JsonObject, balance: JsonObject, name: str
+    frozen: Models,
+    lora: Models,
+    frozen_choice: JsonObject,
+    lora_choice: JsonObject,
+    balance: JsonObject,
+    items: pd.DataFrame,
+    name: str,
 ) -> JsonObject:
     """Write down what validation chose for the registered model."""
     options = {"hybrid_frozen": frozen_choice, "hybrid_lora": lora_choice}[name]
-    return chosen.describe_choice(by_encoder(frozen, lora)[name], options, balance)
+    return chosen.describe_choice(by_encoder(frozen, lora)[name], options, balance, list(domain_masks(items)))
 
 
 def track_run(

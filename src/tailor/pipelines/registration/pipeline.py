@@ -122,6 +122,7 @@ def _publish() -> list[Node]:
                 "frozen_choice": "hybrid_frozen_choice",
                 "lora_choice": "hybrid_lora_choice",
                 "balance": "balance_preset",
+                "items": "items",
                 "name": "params:evaluation.registered",
             },
             outputs="chosen_options",

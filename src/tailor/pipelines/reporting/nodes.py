@@ -10,7 +10,8 @@ from scipy import sparse
 
 from tailor.config import parse
 from tailor.data.config import CatalogueOptions
-from tailor.evaluation import plots, report, seeds, stages, stories
+from tailor.data.domains import domain_masks
+from tailor.evaluation import chosen, plots, report, seeds, stages, stories
 from tailor.evaluation.protocol import NewUserProtocol, TestRows, test_protocol
 from tailor.evaluation.ranking import LazyTables
 from tailor.evaluation.user_sample import describe_sample
@@ -69,6 +70,11 @@ def tell_known_users(
     lists, k = test_lists[options.registered]().query("candidates == 'mixed'"), max(options.k)
     cold = stories.tell_cold_item(scorer, items, users, histories, positives, lists, k)
     return cold + stories.tell_tail_lover(scorer, items, users, histories, known["train"], positives, lists, k)
+
+
+def tabulate_boosts(frozen: Models, lora: Models, items: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Say where the boosts of the registered model stand in each domain; no rows where there is one."""
+    return chosen.tabulate_points(by_encoder(frozen, lora)[name], list(domain_masks(items)))
 
 
 def walk_visit(registered: JsonObject) -> list[JsonObject]:

@@ -8,6 +8,7 @@ from tailor.wiring import HYBRIDS, TEST_PROTOCOL, group
 _PRIVATE = [
     "new_user_story",
     "known_user_stories",
+    "domain_boosts",
     "visit",
     "report_examples",
     "report_figures",
@@ -86,6 +87,13 @@ def _collect() -> list[Node]:
             tags=["cpu", "report"],
         ),
         Node(
+            func=nodes.tabulate_boosts,
+            inputs=HYBRIDS | {"items": "items", "name": "params:evaluation.registered"},
+            outputs="domain_boosts",
+            name="tabulate_boosts",
+            tags=["cpu", "report"],
+        ),
+        Node(
             func=nodes.collect_figures,
             inputs={
                 "comparison": "comparison_plot",
@@ -105,6 +113,7 @@ def _collect() -> list[Node]:
                 "comparisons": "comparisons",
                 "metrics": "metrics",
                 "domains": "domain_metrics",
+                "domain_boosts": "domain_boosts",
                 "clicks": "click_metrics",
                 "ratings": "rating_metrics",
                 "quality": "data_quality",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,20 @@ class EncodesTexts(Protocol):
 
     def encode(self, texts: list[str]) -> Floats:
         """Return L2-normalised rows (n, m)."""
+        ...
+
+
+@runtime_checkable
+class ReadsDomains(EncodesTexts, Protocol):
+    """An encoder that reads texts of some domains in a way of their own."""
+
+    @property
+    def domains(self) -> Mapping[str, object]:
+        """What it has for each of these domains, by name."""
+        ...
+
+    def of_domain(self, name: str) -> EncodesTexts:
+        """Return the encoder of a domain; itself for one that is not among them."""
         ...
 
 
