@@ -48,7 +48,7 @@ def test_both_published_figures_are_there(run):
     expected = {"all": len(test), "warm": test.isin(train).sum(), "known": test.isin(before).sum()}
     assert n_users[list(expected)].to_dict() == expected
     page = (run.data / "08_reporting/report.html").read_text()
-    assert "<td>with a train row</td>" in page
+    assert ">with a train row</td>" in page
     assert "<th>recall@10</th><th>recall@20</th><th>NDCG@10</th><th>NDCG@20</th>" in page.replace("\n", "")
 
 

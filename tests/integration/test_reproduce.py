@@ -36,7 +36,7 @@ def test_a_version_is_made_again_to_the_last_digit(finished):
     assert lines[-2] == "Largest difference of these figures: 0"
     for line in ("data_processing: equal (10 outputs)", "lm_finetuning: equal (6 outputs)"):
         assert line in lines
-    assert "registration: equal (1 output)" in lines
+    assert "registration: equal (2 outputs)" in lines
     assert files(finished) == before
 
 
