@@ -126,7 +126,11 @@ class Valuation:
     max_weight: float
 
     def whole(self) -> pd.DataFrame:
-        """Return what the policy would have earned per action; see :func:`value`."""
+        """Return what the policy would have earned per action, by IPS, SNIPS and doubly robust.
+
+        Returns:
+            Columns estimator, value, low, high, effective_n, clipped, rows, logged_mean.
+        """
         rows = self._estimates(np.ones(len(self.reward), dtype=bool), 0)
         return pd.DataFrame(rows).assign(rows=len(self.reward), logged_mean=float(self.reward.mean()))[COLUMNS]
 
@@ -137,7 +141,7 @@ class Valuation:
         the action is of the domain, and 0 elsewhere. It asks nothing of how the old policy chose between domains.
 
         Returns:
-            Columns domain, those of :func:`value` (per action of any domain; rows and effective_n are those of the
+            Columns domain, those of :meth:`whole` (per action of any domain; rows and effective_n are those of the
             domain's actions), share and logged_share of the actions that are of the domain. Value and interval are
             missing where the log has no action of the domain: it says nothing of it.
         """
@@ -167,24 +171,6 @@ class Valuation:
     def _nothing() -> list[dict[str, object]]:
         unknown: dict[str, object] = dict.fromkeys(("value", "low", "high"), float("nan"))
         return [{"estimator": name, "effective_n": 0.0, "clipped": 0} | unknown for name in ESTIMATORS]
-
-
-def value(
-    scorer: Scorer,
-    queries: Query,
-    rows: pd.DataFrame,
-    popularity: NDArray[np.int64],
-    options: OffPolicyOptions,
-    seed: int,
-) -> pd.DataFrame:
-    """Return what the scorer's policy would have earned per action, by IPS, SNIPS and doubly robust.
-
-    Arguments are those of :func:`valuation`.
-
-    Returns:
-        Columns estimator, value, low, high, effective_n, clipped, rows, logged_mean.
-    """
-    return valuation(scorer, queries, rows, popularity, options, seed).whole()
 
 
 def valuation(

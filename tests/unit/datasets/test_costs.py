@@ -1,10 +1,9 @@
-"""What nodes took, in one file."""
+"""What nodes took; what their file shares with others of entries: test_entries.py."""
 
 import pytest
 
 from tailor.datasets import NodeCostsDataset
 from tailor.datasets.content import content_hash
-from tailor.errors import BadInputError
 
 FIT = {"seconds": 2.5, "peak_gib": 1.25}
 
@@ -25,11 +24,3 @@ def test_what_nodes_took_makes_no_output_stale(costs):
     before = content_hash(costs, costs.load)
     costs.update({"hybrid_cf.fit": FIT})
     assert content_hash(costs, costs.load) == before
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"hybrid_cf.fit": {"seconds": 1}}', '{"hybrid_cf.fit": 3}', "\x00"])
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path, text):
-    path = tmp_path / "node_costs.json"
-    path.write_text(text)
-    with pytest.raises(BadInputError, match=r"node_costs\.json is damaged: delete it; the next run writes"):
-        NodeCostsDataset(filepath=str(path)).known()

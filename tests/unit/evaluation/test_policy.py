@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from tailor.errors import BadInputError
-from tailor.evaluation.policy import COLUMNS, fit_reward, logged_propensities, read_log, target, valuation, value
+from tailor.evaluation.policy import COLUMNS, fit_reward, logged_propensities, read_log, target, valuation
 from tests.unit.evaluation.planted_log import ITEMS, OPTIONS, USERS, plant_log
 
 
@@ -20,7 +20,7 @@ def planted_log():
 def test_estimates_cover_the_truth_and_the_log_does_not(planted_log):
     log, scorer, queries, truth = planted_log.log, planted_log.scorer, planted_log.queries, planted_log.truth
     rows, unknown = read_log(log, USERS, ITEMS)
-    table = value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).set_index("estimator")
+    table = valuation(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS, 0).whole().set_index("estimator")
     assert unknown == 0
     assert abs(log["reward"].mean() - truth) > 0.1
     for name in ("ips", "snips", "doubly_robust"):
@@ -82,7 +82,9 @@ def test_the_block_of_users_changes_nothing(planted_log):
     scorer, queries = planted_log.scorer, planted_log.queries
     rows, _ = read_log(planted_log.log.head(2000), USERS, ITEMS)
     tables = [
-        value(scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS.model_copy(update={"block_users": b}), 0)
+        valuation(
+            scorer, queries, rows, ITEMS["n_train"].to_numpy(), OPTIONS.model_copy(update={"block_users": b}), 0
+        ).whole()
         for b in (1, 1000)
     ]
     pd.testing.assert_frame_equal(*tables)
