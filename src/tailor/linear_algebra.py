@@ -30,6 +30,17 @@ def plus_diagonal(matrix: AnyMatrix, diagonal: AnyArray | float) -> AnyMatrix:
     return out
 
 
+def unit_rows(rows: AnyArray) -> AnyArray:
+    """Scale the rows of a matrix (n, m) to length 1; one of zeros stays.
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=rows.dtype)
+
+
 def add_to_diagonal(matrix: AnyArray, diagonal: AnyArray | float) -> None:
     """Add ``diagonal`` (n,), or a number, to ``matrix`` (n, n) in place."""
     np.einsum("ii->i", matrix)[:] += np.asarray(diagonal, dtype=matrix.dtype)

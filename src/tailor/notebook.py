@@ -13,10 +13,9 @@ import pandas as pd
 
 from tailor import columns as c
 from tailor.config import parse
-from tailor.errors import ConfigurationError, did_you_mean
 from tailor.evaluation import measure
 from tailor.evaluation.protocol import EvalProtocol, test_protocol
-from tailor.evaluation.ranking import LazyTables
+from tailor.evaluation.ranking import LazyTables, check_models
 from tailor.models.base import FittedModel
 from tailor.options import EvaluationOptions
 from tailor.wiring import TEST_PROTOCOL
@@ -55,11 +54,7 @@ def measure_users(catalog: Catalog, lists: LazyTables, models: Sequence[str] | N
         ConfigurationError: there are no lists of a model.
     """
     names = list(lists) if models is None else list(models)
-    for name in names:
-        if name not in lists:
-            raise ConfigurationError(
-                f"No lists of model '{name}'.{did_you_mean(name, lists)} Known: {', '.join(lists)}."
-            )
+    check_models(lists, names)
     users, items = catalog.load("users"), catalog.load("items")
     counted, k = catalog.load("test_positives"), max(_options(catalog.load("parameters")).k)
     tables = (lists[name]() for name in names)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tailor.errors import BadInputError
-from tailor.linear_algebra import inverse_spd, plus_diagonal, ridge, solve_spd
+from tailor.linear_algebra import inverse_spd, plus_diagonal, ridge, solve_spd, unit_rows
 
 
 @pytest.fixture
@@ -46,3 +46,12 @@ def test_what_is_not_positive_definite_is_refused():
         ridge(np.ones((3, 2)), np.ones((3, 1)), 0.0)
     with pytest.raises(BadInputError, match=r"not positive definite.*raise the regularization"):
         inverse_spd(-np.eye(2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_have_length_one_in_their_own_precision_and_zeros_stay(dtype):
+    rows = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]], dtype)
+    scaled = unit_rows(rows)
+    assert scaled.dtype == dtype
+    np.testing.assert_allclose(scaled, [[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]], rtol=1e-6)
+    assert rows[0, 0] == 3.0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tailor import columns as c
 from tailor.data.quality import QualityReport
 from tailor.errors import BadInputError
+from tailor.linear_algebra import unit_rows
 
 Floats = NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.float64)
@@ -176,9 +177,7 @@ def slices_of(dimensions: Mapping[str, int]) -> dict[str, slice]:
 
 def unit_part(joined: NDArray[Number], place: slice) -> NDArray[Number]:
     """Return one part of joined rows (n, m), its rows of length 1 again; 0 where an item lacks it."""
-    part = joined[:, place]
-    norms = np.linalg.norm(part, axis=1, keepdims=True)
-    return np.asarray(part / np.where(norms > 0, norms, 1), dtype=joined.dtype)
+    return unit_rows(joined[:, place])
 
 
 def missing_counts(items: pd.DataFrame) -> dict[str, int]:

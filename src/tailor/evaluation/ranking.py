@@ -4,7 +4,7 @@ Ids in a table are categories: its integer codes are the rows of the users and t
 once. A file says the same by a dictionary, so that anyone reads ids as they are in the raw tables.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailor import columns as c
+from tailor.errors import ConfigurationError, did_you_mean
 
 Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
 #: By model: makes or reads the long table of its lists; whole lists, never a part of one. One is in memory at a time.
@@ -63,6 +64,19 @@ def read_tables(*several: LazyTables) -> Iterator[pd.DataFrame]:
     for tables in several:
         for read in tables.values():
             yield read()
+
+
+def check_models(tables: LazyTables, names: Iterable[str]) -> None:
+    """Refuse models of which there are no lists.
+
+    Raises:
+        ConfigurationError: names the first one, and those there are.
+    """
+    for name in names:
+        if name not in tables:
+            raise ConfigurationError(
+                f"No lists of model '{name}'.{did_you_mean(name, tables)} Known: {', '.join(tables)}."
+            )
 
 
 def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:

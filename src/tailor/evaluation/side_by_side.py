@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tailor import columns as c
-from tailor.errors import BadInputError, ConfigurationError, did_you_mean
+from tailor.errors import BadInputError, ConfigurationError
 from tailor.evaluation import page
-from tailor.evaluation.ranking import LazyTables
+from tailor.evaluation.ranking import LazyTables, check_models
 
 #: Users of one table, and places of a list, at most: it is read by people.
 MOST_USERS, MOST_PLACES = 20, 100
@@ -122,11 +122,7 @@ def side_by_side(
 
 
 def _check(lists: LazyTables, names: Sequence[str], users: Sequence[str], k: int) -> None:
-    for name in names:
-        if name not in lists:
-            raise ConfigurationError(
-                f"No lists of model '{name}'.{did_you_mean(name, lists)} Known: {', '.join(lists)}."
-            )
+    check_models(lists, names)
     if not names or not 1 <= len(users) <= MOST_USERS:
         raise ConfigurationError(
             f"{len(names)} models and {len(users)} users: choose at least one model, and 1 to {MOST_USERS} users."

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailor.errors import ConfigurationError
+from tailor.linear_algebra import unit_rows
 from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, encode, load_base
 from tailor.lm.objective import Landmarks
@@ -77,7 +78,7 @@ def tune_domains(
             if tuning.best.provenance["epoch"]:
                 start = replace(start, adapter=_with_domain(start.adapter, name, tuning))
                 tokens = shared.whole.take(np.flatnonzero(items))
-                read[items] = _unit(_encode(start.adapter, name, tokens, options) - start.centre)
+                read[items] = unit_rows(_encode(start.adapter, name, tokens, options) - start.centre)
         for training in trainings:
             training.clear()
         return start.adapter, shared.history
@@ -87,7 +88,7 @@ def _start_of(shared: Tuning) -> tuple[Start, Floats]:
     """Return what the adapters of domains start from, and the embeddings (n_items, m) by the shared one."""
     pooled = _encode(shared.best, "", shared.whole, shared.options)
     centre = pooled[shared.rows].mean(axis=0)
-    read = _unit(pooled - centre)
+    read = unit_rows(pooled - centre)
     nothing = Landmarks(read[:0], shared.data.item_factors[:0])
     return Start(shared.best, centre, shared.fit_head(read[shared.rows]), nothing), read
 
@@ -111,11 +112,6 @@ def _encode(adapter: Adapter, domain: str, tokens: Tokens, options: LMOptions) -
     encoder = attach_domain(load_base(options.encoder), adapter, domain, options.encoder)
     label = f"encode {domain or 'tuned'}"
     return encode(encoder, tokens, options.encoder.batch_size, label, options.encoder.pooling)
-
-
-def _unit(rows: Floats) -> Floats:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 def pooled_by_domain(adapter: Adapter, tokens: Tokens, options: LMOptions, domains: Mapping[str, Mask]) -> Floats:

@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from tailor.errors import BadInputError
+from tailor.linear_algebra import unit_rows
 from tailor.lm.base_model import frame, read_tokenizer
 from tailor.lm.config import EncoderOptions, EncoderWeights
 from tailor.lm.encoder import Tokens, device, encode, load_base
@@ -148,8 +149,7 @@ class TextEncoder:
         rows = self._encode(pieces, self.options.batch_size)
         means = np.zeros((len(texts), rows.shape[1]), np.float32)
         np.add.at(means, np.array(owner), rows)
-        norms = np.linalg.norm(means, axis=1, keepdims=True)
-        return np.asarray(means / np.where(norms > 0, norms, 1), dtype=np.float32)
+        return unit_rows(means)
 
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:

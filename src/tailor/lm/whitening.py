@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.linear_algebra import unit_rows
+
 Floats = NDArray[np.float32]
 
 
@@ -42,5 +44,4 @@ class Whitening:
         """Return centred, projected rows of length 1, (n, m); a row that equals the centre stays zero."""
         centred = pooled - self.centre
         projected = centred if self.projection is None else centred @ self.projection
-        norms = np.linalg.norm(projected, axis=1, keepdims=True)
-        return np.asarray(projected / np.where(norms > 0, norms, 1), dtype=np.float32)
+        return np.asarray(unit_rows(projected), dtype=np.float32)

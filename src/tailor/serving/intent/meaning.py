@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailor.data.vocabulary import tokenise
+from tailor.linear_algebra import unit_rows
 from tailor.lm.sentence_encoder import SentenceEncoder
 
 Floats = NDArray[np.float32]
@@ -106,7 +107,7 @@ class Meaning:
             return cls(encoder, np.zeros((0, 1), np.float32), -np.inf)
         whole = encoder.encode_passages(texts)
         of_phrases = [encoder.encode_passages(_phrases(name, descriptions)).mean(axis=0) for name in names]
-        prototypes = _unit(whole + _unit(np.stack(of_phrases)))
+        prototypes = unit_rows(whole + unit_rows(np.stack(of_phrases)))
         null = encoder.encode([*random_texts(texts), *random_texts([chr(sign) for sign in _CJK], words=1)])
         threshold = float(np.quantile(centred(null @ prototypes.T).max(axis=1), _SHARE))
         of_items = float(np.quantile(centred(null @ items.T).max(axis=1), _SHARE_OF_ITEMS)) if len(items) else np.inf
@@ -153,12 +154,6 @@ def _phrases(name: str, descriptions: Mapping[str, str]) -> list[str]:
     """Split a category's description at commas and "and"; its name is one phrase more."""
     phrases = descriptions.get(name, "").replace(" and ", ",").split(",")
     return [*(phrase.strip() for phrase in phrases if phrase.strip()), name]
-
-
-def _unit(rows: Floats) -> Floats:
-    """Return rows of length 1; one of zeros stays."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def random_texts(texts: Sequence[str], seed: int = 0, words: int = 4) -> list[str]:
