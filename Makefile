@@ -65,7 +65,7 @@ backtest: $(VENV)/requirements.lock $(GGUF) ## the recipe judged at four dates o
 # Two processes of one thread each share the tests; WORKERS=0 runs them in one, as a debugger wants it.
 WORKERS ?= 2
 test: $(VENV)/requirements.lock ## all tests, in WORKERS=2 processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 attack: $(VENV)/requirements.lock ## a server under hostile bodies, 10,000 random requests and overload, after make run
 	$(BIN)/python benchmarks/attack.py
