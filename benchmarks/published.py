@@ -1,12 +1,13 @@
 """`make bench-published`: the field's leave-one-out tables, by the project's own configuration.
 
 Catalogues: Amazon Beauty and Toys (5-core, as cut by S3-Rec; `python benchmarks/build_amazon.py` builds the tables) and
-MovieLens-1M. Models are chosen on validation by the trials of ``conf/``, and fitted on *train alone*, as the published
-ones are: the validation row is in the histories at test, no model is fitted on it. Every item is a candidate but those
-of the history. Recall and NDCG at 10: ``known``, over users whose test item has a row in train or validation (the
-published users); ``all``, over all users; ``head`` and ``tail``, over those whose test item is there; ``no_row``, over
-those whose test item has no train row. The hybrid is on embeddings of the frozen encoder, boosts off;
-``hybrid_without_text`` is the same without any text, ``hybrid_refit`` the same recipe fitted on train and validation.
+MovieLens-1M. Models are chosen on validation by the trials of ``published_trials.yml``, else of ``conf/``, and fitted
+on *train alone*, as the published ones are: the validation row is in the histories at test, no model is fitted on it.
+Every item is a candidate but those of the history. Recall and NDCG at 10: ``known``, over users whose test item has a
+row in train or validation (the published users); ``all``, over all users; ``head`` and ``tail``, over those whose test
+item is there; ``no_row``, over those whose test item has no train row. The hybrid is on embeddings of the frozen
+encoder, boosts off; ``hybrid_without_text`` is the same without any text, ``hybrid_refit`` the same recipe fitted on
+train and validation.
 
 Each model of each catalogue is written when it is done; what is there is not measured again.
 """
@@ -15,8 +16,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from catalogues import RESULTS, Catalogue, about, prepare, rounded, write
 from cold_start import embed_frozen
 
@@ -31,6 +36,10 @@ from tailor.models.listing import recommend
 from tailor.models.registry import build
 
 K = 10
+#: Option sets by catalogue and model; ``make run`` tries the one that validation chose among them.
+TRIALS: dict[str, dict[str, list[dict[str, Any]]]] = yaml.safe_load(
+    Path(__file__).with_name("published_trials.yml").read_text()
+)
 CATALOGUES = {"beauty": "beauty", "toys": "toys", "ml1m-loo": "ml1m_loo"}
 BASELINES = ("ease", "transition_knn", "slit", "sasrec")
 MODELS = (*BASELINES, "hybrid", "hybrid_refit", "hybrid_without_text")
@@ -66,6 +75,13 @@ def measure(model: FittedModel, catalogue: Catalogue) -> dict[str, float]:
     return {name: float(value) for name, value in of_group.items()}
 
 
+def with_trials(catalogue: Catalogue) -> Catalogue:
+    """Give a catalogue the option sets of the benchmark."""
+    params = catalogue.params["hybrid_cf"]
+    trials = params["trials"] | TRIALS.get(catalogue.env, {})
+    return replace(catalogue, params=catalogue.params | {"hybrid_cf": params | {"trials": trials}})
+
+
 def fit_baseline(name: str, catalogue: Catalogue, vectors: Floats) -> FittedModel:
     """Choose a baseline's options on validation, and fit it on train."""
     options = catalogue.hybrid_options.model_copy(update={"baselines": [name]})
@@ -82,7 +98,10 @@ def choose_hybrid(catalogue: Catalogue, vectors: Floats) -> Hybrid:
     data = holdout.train_set(vectors)
     chosen, _, scorer = selection.select_hybrid(holdout, data, options, catalogue.seed)
     blended, _ = selection.fit_hybrid(holdout, data, chosen, options, catalogue.seed, scorer)
-    print({name: round(float(w), 3) for name, w in zip(blended.source_names, blended.blend.warm.base, strict=True)})
+    print(
+        chosen,
+        {name: round(float(w), 3) for name, w in zip(blended.source_names, blended.blend.warm.base, strict=True)},
+    )
     return blended.recipe
 
 
@@ -107,7 +126,7 @@ def one_catalogue(
     left = [model for model in models if f"{name}_{model}_known_ndcg" not in done]
     if not left:
         return
-    catalogue = prepare(env, 0)
+    catalogue = with_trials(prepare(env, 0))
     frozen = embed_frozen(catalogue)
     recipes: dict[int, Hybrid] = {}
     for model in left:
