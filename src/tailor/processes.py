@@ -50,7 +50,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
     pool = ProcessPoolExecutor(n, mp_context=context, initializer=_start, initargs=(work,))
     running, following = deque[Future[R]](), iter(tasks)
     try:
-        with _fresh():  # all processes start with the first task
+        with fresh_interpreters():  # all processes start with the first task
             running.extend(pool.submit(_do, task) for task in itertools.islice(following, _AHEAD * n))
         while running:
             result = running.popleft().result()
@@ -66,7 +66,7 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
 
 
 @contextlib.contextmanager
-def _fresh() -> Iterator[None]:
+def fresh_interpreters() -> Iterator[None]:
     """Let processes that start now import Tailor from where this one did, and not run its script once more.
 
     They get ``sys.path``, and MLflow puts the code that was logged with a model before all else there. A script without
@@ -85,10 +85,11 @@ def _start(work: Callable[[Any], Any]) -> None:
     """Take the work, and end with the process that started this one: a pool does not see that it was killed."""
     _WORK.append(work)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it hears Ctrl-C too, and ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however; for a thread."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -254,6 +254,9 @@ class LMOptions(Options):
     """Items per optimisation step."""
     accumulate: Count = 1
     """Micro-batches a step is computed in; the same step for less memory (in-batch negatives: within a micro-batch)."""
+    processes: Count = 1
+    """Processes of this machine that share each batch, with a GPU each where there are some; the losses are those of
+    one process but for rounding and the masks of dropout."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     learning_rate: Positive = 1e-3

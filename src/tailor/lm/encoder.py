@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tailor.lm import ranks
 from tailor.lm.base_model import read_model, read_tokenizer
 from tailor.lm.config import EncoderOptions
 from tailor.progress import progress
@@ -125,9 +126,14 @@ def encode(
     model.eval()
     embeddings: NDArray[np.float32] | None = None
     batches = list(length_sorted(tokens.lengths(), batch_size))
-    for rows in progress(batches, label, "batch"):
+    for rows in progress(ranks.shares(batches), label, "batch"):
         pooled = pool(model, tokens.batch(rows), pooling).cpu().numpy()
         if embeddings is None:
             embeddings = np.zeros((len(tokens.ids), pooled.shape[1]), dtype=np.float32)
         embeddings[rows] = pooled
-    return np.zeros((0, 0), np.float32) if embeddings is None else embeddings
+    return np.zeros((0, 0), np.float32) if embeddings is None else ranks.join_shares(embeddings, len(batches))
+
+
+def encode_base(tokens: Tokens, options: EncoderOptions, label: str) -> NDArray[np.float32]:
+    """Encode a corpus with the base model as it is, to (n, m) pooled embeddings."""
+    return encode(load_base(options), tokens, options.batch_size, label, options.pooling)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.linear_algebra import ridge
+from tailor.lm import ranks
 from tailor.lm.batching import Rows, by_length
 from tailor.lm.encoder import Batch, Tokens, pool
 from tailor.lm.objective import Objective
@@ -28,7 +29,9 @@ class EmbeddingModel(torch.nn.Module):
         self.register_buffer("centre", centre)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Embed texts, (B, m)."""
+        """Embed texts, (B, m); of none, no rows."""
+        if not len(batch["input_ids"]):
+            return self.centre.new_zeros(0, len(self.centre))
         return torch.nn.functional.normalize(pool(self.encoder, batch, self.pooling) - self.centre, dim=1)
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
@@ -37,13 +40,11 @@ class EmbeddingModel(torch.nn.Module):
 
     def embed(self, tokens: Tokens, rows: Rows, batch_size: int) -> Floats:
         """Embed the texts ``rows`` (n,) of a corpus, (n, m), in their order."""
-        embeddings: Floats | None = None
-        for order in progress(list(by_length(rows, tokens.lengths(), batch_size)), "embed", "batch"):
-            embedded = self(tokens.batch(rows[order])).cpu().numpy()
-            if embeddings is None:
-                embeddings = np.empty((len(rows), embedded.shape[1]), np.float32)
-            embeddings[order] = embedded
-        return np.empty((0, 0), np.float32) if embeddings is None else embeddings
+        embeddings = np.zeros((len(rows), len(self.centre)), np.float32)
+        batches = list(by_length(rows, tokens.lengths(), batch_size))
+        for order in progress(ranks.shares(batches), "embed", "batch"):
+            embeddings[order] = self(tokens.batch(rows[order])).cpu().numpy()
+        return ranks.join_shares(embeddings, len(batches))
 
 
 def ridge_head(

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from tailor.data.interactions import keep_items
 from tailor.lm import checkpoint as ck
+from tailor.lm import ranks
 from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
 from tailor.lm.base_model import model_path
 from tailor.lm.batching import Rows, draw_items, shuffled_batches, tokenise_views
@@ -155,15 +156,19 @@ class Tuning:
             self.save()
 
     def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
-        options, trained = self.options, self.model.trained()
-        encoder = [p for name, p in trained.items() if name.startswith("encoder.")]
-        heads = [p for name, p in trained.items() if not name.startswith("encoder.")]
+        options, (encoder, heads) = self.options, self._trained()
         groups = [(encoder, options.learning_rate), (heads, options.head_learning_rate)]
         groups = [(parameters, rate) for parameters, rate in groups if parameters]
         optimizer = torch.optim.AdamW(
             [{"params": p, "lr": rate} for p, rate in groups], weight_decay=options.weight_decay
         )
         return optimizer, [rate for _, rate in groups]
+
+    def _trained(self) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+        """Return the trained parameters of the encoder, and those of the objective's heads."""
+        trained = self.model.trained()
+        encoder = [p for name, p in trained.items() if name.startswith("encoder.")]
+        return encoder, [p for name, p in trained.items() if not name.startswith("encoder.")]
 
     def wants_more(self) -> bool:
         """Tell whether another epoch is due."""
@@ -221,6 +226,8 @@ class Tuning:
         self.optimizer.zero_grad(set_to_none=True)
         for rows in np.array_split(batch, min(options.accumulate, len(batch))):
             total += self._backward(rows, tokens, rng, len(rows) / len(batch))
+        encoder, heads = self._trained()
+        ranks.add_gradients(encoder, heads)
         torch.nn.utils.clip_grad_norm_(self.model.trained().values(), 1.0)
         self.optimizer.step()
         allocator = rank_allocator(self.model.encoder)
@@ -235,15 +242,18 @@ class Tuning:
         """Add the gradients of ``share`` times the loss of one micro-batch; return that value."""
         augmentation = self.options.augmentation
         pairs = self.pairs.draw(rows, rng) if self.model.objective.needs_partners else None
-        batch = tokens.batch(rows if pairs is None else np.concatenate([rows, pairs.partners]))
+        texts = rows if pairs is None else np.concatenate([rows, pairs.partners])
+        batch, own = tokens.batch(texts), ranks.own_part(len(texts))
         if augmentation.token_mask:
             batch, _ = mask_tokens(batch, tokens, augmentation.token_mask, self.masks)
+        batch = {name: values[own] for name, values in batch.items()}
 
         def backward(scale: float, perturbed: bool = False) -> float:
-            embedded = self.model(batch)
+            embedded = ranks.gather(self.model(batch), len(texts))
             partners = None if pairs is None else embedded[len(rows) :]
             loss = scale * self.model.objective(Examples(rows, embedded[: len(rows)], pairs, partners, perturbed))
-            loss.backward()
+            if loss.requires_grad:
+                loss.backward()
             return float(loss.item())
 
         if not augmentation.adversarial:
@@ -336,9 +346,9 @@ class Tuning:
         return Path(path) if path and rank_allocator(self.model.encoder) is None else None
 
     def save(self) -> None:
-        """Write the checkpoint, where the options name one."""
+        """Write the checkpoint, where the options name one; of several processes the first does."""
         path = self._checkpoint_file()
-        if path is None:
+        if path is None or ranks.rank():
             return
         tensors = ck.flatten("model", dict(self.model.trained()))
         tensors |= ck.flatten("average", self.average) | ck.flatten("optimizer", ck.optimizer_tensors(self.optimizer))
@@ -364,7 +374,7 @@ class Tuning:
     def clear(self) -> None:
         """Remove the checkpoint of a finished training."""
         path = self._checkpoint_file()
-        if path:
+        if path and not ranks.rank():
             path.unlink(missing_ok=True)
 
 

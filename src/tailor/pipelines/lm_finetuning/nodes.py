@@ -15,9 +15,10 @@ from tailor.data.user_texts import is_late
 from tailor.lm import user_texts
 from tailor.lm.config import LMOptions
 from tailor.lm.domain_adapters import pooled_by_domain, tune_domains
-from tailor.lm.embeddings import Embeddings, embed_catalogue, embed_pooled
-from tailor.lm.encoder import load_base, tokenise
+from tailor.lm.embeddings import Embeddings, embed_pooled
+from tailor.lm.encoder import encode_base, load_base, tokenise
 from tailor.lm.peft import Adapter, weights_hash
+from tailor.lm.ranks import in_ranks
 from tailor.lm.training_data import TrainingData
 from tailor.types import Parameters
 
@@ -51,16 +52,18 @@ def tune_adapter(
         stop_on=pseudo_cold_items(items, "A"),
         categories=category_matrix(items, item_categories),
     )
-    adapter, history = tune_domains(data, options, seed, domain_masks(items))
+    adapter, history = in_ranks(options.processes, tune_domains, data, options, seed, domain_masks(items))
     return adapter, pd.DataFrame(history)
 
 
 def encode_frozen(item_text: pd.DataFrame, items: pd.DataFrame, params: Parameters) -> Embeddings:
     """Embed the catalogue with the base model as it is."""
-    options, base = _options(params), load_base(_options(params).encoder)
+    options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
-    about = {"encoder": "frozen", "base_hash": weights_hash(base), "options": options.encoder.model_dump()}
-    return embed_catalogue(base, tokens, items, trainable_items(items), options, about, "encode frozen")
+    base_hash = weights_hash(load_base(options.encoder))
+    about = {"encoder": "frozen", "base_hash": base_hash, "options": options.encoder.model_dump()}
+    pooled = in_ranks(options.processes, encode_base, tokens, options.encoder, "encode frozen")
+    return embed_pooled(pooled, items, trainable_items(items), options, about)
 
 
 def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter, params: Parameters) -> Embeddings:
@@ -71,7 +74,7 @@ def encode_tuned(item_text: pd.DataFrame, items: pd.DataFrame, adapter: Adapter,
         return Embeddings.none()
     options = _options(params)
     tokens = tokenise(item_text[c.TEXT].tolist(), options.encoder)
-    pooled = pooled_by_domain(adapter, tokens, options, domain_masks(items))
+    pooled = in_ranks(options.processes, pooled_by_domain, adapter, tokens, options, domain_masks(items))
     return embed_pooled(pooled, items, trainable_items(items), options, adapter.provenance)
 
 
