@@ -78,7 +78,7 @@ def measure(model: FittedModel, catalogue: Catalogue) -> dict[str, float]:
 def with_trials(catalogue: Catalogue) -> Catalogue:
     """Give a catalogue the option sets of the benchmark."""
     params = catalogue.params["hybrid_cf"]
-    trials = params["trials"] | TRIALS.get(catalogue.env, {})
+    trials = TRIALS.get(catalogue.env, params["trials"])
     return replace(catalogue, params=catalogue.params | {"hybrid_cf": params | {"trials": trials}})
 
 

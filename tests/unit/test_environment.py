@@ -8,6 +8,7 @@ import mlflow
 import pytest
 from kedro.config import OmegaConfigLoader
 
+from tailor.config import parse
 from tailor.environment import (
     LOADER_ARGS,
     Environment,
@@ -18,6 +19,7 @@ from tailor.environment import (
     read_environment,
 )
 from tailor.errors import BadInputError, ConfigurationError
+from tailor.options import ProjectOptions
 from tests.conftest import ROOT
 
 
@@ -109,3 +111,11 @@ def test_what_is_given_wins(conf, monkeypatch, given):
     implied = ["--alias", "champion", "--items", "data/test/serving/mine.json"]
     assert of_server("test", conf, given) == [*given, *implied]
     assert of_server("test", conf, [*given, "--alias=next", "--items", "x"]) == [*given, "--alias=next", "--items", "x"]
+
+
+@pytest.mark.parametrize(
+    "env", sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "local")
+)
+def test_the_parameters_of_every_environment_are_accepted(env):
+    config = loader(ROOT / "conf", env)
+    assert parse(ProjectOptions, config["parameters"], "")
