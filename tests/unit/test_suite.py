@@ -14,7 +14,7 @@ def test_what_looks_at_the_finished_run_shares_a_process_and_other_files_are_eac
 
 def test_a_file_runs_in_one_process():
     """Two processes take whole files: their tests may change what a later one of the same file looks at."""
-    files = ["tests/unit/test_linear_algebra.py", "tests/unit/test_words.py"]
+    files = ["tests/unit/test_linear_algebra.py", "tests/unit/test_topk.py"]
     command = [sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "--numprocesses=2", "--dist=loadfile"]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=True)
     ran = {

@@ -66,9 +66,9 @@ def gather(part: torch.Tensor, n: int) -> torch.Tensor:
     filled[: len(part)] = part.detach()
     parts = [torch.empty_like(filled) for _ in range(size())]
     distributed.all_gather(parts, filled)
-    own = own_part(n)
+    part_of_all = own_part(n)
     rows = torch.cat(parts)[:n]
-    return torch.cat([rows[: own.start], part, rows[own.stop :]])
+    return torch.cat([rows[: part_of_all.start], part, rows[part_of_all.stop :]])
 
 
 def shares(batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
@@ -134,10 +134,10 @@ def in_ranks(n_processes: int, work: Callable[P, R], *args: P.args, **settings: 
         )
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        meeting = f"file://{Path(folder).as_posix()}/meeting"
-        others = _start_others(n_processes, meeting, max(1, threads // n_processes), work, args, settings)
+        rendezvous = f"file://{Path(folder).as_posix()}/rendezvous"
+        others = _start_others(n_processes, rendezvous, max(1, threads // n_processes), work, args, settings)
         try:
-            with _member(0, n_processes, meeting, max(1, threads // n_processes)):
+            with _member(0, n_processes, rendezvous, max(1, threads // n_processes)):
                 return work(*args, **settings)
         except RuntimeError as exc:  # what gloo and NCCL raise where another process is gone
             _raise_if_gone(others, n_processes, exc)
@@ -150,9 +150,9 @@ def in_ranks(n_processes: int, work: Callable[P, R], *args: P.args, **settings: 
 
 
 def _start_others(
-    n: int, meeting: str, threads: int, work: Callable[..., R], args: tuple[object, ...], settings: dict[str, object]
+    n: int, rendezvous: str, threads: int, work: Callable[..., R], args: tuple[object, ...], settings: dict[str, object]
 ) -> ProcessContext:
-    given = (n, meeting, threads, work, args, settings)
+    given = (n, rendezvous, threads, work, args, settings)
     with fresh_interpreters():
         context: ProcessContext = start_processes(  # type: ignore[no-untyped-call]
             _other, given, n - 1, join=False, daemon=True, start_method="spawn"
@@ -163,7 +163,7 @@ def _start_others(
 def _other(
     index: int,
     n: int,
-    meeting: str,
+    rendezvous: str,
     threads: int,
     work: Callable[..., object],
     args: tuple[object, ...],
@@ -173,12 +173,12 @@ def _other(
     threading.Thread(target=end_with_parent, daemon=True).start()
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout = sys.stderr = nowhere
-        with _member(index + 1, n, meeting, threads):
+        with _member(index + 1, n, rendezvous, threads):
             work(*args, **settings)
 
 
 @contextlib.contextmanager
-def _member(number: int, n: int, meeting: str, threads: int) -> Iterator[None]:
+def _member(number: int, n: int, rendezvous: str, threads: int) -> Iterator[None]:
     """Be one of the processes: with its share of the threads, and a GPU of its own where there are some."""
     torch.set_num_threads(threads)
     on_gpu = torch.cuda.is_available()
@@ -186,7 +186,7 @@ def _member(number: int, n: int, meeting: str, threads: int) -> Iterator[None]:
         torch.cuda.set_device(number)
     elif sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    distributed.init_process_group("nccl" if on_gpu else "gloo", init_method=meeting, rank=number, world_size=n)
+    distributed.init_process_group("nccl" if on_gpu else "gloo", init_method=rendezvous, rank=number, world_size=n)
     try:
         yield
         distributed.barrier()  # none is ended while another still reads what it sent
@@ -203,8 +203,8 @@ def _raise_if_gone(others: ProcessContext, n_processes: int, exc: RuntimeError) 
     reason: Exception = exc
     try:
         others.join(timeout=0)
-    except (ProcessExitedException, ProcessRaisedException) as told:
-        reason = told
+    except (ProcessExitedException, ProcessRaisedException) as failure:
+        reason = failure
     last_line = str(reason).strip().split("\n")[-1]
     raise ProcessEndedError(
         f"A process of {_OPTION} = {n_processes} ended before its work was done ({last_line}): for want of memory most "

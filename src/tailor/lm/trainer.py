@@ -243,10 +243,10 @@ class Tuning:
         augmentation = self.options.augmentation
         pairs = self.pairs.draw(rows, rng) if self.model.objective.needs_partners else None
         texts = rows if pairs is None else np.concatenate([rows, pairs.partners])
-        batch, own = tokens.batch(texts), ranks.own_part(len(texts))
+        batch, part = tokens.batch(texts), ranks.own_part(len(texts))
         if augmentation.token_mask:
             batch, _ = mask_tokens(batch, tokens, augmentation.token_mask, self.masks)
-        batch = {name: values[own] for name, values in batch.items()}
+        batch = {name: values[part] for name, values in batch.items()}
 
         def backward(scale: float, perturbed: bool = False) -> float:
             embedded = ranks.gather(self.model(batch), len(texts))
