@@ -36,7 +36,7 @@ from tailor.models.listing import recommend
 from tailor.models.registry import build
 
 K = 10
-#: Option sets by catalogue and model; ``make run`` tries the one that validation chose among them.
+#: Option sets by catalogue and model; of Beauty's, ``make run`` of Beauty, Toys and both tries one.
 TRIALS: dict[str, dict[str, list[dict[str, Any]]]] = yaml.safe_load(
     Path(__file__).with_name("published_trials.yml").read_text()
 )

@@ -15,14 +15,7 @@ from tailor.lm import ranks, trainer
 from tailor.lm.config import AugmentationOptions, KernelLossOptions, ObjectiveOptions, PeftOptions
 from tailor.lm.encoder import encode, load_base
 from tailor.processes import ProcessEndedError
-
-
-def without_dropout(options):
-    base = load_base(options)
-    for module in base.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return base
+from tests.unit.lm.quiet import without_dropout
 
 
 def tune(data, options):

@@ -22,6 +22,7 @@ from tailor.lm.encoder import encode, load_base
 from tailor.lm.model import ColdRanking
 from tailor.lm.peft import attach, extract
 from tailor.lm.trainer import Tuning, tune
+from tests.unit.lm.quiet import without_dropout
 
 
 def same(adapter, other):
@@ -105,13 +106,6 @@ def test_frozen_trains_the_head_alone(data, options):
 
 
 def test_micro_batches_make_the_same_step(data, options, monkeypatch):
-    def without_dropout(encoder):
-        base = load_base(encoder)
-        for module in base.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        return base
-
     monkeypatch.setattr(trainer, "load_base", without_dropout)
     # In bf16 the padding of a batch, which micro-batches change, moves the last digits.
     monkeypatch.setattr(encoder_module, "autocast", contextlib.nullcontext)
