@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -82,6 +82,10 @@ test-gguf: $(VENV)/requirements.lock .gguf/built ## base models in GGUF files, w
 test-kill: $(VENV)/requirements.lock ## a process that stores added items and events is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
 
+test-cuda: $(VENV)/requirements.lock ## what a GPU computes against the CPU, on a machine with a GPU and a torch for CUDA
+	@$(BIN)/python -c 'import sys, torch; sys.exit(0 if torch.cuda.is_available() else "make test-cuda needs a GPU and a torch for CUDA: docs/how-to/scale.md")'
+	$(BIN)/python -m pytest tests/cuda
+
 test-wheel: $(VENV)/requirements.lock ## the wheel, run and served from an empty folder
 	BIN=$(abspath $(BIN)) sh tests/deployment/wheel.sh
 
@@ -104,12 +108,17 @@ format-check: $(VENV)/requirements.lock ## the format alone
 types: $(VENV)/requirements.lock ## mypy alone
 	$(BIN)/mypy
 
-.PHONY: docs test-docs test-starter viz-build notebooks
+.PHONY: docs prose test-docs test-starter viz-build notebooks
 # mkdocs needs nothing of the project, but the generated pages do: they are written in .venv first.
-docs: $(VENV)/requirements.lock .venv-docs/built ## the documentation as a site, in site/: every link and anchor checked
+docs: $(VENV)/requirements.lock .venv-docs/built prose ## the documentation as a site, in site/: every link and anchor checked
 	$(BIN)/python -m docs.generator
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "Open site/index.html, or serve it: python -m http.server --directory site"
+
+# Formulas repeat letters, and straight quotes are code: .proselintrc.json leaves these checks out.
+prose: .venv-docs/built ## spelling and style of every page: codespell, proselint
+	git ls-files -z '*.md' | xargs -0 .venv-docs/bin/codespell --ignore-words-list als,histroy,parms
+	git ls-files -z '*.md' | xargs -0 .venv-docs/bin/proselint check
 
 .venv-docs/built: docs/requirements.txt
 	$(PYTHON) -m venv .venv-docs && .venv-docs/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@

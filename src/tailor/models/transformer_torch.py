@@ -417,7 +417,10 @@ class Training:
         if checkpoint is None:
             return
         self._put(ck.part("weights", checkpoint.tensors))
-        self.average, self.best = ck.part("average", checkpoint.tensors), ck.part("best", checkpoint.tensors)
+        self.average, self.best = (
+            {key: value.to(self.device) for key, value in ck.part(name, checkpoint.tensors).items()}
+            for name in ("average", "best")
+        )
         ck.restore_optimizer(self.optimizer, ck.part("optimizer", checkpoint.tensors))
         for name, value in checkpoint.progress.items():
             setattr(self, name, value)

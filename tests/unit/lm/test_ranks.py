@@ -18,6 +18,13 @@ from tailor.processes import ProcessEndedError
 from tests.unit.lm.quiet import without_dropout
 
 
+@pytest.fixture(autouse=True)
+def without_gpus(monkeypatch):
+    """Two processes need two GPUs where there is one; the processes that are started see none either."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 def tune(data, options):
     """Tune without what may differ: dropout, and the rounding of bf16, which the padding of a part moves."""
     with (
