@@ -53,7 +53,14 @@ class FittedBlend:
     """Members of the family on users they were not fitted on: see :data:`tailor.hybrid.blend_choice.BLEND_COLUMNS`."""
 
 
-def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: int, seed: int) -> FittedBlend:
+def fit_blend(
+    scorer: HybridScorer,
+    holdout: Holdout,
+    options: BlendOptions,
+    k: int,
+    seed: int,
+    weights: BlendWeights | None = None,
+) -> FittedBlend:
     """Fit everything that the hybrid takes from validation.
 
     Args:
@@ -62,9 +69,13 @@ def fit_blend(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, k: 
         options: members of the family, lengths of short histories, what boosts may cost.
         k: cut-off of every choice.
         seed: of everything drawn.
+        weights: what :func:`fit_weights` gave for these sources already, with the one member that ``options`` name;
+            None: they are fitted here.
     """
     known = known_users(scorer, holdout, options, seed)
-    weights, models = fit_weights(known, holdout, options, k, seed, scorer)
+    models: list[Row] = []
+    if weights is None:
+        weights, models = fit_weights(known, holdout, options, k, seed, scorer)
     copies = few_shot_copies(scorer, holdout, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     if scorer.domains is not None:

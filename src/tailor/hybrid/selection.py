@@ -237,11 +237,14 @@ def fit_hybrid(
         settings: the option set that was chosen.
         options: what is not chosen.
         seed: of everything drawn.
-        fitted_before: a scorer of the same settings, data and seed, whose sources are taken as they are.
+        fitted_before: what :func:`select_hybrid` chose, of the same settings, data and seed: its sources are taken as
+            they are, and so are its weights where the family has one member.
     """
     recipe = Hybrid(options.hybrid_config(settings), seed)
     scorer = recipe.fit(data) if fitted_before is None else replace(fitted_before, recipe=recipe)
-    fitted = fit_blend(scorer, holdout, options.blend, options.k, seed)
+    same_weights = fitted_before is not None and len(options.blend.models) == 1
+    weights = fitted_before.blend.shifted(0.0) if fitted_before is not None and same_weights else None
+    fitted = fit_blend(scorer, holdout, options.blend, options.k, seed, weights)
     return scorer.with_blend(fitted.weights).with_boosts(fitted.boosts).with_click(fitted.click), fitted
 
 

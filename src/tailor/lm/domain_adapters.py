@@ -17,13 +17,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tailor.determinism import deterministic
 from tailor.errors import ConfigurationError
 from tailor.linear_algebra import unit_rows
 from tailor.lm.config import LMOptions
 from tailor.lm.encoder import Tokens, encode, load_base
 from tailor.lm.objective import Landmarks
 from tailor.lm.peft import Adapter, attach_domain, mergeable
-from tailor.lm.trainer import History, Start, Tuning, deterministic, tune
+from tailor.lm.trainer import History, Start, Tuning, tune
 from tailor.lm.training_data import Mask, TrainingData
 
 log = logging.getLogger(__name__)

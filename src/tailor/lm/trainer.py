@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor.data.interactions import keep_items
+from tailor.determinism import deterministic
 from tailor.lm import checkpoint as ck
 from tailor.lm import ranks
 from tailor.lm.augment import EmbeddingPerturbation, mask_tokens
@@ -388,14 +389,3 @@ def _warm_up_then_decay(step: int, steps: int) -> float:
     """Return the learning rate's factor: linear up over the first 10 %, linear down to 0 after."""
     warm_up = max(1, steps // 10)
     return (step + 1) / warm_up if step < warm_up else max(0.0, (steps - step) / max(1, steps - warm_up))
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Ask torch for algorithms that add in a fixed order, and give the setting back."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tailor.determinism import deterministic
 from tailor.models.base import Floats, Indices, Model, State, TrainSet
 from tailor.models.dropoutnet import DropoutNet, DropoutNetConfig, FittedDropoutNet, centred
 from tailor.progress import progress
@@ -92,18 +93,13 @@ def fit(recipe: DropoutNet, data: TrainSet) -> FittedDropoutNet:
     centre = data.item_features[known].mean(axis=0) if known.any() else data.item_features[:0].sum(axis=0)
     texts = centred(data.item_features, centre)
     of_users = np.asarray(data.interactions @ texts / np.maximum(active, 1)[:, None], dtype=np.float32)
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            user_factors = factors.fold_in(data.weights).astype(np.float32)
-            item_factors = factors.item_factors.astype(np.float32)
-            users = Side.of(user_factors, of_users, np.flatnonzero(active), recipe.config)
-            items = Side.of(item_factors, texts, np.flatnonzero(known), recipe.config)
-            _train(recipe, users, items)
-    finally:
-        torch.use_deterministic_algorithms(before)
+    with deterministic(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        user_factors = factors.fold_in(data.weights).astype(np.float32)
+        item_factors = factors.item_factors.astype(np.float32)
+        users = Side.of(user_factors, of_users, np.flatnonzero(active), recipe.config)
+        items = Side.of(item_factors, texts, np.flatnonzero(known), recipe.config)
+        _train(recipe, users, items)
     return FittedDropoutNet.of_nets(recipe, factors, known, (centre, texts), (users.arrays(), items.arrays()))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from tailor.determinism import deterministic
 from tailor.lm import checkpoint as ck
 from tailor.lm.encoder import autocast
 from tailor.models import checkpoints
@@ -58,21 +59,16 @@ def fit(
         return _without_order(recipe, data)
     if start is not None and not start.items.shape[1]:
         start = None
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            training = Training(recipe, data, sequences, start, epochs)
-            if training.fingerprint in _FITTED:
-                _FITTED.move_to_end(training.fingerprint)
-                return replace(_FITTED[training.fingerprint], recipe=recipe)
-            training.resume()
-            while training.wants_more():
-                training.run_epoch()
-                training.save()
-            training.clear()
-    finally:
-        torch.use_deterministic_algorithms(before)
+    with deterministic(), torch.random.fork_rng(devices=[]):
+        training = Training(recipe, data, sequences, start, epochs)
+        if training.fingerprint in _FITTED:
+            _FITTED.move_to_end(training.fingerprint)
+            return replace(_FITTED[training.fingerprint], recipe=recipe)
+        training.resume()
+        while training.wants_more():
+            training.run_epoch()
+            training.save()
+        training.clear()
     fitted = _FITTED[training.fingerprint] = training.export()
     while len(_FITTED) > _REMEMBERED:
         _FITTED.popitem(last=False)

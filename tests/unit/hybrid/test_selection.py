@@ -176,6 +176,18 @@ def test_what_was_fitted_for_the_choice_is_not_fitted_again(holdout, data, monke
     np.testing.assert_array_equal(ours.score(part), few_shot_off.score(part))
 
 
+def test_weights_of_the_only_member_are_not_fitted_again(holdout, data, monkeypatch):
+    """They are those of the choice: a fit anew gives the same digits."""
+    alone = changed(blend={"models": ["linear"], "few_shot_share": 0.0})
+    settings, _, selected = selection.select_hybrid(holdout, data, alone, 0)
+    expected, fitted = selection.fit_hybrid(holdout, data, settings, alone, 0)
+    monkeypatch.setattr("tailor.hybrid.operating_point.fit_weights", lambda *_: pytest.fail("fitted again"))
+    ours, again = selection.fit_hybrid(holdout, data, settings, alone, 0, selected)
+    assert (again.boosts, again.curves, again.models) == (fitted.boosts, fitted.curves, fitted.models)
+    part = holdout.histories.take(np.arange(5))
+    np.testing.assert_array_equal(ours.score(part), expected.score(part))
+
+
 def test_how_far_boosts_reach_is_configured(holdout, data):
     options = changed(boosts={"tail_boost_scale": 2.0})
     scorer = selection.fit_scorer(holdout, data, {}, options, 0)
