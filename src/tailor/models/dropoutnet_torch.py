@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tailor.determinism import deterministic
+from tailor.determinism import fit_of_small_steps
 from tailor.models.base import Floats, Indices, Model, State, TrainSet
 from tailor.models.dropoutnet import DropoutNet, DropoutNetConfig, FittedDropoutNet, centred
 from tailor.progress import progress
@@ -93,7 +93,7 @@ def fit(recipe: DropoutNet, data: TrainSet) -> FittedDropoutNet:
     centre = data.item_features[known].mean(axis=0) if known.any() else data.item_features[:0].sum(axis=0)
     texts = centred(data.item_features, centre)
     of_users = np.asarray(data.interactions @ texts / np.maximum(active, 1)[:, None], dtype=np.float32)
-    with deterministic(), torch.random.fork_rng(devices=[]):
+    with fit_of_small_steps():
         torch.manual_seed(recipe.seed)
         user_factors = factors.fold_in(data.weights).astype(np.float32)
         item_factors = factors.item_factors.astype(np.float32)

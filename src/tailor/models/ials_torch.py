@@ -7,8 +7,7 @@ On a CPU groups of rows are solved in threads, each group on one thread: the fac
 whatever the number of threads.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tailor.determinism import one_thread
 from tailor.models.ials import IALSConfig
 from tailor.progress import progress
 from tailor.threads import in_threads
@@ -125,17 +125,6 @@ def _for_each(solve: Callable[[slice], None], groups: list[slice], device: torch
     with one_thread():
         for _ in in_threads(alone, groups):
             pass
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread, in the thread that asks: with more, LAPACK sums in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def fit(train: sparse.csr_matrix, features: AnyArray | None, options: IALSConfig, seed: int) -> Solution:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tailor.determinism import deterministic
+from tailor.determinism import fit_of_small_steps
 from tailor.lm import checkpoint as ck
 from tailor.lm.encoder import autocast
 from tailor.models import checkpoints
@@ -59,7 +59,7 @@ def fit(
         return _without_order(recipe, data)
     if start is not None and not start.items.shape[1]:
         start = None
-    with deterministic(), torch.random.fork_rng(devices=[]):
+    with fit_of_small_steps():
         training = Training(recipe, data, sequences, start, epochs)
         if training.fingerprint in _FITTED:
             _FITTED.move_to_end(training.fingerprint)

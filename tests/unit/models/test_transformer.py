@@ -234,6 +234,19 @@ def test_heads_that_do_not_divide_the_width_are_refused():
         build("sasrec", {"heads": 3}, 0)
 
 
+def test_a_fit_takes_one_thread_and_gives_the_others_back(monkeypatch):
+    """On cores that others share, two threads wait for each other at every product."""
+    seen, run_epoch = [], Training.run_epoch
+    monkeypatch.setattr(Training, "run_epoch", lambda self: (seen.append(torch.get_num_threads()), run_epoch(self)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        SASRec(SASRecConfig(width=16, epochs=1)).fit(ordered_train_set(ordered(*circles(), n_items=6)))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_fits_change_no_state_of_torch():
     torch.manual_seed(7)
     expected = torch.rand(1)
