@@ -12,7 +12,15 @@ from tailor.hybrid.refit import refit
 from tailor.hybrid.scorer import HybridScorer
 from tailor.models.base import TrainSet
 from tailor.registry.publish import FIT_ON, log_package
-from tailor.registry.versions import CHAMPION, DECISION, REASONS, git_commit, tag
+from tailor.registry.versions import (
+    CHAMPION,
+    DECISION,
+    REASONS,
+    champion_that_replaced,
+    delete_version,
+    git_commit,
+    tag,
+)
 from tailor.serving.people import Forgotten
 from tailor.serving.recommender import Recommender
 from tailor.types import JsonObject
@@ -82,7 +90,8 @@ def register_forgotten(forgotten: Forgotten, is_refitted: bool, name: str) -> Js
     """Register a champion without some people; the alias moves to it at once, in one call and last.
 
     The version that held them is noted nowhere as the one before: `kedro run --pipelines=rollback` does not lead back
-    to it. Where the champion holds nobody of the list, nothing is registered.
+    to it. Where the champion holds nobody of the list, nothing is registered. A champion that came meanwhile is never
+    replaced by one that knows nothing of it.
 
     Args:
         forgotten: the champion without them, and what went.
@@ -91,14 +100,23 @@ def register_forgotten(forgotten: Forgotten, is_refitted: bool, name: str) -> Js
 
     Returns:
         name, version, alias, whether it is a new version, the counts, and what is still in it.
+
+    Raises:
+        BadInputError: another version became the champion since this one was loaded; nothing new stays registered.
     """
     client = mlflow.MlflowClient()
+    _check_it_is_still_champion(name, forgotten)
     old = client.get_model_version_by_alias(name, CHAMPION)
     common = {"name": name, "alias": CHAMPION} | forgotten.counts
     if not forgotten.counts["users"]:
         log.info("%s: the champion, version %s, holds nobody of the suppression list", name, old.version)
         return common | {"version": str(old.version), "new": False, "left": ""}
     number = str(log_package(forgotten.recommender, name).registered_model_version)
+    try:
+        _check_it_is_still_champion(name, forgotten)
+    except BadInputError:
+        delete_version(name, number)
+        raise
     left = REFITTED if is_refitted else NOT_UNTRAINED
     reason = f"version {old.version} without people who were forgotten"
     tags = {key: old.tags[key] for key in _KEPT_TAGS if key in old.tags} | {"git_commit": git_commit()}
@@ -107,3 +125,13 @@ def register_forgotten(forgotten: Forgotten, is_refitted: bool, name: str) -> Js
     client.set_registered_model_alias(name, CHAMPION, number)
     log.info("Version %s: %s", number, reason)
     return common | {"version": number, "new": True, "left": left}
+
+
+def _check_it_is_still_champion(name: str, forgotten: Forgotten) -> None:
+    number = champion_that_replaced(name, forgotten.model_id)
+    if number is not None:
+        raise BadInputError(
+            f"Version {number} of '{name}' became the champion while people were taken out of the one before, so "
+            "nothing is registered; these people are on the suppression list and are hidden at once. Run `kedro run "
+            "--pipelines=forget` again."
+        )

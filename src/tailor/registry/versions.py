@@ -75,6 +75,21 @@ def logged_model_id(name: str, version: str) -> str | None:
     return source.removeprefix(_LOGGED) if source.startswith(f"{_LOGGED}m-") else None
 
 
+def champion_that_replaced(name: str, loaded: str | None) -> str | None:
+    """Return the version that is champion now, where it is not made of the logged model that was loaded as champion.
+
+    Args:
+        name: in the registry.
+        loaded: id of the logged model; None: it is not known.
+
+    Returns:
+        The number; None where the champion is that model, or where one of both has no id.
+    """
+    now = mlflow.MlflowClient().get_model_version_by_alias(name, CHAMPION)
+    model_id = logged_model_id(name, now.version)
+    return None if None in (loaded, model_id) or loaded == model_id else str(now.version)
+
+
 def delete_version(name: str, number: str) -> None:
     """Delete a version with its files and its logged model."""
     client = mlflow.MlflowClient()

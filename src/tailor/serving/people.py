@@ -27,6 +27,8 @@ class Forgotten:
     recommender: Recommender
     counts: dict[str, int]
     """users, interactions."""
+    model_id: str | None = None
+    """Of the logged model that these people were taken out of; None where it is not known."""
 
 
 def without_suppressed(recommender: Recommender, suppressed: SuppressionList) -> Forgotten:

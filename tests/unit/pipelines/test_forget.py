@@ -14,7 +14,7 @@ from tailor.serving.people import Forgotten
 @pytest.fixture
 def champion():
     model = SimpleNamespace(recommender=SimpleNamespace(people=People()))
-    return SimpleNamespace(unwrap_python_model=lambda: model)
+    return SimpleNamespace(unwrap_python_model=lambda: model, model_id="m-1")
 
 
 def test_people_of_a_file_are_named_as_the_champion_knows_them(champion, tmp_path):
@@ -38,7 +38,7 @@ def test_a_fit_is_made_on_request_and_only_where_somebody_went(champion, monkeyp
     monkeypatch.setattr(nodes.forget, "refitted", lambda model: "fitted anew")
     made = nodes.take_out(champion, NOBODY, {"refit": refit})
     assert (made.recommender == "fitted anew") == fitted
-    assert made.counts == forgotten.counts
+    assert (made.counts, made.model_id) == (forgotten.counts, "m-1")
 
 
 def test_folders_come_from_the_parameters(monkeypatch, tmp_path):

@@ -1,7 +1,9 @@
 """A champion without some people: what is fitted anew is what a fit without them gives, to the list."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import mlflow
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from tailor.data.people import SuppressionList
 from tailor.errors import BadInputError
 from tailor.models.base import TrainSet
 from tailor.models.popular import Popular
+from tailor.registry import forget as registry
+from tailor.registry import versions
 from tailor.registry.forget import refitted
 from tailor.serving.people import without_suppressed
 from tailor.serving.schema import Request, Settings
@@ -83,3 +87,52 @@ def test_what_a_package_does_not_hold_cannot_be_fitted_from_it(tables, everybody
     wrote = replace(everybody, histories=replace(everybody.histories, user_text=texts))
     with pytest.raises(BadInputError, match="was also fitted on texts of users, which its package does not hold"):
         refitted(wrote)
+
+
+@pytest.mark.parametrize("moves", ["before", "while it is logged"])
+def test_a_champion_that_came_meanwhile_is_not_undone(everybody, experiment, tmp_path, monkeypatch, moves):
+    client, name, ids = mlflow.MlflowClient(), f"shop-{experiment}", {"1": "m-1", "2": "m-2", "3": "m-3"}
+    client.create_registered_model(name)
+
+    def add(champion):
+        number = client.create_model_version(name, str(tmp_path)).version
+        if champion:
+            client.set_registered_model_alias(name, "champion", number)
+        return SimpleNamespace(registered_model_version=number)
+
+    def logged(*_):
+        made = add(champion=False)
+        if moves == "while it is logged":
+            add(champion=True)
+        return made
+
+    deleted = []
+    monkeypatch.setattr(registry, "log_package", logged)
+    monkeypatch.setattr(registry, "delete_version", lambda *version: deleted.append(version))
+    monkeypatch.setattr(versions, "logged_model_id", lambda _, number: ids[str(number)])
+    add(champion=True)
+    if moves == "before":
+        add(champion=True)
+    person = SuppressionList.of([str(everybody.user_ids[0])], KEY)
+    forgotten = replace(without_suppressed(everybody, person), model_id="m-1")
+    came = "2" if moves == "before" else "3"
+    with pytest.raises(BadInputError, match=rf"^Version {came} of '{name}' became the champion while .* again\.$"):
+        registry.register_forgotten(forgotten, False, name)
+    assert str(client.get_model_version_by_alias(name, "champion").version) == came
+    assert deleted == ([] if moves == "before" else [(name, "2")])
+
+
+def test_the_champion_that_was_loaded_is_replaced(everybody, experiment, tmp_path, monkeypatch):
+    client, name = mlflow.MlflowClient(), f"shop-{experiment}"
+    client.create_registered_model(name)
+    client.set_registered_model_alias(name, "champion", client.create_model_version(name, str(tmp_path)).version)
+
+    def logged(*_):
+        return SimpleNamespace(registered_model_version=client.create_model_version(name, str(tmp_path)).version)
+
+    monkeypatch.setattr(registry, "log_package", logged)
+    monkeypatch.setattr(versions, "logged_model_id", lambda _, number: f"m-{number}")
+    person = SuppressionList.of([str(everybody.user_ids[0])], KEY)
+    outcome = registry.register_forgotten(replace(without_suppressed(everybody, person), model_id="m-1"), False, name)
+    assert (outcome["version"], outcome["new"], outcome["users"]) == ("2", True, 1)
+    assert str(client.get_model_version_by_alias(name, "champion").version) == "2"

@@ -1,6 +1,7 @@
 """Nodes of ``forget``."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from tailor.config import parse
 from tailor.data.people import SuppressionList, read_user_file
 from tailor.options import ForgetOptions
 from tailor.registry import forget, holders
-from tailor.serving.champion import recommender_of
+from tailor.serving.champion import model_id_of, recommender_of
 from tailor.serving.people import Forgotten, without_suppressed
 from tailor.types import JsonObject, Parameters
 
@@ -31,11 +32,11 @@ def suppress(champion: PyFuncModel, params: Parameters) -> list[str]:
 
 def take_out(champion: PyFuncModel, suppressions: SuppressionList, params: Parameters) -> Forgotten:
     """Take the people of the list out of the champion; on request fit its recipe without them."""
-    forgotten = without_suppressed(recommender_of(champion), suppressions)
+    forgotten = replace(without_suppressed(recommender_of(champion), suppressions), model_id=model_id_of(champion))
     log.info("Taken out of the champion: %s", ", ".join(f"{n} {what}" for what, n in forgotten.counts.items()))
     if not _options(params).refit or not forgotten.counts["users"]:
         return forgotten
-    return Forgotten(forget.refitted(forgotten.recommender), forgotten.counts)
+    return replace(forgotten, recommender=forget.refitted(forgotten.recommender))
 
 
 def register(forgotten: Forgotten, params: Parameters, model_name: str) -> JsonObject:
