@@ -15,14 +15,15 @@ def deterministic() -> Iterator[None]:
     Torch then also fills all memory that it takes with NaN, several hundred times in a step of a small transformer;
     nothing here reads memory that nobody has written, so that is left out.
     """
-    before, filled = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = memory.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        memory.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 @contextmanager

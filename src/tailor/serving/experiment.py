@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 #: Seconds in which a database that did not take exposures is not asked again.
 _AFTER_FAILURE_S = 15.0
+#: Seconds that a list waits for a database that another process changes.
+_PATIENCE_S = 1.0
 
 
 class Assigned(NamedTuple):
@@ -81,8 +83,9 @@ def positions(experiment: str, user_ids: Sequence[str]) -> NDArray[np.float64]:
 class ExposureLog:
     """Writes what was listed to the events, before the answer is sent.
 
-    The list comes first: a database that does not take exposures delays or refuses no answer. Then the answer says
-    ``exposures_logged: false``, the log says why, and the database is left alone for a while.
+    The list comes first: a database that does not take exposures refuses no answer, and delays none by more than a
+    second. Then the answer says ``exposures_logged: false``, the log says why, and the database is left alone for a
+    while.
     """
 
     store: "EventStore"
@@ -118,7 +121,7 @@ class ExposureLog:
         # An id that no database holds is no reason to leave this one alone.
         if time.monotonic() >= self._next and (user_id or "").isprintable():
             try:
-                self.store.append(rows)
+                self.store.append(rows, _PATIENCE_S)
                 return True
             except BadInputError as problem:
                 # Of the database, not of an id that was sent before for another list.

@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from tailor.errors import BadInputError, did_you_mean
-from tailor.state.tables import event_counters, events, explained, insert_once, open_engine, parts, read_connection
+from tailor.state.tables import (
+    event_counters,
+    events,
+    insert_once,
+    open_engine,
+    parts,
+    read_connection,
+    write_transaction,
+)
 from tailor.types import JsonObject
 
 #: What people do.
@@ -114,11 +122,12 @@ class EventStore:
         with read_connection(self.engine) as connection:
             return connection.execute(chosen).first() is not None
 
-    def append(self, rows: Sequence[JsonObject]) -> Appended:
+    def append(self, rows: Sequence[JsonObject], patience_s: float | None = None) -> Appended:
         """Store events, all of them or none; they are durable when it returns.
 
         Args:
             rows: columns of :class:`Event` by name, ``kind`` among them. Where no ``event_id`` is sent, one is made.
+            patience_s: seconds that it waits for another one's change; None: 30.
 
         Raises:
             BadInputError: a kind or a column is unknown, or an id is known with another content.
@@ -131,7 +140,7 @@ class EventStore:
         for row in rows:
             _check(row)
         now = time.time()
-        with explained(self.engine, "written"), self.engine.begin() as connection:
+        with write_transaction(self.engine, patience_s) as connection:
             place = self._begin(connection)
             sent = [{**row, "event_id": row.get("event_id") or str(uuid.uuid4())} for row in rows]
             new = _unknown(sent, self._stored(connection, [row["event_id"] for row in sent]))
@@ -252,7 +261,7 @@ class EventStore:
             StateError: they could not be deleted; none was.
         """
         n_deleted = 0
-        with explained(self.engine, "written"), self.engine.begin() as connection:
+        with write_transaction(self.engine) as connection:
             for some in parts(list(user_ids)):
                 theirs = sa.delete(events).where(events.c.model == self.model, events.c.user_id.in_(some))
                 n_deleted += connection.execute(theirs).rowcount

@@ -24,6 +24,7 @@ from tailor.state.tables import (
     parts,
     read_connection,
     removals,
+    write_transaction,
 )
 from tailor.types import JsonObject
 
@@ -179,7 +180,7 @@ class StateStore:
             {"model": self.model, "item_id": name, "encoder": encoder, "text": text, "vector": vector}
             for name, (text, vector) in vectors.items()
         ]
-        with explained(self.engine, "written"), self.engine.begin() as connection:
+        with write_transaction(self.engine) as connection:
             # Under the lock of a change: two processes that start keep one after the other.
             mine = changes.c.model == self.model
             connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter))
@@ -228,7 +229,7 @@ class StateStore:
     def _changing(self) -> Iterator[tuple[Connection, int]]:
         """Yield a transaction and the number of its change; changes of one model stand in a row."""
         mine = changes.c.model == self.model
-        with explained(self.engine, "written"), self.engine.begin() as connection:
+        with write_transaction(self.engine) as connection:
             # The row stays locked until the transaction ends: the next change waits here.
             connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter + 1))
             yield connection, self._counter(connection)

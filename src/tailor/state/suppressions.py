@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from tailor.data.people import SUPPRESSION_KEY, SuppressionList, key_id, key_of_environment, keyed_hash
 from tailor.state.events import EventStore
 from tailor.state.store import StateStore
-from tailor.state.tables import StateError, changes, explained, read_connection, suppressions
+from tailor.state.tables import StateError, changes, read_connection, suppressions, write_transaction
 
 _WHAT_FOR = "the suppression list holds hashes that only this key can compare"
 
@@ -80,7 +80,7 @@ class SuppressionStore:
         key = suppression_key()
         hashes = dict.fromkeys(keyed_hash(key, one) for one in user_ids)
         mine = changes.c.model == self.model
-        with explained(self.engine, "written"), self.engine.begin() as connection:
+        with write_transaction(self.engine) as connection:
             # The row stays locked until the transaction ends: who adds at the same time waits here.
             connection.execute(sa.update(changes).where(mine).values(counter=changes.c.counter))
             known = self._hashes(connection, key)

@@ -265,8 +265,9 @@ def _retried(ask: Callable[[], object]) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Begin a transaction that writes as the only one, so that it never fails where it stands half-way."""
-    reads = connection.get_execution_options().get("reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * options.get('patience_s', _PATIENCE_S))}")
+    connection.exec_driver_sql("BEGIN" if options.get("reads", False) else "BEGIN IMMEDIATE")
 
 
 def _migrate(connection: Connection, engine: Engine) -> None:
@@ -315,6 +316,24 @@ def read_connection(engine: Engine) -> Iterator[Connection]:
     """
     with explained(engine, "read"), engine.connect() as connection:
         yield connection.execution_options(reads=True)
+
+
+@contextmanager
+def write_transaction(engine: Engine, patience_s: float | None = None) -> Iterator[Connection]:
+    """Open a transaction that writes.
+
+    Args:
+        engine: of the state.
+        patience_s: seconds that it waits for another one's change; None: 30.
+
+    Raises:
+        StateError: the database cannot be written, or another one's change takes longer.
+    """
+    patient = engine if patience_s is None else engine.execution_options(patience_s=patience_s)
+    with explained(engine, "written"), patient.begin() as connection:
+        if patience_s is not None and engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(1000 * patience_s)}")
+        yield connection
 
 
 @contextmanager

@@ -185,7 +185,8 @@ def test_a_database_that_takes_nothing_holds_up_no_list(champion, monkeypatch, k
     calls = []
 
     class Full:
-        def append(self, rows):
+        def append(self, rows, patience_s):
+            assert patience_s <= 1
             calls.append(rows)
             raise StateError("The state could not be written: disk is full", disk_full=True)
 

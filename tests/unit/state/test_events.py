@@ -227,6 +227,17 @@ def test_what_is_asked_at_every_request_goes_by_an_index(store):
         assert any(f"model=? AND {column}" in plan for plan in plans), (column, plans)
 
 
+def test_who_has_little_patience_is_told_that_another_one_writes(address, store):
+    """And whoever comes next on the same connection has the usual patience."""
+    other = EventStore.open(address, "shop")
+    with tables.write_transaction(other.engine), pytest.raises(StateError, match="written: database is locked"):
+        store.append([{"kind": "view", "user_id": "u1", "item_id": "i1"}], patience_s=0.01)
+    with tables.write_transaction(store.engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    store.append([{"kind": "view", "user_id": "u1", "item_id": "i1"}], patience_s=0.01)
+    assert len(store.of_user("u1")) == 1
+
+
 def test_a_full_disk_is_one_sentence_and_stores_no_call_by_half(store):
     store.append([buy("u", "a")])
 
