@@ -7,7 +7,7 @@ import pytest
 
 from tailor.state.events import EventStore
 from tailor.state.store import Imported, StateStore, models_of
-from tailor.state.tables import StateError
+from tailor.state.tables import StateError, write_transaction
 from tests.conftest import environment
 
 pgserver = pytest.importorskip("pgserver", reason="make test-postgres installs it")
@@ -91,6 +91,17 @@ def test_events_come_back_as_they_were_sent_and_are_forgotten(address):
     assert store.forget(["u"]) == 2
     store.append([{"kind": "buy", "user_id": "u", "item_id": "y"}])
     assert [event.place for event in store.of_user("u")] == [3]
+
+
+def test_who_has_little_patience_is_told_that_another_one_writes(address):
+    store, other = (EventStore.open(address, "patience") for _ in range(2))
+    store.append([{"kind": "view", "user_id": "u1", "item_id": "i1"}])
+    with write_transaction(other.engine) as connection:
+        other._begin(connection)
+        with pytest.raises(StateError, match="could not be written: canceling statement due to lock timeout"):
+            store.append([{"kind": "view", "user_id": "u1", "item_id": "i2"}], patience_s=0.05)
+    store.append([{"kind": "view", "user_id": "u1", "item_id": "i3"}], patience_s=0.05)
+    assert [event.item_id for event in store.of_user("u1")] == ["i1", "i3"]
 
 
 def test_a_server_that_does_not_answer_is_one_sentence():
