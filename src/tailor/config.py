@@ -23,6 +23,8 @@ class Options(BaseModel):
     """Keys of an earlier version, each with a sentence that goes on after "Parameter '<key>'"."""
 
 
+#: Characters of a value that a message shows.
+_MOST_SHOWN = 200
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -46,7 +48,7 @@ def _describe(model: type[Options], error: Any, where: str) -> str:
         return str(cause)
     parent = _options_at(model, path[:-1])
     if error["type"] != "extra_forbidden" or parent is None:
-        return f"Parameter '{name}' = {error.get('input')!r}: {error['msg']}. Fix it in conf/ or in --params."
+        return f"Parameter '{name}' = {_abbreviated(error.get('input'))}: {error['msg']}. Fix it in conf/ or in --params."
     key, known = path[-1], sorted(parent.model_fields)
     if key in parent.renamed:
         new = ".".join([prefix, parent.renamed[key]] if prefix else [parent.renamed[key]])
@@ -54,6 +56,12 @@ def _describe(model: type[Options], error: Any, where: str) -> str:
     if key in parent.retired:
         return f"Parameter '{name}' {parent.retired[key]}"
     return f"Parameter '{name}' does not exist.{did_you_mean(key, known)} Known here: {', '.join(known)}."
+
+
+def _abbreviated(value: object) -> str:
+    """Write a value, a long one up to its first characters."""
+    written = repr(value)
+    return written if len(written) <= _MOST_SHOWN else f"{written[:_MOST_SHOWN]}…"
 
 
 def _options_at(model: Any, path: list[str]) -> type[Options] | None:

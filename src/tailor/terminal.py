@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tailor import columns as c
 from tailor.evaluation.tables import NOTHING
-from tailor.evaluation.verdict import against_best_baseline
+from tailor.evaluation.verdict import NO_DIFFERENCE, against_best_baseline
 
 #: Columns of the summary that every terminal has room for; the others follow as far as they fit.
 FIRST = ("warm NDCG", "tail NDCG", "cold NDCG", "new user, 3 items", "coverage")
@@ -103,8 +103,11 @@ def verdict_lines(registered: str, verdicts: Iterable[Mapping[str, str]]) -> lis
         registered: the model.
         verdicts: as of :func:`tailor.evaluation.verdict.against_best_baseline`.
     """
-    lines = [f"{v['headline']}: {v['words']}, {v['difference']} [{v['low']}, {v['high']}]" for v in verdicts]
+    of_all = list(verdicts)
+    lines = [f"{v['headline']}: {v['words']}, {v['difference']} [{v['low']}, {v['high']}]" for v in of_all]
     first = f"{registered} against the best baseline, with 95 % intervals:"
+    if any(v["verdict"] == NO_DIFFERENCE and float(v["low"]) * float(v["high"]) > 0 for v in of_all):
+        lines.append("(an interval without 0 beside 'no difference' did not pass the correction for all comparisons)")
     return [first, *lines] if lines else [f"{registered} was compared with no baseline."]
 
 

@@ -1,3 +1,4 @@
+import re
 import sys
 from typing import ClassVar
 
@@ -82,6 +83,16 @@ def test_all_problems_are_listed_with_values():
         parse(ProjectOptions, {"lm_finetuning": {"epochs": 0, "batch_size": "many"}}, "")
     assert "Parameter 'lm_finetuning.epochs' = 0: Input should be greater than or equal to 1" in str(caught.value)
     assert "Parameter 'lm_finetuning.batch_size' = 'many'" in str(caught.value)
+
+
+def test_a_long_value_is_shown_by_its_beginning():
+    trials = {"ease": [{"regularization": 100.0}] * 40, "slit": [{}]}
+    with pytest.raises(ConfigurationError) as caught:
+        parse(HybridOptions, {"trials": trials}, "hybrid_cf")
+    assert re.match(
+        r"Parameter 'hybrid_cf\.trials' = \{'ease': .*…: .*found \{'ease': 40, 'slit': 1\}", str(caught.value)
+    )
+    assert len(str(caught.value)) < 450
 
 
 def test_options_are_frozen():

@@ -28,7 +28,7 @@ SAID = {
     "slit": ({}, {"inverse of a matrix of"}),
     "marec": ({}, {"MARec: similarities", "inverse of a matrix of"}),
     "dropoutnet": ({}, {"DropoutNet"}),
-    "sasrec": ({}, {"transformer, epoch 1"}),
+    "sasrec": ({}, {"sasrec, epoch 1"}),
     "transformer": ({}, {"transformer, epoch 1"}),
 }
 

@@ -147,10 +147,13 @@ def test_problems_of_the_data_are_a_line_each():
 def test_verdicts_are_words():
     words = "no difference to ease shown"
     said = {"headline": "warm NDCG", "words": words, "difference": "+1", "low": "0", "high": "2"}
+    said["verdict"] = "no difference shown"
     assert verdict_lines("hybrid_lora", [said]) == [
         "hybrid_lora against the best baseline, with 95 % intervals:",
         f"warm NDCG: {words}, +1 [0, 2]",
     ]
+    corrected = "(an interval without 0 beside 'no difference' did not pass the correction for all comparisons)"
+    assert verdict_lines("hybrid_lora", [said, said | {"low": "0.1"}])[-1] == corrected
     assert verdict_lines("hybrid_lora", []) == ["hybrid_lora was compared with no baseline."]
 
 

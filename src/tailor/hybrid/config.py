@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tailor.config import Count, Fraction, Options, Positive, parse
 from tailor.errors import ConfigurationError
@@ -282,8 +282,15 @@ class HybridOptions(Options):
 
     @field_validator("trials")
     @classmethod
-    def _same_budget(cls, trials: dict[str, list[Parameters]]) -> dict[str, list[Parameters]]:
-        budgets = {name: len(sets) for name, sets in trials.items() if name not in _MAY_BE_TRIED_ONCE or len(sets) > 1}
+    def _same_budget(cls, trials: dict[str, list[Parameters]], info: ValidationInfo) -> dict[str, list[Parameters]]:
+        """Compare the models of the run; option sets of a baseline that it leaves out wait for another run."""
+        left_in = info.data.get("baselines")
+        budgets = {
+            name: len(sets)
+            for name, sets in trials.items()
+            if (left_in is None or name in left_in or name == "hybrid")
+            and (name not in _MAY_BE_TRIED_ONCE or len(sets) > 1)
+        }
         if len(set(budgets.values())) > 1:
             raise ValueError(f"every model gets the same number of trials, found {budgets}")
         return trials

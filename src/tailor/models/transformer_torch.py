@@ -69,6 +69,7 @@ def fit(
             training.run_epoch()
             training.save()
         training.clear()
+        log.info(training.summary())
     fitted = _FITTED[training.fingerprint] = training.export()
     while len(_FITTED) > _REMEMBERED:
         _FITTED.popitem(last=False)
@@ -242,6 +243,13 @@ class Training:
             return self.done < self.exactly
         return bool(self.done < self.config.epochs and self.stale < self.config.patience)
 
+    def summary(self) -> str:
+        """Say in one line how the training went."""
+        if self.exactly is not None:
+            return f"{self.recipe.name}: {self.done} more epochs"
+        best = self.done - self.stale
+        return f"{self.recipe.name}: epoch {best} of {self.done} ranks last items best, NDCG {self.best_value:.4f}"
+
     def run_epoch(self) -> None:
         """Run one epoch, measure it, and keep its weights if they are the best."""
         self.done += 1
@@ -249,7 +257,7 @@ class Training:
         torch.manual_seed(self.seed * 100_003 + self.done)
         loss = self._train_epoch(np.random.default_rng([self.seed, 6, self.done]))
         value = self._measure() if self.exactly is None else float(self.done)
-        log.info("transformer, epoch %d: loss %.4f, NDCG of last items %.4f", self.done, loss, value)
+        log.debug("%s, epoch %d: loss %.4f, NDCG of last items %.4f", self.recipe.name, self.done, loss, value)
         self.stale = 0 if value > self.best_value else self.stale + 1
         if value > self.best_value:
             self.best, self.best_value = {name: p.clone() for name, p in self.average.items()}, value
@@ -258,7 +266,7 @@ class Training:
         batches = list(self._batches(rng))
         self.net.train()
         total = 0.0
-        for sequences, targets in progress(batches, f"transformer, epoch {self.done}", "batch"):
+        for sequences, targets in progress(batches, f"{self.recipe.name}, epoch {self.done}", "batch"):
             total += self._step(sequences, targets, rng)
         return total / max(len(batches), 1)
 

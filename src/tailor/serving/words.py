@@ -22,6 +22,9 @@ _LEADING = 0.25
 _EVIDENCE = 5.0
 #: What popularity weighs where there is a query and no history.
 _PRIOR = 0.3
+#: How far a user's best score may stand above the mean, in standard deviations, beside a query. Where most items were
+#: taken once or never, the most popular one is 35 above it, and no text comes near that.
+_HIGHEST = 6.0
 #: What nearness of an item's own text weighs beside the categories.
 _NEARNESS = 0.5
 
@@ -54,13 +57,20 @@ class WordScores:
     def blended(self, scores: Floats, n_history: int) -> Floats:
         """Return one row of scores (n_items,) with the query weighed in; a longer history weighs more."""
         standardised = (scores - scores.mean()) / max(float(scores.std()), 1e-6)
-        return np.asarray(self.query_score + np.float32(self.share(n_history)) * standardised, dtype=np.float32)
+        share = np.float32(self.share(n_history, float(standardised.max())))
+        return np.asarray(self.query_score + share * standardised, dtype=np.float32)
 
-    def share(self, n_history: int) -> float:
-        """Return what a user's own standardised score weighs beside the query, for a history of that many items."""
+    def share(self, n_history: int, highest: float) -> float:
+        """Return what a user's own standardised score weighs beside the query.
+
+        Args:
+            n_history: items of the user's history.
+            highest: the highest of these scores; where it is above 6, all weigh less, so that it counts as 6.
+        """
         if not self.asks_for_something:
             return 1.0
-        return n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
+        share = n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
+        return share * min(1.0, _HIGHEST / max(highest, 1e-6))
 
 
 def score_words(

@@ -145,3 +145,9 @@ def test_budgets_are_the_same_but_for_a_baseline_that_takes_minutes():
         HybridOptions(trials={"ease": [{}, {}], "sasrec": [{}, {}, {}]})
     with pytest.raises(ValueError, match=r"same number of trials, found \{'ease': 2, 'slit': 1\}"):
         HybridOptions(trials={"ease": [{}, {}], "slit": [{}]})
+
+
+def test_baselines_that_a_run_leaves_out_are_in_no_budget():
+    HybridOptions(baselines=["ease"], trials={"ease": [{}], "slit": [{}, {}], "hybrid": [{}]})
+    with pytest.raises(ValueError, match=r"same number of trials, found \{'ease': 1, 'hybrid': 2\}"):
+        HybridOptions(baselines=["ease"], trials={"ease": [{}], "slit": [{}], "hybrid": [{}, {}]})

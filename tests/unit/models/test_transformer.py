@@ -1,5 +1,6 @@
 """The transformer: numpy's forward pass is torch's, what the order alone shows, texts of cold items, and resumption."""
 
+import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -232,6 +233,16 @@ def test_a_partial_fit_places_an_item_that_was_new_by_its_interactions():
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ConfigurationError, match="heads: 3 do not divide the width 64"):
         build("sasrec", {"heads": 3}, 0)
+
+
+def test_a_fit_is_one_line_with_the_name_of_the_model(caplog):
+    caplog.set_level("INFO")
+    data = ordered_train_set(ordered(*circles(), n_items=6))
+    fitted = SASRec(SASRecConfig(width=16, epochs=3)).fit(data)
+    fitted.partial_fit(data, 2)
+    first, second = caplog.messages
+    assert re.match(r"sasrec: epoch [123] of 3 ranks last items best, NDCG \d\.\d{4}$", first)
+    assert second == "sasrec: 2 more epochs"
 
 
 def test_a_fit_takes_one_thread_and_gives_the_others_back(monkeypatch):
