@@ -48,7 +48,9 @@ def _describe(model: type[Options], error: Any, where: str) -> str:
         return str(cause)
     parent = _options_at(model, path[:-1])
     if error["type"] != "extra_forbidden" or parent is None:
-        return f"Parameter '{name}' = {_abbreviated(error.get('input'))}: {error['msg']}. Fix it in conf/ or in --params."
+        return (
+            f"Parameter '{name}' = {_abbreviated(error.get('input'))}: {error['msg']}. Fix it in conf/ or in --params."
+        )
     key, known = path[-1], sorted(parent.model_fields)
     if key in parent.renamed:
         new = ".".join([prefix, parent.renamed[key]] if prefix else [parent.renamed[key]])

@@ -84,6 +84,8 @@ class Workload:
     """Tokens of the texts of all items."""
     epochs: int
     """Passes of tuning; fewer if it stops early."""
+    encoders: int
+    """Hybrids that are fitted: on the frozen encoder, and on the tuned one where there is one."""
     trained: bool
     """Whether the language model is tuned at all."""
     baselines: int
@@ -144,7 +146,8 @@ class Workload:
         """
         names, sizes = baseline_names(hybrid), card.sizes
         sources = [name for name, options in hybrid.sources.items() if options is not None]
-        hybrid_fits = _ENCODERS * (len(_option_sets(hybrid, "hybrid")) + _FINAL_FITS)
+        encoders = _ENCODERS if lm.enabled else 1
+        hybrid_fits = encoders * (len(_option_sets(hybrid, "hybrid")) + _FINAL_FITS)
         of_ease = {
             k: v for k, v in (hybrid.sources.get("ease") or {}).items() if k in ("max_dense_items", "neighbours")
         }
@@ -157,19 +160,20 @@ class Workload:
             interactions=sizes.interactions,
             tokens=card.texts.tokens * sizes.items,
             epochs=lm.epochs + lm.masked_lm.epochs + (0 if lm.domains is None else lm.domains.epochs),
-            trained=lm.peft.peft_type != "FROZEN",
+            encoders=encoders,
+            trained=lm.enabled and lm.peft.peft_type != "FROZEN",
             baselines=len(names),
             trials=max((len(option_sets) for option_sets in hybrid.trials.values()), default=1),
             sources=len(sources),
-            factor_sets=_factor_sets(hybrid, names, "ials" in sources),
+            factor_sets=_factor_sets(hybrid, names, encoders if "ials" in sources else 0),
             sweeps=int((hybrid.sources.get("ials") or {}).get("iterations", IALSConfig().iterations)),
             inverses=sum(_fits(hybrid, name) for name in of_baselines) + len(of_sources) * hybrid_fits,
-            item_item_models=len(of_baselines) + _ENCODERS * len(of_sources),
+            item_item_models=len(of_baselines) + encoders * len(of_sources),
             full_items=ease.max_dense_items,
             neighbours=ease.neighbours,
             kernel_items=min(sizes.items, hybrid.cold_items.max_items),
             kernels=hybrid_fits,
-            transformers=_transformers(hybrid, names, sizes.users) if card.times.present else 0,
+            transformers=_transformers(hybrid, names, sizes.users, encoders) if card.times.present else 0,
             refitted_transformers=card.times.present
             * sum(hybrid.sources.get(name) is not None for name in TRANSFORMERS),
             network_steps=_network_steps(hybrid) if "dropoutnet" in names else 0,
@@ -229,7 +233,7 @@ def _transformer_seconds(work: Workload) -> float:
 def _language_model(work: Workload) -> Cost:
     passes = work.epochs if work.trained else 0
     tuned = work.tokens * work.tuned_items / work.items if work.items else 0.0
-    seconds = _LOAD + tuned * passes * _TUNED_TOKEN + work.tokens * _ENCODERS * _ENCODED_TOKEN
+    seconds = _LOAD + tuned * passes * _TUNED_TOKEN + work.tokens * work.encoders * _ENCODED_TOKEN
     size = f"{tuned:,.0f} tokens × {passes} epochs"
     return Cost("lm_finetuning", size, seconds / 60, _BASE_GIB + 0.3)
 
@@ -241,9 +245,9 @@ def _models(work: Workload) -> Cost:
     )
     of_weights = _INVERSE * work.items**3 if work.items <= work.full_items else _NEAREST * work.items
     inverses = work.inverses * of_weights + work.kernels * _INVERSE * work.kernel_items**3
-    trials = work.trials * (work.baselines + _ENCODERS * work.sources)
+    trials = work.trials * (work.baselines + work.encoders * work.sources)
     cells = min(work.users * work.items, 2 * work.max_cells)
-    blends = _ENCODERS * (_BLEND + _BLEND_CELL * cells)
+    blends = work.encoders * (_BLEND + _BLEND_CELL * cells)
     fitted = _FIT_BYTES * work.items**2 if work.inverses and work.items <= work.full_items else 0
     held = fitted + _weight_bytes(work)
     blended = 2 * 4 * work.sources * min(work.users * work.items, work.max_cells)
@@ -258,11 +262,11 @@ def _models(work: Workload) -> Cost:
 
 
 def _lists(work: Workload) -> Cost:
-    models = work.baselines + _ENCODERS
+    models = work.baselines + work.encoders
     users = work.listed_users
     rows = users * models * work.k * _LIST_SETS
     reranked = _RERANKED * _SPLITS * work.settings * min(work.users, work.reranked_users)
-    scored = _scored(work, _SPLITS * (work.baselines + _ENCODERS * work.sources), users)
+    scored = _scored(work, _SPLITS * (work.baselines + work.encoders * work.sources), users)
     held = _weight_bytes(work) + _LISTED_BYTES * rows // models // _SPLITS
     block = 4 * work.sources * min(work.block_users, users) * work.items
     gib = _BASE_GIB + (held + block) / _GIB
@@ -296,13 +300,13 @@ def _fits(hybrid: HybridOptions, name: str) -> int:
     return len(_option_sets(hybrid, name)) + _FINAL_FITS
 
 
-def _transformers(hybrid: HybridOptions, baselines: list[str], users: int) -> int:
+def _transformers(hybrid: HybridOptions, baselines: list[str], users: int, encoders: int) -> int:
     """Return how many transformers are fitted: without the users of each fold, and on all of train."""
     fits = _fits(hybrid, "sasrec") if "sasrec" in baselines else 0
     sources = sum(hybrid.sources.get(name) is not None for name in TRANSFORMERS)
     n_left_out = round(hybrid.blend.few_shot_share * users)
     folds = min(10, -(-hybrid.blend.few_shot_users // n_left_out)) if n_left_out else 1
-    return fits + sources * _ENCODERS * (folds + _FINAL_FITS)
+    return fits + sources * encoders * (folds + _FINAL_FITS)
 
 
 def _network_steps(hybrid: HybridOptions) -> int:
@@ -315,17 +319,17 @@ def _option_sets(hybrid: HybridOptions, name: str) -> list[Parameters]:
     return hybrid.trials.get(name) or [{}]
 
 
-def _factor_sets(hybrid: HybridOptions, baselines: list[str], as_source: bool) -> list[int]:
+def _factor_sets(hybrid: HybridOptions, baselines: list[str], hybrids: int) -> list[int]:
     """Return the factors of every factorization; a chosen option set counts as the largest that is tried."""
     default = IALSConfig().factors
     factors: list[int] = []
     for name in baselines:
         if name in _FACTORIZED:
             factors += _with_final([_factors(settings, default) for settings in _option_sets(hybrid, name)])
-    if as_source:
+    if hybrids:
         default = _factors(hybrid.sources["ials"] or {}, default)
         tried = [_factors(settings.get("ials", {}), default) for settings in _option_sets(hybrid, "hybrid")]
-        factors += _ENCODERS * _with_final(tried)
+        factors += hybrids * _with_final(tried)
     return factors
 
 

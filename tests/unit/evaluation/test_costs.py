@@ -108,6 +108,17 @@ def test_an_encoder_that_is_not_tuned_is_read_twice_only():
     assert 60 * by_pipeline(frozen)["lm_finetuning"].minutes == pytest.approx(expected)
 
 
+def test_without_tuning_nothing_is_tuned_and_one_hybrid_is_fitted():
+    both, alone = (
+        Workload.of(GOOD, LMOptions(enabled=enabled), HybridOptions(), ListOptions(), 25, 2000)
+        for enabled in (True, False)
+    )
+    expected = costs._LOAD + GOOD.texts.tokens * 500 * costs._ENCODED_TOKEN
+    assert 60 * by_pipeline(alone)["lm_finetuning"].minutes == pytest.approx(expected)
+    assert (both.encoders, alone.encoders, alone.kernels) == (2, 1, both.kernels / 2)
+    assert by_pipeline(alone)["hybrid_cf"].minutes < by_pipeline(both)["hybrid_cf"].minutes
+
+
 def test_item_item_models_grow_with_the_cube_and_the_square():
     small, large = (
         replace(work(10, 5000 * f, 1000, 10), kernels=0, factor_sets=[], transformers=0, network_steps=0)
