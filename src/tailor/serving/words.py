@@ -24,7 +24,7 @@ _EVIDENCE = 5.0
 _PRIOR = 0.3
 #: How far a user's best score may stand above the mean, in standard deviations, beside a query. Where most items were
 #: taken once or never, the most popular one is 35 above it, and no text comes near that.
-_HIGHEST = 6.0
+_HIGHEST = 7.0
 #: What nearness of an item's own text weighs beside the categories.
 _NEARNESS = 0.5
 
@@ -65,7 +65,7 @@ class WordScores:
 
         Args:
             n_history: items of the user's history.
-            highest: the highest of these scores; where it is above 6, all weigh less, so that it counts as 6.
+            highest: the highest of these scores; where it is above 7, all weigh less, so that it counts as 7.
         """
         if not self.asks_for_something:
             return 1.0

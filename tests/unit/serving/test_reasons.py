@@ -66,8 +66,8 @@ def test_a_model_that_cannot_be_taken_apart_leaves_the_path():
 
 @pytest.mark.parametrize(("n_history", "share"), [(0, 0.3), (5, 0.5), (15, 0.75)])
 def test_the_share_beside_words_is_that_of_the_blend(n_history, share):
-    """n / (n + 5), and .3 where nothing is known; a best score far above the others counts as 6."""
+    """n / (n + 5), and .3 where nothing is known; a best score far above the others counts as 7."""
     score = np.random.default_rng(0).normal(size=50).astype(np.float32)
     words = WordScores(Intent("robots"), score, np.zeros(50, bool))
     assert words.share(n_history, 4.0) == pytest.approx(share, abs=1e-6)
-    assert words.share(n_history, 24.0) == pytest.approx(share / 4, abs=1e-6)
+    assert words.share(n_history, 28.0) == pytest.approx(share / 4, abs=1e-6)

@@ -59,14 +59,14 @@ def test_without_a_history_popularity_weighs_a_little_beside_the_words(served):
 
 @pytest.mark.parametrize(("n_history", "share"), [(0, 0.3), (5, 0.5)])
 def test_one_item_that_everybody_takes_does_not_drown_the_words(served, n_history, share):
-    """Its score is sqrt(n - 1) deviations above the mean, and counts as 6 beside the words."""
+    """Its score is sqrt(n - 1) deviations above the mean, and counts as 7 beside the words."""
     raw = np.zeros(len(served.items), np.float32)
     raw[3] = 1000.0
     highest = np.sqrt(len(raw) - 1)
-    assert highest > 6
+    assert highest > 7
     blended = words_of(served, NOTHING).blended(raw, n_history)
-    np.testing.assert_allclose(blended, share * 6 / highest * standardised(raw), atol=1e-4)
-    assert blended[3] == pytest.approx(share * 6, rel=1e-4)
+    np.testing.assert_allclose(blended, share * 7 / highest * standardised(raw), atol=1e-4)
+    assert blended[3] == pytest.approx(share * 7, rel=1e-4)
 
 
 def test_words_that_say_nothing_of_the_catalogue_change_nothing(served, history):
