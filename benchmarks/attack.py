@@ -46,7 +46,7 @@ TARGETS = {
     "overload_answered_p99_ms": "<= 500",
     "overload_other_statuses": "0",
     "overload_refused_p99_ms": "<= 250",
-    "most_threads_growth": "<= 8",
+    "most_threads_growth": "<= 8 of each process",
 }
 Figures = dict[str, float]
 
