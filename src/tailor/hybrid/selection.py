@@ -242,8 +242,8 @@ def fit_hybrid(
     """
     recipe = Hybrid(options.hybrid_config(settings), seed)
     scorer = recipe.fit(data) if fitted_before is None else replace(fitted_before, recipe=recipe)
-    same_weights = fitted_before is not None and len(options.blend.models) == 1
-    weights = fitted_before.blend.shifted(0.0) if fitted_before is not None and same_weights else None
+    before = fitted_before if len(options.blend.models) == 1 else None
+    weights = None if before is None else before.blend.shifted(0.0)
     fitted = fit_blend(scorer, holdout, options.blend, options.k, seed, weights)
     return scorer.with_blend(fitted.weights).with_boosts(fitted.boosts).with_click(fitted.click), fitted
 

@@ -452,10 +452,10 @@ class Recommender:
         batch = self._read(requests, settings).with_events(n_events)
         scores, z = self._scored(model, batch.query, settings)
         deviations = np.maximum(scores.std(axis=1), np.float32(1e-6))
-        highest = (scores.max(axis=1) - scores.mean(axis=1)) / deviations
+        highest = {row: float((scores[row].max() - scores[row].mean()) / deviations[row]) for row in intents}
         words = self._apply_words(scores, batch, intents, requests)
         read = {row: of_row for row, of_row in words.items() if of_row.understood}
-        shares = {row: of_row.share(int(batch.query.lengths[row]), float(highest[row])) for row, of_row in read.items()}
+        shares = {row: of_row.share(int(batch.query.lengths[row]), highest[row]) for row, of_row in read.items()}
         n_unknown = self._exclude(scores, batch.query, requests, settings)
         request_ids = [_named(request, settings) for request in requests]
         items, values, propensities = self._list(scores, batch.query, request_ids, settings)
