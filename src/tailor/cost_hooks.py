@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 from kedro.framework.hooks import hook_impl
@@ -17,7 +18,10 @@ _GIB = 2**30
 
 
 class MemoryPeaks:
-    """The most memory that this process had while each of several things went on: a thread looks every 0.1 s."""
+    """The most memory that this process and those it started had while each of several things went on.
+
+    A thread looks every 0.1 s. Code that processes share is counted for each of them.
+    """
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -28,7 +32,7 @@ class MemoryPeaks:
     def begin(self, name: str) -> None:
         """Begin to look; the first one starts the thread."""
         with self._lock:
-            self._peaks[name] = self._process.memory_info().rss
+            self._peaks[name] = self._used()
             if self._thread is None:
                 self._over.clear()
                 self._thread = threading.Thread(target=self._look, name="memory peaks", daemon=True)
@@ -36,7 +40,7 @@ class MemoryPeaks:
 
     def end(self, name: str) -> float:
         """Return the peak in GiB; 0 for what did not begin."""
-        now = self._process.memory_info().rss
+        now = self._used()
         with self._lock:
             known = self._peaks.pop(name, None)
         return 0.0 if known is None else max(known, now) / _GIB
@@ -50,9 +54,17 @@ class MemoryPeaks:
             self._over.set()
             thread.join()
 
+    def _used(self) -> int:
+        """Return the bytes in use now."""
+        used = int(self._process.memory_info().rss)
+        for child in self._process.children(recursive=True):
+            with suppress(psutil.Error):  # it has ended
+                used += child.memory_info().rss
+        return used
+
     def _look(self) -> None:
         while not self._over.wait(_EVERY_S):
-            now = self._process.memory_info().rss
+            now = self._used()
             with self._lock:
                 for name, peak in self._peaks.items():
                     self._peaks[name] = max(peak, now)

@@ -143,6 +143,9 @@ def open_registry(name: str | None, conf_source: str | Path = "conf") -> Environ
 def of_server(name: str | None, conf_source: str | Path, arguments: list[str]) -> list[str]:
     """Return the arguments of the server with those that an environment implies; the store goes into MLflow's variable.
 
+    Without the name of an environment a model is served as that of the environment whose ``model_name`` it is: its
+    store and its state are those that pipelines of the environment read and write.
+
     Args:
         name: the environment; None for the default.
         conf_source: folder or archive of the configuration.
@@ -152,12 +155,22 @@ def of_server(name: str | None, conf_source: str | Path, arguments: list[str]) -
         BadInputError: nothing has been registered in that environment.
         ConfigurationError: there is no such environment.
     """
-    env = open_registry(name, conf_source)
+    asked = _value(arguments, "--model")
+    env = open_registry(name or _environment_of(asked, conf_source), conf_source)
     implied = {"--model": env.model, "--alias": env.alias}
     given = {argument.partition("=")[0] for argument in arguments}
-    model = _value(arguments, "--model") or env.model
+    model = asked or env.model
     implied["--items"] = str(env.data / "serving" / f"{model}.json")
     return [*arguments, *(word for key, value in implied.items() if key not in given for word in (key, value))]
+
+
+def _environment_of(model: str, conf_source: str | Path) -> str | None:
+    """Return the name of the environment whose model it is; None for the default, and where there is no such one."""
+    if not model or read_environment(None, conf_source).model == model:
+        return None
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        known = environments(OmegaConfigLoader(conf_source=str(conf_source), **LOADER_ARGS))
+    return next((name for name in known if read_environment(name, conf_source).model == model), None)
 
 
 def _value(arguments: list[str], option: str) -> str:

@@ -7,14 +7,17 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from enum import Enum, auto
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tailor.errors import TailorError
 
@@ -63,6 +66,88 @@ def in_processes(work: Callable[[T], R], tasks: Sequence[T], n_processes: int, o
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class _Kind(Enum):
+    """What a process beside this one sends."""
+
+    WORD = auto()
+    RESULT = auto()
+    ERROR = auto()
+
+
+class Beside(Generic[R]):
+    """One task that a process does while this one goes on; :func:`beside` starts it and ends it."""
+
+    def __init__(self, process: SpawnProcess, connection: Connection) -> None:
+        self._process, self._connection = process, connection
+        self._outcome: tuple[_Kind, Any] | None = None
+
+    def words(self) -> Iterator[Any]:
+        """Yield what the task tells, as it comes, until it is done.
+
+        Raises:
+            ProcessEndedError: the operating system ended the process.
+        """
+        while self._outcome is None:
+            try:
+                kind, sent = self._connection.recv()
+            except EOFError:
+                raise ProcessEndedError(
+                    "A process that fitted a model ended before its work was done, for want of memory most likely: "
+                    "set OMP_NUM_THREADS=1, then models are fitted one after another."
+                ) from None
+            if kind is _Kind.WORD:
+                yield sent
+            else:
+                self._outcome = kind, sent
+
+    def result(self) -> R:
+        """Wait for the task and return its result, or raise its error."""
+        deque(self.words(), maxlen=0)
+        kind, sent = cast(tuple[_Kind, Any], self._outcome)
+        if kind is _Kind.ERROR:
+            raise sent
+        return cast(R, sent)
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[T, Callable[[Any], None]], R], tasks: Sequence[T]) -> Iterator[list[Beside[R]]]:
+    """Start a process for each task; those that still work when the context is left are ended.
+
+    Every process is a fresh interpreter (spawn); it ends when this one does, however that ends.
+
+    Args:
+        work: gets a task, and a function that sends a word of how far it is; it can be pickled.
+        tasks: can be pickled.
+    """
+    context, jobs, started = multiprocessing.get_context("spawn"), list[Beside[R]](), list[SpawnProcess]()
+    try:
+        for task in tasks:
+            here, there = context.Pipe(duplex=False)
+            process = context.Process(target=_do_beside, args=(there, work, task))
+            with fresh_interpreters():
+                process.start()
+            started.append(process)
+            there.close()  # so that its end is heard here
+            jobs.append(Beside(process, here))
+        yield jobs
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _do_beside(connection: Connection, work: Callable[[Any, Callable[[Any], None]], Any], task: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it hears Ctrl-C too, and ends it
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        sent = _Kind.RESULT, work(task, lambda word: connection.send((_Kind.WORD, word)))
+    except Exception as error:
+        if not isinstance(error, TailorError):
+            error.add_note(traceback.format_exc())
+        sent = _Kind.ERROR, error
+    connection.send(sent)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -16,6 +17,8 @@ T = TypeVar("T")
 _OPERATIONS_PER_S = 1e10
 #: Seconds below which nothing is said of a call.
 _SHORT_S = 5.0
+#: What hears the labels of bars in place of a terminal, in a process beside the one that has it.
+_HEARS: list[Callable[[str], None]] = []
 
 
 class Bar(tqdm):  # type: ignore[type-arg]
@@ -36,8 +39,21 @@ def progress(steps: Iterable[T], label: str, unit: str, total: int | None = None
     ``total``: how many steps there are, where they do not know. What calls back, in place of being looped over, gets no
     steps and calls ``update`` of the bar.
     """
+    for hears in _HEARS[-1:]:
+        hears(label)
+        return Bar(steps, total=total, disable=True)
     settings: Parameters = {"mininterval": 0.5} if sys.stderr.isatty() else {"mininterval": 15.0, "ncols": 100}
     return Bar(steps, desc=label, unit=unit, total=total, delay=3.0, **settings)
+
+
+@contextmanager
+def labels_told(hears: Callable[[str], None]) -> Iterator[None]:
+    """Tell the label of each new bar, and draw none."""
+    _HEARS.append(hears)
+    try:
+        yield
+    finally:
+        _HEARS.pop()
 
 
 def announce(label: str, operations: float) -> None:

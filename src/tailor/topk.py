@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 EXCLUDED = np.float32(-np.inf)
 #: Stretches of a row per place of a list, and columns from which they pay for a single row.
 _STRETCHES, _LONG = 4, 20_000
+#: Columns per place of a list from which they pay for several rows, and how many times k of a row may reach the border.
+_WIDE, _MANY = 40, 16
 
 
 def reached_by(scores: NDArray[np.float32], size: int) -> np.float32:
@@ -38,6 +40,15 @@ def top_k(
     k = min(k, n)
     if len(scores) == 1 and n >= _LONG and k > 0:
         return _of_one_row(scores[0], k, tie_rank)
+    if k > 0 and n >= _WIDE * k:
+        return _by_stretches(scores, k, tie_rank)
+    return _by_selection(scores, k, tie_rank)
+
+
+def _by_selection(
+    scores: NDArray[np.float32], k: int, tie_rank: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    n = scores.shape[1]
     chosen = np.argpartition(scores, n - k, axis=1)[:, n - k :] if k < n else np.tile(np.arange(n), (len(scores), 1))
     values = np.take_along_axis(scores, chosen, axis=1)
     # argpartition picks arbitrary ones among equals at the border; rows where that matters are sorted in full.
@@ -50,6 +61,30 @@ def top_k(
     values = np.take_along_axis(values, order, axis=1)
     items = np.take_along_axis(chosen, order, axis=1)
     items[np.isneginf(values)] = -1
+    return items, values
+
+
+def _by_stretches(
+    scores: NDArray[np.float32], k: int, tie_rank: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Sort what reaches a border that at least k of a row reach; rows where too many do, selected ones."""
+    n_rows, n = scores.shape
+    width = n // (_STRETCHES * k)
+    best = scores[:, : n - n % width].reshape(n_rows, -1, width).max(axis=2)
+    border = np.partition(best, best.shape[1] - k, axis=1)[:, best.shape[1] - k]
+    reached = scores >= np.maximum(border, np.finfo(np.float32).min)[:, None]
+    many = reached.sum(axis=1) > _MANY * k
+    reached[many] = False
+    row, column = np.nonzero(reached)
+    value = scores[row, column]
+    order = np.lexsort((tie_rank[column], -value, row))
+    row, column, value = row[order], column[order], value[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    listed = place < k
+    items, values = np.full((n_rows, k), -1, dtype=np.int64), np.full((n_rows, k), EXCLUDED)
+    items[row[listed], place[listed]], values[row[listed], place[listed]] = column[listed], value[listed]
+    if many.any():
+        items[many], values[many] = _by_selection(scores[many], k, tie_rank)
     return items, values
 
 

@@ -1,5 +1,7 @@
 """What each node took is written as it ends."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -94,3 +96,15 @@ def test_a_damaged_file_stops_the_run_before_the_first_node(catalog):
 
 def test_the_hooks_are_those_of_the_project():
     assert any(isinstance(hooks, CostHooks) for hooks in HOOKS)
+
+
+def test_memory_of_processes_that_a_node_starts_is_counted(catalog):
+    command = f"import time; block = b'1' * {300 * _MIB}; time.sleep(1)"
+
+    def starts_a_process(value):
+        subprocess.run([sys.executable, "-c", command], check=True)
+        return value
+
+    run(catalog, Pipeline([node(takes_time, "a", "b", name="alone"), node(starts_a_process, "b", "c", name="two")]))
+    costs = catalog.load("node_costs")
+    assert costs["two"]["peak_gib"] > costs["alone"]["peak_gib"] + 0.25

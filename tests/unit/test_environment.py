@@ -104,6 +104,16 @@ def test_a_server_is_told_what_the_environment_implies(conf, monkeypatch):
     assert uris == ["sqlite:///data/test/mlflow.db"]
 
 
+def test_a_model_is_served_with_the_state_of_its_environment(conf, monkeypatch):
+    """Without --env too: what is put and told there is what pipelines of the environment read."""
+    monkeypatch.setattr(mlflow, "set_tracking_uri", lambda uri: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry:5000")
+    implied = ["--alias", "champion", "--items", "data/toys/serving/tailor-toys.json"]
+    assert of_server(None, conf, ["--model", "tailor-toys"]) == ["--model", "tailor-toys", *implied]
+    assert of_server(None, conf, ["--model", "tailor"])[-1] == "data/serving/tailor.json"
+    assert of_server(None, conf, ["--model", "else"])[-1] == "data/serving/else.json"
+
+
 @pytest.mark.parametrize("given", [["--model", "mine"], ["--model=mine"]])
 def test_what_is_given_wins(conf, monkeypatch, given):
     monkeypatch.setattr(mlflow, "set_tracking_uri", lambda uri: None)

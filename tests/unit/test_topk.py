@@ -9,15 +9,25 @@ from tailor.topk import EXCLUDED, top_k
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 30), st.integers(1, 35), st.booleans())
-def test_top_k_is_a_stable_full_sort(seed, n_rows, n_items, k, by_stretches):
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 12),
+    st.integers(1, 30),
+    st.integers(1, 35),
+    st.sampled_from(["a long row", "wide rows", "rows"]),
+    st.sampled_from([4, 1000]),
+)
+def test_top_k_is_a_stable_full_sort(seed, n_rows, n_items, k, shape, n_scores):
+    """However rows are read, with many ties and with few."""
     rng = np.random.default_rng(seed)
-    n_rows = 1 if by_stretches else n_rows  # how long single rows are read
-    scores = rng.integers(0, 4, (n_rows, n_items)).astype(np.float32)  # many ties
+    n_rows = 1 if shape == "a long row" else n_rows
+    scores = rng.integers(0, n_scores, (n_rows, n_items)).astype(np.float32)
     scores[rng.random(scores.shape) < 0.2] = EXCLUDED
     tie_rank = rng.permutation(n_items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tailor.topk._LONG", 1 if by_stretches else 1000)
+        patch.setattr("tailor.topk._LONG", 1 if shape == "a long row" else 1000)
+        patch.setattr("tailor.topk._WIDE", 4 if shape == "wide rows" else 1000)
+        patch.setattr("tailor.topk._MANY", 2)
         items, values = top_k(scores, k, tie_rank)
     for row in range(n_rows):
         order = sorted(range(n_items), key=lambda i: (-scores[row, i], tie_rank[i]))

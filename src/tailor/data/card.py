@@ -19,6 +19,7 @@ from tailor import columns as c
 from tailor.data.config import TextOptions, UserTextOptions
 from tailor.data.item_vectors import centres_of, missing_counts
 from tailor.data.text import add_reviews, clean_cells, write_pieces
+from tailor.data.times import are_dates
 from tailor.types import JsonObject
 
 Counts = NDArray[np.int64]
@@ -33,8 +34,6 @@ HIDDEN = "(not shown: may hold ids of users)"
 _EDGES = (0, 1, 2, 3, 6, 11, 21, 51, 101, 1001)
 #: Points of the long-tail curve.
 _POINTS = 100
-#: Times outside these (years 1800 and 2200, in seconds since 1970) are no seconds, or no dates.
-_FIRST_SECOND, _LAST_SECOND = -5_364_662_400.0, 7_258_118_400.0
 #: Most months that are listed one by one.
 _MOST_MONTHS = 1200
 #: Scripts by the first word of a character's Unicode name; the names of the others are put together.
@@ -136,7 +135,7 @@ class Times:
     present: bool
     """Whether interactions have a timestamp."""
     readable: bool = False
-    """Whether timestamps are seconds since 1970 between the years 1800 and 2200."""
+    """Whether timestamps are dates, see :func:`tailor.data.times.are_dates`."""
     first: str = ""
     """ISO date, UTC; the number itself where it is no date."""
     last: str = ""
@@ -369,7 +368,7 @@ def measure_times(interactions: pd.DataFrame) -> Times:
         return Times(present=False)
     seconds = timed[c.TIMESTAMP].astype("float64")
     first, last = float(seconds.min()), float(seconds.max())
-    readable = first >= _FIRST_SECOND and last <= _LAST_SECOND
+    readable = are_dates(seconds)
     return Times(
         present=True,
         readable=readable,

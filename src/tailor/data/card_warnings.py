@@ -102,8 +102,9 @@ def _times(card: Card) -> Iterator[str]:
         )
     if times.present and not times.readable:
         yield (
-            f"Timestamps from {times.first} to {times.last} are no seconds since 1970: their order is used, their "
-            "dates are not known; divide milliseconds by 1,000 if they are milliseconds."
+            f"Timestamps from {times.first} to {times.last} are no dates (seconds since 1970): their order is used, "
+            "and no list can be ranked by what is new or trending; divide milliseconds by 1,000 if they are "
+            "milliseconds."
         )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tailor import columns as c
 from tailor.data.quality import QualityReport
+from tailor.data.times import PLACES
 
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>]*>")
 _YEAR_IN_TITLE: Final = re.compile(r"\(\d{4}\)\s*$")
@@ -156,11 +157,7 @@ def _bursts(rows: pd.DataFrame) -> Iterable[str]:
         return []
     times = rows.groupby(c.USER)[c.TIMESTAMP].agg(["min", "max", "size"])
     rate: pd.Series = times["size"] / np.maximum(times["max"] - times["min"], 1.0)
-    return times.index[(rate > MAX_RATE) & (times["max"] >= _PLACES)]
-
-
-#: Times below are places in an order, not seconds: no rate follows from them.
-_PLACES: Final = 1e8
+    return times.index[(rate > MAX_RATE) & (times["max"] >= PLACES)]
 
 
 def _twins(rows: pd.DataFrame) -> Iterable[str]:

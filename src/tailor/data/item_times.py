@@ -12,6 +12,7 @@ from scipy import sparse
 from tailor import columns as c
 from tailor.data.ids import IdMap
 from tailor.data.interactions import taller
+from tailor.data.times import are_dates
 
 _DAY_S = 86_400.0
 #: Days before the newest interaction that are counted one by one.
@@ -33,7 +34,7 @@ class ItemTimes:
 
     @classmethod
     def of(cls, interactions: pd.DataFrame, items: IdMap) -> Self | None:
-        """Count interactions; None where their times are not known.
+        """Count interactions; None where their times are not known, or are places in an order.
 
         Args:
             interactions: item_id (of known items) and timestamp, seconds since 1970.
@@ -42,7 +43,7 @@ class ItemTimes:
         if c.TIMESTAMP not in interactions or not interactions[c.TIMESTAMP].notna().any():
             return None
         rows, times = _timed(interactions, items)
-        if not len(rows):
+        if not len(rows) or not are_dates(pd.Series(times)):
             return None
         until = float(times.max())
         return cls(until, _first(rows, times, len(items)), _daily(rows, times, len(items), until), until)

@@ -59,6 +59,8 @@ _LIST_ROW = 8e-6
 _RERANKED = 1e-4
 #: Seconds that do not depend on the catalogue: libraries and weights are loaded, the model is packaged and checked.
 _LOAD, _PACKAGE = 10.0, 12.0
+#: How often texts are encoded for the package: for the words of requests, and for the token table.
+_PACKAGED_TIMES = 2
 
 #: GiB of Python with its libraries and the language model.
 _BASE_GIB = 1.2
@@ -282,7 +284,9 @@ def _weight_bytes(work: Workload) -> int:
 
 
 def _handed_over(work: Workload) -> Cost:
-    seconds = _PACKAGE + _scored(work, 2, work.users) + work.refitted_transformers * _transformer_seconds(work)
+    of_texts = _PACKAGED_TIMES * work.tokens * _ENCODED_TOKEN
+    fitted = work.refitted_transformers * _transformer_seconds(work)
+    seconds = _PACKAGE + of_texts + _scored(work, 2, work.users) + fitted
     return Cost("registration, promotion, reporting, inference", "one model", seconds / 60, 1.5)
 
 

@@ -40,7 +40,11 @@ class ClickHead:
             warm: items with train interactions (n,).
             horizon: length of the window, in validation windows: 1 - (1 - p)^horizon.
         """
-        p = expit(design(scores, meta, warm) @ self.theta)
+        of_one, of_score, of_square, of_user, of_item, of_cold = self.theta
+        s = scores.astype(np.float64)
+        row = of_one + of_user * meta.activity.astype(np.float64)
+        column = np.where(warm, of_item * meta.popularity.astype(np.float64), of_cold)
+        p = expit((of_square * s + of_score) * s + row[:, None] + column)
         return np.asarray(p if horizon == 1.0 else 1 - (1 - p) ** horizon)
 
 

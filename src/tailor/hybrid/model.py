@@ -1,6 +1,7 @@
 """The recipe of the hybrid: which sources, how they are blended, at which operating point."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from tailor.models.base import (
     TrainSet,
     part_of_state,
 )
+from tailor.models.fitting import fit_all, fits
 from tailor.models.registry import register_model
 from tailor.threads import blocks
 
@@ -72,6 +74,11 @@ class Hybrid(Model[HybridConfig]):
         """Return the same recipe with a head for click probabilities."""
         return Hybrid(self.config, self.seed, self.blend, click)
 
+    def settled(self, sources: Mapping[str, FittedModel]) -> "Hybrid":
+        """Return the same recipe with what fits of its sources chose by themselves."""
+        options = {name: given | sources[name].settled_options() for name, given in self.config.sources.items()}
+        return Hybrid(self.config.model_copy(update={"sources": options}), self.seed, self.blend, self.click)
+
     def source_models(self) -> dict[str, Model[Any]]:
         """Return an unfitted model for each source."""
         models: dict[str, Model[Any]] = {}
@@ -92,11 +99,10 @@ class Hybrid(Model[HybridConfig]):
         """
         pretrained = pretrained or {}
         recipes = self.source_models()
-        fitted = {
-            name: pretrained[name] if name in pretrained else recipe.fit(data_of(name, data))
-            for name, recipe in recipes.items()
-            if SOURCES[name].derived_from is None
-        }
+        of_data = [name for name in recipes if SOURCES[name].derived_from is None]
+        anew = {name: recipes[name] for name in of_data if name not in pretrained}
+        fitted = fit_all(anew, lambda name: data_of(name, data)) | dict(pretrained)
+        fitted = {name: fitted[name] for name in of_data}
         imputer = KernelImputer.fit(self.config.cold_items, data.item_features, data.counts)
         imputer = imputer if before is None else imputer.after(before.imputer)
         cold = np.flatnonzero(~data.warm)
@@ -118,6 +124,18 @@ class Hybrid(Model[HybridConfig]):
             domains=data.domains,
         )
         return _with_means(scorer, data)
+
+    @contextmanager
+    def fits_ahead(self, data: TrainSet) -> Iterator[Callable[[], dict[str, FittedModel]]]:
+        """Begin the fits that take one thread; yield a function that waits for them, by name of the source.
+
+        Args:
+            data: what :meth:`fit` will learn from; its ``pretrained`` takes them.
+        """
+        of_data = {name: recipe for name, recipe in self.source_models().items() if not SOURCES[name].derived_from}
+        slow = {name: recipe for name, recipe in of_data.items() if recipe.fits_on_one_thread}
+        with fits(slow, lambda name: data_of(name, data), beside_other_work=True) as fit:
+            yield lambda: {name: fit(name) for name in slow}
 
     def _derived(
         self, name: str, recipe: Model[Any], fitted: Mapping[str, FittedModel], imputer: KernelImputer

@@ -1,6 +1,5 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import order_readers
 from tailor.models import legacy
 from tailor.models.base import FittedModel, TrainSet
+from tailor.models.fitting import fits
 from tailor.models.registry import BASELINES, build, model_class
 from tailor.types import JsonObject, Parameters
 
@@ -80,6 +80,8 @@ def select_baselines(
 ) -> tuple[dict[str, JsonObject], pd.DataFrame, dict[str, FittedModel]]:
     """Try every baseline's option sets; return the best set of each, the table of all trials, and the best fits.
 
+    What a fit chose by itself, as a number of epochs, stands in its set.
+
     Args:
         holdout: the validation side of the split.
         data: what is fitted on, :meth:`Holdout.train_set`.
@@ -92,18 +94,24 @@ def select_baselines(
     """
     check_names(options.trials, options, "hybrid_cf.trials")
     check_names(tuned or {}, options, "tuned.baselines")
-    chosen: dict[str, JsonObject] = {}
-    models: dict[str, FittedModel] = {}
-    rows = []
-    for name in baseline_names(options):
-        best = -math.inf
-        for settings in _option_sets((tuned or {}).get(name), options.trials.get(name)):
-            model = build(name, settings, seed).fit(data)
+    names = baseline_names(options)
+    sets = {
+        (name, number): settings
+        for name in names
+        for number, settings in enumerate(_option_sets((tuned or {}).get(name), options.trials.get(name)))
+    }
+    recipes = {trial: build(trial[0], settings, seed) for trial, settings in sets.items()}
+    best: dict[str, tuple[float, JsonObject, FittedModel]] = {}
+    rows = {}
+    with fits(recipes, lambda _: data) as fit:
+        for trial in sorted(sets, key=lambda trial: recipes[trial].fits_on_one_thread):
+            name, settings, model = trial[0], sets[trial], fit(trial)
             values = measure(holdout, model, options)
-            rows.append(_trial_row(name, settings, values))
-            if values["criterion"] > best or name not in chosen:
-                best, chosen[name], models[name] = values["criterion"], settings, model
-    return chosen, pd.DataFrame(rows, columns=TRIAL_COLUMNS), models
+            rows[trial] = _trial_row(name, settings, values)
+            if name not in best or values["criterion"] > best[name][0]:
+                best[name] = values["criterion"], settings | model.settled_options(), model
+    trials = pd.DataFrame([rows[trial] for trial in sets], columns=TRIAL_COLUMNS)
+    return {name: best[name][1] for name in names}, trials, {name: best[name][2] for name in names}
 
 
 def check_names(names: Iterable[str], options: HybridOptions, where: str) -> None:
@@ -240,8 +248,49 @@ def fit_hybrid(
         fitted_before: what :func:`select_hybrid` chose, of the same settings, data and seed: its sources are taken as
             they are, and so are its weights where the family has one member.
     """
+    return _with_blend(
+        _with_sources(data, settings, options, seed, fitted_before), holdout, options, seed, fitted_before
+    )
+
+
+def fit_hybrid_twice(
+    holdout: Holdout,
+    data: TrainSet,
+    final_data: TrainSet,
+    settings: Parameters,
+    options: HybridOptions,
+    seed: int,
+    fitted_before: HybridScorer | None = None,
+) -> tuple[HybridScorer, HybridScorer, FittedBlend]:
+    """Do what :func:`fit_hybrid` and then :func:`fit_final` do: while the blend is fitted, the sources that take one
+    thread are fitted on the other data already.
+
+    Args:
+        holdout: the validation side of the split.
+        data: what the sources are fitted on.
+        final_data: what they are fitted on then.
+        settings: the option set that was chosen.
+        options: what is not chosen.
+        seed: of everything drawn.
+        fitted_before: as of :func:`fit_hybrid`.
+    """
+    scorer = _with_sources(data, settings, options, seed, fitted_before)
+    with scorer.recipe.fits_ahead(final_data) as fitted_ahead:
+        scorer, fitted = _with_blend(scorer, holdout, options, seed, fitted_before)
+        return fit_final(scorer, fitted, final_data, fitted_ahead())
+
+
+def _with_sources(
+    data: TrainSet, settings: Parameters, options: HybridOptions, seed: int, fitted_before: HybridScorer | None
+) -> HybridScorer:
     recipe = Hybrid(options.hybrid_config(settings), seed)
     scorer = recipe.fit(data) if fitted_before is None else replace(fitted_before, recipe=recipe)
+    return replace(scorer, recipe=recipe.settled(scorer.sources))
+
+
+def _with_blend(
+    scorer: HybridScorer, holdout: Holdout, options: HybridOptions, seed: int, fitted_before: HybridScorer | None
+) -> tuple[HybridScorer, FittedBlend]:
     before = fitted_before if len(options.blend.models) == 1 else None
     weights = None if before is None else before.blend.shifted(0.0)
     fitted = fit_blend(scorer, holdout, options.blend, options.k, seed, weights)
@@ -249,7 +298,7 @@ def fit_hybrid(
 
 
 def fit_final(
-    scorer: HybridScorer, fitted: FittedBlend, data: TrainSet
+    scorer: HybridScorer, fitted: FittedBlend, data: TrainSet, pretrained: Mapping[str, FittedModel] | None = None
 ) -> tuple[HybridScorer, HybridScorer, FittedBlend]:
     """Fit the recipe that validation chose on other data; return the scorer of validation, this one and what led there.
 
@@ -260,8 +309,9 @@ def fit_final(
         scorer: fitted on validation's side, at its operating point.
         fitted: what led there.
         data: what the sources are fitted on.
+        pretrained: sources that were fitted on it already, by name.
     """
-    final = scorer.recipe.fit(data)
+    final = scorer.recipe.fit(data, pretrained)
     boosts = reaching(final, data.queries())
     rescaled_blend = replace(fitted, boosts=boosts, curves=rescaled(fitted.curves, fitted.boosts, boosts))
     return scorer.with_boosts(boosts), final.with_boosts(boosts), rescaled_blend

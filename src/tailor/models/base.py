@@ -18,7 +18,7 @@ from tailor.config import Options
 from tailor.data.interactions import binary, recency
 from tailor.data.user_texts import UserTexts
 from tailor.errors import BadInputError
-from tailor.types import AnyArray
+from tailor.types import AnyArray, JsonObject
 
 Csr = sparse.csr_matrix
 Floats = NDArray[np.float32]
@@ -286,6 +286,9 @@ class Model(ABC, Generic[ConfigT]):
     scores_cold_items: ClassVar[bool] = False
     #: Whether it learns from the order of histories: without one its scores are all 0.
     needs_order: ClassVar[bool] = False
+    #: Whether a fit is many small steps on one thread, which other fits can go on beside, see
+    #: :mod:`tailor.models.fitting`.
+    fits_on_one_thread: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT | None = None, seed: int = 0) -> None:
         self.config: ConfigT = cast(ConfigT, self.config_class()) if config is None else config
@@ -294,6 +297,13 @@ class Model(ABC, Generic[ConfigT]):
     @abstractmethod
     def fit(self, data: TrainSet) -> "FittedModel":
         """Learn from a train set; return a new fitted model."""
+
+    def remembered(self, data: TrainSet) -> "FittedModel | None":  # noqa: ARG002
+        """Return what an earlier fit of this process learnt from the same data, None where it is not kept."""
+        return None
+
+    def remember(self, data: TrainSet, fitted: "FittedModel") -> None:
+        """Keep what another process learnt from some data, as a fit here would."""
 
     @abstractmethod
     def load(self, state: State) -> "FittedModel":
@@ -326,6 +336,10 @@ class FittedModel(ABC):
 
     @abstractmethod
     def _score(self, query: Query) -> Floats: ...
+
+    def settled_options(self) -> JsonObject:
+        """Return options that the fit chose by itself: a fit of the same recipe on more data takes them as they are."""
+        return {}
 
     @abstractmethod
     def state(self) -> State:

@@ -153,6 +153,7 @@ class DropoutNet(Model[DropoutNetConfig]):
 
     config_class = DropoutNetConfig
     scores_cold_items = True
+    fits_on_one_thread = True
 
     def fit(self, data: TrainSet) -> FittedDropoutNet:
         """See :meth:`Model.fit`: the same seed, data and number of threads give the same weights."""

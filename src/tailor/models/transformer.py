@@ -15,7 +15,8 @@ Fitted in :mod:`tailor.models.transformer_torch`; a fitted model needs numpy alo
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Self
+from types import ModuleType
+from typing import Annotated, Any, Self, cast
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,6 +26,7 @@ from tailor.appending import append
 from tailor.config import Count, Options, Positive
 from tailor.data.interactions import in_order
 from tailor.models.base import (
+    ConfigT,
     Csr,
     FittedModel,
     Floats,
@@ -37,6 +39,7 @@ from tailor.models.base import (
     part_of_state,
 )
 from tailor.models.registry import register_model
+from tailor.types import JsonObject
 
 #: Histories that go through the transformer at a time.
 _BLOCK = 128
@@ -64,6 +67,9 @@ class SASRecConfig(Options):
     """At most so many."""
     patience: Count = 8
     """Epochs that rank the held-out last items no better after which the training stops."""
+    exact_epochs: Count | None = None
+    """Train for exactly so many epochs, with nothing held out: what validation chose, where all of train is learnt
+    from. None: the epoch that ranks the held-out last items best."""
     held_out_users: Count = 1000
     """Users, at most a fifth, whose last item is not trained on but chooses the epoch."""
     negatives: Count = 2048
@@ -100,6 +106,8 @@ class FittedTransformer(FittedModel):
     """p_t (L, d)."""
     blocks: State
     """Arrays of the blocks, and the last norm's."""
+    epochs: int = 0
+    """After so many the weights are these; 0: not known."""
 
     @property
     def n_items(self) -> int:
@@ -191,6 +199,10 @@ class FittedTransformer(FittedModel):
 
         return transformer_torch.fit(self.recipe, data, self, sweeps)
 
+    def settled_options(self) -> JsonObject:
+        """See :meth:`FittedModel.settled_options`: the number of epochs."""
+        return {"exact_epochs": self.epochs} if self.epochs else {}
+
     def state(self) -> State:
         """See :meth:`FittedModel.state`."""
         of_blocks = {f"blocks/{name}": value for name, value in self.blocks.items()}
@@ -199,6 +211,7 @@ class FittedTransformer(FittedModel):
             "items": self.items,
             "text_map": self.text_map,
             "positions": self.positions,
+            "epochs": np.array([self.epochs]),
         } | of_blocks
 
 
@@ -224,48 +237,52 @@ def _norm(x: Floats, scale: Floats, shift: Floats) -> Floats:
     return np.asarray(centred / np.sqrt(variance + np.float32(_EPSILON)) * scale + shift)
 
 
-@register_model("transformer")
-class Transformer(Model[TransformerConfig]):
-    """Causal attention over the latest items, which are known by themselves and by their texts."""
+class _ReadsOrder(Model[ConfigT]):
+    """Causal attention over the latest items."""
 
-    config_class = TransformerConfig
-    scores_cold_items = True
     needs_order = True
+    fits_on_one_thread = True
 
     def fit(self, data: TrainSet) -> FittedTransformer:
         """See :meth:`Model.fit`.
 
-        The epoch is chosen on the last items of some users, which are not trained on; the same seed, data and number
-        of threads give the same weights.
+        The epoch is chosen on the last items of some users, which are not trained on; the same seed and data give the
+        same weights.
         """
-        from tailor.models import transformer_torch  # noqa: PLC0415  (training only: what is served needs no torch)
+        return cast(FittedTransformer, _training().fit(self, data))
 
-        return transformer_torch.fit(self, data)
+    def remembered(self, data: TrainSet) -> FittedTransformer | None:
+        """See :meth:`Model.remembered`."""
+        return cast(FittedTransformer | None, _training().remembered(self, data))
+
+    def remember(self, data: TrainSet, fitted: FittedModel) -> None:
+        """See :meth:`Model.remember`."""
+        _training().remember(self, data, cast(FittedTransformer, fitted))
 
     def load(self, state: State) -> FittedTransformer:
         """See :meth:`Model.load`."""
-        return _loaded(self, state)
+        items, text_map, positions = (state[name] for name in ("items", "text_map", "positions"))
+        epochs = int(state["epochs"][0]) if "epochs" in state else 0  # earlier ones lack it
+        blocks = part_of_state(state, "blocks")
+        return FittedTransformer(self, state["warm"].astype(bool), items, text_map, positions, blocks, epochs)
+
+
+def _training() -> ModuleType:
+    from tailor.models import transformer_torch  # noqa: PLC0415  (training only: what is served needs no torch)
+
+    return transformer_torch
+
+
+@register_model("transformer")
+class Transformer(_ReadsOrder[TransformerConfig]):
+    """Causal attention over the latest items, which are known by themselves and by their texts."""
+
+    config_class = TransformerConfig
+    scores_cold_items = True
 
 
 @register_model("sasrec")
-class SASRec(Model[SASRecConfig]):
+class SASRec(_ReadsOrder[SASRecConfig]):
     """Causal attention over the latest items, known by themselves alone: the baseline."""
 
     config_class = SASRecConfig
-    needs_order = True
-
-    def fit(self, data: TrainSet) -> FittedTransformer:
-        """See :meth:`Transformer.fit`."""
-        from tailor.models import transformer_torch  # noqa: PLC0415  (training only: what is served needs no torch)
-
-        return transformer_torch.fit(self, data)
-
-    def load(self, state: State) -> FittedTransformer:
-        """See :meth:`Model.load`."""
-        return _loaded(self, state)
-
-
-def _loaded(recipe: Model[Any], state: State) -> FittedTransformer:
-    items, text_map, positions = (state[name] for name in ("items", "text_map", "positions"))
-    warm = state["warm"].astype(bool)
-    return FittedTransformer(recipe, warm, items, text_map, positions, part_of_state(state, "blocks"))

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from tailor._version import __version__
-from tailor.errors import BadInputError, ConfigurationError
+from tailor.errors import BadInputError, ConfigurationError, did_you_mean
 from tailor.serving import answers, api_docs
 from tailor.serving.answers import ListAnswer, RecommendBody, UnknownItemError
 from tailor.serving.bodies import BadBodyError, read_question, read_rows
@@ -227,9 +227,22 @@ def _following(work: _Work, poll_s: float) -> Callable[[FastAPI], contextlib.Abs
     return follow
 
 
+def _no_other_parameters(request: Request) -> None:
+    """Refuse a parameter in the address that the route does not have: a misspelt one would be passed over.
+
+    Raises:
+        BadInputError: naming it, and those that the route has.
+    """
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            there = f"Known: {', '.join(known)}." if known else "This route has none; what it reads stands in the body."
+            raise BadInputError(f"?{name[:40]}: no such parameter.{did_you_mean(name, known)} {there}")
+
+
 def _routes(work: _Work, names_users: bool) -> APIRouter:
     """Return the routes that answer from the model."""
-    router = APIRouter()
+    router = APIRouter(dependencies=[Depends(_no_other_parameters)])
 
     @router.post(
         "/recommend",

@@ -90,10 +90,14 @@ def _step(model: Recommender, name: str, given: str, answer: Answer | None, note
 
 
 def _in_words(model: Recommender, likes: Sequence[str], nothing: Answer, settings: Settings) -> JsonObject:
-    """Ask in words for another category than the liked items have, and against one of theirs."""
-    words = query_by_category(model, likes, nothing.item_ids)
-    if not words or model.encoder_of is None or model.no_encoder:
-        return _step(model, "A wish", "", None, "This model takes no words, or its items have too few categories.")
+    """Ask in words for another category than the liked items have, and against one of theirs; else for a title."""
+    if model.metadata is None or model.encoder_of is None or model.no_encoder:
+        return _step(model, "A wish", "", None, "This model takes no words.")
+    words = query_by_category(model, likes, nothing.item_ids) or _query_by_title(model, nothing.item_ids)
+    if not words:
+        return _step(
+            model, "A wish", "", None, "The items of this model have neither categories nor titles to ask for."
+        )
     answer = _ask(model, Request(history=tuple(likes), query=words), settings)
     return _step(model, "A wish", f"“{words}”", answer)
 
@@ -113,6 +117,12 @@ def query_by_category(model: Recommender, likes: Sequence[str], listed: Sequence
     every = [*model.item_indices(listed).tolist(), *range(len(categories))]
     category = next((name for row in every for name in categories[row] if name not in liked), None)
     return f"{category}, but no {liked.most_common(1)[0][0]}" if category is not None and liked else ""
+
+
+def _query_by_title(model: Recommender, listed: Sequence[str]) -> str:
+    """Return a wish for something like the last listed item that has a title; empty where none has."""
+    title = next((title for title in reversed(_names(model, listed)) if title), "")
+    return f"something like {title}" if title else ""
 
 
 def _why(model: Recommender, likes: Sequence[str], listed: Sequence[str]) -> JsonObject:

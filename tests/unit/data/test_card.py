@@ -132,12 +132,13 @@ def test_scripts():
 
 
 def test_times():
-    rows = pd.DataFrame({"user_id": list("aabb"), "timestamp": [0.0, 0.0, 0.0, 86400.0 * 60]})
+    begin = 1_293_840_000.0  # 2011-01-01
+    rows = pd.DataFrame({"user_id": list("aabb"), "timestamp": [begin, begin, begin, begin + 86400.0 * 60]})
     times = measure_times(rows)
     assert (times.present, times.readable, times.constant) == (True, True, False)
-    assert (times.first, times.last) == ("1970-01-01", "1970-03-02")
+    assert (times.first, times.last) == ("2011-01-01", "2011-03-02")
     assert times.ties == 2 / 4  # of one user; the same second of two users is no tie
-    assert times.months == {"1970-01": 3, "1970-02": 0, "1970-03": 1}
+    assert times.months == {"2011-01": 3, "2011-02": 0, "2011-03": 1}
 
 
 def test_a_month_without_rows_is_listed():
@@ -155,6 +156,11 @@ def test_times_that_are_no_dates_are_told_as_numbers():
     assert (times.present, times.readable, times.first, times.last, times.months) == (
         True, False, "1.4e+12", "1.5e+12", None,
     )  # fmt: skip
+
+
+def test_places_in_an_order_are_no_dates():
+    times = measure_times(pd.DataFrame({"user_id": list("aab"), "timestamp": [1, 2, 204]}))
+    assert (times.present, times.readable, times.first, times.last, times.months) == (True, False, "1", "204", None)
 
 
 def test_more_than_a_century_has_no_months():
@@ -223,7 +229,7 @@ def test_one_user_and_one_item():
 
 
 def test_rows_without_a_time_are_left_out_of_the_times():
-    rows = pd.DataFrame({"user_id": list("aaa"), "timestamp": [0.0, None, None]})
+    rows = pd.DataFrame({"user_id": list("aaa"), "timestamp": [1.3e9, None, None]})
     times = measure_times(rows)
-    assert (times.first, times.last, times.ties, times.months) == ("1970-01-01", "1970-01-01", 0, {"1970-01": 1})
+    assert (times.first, times.last, times.ties, times.months) == ("2011-03-13", "2011-03-13", 0, {"2011-03": 1})
     assert measure_times(rows.iloc[1:]) == Times(present=False)

@@ -43,7 +43,7 @@ def test_a_good_catalogue_has_no_warnings():
         ("texts", {"truncated": 0.2}, "About 20% of the texts are longer than 64 tokens .*; raise lm_finetuning"),
         ("times", {"ties": 0.9}, "90% of the rows share user and timestamp .*; map a finer time"),
         ("times", {"constant": True}, r"All timestamps are the same \(2020-01-01\): .*; map the column"),
-        ("times", {"readable": False}, "are no seconds since 1970: .*; divide milliseconds by 1,000"),
+        ("times", {"readable": False}, r"are no dates \(seconds since 1970\): .*; divide milliseconds by 1,000"),
     ],
 )
 def test_each_figure_has_its_sentence(part, changes, words):

@@ -13,7 +13,9 @@ from tailor.hybrid.config import Boosts, HybridOptions
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.model import Hybrid
 from tailor.hybrid.sources import SOURCES, order_readers
+from tailor.models import fitting, transformer_torch
 from tailor.models.registry import BASELINES, build
+from tailor.models.transformer import SASRec
 from tests.unit.hybrid.conftest import FAST_SOURCES
 
 OPTIONS = HybridOptions(
@@ -156,6 +158,36 @@ def test_the_hybrid_stands_where_validation_put_it(holdout, data):
     assert scorer.blend is fitted.weights
     assert scorer.boosts == fitted.boosts
     assert scorer.click is fitted.click
+
+
+def test_epochs_that_validation_chose_are_part_of_what_is_fitted_finally(holdout, data):
+    options = changed(baselines=["sasrec", "popular"], trials={"sasrec": [FAST_SOURCES["sasrec"]]})
+    chosen, table, models = selection.select_baselines(holdout, data, options, 0)
+    assert list(chosen) == list(models) == list(table["model"]) == ["sasrec", "popular"]
+    assert chosen["sasrec"] == FAST_SOURCES["sasrec"] | {"exact_epochs": models["sasrec"].epochs}
+    scorer, fitted = selection.fit_hybrid(holdout, data, {}, OPTIONS, 0)
+    _, final, _ = selection.fit_final(scorer, fitted, data)
+    for name in ("sasrec", "transformer"):
+        epochs = scorer.sources[name].epochs
+        assert scorer.recipe.config.sources[name]["exact_epochs"] == epochs
+        assert final.sources[name].recipe.config.exact_epochs == final.sources[name].epochs == epochs
+
+
+def test_final_fits_beside_the_blend_are_those_after_it(holdout, data, monkeypatch):
+    """In processes of their own, to the bit."""
+    recipe, scorer = {}, selection.fit_scorer(holdout, data, {}, OPTIONS, 0)
+    beside = selection.fit_hybrid(holdout, data, recipe, OPTIONS, 0, scorer)
+    expected, final, fitted = selection.fit_final(*beside, data)
+    transformer_torch.forget()
+    monkeypatch.setattr(fitting, "n_threads", lambda: 2)
+    monkeypatch.setattr(fitting, "_FEW", 0)
+    monkeypatch.setattr(fitting, "_has_gpu", lambda: False)
+    monkeypatch.setattr(SASRec, "fit", lambda *_: pytest.fail("fitted here"))
+    ours, final_too, fitted_too = selection.fit_hybrid_twice(holdout, data, data, recipe, OPTIONS, 0, scorer)
+    assert (fitted_too.boosts, fitted_too.curves) == (fitted.boosts, fitted.curves)
+    part = holdout.histories.take(np.arange(5))
+    np.testing.assert_array_equal(ours.score(part), expected.score(part))
+    np.testing.assert_array_equal(final_too.score(part), final.score(part))
 
 
 def test_what_was_fitted_for_the_choice_is_not_fitted_again(holdout, data, monkeypatch):

@@ -182,6 +182,39 @@ def test_a_second_training_gives_the_same_weights_and_another_seed_others():
     assert not np.array_equal(Transformer(TransformerConfig(**SMALL), 1).fit(data).items, first.items)
 
 
+def test_a_fit_on_more_data_takes_the_epochs_that_were_chosen(monkeypatch):
+    """Nothing is held out then, so nothing can be chosen."""
+    data, recipe = planted_blocks().data, Transformer(TransformerConfig(**SMALL))
+    chosen = recipe.fit(data)
+    assert chosen.settled_options() == {"exact_epochs": chosen.epochs}
+    assert 0 < chosen.epochs <= 12
+    again = Transformer(TransformerConfig(**SMALL, **chosen.settled_options()))
+    trainings, run_epoch = [], Training.run_epoch
+    monkeypatch.setattr(Training, "run_epoch", lambda self: trainings.append(self) or run_epoch(self))
+    fitted = again.fit(data)
+    assert len(trainings) == fitted.epochs == chosen.epochs
+    assert len(trainings[0].held_out.targets) == 0
+    assert again.load(fitted.state()).epochs == chosen.epochs
+    more = fitted.partial_fit(data, 2)
+    assert len(trainings) == chosen.epochs + 2
+    assert more.epochs == chosen.epochs
+
+
+def test_a_model_without_epochs_in_its_state_chooses_them():
+    fitted = Transformer(TransformerConfig(**SMALL)).fit(planted_blocks().data)
+    state = {name: array for name, array in fitted.state().items() if name != "epochs"}
+    assert fitted.recipe.load(state).settled_options() == {}
+
+
+def test_dropout_keeps_the_mean_and_leaves_out_its_share():
+    dropout, x = transformer_torch.Dropout(0.25), torch.ones(400, 500)
+    torch.manual_seed(0)
+    left = dropout(x)
+    assert float((left == 0).float().mean()) == pytest.approx(0.25, abs=0.01)
+    assert left.unique().tolist() == pytest.approx([0, 1 / 0.75])
+    assert dropout.eval()(x) is x
+
+
 def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     data, recipe = planted_blocks().data, Transformer(TransformerConfig(**SMALL))
     expected = Transformer(TransformerConfig(**SMALL)).fit(data)

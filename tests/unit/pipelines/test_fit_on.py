@@ -8,7 +8,7 @@ from tailor import columns as c
 from tailor.data.side_features import SideFeatures
 from tailor.models.popular import Popular
 from tailor.pipelines.evaluation.nodes import join_metrics
-from tailor.pipelines.hybrid_cf.nodes import fit_baselines, gather_train_set
+from tailor.pipelines.hybrid_cf.nodes import gather_train_set, refit_baselines
 
 
 class _Embeddings:
@@ -40,7 +40,7 @@ def test_the_train_set_holds_the_validation_rows_only_with_the_option(tables, fi
 def test_a_final_baseline_counts_the_validation_rows_only_with_the_option(tables, fit_on):
     """Popularity is arithmetic: its scores are ordered as the counts of the rows it was fitted on."""
     data, anybody = gathered(tables, fit_on), tables.train_set.queries().take(np.array([0]))
-    scores = fit_baselines(data, _Embeddings(tables.features), {"popular": {}}, 0)["popular"].score(anybody)
+    scores = refit_baselines(data, _Embeddings(tables.features), {"popular": {}}, 0)["popular"].score(anybody)
     np.testing.assert_array_equal(scores, Popular().fit(data).score(anybody))
     assert (scores == Popular().fit(tables.train_set).score(anybody)).all() == (fit_on == "train")
 

@@ -16,7 +16,9 @@ DAY = 86_400.0
 def test_views_and_blocked_pairs_are_not_trending(tables, monkeypatch):
     fitted = Hybrid(HybridConfig(sources={"popular": {}})).fit(tables.train_set)
     monkeypatch.setattr(refit, "refit", lambda scorer, _: scorer)
-    rows = pd.DataFrame({"item_id": ["i1", "i2", "i3", "i4"], "timestamp": 9 * DAY, "confidence": [0.0, 0.2, 0.6, 1.0]})
+    rows = pd.DataFrame(
+        {"item_id": ["i1", "i2", "i3", "i4"], "timestamp": 15_009 * DAY, "confidence": [0.0, 0.2, 0.6, 1.0]}
+    )
     about = {"strengths": {"view": 0.2, "cart": 0.6, "buy": 1.0, "no": "bar"}, "events": {"least": 0.5}}
     evaluated = recommender_of(tables, fitted, about=about)
     nothing = sparse.csr_matrix((len(evaluated.users), len(evaluated.items)))

@@ -111,6 +111,23 @@ def test_http_refuses_by_name(client, body, words):
     assert words in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("get", "/items?kk=3", r"^\?kk: no such parameter\. Did you mean 'k'\? Known: q, k, scenario\.$"),
+        ("get", "/similar/i1?user=u1", r"^\?user: no such parameter\. .*Known: k, scenario\.$"),
+        ("get", "/model?verbose", r"^\?verbose: no such parameter\. This route has none"),
+        ("post", "/recommend?k=3", r"^\?k: no such parameter\. This route has none; what it reads stands in the body"),
+        ("delete", "/items/i1?force=1", r"^\?force: no such parameter"),
+    ],
+)
+def test_a_parameter_of_the_address_that_a_route_lacks_is_refused(client, method, path, words):
+    answer = client.request(method, path, **({"json": {}} if method == "post" else {}))
+    assert answer.status_code == 422
+    assert re.search(words, answer.json()["detail"])
+    assert client.get("/health?probe=1").status_code == 200  # what watches a server adds what it likes
+
+
 def test_http_limits(client):
     assert client.post("/recommend", content=b"x" * 1_000_001).status_code == 413
     assert client.post("/recommend", content=iter([b" " * 500_000] * 3)).status_code == 413  # no length is named

@@ -22,7 +22,7 @@ DAY = 86_400.0
 def timed(served):
     """i5 was taken three times on the last day, i7 twice two days before, i9 ten times long ago."""
     pairs = [("i5", 100.0)] * 3 + [("i7", 98.0)] * 2 + [("i9", 50.0)] * 10
-    rows = pd.DataFrame([(item, day * DAY) for item, day in pairs], columns=["item_id", "timestamp"])
+    rows = pd.DataFrame([(item, (15_000 + day) * DAY) for item, day in pairs], columns=["item_id", "timestamp"])
     return replace(served, item_times=ItemTimes.of(rows, served.items))
 
 
@@ -41,9 +41,9 @@ def test_what_was_taken_lately_leads_and_of_equal_ones_the_more_popular(timed):
 def test_events_count_each_user_once_and_move_the_window(timed, tmp_path):
     store = ItemStore.open(tmp_path / "shop.json")
     model = store.apply(timed)
-    rows = [{"kind": "buy", "user_id": f"u{k}", "item_id": "i11", "occurred_at": 105 * DAY} for k in range(2)]
-    noise = [{"kind": "buy", "user_id": "robot", "item_id": "i13", "occurred_at": 105 * DAY}] * 50
-    views = [{"kind": "view", "user_id": f"v{k}", "item_id": "i15", "occurred_at": 105 * DAY} for k in range(9)]
+    rows = [{"kind": "buy", "user_id": f"u{k}", "item_id": "i11", "occurred_at": 15_105 * DAY} for k in range(2)]
+    noise = [{"kind": "buy", "user_id": "robot", "item_id": "i13", "occurred_at": 15_105 * DAY}] * 50
+    views = [{"kind": "view", "user_id": f"v{k}", "item_id": "i15", "occurred_at": 15_105 * DAY} for k in range(9)]
     store.events.store.append([*rows, *noise, *views])
     assert listed(model, Request(), rank_by="trending", window_days=7, k=3).item_ids == ["i5", "i11", "i13"]
     # Day 100 lies not in the last three before the newest event, of day 105.
@@ -93,11 +93,11 @@ def test_times_travel_with_the_package(timed, tmp_path):
 def test_events_that_an_update_took_in_count_once(timed, tmp_path):
     """The update counts them among the interactions; anonymous ones, which it leaves out, count as events on."""
     store = ItemStore.open(tmp_path / "shop.json")
-    buy = {"kind": "buy", "item_id": "i5", "occurred_at": 100 * DAY}
+    buy = {"kind": "buy", "item_id": "i5", "occurred_at": 15_100 * DAY}
     store.events.store.append([buy | {"user_id": "u1"}, buy | {"user_id": "u2"}, buy])
     before = listed(store.apply(timed), Request(), rank_by="trending", window_days=7)
     assert int(before.scores[0]) == 3 + 3
-    rows = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": "i5", "timestamp": 100 * DAY})
+    rows = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": "i5", "timestamp": 15_100 * DAY})
     update = with_interactions(timed, rows, 1).until(store.events.store.last_place)
     after = listed(store.apply(update.recommender), Request(), rank_by="trending", window_days=7)
     assert after.item_ids[0] == "i5"

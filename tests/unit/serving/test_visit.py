@@ -73,6 +73,21 @@ def test_the_wish_is_for_another_genre_than_the_likes(served, steps, genres):
     assert steps["A wish"]["titles"] == [served.metadata.titles[row] for row in served.item_indices(answer.item_ids)]
 
 
+def test_without_categories_the_wish_is_for_a_title(served, titles_of):
+    """Of the last item that everybody gets; what takes after it is listed."""
+    table = served.metadata.table.assign(categories="[]")
+    plain = replace(served.metadata, table=table)
+    model = replace(served, metadata=plain)
+    steps = {step["step"]: step for step in visit(model)}
+    title = steps["Nothing is known"]["titles"][-1]
+    assert steps["A wish"]["given"] == f"“something like {title}”"
+    assert steps["A wish"]["path"] == "query"
+    assert steps["A wish"]["note"] == ""
+    assert len(steps["A wish"]["titles"]) == 5
+    nameless = replace(served, metadata=replace(plain, table=table.assign(title="")))
+    assert {step["step"]: step for step in visit(nameless)}["A wish"]["note"].startswith("The items of this model have")
+
+
 def test_the_reason_names_likes(served, steps, titles_of):
     because, _, rest = steps["Why"]["note"].removeprefix("Because of ").partition(" (")
     assert steps["Why"]["given"] == steps["Three likes"]["titles"][0]
@@ -83,7 +98,7 @@ def test_the_reason_names_likes(served, steps, titles_of):
 def test_what_a_model_cannot_is_said(popular, served):
     steps = {step["step"]: step for step in visit(popular)}
     assert list(steps) == NAMES
-    assert steps["A wish"]["note"] == "This model takes no words, or its items have too few categories."
+    assert steps["A wish"]["note"] == "This model takes no words."
     assert steps["Why"]["note"] == "The scores of this model cannot be taken apart."
     assert steps["A wish"]["titles"] == steps["Why"]["titles"] == []
     assert len(steps["Nothing is known"]["titles"]) == 5

@@ -15,6 +15,7 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import scorer_of
 from tailor.lm.embeddings import Embeddings
 from tailor.models.base import FittedModel, TrainSet
+from tailor.models.fitting import fit_all
 from tailor.models.registry import build
 from tailor.types import JsonObject, Parameters
 
@@ -50,10 +51,10 @@ def select_baselines(
     return selection.select_baselines(holdout, data, _options(params, holdout), seed, tuned)
 
 
-def fit_baselines(train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int) -> Models:
-    """Fit every baseline on the whole train set, for test lists."""
+def refit_baselines(train_set: TrainSet, embeddings: Embeddings, choice: Parameters, seed: int) -> Models:
+    """Fit every baseline again, on the whole train set, for test lists."""
     data = train_set.with_features(embeddings.vectors)
-    return {name: build(name, options, seed).fit(data) for name, options in choice.items()}
+    return fit_all({name: build(name, options, seed) for name, options in choice.items()}, lambda _: data)
 
 
 def select_hybrid(
@@ -89,7 +90,7 @@ def fit_hybrid(
     data = holdout.train_set(embeddings.vectors)
     options = _options(params, holdout).with_parts(embeddings.dimensions)
     known = scorer_of(selected) if selected else None
-    scorer, fitted = selection.fit_hybrid(holdout, data, choice, options, seed, known)
-    scorer, final, fitted = selection.fit_final(scorer, fitted, train_set.with_features(embeddings.vectors))
+    final_data = train_set.with_features(embeddings.vectors)
+    scorer, final, fitted = selection.fit_hybrid_twice(holdout, data, final_data, choice, options, seed, known)
     curves, models = pd.DataFrame(fitted.curves), pd.DataFrame(fitted.models, columns=BLEND_COLUMNS)
     return {"hybrid": scorer}, {"hybrid": final}, curves, models
