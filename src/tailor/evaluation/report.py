@@ -10,7 +10,7 @@ from tailor import columns as c
 from tailor.evaluation import page, protocol, stages, verdict
 from tailor.evaluation.new_to_domain import NEW_TO_DOMAIN
 from tailor.evaluation.plots import name_rows
-from tailor.evaluation.terms import explain_columns, explain_terms
+from tailor.evaluation.terms import explain_columns, explain_models, explain_terms
 from tailor.metrics.base import ALL
 from tailor.types import JsonObject
 
@@ -76,6 +76,7 @@ def build(material: Material) -> str:
         provenance=m.run["provenance"],
         terms=explain_terms,
         columns=explain_columns([str(name) for name in m.summary]),
+        described=explain_models(m.summary[c.MODEL]),
         **_verdicts(m),
         **_tables(m),
         **_chosen(m.run["chosen"]),

@@ -1,9 +1,14 @@
 """Words of the report, explained where they stand: what docs/glossary.md says, and what each column measures."""
 
+from collections.abc import Iterable
+from contextlib import suppress
+
+from tailor.errors import ConfigurationError
 from tailor.evaluation import measure  # noqa: F401  (imports whatever registers metrics)
 from tailor.metrics.base import ALL, Headline, headlines
+from tailor.models.registry import model_class
 
-#: As the glossary has them (tests/unit/evaluation/test_terms.py compares).
+#: As the glossary has them (tests/unit/evaluation/test_stages.py compares).
 TERMS = {
     "NDCG@k": "hits in the first k places, those at the top count more; 1 is the best list, 0 one without a hit",
     "hit": "a listed item that its user took later, in the test window",
@@ -32,6 +37,10 @@ TERMS = {
     "path": "how a request was answered: `known_user`, `fold_in`, `query`, `not_understood`, `user_text`, `profile`, "
     "`popular`",
 }
+_HYBRIDS = {
+    "hybrid_frozen": "All sources in one score, blended on validation; texts are read by the language model as it is.",
+    "hybrid_lora": "The same with the language model tuned on this catalogue.",
+}
 _CANDIDATES = {
     "warm": "lists of warm items",
     "cold": "lists of cold items",
@@ -42,6 +51,19 @@ _CANDIDATES = {
 def explain_terms(*names: str) -> list[tuple[str, str]]:
     """Return terms with their meanings, in this order."""
     return [(name, TERMS[name].replace("`", "")) for name in names]
+
+
+def explain_models(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Say what each model is: the first sentence of its description.
+
+    Args:
+        names: of lists; one that is not registered is left out.
+    """
+    about = {}
+    for name in names:
+        with suppress(ConfigurationError):
+            about[name] = _HYBRIDS.get(name) or _first_sentence(model_class(name).__doc__).replace("`", "")
+    return list(about.items())
 
 
 def explain_columns(columns: list[str]) -> list[tuple[str, str]]:

@@ -406,7 +406,7 @@ def _single(weights: AnyArray) -> Floats:
 
 @register_model("ease")
 class EASE(TextEASE):
-    """EASE without texts, the baseline. Items without interactions score 0."""
+    """Weights between all pairs of items in closed form (EASE), without texts. Items without interactions score 0."""
 
     scores_cold_items = False
 

@@ -246,7 +246,7 @@ class FittedIALS(FittedModel):
 
 @register_model("text_ials")
 class TextIALS(Model[IALSConfig]):
-    """Implicit ALS whose item factors lean on their texts; cold items are W e."""
+    """Matrix factorization (iALS) whose item factors lean on their texts, which alone place cold items."""
 
     config_class = IALSConfig
     scores_cold_items = True
@@ -302,7 +302,7 @@ class TextIALS(Model[IALSConfig]):
 
 @register_model("ials")
 class IALS(TextIALS):
-    """Implicit ALS without texts, the baseline. Items without interactions score 0."""
+    """Matrix factorization (iALS) without texts. Items without interactions score 0."""
 
     scores_cold_items = False
 

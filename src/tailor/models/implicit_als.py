@@ -53,7 +53,7 @@ class FittedImplicitALS(FittedModel):
 
 @register_model("implicit_als")
 class ImplicitALS(Model[ImplicitALSConfig]):
-    """ALS of the library ``implicit``."""
+    """Matrix factorization by the library ``implicit``: alternating least squares."""
 
     config_class = ImplicitALSConfig
 

@@ -54,7 +54,7 @@ class FittedItemKNN(FittedModel):
 
 @register_model("item_knn")
 class ItemKNN(Model[ItemKNNConfig]):
-    """Item-to-item nearest neighbours. Memory: n_items x neighbours."""
+    """Items that the same people take as those of the history, by cosine. Memory: n_items x neighbours."""
 
     config_class = ItemKNNConfig
 

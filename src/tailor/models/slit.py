@@ -149,7 +149,7 @@ class FittedSLIT(FittedModel):
 
 @register_model("slit")
 class SLIT(Model[SLITConfig]):
-    """Sequence-aware linear item transitions."""
+    """What follows on the latest items, by a ridge regression from faded histories (SLIT)."""
 
     config_class = SLITConfig
     needs_order = True

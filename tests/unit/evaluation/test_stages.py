@@ -1,7 +1,8 @@
 """Tables of what stages took and of what validation chose."""
 
 from tailor.evaluation.stages import option_table, stage_table, weight_table
-from tailor.evaluation.terms import TERMS, explain_columns, explain_terms
+from tailor.evaluation.terms import TERMS, explain_columns, explain_models, explain_terms
+from tailor.models.registry import BASELINES
 from tailor.wiring import STAGES
 
 COSTS = {
@@ -52,3 +53,10 @@ def test_each_column_of_the_summary_says_what_it_measures():
     assert said["tail NDCG"].endswith("On test: lists of warm items, counting tail items alone.")
     assert "for new users of whom 3 items are known" in said["new user, 3 items"]
     assert said["coverage"].startswith("Distinct listed items / candidate items. On test: lists of all items")
+
+
+def test_every_model_of_a_run_is_described_in_a_sentence():
+    said = explain_models([*BASELINES, "hybrid_frozen", "hybrid_lora", "of nobody"])
+    assert [name for name, _ in said] == [*BASELINES, "hybrid_frozen", "hybrid_lora"]
+    assert all(len(words) > 20 and words.endswith(".") and "`" not in words for _, words in said)
+    assert dict(said)["popular"] == "The most popular items for everybody."
