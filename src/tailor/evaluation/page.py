@@ -34,8 +34,13 @@ def render(template: str, **values: object) -> str:
 
 
 def draw(name: str, figure: go.Figure) -> Markup:
-    """Return a plot as markup under the id ``name``; its title stands above it as text, which breaks on a phone."""
+    """Return a plot as markup under the id ``name``; its title stands above it as text, which breaks on a phone.
+
+    Empty where the plot has lines and none of them has a point.
+    """
     figure = go.Figure(figure)
+    if figure.data and all(line.x is not None and not len(line.x) for line in figure.data):
+        return Markup()
     title = figure.layout.title.text or ""
     figure.update_layout(template="plotly_white", margin={"l": 10, "r": 10, "t": 70, "b": 20}, title=None)
     figure.update_xaxes(automargin=True)

@@ -296,3 +296,18 @@ def test_the_page_shows_domains_where_there_are_some(summary):
     page = build(material(summary, domain_boosts=points))
     assert "Where the boosts stand in each domain" in page
     assert re.findall(r">([^<>]+)</td>", page.split('id="domain-boosts"')[1])[3:6] == ["films", "0.125", "0.500"]
+
+
+def test_a_plot_without_a_point_is_a_sentence(summary):
+    figures = material(summary).figures
+    empty = go.Figure().add_scatter(x=[], y=[], name="loss")
+    drawn = go.Figure().add_scatter(x=[1], y=[2.0], name="loss")
+    silent, plotted = (build(material(summary, figures=figures | {"training": one})) for one in (empty, drawn))
+    assert "The language model was not tuned in this run." in silent
+    assert 'id="training"' not in silent
+    assert 'id="training"' in plotted
+
+
+def test_models_are_described(summary):
+    page = build(material(summary))
+    assert "<dt>ease</dt><dd>Weights between all pairs of items in closed form (EASE), without texts. Items" in page
