@@ -89,6 +89,7 @@ def _verdicts(m: Material) -> dict[str, object]:
     plain = verdict.against_plain_cf(m.comparisons, m.summary)
     sentences = [verdict.sentence(m.registered, "the best baseline", best)]
     sentences += [verdict.sentence(m.registered, verdict.plain_cf_of(plain), plain)] if plain else []
+    sentences += in_people(m.metrics, m.registered, best[0]["against"] if best else "", m.k)
     return {
         "sentences": sentences,
         "verdicts": {"the best baseline of each figure": best, verdict.plain_cf_of(plain): plain},
@@ -153,6 +154,25 @@ def unmeasured(summary: pd.DataFrame) -> list[str]:
 
 #: What people read of the groups of items that positives are counted of.
 _COUNTED = {ALL: "all", c.KNOWN: "with a row in train or validation", c.WARM: "with a train row"}
+
+
+def in_people(metrics: pd.DataFrame, model: str, baseline: str, k: int) -> list[str]:
+    """Say how many of 100 users find something on their list, as one sentence; none where it was not measured.
+
+    Args:
+        metrics: the long table of metrics.
+        model: that is registered.
+        baseline: that it is compared with; the most popular items are a second one.
+        k: places of a list.
+    """
+    rows = metrics.query("split == 'test' and candidates == 'mixed' and metric == 'hit_rate' and k == @k")
+    rows = rows[(rows["user_bucket"] == ALL) & (rows["item_bucket"] == ALL)]
+    of_100 = {str(name): round(100 * value) for name, value in zip(rows[c.MODEL], rows["value"], strict=True)}
+    if model not in of_100:
+        return []
+    others = [f"{of_100[name]} by {name}" for name in dict.fromkeys((baseline, "popular")) if name in of_100]
+    beside = f"; by the lists of others: {', '.join(others)}" if others else ""
+    return [f"Of 100 who took something later, {of_100[model]} find some of it among their {k} items{beside}."]
 
 
 def by_cutoff(metrics: pd.DataFrame) -> pd.DataFrame:

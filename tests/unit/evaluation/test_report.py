@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tailor.evaluation.report import Material, build, by_cutoff, by_domain, heat_map, unmeasured
+from tailor.evaluation.report import Material, build, by_cutoff, by_domain, heat_map, in_people, unmeasured
 
 
 def comparisons(verdict="better", difference=0.02):
@@ -311,3 +311,13 @@ def test_a_plot_without_a_point_is_a_sentence(summary):
 def test_models_are_described(summary):
     page = build(material(summary))
     assert "<dt>ease</dt><dd>Weights between all pairs of items in closed form (EASE), without texts. Items" in page
+
+
+def test_hits_are_told_in_people(summary):
+    hits = metrics().query("item_bucket == 'all' and user_bucket == 'all'").assign(metric="hit_rate")
+    every = pd.concat([metrics(), hits, hits.query("model == 'ease'").assign(model="popular", value=0.126)])
+    sentence = "Of 100 who took something later, 40 find some of it among their 20 items"
+    assert in_people(every, "ours", "ease", 20) == [f"{sentence}; by the lists of others: 20 by ease, 13 by popular."]
+    assert in_people(hits.query("model == 'ours'"), "ours", "ease", 20) == [f"{sentence}."]
+    assert in_people(metrics(), "ours", "ease", 20) == []
+    assert f'<p class="lead">{sentence}' in build(material(summary, metrics=every))
