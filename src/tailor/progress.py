@@ -47,8 +47,8 @@ def progress(steps: Iterable[T], label: str, unit: str, total: int | None = None
 
 
 @contextmanager
-def labels_told(hears: Callable[[str], None]) -> Iterator[None]:
-    """Tell the label of each new bar, and draw none."""
+def labels_sent(hears: Callable[[str], None]) -> Iterator[None]:
+    """Send the label of each new bar, and draw none."""
     _HEARS.append(hears)
     try:
         yield

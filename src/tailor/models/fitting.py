@@ -13,10 +13,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from tailor.models import checkpoints
 from tailor.models.base import FittedModel, Model, TrainSet
 from tailor.processes import Beside, beside
-from tailor.progress import labels_told, progress
+from tailor.progress import labels_sent, progress
 from tailor.threads import n_threads
 
 Key = TypeVar("Key", bound=Hashable)
@@ -50,6 +52,8 @@ def fits(
         tasks = [_Task(recipes[key], data_of(key), checkpoints.folder()) for key in alone]
         started: dict[Key, tuple[_Task, Beside[Fit]]] = {}
         if tasks:
+            # A product on two threads, of which one has no core to itself, waits for it every time.
+            stack.enter_context(threadpool_limits(max(1, n_threads() - len(tasks)), user_api="blas"))
             started = dict(zip(alone, zip(tasks, stack.enter_context(beside(_fit, tasks)), strict=True), strict=True))
 
         def fit(key: Key) -> FittedModel:
@@ -105,6 +109,6 @@ def _fit(task: _Task, tell: Callable[[str], None]) -> Fit:
     logger.setLevel(logging.INFO)
     logger.addHandler(QueueHandler(records))
     checkpoints.set_folder(str(task.checkpoints) if task.checkpoints else None)
-    with labels_told(tell):
+    with labels_sent(tell):
         fitted = task.recipe.fit(task.data)
     return fitted, [records.get() for _ in range(records.qsize())]

@@ -20,7 +20,7 @@ CURVE = [
 
 @pytest.fixture
 def card() -> Card:
-    rows = interactions().assign(timestamp=[0.0, 1.0, 2.0, 3.0, 86400.0 * 40])
+    rows = interactions().assign(timestamp=[1_293_840_000.0 + s for s in (0, 1, 2, 3, 86_400 * 40)])
     return describe(rows, items(), TABLES, TextOptions(item_template=["{title}", "{genre}"]), 64)
 
 
@@ -42,7 +42,7 @@ def test_the_page_says_what_the_card_holds_and_fetches_nothing(card):
     text = body(page(card))
     assert "src=" not in text
     for words in (
-        "Data card: shop", "2 users, 4 items, 5 interactions", "From 1970-01-01 to 1970-02-10",
+        "Data card: shop", "2 users, 4 items, 5 interactions", "From 2011-01-01 to 2011-02-10",
         "12.3", "for 2 CPU cores", "hybrid_cf", "3 factorizations", "Interactions by split", "Latin 100.0%",
         "rows in", "Not measured",
     ):  # fmt: skip

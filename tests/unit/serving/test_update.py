@@ -303,7 +303,7 @@ DAY = 86_400.0
 
 def timed(served, **fields):
     """A model that has counted the first item of its first user on day 99, and another one's on day 100."""
-    taken_then = pd.DataFrame({"item_id": [known_item(served), "i1"], "timestamp": [99 * DAY, 100 * DAY]})
+    taken_then = pd.DataFrame({"item_id": [known_item(served), "i1"], "timestamp": [15_099 * DAY, 15_100 * DAY]})
     return replace(served, item_times=ItemTimes.of(taken_then, served.items), **fields)
 
 
@@ -319,7 +319,7 @@ def counted(update, item):
 def test_rows_that_are_met_again_count_once(served):
     """A file that is read twice changes nothing; a later taking does."""
     known, item, new = timed(served), known_item(served), "i5"
-    rows = table(("somebody new", new, 101 * DAY), (str(served.user_ids[0]), item, 99 * DAY))
+    rows = table(("somebody new", new, 15_101 * DAY), (str(served.user_ids[0]), item, 15_099 * DAY))
     once = with_interactions(known, rows, 1)
     assert (counted(once, new), counted(once, item)) == (1, 2)
     assert "rows met again, which count once in what is trending" not in once.counts
@@ -329,11 +329,11 @@ def test_rows_that_are_met_again_count_once(served):
     np.testing.assert_array_equal(
         twice.recommender.item_times.daily.toarray(), once.recommender.item_times.daily.toarray()
     )
-    later = with_interactions(twice.recommender, rows.assign(timestamp=102 * DAY), 1)
+    later = with_interactions(twice.recommender, rows.assign(timestamp=15_102 * DAY), 1)
     assert (counted(later, new), counted(later, item)) == (2, 3)
     assert "rows met again, which count once in what is trending" not in later.counts
     # Late rows of pairs that were not known are no repetition.
-    late = with_interactions(once.recommender, table(("another one", new, 98 * DAY)), 1)
+    late = with_interactions(once.recommender, table(("another one", new, 15_098 * DAY)), 1)
     assert counted(late, new) == 2
 
 
@@ -341,7 +341,7 @@ def test_a_buy_after_a_view_was_not_counted_before(served):
     """A view is in the histories and counts in no trend, so the buy is the first that counts."""
     about = served.about | {"strengths": {"view": 0.2, "buy": 1.0, "no": "bar"}}
     known = timed(served, about=about)
-    at = table(("somebody new", "i5", 100 * DAY))
+    at = table(("somebody new", "i5", 15_100 * DAY))
     viewed = with_interactions(known, with_kinds(at, [0.2]), 1)
     bought = with_interactions(viewed.recommender, with_kinds(at, [1.0]), 1)
     again = with_interactions(bought.recommender, with_kinds(at, [1.0]), 1)
@@ -350,8 +350,8 @@ def test_a_buy_after_a_view_was_not_counted_before(served):
 
 def test_rows_of_a_blocked_pair_that_are_met_again_count_once(served):
     known = timed(served, about=served.about | {"strengths": {"buy": 1.0, "no": "bar"}})
-    blocked = with_interactions(known, with_kinds(table(("somebody new", "i5", 100 * DAY)), [0.0]), 1)
-    rows = with_kinds(table(("somebody new", "i5", 101 * DAY)), [1.0])
+    blocked = with_interactions(known, with_kinds(table(("somebody new", "i5", 15_100 * DAY)), [0.0]), 1)
+    rows = with_kinds(table(("somebody new", "i5", 15_101 * DAY)), [1.0])
     once = with_interactions(blocked.recommender, rows, 1)
     assert counted(with_interactions(once.recommender, rows, 1), "i5") == counted(once, "i5")
 
@@ -409,12 +409,12 @@ def test_a_row_that_bars_takes_the_pair_out_and_blocks_it(served):
 def test_rows_that_came_count_in_what_is_trending_and_date_items(served):
     """Blocked pairs and views do not."""
     day = 86_400.0
-    old = pd.DataFrame({"item_id": ["i1", "i1"], "timestamp": [99 * day, 100 * day]})
+    old = pd.DataFrame({"item_id": ["i1", "i1"], "timestamp": [15_099 * day, 15_100 * day]})
     about = served.about | {"strengths": {"view": 0.2, "buy": 1.0, "no": "bar"}}
     known = replace(served, item_times=ItemTimes.of(old, served.items), about=about)
-    rows = pd.DataFrame({"user_id": "u1", "item_id": ["i2", "i3", "i4"], "timestamp": 101 * day})
+    rows = pd.DataFrame({"user_id": "u1", "item_id": ["i2", "i3", "i4"], "timestamp": 15_101 * day})
     times = with_interactions(known, with_kinds(rows, [1.0, 0.2, 0.0]), 1).recommender.item_times
-    assert times.until == 101 * day
+    assert times.until == 15_101 * day
     assert times.window(2)[[1, 2, 3, 4]].tolist() == [1, 1, 0, 0]
-    np.testing.assert_array_equal(times.first[[1, 2, 3, 4]], [99 * day, 101 * day, np.nan, np.nan])
+    np.testing.assert_array_equal(times.first[[1, 2, 3, 4]], [15_099 * day, 15_101 * day, np.nan, np.nan])
     assert with_interactions(served, rows, 1).recommender.item_times is None
