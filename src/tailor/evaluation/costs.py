@@ -15,6 +15,7 @@ from tailor.hybrid.selection import baseline_names
 from tailor.lm.config import LMOptions
 from tailor.models.dropoutnet import DropoutNetConfig
 from tailor.models.ease import EASEConfig
+from tailor.models.fitting import FEW
 from tailor.models.ials import IALSConfig
 from tailor.types import Parameters
 
@@ -64,6 +65,8 @@ _PACKAGED_TIMES = 2
 
 #: GiB of Python with its libraries and the language model.
 _BASE_GIB = 1.2
+#: GiB of a process that fits a transformer beside the run, and how many there are on two cores.
+_PROCESS_GIB, _PROCESSES = 0.7, 2
 #: Bytes per n² while a matrix is inverted (Gram matrix, inverse, weights); per n² that a fitted model holds.
 _FIT_BYTES, _HELD_BYTES = 24, 4
 #: Bytes of one weight of sparse ones: its value and its column.
@@ -260,7 +263,12 @@ def _models(work: Workload) -> Cost:
     )
     networks = work.transformers * _transformer_seconds(work) + work.network_steps * _NETWORK_STEP
     minutes = (factorizations + inverses + networks + _scored(work, trials, work.tried_users) + blends) / 60
-    return Cost("hybrid_cf", size, minutes, _BASE_GIB + (held + blended) / _GIB)
+    return Cost("hybrid_cf", size, minutes, _BASE_GIB + _processes_gib(work) + (held + blended) / _GIB)
+
+
+def _processes_gib(work: Workload) -> float:
+    """Return what processes take that fit transformers beside the run."""
+    return _PROCESS_GIB * _PROCESSES if work.transformers and work.interactions >= FEW else 0.0
 
 
 def _lists(work: Workload) -> Cost:
@@ -287,7 +295,8 @@ def _handed_over(work: Workload) -> Cost:
     of_texts = _PACKAGED_TIMES * work.tokens * _ENCODED_TOKEN
     fitted = work.refitted_transformers * _transformer_seconds(work)
     seconds = _PACKAGE + of_texts + _scored(work, 2, work.users) + fitted
-    return Cost("registration, promotion, reporting, inference", "one model", seconds / 60, 1.5)
+    gib = 1.5 + (_processes_gib(work) if work.refitted_transformers else 0.0)
+    return Cost("registration, promotion, reporting, inference", "one model", seconds / 60, gib)
 
 
 def _scored(work: Workload, times: int, users: int) -> float:

@@ -24,7 +24,7 @@ from tailor.threads import n_threads
 Key = TypeVar("Key", bound=Hashable)
 Fit = tuple[FittedModel, list[logging.LogRecord]]
 #: Interactions below which a fit is over before a process has started.
-_FEW = 20_000
+FEW = 20_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _for_processes(recipes: Mapping[Key, Model[Any]], data_of: Callable[[Key], T
     if n_threads() < 2:
         return []
     slow = [key for key, recipe in recipes.items() if recipe.fits_on_one_thread]
-    slow = [key for key in slow if data_of(key).interactions.nnz >= _FEW]
+    slow = [key for key in slow if data_of(key).interactions.nnz >= FEW]
     slow = [key for key in slow if recipes[key].remembered(data_of(key)) is None]
     return [] if not slow or _has_gpu() else slow[: n_threads()]
 

@@ -180,7 +180,7 @@ def test_final_fits_beside_the_blend_are_those_after_it(holdout, data, monkeypat
     expected, final, fitted = selection.fit_final(*beside, data)
     transformer_torch.forget()
     monkeypatch.setattr(fitting, "n_threads", lambda: 2)
-    monkeypatch.setattr(fitting, "_FEW", 0)
+    monkeypatch.setattr(fitting, "FEW", 0)
     monkeypatch.setattr(fitting, "_has_gpu", lambda: False)
     monkeypatch.setattr(SASRec, "fit", lambda *_: pytest.fail("fitted here"))
     ours, final_too, fitted_too = selection.fit_hybrid_twice(holdout, data, data, recipe, OPTIONS, 0, scorer)

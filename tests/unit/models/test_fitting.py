@@ -30,7 +30,7 @@ DATA = planted_blocks().data
 def two_cores_and_many_rows(monkeypatch):
     transformer_torch.forget()
     monkeypatch.setattr(fitting, "n_threads", lambda: 2)
-    monkeypatch.setattr(fitting, "_FEW", 0)
+    monkeypatch.setattr(fitting, "FEW", 0)
     monkeypatch.setattr(fitting, "_has_gpu", lambda: False)
 
 
@@ -73,7 +73,7 @@ def test_what_a_process_fitted_is_remembered_here(started, monkeypatch):
     assert all(same(first[name], again[name]) for name in RECIPES)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("_FEW", 10**9), ("n_threads", lambda: 1), ("_has_gpu", lambda: True)])
+@pytest.mark.parametrize(("setting", "value"), [("FEW", 10**9), ("n_threads", lambda: 1), ("_has_gpu", lambda: True)])
 def test_no_process_is_started_where_none_pays(setting, value, started, monkeypatch):
     monkeypatch.setattr(fitting, setting, value)
     assert list(fit_all(RECIPES, lambda _: DATA)) == list(RECIPES)
