@@ -13,8 +13,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from tailor.models import checkpoints
 from tailor.models.base import FittedModel, Model, TrainSet
 from tailor.processes import Beside, beside
@@ -52,6 +50,8 @@ def fits(
         tasks = [_Task(recipes[key], data_of(key), checkpoints.folder()) for key in alone]
         started: dict[Key, tuple[_Task, Beside[Fit]]] = {}
         if tasks:
+            from threadpoolctl import threadpool_limits  # noqa: PLC0415  (what is served fits nothing)
+
             # A product on two threads, of which one has no core to itself, waits for it every time.
             stack.enter_context(threadpool_limits(max(1, n_threads() - len(tasks)), user_api="blas"))
             started = dict(zip(alone, zip(tasks, stack.enter_context(beside(_fit, tasks)), strict=True), strict=True))
