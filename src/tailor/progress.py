@@ -39,8 +39,8 @@ def progress(steps: Iterable[T], label: str, unit: str, total: int | None = None
     ``total``: how many steps there are, where they do not know. What calls back, in place of being looped over, gets no
     steps and calls ``update`` of the bar.
     """
-    for hears in _HEARS[-1:]:
-        hears(label)
+    if _HEARS:
+        _HEARS[-1](label)
         return Bar(steps, total=total, disable=True)
     settings: Parameters = {"mininterval": 0.5} if sys.stderr.isatty() else {"mininterval": 15.0, "ncols": 100}
     return Bar(steps, desc=label, unit=unit, total=total, delay=3.0, **settings)

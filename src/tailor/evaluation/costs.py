@@ -66,7 +66,7 @@ _PACKAGED_TIMES = 2
 #: GiB of Python with its libraries and the language model.
 _BASE_GIB = 1.2
 #: GiB of a process that fits a transformer beside the run, and how many there are on two cores.
-_PROCESS_GIB, _PROCESSES = 0.7, 2
+_PROCESS_GIB, _PROCESSES = 0.45, 2
 #: Bytes per n² while a matrix is inverted (Gram matrix, inverse, weights); per n² that a fitted model holds.
 _FIT_BYTES, _HELD_BYTES = 24, 4
 #: Bytes of one weight of sparse ones: its value and its column.

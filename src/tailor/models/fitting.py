@@ -1,7 +1,7 @@
 """Several models fitted on the same interactions: those that need one thread in processes beside the others.
 
 A transformer is fitted by many small steps on one thread, minutes long; another core can do the next one, or the
-closed forms. What is fitted is the same, to the bit.
+closed forms. They are the same to the bit as in this process; the closed forms have the BLAS threads that are left.
 """
 
 import logging
