@@ -7,7 +7,8 @@ For a history of n items the weight of source s is, before the weights are divid
 with N the longest length that was tried. θ minimises the listwise loss of :mod:`tailor.hybrid.blend_fit` over copies of
 users whose histories are cut to few items in three ways (:mod:`tailor.data.reveal`). Popularity is then
 lifted where lists after the first items in time would lose too much to popularity alone. From a length on that
-validation chooses, the score goes over to the model for long histories.
+validation chooses, the score goes over to the model for long histories: from the first item on where most people have
+few, so that the model was fitted on such histories, and on more of them than the copies are.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ _POPULAR = "popular"
 #: What :func:`choose_lift` multiplies the weight of popularity by, from the least on.
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
 #: (last length that has weights of its own alone, first length that takes the model for long histories).
-_CROSSOVERS = ((3, 10), (5, 10), (10, 15), (5, 20), (10, 20), (15, 25), (10, 40))
+_CROSSOVERS = ((0, 1), (1, 3), (1, 5), (3, 10), (5, 10), (10, 15), (5, 20), (10, 20), (15, 25), (10, 40))
 #: Share of the NDCG of long histories that the crossover may cost.
 _MOST_LOST = 0.002
 _MOST_FOLDS = 10
@@ -182,7 +183,9 @@ def fit_few_shot_weights(
     of_known = [_of_lengths(way, known, k) for way in ways]
     limit = (1 - _MOST_LOST) * max(of_known)
     good = [way for way, value in zip(ways, of_known, strict=True) if value >= limit]
-    return max(good, key=lambda way: (round(_of_copies(way, copies, k), 6), len(way.few_shot)))
+    least = least_after_first(copies, options.max_few_shot_loss, k)
+    safe = [way for way in good if _of_copies(way, after_first(copies), k) >= least]
+    return max(safe or good, key=lambda way: (round(_of_copies(way, copies, k), 6), len(way.few_shot)))
 
 
 def fit_smooth(copies: Sequence[Copies], l2: float, excluded: tuple[str, ...] = ()) -> SmoothWeights | None:
@@ -240,21 +243,33 @@ def choose_lift(smooth: SmoothWeights, copies: Sequence[Copies], max_loss: float
     Of the lifts that have, the one with the highest NDCG over all ways and lengths; where none has, popularity alone.
     """
     sources = copies[0].data.sources
-    tried = [part for part in copies if part.n]
+    tried, first = [part for part in copies if part.n], after_first(copies)
     if _POPULAR not in sources or not smooth.factors[sources.index(_POPULAR)] or not tried:
         return smooth
-    place, strict = sources.index(_POPULAR), tried[0].how
-    alone = replace(smooth, factors=one_hot(_POPULAR, sources))
-
-    def means(weights: SmoothWeights) -> tuple[float, float]:
-        values = [(part.how, _mean_ndcg(part, weights.of_length(part.n), k)) for part in tried]
-        return float(np.mean([value for how, value in values if how == strict])), float(np.mean([v for _, v in values]))
-
-    limit = (1 - max_loss) * means(alone)[0]
+    place, limit = sources.index(_POPULAR), least_after_first(copies, max_loss, k)
     lifted = [smooth.lifted(place, lift) for lift in LIFTS]
-    ways = [(*means(weights), weights) for weights in lifted]
-    good = [(mean, weights) for of_strict, mean, weights in ways if of_strict >= limit]
-    return max(good, key=lambda way: way[0])[1] if good else alone
+    good = [weights for weights in lifted if _mean(first, weights, k) >= limit]
+    alone = replace(smooth, factors=one_hot(_POPULAR, sources))
+    return max(good, key=lambda weights: _mean(tried, weights, k), default=alone)
+
+
+def after_first(copies: Sequence[Copies]) -> list[Copies]:
+    """Return the copies with the first items in time; where no time is known those of the only way there is."""
+    tried = [part for part in copies if part.n]
+    return [part for part in tried if part.how == tried[0].how]
+
+
+def least_after_first(copies: Sequence[Copies], max_loss: float, k: int) -> float:
+    """Return (1 - max_loss) x the NDCG@k of popularity after the first items; 0 without popularity."""
+    first = after_first(copies)
+    if not first or _POPULAR not in first[0].data.sources:
+        return 0.0
+    popular = one_hot(_POPULAR, first[0].data.sources)
+    return (1 - max_loss) * float(np.mean([_mean_ndcg(part, popular, k) for part in first]))
+
+
+def _mean(copies: Sequence[Copies], weights: SmoothWeights, k: int) -> float:
+    return float(np.mean([_mean_ndcg(part, weights.of_length(part.n), k) for part in copies]))
 
 
 def _mean_ndcg(part: Copies, weights: Floats, k: int) -> float:

@@ -167,6 +167,27 @@ class TestEntries:
         monkeypatch.setattr(few_shot, "_MOST_LOST", 1.0)
         assert len(fit_few_shot_weights(copies, weights, known, BlendOptions(), 10).few_shot) > 10
 
+    def test_where_people_have_few_items_their_model_is_the_one_of_all(self):
+        """Users with two items are known, and want something else than the few copies do."""
+        copies = [planted(n, n_users=50, popular=1.0) for n in (1, 2, 5)]
+        known = planted(2, seed=2, ease=1.0).data
+        weights = replace(of_one_source("ease"), warm=BlendModel(by_source(ease=1)))
+        fitted = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.99), 10)
+        assert [longest for longest, _ in fitted.few_shot] == [0]
+
+    def test_the_first_items_lose_little_to_popularity_where_the_score_goes_over(self):
+        """Long histories bar no crossover: the first items do, which want what is popular."""
+        copies = [
+            *(planted(n, popular=1.0) for n in (1, 2, 5)),
+            *(planted(n, seed=3, how=how, ease=1.0) for n in (1, 2, 5) for how in ("random", "latest") * 4),
+        ]
+        known = planted(60, seed=2, ease=1.0).data
+        weights = replace(of_one_source("ease"), warm=BlendModel(by_source(ease=1)))
+        safe = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.01), 10)
+        free = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.99), 10)
+        assert len(free.few_shot) == 1
+        assert len(safe.few_shot) > 5
+
 
 class TestNonnegative:
     def test_planted_weights_come_back(self):
