@@ -1,5 +1,6 @@
 """Writes down what each node takes, seconds and memory; the report says it by stage."""
 
+import math
 import threading
 import time
 from contextlib import suppress
@@ -13,18 +14,21 @@ from tailor.datasets.costs import NodeCostsDataset
 
 #: Entry of the catalog that costs are written to; a project without it has no costs.
 DATASET = "node_costs"
-_EVERY_S = 0.1
+#: Seconds between two looks at the memory, and between two searches for child processes, which read every process.
+_EVERY_S, _SEARCH_S = 0.1, 1.0
 _GIB = 2**30
 
 
 class MemoryPeaks:
     """The most memory that this process and those it started had while each of several things went on.
 
-    A thread looks every 0.1 s. Code that processes share is counted for each of them.
+    A thread looks every 0.1 s, and every second for new child processes. Code that processes share is counted for each.
     """
 
     def __init__(self) -> None:
         self._process = psutil.Process()
+        self._children: list[psutil.Process] = []
+        self._searched = -math.inf
         self._peaks: dict[str, int] = {}
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -56,8 +60,10 @@ class MemoryPeaks:
 
     def _used(self) -> int:
         """Return the bytes in use now."""
-        used = int(self._process.memory_info().rss)
-        for child in self._process.children(recursive=True):
+        used, now = int(self._process.memory_info().rss), time.monotonic()
+        if now - self._searched >= _SEARCH_S:
+            self._children, self._searched = self._process.children(recursive=True), now
+        for child in self._children:
             with suppress(psutil.Error):  # it has ended
                 used += child.memory_info().rss
         return used

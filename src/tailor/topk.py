@@ -45,6 +45,47 @@ def top_k(
     return _by_selection(scores, k, tie_rank)
 
 
+def places(
+    scores: NDArray[np.float32],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    tie_rank: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return how many columns of their rows :func:`top_k` puts before some cells; of excluded cells n.
+
+    For a cell or a few of each row this is far sooner than the lists.
+
+    Args:
+        scores: shape (B, n); ``-inf`` marks excluded items.
+        row: of each cell (m,), ascending.
+        column: of each cell (m,).
+        tie_rank: as of :func:`top_k`.
+
+    Returns:
+        (m,), from 0 on.
+
+    Example:
+        >>> places(np.array([[1.0, 3.0, 2.0]], np.float32), np.array([0, 0]), np.array([1, 0]), np.arange(3)).tolist()
+        [0, 2]
+    """
+    own = scores[row, column]
+    before = np.zeros(len(row), dtype=np.int64)
+    nth = np.arange(len(row)) - np.searchsorted(row, row)  # of its row, so that a row is compared with one cell a time
+    for turn in range(int(nth.max(initial=-1)) + 1):
+        cells = np.flatnonzero(nth == turn)
+        part = scores if len(cells) == len(scores) else scores[row[cells]]
+        border = own[cells, None]
+        before[cells] = _count(part > border)
+        for cell in np.flatnonzero(_count(part >= border) > before[cells] + 1):
+            ties = part[cell] == border[cell]
+            before[cells[cell]] += (tie_rank[ties] < tie_rank[column[cells[cell]]]).sum()
+    return np.where(np.isneginf(own), scores.shape[1], before)
+
+
+def _count(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return np.asarray(np.add.reduce(mask.view(np.int8), axis=1, dtype=np.int32))
+
+
 def _by_selection(
     scores: NDArray[np.float32], k: int, tie_rank: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

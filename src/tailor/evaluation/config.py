@@ -1,6 +1,6 @@
 """Options of lists and of what is measured on them."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -24,6 +24,16 @@ class ListOptions(Options):
     max_users: Count | None = None
     """Users that lists are made for, and figures measured on, at most; drawn by seed, stratified by activity. As many
     new users, at most. None: all."""
+    max_validation_users: Count | None = 10_000
+    """Users of ``max_users`` that validation's lists are made for, at most. None: all of these."""
+    max_click_users: Count | None = 10_000
+    """Users of ``max_users`` that click probabilities are measured on, at most. None: all of these."""
+
+    def of_at_most(self, most: int | None) -> Self:
+        """Return the same options for ``most`` users, where that is fewer; None: as they are."""
+        if most is None or (self.max_users is not None and self.max_users <= most):
+            return self
+        return self.model_copy(update={"max_users": most})
 
 
 class PromotionOptions(Options):

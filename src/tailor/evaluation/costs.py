@@ -32,8 +32,8 @@ TRANSFORMERS = ("transformer", "sasrec")
 _ENCODERS = 2
 #: Fits of a chosen option set beside its trial: on all of train.
 _FINAL_FITS = 1
-#: Candidate sets of lists (warm, cold, mixed) and splits (validation, test).
-_LIST_SETS = 3 * 2
+#: Candidate sets of lists (warm, cold, mixed); splits (validation, test).
+_LIST_SETS = 3
 _SPLITS = 2
 
 #: Seconds per row that is read, cleaned, split and laid out.
@@ -130,6 +130,8 @@ class Workload:
     """Users whose lists are re-ranked, at most."""
     listed_users: int
     """Users that lists are made for: all, or ``evaluation.max_users``."""
+    validated_users: int
+    """Users that validation's lists are made for: these, or ``evaluation.max_validation_users``."""
     tried_users: int
     """Users that a trial is measured on: all, or ``hybrid_cf.max_users``."""
     tuned_items: int
@@ -188,6 +190,7 @@ class Workload:
             settings=settings,
             reranked_users=users,
             listed_users=min(sizes.users, lists.max_users or sizes.users),
+            validated_users=min(sizes.users, lists.of_at_most(lists.max_validation_users).max_users or sizes.users),
             tried_users=min(sizes.users, hybrid.max_users or sizes.users),
             tuned_items=min(sizes.items, lm.max_items or sizes.items),
         )
@@ -273,14 +276,14 @@ def _processes_gib(work: Workload) -> float:
 
 def _lists(work: Workload) -> Cost:
     models = work.baselines + work.encoders
-    users = work.listed_users
+    users = work.listed_users + work.validated_users
     rows = users * models * work.k * _LIST_SETS
     reranked = _RERANKED * _SPLITS * work.settings * min(work.users, work.reranked_users)
-    scored = _scored(work, _SPLITS * (work.baselines + work.encoders * work.sources), users)
-    held = _weight_bytes(work) + _LISTED_BYTES * rows // models // _SPLITS
-    block = 4 * work.sources * min(work.block_users, users) * work.items
+    scored = _scored(work, work.baselines + work.encoders * work.sources, users)
+    held = _weight_bytes(work) + _LISTED_BYTES * work.listed_users * work.k * _LIST_SETS
+    block = 4 * work.sources * min(work.block_users, work.listed_users) * work.items
     gib = _BASE_GIB + (held + block) / _GIB
-    size = f"{models} models × {users:,} users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
+    size = f"{models} models × ({work.validated_users:,} + {work.listed_users:,}) users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
     return Cost("evaluation, reranking", size, (scored + _LIST_ROW * rows + reranked) / 60, gib)
 
 

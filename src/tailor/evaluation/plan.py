@@ -57,6 +57,11 @@ def switched(work: Workload) -> list[str]:
             "(evaluation.max_users)",
         ),
         (
+            work.validated_users < work.listed_users,
+            f"validation's lists are of at most {work.validated_users:,} of {work.listed_users:,} users "
+            "(evaluation.max_validation_users)",
+        ),
+        (
             work.reranked_users < work.users,
             f"re-ranking is traced on {work.reranked_users:,} of {work.users:,} users (evaluation.frontier.max_users)",
         ),

@@ -16,8 +16,10 @@ from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Csr, Floats, Indices, Mask, Query
 from tailor.progress import progress
 from tailor.threads import blocks, in_threads
-from tailor.topk import EXCLUDED, top_k
+from tailor.topk import EXCLUDED, places, top_k
 
+#: Positives of a user on the mean up to which their places are counted; lists are made for more.
+_FEW_POSITIVES = 4
 #: Standardised scores no further apart than this are equal.
 _SAME = 1e-5
 
@@ -180,7 +182,7 @@ class BlendTrainingSet:
         positives = self.positives if items is None else keep_items(self.positives, items)
 
         def hits_of(rows: slice) -> Mask:
-            return hits(top_k(allowed(rows), k, self.tie_rank)[0], sparse.csr_matrix(positives[rows]))
+            return _hits(allowed(rows), sparse.csr_matrix(positives[rows]), k, self.tie_rank)
 
         hit = list(in_threads(hits_of, blocks(positives.shape[0])))
         return ndcg(np.vstack(hit) if hit else np.zeros((0, k), bool), np.diff(positives.indptr), k)
@@ -197,6 +199,18 @@ class BlendTrainingSet:
 
         items = np.concatenate([np.zeros(0, np.int64), *in_threads(listed, blocks(len(scores)))])
         return float((np.unique(items) >= 0).sum() / max(scores.shape[1], 1))
+
+
+def _hits(scores: Floats, positives: Csr, k: int, tie_rank: Indices) -> Mask:
+    """Mark the places (b, k) of lists by ``scores`` (b, n) where a positive stands."""
+    k = min(k, scores.shape[1])
+    if positives.nnz > _FEW_POSITIVES * len(scores):
+        return hits(top_k(scores, k, tie_rank)[0], positives)
+    row = np.repeat(np.arange(len(scores)), np.diff(positives.indptr))
+    place = places(scores, row, positives.indices.astype(np.int64), tie_rank)
+    marked = np.zeros((len(scores), k), dtype=bool)
+    marked[row[place < k], place[place < k]] = True
+    return marked
 
 
 def mean_or_0(values: NDArray[np.float64]) -> float:

@@ -41,9 +41,10 @@ def recommend(
         label: of the bar that shows how far it is.
 
     Returns:
-        Per candidate set: items (B, k), -1 for an empty place, and scores (B, k).
+        Per candidate set: items (B, k), -1 for an empty place, and scores (B, k); of equal sets the same arrays.
     """
-    columns = {name: np.flatnonzero(mask) for name, mask in candidate_sets.items()}
+    same = {mask.tobytes(): name for name, mask in candidate_sets.items()}
+    columns = {name: np.flatnonzero(candidate_sets[name]) for name in same.values()}
     sizes = {name: min(k, len(items)) for name, items in columns.items()}
     lists = {name: np.full((len(query), size), -1, dtype=np.int64) for name, size in sizes.items()}
     values = {name: np.full((len(query), size), EXCLUDED) for name, size in sizes.items()}
@@ -52,6 +53,8 @@ def recommend(
         scores = model.score(part)
         scores[seen[rows].nonzero()] = EXCLUDED
         for name, items in columns.items():
-            chosen, values[name][rows] = top_k(scores[:, items], k, tie_rank[items])
+            of_set = scores if len(items) == scores.shape[1] else scores[:, items]
+            chosen, values[name][rows] = top_k(of_set, k, tie_rank[items])
             lists[name][rows] = np.where(chosen >= 0, items[chosen], -1)
-    return {name: (lists[name], values[name]) for name in columns}
+    alike = {name: same[mask.tobytes()] for name, mask in candidate_sets.items()}
+    return {name: (lists[of_set], values[of_set]) for name, of_set in alike.items()}

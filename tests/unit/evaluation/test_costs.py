@@ -134,7 +134,7 @@ def test_item_item_models_grow_with_the_cube_and_the_square():
 
 def test_lists_are_models_by_users_by_places():
     cost = by_pipeline(work(1000, 500, 50_000, 10))["evaluation, reranking"]
-    assert cost.size == "17 models × 1,000 users × 20 places × 6 = 2,040,000 rows"
+    assert cost.size == "17 models × (1,000 + 1,000) users × 20 places × 3 = 2,040,000 rows"
     scored = 5e-8 * 2 * (15 + 2 * 12) * 1000 * 500
     assert 60 * cost.minutes == pytest.approx(scored + 8e-6 * 2_040_000 + 1e-4 * 2 * 25 * 1000)
     held = 4 * 500**2 * 8
@@ -144,10 +144,10 @@ def test_lists_are_models_by_users_by_places():
 
 def test_samples_cost_what_they_hold():
     whole = work(1000, 500, 50_000, 10)
-    part = replace(whole, listed_users=100, tried_users=10, tuned_items=50)
+    part = replace(whole, validated_users=40, listed_users=100, tried_users=10, tuned_items=50)
     before, after = by_pipeline(whole), by_pipeline(part)
-    assert after["evaluation, reranking"].size == "17 models × 100 users × 20 places × 6 = 204,000 rows"
-    lists = 5e-8 * 2 * (15 + 2 * 12) * 100 * 500 + 8e-6 * 204_000 + 1e-4 * 2 * 25 * 1000
+    assert after["evaluation, reranking"].size == "17 models × (40 + 100) users × 20 places × 3 = 142,800 rows"
+    lists = 5e-8 * (15 + 2 * 12) * 140 * 500 + 8e-6 * 142_800 + 1e-4 * 2 * 25 * 1000
     assert 60 * after["evaluation, reranking"].minutes == pytest.approx(lists)
     trials = 5e-8 * 4 * (15 + 2 * 12) * 990 * 500
     assert 60 * (before["hybrid_cf"].minutes - after["hybrid_cf"].minutes) == pytest.approx(trials)
@@ -161,8 +161,12 @@ def test_the_options_say_of_how_many_users_and_items():
     card = replace(GOOD, sizes=replace(SIZES, users=1000, items=500))
     made = Workload.of(card, LMOptions(max_items=50), options, ListOptions(max_users=100), 25, 2000)
     assert (made.listed_users, made.tried_users, made.tuned_items) == (100, 20, 50)
+    assert made.validated_users == 100
     made = Workload.of(card, LMOptions(), HybridOptions(sources=SOURCES_OF_BASE), ListOptions(), 25, 2000)
     assert (made.listed_users, made.tried_users, made.tuned_items) == (1000, 1000, 500)
+    assert made.validated_users == 1000
+    few = ListOptions(max_users=100, max_validation_users=30)
+    assert Workload.of(card, LMOptions(), HybridOptions(), few, 25, 2000).validated_users == 30
 
 
 def test_a_transformer_grows_with_interactions_epochs_and_items():

@@ -60,6 +60,13 @@ def test_a_table_of_figures_states_the_sample_only_where_there_is_one():
     assert state_sample(table, None) is table
 
 
+@pytest.mark.parametrize(
+    ("of_all", "most", "expected"), [(None, None, None), (None, 5, 5), (9, 5, 5), (5, 9, 5), (5, None, 5)]
+)
+def test_options_for_fewer_users_never_ask_for_more(of_all, most, expected):
+    assert ListOptions(max_users=of_all).of_at_most(most).max_users == expected
+
+
 def test_train_rows_of_everybody_stay():
     users = pd.DataFrame({"user_id": ["a", "b"], "bucket": "q1"})
     rows = pd.DataFrame({"user_id": ["a", "b", "a", "b"], "split": ["train", "train", "test", "test"]})

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from tailor.models.listing import recommend
 from tailor.models.popular import Popular
+from tailor.topk import top_k
 from tests.recipes import make
 
 
@@ -28,6 +29,16 @@ def test_lists_leave_out_what_was_seen_and_hold_candidates_only(tables, query):
             assert len(set(listed)) == len(listed)
             assert (np.diff(values[: len(listed)]) <= 0).all()
             assert np.isneginf(values[len(listed) :]).all()
+
+
+def test_equal_sets_are_listed_once(tables, query, monkeypatch):
+    calls = []
+    monkeypatch.setattr("tailor.models.listing.top_k", lambda *a: calls.append(1) or top_k(*a))
+    sets = {"warm": tables.warm, "mixed": tables.warm.copy(), "all": np.ones_like(tables.warm)}
+    lists = recommend(Popular().fit(tables.train_set), query, query.history, sets, 10, np.arange(len(tables.warm)))
+    assert len(calls) == 2
+    assert list(lists) == ["warm", "mixed", "all"]
+    np.testing.assert_array_equal(lists["warm"][0], lists["mixed"][0])
 
 
 def test_blocks_do_not_matter(tables, query):

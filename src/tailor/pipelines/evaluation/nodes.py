@@ -57,12 +57,14 @@ def recommend_on_validation(
     seed: int,
     **known: Unpack[TrainRows],
 ) -> LazyTables:
-    """List for every known user with the models that have not seen pseudo-cold B.
+    """List for known users, ``max_validation_users`` at most, with the models that have not seen pseudo-cold B.
 
     ``known``: what ``validation_protocol`` takes.
     """
     protocol, models = validation_protocol(items, **known), _all_models(baselines, frozen, lora)
-    return measure.list_known_users(models, protocol, c.VALIDATION, users, items, _options(params), seed)
+    options = _options(params)
+    options = options.of_at_most(options.max_validation_users)
+    return measure.list_known_users(models, protocol, c.VALIDATION, users, items, options, seed)
 
 
 def recommend_on_test(
@@ -240,8 +242,10 @@ def measure_clicks(
     """Measure the click probabilities of the hybrids on test; the head was fitted on validation's shorter window."""
     options, protocol = parse(DataProcessingOptions, data, "data_processing"), test_protocol(items, **known)
     horizon, lists = measure.window_ratio(options, known["validation"], positives), _options(params)
+    lists = lists.of_at_most(lists.max_click_users)
     table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, lists, seed)
-    return state_sample(table, lists.max_users), curve, plots.calibration_plot(curve)
+    sampled = lists.max_users if lists.max_users and lists.max_users < len(users) else None
+    return state_sample(table, sampled), curve, plots.calibration_plot(curve)
 
 
 def keep_rated_rows(interactions: pd.DataFrame, users: pd.DataFrame, params: Parameters, seed: int) -> pd.DataFrame:
