@@ -283,7 +283,8 @@ def _lists(work: Workload) -> Cost:
     held = _weight_bytes(work) + _LISTED_BYTES * work.listed_users * work.k * _LIST_SETS
     block = 4 * work.sources * min(work.block_users, work.listed_users) * work.items
     gib = _BASE_GIB + (held + block) / _GIB
-    size = f"{models} models × ({work.validated_users:,} + {work.listed_users:,}) users × {work.k} places × {_LIST_SETS} = {rows:,} rows"
+    asked = f"({work.validated_users:,} + {work.listed_users:,}) users"
+    size = f"{models} models × {asked} × {work.k} places × {_LIST_SETS} = {rows:,} rows"
     return Cost("evaluation, reranking", size, (scored + _LIST_ROW * rows + reranked) / 60, gib)
 
 

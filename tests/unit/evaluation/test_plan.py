@@ -33,7 +33,8 @@ def test_nothing_is_switched_where_all_is_done_in_full():
         ({"max_cells": 9000}, "the blend is fitted on 9,000 of 500,000 cells (hybrid_cf.blend.max_cells)"),
         ({"tried_users": 10}, "trials are measured on 10 of 1,000 users (hybrid_cf.max_users)"),
         ({"tuned_items": 20}, "the language model is tuned on 20 of 500 items (lm_finetuning.max_items)"),
-        ({"listed_users": 30, "validated_users": 30}, "lists, metrics and intervals are of at most 30 of 1,000 users (evaluation.max_users)"),
+        ({"listed_users": 30, "validated_users": 30},
+         "lists, metrics and intervals are of at most 30 of 1,000 users (evaluation.max_users)"),
         ({"validated_users": 25}, "validation's lists are of at most 25 of 1,000 users "
          "(evaluation.max_validation_users)"),
         ({"reranked_users": 40}, "re-ranking is traced on 40 of 1,000 users (evaluation.frontier.max_users)"),
