@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf test-spark spark-deps bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -78,6 +78,15 @@ test-postgres: $(VENV)/requirements.lock .postgres/built ## a catalogue in a Pos
 
 test-gguf: $(VENV)/requirements.lock .gguf/built ## base models in GGUF files, written and read
 	$(WITH_GGUF) $(BIN)/python -m pytest tests/gguf
+
+spark-deps: .spark/built ## pyspark in a folder of its own, .spark; it needs Java 17 or newer
+	@command -v java >/dev/null || test -x "$$JAVA_HOME/bin/java" || { echo "Spark needs Java 17 or newer: apt install openjdk-17-jre-headless" >&2; exit 1; }
+
+.spark/built: requirements-spark.txt $(VENV)/requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --upgrade --target .spark -r $< && touch $@
+
+test-spark: spark-deps ## split, factors, lists and the pipeline on Spark against one machine
+	PYTHONPATH=$(CURDIR)/.spark $(BIN)/python -m pytest tests/unit/spark tests/spark
 
 test-kill: $(VENV)/requirements.lock ## a process that stores added items and events is killed 50 times
 	KILLS=50 $(BIN)/python -m pytest tests/unit/state -k killed
@@ -295,5 +304,5 @@ mutants: $(VENV)/requirements.lock .venv-mutants/built ## do unit tests notice c
 	$(PYTHON) -m venv .venv-mutants && .venv-mutants/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 clean: ## remove .venv and everything a run wrote
-	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .venv-docs .mutants .postgres .gguf docs/reference site build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
+	rm -rf $(VENV) .venv-peers .venv-lenskit .venv-implicit .venv-rectools-torch .venv-ann .venv-mutants .venv-docs .mutants .postgres .gguf .spark docs/reference site build dist mlflow.db* mlruns mlartifacts .viz conf/local/parameters_tuned.yml
 	find data -mindepth 1 ! -name README.md -delete

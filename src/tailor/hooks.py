@@ -113,6 +113,8 @@ def _remedy(name: str) -> str:
         return f"{_PAGES[name]} says what belongs into that file"
     if name.startswith("raw_"):
         return "put the raw files there (docs/catalogue.md)"
+    if name.startswith("spark_"):
+        return "docs/how-to/spark.md says what writes it (--env=spark)"
     return "run the pipeline that makes them first, or `kedro run` for all"
 
 

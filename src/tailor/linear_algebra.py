@@ -86,8 +86,12 @@ def solve_spd(matrix: Matrix, right: AnyArray) -> Matrix:
         BadInputError: the matrix is not positive definite.
     """
     announce(f"solution of {len(matrix):,} equations", len(matrix) ** 3 / 3 + 2 * len(matrix) * right.size)
+    return np.asarray(linalg.cho_solve(_cholesky(matrix), right))
+
+
+def _cholesky(matrix: Matrix) -> tuple[AnyArray, bool]:
     try:
-        return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, lower=True), right))
+        return cast(tuple[AnyArray, bool], linalg.cho_factor(matrix, lower=True))
     except linalg.LinAlgError as exc:
         raise BadInputError(f"A Gram matrix is not positive definite ({exc}); raise the regularization") from None
 
@@ -112,6 +116,18 @@ def ridge(X: AnyArray, Y: AnyArray, regularization: float, weights: AnyArray | N
         >>> ridge(X, Y, regularization=5.0)  # 10 / (5 + 5)
         array([[1.]])
     """
-    X = np.asarray(X, dtype=np.float64)
-    weighted = X if weights is None else X * weights[:, None]
-    return solve_spd(plus_diagonal(weighted.T @ X, regularization), weighted.T @ Y)
+    return RidgeSolver(X, regularization, weights).solve(Y)
+
+
+class RidgeSolver:
+    """:func:`ridge` for several targets of the same inputs: XᵀDX + λI is factorized once."""
+
+    def __init__(self, X: AnyArray, regularization: float, weights: AnyArray | None = None) -> None:
+        """Factorize; arguments and errors as of :func:`ridge`."""
+        X = np.asarray(X, dtype=np.float64)
+        self._weighted = X if weights is None else X * weights[:, None]
+        self._factor = _cholesky(plus_diagonal(self._weighted.T @ X, regularization))
+
+    def solve(self, Y: AnyArray) -> Matrix:
+        """Return W (m, d) for targets (n, d)."""
+        return np.asarray(linalg.cho_solve(self._factor, self._weighted.T @ Y))

@@ -26,6 +26,7 @@ from tailor.lm.config import EncoderWeights, LMOptions
 from tailor.lm.sentence_encoder import PACKAGES, not_installed
 from tailor.models.ials import IALSConfig
 from tailor.serving.events import EventOptions
+from tailor.spark.config import SparkOptions
 from tailor.types import JsonObject, Parameters
 
 
@@ -197,6 +198,7 @@ class ProjectOptions(Options):
     events: EventOptions = EventOptions()
     words: WordsOptions = WordsOptions()
     forget: ForgetOptions = ForgetOptions()
+    spark: SparkOptions = SparkOptions()
 
     @model_validator(mode="after")
     def _registers_a_hybrid_that_is_fitted(self) -> Self:

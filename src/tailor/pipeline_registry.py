@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 from tailor.errors import ConfigurationError, did_you_mean
 
 #: Pipelines that ``kedro run`` leaves out: they are asked for by name.
-ON_REQUEST = ("ablation", "experiment", "export", "forget", "offpolicy", "rollback", "tuning", "update")
+ON_REQUEST = ("ablation", "experiment", "export", "forget", "offpolicy", "rollback", "spark", "tuning", "update")
 
 
 def register_pipelines() -> dict[str, Pipeline]:

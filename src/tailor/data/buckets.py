@@ -75,8 +75,25 @@ def item_table(
         interactions: with item_id and split.
     """
     counts = interactions.loc[interactions[c.SPLIT] == c.TRAIN, c.ITEM].value_counts()
+    cold = interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]
+    return describe_items(items, counts, cold, options, head_share, seed)
+
+
+def describe_items(
+    items: pd.DataFrame, counts: pd.Series, cold_ids: pd.Series, options: SplitOptions, head_share: float, seed: int
+) -> pd.DataFrame:
+    """Do what :func:`item_table` does, from the train interactions of each item and the ids of the cold ones.
+
+    Args:
+        items: one row per item, with item_id, and domain where there are several.
+        counts: train interactions, indexed by item_id; items without any may be missing.
+        cold_ids: of the items that lost all interactions.
+        options: the pseudo-cold fraction.
+        head_share: share of the train interactions that the head holds.
+        seed: of ties.
+    """
     n_train = items[c.ITEM].map(counts).fillna(0).to_numpy(dtype=np.int64)
-    cold = items[c.ITEM].isin(interactions.loc[interactions[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]).to_numpy()
+    cold = items[c.ITEM].isin(cold_ids).to_numpy()
     head = _head_of_domains(n_train, items, head_share, seed)
     bucket = np.select([cold, head, n_train > 0], [c.COLD, c.HEAD, c.TAIL], c.UNSEEN)
     labels = _pseudo_cold_of_domains(n_train, items, options.pseudo_cold, seed)

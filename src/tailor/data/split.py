@@ -252,11 +252,22 @@ def _windows(interactions: pd.DataFrame, options: SplitOptions, seed: int, least
     else:
         groups = order.groupby("user", sort=False)["time"]
         rank, size = groups.cumcount(), groups.transform("size")
-    inside = _last_two(rank, size) if options.strategy == "leave_one_out" else _by_share(rank, size, options)
-    window = pd.Series(np.select(inside, [c.TRAIN, c.VALIDATION], c.TEST), index=order.index, dtype="str")
+    window = pd.Series(window_labels(rank, size, options), index=order.index, dtype="str")
     if least is not None:
         window = _beside_hits(window.reindex(every.index), every["user"], options)
     return window.reindex(interactions.index)
+
+
+def window_labels(rank: pd.Series, size: pd.Series, options: SplitOptions) -> NDArray[np.str_]:
+    """Return the window of each row: train, validation or test (n,).
+
+    Args:
+        rank: places of the rows in their order, from 0 on (n,).
+        size: rows of that order (n,).
+        options: strategy and shares.
+    """
+    inside = _last_two(rank, size) if options.strategy == "leave_one_out" else _by_share(rank, size, options)
+    return np.select(inside, [c.TRAIN, c.VALIDATION], c.TEST)
 
 
 def _beside_hits(window: pd.Series, users: pd.Series, options: SplitOptions) -> pd.Series:
@@ -288,13 +299,31 @@ def _last_two(rank: pd.Series, size: pd.Series) -> list[pd.Series]:
 
 
 def _cold_items(interactions: pd.DataFrame, options: SplitOptions, seed: int) -> NDArray[np.object_]:
-    counts = interactions[c.ITEM].value_counts()
+    timed = options.cold_strategy == "latest" and c.TIMESTAMP in interactions
+    first = interactions.groupby(c.ITEM)[c.TIMESTAMP].min() if timed else None
+    return choose_cold_items(interactions[c.ITEM].value_counts(), first, options, seed)
+
+
+def choose_cold_items(
+    counts: pd.Series, first: pd.Series | None, options: SplitOptions, seed: int
+) -> NDArray[np.object_]:
+    """Return the ids of the items that lose all interactions.
+
+    Args:
+        counts: interactions of each item, indexed by item_id.
+        first: time of the first one of each, likewise; None: it is not known.
+        options: how many, and by what.
+        seed: of the hashes.
+
+    Raises:
+        BadInputError: the latest are wanted, and no times are known.
+    """
     hashes = seeded_hash(seed, pd.Series(counts.index))
     if options.cold_strategy == "stratified":
         return _stratified(counts, hashes, options.cold_items)
-    if c.TIMESTAMP not in interactions:
+    if first is None:
         raise BadInputError("data_processing.split.cold_strategy is latest, but no column is mapped to 'timestamp'.")
-    first = interactions.groupby(c.ITEM)[c.TIMESTAMP].min().reindex(counts.index)
+    first = first.reindex(counts.index)
     order = np.lexsort((hashes, -first.to_numpy()))
     return np.asarray(counts.index, dtype=object)[order[: round(options.cold_items * len(counts))]]
 

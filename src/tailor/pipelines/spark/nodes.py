@@ -1,0 +1,81 @@
+"""Nodes of ``spark``."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from tailor import columns as c
+from tailor.config import parse
+from tailor.data import buckets
+from tailor.data.config import DataProcessingOptions
+from tailor.errors import BadInputError
+from tailor.evaluation.measure import list_length
+from tailor.hybrid.config import HybridOptions
+from tailor.lm.embeddings import Embeddings
+from tailor.models.base import FittedModel
+from tailor.models.ials import IALSConfig, TextIALS
+from tailor.options import EvaluationOptions
+from tailor.spark import blocks, factorization, lists
+from tailor.spark.config import SparkOptions
+from tailor.spark.split import label_interactions, refuse_too_little
+from tailor.types import Parameters
+
+log = logging.getLogger(__name__)
+Models = dict[str, FittedModel]
+#: pyspark is an extra, and Kedro reads the types of nodes.
+SparkTable = Any
+MODEL = "text_ials"
+
+
+def split(interactions: SparkTable, params: Parameters, seed: int) -> SparkTable:
+    """Label every interaction, as one machine would."""
+    options = parse(DataProcessingOptions, params, "data_processing")
+    labelled = label_interactions(interactions, options.split, seed).persist()
+    counts = refuse_too_little(labelled)
+    log.info("split: %s", ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items())))
+    return labelled
+
+
+def describe_items(labelled: SparkTable, items: pd.DataFrame, params: Parameters, seed: int) -> pd.DataFrame:
+    """Add n_train, bucket and pseudo_cold to the catalogue, as one machine would."""
+    options = parse(DataProcessingOptions, params, "data_processing")
+    counts = labelled.groupBy(c.ITEM, c.SPLIT).count().toPandas()
+    of_train = counts[counts[c.SPLIT] == c.TRAIN].set_index(c.ITEM)["count"]
+    cold = counts.loc[counts[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]
+    return buckets.describe_items(items, of_train, cold, options.split, options.head_share, seed)
+
+
+def make_blocks(labelled: SparkTable, items: pd.DataFrame, spark: Parameters, seed: int) -> SparkTable:
+    """Make one row of what the users of a block did."""
+    return blocks.make_blocks(labelled, items, parse(SparkOptions, spark, "spark").user_blocks, seed)
+
+
+def fit_factors(
+    table: SparkTable, items: pd.DataFrame, embeddings: Embeddings, hybrid: Parameters, spark: Parameters, seed: int
+) -> Models:
+    """Fit the factorization with the options of ``hybrid_cf.sources.ials``."""
+    options, given = parse(SparkOptions, spark, "spark"), parse(HybridOptions, hybrid, "hybrid_cf")
+    config = parse(IALSConfig, given.sources.get("ials") or {}, "hybrid_cf.sources.ials")
+    if options.iterations is not None:
+        config = config.model_copy(update={"iterations": options.iterations})
+    if not embeddings.is_empty and list(embeddings.ids) != list(items[c.ITEM]):
+        raise BadInputError(
+            "item_embeddings_frozen and spark_items have other items. Encode the items of this environment: "
+            "kedro run --env=spark --to-nodes=lm_finetuning.encode_frozen."
+        )
+    features = None if embeddings.is_empty else embeddings.vectors
+    counts = items[c.N_TRAIN].to_numpy(dtype="int64")
+    return {MODEL: factorization.fit(table.persist(), counts, features, TextIALS(config, seed), options.item_blocks)}
+
+
+def recommend(table: SparkTable, models: Models, items: pd.DataFrame, params: Parameters, seed: int) -> SparkTable:
+    """List for every user who is not new, from warm, cold and all items."""
+    length = list_length(parse(EvaluationOptions, params, "evaluation"))
+    return lists.make_lists(table, models[MODEL], items, length, seed)
+
+
+def measure(made: SparkTable, labelled: SparkTable, items: pd.DataFrame, params: Parameters) -> pd.DataFrame:
+    """Measure the lists at every cut-off."""
+    options = parse(EvaluationOptions, params, "evaluation")
+    return pd.concat([lists.measure(made, labelled, items, k) for k in options.k], ignore_index=True)

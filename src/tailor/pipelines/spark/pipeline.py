@@ -1,0 +1,66 @@
+"""Split, factorization, lists and figures on Apache Spark; what it reads is cleaned already."""
+
+from kedro.pipeline import Node, Pipeline
+
+from tailor.pipelines.spark import nodes
+from tailor.wiring import group
+
+_DATA = {"params": "params:data_processing", "seed": "params:seed"}
+
+
+def create_pipeline(**_: object) -> Pipeline:
+    """Wire ``spark``."""
+    pipeline = [
+        Node(
+            func=nodes.split, inputs={"interactions": "spark_interactions"} | _DATA, outputs="spark_split", name="split"
+        ),
+        Node(
+            func=nodes.describe_items,
+            inputs={"labelled": "spark_split", "items": "clean_items"} | _DATA,
+            outputs="spark_items",
+            name="describe_items",
+        ),
+        Node(
+            func=nodes.make_blocks,
+            inputs={"labelled": "spark_split", "items": "spark_items", "spark": "params:spark", "seed": "params:seed"},
+            outputs="spark_blocks",
+            name="make_blocks",
+        ),
+        Node(
+            func=nodes.fit_factors,
+            inputs={
+                "table": "spark_blocks",
+                "items": "spark_items",
+                "embeddings": "item_embeddings_frozen",
+                "hybrid": "params:hybrid_cf",
+                "spark": "params:spark",
+                "seed": "params:seed",
+            },
+            outputs="spark_models",
+            name="fit_factors",
+        ),
+        Node(
+            func=nodes.recommend,
+            inputs={
+                "table": "spark_blocks",
+                "models": "spark_models",
+                "items": "spark_items",
+                "params": "params:evaluation",
+                "seed": "params:seed",
+            },
+            outputs="spark_lists",
+            name="recommend",
+        ),
+        Node(
+            func=nodes.measure,
+            inputs={
+                "made": "spark_lists",
+                "labelled": "spark_split",
+                "items": "spark_items",
+                "params": "params:evaluation",
+            },
+            outputs="spark_metrics",
+            name="measure",
+        ),
+    ]
+    return group("spark", [node.tag("cpu") for node in pipeline])
