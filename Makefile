@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf test-spark spark-deps bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
+.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf test-spark spark-deps bench-spark bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -250,6 +250,9 @@ bench-batch: $(VENV)/requirements.lock ## lists of all users by one process and 
 
 bench-threads: $(VENV)/requirements.lock ## factorizations on one thread and on two: seconds, and how far the factors differ
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/threads.py
+
+bench-spark: spark-deps ## the factorization on Spark beside one machine: factors, NDCG, seconds
+	PYTHONPATH=$(CURDIR)/.spark $(BIN)/python benchmarks/spark.py
 
 bench-backtest: $(VENV)/requirements.lock $(GGUF) ## make backtest on MovieLens-100K, written as other results are
 	$(BIN)/python benchmarks/backtest.py

@@ -45,7 +45,7 @@ def top_k(
     return _by_selection(scores, k, tie_rank)
 
 
-def places(
+def ranks_of(
     scores: NDArray[np.float32],
     row: NDArray[np.int64],
     column: NDArray[np.int64],
@@ -65,21 +65,21 @@ def places(
         (m,), from 0 on.
 
     Example:
-        >>> places(np.array([[1.0, 3.0, 2.0]], np.float32), np.array([0, 0]), np.array([1, 0]), np.arange(3)).tolist()
+        >>> ranks_of(np.array([[1.0, 3.0, 2.0]], np.float32), np.array([0, 0]), np.array([1, 0]), np.arange(3)).tolist()
         [0, 2]
     """
-    own = scores[row, column]
+    values = scores[row, column]
     before = np.zeros(len(row), dtype=np.int64)
     nth = np.arange(len(row)) - np.searchsorted(row, row)  # of its row, so that a row is compared with one cell a time
-    for turn in range(int(nth.max(initial=-1)) + 1):
-        cells = np.flatnonzero(nth == turn)
+    for number in range(int(nth.max(initial=-1)) + 1):
+        cells = np.flatnonzero(nth == number)
         part = scores if len(cells) == len(scores) else scores[row[cells]]
-        border = own[cells, None]
+        border = values[cells, None]
         before[cells] = _count(part > border)
         for cell in np.flatnonzero(_count(part >= border) > before[cells] + 1):
             ties = part[cell] == border[cell]
             before[cells[cell]] += (tie_rank[ties] < tie_rank[column[cells[cell]]]).sum()
-    return np.where(np.isneginf(own), scores.shape[1], before)
+    return np.where(np.isneginf(values), scores.shape[1], before)
 
 
 def _count(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -64,7 +64,7 @@ def test_all_that_the_test_environment_writes_lies_under_data_test(conf):
 
 def test_environments_of_a_folder_and_of_an_archive(conf, tmp_path):
     known = ["amazon", "anime", "base", "beauty", "decoder", "large", "ml1m", "ml1m-loo", "screen"]
-    known += ["test", "test-domains", "toys"]
+    known += ["spark", "test", "test-domains", "toys"]
     assert environments(loader(conf)) == known
     with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:
         archive.add(conf, "conf")

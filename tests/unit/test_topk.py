@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailor.topk import EXCLUDED, places, top_k
+from tailor.topk import EXCLUDED, ranks_of, top_k
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,4 +50,4 @@ def test_a_place_is_the_one_on_the_whole_list(seed, n_rows, n_items, n_scores):
         n_items if np.isneginf(scores[r, i]) else int(np.flatnonzero(listed[r] == i)[0])
         for r, i in zip(row, column, strict=True)
     ]
-    assert places(scores, row, column, tie_rank).tolist() == expected
+    assert ranks_of(scores, row, column, tie_rank).tolist() == expected

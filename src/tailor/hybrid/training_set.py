@@ -16,7 +16,7 @@ from tailor.metrics.accuracy import hits, ndcg
 from tailor.models.base import Csr, Floats, Indices, Mask, Query
 from tailor.progress import progress
 from tailor.threads import blocks, in_threads
-from tailor.topk import EXCLUDED, places, top_k
+from tailor.topk import EXCLUDED, ranks_of, top_k
 
 #: Positives of a user on the mean up to which their places are counted; lists are made for more.
 _FEW_POSITIVES = 4
@@ -207,7 +207,7 @@ def _hits(scores: Floats, positives: Csr, k: int, tie_rank: Indices) -> Mask:
     if positives.nnz > _FEW_POSITIVES * len(scores):
         return hits(top_k(scores, k, tie_rank)[0], positives)
     row = np.repeat(np.arange(len(scores)), np.diff(positives.indptr))
-    place = places(scores, row, positives.indices.astype(np.int64), tie_rank)
+    place = ranks_of(scores, row, positives.indices.astype(np.int64), tie_rank)
     marked = np.zeros((len(scores), k), dtype=bool)
     marked[row[place < k], place[place < k]] = True
     return marked

@@ -44,11 +44,11 @@ def make_lists(table: "DataFrame", model: FittedModel, items: pd.DataFrame, k: i
     given = table.sparkSession.sparkContext.broadcast((model, ids, sets, warm, tie_ranks(seed, ids)))
 
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        fitted, names, candidates, learnt, ties = given.value
+        fitted, names, candidates, warm_items, ties = given.value
         for block in blocks.read(batches):
             known = np.flatnonzero(block.known)
             histories = block.matrix(_KNOWN, len(names))[known]
-            histories = histories.multiply(learnt).tocsr()
+            histories = histories.multiply(warm_items).tocsr()
             histories.eliminate_zeros()
             seen = block.matrix(_SEEN, len(names))[known]
             lists = recommend(fitted, Query.of(histories.astype(np.float32)), seen, candidates, k, ties)
@@ -85,12 +85,12 @@ def measure(lists: "DataFrame", labelled: "DataFrame", items: pd.DataFrame, k: i
     of_test = labelled.filter(fn.col(c.SPLIT).isin(*_POSITIVE))
     taken = of_test.select(c.USER, c.ITEM, fn.when(fn.col(c.SPLIT) == c.COLD, c.COLD).otherwise(c.WARM).alias("set"))
     taken = taken.union(taken.withColumn("set", fn.lit(c.MIXED))).withColumnRenamed("set", "candidates")
-    wanted = taken.groupBy(c.USER, "candidates").agg(fn.count(fn.lit(1)).alias("positives"))
+    relevant = taken.groupBy(c.USER, "candidates").agg(fn.count(fn.lit(1)).alias("positives"))
     first = lists.filter(fn.col("place") < k)
     gain = 1 / fn.log2(fn.col("place") + 2)
     hits = first.join(taken, [c.USER, c.ITEM, "candidates"]).groupBy(c.USER, "candidates")
     hits = hits.agg(fn.sum(gain).alias("dcg"), fn.count(fn.lit(1)).alias("hits"))
-    per_user = wanted.join(hits, [c.USER, "candidates"], "left").fillna(0)
+    per_user = relevant.join(hits, [c.USER, "candidates"], "left").fillna(0)
     ideal = fn.expr(f"aggregate(sequence(1, least(positives, {k})), 0D, (sum, r) -> sum + 1 / log2(r + 1))")
     figures = per_user.groupBy("candidates").agg(
         fn.avg(fn.col("dcg") / ideal).alias("ndcg"),

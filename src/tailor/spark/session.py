@@ -19,8 +19,9 @@ DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
-    # Of a batch; rows that hold a block of users are megabytes each.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+    "spark.ui.showConsoleProgress": "false",
+    # Of a batch: a row that holds a block of users is megabytes.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "64m",
     # A block is one task, however small.
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
     "spark.sql.shuffle.partitions": "8",

@@ -86,10 +86,10 @@ def _refuse(interactions: "DataFrame", options: SplitOptions) -> None:
             "or use per_user."
         )
     empty = fn.col(c.USER).isNull() | fn.col(c.ITEM).isNull()
-    without = interactions.filter(empty).count()
+    n_empty = interactions.filter(empty).count()
     pairs = interactions.groupBy(c.USER, c.ITEM).count().filter("count > 1").limit(1).collect()
-    if without or pairs:
-        what = f"{without:,} rows without a user or an item" if without else "more than one row for a user and an item"
+    if n_empty or pairs:
+        what = f"{n_empty:,} rows without a user or an item" if n_empty else "more than one row for a user and an item"
         raise BadInputError(
             f"The interactions have {what}. Write cleaned ones: `kedro run --pipelines=data_processing` makes them, or "
             "dropna and dropDuplicates of Spark."
