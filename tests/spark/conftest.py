@@ -5,8 +5,6 @@ import pytest
 from tailor.spark.config import SparkOptions
 from tailor.spark.session import session
 
-pytest.importorskip("pyspark", reason="make test-spark installs it")
-
 
 @pytest.fixture(scope="session")
 def spark():

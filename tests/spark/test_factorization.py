@@ -13,6 +13,8 @@ from tailor.models.ials import IALSConfig, TextIALS
 from tailor.models.listing import recommend
 from tailor.spark import blocks, factorization, lists
 
+pytest.importorskip("pyspark", reason="make test-spark installs it")
+
 CONFIG = {"factors": 8, "iterations": 4, "alpha": 0.2, "regularization": 0.01, "lambda_item_feature": 1.0}
 
 

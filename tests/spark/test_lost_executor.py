@@ -4,7 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
+
+pytest.importorskip("pyspark", reason="make test-spark installs it")
 
 _FIT = """
 import os, signal, sys, threading

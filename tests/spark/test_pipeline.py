@@ -9,6 +9,8 @@ import yaml
 
 from tests.conftest import kedro, make_project
 
+pytest.importorskip("pyspark", reason="make test-spark installs it")
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:

@@ -8,6 +8,8 @@ from tailor.data.split import label_interactions as on_one_machine
 from tailor.errors import BadInputError
 from tailor.spark.split import label_interactions, refuse_too_little
 
+pytest.importorskip("pyspark", reason="make test-spark installs it")
+
 OPTIONS = {
     "shares": SplitOptions(),
     "other shares": SplitOptions(train=0.55, validation=0.2, cold_items=0.25, new_users=0.3),

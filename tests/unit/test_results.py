@@ -31,7 +31,7 @@ def page():
 
 
 @pytest.mark.parametrize(
-    "name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest", "items", "open-bandit"]
+    "name", ["explanations", "elicitation", "user-text", "sparse", "peers", "backtest", "items", "open-bandit", "spark"]
 )
 def test_a_result_says_where_it_comes_from(name):
     made = result(name.replace("-", "_"))
@@ -47,6 +47,17 @@ def test_an_added_item_costs_what_the_first_one_did():
     assert figures["last_put_over_first"] <= 2
     assert figures["last_put_largest_cpu_s"] <= 2 * figures["first_put_cpu_s"]
     assert figures["start_with_5000_over_none"] <= 1.5
+
+
+def test_spark_is_one_machine():
+    figures = result("spark")["headline"]
+    for name in ("ml100k", "ml1m"):
+        assert figures[f"{name}_largest_difference"] <= 1e-4
+        assert figures[f"{name}_labels_alike"] == figures[f"{name}_warm_to_torch"] == 1
+    assert min(figures["ml1m_warm_to_irspack"], figures["ml1m_cold_to_irspack"]) >= 0.99
+    page = (ROOT / "docs/how-to/spark.md").read_text()
+    assert f"warm {shown(figures['ml1m_warm_to_irspack'])} and cold\n" in page
+    assert f"\n{figures['ml1m_cold_to_irspack']:.3f} times those of irspack" in page
 
 
 def test_off_policy_estimates_agree_with_what_the_other_policy_earned():

@@ -119,8 +119,8 @@ def _sweep(
     for row in solved:
         out[int(row["items"]) :: sizes.blocks] = np.frombuffer(row["vectors"]).reshape(-1, d)
     sent.unpersist()
-    given.unpersist()
-    ridges.unpersist()
+    given.destroy()
+    ridges.destroy()
     return out
 
 

@@ -25,7 +25,7 @@ DEFAULTS = {
     # A block is one task, however small.
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
-    # A core does one task: its products of matrices take one thread.
+    # A core does one task, whose products of matrices take one thread (of local tasks too).
     "spark.executorEnv.OMP_NUM_THREADS": "1",
     "spark.log.level": "ERROR",
 }
@@ -59,7 +59,6 @@ def session(options: SparkOptions) -> "SparkSession":
             "apt install openjdk-17-jre-headless."
         )
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of local tasks, which inherit it
     builder = SparkSession.builder.master(options.master)
     for key, value in (DEFAULTS | options.settings).items():
         builder = builder.config(key, value)

@@ -78,4 +78,7 @@ def recommend(table: SparkTable, models: Models, items: pd.DataFrame, params: Pa
 def measure(made: SparkTable, labelled: SparkTable, items: pd.DataFrame, params: Parameters) -> pd.DataFrame:
     """Measure the lists at every cut-off."""
     options = parse(EvaluationOptions, params, "evaluation")
-    return pd.concat([lists.measure(made, labelled, items, k) for k in options.k], ignore_index=True)
+    table = pd.concat([lists.measure(made, labelled, items, k) for k in options.k], ignore_index=True)
+    for row in table[table["metric"] == "ndcg"].to_dict("records"):
+        log.info("%(candidates)s NDCG@%(k)d: %(value).4f (%(n_users)d users)", row)
+    return table
