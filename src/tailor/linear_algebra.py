@@ -1,5 +1,6 @@
 """Symmetric positive definite systems, and the ridge regression that the whole project solves in one way."""
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numpy as np
@@ -16,6 +17,8 @@ AnyMatrix = TypeVar("AnyMatrix", NDArray[np.float64], NDArray[np.float32])
 DOUBLE_UP_TO = 8_000
 #: Rows and columns that are mirrored at a time.
 _TILE = 512
+#: Rows of a regression that are in double precision at a time.
+_ROWS = 65_536
 
 
 def precision(n: int) -> DTypeLike:
@@ -120,14 +123,27 @@ def ridge(X: AnyArray, Y: AnyArray, regularization: float, weights: AnyArray | N
 
 
 class RidgeSolver:
-    """:func:`ridge` for several targets of the same inputs: XᵀDX + λI is factorized once."""
+    """:func:`ridge` for several targets of the same inputs: XᵀDX + λI is factorized once.
+
+    Inputs are held as they are given; ``_ROWS`` of them at a time are in double precision.
+    """
 
     def __init__(self, X: AnyArray, regularization: float, weights: AnyArray | None = None) -> None:
         """Factorize; arguments and errors as of :func:`ridge`."""
-        X = np.asarray(X, dtype=np.float64)
-        self._weighted = X if weights is None else X * weights[:, None]
-        self._factor = _cholesky(plus_diagonal(self._weighted.T @ X, regularization))
+        self._X, self._weights = X, weights
+        gram = self._sum(lambda rows, weighted: weighted.T @ X[rows].astype(np.float64, copy=False))
+        self._factor = _cholesky(plus_diagonal(gram, regularization))
 
     def solve(self, Y: AnyArray) -> Matrix:
         """Return W (m, d) for targets (n, d)."""
-        return np.asarray(linalg.cho_solve(self._factor, self._weighted.T @ Y))
+        return np.asarray(linalg.cho_solve(self._factor, self._sum(lambda rows, weighted: weighted.T @ Y[rows])))
+
+    def _sum(self, product: Callable[[slice, Matrix], Matrix]) -> Matrix:
+        """Return the sum of products with D X over stretches of rows."""
+        total: Matrix | None = None
+        for start in range(0, max(len(self._X), 1), _ROWS):
+            rows = slice(start, start + _ROWS)
+            part = np.asarray(self._X[rows], dtype=np.float64)
+            made = product(rows, part if self._weights is None else part * self._weights[rows, None])
+            total = made if total is None else total + made
+        return cast(Matrix, total)

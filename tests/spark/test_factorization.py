@@ -1,16 +1,14 @@
 """Factors and lists on Spark are those of one machine."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tailor import columns as c
-from tailor.data.hashing import tie_ranks
 from tailor.errors import BadInputError
-from tailor.metrics.accuracy import hits, ndcg, recall
-from tailor.models.base import Query
+from tailor.evaluation.config import ListOptions
+from tailor.evaluation.measure import list_known_users, measure_known_users, popularity_metadata
+from tailor.evaluation.protocol import test_protocol as rules_of_test
 from tailor.models.ials import IALSConfig, TextIALS
-from tailor.models.listing import recommend
 from tailor.spark import blocks, factorization, lists
 
 pytest.importorskip("pyspark", reason="make test-spark installs it")
@@ -87,44 +85,48 @@ def listed(made, model, tables):
 
 
 @pytest.fixture(scope="module")
-def expected(model, tables):
+def rules(tables):
+    """What the report's test lists keep to."""
+    known = {name: tables.matrices[name] for name in ("train", "validation", "cold_unused")}
+    return rules_of_test(
+        tables.items, order=tables.order, side_features={"profiles": np.zeros((len(tables.users), 0))}, **known
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(model, tables, rules):
     """Lists of one machine of every user who is not new."""
-    items, of = tables.items, tables.matrices
-    cold = (items["bucket"] == "cold").to_numpy()
-    known = np.flatnonzero(tables.users["bucket"] != "new")
-    before = (of["train"] + of["validation"])[known]
-    histories = before.multiply(tables.warm).tocsr()
-    histories.eliminate_zeros()
-    sets = {"warm": ~cold, "cold": cold, "mixed": np.ones(len(items), bool)}
-    seen = (before + of["cold_unused"][known]).tocsr()
-    query = Query.of(histories.astype(np.float32))
-    return known, recommend(model, query, seen, sets, 20, tie_ranks(0, items["item_id"]))
+    options = ListOptions(k=[10, 20])
+    made = list_known_users({"text_ials": model}, rules, "test", tables.users, tables.items, options, 0)
+    return made["text_ials"]()
 
 
 class TestLists:
-    def test_they_are_those_of_one_machine(self, listed, expected, tables):
-        known, lists_of = expected
-        frame = listed.toPandas().set_index(["candidates", "user_id", "place"]).sort_index()
-        ids, users = (tables.items["item_id"].to_numpy(object), tables.users["user_id"].to_numpy(object)[known])
-        for name, (items, scores) in lists_of.items():
-            row, place = np.nonzero(items >= 0)
-            index = pd.MultiIndex.from_arrays([users[row], place])
-            of_set = frame.loc[name]
-            assert len(of_set) == len(index)
-            assert (of_set.loc[index, "item_id"].to_numpy(object) == ids[items[row, place]]).all()
-            np.testing.assert_allclose(of_set.loc[index, "score"], scores[row, place], atol=1e-6)
+    def test_they_are_those_of_one_machine(self, listed, expected):
+        keys = ["candidates", "user_id", "item_id"]
+        frame = expected.astype(dict.fromkeys(keys, "str"))
+        both = frame.merge(listed.toPandas(), on=keys, suffixes=("", "_on_spark"), how="outer", validate="1:1")
+        assert len(both) == len(frame)
+        assert (both["place"] + 1 == both["rank"]).all()
+        np.testing.assert_allclose(both["score_on_spark"], both["score"], atol=1e-6)
 
-    def test_figures_are_those_of_one_machine(self, listed, labelled, expected, tables):
-        known, lists_of = expected
-        table = lists.measure(listed, labelled, tables.items, 10).set_index(["candidates", "metric"])
-        positives = (tables.matrices["test"] + tables.matrices["cold"])[known].tocsr()
-        cold = (tables.items["bucket"] == "cold").to_numpy()
-        for name, of_set in {"warm": ~cold, "cold": cold, "mixed": np.ones(len(cold), bool)}.items():
-            wanted = positives.multiply(of_set).tocsr()
-            wanted.eliminate_zeros()
-            hit, n = hits(lists_of[name][0], wanted), np.diff(wanted.indptr)
-            for metric, compute in {"ndcg": ndcg, "recall": recall}.items():
-                assert table.loc[(name, metric), "value"] == pytest.approx(np.nanmean(compute(hit, n, 10)))
-            assert table.loc[(name, "ndcg"), "n_users"] == (n > 0).sum()
-            items = np.unique(lists_of[name][0][:, :10])
-            assert table.loc[(name, "coverage"), "value"] == pytest.approx((items >= 0).sum() / of_set.sum())
+    def test_figures_are_those_of_one_machine(self, listed, labelled, expected, tables, rules):
+        positives = (tables.matrices["test"] + tables.matrices["cold"]).tocsr()
+        metadata = popularity_metadata(tables.items)
+        figures = measure_known_users([expected], {"test": (rules, positives)}, tables.users, metadata, ListOptions())
+        of_all = figures[(figures["item_bucket"] == "all") & (figures["user_bucket"] == "all") & (figures["k"] == 10)]
+        of_all = of_all.set_index(["candidates", "metric"])
+        made = lists.measure(listed, labelled, tables.items, 10)
+        assert len(made) == 9
+        for row in made.to_dict("records"):
+            figure = of_all.loc[(row["candidates"], row["metric"])]
+            assert row["value"] == pytest.approx(figure["value"]), row
+            assert row["n_users"] == figure["n_users"], row
+
+    def test_without_cold_items_there_are_no_figures_of_them(self, spark, listed, tables):
+        rows = tables.interactions[tables.interactions["split"] != "cold"]
+        labelled = spark.createDataFrame(rows[["user_id", "item_id", "split"]])
+        items = tables.items.assign(bucket=tables.items["bucket"].replace("cold", "unseen"))
+        made = lists.measure(listed.filter("candidates <> 'cold'"), labelled, items, 10)
+        assert set(made["candidates"]) == {"warm", "mixed"}
+        assert made["value"].between(0, 1).all()

@@ -12,6 +12,7 @@ pytest.importorskip("pyspark", reason="make test-spark installs it")
 
 _FIT = """
 import os, signal, sys, threading
+from contextlib import suppress
 import numpy as np, psutil
 from scipy import sparse
 from tailor import columns as c
@@ -32,15 +33,20 @@ counts = items["item_id"].map(counts).to_numpy(dtype=np.int64)
 sweep, killed = factorization._sweep, []
 
 def kill():
+    tracker, running = spark.sparkContext.statusTracker(), 0
+    while not running:
+        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+        running = sum(stage.numActiveTasks for stage in stages if stage)
     for process in psutil.Process().children(recursive=True):
-        if not killed and "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()):
-            killed.append(process.pid)
-            os.kill(process.pid, signal.SIGKILL)
+        with suppress(psutil.Error):  # a worker of Python that has ended
+            if not killed and "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()):
+                killed.append(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
 
 def sweep_of(*args):
     sweep_of.calls += 1
     if sweep_of.calls == 3:
-        threading.Timer(0.3, kill).start()
+        threading.Thread(target=kill).start()
     return sweep(*args)
 
 sweep_of.calls = 0

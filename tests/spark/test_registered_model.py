@@ -15,7 +15,8 @@ def test_it_lists_in_tasks_what_it_lists_here(spark, finished, monkeypatch):
     mlflow.set_tracking_uri(finished.tracking_uri)
     mlflow.set_registry_uri(finished.tracking_uri)
     uri = "models:/tailor-test@champion"
-    users = pd.read_parquet(finished.data / "03_primary" / "users.parquet")["user_id"].head(40).tolist() + ["nobody"]
+    known = pd.read_parquet(finished.data / "03_primary" / "users.parquet")["user_id"]
+    users = [*known.head(40), "nobody"]
     table = pd.DataFrame({"user_id": users})
     expected = mlflow.pyfunc.load_model(uri).predict(table, params={"k": 5})
     recommend = mlflow.pyfunc.spark_udf(spark, uri, result_type=ANSWER, env_manager="local", params={"k": 5})

@@ -1,5 +1,6 @@
 """Spark labels every row as one machine does."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -37,7 +38,19 @@ def test_without_times_too(interactions, tables):
     rows = tables.interactions[["user_id", "item_id"]]
     expected = rows.assign(split=on_one_machine(rows, SplitOptions(), 0))
     made = label_interactions(interactions.drop("timestamp"), SplitOptions(), 0).toPandas()
-    both = expected.merge(made, on=["user_id", "item_id"], suffixes=("", "_on_spark"))
+    both = expected.merge(made, on=["user_id", "item_id"], suffixes=("", "_on_spark"), how="outer", validate="1:1")
+    assert (both["split"] == both["split_on_spark"]).all()
+
+
+def test_rows_without_a_time_come_last_as_on_one_machine(spark, tables):
+    rows = tables.interactions.drop(columns="split")[["user_id", "item_id", "timestamp"]]
+    rows["timestamp"] = rows["timestamp"].astype(float).where(np.random.default_rng(0).random(len(rows)) > 0.3)
+    expected = rows.assign(split=on_one_machine(rows, SplitOptions(), 0))
+    nulls = rows.astype({"timestamp": object}).where(rows.notna(), None)
+    table = spark.createDataFrame(nulls, "user_id string, item_id string, timestamp double")
+    assert table.filter("timestamp is null").count() > 0
+    made = label_interactions(table, SplitOptions(), 0).toPandas()
+    both = expected.merge(made, on=["user_id", "item_id"], suffixes=("", "_on_spark"), how="outer", validate="1:1")
     assert (both["split"] == both["split_on_spark"]).all()
 
 
@@ -57,6 +70,20 @@ def table(spark, rows, names="user_id string, item_id string"):
 def test_what_it_cannot_split_is_named(spark, rows, options, message):
     with pytest.raises(BadInputError, match=message):
         label_interactions(table(spark, rows), SplitOptions(**options), 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "message"),
+    [
+        ("user_id string, item_id long", [("a", 1)], "Column 'item_id' of the interactions is bigint: ids are strings"),
+        ("user_id string", [("a",)], "Column 'item_id' of the interactions is missing"),
+        ("user_id string, item_id string, timestamp string", [("a", "x", "1")], "Column 'timestamp' .* is string"),
+        ("user_id string, item_id string, timestamp double", [("a", "x", None)], "'timestamp' .* holds nothing"),
+    ],
+)
+def test_columns_of_another_type_are_named(spark, names, rows, message):
+    with pytest.raises(BadInputError, match=message):
+        label_interactions(table(spark, rows, names), SplitOptions(), 0)
 
 
 def test_a_column_that_it_does_not_read_is_named(spark):

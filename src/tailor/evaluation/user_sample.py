@@ -48,6 +48,20 @@ def state_sample(table: pd.DataFrame, max_users: int | None) -> pd.DataFrame:
     return table if max_users is None else table.assign(max_users=max_users)
 
 
+def state_validation_sample(table: pd.DataFrame, most: int | None) -> pd.DataFrame:
+    """Return a table of figures with ``most`` as the max_users of validation's, where they are of so many users.
+
+    Args:
+        table: with split, and n_users where users are counted.
+        most: users that validation's lists are made for, at most; None: all.
+    """
+    on_validation = table[c.SPLIT] == c.VALIDATION
+    if most is None or "n_users" not in table or table.loc[on_validation, "n_users"].max() != most:
+        return table
+    known = table["max_users"] if "max_users" in table else pd.Series(pd.NA, table.index, dtype="Int64")
+    return table.assign(max_users=known.astype("Int64").mask(on_validation, most))
+
+
 def describe_sample(data_summary: pd.DataFrame, max_users: int | None) -> str:
     """Say of how many users figures are; nothing where they are of all.
 

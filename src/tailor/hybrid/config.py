@@ -12,6 +12,8 @@ from tailor.hybrid.sources import SOURCES, check_sources
 from tailor.types import JsonObject, Parameters
 
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
+#: Members of the family that read where users and items lie.
+VECTOR_MODELS = frozenset[BlendKind](("bilinear", "deep"))
 #: Baselines of which one option set is enough: a fit takes minutes.
 _MAY_BE_TRIED_ONCE = ("sasrec",)
 #: How far weights may be from summing to 1.

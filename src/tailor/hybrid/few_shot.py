@@ -21,7 +21,7 @@ from scipy import sparse
 from tailor.data.reveal import REVEALS, Reveal, reveal
 from tailor.hybrid.blend import BlendWeights, blend, one_hot, weighted_sum
 from tailor.hybrid.blend_fit import ListwiseLoss
-from tailor.hybrid.config import BlendOptions, Boosts
+from tailor.hybrid.config import VECTOR_MODELS, BlendOptions, Boosts
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
@@ -108,7 +108,8 @@ def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOption
         first = users is folds[0]
         part = holdout if first else holdout.with_few_shot_users(users)
         fitted = scorer if first else scorer.recipe.fit(part.train_set(scorer.item_features))
-        parts.append([_copies(fitted, part, n, how, most, seed) for how, n in ways])
+        vectors = bool(VECTOR_MODELS & set(options.models))
+        parts.append([_copies(fitted, part, n, how, most, seed, vectors) for how, n in ways])
     joined = zip(ways, zip(*parts, strict=True), strict=True)
     copies = [(how, n, [data for data in of_folds if data is not None]) for (how, n), of_folds in joined]
     return [Copies(how, n, BlendTrainingSet.join(data)) for how, n, data in copies if data]
@@ -130,7 +131,7 @@ def few_shot_folds(holdout: Holdout, at_least: int, seed: int) -> list[Indices]:
 
 
 def _copies(
-    scorer: HybridScorer, holdout: Holdout, n: int, how: Reveal, most: int, seed: int
+    scorer: HybridScorer, holdout: Holdout, n: int, how: Reveal, most: int, seed: int, vectors: bool
 ) -> BlendTrainingSet | None:
     """Return the few-shot users with n items of each revealed; None where nothing is left to recommend."""
     cut = reveal(holdout.reveal_order[holdout.few_shot_users], n, how, seed)
@@ -151,7 +152,7 @@ def _copies(
     )
     items = holdout.candidates & ~holdout.cold
     seen, hidden = sparse.csr_matrix(cut.seen[rows]), sparse.csr_matrix(cut.hidden[rows])
-    return collect(scorer, query, seen, hidden, items, holdout.tie_rank)
+    return collect(scorer, query, seen, hidden, items, holdout.tie_rank, vectors)
 
 
 def fit_few_shot_weights(

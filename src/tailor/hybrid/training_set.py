@@ -49,7 +49,8 @@ class BlendTrainingSet:
     def join(cls, parts: "Sequence[BlendTrainingSet]") -> "BlendTrainingSet":
         """Put the users of several sets over the same items below each other."""
         first = parts[0]
-        meta = replace(first.meta, activity=np.concatenate([part.meta.activity for part in parts]))
+        users = np.vstack([part.meta.users for part in parts])
+        meta = replace(first.meta, activity=np.concatenate([part.meta.activity for part in parts]), users=users)
         return replace(
             first,
             z=np.concatenate([part.z for part in parts], axis=1),

@@ -69,7 +69,7 @@ def make_lists(table: "DataFrame", model: FittedModel, items: pd.DataFrame, k: i
 
 
 def measure(lists: "DataFrame", labelled: "DataFrame", items: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Return NDCG@k and Recall@k (means over users with a positive) and the coverage of each candidate set.
+    """Return NDCG@k and Recall@k (means over users with a positive) and the catalog coverage of each candidate set.
 
     Args:
         lists: see :func:`make_lists`.
@@ -98,12 +98,12 @@ def measure(lists: "DataFrame", labelled: "DataFrame", items: pd.DataFrame, k: i
         fn.count(fn.lit(1)).alias("n_users"),
     )
     table: pd.DataFrame = figures.toPandas().melt(["candidates", "n_users"], list(METRICS), "metric", "value")
-    covered = first.groupBy("candidates").agg(fn.countDistinct(c.ITEM).alias("items")).toPandas()
+    listed = [fn.countDistinct(c.ITEM).alias("items"), fn.countDistinct(c.USER).alias("n_users")]
+    covered = first.groupBy("candidates").agg(*listed).toPandas()
     n_cold = int((items[c.BUCKET] == c.COLD).sum())
     sizes = {c.COLD: n_cold, c.WARM: len(items) - n_cold, c.MIXED: len(items)}
     covered["value"] = covered["items"] / covered["candidates"].map(sizes)
-    n_users = dict(zip(table["candidates"], table["n_users"], strict=True))
-    covered = covered.assign(metric="coverage", n_users=covered["candidates"].map(n_users).fillna(0).astype(int))
+    covered = covered.assign(metric="catalog_coverage")
     every: pd.DataFrame = pd.concat([table, covered.drop(columns="items")], ignore_index=True).assign(k=k)
     every = every[["candidates", "metric", "k", "value", "n_users"]]
     return every.sort_values(["candidates", "metric"], ignore_index=True)

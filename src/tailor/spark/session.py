@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from tailor.errors import ConfigurationError
@@ -11,28 +12,31 @@ from tailor.spark.config import SparkOptions
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: Where nothing else is said: Arrow between Python and the JVM, driver and pages on loopback, no page at all.
+#: Where nothing else is said: Arrow between Python and the JVM, no limit on what the driver collects.
 DEFAULTS = {
     "spark.app.name": "tailor",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.ui.enabled": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.ui.showConsoleProgress": "false",
     # Of a batch: a row that holds a block of users is megabytes.
     "spark.sql.execution.arrow.maxBytesPerBatch": "64m",
-    # A block is one task, however small.
-    "spark.sql.adaptive.coalescePartitions.enabled": "false",
-    "spark.sql.shuffle.partitions": "8",
-    # A core does one task, whose products of matrices take one thread (of local tasks too).
+    "spark.driver.maxResultSize": "0",
+    # A core does one task, whose products of matrices take one thread.
     "spark.executorEnv.OMP_NUM_THREADS": "1",
     "spark.log.level": "ERROR",
+}
+#: On this machine: everything on loopback, no page, a block is one task, however small.
+LOCAL = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    "spark.sql.shuffle.partitions": "8",
 }
 
 
 def session(options: SparkOptions) -> "SparkSession":
-    """Return the session of the process, made where there is none.
+    """Return the session of the process, made where there is none; one that is there stays as it is.
 
     Args:
         options: where Spark runs, and its settings.
@@ -53,14 +57,19 @@ def session(options: SparkOptions) -> "SparkSession":
             "pyspark is not installed. In the project's folder `make spark-deps` installs it, elsewhere "
             '`pip install "tailor-recsys[spark]"`.'
         ) from None
-    if options.master.startswith("local") and not _java():
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    local = options.master.startswith("local")
+    if local and not _java():
         raise ConfigurationError(
             "Spark needs Java 17 or newer, and there is no `java` on the PATH or in JAVA_HOME. On Debian and Ubuntu: "
             "apt install openjdk-17-jre-headless."
         )
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     builder = SparkSession.builder.master(options.master)
-    for key, value in (DEFAULTS | options.settings).items():
+    for key, value in (DEFAULTS | (LOCAL if local else {}) | options.settings).items():
         builder = builder.config(key, value)
     try:
         return builder.getOrCreate()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _HASH, _TIME, _RANK, _SIZE, _WINDOW = "_hash", "_time", "_rank", "_size", "_window"
 _COLD, _NEW = "_cold", "_new"
+#: Types of times, as Spark names them, beside decimal(…).
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
 #: Columns that the split of one machine reads and this one does not.
 _UNKNOWN = (c.SPLIT, c.DOMAIN, c.CONFIDENCE)
 
@@ -32,8 +34,8 @@ def label_interactions(interactions: "DataFrame", options: SplitOptions, seed: i
         seed: of the hashes.
 
     Raises:
-        BadInputError: a row has no user or item, pairs are repeated, a column is one that Spark's split does not read,
-            the strategy needs timestamps, or no row falls into train, validation or test.
+        BadInputError: ids are no strings or times no numbers, a row has no user or item, pairs are repeated, a column
+            is one that Spark's split does not read, or the strategy needs timestamps.
     """
     from pyspark.sql import functions as fn  # noqa: PLC0415
 
@@ -80,6 +82,7 @@ def _refuse(interactions: "DataFrame", options: SplitOptions) -> None:
             f"The interactions have a column '{unknown[0]}', which the split on Spark does not read: leave it out, or "
             "split on one machine (kedro run --pipelines=data_processing)."
         )
+    _refuse_types(interactions)
     if options.strategy in ("global_time", "leave_one_out") and c.TIMESTAMP not in interactions.columns:
         raise BadInputError(
             f"data_processing.split.strategy is {options.strategy}, but the interactions have no 'timestamp'. Add one, "
@@ -96,6 +99,25 @@ def _refuse(interactions: "DataFrame", options: SplitOptions) -> None:
         )
 
 
+def _refuse_types(interactions: "DataFrame") -> None:
+    """Refuse ids that are no strings, which a join would cast, and times that are no seconds."""
+    kinds = dict(interactions.dtypes)
+    for key in (c.USER, c.ITEM):
+        if kinds.get(key) != "string":
+            raise BadInputError(
+                f"Column '{key}' of the interactions is {kinds.get(key, 'missing')}: ids are strings. Cast it, as "
+                f"withColumn('{key}', col('{key}').cast('string')), and those of the items alike."
+            )
+    kind = kinds.get(c.TIMESTAMP, "double")
+    if kind not in _NUMBERS and not kind.startswith("decimal"):
+        raise BadInputError(
+            f"Column 'timestamp' of the interactions is {kind}: it holds seconds since 1970 as numbers. Cast it, as "
+            "unix_timestamp does, or leave it out."
+        )
+    if c.TIMESTAMP in kinds and interactions.filter(f"{c.TIMESTAMP} is not null").limit(1).count() == 0:
+        raise BadInputError("Column 'timestamp' of the interactions holds nothing: leave it out.")
+
+
 def _windows(interactions: "DataFrame", options: SplitOptions, seed: int) -> "DataFrame":
     """Place every row in its user's (or everybody's) train, validation or test window."""
     from pyspark.sql import Window  # noqa: PLC0415
@@ -103,13 +125,15 @@ def _windows(interactions: "DataFrame", options: SplitOptions, seed: int) -> "Da
 
     timed = c.TIMESTAMP in interactions.columns and options.strategy != "random"
     time: Column = fn.col(c.TIMESTAMP).cast("double") if timed else fn.lit(0.0)
+    # Rows without a time come last, as on one machine.
+    by_time = [fn.col(_TIME).asc_nulls_last(), fn.col(_HASH)]
     hashed = with_hash(interactions.withColumn(_TIME, time), _HASH, seed, c.USER, c.ITEM)
     if options.strategy == "global_time":
-        ranked = _numbered(hashed, [_TIME, _HASH], _RANK)
+        ranked = _numbered(hashed, by_time, _RANK)
         ranked = ranked.withColumn(_SIZE, fn.lit(ranked.count()))
     else:
         by_user = Window.partitionBy(c.USER)
-        ranked = hashed.withColumn(_RANK, fn.row_number().over(by_user.orderBy(_TIME, _HASH)) - 1)
+        ranked = hashed.withColumn(_RANK, fn.row_number().over(by_user.orderBy(*by_time)) - 1)
         ranked = ranked.withColumn(_SIZE, fn.count(fn.lit(1)).over(by_user))
     return with_column(
         ranked,
@@ -120,7 +144,7 @@ def _windows(interactions: "DataFrame", options: SplitOptions, seed: int) -> "Da
     )
 
 
-def _numbered(table: "DataFrame", by: list[str], name: str) -> "DataFrame":
+def _numbered(table: "DataFrame", by: "list[Column]", name: str) -> "DataFrame":
     """Return the rows in an order with their places in it, from 0 on; no task sees more than its part."""
     from pyspark.sql import functions as fn  # noqa: PLC0415
 
@@ -151,5 +175,6 @@ def _new_users(interactions: "DataFrame", fraction: float, seed: int) -> "DataFr
     from pyspark.sql import functions as fn  # noqa: PLC0415
 
     users = with_hash(interactions.select(c.USER).distinct(), _HASH, seed, c.USER)
-    chosen = users.orderBy(_HASH, c.USER).limit(round(fraction * users.count()))
+    ranked = _numbered(users, [fn.col(_HASH), fn.col(c.USER)], _RANK)
+    chosen = ranked.filter(fn.col(_RANK) < round(fraction * users.count()))
     return chosen.select(c.USER).withColumn("chosen", fn.lit(True))

@@ -7,7 +7,14 @@ import pytest
 from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import list_known_users, list_new_users
 from tailor.evaluation.protocol import EvalProtocol, NewUserProtocol
-from tailor.evaluation.user_sample import describe_sample, known_users, new_users, of_sample, state_sample
+from tailor.evaluation.user_sample import (
+    describe_sample,
+    known_users,
+    new_users,
+    of_sample,
+    state_sample,
+    state_validation_sample,
+)
 from tailor.models.registry import build
 
 #: 40 + 20 + 20 + 20 users that are known, and 10 new ones.
@@ -65,6 +72,14 @@ def test_a_table_of_figures_states_the_sample_only_where_there_is_one():
 )
 def test_options_for_fewer_users_never_ask_for_more(of_all, most, expected):
     assert ListOptions(max_users=of_all).of_at_most(most).max_users == expected
+
+
+def test_figures_of_validation_say_of_how_many_users_they_are():
+    table = pd.DataFrame({"split": ["validation", "validation", "test"], "n_users": [3, 5, 9]})
+    assert state_validation_sample(table, None) is table
+    assert state_validation_sample(table, 6) is table
+    assert state_validation_sample(table, 5)["max_users"].tolist() == [5, 5, pd.NA]
+    assert state_validation_sample(table.assign(max_users=9), 5)["max_users"].tolist() == [5, 5, 9]
 
 
 def test_train_rows_of_everybody_stay():

@@ -290,3 +290,11 @@ def test_off_is_off():
     scales = Boosts(cold_boost=0.1, tail_boost=0.2, popularity_debias=0.3, cold_boost_scale=4.0)
     assert scales.off() == Boosts(cold_boost_scale=4.0)
     assert Boosts() == OFF
+
+
+def test_a_member_that_reads_vectors_is_tried_on_short_histories_too(scorer, holdout):
+    """Above the crossover users of copies are scored by it."""
+    options = BlendOptions(models=["bilinear"], few_shot_lengths=[1, 5], few_shot_users=1, epochs=1, rank=2)
+    fitted = fit_blend(scorer, holdout, options, 10, 0)
+    assert fitted.weights.warm.reads_vectors
+    assert fitted.weights.few_shot

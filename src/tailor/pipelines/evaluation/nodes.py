@@ -23,7 +23,7 @@ from tailor.evaluation.protocol import (
     validation_protocol,
 )
 from tailor.evaluation.ranking import LazyTables, read_tables
-from tailor.evaluation.user_sample import of_sample, state_sample
+from tailor.evaluation.user_sample import of_sample, state_sample, state_validation_sample
 from tailor.hybrid.scorer import by_encoder
 from tailor.metrics import rating
 from tailor.models.base import FittedModel
@@ -225,7 +225,8 @@ def join_metrics(known_users: pd.DataFrame, new_users: pd.DataFrame, seed: int, 
     table = pd.concat(tables, ignore_index=True).assign(seed=seed)
     options, split = _options(params), table[c.SPLIT]
     table = table.assign(fit_on=split.where(split != c.TEST, options.fit_on).replace(c.VALIDATION, c.TRAIN))
-    return state_sample(table, options.max_users)
+    most = options.of_at_most(options.max_validation_users).max_users
+    return state_validation_sample(state_sample(table, options.max_users), most)
 
 
 def measure_clicks(
@@ -244,7 +245,7 @@ def measure_clicks(
     horizon, lists = measure.window_ratio(options, known["validation"], positives), _options(params)
     lists = lists.of_at_most(lists.max_click_users)
     table, curve = measure.measure_clicks(by_encoder(frozen, lora), protocol, positives, users, horizon, lists, seed)
-    sampled = lists.max_users if lists.max_users and lists.max_users < len(users) else None
+    sampled = lists.max_users if lists.max_users and lists.max_users < (users[c.BUCKET] != "new").sum() else None
     return state_sample(table, sampled), curve, plots.calibration_plot(curve)
 
 

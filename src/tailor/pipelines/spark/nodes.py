@@ -40,6 +40,8 @@ def split(interactions: SparkTable, params: Parameters, seed: int) -> SparkTable
 def describe_items(labelled: SparkTable, items: pd.DataFrame, params: Parameters, seed: int) -> pd.DataFrame:
     """Add n_train, bucket and pseudo_cold to the catalogue, as one machine would."""
     options = parse(DataProcessingOptions, params, "data_processing")
+    if not pd.api.types.is_string_dtype(items[c.ITEM]):
+        raise BadInputError(f"Column '{c.ITEM}' of the items is {items[c.ITEM].dtype}: ids are strings. Cast it.")
     counts = labelled.groupBy(c.ITEM, c.SPLIT).count().toPandas()
     of_train = counts[counts[c.SPLIT] == c.TRAIN].set_index(c.ITEM)["count"]
     cold = counts.loc[counts[c.SPLIT].isin([c.COLD, c.COLD_UNUSED]), c.ITEM]
@@ -52,17 +54,29 @@ def make_blocks(labelled: SparkTable, items: pd.DataFrame, spark: Parameters, se
 
 
 def fit_factors(
-    table: SparkTable, items: pd.DataFrame, embeddings: Embeddings, hybrid: Parameters, spark: Parameters, seed: int
+    table: SparkTable,
+    items: pd.DataFrame,
+    embeddings: Embeddings | None,
+    hybrid: Parameters,
+    params: Parameters,
+    spark: Parameters,
+    seed: int,
 ) -> Models:
-    """Fit the factorization with the options of ``hybrid_cf.sources.ials``."""
+    """Fit the factorization with the options of ``hybrid_cf.sources.ials``.
+
+    ``embeddings``: None where there are no texts. ``params``: of evaluation.
+    """
+    if parse(EvaluationOptions, params, "evaluation").fit_on != "train":
+        raise BadInputError("evaluation.fit_on is train_and_validation: the factorization on Spark is fitted on train.")
     options, given = parse(SparkOptions, spark, "spark"), parse(HybridOptions, hybrid, "hybrid_cf")
     config = parse(IALSConfig, given.sources.get("ials") or {}, "hybrid_cf.sources.ials")
     if options.iterations is not None:
         config = config.model_copy(update={"iterations": options.iterations})
+    embeddings = Embeddings.none() if embeddings is None else embeddings
     if not embeddings.is_empty and list(embeddings.ids) != list(items[c.ITEM]):
         raise BadInputError(
-            "item_embeddings_frozen and spark_items have other items. Encode the items of this environment: "
-            "kedro run --env=spark --to-nodes=lm_finetuning.encode_frozen."
+            "item_embeddings_frozen and spark_items hold other items, or in another order. docs/how-to/spark.md says "
+            "how they are encoded, and how to do without texts."
         )
     features = None if embeddings.is_empty else embeddings.vectors
     counts = items[c.N_TRAIN].to_numpy(dtype="int64")

@@ -33,6 +33,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 "items": "spark_items",
                 "embeddings": "item_embeddings_frozen",
                 "hybrid": "params:hybrid_cf",
+                "params": "params:evaluation",
                 "spark": "params:spark",
                 "seed": "params:seed",
             },
