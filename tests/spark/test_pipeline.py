@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tailor.datasets import ModelsDataset
 from tests.conftest import kedro, make_project
 
 pytest.importorskip("pyspark", reason="make test-spark installs it")
@@ -38,6 +39,18 @@ def test_it_makes_the_split_of_one_machine_and_lists_that_know_the_planted_clust
     random = 10 / len(items)
     assert metrics.loc[("warm", "ndcg", 10), "value"] > 5 * random
     assert metrics.loc[("cold", "ndcg", 10), "value"] > 0.2
+
+
+def test_without_texts_cold_items_have_no_factors(project):
+    folder = project / "conf" / "plain"
+    shutil.copytree(project / "conf" / "both", folder)
+    catalog = {"item_embeddings_frozen": {"type": "MemoryDataset", "data": None}}
+    (folder / "catalog_plain.yml").write_text(yaml.safe_dump(catalog))
+    kedro(project, "run", "--env=plain", "--pipelines=spark", "--to-nodes=spark.fit_factors")
+    items = pd.read_parquet(project / "data" / "test" / "03_primary" / "spark_items.parquet")
+    model = ModelsDataset(filepath=str(project / "data/test/06_models/spark_models.safetensors")).load()["text_ials"]
+    assert not model.item_factors[items["n_train"] == 0].any()
+    assert model.item_factors[items["n_train"] > 0].any(axis=1).all()
 
 
 def test_a_master_that_is_none_is_named(project):

@@ -12,19 +12,25 @@ def create_pipeline(**_: object) -> Pipeline:
     """Wire ``spark``."""
     pipeline = [
         Node(
-            func=nodes.split, inputs={"interactions": "spark_interactions"} | _DATA, outputs="spark_split", name="split"
+            func=nodes.split,
+            inputs={"interactions": "spark_interactions"} | _DATA,
+            outputs="spark_split",
+            name="split",
+            tags="cpu",
         ),
         Node(
             func=nodes.describe_items,
             inputs={"labelled": "spark_split", "items": "clean_items"} | _DATA,
             outputs="spark_items",
             name="describe_items",
+            tags="cpu",
         ),
         Node(
             func=nodes.make_blocks,
             inputs={"labelled": "spark_split", "items": "spark_items", "spark": "params:spark", "seed": "params:seed"},
             outputs="spark_blocks",
             name="make_blocks",
+            tags="cpu",
         ),
         Node(
             func=nodes.fit_factors,
@@ -39,6 +45,7 @@ def create_pipeline(**_: object) -> Pipeline:
             },
             outputs="spark_models",
             name="fit_factors",
+            tags="cpu",
         ),
         Node(
             func=nodes.recommend,
@@ -51,6 +58,7 @@ def create_pipeline(**_: object) -> Pipeline:
             },
             outputs="spark_lists",
             name="recommend",
+            tags="cpu",
         ),
         Node(
             func=nodes.measure,
@@ -62,6 +70,7 @@ def create_pipeline(**_: object) -> Pipeline:
             },
             outputs="spark_metrics",
             name="measure",
+            tags="cpu",
         ),
     ]
-    return group("spark", [node.tag("cpu") for node in pipeline])
+    return group("spark", pipeline)
