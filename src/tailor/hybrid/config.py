@@ -12,8 +12,6 @@ from tailor.hybrid.sources import SOURCES, check_sources
 from tailor.types import JsonObject, Parameters
 
 BlendKind = Literal["linear", "gated", "bilinear", "deep"]
-#: Members of the family that read where users and items lie.
-VECTOR_MODELS = frozenset[BlendKind](("bilinear", "deep"))
 #: Baselines of which one option set is enough: a fit takes minutes.
 _MAY_BE_TRIED_ONCE = ("sasrec",)
 #: How far weights may be from summing to 1.
@@ -235,6 +233,11 @@ class BlendOptions(Options):
     max_tail_boost_loss: Loss = 0.01
     """``tail_boost`` stands at the largest setting that loses at most this share of warm NDCG."""
     click: ClickOptions = ClickOptions()
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether a member of the family reads where users and items lie."""
+        return bool({"bilinear", "deep"} & set(self.models))
 
 
 class HybridOptions(Options):

@@ -21,7 +21,7 @@ from scipy import sparse
 from tailor.data.reveal import REVEALS, Reveal, reveal
 from tailor.hybrid.blend import BlendWeights, blend, one_hot, weighted_sum
 from tailor.hybrid.blend_fit import ListwiseLoss
-from tailor.hybrid.config import VECTOR_MODELS, BlendOptions, Boosts
+from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
@@ -108,8 +108,7 @@ def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOption
         first = users is folds[0]
         part = holdout if first else holdout.with_few_shot_users(users)
         fitted = scorer if first else scorer.recipe.fit(part.train_set(scorer.item_features))
-        vectors = bool(VECTOR_MODELS & set(options.models))
-        parts.append([_copies(fitted, part, n, how, most, seed, vectors) for how, n in ways])
+        parts.append([_copies(fitted, part, n, how, most, seed, options.reads_vectors) for how, n in ways])
     joined = zip(ways, zip(*parts, strict=True), strict=True)
     copies = [(how, n, [data for data in of_folds if data is not None]) for (how, n), of_folds in joined]
     return [Copies(how, n, BlendTrainingSet.join(data)) for how, n, data in copies if data]

@@ -17,7 +17,7 @@ from tailor.hybrid.blend_choice import Row, choose_blend_model
 from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
 from tailor.hybrid.boost_curves import MixedLists, boost_curves, domains_of
 from tailor.hybrid.click import ClickHead, fit_click
-from tailor.hybrid.config import VECTOR_MODELS, BlendOptions, Boosts
+from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.domain_boosts import fit_domain_boosts
 from tailor.hybrid.domain_weights import fit_domain_weights
 from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
@@ -98,9 +98,8 @@ def known_users(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, s
     users = np.flatnonzero(np.diff(holdout.validation.indptr) > 0)
     users = _sample(users, int(holdout.candidates.sum()), options, seed)
     query = replace(holdout.histories.take(users), context=holdout.validation_contexts[users])
-    vectors = bool(VECTOR_MODELS & set(options.models))
     seen, positives = holdout.seen[users], holdout.validation[users]
-    return collect(scorer, query, seen, positives, holdout.candidates, holdout.tie_rank, vectors)
+    return collect(scorer, query, seen, positives, holdout.candidates, holdout.tie_rank, options.reads_vectors)
 
 
 def more_users(

@@ -1,9 +1,5 @@
 """``parameters/spark.yml``."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from tailor.config import Count, Options
 
 
@@ -19,6 +15,3 @@ class SparkOptions(Options):
     need: 4 bytes x 512 x items x 3."""
     item_blocks: Count = 8
     """Blocks that items are solved in. A user's factors travel once to each that has an item of theirs."""
-    iterations: Annotated[int, Field(ge=1)] | None = None
-    """Sweeps of the factorization; null: those of hybrid_cf.sources.ials. The solves are exact, so that fewer do than
-    irspack needs."""

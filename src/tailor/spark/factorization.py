@@ -3,7 +3,7 @@
 A sweep is one pass over the blocks of users and one shuffle. A task solves the users of a block by the items' factors,
 which are broadcast, and sends each user's factors once to every block of items that has one of the user's; there items
 are solved. Users' factors are never stored. The items' side is the driver's: their factors, and the texts whose ridge W
-they lean on, about n x (12 m + 48 d) bytes.
+they lean on, at most about n x (20 m + 48 d) bytes.
 
 Sums are taken in the order of blocks, so that the factors are the same to the last bit for the same number of blocks,
 and to rounding for another.

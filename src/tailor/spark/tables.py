@@ -27,7 +27,7 @@ def with_column(table: "DataFrame", name: str, kind: str, reads: list[str], comp
         reads: the columns that ``compute`` is given.
         compute: from columns (n,) to a column (n,).
     """
-    from pyspark.sql.types import StructField, StructType, _parse_datatype_string  # noqa: PLC0415
+    from pyspark.sql.types import DataType, StructField, StructType  # noqa: PLC0415
 
     def add(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -35,7 +35,7 @@ def with_column(table: "DataFrame", name: str, kind: str, reads: list[str], comp
             added = pa.array(compute(columns), type=pa.int64() if kind == "long" else pa.string())
             yield pa.RecordBatch.from_arrays([*batch.columns, added], names=[*batch.schema.names, name])
 
-    schema = StructType([*table.schema.fields, StructField(name, _parse_datatype_string(kind))])
+    schema = StructType([*table.schema.fields, StructField(name, DataType.fromDDL(kind))])
     return table.mapInArrow(add, schema)
 
 

@@ -70,8 +70,6 @@ def fit_factors(
         raise BadInputError("evaluation.fit_on is train_and_validation: the factorization on Spark is fitted on train.")
     options, given = parse(SparkOptions, spark, "spark"), parse(HybridOptions, hybrid, "hybrid_cf")
     config = parse(IALSConfig, given.sources.get("ials") or {}, "hybrid_cf.sources.ials")
-    if options.iterations is not None:
-        config = config.model_copy(update={"iterations": options.iterations})
     embeddings = Embeddings.none() if embeddings is None else embeddings
     if not embeddings.is_empty and list(embeddings.ids) != list(items[c.ITEM]):
         raise BadInputError(
