@@ -150,7 +150,7 @@ def test_texts_are_encoded_as_on_the_cpu(encoder, data):
 
 
 OBJECTIVES = {
-    "kernel": ObjectiveOptions(kernel=KernelLossOptions(items=40, refresh=16)),
+    "kernel": ObjectiveOptions(kernel=KernelLossOptions(refresh=16)),
     "multitask": ObjectiveOptions(name="multitask"),
 }
 

@@ -156,7 +156,10 @@ class MaskedLMOptions(Options):
 
 
 class KernelLossOptions(Options):
-    """The quadratic loss of what kernel ridge regression predicts of each item from the texts of all others."""
+    """The quadratic loss of what kernel ridge regression predicts of each item from the texts of all others.
+
+    It is left out where more than ``items`` items are tuned on; :meth:`ObjectiveOptions.uses_kernel`.
+    """
 
     weight: Annotated[float, Field(ge=0.0)] = 1.0
     """Its weight beside the loss of the linear head; 0 leaves it out."""
@@ -165,8 +168,8 @@ class KernelLossOptions(Options):
     ridge: Positive = 1.0
     """ρ, what joins the kernel's diagonal."""
     items: Annotated[int, Field(ge=2)] = 2000
-    """Items that predict each other; a larger catalogue is cut into groups, anew in each epoch. The time of a solution
-    grows with the cube."""
+    """Most items that may predict each other, whose cube the time of a solution grows with; where more are tuned on,
+    this loss is left out (ADR 32)."""
     refresh: Count = 256
     """Items that are read before the equations are solved again."""
 
@@ -193,9 +196,13 @@ class ObjectiveOptions(Options):
     label_smoothing: Fraction = 0.0
     """Observed cells aim at 1 - this (quadratic); mass spread over the batch (contrastive)."""
 
+    def uses_kernel(self, n_items: int) -> bool:
+        """Tell whether the kernel's loss is a part of the objective, over so many items that are tuned on."""
+        return self.wants_kernel and n_items <= self.kernel.items
+
     @property
-    def uses_kernel(self) -> bool:
-        """Whether the kernel's loss is a part of the objective."""
+    def wants_kernel(self) -> bool:
+        """Whether the kernel's loss would be a part of the objective over a small catalogue."""
         return self.kernel.weight > 0 and self.name != "contrastive"
 
 

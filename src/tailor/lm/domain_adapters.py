@@ -95,7 +95,7 @@ def _start_of(shared: Tuning) -> tuple[Start, Floats]:
 
 
 def _beside(shared: Tuning, items: Mask, read: Floats) -> Landmarks:
-    """Return the trainable items of the other domains, those with most interactions, no more than in a group."""
+    """Return trainable items of the other domains, those with most interactions, no more than ``kernel.items``."""
     others = shared.rows[~items[shared.rows]]
     most = others[np.argsort(-shared.counts[others], kind="stable")[: shared.options.objective.kernel.items]]
     return Landmarks(read[most], shared.data.item_factors[most])

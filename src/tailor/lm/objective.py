@@ -56,12 +56,8 @@ class Objective(torch.nn.Module, ABC):
     #: Whether the loss reads a co-consumed partner of every item.
     needs_partners = False
 
-    def groups(self, rows: Rows) -> list[Rows]:
-        """Return the items of an epoch (n,) in groups; the batches of one follow each other."""
-        return [rows]
-
     def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
-        """Get ready for the batches of a group (n,), whose items ``embed`` gives the embeddings (n, m) of."""
+        """Get ready for the batches of an epoch (n,), whose items ``embed`` gives the embeddings (n, m) of."""
 
     @abstractmethod
     def forward(self, batch: Examples) -> torch.Tensor:
@@ -124,11 +120,6 @@ class QuadraticObjective(Objective):
         return self.of_factors(self.factors(batch.embedded), batch.rows)
 
 
-def n_groups(n: int, options: KernelLossOptions) -> int:
-    """Return how many groups n items are cut into."""
-    return max(1, -(-n // options.items))
-
-
 @dataclass(frozen=True)
 class Landmarks:
     """Items whose embeddings stand, for the kernel that predicts other items from them."""
@@ -146,11 +137,11 @@ class Landmarks:
 
 
 class KernelObjective(Objective):
-    """The mean of w_i q_i(v̂_i) over a group of items, differentiated in the embeddings of a batch of them.
+    """The mean of w_i q_i(v̂_i) over an epoch's items, differentiated in the embeddings of a batch of them.
 
     The equations (:class:`tailor.lm.kernel_ridge.LeftOut`) are solved again after ``refresh`` items, for the embeddings
-    that the group's items had when they were last read; between, what a pair of items is worth (W) stands, and the
-    kernel between the batch and the group moves.
+    that the items had when they were last read; between, what a pair of items is worth (W) stands, and the kernel
+    between the batch and all items moves.
     """
 
     def __init__(
@@ -165,8 +156,8 @@ class KernelObjective(Objective):
         Args:
             quadratic: the loss of a factor.
             item_factors: V (n_items, d).
-            options: width, ridge, size of a group, items between two solutions.
-            beside: other items that predict each group too, and that no loss is of; None: there are none.
+            options: width, ridge, items between two solutions.
+            beside: other items that predict these too, and that no loss is of; None: there are none.
         """
         super().__init__()
         self._loss = quadratic.of_factors
@@ -176,10 +167,6 @@ class KernelObjective(Objective):
         self._positions = np.full(len(item_factors), -1, np.int64)
         self._read: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._since = 0
-
-    def groups(self, rows: Rows) -> list[Rows]:
-        """Cut an epoch's items (n,) into groups of equal size, no larger than ``items``."""
-        return [np.asarray(part) for part in np.array_split(rows, n_groups(len(rows), self._options))]
 
     def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
         """Take the items of the next batches and their embeddings."""
@@ -193,7 +180,7 @@ class KernelObjective(Objective):
         self._read, self._since = [], self._options.refresh
 
     def forward(self, batch: Examples) -> torch.Tensor:
-        """Return the loss of the group; its gradient is the batch's part, in the scale of a mean over the batch."""
+        """Return the loss of all items; its gradient is the batch's part, in the scale of a mean over the batch."""
         on = batch.embedded.device
         if self._since >= self._options.refresh and not batch.perturbed:
             self._solve(on)
@@ -208,7 +195,7 @@ class KernelObjective(Objective):
         return (self._value + moved - moved.detach()).float()
 
     def _solve(self, on: torch.device) -> None:
-        """Solve for the group as it stands; keep the loss and its gradient in the kernel."""
+        """Solve for the items as they stand; keep the loss and its gradient in the kernel."""
         self._memory, self._targets = self._memory.to(on), self._targets.to(on)
         for positions, e in self._read:
             self._memory[positions] = e
@@ -303,17 +290,11 @@ class Multitask(Objective):
         self.part_weights = [weight for weight, _ in parts]
         self.needs_partners = any(part.needs_partners for _, part in parts)
 
-    def groups(self, rows: Rows) -> list[Rows]:
-        """Return the groups of the part that makes most of them."""
-        return max((part.groups(rows) for part in self._objectives()), key=len)
-
     def begin(self, rows: Rows, embed: Callable[[Rows], NDArray[np.float32]]) -> None:
         """Get every part ready."""
-        for part in self._objectives():
-            part.begin(rows, embed)
-
-    def _objectives(self) -> list[Objective]:
-        return [part for part in self.parts if isinstance(part, Objective)]
+        for part in self.parts:
+            if isinstance(part, Objective):
+                part.begin(rows, embed)
 
     def forward(self, batch: Examples) -> torch.Tensor:
         """Return Σ_t w_t loss_t."""
@@ -327,12 +308,13 @@ def build_objective(
     train: sparse.csr_matrix,
     head: torch.Tensor,
     categories: sparse.csr_matrix | None,
-    item_factors: NDArray[np.float32],
+    item_factors: NDArray[np.float32] | None,
     beside: Landmarks | None = None,
 ) -> tuple[Objective, QuadraticObjective | None]:
     """Return the objective and, where it has one, its quadratic part (whose head predicts factors).
 
-    ``beside``: items that the kernel regresses on too, see :class:`KernelObjective`.
+    ``item_factors``: of the teacher, for the kernel's loss; None leaves it out. ``beside``: items that the kernel
+    regresses on too, see :class:`KernelObjective`.
 
     Raises:
         ConfigurationError: the name needs something the catalogue does not have.
@@ -345,7 +327,7 @@ def build_objective(
     parts: list[tuple[float, Objective]] = [(1.0, quadratic)]
     if options.name == "multitask":
         parts += _more_tasks(options, contrastive, categories, head.shape[1] - 1)
-    if options.uses_kernel:
+    if item_factors is not None:
         parts.append((options.kernel.weight, KernelObjective(quadratic, item_factors, options.kernel, beside)))
     return (Multitask(parts) if len(parts) > 1 else quadratic), quadratic
 

@@ -25,7 +25,7 @@ from tailor.lm.encoder import Tokens, device, encode, load_base
 from tailor.lm.kernel_ridge import predict
 from tailor.lm.masked_lm import adapt
 from tailor.lm.model import ColdRanking, EmbeddingModel, ridge_head
-from tailor.lm.objective import Examples, Landmarks, PairSampler, build_objective, n_groups
+from tailor.lm.objective import Examples, Landmarks, PairSampler, build_objective
 from tailor.lm.peft import Adapter, attach, extract, prepare, rank_allocator, start_from, weights_hash
 from tailor.lm.training_data import TrainingData
 from tailor.progress import progress
@@ -93,8 +93,9 @@ class Tuning:
         train = keep_items(data.train, data.trainable)
         self.counts = np.diff(sparse.csr_matrix(train.T).indptr).astype(np.int64)
         self.pairs = PairSampler(train)
+        self.uses_kernel = self._decide_on_kernel()
         self.whole, self.views = tokenise_views(data.pieces, options, seed)
-        self.steps_per_epoch = self._count_steps()
+        self.steps_per_epoch = -(-len(self.rows) // options.batch_size)
         self.model = self._build_model(self._load_encoder(), train)
         self.optimizer, self.rates = self._optimizer()
         self.average = {name: p.detach().clone() for name, p in self.model.trained().items()}
@@ -105,11 +106,16 @@ class Tuning:
         self.history: History = [{"epoch": 0, "loss": float("nan"), "cold_ndcg": self._measure()}]
         self.best = self._snapshot()
 
-    def _count_steps(self) -> int:
-        """Return the batches of an epoch: groups end with a batch that may not be full."""
+    def _decide_on_kernel(self) -> bool:
+        """Tell whether the kernel's loss is a part of the objective; log where it has too many items."""
         objective, n = self.options.objective, len(self.rows)
-        groups = np.array_split(self.rows, n_groups(n, objective.kernel) if objective.uses_kernel else 1)
-        return sum(-(-len(group) // self.options.batch_size) for group in groups)
+        if objective.wants_kernel and not objective.uses_kernel(n) and self.options.peft.peft_type != FROZEN:
+            log.info(
+                "%d items are tuned on, more than lm_finetuning.objective.kernel.items = %d: without the kernel's loss",
+                n,
+                objective.kernel.items,
+            )
+        return objective.uses_kernel(n)
 
     def _load_encoder(self) -> torch.nn.Module:
         options = self.options
@@ -136,8 +142,9 @@ class Tuning:
         embedded = torch.nn.functional.normalize(torch.from_numpy(pooled) - centre, dim=1).numpy()
         head = self.fit_head(embedded[self.rows])
         beside = None if self.start is None else self.start.beside
+        of_kernel = data.item_factors if self.uses_kernel else None
         objective, self.quadratic = build_objective(
-            self.options.objective, data.user_factors, train, head, data.categories, data.item_factors, beside
+            self.options.objective, data.user_factors, train, head, data.categories, of_kernel, beside
         )
         return EmbeddingModel(encoder, centre, objective, options.pooling).to(device())
 
@@ -195,24 +202,17 @@ class Tuning:
         options = self.options
         tokens = self.views[int(rng.integers(len(self.views)))]
         rows = draw_items(self.rows, self.counts, options.augmentation.popularity_balance, rng)
-        total, objective = 0.0, self.model.objective
-        groups = [
-            list(shuffled_batches(group, tokens.lengths(), options.batch_size, rng)) for group in objective.groups(rows)
-        ]
-        bar = progress(range(sum(map(len, groups))), f"epoch {self.done}/{options.epochs}", "batch")
-        for index, batch in zip(bar, self._ready(groups), strict=True):
+        total = 0.0
+        batches = list(shuffled_batches(rows, tokens.lengths(), options.batch_size, rng))
+        self.model.eval()
+        self.model.objective.begin(rows, self._embed_now)
+        self.model.train()
+        bar = progress(range(len(batches)), f"epoch {self.done}/{options.epochs}", "batch")
+        for index, batch in zip(bar, batches, strict=True):
             loss = self._step(batch, tokens, rng, (self.done - 1) * self.steps_per_epoch + index)
             total += loss * len(batch)
             bar.set_postfix(loss=f"{loss:.3f}", cold_ndcg=f"{self.history[-1]['cold_ndcg']:.4f}", refresh=False)
         return total / len(rows)
-
-    def _ready(self, groups: list[list[Rows]]) -> Iterator[Rows]:
-        """Yield batch after batch; the objective gets ready for the batches of each group."""
-        for batches in groups:
-            self.model.eval()
-            self.model.objective.begin(np.concatenate(batches), self._embed_now)
-            self.model.train()
-            yield from batches
 
     def _embed_now(self, rows: Rows) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -273,17 +273,12 @@ class Tuning:
             return self.cold.ndcg(self._predict(self._embed(self.cold.rows)))
 
     def _predict(self, embedded: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return factors (a, d) of items without interactions: by the kernel where the objective has it, or the head.
-
-        The items that the kernel regresses on are those with most interactions, no more of them than in a group.
-        """
-        options = self.options.objective.kernel
-        if self.options.objective.uses_kernel and self.options.peft.peft_type != FROZEN:
-            most = self.rows[np.argsort(-self.counts[self.rows], kind="stable")[: options.items]]
-            known, factors = self._embed(most), self.data.item_factors[most]
+        """Return factors (a, d) of items without interactions: by the kernel where its loss is used, or the head."""
+        if self.uses_kernel and self.options.peft.peft_type != FROZEN:
+            known, factors = self._embed(self.rows), self.data.item_factors[self.rows]
             if self.start is not None:
                 known, factors = self.start.beside.below(known, factors)
-            return predict(known, factors, embedded, options)
+            return predict(known, factors, embedded, self.options.objective.kernel)
         head = self._head().cpu().numpy()
         return np.asarray(embedded @ head[:, :-1].T + head[:, -1])
 

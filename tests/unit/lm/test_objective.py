@@ -171,20 +171,26 @@ def test_a_perturbed_batch_is_not_remembered(group):
     assert values[0] == values[1] == values[2]
 
 
-def test_a_large_catalogue_is_cut_into_groups_of_equal_size(group):
-    rows = np.random.default_rng(0).permutation(10)
-    groups = begun(group, items=4).groups(rows)
-    assert [len(part) for part in groups] == [4, 3, 3]
-    np.testing.assert_array_equal(np.concatenate(groups), rows)
-    both = Multitask([(1.0, group[0]), (1.0, begun(group, items=4))])
-    assert len(both.groups(rows)) == 3
+@pytest.mark.parametrize(
+    ("changes", "n_items", "uses"),
+    [
+        ({}, 30, True),
+        ({}, 31, False),
+        ({"kernel": KernelLossOptions(items=30, weight=0.0)}, 30, False),
+        ({"name": "contrastive"}, 30, False),
+        ({"name": "multitask"}, 30, True),
+    ],
+)
+def test_the_kernel_loss_is_of_small_catalogues_and_of_objectives_that_have_a_head(changes, n_items, uses):
+    options = ObjectiveOptions(**{"kernel": KernelLossOptions(items=30)} | changes)
+    assert options.uses_kernel(n_items) is uses
 
 
-def test_a_kernel_weight_of_zero_leaves_the_loss_of_the_head_alone():
+def test_without_the_teachers_items_the_loss_is_that_of_the_head_alone():
     U, X = np.ones((3, 2), np.float32), sparse.csr_matrix(np.ones((3, 4), np.float32))
-    for weight, kind in ((0.0, QuadraticObjective), (2.0, Multitask)):
-        chosen = ObjectiveOptions(kernel=KernelLossOptions(weight=weight))
-        objective, head = build_objective(chosen, U, X, torch.zeros(2, 4), None, np.ones((4, 2), np.float32))
+    for V, kind in ((None, QuadraticObjective), (np.ones((4, 2), np.float32), Multitask)):
+        chosen = ObjectiveOptions(kernel=KernelLossOptions(weight=2.0))
+        objective, head = build_objective(chosen, U, X, torch.zeros(2, 4), None, V)
         assert isinstance(objective, kind)
         assert isinstance(head, QuadraticObjective)
     assert objective.part_weights == [1.0, 2.0]

@@ -58,7 +58,7 @@ def end_second(how):
 
 
 VARIANTS = {
-    "kernel": {"objective": ObjectiveOptions(kernel=KernelLossOptions(items=40, refresh=16))},
+    "kernel": {"objective": ObjectiveOptions(kernel=KernelLossOptions(refresh=16))},
     "contrastive": {"objective": ObjectiveOptions(name="contrastive")},
     "views": {
         "objective": ObjectiveOptions(name="multitask"),

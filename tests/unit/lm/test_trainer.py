@@ -54,7 +54,7 @@ VARIANTS = {
         "ema": 0.5,
         "gradient_checkpointing": True,
     },
-    "kernel_groups": {"objective": ObjectiveOptions(kernel=KernelLossOptions(items=25, refresh=16))},
+    "kernel_refreshed": {"objective": ObjectiveOptions(kernel=KernelLossOptions(refresh=16))},
     "no_kernel": {"objective": ObjectiveOptions(kernel=KernelLossOptions(weight=0.0))},
     "masked_lm": {"masked_lm": MaskedLMOptions(epochs=1)},
     "adalora": {"peft": PeftOptions(peft_type="ADALORA", lora_dropout=0.0)},
@@ -180,9 +180,19 @@ def test_tuning_goes_on_from_the_adapter_of_another_catalogue(data, options, tmp
     assert tuning._fingerprint() != afresh._fingerprint()
 
 
-def test_steps_are_those_of_all_groups(data, options):
-    kernel = KernelLossOptions(items=11)
-    tuning = Tuning(data, options(batch_size=5, objective=ObjectiveOptions(kernel=kernel)), seed=0)
-    sizes = [len(group) for group in tuning.model.objective.groups(tuning.rows)]
-    assert sizes == [11, 11, 11, 11, 10, 10]
-    assert tuning.steps_per_epoch == 4 * 3 + 2 * 2
+def test_more_items_than_the_kernel_takes_are_tuned_by_the_head_alone(data, options, caplog):
+    """To the bit as without the kernel's loss; the epochs are compared by what the head predicts."""
+    caplog.set_level("INFO", "tailor.lm.trainer")
+    n = int(data.trainable.sum())
+    kernels = {"at the bound": {"items": n}, "above": {"items": n - 1}, "off": {"weight": 0.0}}
+    arms = {
+        name: tune(data, options(epochs=1, objective=ObjectiveOptions(kernel=KernelLossOptions(**kernel))), seed=0)
+        for name, kernel in kernels.items()
+    }
+    same(arms["above"][0], arms["off"][0])
+    assert arms["above"][1][1:] == arms["off"][1][1:]
+    assert arms["at the bound"][1][1]["loss"] != arms["off"][1][1]["loss"]
+    told = [record.getMessage() for record in caplog.records if "kernel.items" in record.getMessage()]
+    assert told == [
+        f"{n} items are tuned on, more than lm_finetuning.objective.kernel.items = {n - 1}: without the kernel's loss"
+    ]
