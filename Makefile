@@ -272,8 +272,8 @@ bench-ann: $(VENV)/requirements.lock .venv-ann/built ## an approximate index bes
 .venv-ann/built: benchmarks/requirements-ann.txt
 	$(PYTHON) -m venv .venv-ann && .venv-ann/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
-bench-lm-ablation: $(VENV)/requirements.lock ## what each switch of tuning is worth
-	$(BIN)/python benchmarks/lm_ablation.py
+bench-lm-ablation: $(VENV)/requirements.lock ## what each switch of tuning is worth, on MovieLens-100K or ENV=anime, ml1m, beauty, toys
+	$(BIN)/python benchmarks/lm_ablation.py $(ENV)
 
 viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 	@echo "One box for each pipeline: http://127.0.0.1:4141/?types=nodes; with datasets: http://127.0.0.1:4141"

@@ -3,8 +3,11 @@
 Arms: the frozen encoder; LoRA as configured; LoRA tuned for a linear head alone (``objective.kernel.weight: 0``). Each
 arm's embeddings go into the whole hybrid: the better of two option sets of ``hybrid_cf.trials`` (the kernel of
 cold items is among what differs), weights and boosts from validation, one look at test. NDCG@20 of cold items alone, of
-warm lists, of the tail in them. Two intervals over the pooled seeds (each holds other items out): over users; and over
-users and cold items, both drawn anew (``both_``), which is wider, since few items are held out.
+warm lists, of the tail in them, at the boosts that validation chose for the arm and, as ``plain_``, without boosts: two
+arms at different boosts differ by these too. Where too many items are tuned on for the kernel's loss, LoRA as
+configured is tuned for the linear head alone, and that arm is left out. Two intervals over the pooled seeds (each holds
+other items out): over users; and over users and cold items, both drawn anew (``both_``), which is wider, since few
+items are held out.
 
 Cells that are done stay in data/bench, by commit: an interrupted run goes on. ``permuted``: every text given to another
 item.
@@ -37,7 +40,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "lora": {},
     "linear": {"objective": {"kernel": {"weight": 0.0}}},
 }
-PERMUTED = "permuted_"
+PERMUTED, PLAIN = "permuted_", "plain_"
+COMPARED = (c.COLD, c.WARM, c.TAIL, PLAIN + c.WARM, PLAIN + c.TAIL)
 TARGETS = {
     "ml100k_cold_lora_to_frozen": ">= 1.06",
     "ml1m_cold_lora_to_frozen": ">= 1.25",
@@ -73,7 +77,16 @@ def run_arm(catalogue: Catalogue, changes: dict[str, Any]) -> tuple[Values, dict
     adapter, details = (None, {}) if options.peft.peft_type == "FROZEN" else tuned(catalogue, options)
     settings, scorer = catalogue.selected(embed(catalogue, adapter, options), OPTION_SETS)
     values = known_user_ndcg(catalogue, scorer, catalogue.test_rules, K)
-    return values | {"scores": cold_scores(catalogue, scorer)}, details | {"chosen": settings}
+    plain = known_user_ndcg(catalogue, scorer.with_boosts(scorer.boosts.off()), catalogue.test_rules, K)
+    values |= {PLAIN + name: of_users for name, of_users in plain.items()}
+    boosts = scorer.boosts.model_dump(include={"cold_boost", "tail_boost"})
+    return values | {"scores": cold_scores(catalogue, scorer)}, details | {"chosen": settings, "boosts": boosts}
+
+
+def arms_of(catalogue: Catalogue) -> list[str]:
+    """Return the arms that differ on this catalogue."""
+    objective, n = lm_options(catalogue, {}).objective, int(catalogue.trainable.sum())
+    return [arm for arm in ARMS if arm != "linear" or objective.uses_kernel(n)]
 
 
 def cold_positives(catalogue: Catalogue) -> sparse.csr_matrix:
@@ -146,19 +159,20 @@ def compared(catalogues: list[Catalogue], ours: list[Values], theirs: list[Value
 
 def one_catalogue(env: str, seeds: tuple[int, ...]) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Return the figures of a catalogue, and what was chosen and trained per arm and seed."""
-    cells = {arm: [cell(env, seed, arm) for seed in seeds] for arm in ARMS}
+    cells = {arm: [cell(env, seed, arm) for seed in seeds] for arm in arms_of(prepare(env, seeds[0]))}
     values = {arm: [v for _, v, _ in of_arm] for arm, of_arm in cells.items()}
     catalogues = [catalogue for catalogue, _, _ in cells["frozen"]]
     figures = {
         f"{arm}_{which}": float(np.nanmean(np.concatenate([v[which] for v in of_arm])))
         for arm, of_arm in values.items()
-        for which in (c.COLD, c.WARM, c.TAIL)
+        for which in COMPARED
     }
-    for ours, theirs in (("lora", "frozen"), ("linear", "frozen"), ("lora", "linear")):
-        for which in (c.COLD, c.WARM, c.TAIL):
+    pairs = (("lora", "frozen"), ("linear", "frozen"), ("lora", "linear"))
+    for ours, theirs in [pair for pair in pairs if values.keys() >= set(pair)]:
+        for which in COMPARED:
             for name, value in compared(catalogues, values[ours], values[theirs], which).items():
                 figures[f"{which}_{ours}_to_{theirs}{name}"] = value
-    for arm in ("linear", "lora"):
+    for arm in values.keys() & {"linear", "lora"}:
         figures[f"{arm}_training_s"] = float(np.mean([details["seconds"] for _, _, details in cells[arm]]))
     return figures, [details for of_arm in cells.values() for _, _, details in of_arm]
 

@@ -1,11 +1,12 @@
-"""`make bench-lm-ablation`: what each switch of the LM tuning does, on MovieLens-100K, one at a time.
+"""`make bench-lm-ablation`: what each switch of the LM tuning does, one at a time, on MovieLens-100K or another.
 
 Both pseudo-cold samples are 15 % of the warm items here, for less noise. An item of a sample gets the factor that
 kernel ridge regression predicts from the texts of all trainable items, as cold items are served. A chooses the epoch,
 and the kernel of :data:`KERNELS`; B is reported: NDCG@20 over B alone, positives are everybody's train and validation
 rows on B. No test row is read. Seeds 0 to 2: each holds other items out.
 
-Cells that are done stay in data/bench, by commit: an interrupted run goes on.
+Cells that are done stay in data/bench, by commit: an interrupted run goes on. The first word of the command line may be
+an environment (anime, ml1m, beauty, toys), the others are switches: `make bench-lm-ablation ENV=anime`.
 """
 
 import json
@@ -24,7 +25,8 @@ from tailor.hybrid.cold_items import KernelImputer
 from tailor.hybrid.config import ColdItemOptions
 from tailor.metrics.significance import paired_bootstrap
 
-RESULT, STORE = RESULTS / "lm_ablation.json", ROOT / "data" / "bench"
+STORE = ROOT / "data" / "bench"
+ENVIRONMENTS = ("base", "ml1m", "anime", "beauty", "toys")
 SHARE, SEEDS = 0.15, (0, 1, 2)
 KERNELS = ({"width": 2.0, "ridge": 1.0}, {"width": 1.0, "ridge": 0.3})
 FACTORS = {"alpha": 0.1, "regularization": 0.003, "lambda_item_feature": 10.0}
@@ -42,9 +44,10 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "kernel weight 3": {"objective": {"kernel": {"weight": 3.0}}},
     "kernel weight 10": {"objective": {"kernel": {"weight": 10.0}}},
     "kernel width 1, ridge 0.3": {"objective": {"kernel": {"width": 1.0, "ridge": 0.3}}},
-    "groups of 300 items": {"objective": {"kernel": {"items": 300}}},
+    "kernel of up to 6,000 items": {"objective": {"kernel": {"items": 6000}}},
     "solved every 64 items": {"objective": {"kernel": {"refresh": 64}}},
     "8 epochs": {"epochs": 8},
+    "12 epochs": {"epochs": 12, "patience": 4},
     "no weight average": {"ema": 0.0},
     "learning rate 5e-4": {"learning_rate": 5e-4},
     "learning rate 2e-3": {"learning_rate": 2e-3},
@@ -107,7 +110,7 @@ def on_sample(
 def cell(catalogue: Catalogue, name: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Return one switch under one seed, from disk where this commit made it."""
     key = "".join(letter if letter.isalnum() else "_" for letter in name)
-    path = STORE / f"lm_ablation_{catalogue.seed}_{key}_{about('', [])['commit'][:12]}.npz"
+    path = STORE / f"lm_ablation_{catalogue.env}_{catalogue.seed}_{key}_{about('', [])['commit'][:12]}.npz"
     if not path.is_file():
         values, details = run(catalogue, name)
         STORE.mkdir(parents=True, exist_ok=True)
@@ -128,12 +131,15 @@ def row(of_seeds: list[dict[str, Any]], values: np.ndarray, reference: np.ndarra
 def main() -> None:
     """Run every switch, or those named on the command line; rows of the others stay while the commit does."""
     logging.disable(logging.INFO)
-    made = about("make bench-lm-ablation", list(SEEDS))
-    catalogues = [prepare("base", seed, data_processing={"split": {"pseudo_cold": SHARE}}) for seed in SEEDS]
+    env, names = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ENVIRONMENTS else "base", sys.argv[1:]
+    names = [name for name in names if name not in ENVIRONMENTS] or list(SWITCHES)
+    result = RESULTS / ("lm_ablation.json" if env == "base" else f"lm_ablation-{env}.json")
+    made = about(f"python benchmarks/lm_ablation.py {env}", list(SEEDS))
+    catalogues = [prepare(env, seed, data_processing={"split": {"pseudo_cold": SHARE}}) for seed in SEEDS]
     reference: np.ndarray | None = None
-    earlier = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    earlier = json.loads(result.read_text()) if result.is_file() else {}
     rows: dict[str, dict[str, Any]] = earlier["rows"] if earlier.get("commit") == made["commit"] else {}
-    for name in ["reference: lora", *(sys.argv[1:] or SWITCHES)]:
+    for name in ["reference: lora", *names]:
         cells = [cell(catalogue, name) for catalogue in catalogues]
         values = np.concatenate([of_seed for of_seed, _ in cells])
         reference = values if reference is None else reference
@@ -141,7 +147,7 @@ def main() -> None:
         print(f"{name:28s} B {rows[name]['b_ndcg']:.4f}  {rows[name]['minus_reference']}", flush=True)
         headline = {label: round(of_label["b_ndcg"], 4) for label, of_label in rows.items()}
         size = {"pseudo_cold": SHARE, "reference": REFERENCE}
-        write(RESULT, {"headline": headline, "targets": {}, "rows": rows, "size": size} | made)
+        write(result, {"headline": headline, "targets": {}, "rows": rows, "size": size} | made)
 
 
 if __name__ == "__main__":
