@@ -14,7 +14,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.lists import holds_lists
-from tailor.data.vocabulary import Vocabulary
+from tailor.data.vocabulary import PUNCTUATION, Vocabulary, fold, is_cjk, stem, words
 from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
 
@@ -84,6 +84,32 @@ class ItemMetadata:
     def texts(self) -> list[str]:
         """(n,), the pieces joined."""
         return [". ".join(row) for row in self.pieces]
+
+    @cached_property
+    def folded(self) -> list[str]:
+        """Titles and texts without case and accents (n,)."""
+        return [fold(f"{title}. {text}") for title, text in zip(self.titles, self.texts, strict=True)]
+
+    def naming(self, phrase: str) -> NDArray[np.bool_]:
+        """Mark the items (n,) whose title and text have every word of a phrase, in any order, singular or plural.
+
+        Signs of Chinese, Japanese and Korean must follow each other as they do in the phrase.
+        """
+        given = [word for word in words(phrase) if word not in PUNCTUATION]
+        if not given:
+            return np.zeros(len(self.table), dtype=bool)
+        if any(is_cjk(word) for word in given):
+            return np.array([fold(phrase) in text for text in self.folded])
+        stems = {stem(word) for word in given}
+        begin = [one.removesuffix("y") for one in stems]  # comedies have it too
+        near = (all(part in text for part in begin) for text in self.folded)
+        return np.array(
+            [
+                maybe and stems <= {stem(word) for word in words(text)}
+                for maybe, text in zip(near, self.folded, strict=True)
+            ],
+            dtype=bool,
+        )
 
     @cached_property
     def categories(self) -> list[list[str]]:
@@ -191,7 +217,7 @@ class ItemMetadata:
     def _carry(self, grown: "ItemMetadata", other: "ItemMetadata") -> None:
         """Hand on what was read out of the table already, with what ``other`` adds to it."""
         known, added = self.__dict__, grown.__dict__
-        for name in ("titles", "pieces", "categories"):
+        for name in ("titles", "pieces", "folded", "categories"):
             if name in known:
                 added[name] = known[name] + getattr(other, name)
         names = {name for row in other.categories for name in row}

@@ -16,6 +16,9 @@ __all__ = ["EncodesTexts", "ReadsDomains", "WordScores", "in_categories", "score
 _CATEGORY_GAIN, _ABOUT_GAIN = 4.0, 3.0
 #: Standard deviations that an item loses by a category that is wanted less, or by being about what is negated.
 _SOFT_LOSS, _NEGATED_LOSS = 2.0, 2.0
+#: Share of the items that may go because their text has the words that are ruled out; were it more, hardly anything
+#: would be left to list, and they are only moved down.
+_MOST_NAMING = 0.5
 #: Least share of a text's categories that is told.
 _LEADING = 0.25
 #: A history of n items weighs n / (n + _EVIDENCE) beside a query.
@@ -37,7 +40,8 @@ class WordScores:
     query_score: Floats
     """In standard deviations (n_items,)."""
     excluded: NDArray[np.bool_]
-    """Items of negated categories, of titles named, and outside the bounds (n_items,)."""
+    """Items of negated categories, of texts that have the words negated, of titles named, and outside the bounds
+    (n_items,)."""
     understood: bool = True
     """Whether anything was; else the list is what it would be without words."""
     about: tuple[int, ...] = ()
@@ -65,12 +69,13 @@ class WordScores:
 
         Args:
             n_history: items of the user's history.
-            highest: the highest of these scores; where it is above 7, all weigh less, so that it counts as 7.
+            highest: the highest of these scores; where it is above 7, all weigh less, so that it counts as 7. What is
+                only bounded has nothing to weigh them against: they are 1.
         """
-        if not self.asks_for_something:
+        if not self.asks_for_something and not self.query_score.any():
             return 1.0
         share = n_history / (n_history + _EVIDENCE) if n_history else _PRIOR
-        return share * min(1.0, _HIGHEST / max(highest, 1e-6))
+        return (share if self.asks_for_something else 1.0) * min(1.0, _HIGHEST / max(highest, 1e-6))
 
 
 def score_words(
@@ -114,9 +119,12 @@ def score_words(
         score -= np.float32(_SOFT_LOSS) * in_categories(metadata, parsed.softer_categories)
     if alike is not None:
         score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
-    understood = parsed.is_structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
+    named = _named(parsed, metadata)
+    said = parsed.is_structured or bool(named.any())
+    understood = said or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
     leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
-    return WordScores(parsed, score, _excluded(parsed, metadata), understood, leading, counts, encoder)
+    excluded = named | _excluded(parsed, metadata)
+    return WordScores(parsed, score, excluded, understood, leading, counts, encoder)
 
 
 def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadata) -> Floats:
@@ -173,6 +181,13 @@ def _excluded(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
     if parsed.filters:
         excluded |= ~metadata.matching(parsed.filters)
     return excluded
+
+
+def _named(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
+    """Mark the items (n_items,) whose text has what is ruled out word for word; not where that is most of them."""
+    of_phrases = [metadata.naming(phrase) for phrase in parsed.negated]
+    few = [named for named in of_phrases if named.mean() <= _MOST_NAMING]
+    return np.asarray(np.any([np.zeros(len(metadata.table), dtype=bool), *few], axis=0))
 
 
 def in_categories(metadata: ItemMetadata, categories: tuple[int, ...]) -> NDArray[np.bool_]:

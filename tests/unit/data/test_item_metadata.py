@@ -180,3 +180,27 @@ def test_options_of_the_texts_bring_other_words_for_categories(metadata):
     assert named.keywords.find(["tears", "drama"]) == (1,)
     assert named.descriptions == {"Drama": "sad"}
     assert metadata.descriptions == {}
+
+
+@pytest.mark.parametrize(
+    ("phrase", "named"),
+    [
+        ("board games", [0, 1]),
+        ("Game board", [0, 1]),
+        ("board", [0, 1, 2]),
+        ("surf", []),
+        ("comédie", [3]),
+        ("comedy", [4]),
+        ("棋盘", [5]),
+        ("盘棋", []),
+        ("?!", []),
+        ("", []),
+    ],
+)
+def test_a_phrase_names_the_items_whose_text_has_all_of_its_words(phrase, named):
+    texts = ["A board game", "GAMES for the Board", "A surfboard, a board", "Comedie", "Two comedies", "黑白棋盘游戏"]
+    items = pd.DataFrame({"item_id": [str(n) for n in range(6)], "title": texts})
+    metadata = ItemMetadata.build(items, pd.Series([json.dumps([text]) for text in texts]), CATEGORIES)
+    assert np.flatnonzero(metadata.naming(phrase)).tolist() == named
+    grown = metadata.concat(metadata.take(np.array([0])))
+    assert np.flatnonzero(grown.naming(phrase)).tolist() == [*named, *([6] if 0 in named else [])]

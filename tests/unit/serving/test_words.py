@@ -1,5 +1,6 @@
 """What words are worth: nearness, categories, negations; and how they are weighed against a history."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_one_item_that_everybody_takes_does_not_drown_the_words(served, n_histor
     blended = words_of(served, NOTHING).blended(raw, n_history)
     np.testing.assert_allclose(blended, share * 7 / highest * standardised(raw), atol=1e-4)
     assert blended[3] == pytest.approx(share * 7, rel=1e-4)
+
+
+def test_beside_what_is_ruled_out_a_score_counts_as_7_too(served, names):
+    raw = np.zeros(len(served.items), np.float32)
+    raw[3] = 1000.0
+    words = words_of(served, f"no x{names[0]}")
+    highest = np.sqrt(len(raw) - 1)
+    np.testing.assert_allclose(
+        words.blended(raw, 5), words.query_score + 7 / highest * standardised(raw), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_words_that_say_nothing_of_the_catalogue_change_nothing(served, history):
@@ -167,6 +178,28 @@ def test_a_negated_word_that_is_no_category_lowers_its_items(served, genres, nam
     of_genre = np.array([genre == names[0] for genre in genres.values()])
     assert lost[of_genre].max() < -0.5
     assert lost[~of_genre].min() > -0.2
+
+
+def test_an_item_whose_text_has_what_is_ruled_out_never_comes(served, history):
+    """Though the words name no category, and although the planted encoder knows nothing of them."""
+    titles = served.known_metadata.titles
+    word = titles[5].split()[1]
+    marked = [item for item, other in zip(served.item_ids, titles, strict=True) if word in other.split()]
+    answer = listed(served, Request(query=f"no {word} or xyzzy", history=history[:3]), k=len(titles))
+    assert answer.path == "query"
+    assert marked
+    assert not set(marked) & set(answer.item_ids)
+
+
+def test_words_of_most_items_that_are_ruled_out_leave_a_list(served):
+    """Were every item gone that has them, nothing could be listed."""
+    metadata = served.known_metadata
+    alike = [json.dumps([f"thing {n}"]) for n in range(len(metadata.table))]
+    everywhere = replace(metadata, table=metadata.table.assign(pieces=alike, title=""))
+    parsed = parse_query("no thing or 17", metadata.vocabulary)
+    assert parsed.negated == ("thing", "17")
+    words = score_words(parsed, served.encoder, served.item_features, everywhere)
+    assert np.flatnonzero(words.excluded).tolist() == [17]
 
 
 def test_items_in_categories(served, genres, names):

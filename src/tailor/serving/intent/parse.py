@@ -437,9 +437,24 @@ def _names_of(marked: _Reading, categories: set[int]) -> set[int]:
 
 
 def _phrases(marked: _Reading, groups: list[_Group], of_names: set[int]) -> tuple[str, ...]:
-    """Return what groups say beside the categories that they name."""
-    phrases = [_join([marked.words[place] for place in group.tokens if place not in of_names]) for group in groups]
-    return tuple(phrase for phrase in phrases if phrase)
+    """Return what groups say beside the categories that they name; "or", "and" and marks part one from the next."""
+    phrases: list[list[int]] = []
+    for group in groups:
+        last = None
+        for place in group.tokens:
+            if last is None or _parted(marked.words, last, place):
+                phrases.append([])
+            last = place
+            phrases[-1] += [] if place in of_names else [place]
+    return tuple(_join([marked.words[place] for place in phrase]) for phrase in phrases if phrase)
+
+
+def _parted(words: list[str], last: int, place: int) -> bool:
+    """Whether "or", "and" or a mark stands between two places."""
+    return any(
+        words[between] in PUNCTUATION or any(cue in (Cue.OR, Cue.BOTH) for _, cue in cues_at(words, between))
+        for between in range(last + 1, place)
+    )
 
 
 def _text(marked: _Reading, aside: set[int], telling: set[int]) -> str:

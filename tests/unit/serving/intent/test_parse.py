@@ -179,7 +179,8 @@ def test_frames_names_and_what_is_ruled_out_leave_the_text(query, text):
 
 
 def test_what_is_ruled_out_or_softened_and_is_no_category_is_kept_as_words():
-    assert parse_query("space, no giant robots or zombies", VOCABULARY).negated == ("giant robots zombies",)
+    assert parse_query("space, no giant robots or zombies", VOCABULARY).negated == ("giant robots", "zombies")
+    assert parse_query("nothing with old spiders and big cats", VOCABULARY).negated == ("old spiders", "big cats")
     assert parse_query("a drama, not too gloomy", VOCABULARY).softened == ("gloomy",)
 
 
