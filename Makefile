@@ -17,7 +17,7 @@ export GIT_PYTHON_REFRESH = quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf test-spark spark-deps bench-spark bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
+.PHONY: help pictures run new backtest test attack test-postgres test-kill test-cuda test-wheel test-serve-extra test-deploy check lint format-check types bench bench-house bench-lm bench-lm-ablation bench-quality bench-eval bench-rerank bench-protocols bench-serve bench-ann bench-cf bench-update bench-items bench-noise bench-data bench-refit bench-domains bench-new-users bench-wishes bench-user-text bench-user-text-lm bench-stability bench-recent bench-transformer bench-published bench-sparse bench-explanations bench-elicitation bench-peers bench-batch bench-threads bench-backtest bench-open-bandit bench-kinds bench-replay test-gguf test-spark spark-deps bench-spark bench-decoder bench-scale viz mlflow serve serve-mlflow mutants clean
 
 # Every target says what it does behind two hashes; every pipeline in the first line of its pipeline.py.
 DEFAULT_PIPELINES := data_processing feature_engineering lm_finetuning hybrid_cf evaluation reranking registration promotion reporting inference
@@ -134,6 +134,9 @@ prose: .venv-docs/built ## spelling and style of every page: codespell, proselin
 
 test-docs: $(VENV)/requirements.lock ## every command of the documentation, those that run all pipelines too
 	DOCS=all $(BIN)/python -m pytest tests/integration/test_documentation.py
+
+pictures: $(VENV)/requirements.lock ## the pictures of the documentation anew, of what `make run` left; needs Chromium
+	$(BIN)/python -m tests.pictures
 
 notebooks: $(VENV)/requirements.lock ## the five notebooks, executed in a copy on the fabricated catalogue; WRITE=1 stores their outputs
 	$(BIN)/python -m tests.notebooks $(if $(WRITE),--write)
