@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tailor.datasets import ModelsDataset
+from tailor.datasets import EmbeddingsDataset, ModelsDataset
 from tests.conftest import kedro, make_project
 
 pytest.importorskip("pyspark", reason="make test-spark installs it")
@@ -21,7 +21,7 @@ def project(tmp_path_factory) -> Path:
     shutil.copytree(made / "conf" / "test", folder)
     shutil.copy(made / "conf" / "spark" / "catalog.yml", folder / "catalog_spark.yml")
     (folder / "parameters_spark.yml").write_text(yaml.safe_dump({"spark": {"master": "local[2]", "user_blocks": 3}}))
-    kedro(made, "run", "--env=both", "--to-nodes=lm_finetuning.encode_frozen")
+    kedro(made, "run", "--env=both", "--to-nodes=feature_engineering.write_item_texts")
     return made
 
 
@@ -35,6 +35,8 @@ def test_it_makes_the_split_of_one_machine_and_lists_that_know_the_planted_clust
     items = pd.read_parquet(data / "03_primary" / "spark_items.parquet")
     expected_items = pd.read_parquet(data / "03_primary" / "items.parquet")
     pd.testing.assert_frame_equal(items, expected_items[items.columns])
+    embeddings = EmbeddingsDataset(filepath=str(data / "05_model_input" / "spark_embeddings.safetensors")).load()
+    assert list(embeddings.ids) == list(items["item_id"])
     metrics = pd.read_parquet(data / "08_reporting" / "spark_metrics.parquet").set_index(["candidates", "metric", "k"])
     random = 10 / len(items)
     assert metrics.loc[("warm", "ndcg", 10), "value"] > 5 * random
@@ -44,7 +46,7 @@ def test_it_makes_the_split_of_one_machine_and_lists_that_know_the_planted_clust
 def test_without_texts_cold_items_have_no_factors(project):
     folder = project / "conf" / "plain"
     shutil.copytree(project / "conf" / "both", folder)
-    catalog = {"item_embeddings_frozen": {"type": "MemoryDataset", "data": None}}
+    catalog = {"item_text": {"type": "MemoryDataset", "data": None}}
     (folder / "catalog_plain.yml").write_text(yaml.safe_dump(catalog))
     kedro(project, "run", "--env=plain", "--pipelines=spark", "--to-nodes=spark.fit_factors")
     items = pd.read_parquet(project / "data" / "test" / "03_primary" / "spark_items.parquet")

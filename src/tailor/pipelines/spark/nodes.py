@@ -9,14 +9,16 @@ from tailor import columns as c
 from tailor.config import parse
 from tailor.data import buckets
 from tailor.data.config import DataProcessingOptions
+from tailor.data.interactions import trainable_items
 from tailor.errors import BadInputError
 from tailor.evaluation.measure import list_length
 from tailor.hybrid.config import HybridOptions
-from tailor.lm.embeddings import Embeddings
+from tailor.lm.config import LMOptions
+from tailor.lm.embeddings import Embeddings, embed_pooled
 from tailor.models.base import FittedModel
 from tailor.models.ials import IALSConfig, TextIALS
 from tailor.options import EvaluationOptions
-from tailor.spark import blocks, factorization, lists
+from tailor.spark import blocks, encoding, factorization, lists
 from tailor.spark.config import SparkOptions
 from tailor.spark.split import label_interactions, refuse_too_little
 from tailor.types import Parameters
@@ -53,10 +55,27 @@ def make_blocks(labelled: SparkTable, items: pd.DataFrame, spark: Parameters, se
     return blocks.make_blocks(labelled, items, parse(SparkOptions, spark, "spark").user_blocks, seed)
 
 
+def encode_items(
+    texts: pd.DataFrame | None, items: pd.DataFrame, labelled: SparkTable, lm: Parameters, spark: Parameters
+) -> Embeddings:
+    """Embed the items' texts with the base model as it is; no rows where there are no texts (None)."""
+    if texts is None:
+        return Embeddings.none()
+    if list(texts[c.ITEM]) != list(items[c.ITEM]):
+        raise BadInputError(
+            "item_text and spark_items hold other items, or in another order. docs/how-to/spark.md says how texts are "
+            "written, and how to do without them."
+        )
+    options, tasks = parse(LMOptions, lm, "lm_finetuning"), parse(SparkOptions, spark, "spark").item_blocks
+    pooled = encoding.encode(labelled.sparkSession, texts[c.TEXT], options.encoder, tasks)
+    about = {"encoder": "frozen", "options": options.encoder.model_dump()}
+    return embed_pooled(pooled, items, trainable_items(items), options, about)
+
+
 def fit_factors(
     table: SparkTable,
     items: pd.DataFrame,
-    embeddings: Embeddings | None,
+    embeddings: Embeddings,
     hybrid: Parameters,
     params: Parameters,
     spark: Parameters,
@@ -64,18 +83,12 @@ def fit_factors(
 ) -> Models:
     """Fit the factorization with the options of ``hybrid_cf.sources.ials``.
 
-    ``embeddings``: None where there are no texts. ``params``: of evaluation.
+    ``embeddings``: no rows where there are no texts. ``params``: of evaluation.
     """
     if parse(EvaluationOptions, params, "evaluation").fit_on != "train":
         raise BadInputError("evaluation.fit_on is train_and_validation: the factorization on Spark is fitted on train.")
     options, given = parse(SparkOptions, spark, "spark"), parse(HybridOptions, hybrid, "hybrid_cf")
     config = parse(IALSConfig, given.sources.get("ials") or {}, "hybrid_cf.sources.ials")
-    embeddings = Embeddings.none() if embeddings is None else embeddings
-    if not embeddings.is_empty and list(embeddings.ids) != list(items[c.ITEM]):
-        raise BadInputError(
-            "item_embeddings_frozen and spark_items hold other items, or in another order. docs/how-to/spark.md says "
-            "how they are encoded, and how to do without texts."
-        )
     features = None if embeddings.is_empty else embeddings.vectors
     counts = items[c.N_TRAIN].to_numpy(dtype="int64")
     return {MODEL: factorization.fit(table.persist(), counts, features, TextIALS(config, seed), options.item_blocks)}

@@ -1,4 +1,4 @@
-"""Split, factorization, lists and figures on Apache Spark; what it reads is cleaned already."""
+"""Split, encoding, factorization, lists and figures on Apache Spark; what it reads is cleaned already."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -33,11 +33,24 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.encode_items,
+            inputs={
+                "texts": "item_text",
+                "items": "spark_items",
+                "labelled": "spark_split",
+                "lm": "params:lm_finetuning",
+                "spark": "params:spark",
+            },
+            outputs="spark_embeddings",
+            name="encode_items",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.fit_factors,
             inputs={
                 "table": "spark_blocks",
                 "items": "spark_items",
-                "embeddings": "item_embeddings_frozen",
+                "embeddings": "spark_embeddings",
                 "hybrid": "params:hybrid_cf",
                 "params": "params:evaluation",
                 "spark": "params:spark",
