@@ -14,7 +14,22 @@ pytest.importorskip("pyspark", reason="make test-spark installs it")
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_tasks_encode_as_one_machine_does_in_the_order_of_the_texts(spark, pooling):
     rng = np.random.default_rng(0)
-    words = "slow funny dark old space opera war film romance story of a lost child".split()
+    words = [
+        "slow",
+        "funny",
+        "dark",
+        "old",
+        "space",
+        "opera",
+        "war",
+        "film",
+        "romance",
+        "story",
+        "of",
+        "a",
+        "lost",
+        "child",
+    ]
     texts = pd.Series([" ".join(rng.choice(words, rng.integers(1, 30))) for _ in range(300)])
     options = EncoderOptions(pooling=pooling, max_length=16)
     expected = encode_base(tokenise(texts.tolist(), options), options, "encode")

@@ -28,7 +28,8 @@ def describe_choice(
         options; weights (warm, cold, and of histories of at most n items ``few_shot_n``) by source; boosts, under
         ``by_domain`` those of domains that have their own; rerank.
     """
-    blend, boosts = scorer.blend, {name: getattr(scorer.boosts, name) for name in _BOOSTS}
+    blend = scorer.blend
+    boosts: JsonObject = dict(stated(scorer.boosts))
 
     def by_source(weights: Floats) -> dict[str, float]:
         pairs = zip(blend.sources, weights, strict=True)
@@ -42,6 +43,11 @@ def describe_choice(
     if of_domains:
         boosts["by_domain"] = of_domains
     return {"options": options, "weights": weights, "boosts": boosts, "rerank": rerank}
+
+
+def stated(boosts: Boosts) -> dict[str, float]:
+    """Return an operating point with the scales that it is stated in."""
+    return {name: getattr(boosts, name) for name in _BOOSTS}
 
 
 def points_by_domain(scorer: HybridScorer, domains: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -70,6 +70,7 @@ RUN = {
         "options": {"ease": {"regularization": 50.0}},
         "weights": {"warm": {"ials": 0.625}, "cold": {"ials": 0.375}},
         "boosts": {"tail_boost": 0.2, "cold_shift": -0.5},
+        "served": {"tail_boost": 0.4},
         "rerank": {"method": "mmr", "strength": 0.3},
     },
     "costs": [
@@ -183,7 +184,14 @@ def test_the_page_says_it_all_and_fetches_nothing(summary):
     for words in ("ours", "better", "no difference shown", "A new user: 3 known items", "factors 60%", "abc123"):
         assert words in body, words
     assert "mmr, strength 0.3" in body
-    for chosen in (">0.625</td>", ">0.375</td>", ">ease.regularization</td>", ">tail_boost</td>", ">-0.5</td>"):
+    for chosen in (
+        ">0.625</td>",
+        ">0.375</td>",
+        ">ease.regularization</td>",
+        ">tail_boost</td>",
+        ">-0.5</td>",
+        ">0.4</td>",
+    ):
         assert chosen in body, chosen
     for taken in (">hybrid_cf</td>", ">61.5</td>", ">1.3</td>", ">lora.fit</td>"):
         assert taken in body, taken

@@ -106,6 +106,7 @@ def collect_tables(**tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def describe_run(
     promotion: JsonObject,
+    registered: JsonObject,
     chosen: JsonObject,
     card: JsonObject,
     costs: Mapping[str, Mapping[str, float]],
@@ -118,7 +119,7 @@ def describe_run(
         "catalogue": about.model_dump() | {"name": about.name or model_name},
         "times": {name: card["times"].get(name) for name in ("present", "readable", "first", "last")},
         "written": datetime.now(UTC).date().isoformat(),
-        "chosen": chosen,
+        "chosen": chosen | {"served": registered["boosts"]},
         "costs": stages.stage_table(costs, STAGES).to_dict("records"),
         "provenance": {name: str(value) for name, value in promotion.items()},
     }

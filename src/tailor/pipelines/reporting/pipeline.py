@@ -135,6 +135,7 @@ def _describe() -> Node:
         func=nodes.describe_run,
         inputs={
             "promotion": "promotion",
+            "registered": "registered_model",
             "chosen": "chosen_options",
             "card": "data_card",
             "costs": "node_costs",
