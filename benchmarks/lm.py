@@ -172,7 +172,7 @@ def one_catalogue(env: str, seeds: tuple[int, ...]) -> tuple[dict[str, float], l
         for which in COMPARED:
             for name, value in compared(catalogues, values[ours], values[theirs], which).items():
                 figures[f"{which}_{ours}_to_{theirs}{name}"] = value
-    for arm in values.keys() & {"linear", "lora"}:
+    for arm in [arm for arm in ("linear", "lora") if arm in values]:
         figures[f"{arm}_training_s"] = float(np.mean([details["seconds"] for _, _, details in cells[arm]]))
     return figures, [details for of_arm in cells.values() for _, _, details in of_arm]
 
@@ -221,6 +221,7 @@ def main() -> None:
             if env == "base":
                 of_control, more = control()
                 figures, rows[name] = figures | of_control, rows[name] + more
+            headline = {key: value for key, value in headline.items() if not key.startswith(f"{name}_")}
             headline |= rounded({f"{name}_{figure}": value for figure, value in figures.items()})
         commits |= {NAMES.get(env, env): made["commit"]}
         size = {"k": K, "option_sets": OPTION_SETS, "resamples": RESAMPLES}

@@ -131,8 +131,13 @@ def row(of_seeds: list[dict[str, Any]], values: np.ndarray, reference: np.ndarra
 def main() -> None:
     """Run every switch, or those named on the command line; rows of the others stay while the commit does."""
     logging.disable(logging.INFO)
-    env, names = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ENVIRONMENTS else "base", sys.argv[1:]
-    names = [name for name in names if name not in ENVIRONMENTS] or list(SWITCHES)
+    given = sys.argv[1:]
+    env = given.pop(0) if given[:1] and given[0] in ENVIRONMENTS else "base"
+    names = given or list(SWITCHES)
+    if unknown := [name for name in names if name not in SWITCHES]:
+        sys.exit(
+            f"Unknown: {', '.join(unknown)}. Environments: {', '.join(ENVIRONMENTS)}; switches: {', '.join(SWITCHES)}"
+        )
     result = RESULTS / ("lm_ablation.json" if env == "base" else f"lm_ablation-{env}.json")
     made = about(f"python benchmarks/lm_ablation.py {env}", list(SEEDS))
     catalogues = [prepare(env, seed, data_processing={"split": {"pseudo_cold": SHARE}}) for seed in SEEDS]

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -59,7 +60,9 @@ def started(module: str, *args: str, path: str) -> Iterator[str]:
                 break
             if process.poll() is not None:
                 raise BadInputError(f"{module} stopped before it answered: does `make run` go through here?")
-            threading.Event().wait(0.5)
+            time.sleep(0.5)
+        else:
+            raise BadInputError(f"{module} did not answer within two minutes")
         yield address
     finally:
         process.terminate()
@@ -127,7 +130,7 @@ def take_viz() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with opened(f"http://127.0.0.1:{server.server_address[1]}/?types=nodes", 1800, 1200) as page:
         wait(page, "document.documentElement.outerHTML.includes('lm_finetuning')")
-        threading.Event().wait(3)  # the layout is animated
+        time.sleep(3)  # the layout is animated
         shoot(page, "kedro-viz", 1800, 1200)
     server.shutdown()
 

@@ -1,6 +1,7 @@
 """What is known of items beside behaviour: titles, text, categories, numbers, embeddings, popularity."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from scipy import sparse
 
 from tailor import columns as c
 from tailor.data.lists import holds_lists
-from tailor.data.vocabulary import PUNCTUATION, Vocabulary, fold, is_cjk, stem, words
+from tailor.data.vocabulary import Vocabulary, fold, forms, is_cjk, words
 from tailor.errors import BadInputError, did_you_mean
 from tailor.types import JsonObject
 
@@ -22,6 +23,9 @@ CATEGORIES = "categories"
 _OWN = (c.ITEM, c.TITLE, c.PIECES, CATEGORIES, c.DOMAIN)
 #: Share of a column's filled cells that must be numbers for it to count as numeric.
 _NUMERIC_SHARE = 0.9
+#: What denies the words behind it; it is looked for so many letters before them.
+_DENIES = re.compile(r"(?<!\w)(?:no|non|not|without|zero|kein(?:e[nmrs]?)?|ohne)[\W_]+$")
+_BEFORE = 12
 #: Pieces that a column of texts may lie in.
 _MOST_CHUNKS = 64
 _NO_VECTORS = np.zeros((0, 0), np.float32)
@@ -87,29 +91,26 @@ class ItemMetadata:
 
     @cached_property
     def folded(self) -> list[str]:
-        """Titles and texts without case and accents (n,)."""
-        return [fold(f"{title}. {text}") for title, text in zip(self.titles, self.texts, strict=True)]
+        """Titles and texts without case, accents and curly apostrophes (n,), each on one line."""
+        joined = (f"{title}. {text}" for title, text in zip(self.titles, self.texts, strict=True))
+        return [fold(" ".join(text.replace("\u2019", "'").split())) for text in joined]
 
-    def naming(self, phrase: str) -> NDArray[np.bool_]:
-        """Mark the items (n,) whose title and text have every word of a phrase, in any order, singular or plural.
+    def saying(self, phrase: str) -> NDArray[np.bool_]:
+        """Mark the items (n,) whose title or text says a phrase: its words one after the other, singular or plural.
 
-        Signs of Chinese, Japanese and Korean must follow each other as they do in the phrase.
+        What is denied is not said: fragrance-free, no fragrance. Texts of Chinese, Japanese and Korean, which do not
+        part words, are not read.
         """
-        given = [word for word in words(phrase) if word not in PUNCTUATION]
-        if not given:
-            return np.zeros(len(self.table), dtype=bool)
-        if any(is_cjk(word) for word in given):
-            return np.array([fold(phrase) in text for text in self.folded])
-        stems = {stem(word) for word in given}
-        begin = [one.removesuffix("y") for one in stems]  # comedies have it too
-        near = (all(part in text for part in begin) for text in self.folded)
-        return np.array(
-            [
-                maybe and stems <= {stem(word) for word in words(text)}
-                for maybe, text in zip(near, self.folded, strict=True)
-            ],
-            dtype=bool,
-        )
+        said, given = np.zeros(len(self.table), dtype=bool), words(phrase)
+        if not given or any(is_cjk(word) for word in given):
+            return said
+        one_after_another = r"[\W_]+".join(forms(word) for word in given)
+        pattern = re.compile(rf"{one_after_another}(?!\w)(?![\W_]*(?:free|frei)\b)")
+        text = "\n".join(self.folded)
+        starts = np.cumsum([0, *(len(line) + 1 for line in self.folded[:-1])])
+        found = [match.start() for match in pattern.finditer(text) if _is_said(text, match.start())]
+        said[np.searchsorted(starts, found, side="right") - 1] = True
+        return said
 
     @cached_property
     def categories(self) -> list[list[str]]:
@@ -262,6 +263,12 @@ class ItemMetadata:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote."""
         return cls(pd.read_parquet(path))
+
+
+def _is_said(text: str, start: int) -> bool:
+    """Whether a word begins at a place of a text, and nothing before it denies it."""
+    before = text[max(0, start - _BEFORE) : start].rpartition("\n")[2]
+    return not before[-1:].isalnum() and not _DENIES.search(before)
 
 
 def _joined_chunks(table: pd.DataFrame) -> pd.DataFrame:

@@ -65,6 +65,22 @@ def is_cjk(word: str) -> bool:
     return bool(_IS_CJK.match(word))
 
 
+def forms(word: str) -> str:
+    """Return a pattern of a word in the singular and the plural, whichever is given.
+
+    >>> bool(re.fullmatch(forms("zombies"), "zombie")), bool(re.fullmatch(forms("story"), "stories"))
+    (True, True)
+    """
+    singular = {word}
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        singular.add(word[:-1])
+        singular |= {word[:-2]} if word.endswith(("ches", "shes", "sses", "xes", "zes", "oes")) else set()
+        singular |= {word[:-3] + "y"} if word.endswith("ies") else set()
+    every = singular | {one + end for one in singular for end in ("s", "es")}
+    every |= {one[:-1] + "ies" for one in singular if one.endswith("y")}
+    return f"(?:{'|'.join(re.escape(one) for one in sorted(every, key=lambda one: (-len(one), one)))})"
+
+
 def stem(word: str) -> str:
     """Fold the plural: comedies, comedy; westerns, western; children's, children."""
     word = word.removesuffix("'s")

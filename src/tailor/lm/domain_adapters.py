@@ -4,7 +4,8 @@ The shared adapter is tuned on the items of all domains and merged. Then, domain
 tuned on the items of one, by the same objective, and its pseudo-cold A chooses the epoch by the same rule; epoch 0 is
 the shared adapter. Its head starts at the ridge solution that is pulled to the head of all domains.
 
-The kernel predicts an item from the texts of the items of all domains, as cold items are served: of the other domains
+In a domain of no more than ``objective.kernel.items`` items the kernel predicts an item from the texts of the items of
+all domains, as cold items are served: of the other domains
 as they are read by then. The second domain so keeps clear of what the first one has moved, and nothing moves a domain
 whose words mean the same as elsewhere.
 """

@@ -332,6 +332,7 @@ class Tuning:
             self.started_from,
             self.options.model_dump_json(exclude={"checkpoint"}),
             self.seed,
+            self.uses_kernel,
             *(() if self.start is None else (self.start.fingerprint(),)),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

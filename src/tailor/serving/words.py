@@ -16,8 +16,7 @@ __all__ = ["EncodesTexts", "ReadsDomains", "WordScores", "in_categories", "score
 _CATEGORY_GAIN, _ABOUT_GAIN = 4.0, 3.0
 #: Standard deviations that an item loses by a category that is wanted less, or by being about what is negated.
 _SOFT_LOSS, _NEGATED_LOSS = 2.0, 2.0
-#: Share of the items that may go because their text has the words that are ruled out; were it more, hardly anything
-#: would be left to list, and they are only moved down.
+#: Share of the items that may go because their text says what is ruled out; were it more, they are only moved down.
 _MOST_NAMING = 0.5
 #: Least share of a text's categories that is told.
 _LEADING = 0.25
@@ -40,7 +39,7 @@ class WordScores:
     query_score: Floats
     """In standard deviations (n_items,)."""
     excluded: NDArray[np.bool_]
-    """Items of negated categories, of texts that have the words negated, of titles named, and outside the bounds
+    """Items of negated categories, of texts that say what is ruled out, of titles named, and outside the bounds
     (n_items,)."""
     understood: bool = True
     """Whether anything was; else the list is what it would be without words."""
@@ -184,10 +183,12 @@ def _excluded(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
 
 
 def _named(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
-    """Mark the items (n_items,) whose text has what is ruled out word for word; not where that is most of them."""
-    of_phrases = [metadata.naming(phrase) for phrase in parsed.negated]
-    few = [named for named in of_phrases if named.mean() <= _MOST_NAMING]
-    return np.asarray(np.any([np.zeros(len(metadata.table), dtype=bool), *few], axis=0))
+    """Mark the items (n_items,) whose text says what is ruled out; none where that is most of them."""
+    named = np.zeros(len(metadata.table), dtype=bool)
+    for readings in parsed.ruled_out:
+        saying = (metadata.saying(reading) for reading in readings)
+        named |= next((said for said in saying if said.any()), named)
+    return named if named.mean() <= _MOST_NAMING else np.zeros_like(named)
 
 
 def in_categories(metadata: ItemMetadata, categories: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -182,25 +182,49 @@ def test_options_of_the_texts_bring_other_words_for_categories(metadata):
     assert metadata.descriptions == {}
 
 
+SAYING = [
+    "A board game",
+    "Games for the Board, a classic",
+    "A surfboard. Game of boards",
+    "Board\u2013Games!",
+    "Comédies",
+    "Zombie night",
+    "L\u2019Or\u00e9al shampoo. fragrance-free",
+    "A shampoo. No fragrance",
+    "A shampoo. without fragrance, with a fragrance of roses",
+    "黑白棋盘游戏",
+]
+
+
 @pytest.mark.parametrize(
-    ("phrase", "named"),
+    ("phrase", "expected"),
     [
-        ("board games", [0, 1]),
-        ("Game board", [0, 1]),
-        ("board", [0, 1, 2]),
+        ("board games", [0, 3]),
+        ("board game", [0, 3]),
+        ("board", [0, 1, 2, 3]),
+        ("game board", []),
         ("surf", []),
-        ("comédie", [3]),
+        ("comedie", [4]),
         ("comedy", [4]),
-        ("棋盘", [5]),
-        ("盘棋", []),
-        ("?!", []),
+        ("zombies", [5]),
+        ("l'oréal", [6]),
+        ("fragrance", [8]),
+        ("fragrances of roses", [8]),
+        ("棋盘", []),
+        ("(", []),
         ("", []),
     ],
 )
-def test_a_phrase_names_the_items_whose_text_has_all_of_its_words(phrase, named):
-    texts = ["A board game", "GAMES for the Board", "A surfboard, a board", "Comedie", "Two comedies", "黑白棋盘游戏"]
-    items = pd.DataFrame({"item_id": [str(n) for n in range(6)], "title": texts})
-    metadata = ItemMetadata.build(items, pd.Series([json.dumps([text]) for text in texts]), CATEGORIES)
-    assert np.flatnonzero(metadata.naming(phrase)).tolist() == named
-    grown = metadata.concat(metadata.take(np.array([0])))
-    assert np.flatnonzero(grown.naming(phrase)).tolist() == [*named, *([6] if 0 in named else [])]
+def test_an_item_says_a_phrase_where_its_words_follow_each_other_and_are_not_denied(phrase, expected):
+    items = pd.DataFrame({"item_id": [str(n) for n in range(len(SAYING))], "title": SAYING})
+    metadata = ItemMetadata.build(
+        items, pd.Series([json.dumps([f"thing {n}"]) for n in range(len(SAYING))]), CATEGORIES
+    )
+    assert np.flatnonzero(metadata.saying(phrase)).tolist() == expected
+    grown = metadata.concat(metadata.take(np.array([0, 5])))
+    more = [len(SAYING) + place for place, row in enumerate((0, 5)) if row in expected]
+    assert np.flatnonzero(grown.saying(phrase)).tolist() == expected + more
+
+
+def test_no_item_says_a_phrase_where_there_are_none(metadata):
+    assert metadata.take(np.zeros(0, np.int64)).saying("w").tolist() == []

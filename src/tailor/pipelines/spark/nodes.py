@@ -15,6 +15,8 @@ from tailor.evaluation.measure import list_length
 from tailor.hybrid.config import HybridOptions
 from tailor.lm.config import LMOptions
 from tailor.lm.embeddings import Embeddings, embed_pooled
+from tailor.lm.encoder import load_base
+from tailor.lm.peft import weights_hash
 from tailor.models.base import FittedModel
 from tailor.models.ials import IALSConfig, TextIALS
 from tailor.options import EvaluationOptions
@@ -66,9 +68,14 @@ def encode_items(
             "item_text and spark_items hold other items, or in another order. docs/how-to/spark.md says how texts are "
             "written, and how to do without them."
         )
+    if texts[c.TEXT].isna().any():
+        raise BadInputError(
+            f"item_text: {int(texts[c.TEXT].isna().sum())} items have no text (null); write an empty one."
+        )
     options, tasks = parse(LMOptions, lm, "lm_finetuning"), parse(SparkOptions, spark, "spark").item_blocks
     pooled = encoding.encode(labelled.sparkSession, texts[c.TEXT], options.encoder, tasks)
-    about = {"encoder": "frozen", "options": options.encoder.model_dump()}
+    base_hash = weights_hash(load_base(options.encoder))
+    about = {"encoder": "frozen", "base_hash": base_hash, "options": options.encoder.model_dump()}
     return embed_pooled(pooled, items, trainable_items(items), options, about)
 
 

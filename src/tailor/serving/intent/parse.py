@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 
 from tailor.data.vocabulary import PUNCTUATION, UNREADABLE, Token, Vocabulary, is_cjk, tokenise, word_set
 from tailor.serving.intent.cues import DISLIKES, STOP, Cue, cues_at
@@ -21,6 +22,14 @@ _AT_ONCE = word_set("free frei")
 #: A misspelt category is looked for in queries of at most so many words that carry something.
 _MOST_WITH_TYPOS = 4
 #: Words that are German beside these, whatever they mean in English.
+#: Negations of what follows as a thing; of those verbs before them they are none: I have no time.
+_NOUN_NEGATION = re.compile("no|without|ohne|kein(?:e[nmrs]?)?")
+_HAVING = word_set("have has had having got get is was there i've we've habe hab hast hat haben hatte ist war gibt")
+_PREPOSITIONS = word_set(
+    "for with about of in on from to at by that which fur mit uber von im in auf aus zu bei die der das"
+)
+#: Of one query.
+_MOST_RULED_OUT = 5
 _GERMAN_TOO, _GERMAN = word_set("war"), word_set("der das ich im wer ein eine nicht und es wie nie ist mir")
 
 
@@ -32,6 +41,8 @@ class Intent:
     """What is wanted, without what is negated, named as a title or turned into a filter; may be empty."""
     negated: tuple[str, ...] = ()
     """Phrases that are ruled out."""
+    ruled_out: tuple[tuple[str, ...], ...] = ()
+    """What stands behind "no" or "without" as it stands, each with a shorter reading; items whose text says it go."""
     categories: tuple[int, ...] = ()
     """Wanted categories, by their index in the vocabulary."""
     excluded_categories: tuple[int, ...] = ()
@@ -421,6 +432,7 @@ def _intent(marked: _Reading, groups: list[_Group]) -> Intent:
     return Intent(
         text=_text(marked, aside, {place for group in groups for place in group.tokens}),
         negated=_phrases(marked, negative, of_names),
+        ruled_out=_ruled_out(marked, {place for group in negative for place in group.tokens}),
         categories=tuple(dict.fromkeys(c for c in categories if c not in excluded and c not in softer)),
         excluded_categories=tuple(sorted(excluded)),
         softened=_phrases(marked, soft, of_names),
@@ -437,7 +449,7 @@ def _names_of(marked: _Reading, categories: set[int]) -> set[int]:
 
 
 def _phrases(marked: _Reading, groups: list[_Group], of_names: set[int]) -> tuple[str, ...]:
-    """Return what groups say beside the categories that they name; "or", "and" and marks part one from the next."""
+    """Return what groups say beside the categories that they name; "or" and marks part one phrase from the next."""
     phrases: list[list[int]] = []
     for group in groups:
         last = None
@@ -450,11 +462,44 @@ def _phrases(marked: _Reading, groups: list[_Group], of_names: set[int]) -> tupl
 
 
 def _parted(words: list[str], last: int, place: int) -> bool:
-    """Whether "or", "and" or a mark stands between two places."""
+    """Whether "or" or a mark stands between two places."""
     return any(
-        words[between] in PUNCTUATION or any(cue in (Cue.OR, Cue.BOTH) for _, cue in cues_at(words, between))
+        words[between] in PUNCTUATION or any(cue is Cue.OR for _, cue in cues_at(words, between))
         for between in range(last + 1, place)
     )
+
+
+def _ruled_out(marked: _Reading, negated: set[int]) -> tuple[tuple[str, ...], ...]:
+    """Return what stands behind "no", "without", "kein" or "ohne", word for word, where it was read as negated.
+
+    Each with what is left of it before a preposition: board games for two, board games. "I have no time" rules out
+    nothing.
+    """
+    words, found = marked.words, []
+    for place, word in enumerate(words):
+        if not _NOUN_NEGATION.fullmatch(word) or (place and words[place - 1] in _HAVING):
+            continue
+        for run in _runs(words, place + 1):
+            if negated & set(run):
+                whole = [words[one] for one in run]
+                before = list(takewhile(lambda one: one not in _PREPOSITIONS, whole))
+                found.append(tuple(dict.fromkeys((" ".join(whole), " ".join(before or whole)))))
+    return tuple(dict.fromkeys(found))[:_MOST_RULED_OUT]
+
+
+def _runs(words: list[str], place: int) -> list[list[int]]:
+    """Return the places of the words from one on, in runs that "or" parts, up to a mark or another cue."""
+    runs: list[list[int]] = [[]]
+    while place < len(words) and words[place] not in PUNCTUATION:
+        cues = {cue for length, cue in cues_at(words, place) if length}
+        if Cue.OR in cues:
+            runs.append([])
+        elif cues <= {Cue.BOTH}:
+            runs[-1].append(place)
+        else:
+            break
+        place += 1
+    return [run for run in runs if run]
 
 
 def _text(marked: _Reading, aside: set[int], telling: set[int]) -> str:

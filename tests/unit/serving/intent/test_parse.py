@@ -180,8 +180,36 @@ def test_frames_names_and_what_is_ruled_out_leave_the_text(query, text):
 
 def test_what_is_ruled_out_or_softened_and_is_no_category_is_kept_as_words():
     assert parse_query("space, no giant robots or zombies", VOCABULARY).negated == ("giant robots", "zombies")
-    assert parse_query("nothing with old spiders and big cats", VOCABULARY).negated == ("old spiders", "big cats")
     assert parse_query("a drama, not too gloomy", VOCABULARY).softened == ("gloomy",)
+
+
+@pytest.mark.parametrize(
+    ("query", "ruled_out"),
+    [
+        ("space, no giant robots or zombies", [("giant robots",), ("zombies",)]),
+        ("no board games for two please", [("board games for two", "board games")]),
+        ("no rock and roll", [("rock and roll",)]),
+        ("a lotion without fragrance", [("fragrance",)]),
+        ("bitte keine Brettspiele", [("brettspiele",)]),
+        ("ohne laute Musik", [("laute musik",)]),
+        ("no teddy bears", [("teddy bears",)]),
+        # Of a verb, of how much, of what is wanted after all, of a category alone: nothing is ruled out by its words.
+        ("I have no time, something funny", []),
+        ("I can't sleep", []),
+        ("not like the others", []),
+        ("a drama, not too gloomy", []),
+        ("no doubt a story of spiders", []),
+        ("no comedy", []),
+        ("no love stories", []),
+        ("我没看过的", []),
+    ],
+)
+def test_what_stands_behind_no_or_without_is_ruled_out_word_for_word(query, ruled_out):
+    assert list(parse_query(query, VOCABULARY).ruled_out) == ruled_out
+
+
+def test_five_phrases_are_ruled_out_at_most():
+    assert len(parse_query("no " + " or ".join(f"thing{n}" for n in range(30)), VOCABULARY).ruled_out) == 5
 
 
 @pytest.mark.parametrize(
