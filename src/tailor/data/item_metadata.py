@@ -101,16 +101,16 @@ class ItemMetadata:
         What is denied is not said: fragrance-free, no fragrance. Texts of Chinese, Japanese and Korean, which do not
         part words, are not read.
         """
-        said, given = np.zeros(len(self.table), dtype=bool), words(phrase)
+        mask, given = np.zeros(len(self.table), dtype=bool), words(phrase)
         if not given or any(is_cjk(word) for word in given):
-            return said
+            return mask
         one_after_another = r"[\W_]+".join(forms(word) for word in given)
         pattern = re.compile(rf"{one_after_another}(?!\w)(?![\W_]*(?:free|frei)\b)")
         text = "\n".join(self.folded)
         starts = np.cumsum([0, *(len(line) + 1 for line in self.folded[:-1])])
-        found = [match.start() for match in pattern.finditer(text) if _is_said(text, match.start())]
-        said[np.searchsorted(starts, found, side="right") - 1] = True
-        return said
+        begins = [match.start() for match in pattern.finditer(text) if _is_said(text, match.start())]
+        mask[np.searchsorted(starts, begins, side="right") - 1] = True
+        return mask
 
     @cached_property
     def categories(self) -> list[list[str]]:

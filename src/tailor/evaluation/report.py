@@ -51,9 +51,8 @@ class Material:
     """comparison, trade_off, frontier, calibration, training."""
     run: JsonObject
     """catalogue (name, licence, source), times (of the data card), written (a date), chosen (as of
-    :func:`tailor.evaluation.chosen.describe_choice`, with the boosts that the registered model states as served),
-    costs (rows of :func:`tailor.evaluation.stages.stage_table`),
-    provenance."""
+    :func:`tailor.evaluation.chosen.describe_choice`, with registered_boosts: as the registered model states them),
+    costs (rows of :func:`tailor.evaluation.stages.stage_table`), provenance."""
     sample: str = ""
     """Of how many users figures are, :func:`tailor.evaluation.user_sample.describe_sample`; empty: of all."""
 
@@ -125,9 +124,9 @@ def _chosen(chosen: Mapping[str, JsonObject]) -> dict[str, object]:
 
     Boosts stand beside those of the registered model: what a boost adds is the same, in scales of its own items.
     """
-    rerank, served = chosen["rerank"], dict(stages.option_table(chosen["served"]).to_numpy())
+    rerank, registered = chosen["rerank"], dict(stages.option_table(chosen["registered_boosts"]).to_numpy())
     boosts = stages.option_table(chosen["boosts"])
-    boosts["as registered"] = boosts["option"].map(served).fillna("")
+    boosts["as registered"] = boosts["option"].map(registered).fillna("")
     return {
         "options": page.table(stages.option_table(chosen["options"]), 4),
         "weights": page.table(stages.weight_table(chosen["weights"]), 3),

@@ -119,8 +119,8 @@ def score_words(
     if alike is not None:
         score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
     named = _named(parsed, metadata)
-    said = parsed.is_structured or bool(named.any())
-    understood = said or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
+    structured = parsed.is_structured or bool(named.any())
+    understood = structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
     leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
     excluded = named | _excluded(parsed, metadata)
     return WordScores(parsed, score, excluded, understood, leading, counts, encoder)
@@ -185,9 +185,9 @@ def _excluded(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
 def _named(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
     """Mark the items (n_items,) whose text says what is ruled out; none where that is most of them."""
     named = np.zeros(len(metadata.table), dtype=bool)
-    for readings in parsed.ruled_out:
-        saying = (metadata.saying(reading) for reading in readings)
-        named |= next((said for said in saying if said.any()), named)
+    for phrases in parsed.excluded_phrases:
+        saying = (metadata.saying(phrase) for phrase in phrases)
+        named |= next((mask for mask in saying if mask.any()), named)
     return named if named.mean() <= _MOST_NAMING else np.zeros_like(named)
 
 

@@ -70,7 +70,7 @@ RUN = {
         "options": {"ease": {"regularization": 50.0}},
         "weights": {"warm": {"ials": 0.625}, "cold": {"ials": 0.375}},
         "boosts": {"tail_boost": 0.2, "cold_shift": -0.5},
-        "served": {"tail_boost": 0.4},
+        "registered_boosts": {"tail_boost": 0.4},
         "rerank": {"method": "mmr", "strength": 0.3},
     },
     "costs": [

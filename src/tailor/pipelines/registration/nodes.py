@@ -189,8 +189,8 @@ def register(
     run_id = publish.log_evaluated(evaluated)
     weights = parse(EvaluationOptions, params, "evaluation").encoder_weights
     tags = fingerprint | {"git_commit": tracked["git_commit"], "run_id": run_id}
-    served = {"boosts": chosen.stated(scorer_of({"hybrid": recommender.model}).boosts)}
-    return publish.register(recommender, model_name, weights, tags) | served
+    operating_point = {"boosts": chosen.stated(scorer_of({"hybrid": recommender.model}).boosts)}
+    return publish.register(recommender, model_name, weights, tags) | operating_point
 
 
 def check_registered(

@@ -119,7 +119,7 @@ def describe_run(
         "catalogue": about.model_dump() | {"name": about.name or model_name},
         "times": {name: card["times"].get(name) for name in ("present", "readable", "first", "last")},
         "written": datetime.now(UTC).date().isoformat(),
-        "chosen": chosen | {"served": registered.get("boosts", {})},
+        "chosen": chosen | {"registered_boosts": registered.get("boosts", {})},
         "costs": stages.stage_table(costs, STAGES).to_dict("records"),
         "provenance": {name: str(value) for name, value in promotion.items() if name != "boosts"},
     }

@@ -41,7 +41,7 @@ class Intent:
     """What is wanted, without what is negated, named as a title or turned into a filter; may be empty."""
     negated: tuple[str, ...] = ()
     """Phrases that are ruled out."""
-    ruled_out: tuple[tuple[str, ...], ...] = ()
+    excluded_phrases: tuple[tuple[str, ...], ...] = ()
     """What stands behind "no" or "without" as it stands, each with a shorter reading; items whose text says it go."""
     categories: tuple[int, ...] = ()
     """Wanted categories, by their index in the vocabulary."""
@@ -432,7 +432,7 @@ def _intent(marked: _Reading, groups: list[_Group]) -> Intent:
     return Intent(
         text=_text(marked, aside, {place for group in groups for place in group.tokens}),
         negated=_phrases(marked, negative, of_names),
-        ruled_out=_ruled_out(marked, {place for group in negative for place in group.tokens}),
+        excluded_phrases=_excluded_phrases(marked, {place for group in negative for place in group.tokens}),
         categories=tuple(dict.fromkeys(c for c in categories if c not in excluded and c not in softer)),
         excluded_categories=tuple(sorted(excluded)),
         softened=_phrases(marked, soft, of_names),
@@ -469,13 +469,13 @@ def _parted(words: list[str], last: int, place: int) -> bool:
     )
 
 
-def _ruled_out(marked: _Reading, negated: set[int]) -> tuple[tuple[str, ...], ...]:
+def _excluded_phrases(marked: _Reading, negated: set[int]) -> tuple[tuple[str, ...], ...]:
     """Return what stands behind "no", "without", "kein" or "ohne", word for word, where it was read as negated.
 
     Each with what is left of it before a preposition: board games for two, board games. "I have no time" rules out
     nothing.
     """
-    words, found = marked.words, []
+    words, phrases = marked.words, []
     for place, word in enumerate(words):
         if not _NOUN_NEGATION.fullmatch(word) or (place and words[place - 1] in _HAVING):
             continue
@@ -483,8 +483,8 @@ def _ruled_out(marked: _Reading, negated: set[int]) -> tuple[tuple[str, ...], ..
             if negated & set(run):
                 whole = [words[one] for one in run]
                 before = list(takewhile(lambda one: one not in _PREPOSITIONS, whole))
-                found.append(tuple(dict.fromkeys((" ".join(whole), " ".join(before or whole)))))
-    return tuple(dict.fromkeys(found))[:_MOST_RULED_OUT]
+                phrases.append(tuple(dict.fromkeys((" ".join(whole), " ".join(before or whole)))))
+    return tuple(dict.fromkeys(phrases))[:_MOST_RULED_OUT]
 
 
 def _runs(words: list[str], place: int) -> list[list[int]]:

@@ -184,7 +184,7 @@ def test_what_is_ruled_out_or_softened_and_is_no_category_is_kept_as_words():
 
 
 @pytest.mark.parametrize(
-    ("query", "ruled_out"),
+    ("query", "expected"),
     [
         ("space, no giant robots or zombies", [("giant robots",), ("zombies",)]),
         ("no board games for two please", [("board games for two", "board games")]),
@@ -204,12 +204,12 @@ def test_what_is_ruled_out_or_softened_and_is_no_category_is_kept_as_words():
         ("我没看过的", []),
     ],
 )
-def test_what_stands_behind_no_or_without_is_ruled_out_word_for_word(query, ruled_out):
-    assert list(parse_query(query, VOCABULARY).ruled_out) == ruled_out
+def test_what_stands_behind_no_or_without_is_ruled_out_word_for_word(query, expected):
+    assert list(parse_query(query, VOCABULARY).excluded_phrases) == expected
 
 
 def test_five_phrases_are_ruled_out_at_most():
-    assert len(parse_query("no " + " or ".join(f"thing{n}" for n in range(30)), VOCABULARY).ruled_out) == 5
+    assert len(parse_query("no " + " or ".join(f"thing{n}" for n in range(30)), VOCABULARY).excluded_phrases) == 5
 
 
 @pytest.mark.parametrize(
