@@ -23,7 +23,9 @@ _AT_ONCE = word_set("free frei")
 _MOST_WITH_TYPOS = 4
 #: Words that are German beside these, whatever they mean in English.
 #: Negations of what follows as a thing; of those verbs before them they are none: I have no time.
-_NOUN_NEGATION = re.compile("no|without|ohne|kein(?:e[nmrs]?)?")
+_NOUN_NEGATION = re.compile(
+    r"(?:no(?: more)?|without(?: any)?|kein(?:e[nmrs]?)?(?: mehr)?|ohne|nothing (?:with|about)|nichts (?:mit|uber)) "
+)
 _HAVING = word_set("have has had having got get is was there i've we've habe hab hast hat haben hatte ist war gibt")
 _PREPOSITIONS = word_set(
     "for with about of in on from to at by that which fur mit uber von im in auf aus zu bei die der das"
@@ -476,10 +478,11 @@ def _excluded_phrases(marked: _Reading, negated: set[int]) -> tuple[tuple[str, .
     nothing.
     """
     words, phrases = marked.words, []
-    for place, word in enumerate(words):
-        if not _NOUN_NEGATION.fullmatch(word) or (place and words[place - 1] in _HAVING):
+    for place in range(len(words)):
+        negation = _NOUN_NEGATION.match(" ".join(words[place : place + 3]) + " ")
+        if not negation or (place and words[place - 1] in _HAVING):
             continue
-        for run in _runs(words, place + 1):
+        for run in _runs(words, place + len(negation[0].split())):
             if negated & set(run):
                 whole = [words[one] for one in run]
                 before = list(takewhile(lambda one: one not in _PREPOSITIONS, whole))

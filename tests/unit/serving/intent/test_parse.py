@@ -193,6 +193,9 @@ def test_what_is_ruled_out_or_softened_and_is_no_category_is_kept_as_words():
         ("bitte keine Brettspiele", [("brettspiele",)]),
         ("ohne laute Musik", [("laute musik",)]),
         ("no teddy bears", [("teddy bears",)]),
+        ("no more dolls please", [("dolls",)]),
+        ("nothing with glitter", [("glitter",)]),
+        ("keine Puppen mehr", [("puppen",)]),
         # Of a verb, of how much, of what is wanted after all, of a category alone: nothing is ruled out by its words.
         ("I have no time, something funny", []),
         ("I can't sleep", []),
