@@ -32,7 +32,9 @@ _POPULAR = "popular"
 #: What :func:`choose_lift` multiplies the weight of popularity by, from the least on.
 LIFTS = (1.0, 1.5, 2.0, 3.0, 5.0)
 #: (last length that has weights of its own alone, first length that takes the model for long histories).
-_CROSSOVERS = ((0, 1), (1, 3), (1, 5), (3, 10), (5, 10), (10, 15), (5, 20), (10, 20), (15, 25), (10, 40))
+_CROSSOVERS = ((3, 10), (5, 10), (10, 15), (5, 20), (10, 20), (15, 25), (10, 40))
+#: Likewise, beside these where half of the people have no more items than this.
+_EARLY, _FEW = ((0, 1), (1, 3), (1, 5)), 10
 #: Share of the NDCG of long histories that the crossover may cost.
 _MOST_LOST = 0.002
 _MOST_FOLDS = 10
@@ -179,13 +181,23 @@ def fit_few_shot_weights(
     if smooth is None:
         return weights
     chosen = choose_lift(smooth, copies, options.max_few_shot_loss, k)
-    ways = [_tabulate(chosen, weights, *crossover) for crossover in _CROSSOVERS]
+    ways = [_tabulate(chosen, weights, *crossover) for crossover in crossovers(known.meta.lengths)]
     of_known = [_of_lengths(way, known, k) for way in ways]
     limit = (1 - _MOST_LOST) * max(of_known)
     good = [way for way, value in zip(ways, of_known, strict=True) if value >= limit]
     least = least_after_first(copies, options.max_few_shot_loss, k)
     safe = [way for way in good if _of_copies(way, after_first(copies), k) >= least]
     return max(safe or good, key=lambda way: (round(_of_copies(way, copies, k), 6), len(way.few_shot)))
+
+
+def crossovers(lengths: Indices) -> tuple[tuple[int, int], ...]:
+    """Return between which lengths the score may go over, by those of the histories that people have (U,).
+
+    Where half of them have ten items or fewer, from the first item on too: the model for long histories was fitted on
+    short ones then. Elsewhere whoever has few is a light user, and whoever is new may become a heavy one.
+    """
+    few = len(lengths) and np.median(lengths) <= _FEW
+    return (*_EARLY, *_CROSSOVERS) if few else _CROSSOVERS
 
 
 def fit_smooth(copies: Sequence[Copies], l2: float, excluded: tuple[str, ...] = ()) -> SmoothWeights | None:

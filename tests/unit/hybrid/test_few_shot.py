@@ -15,6 +15,7 @@ from tailor.hybrid.few_shot import (
     Copies,
     SmoothWeights,
     choose_lift,
+    crossovers,
     few_shot_copies,
     few_shot_folds,
     fit_few_shot_weights,
@@ -22,6 +23,7 @@ from tailor.hybrid.few_shot import (
     fit_smooth,
 )
 from tailor.hybrid.sources import SOURCES
+from tailor.hybrid.training_set import BlendTrainingSet
 from tests.conftest import by_source
 from tests.unit.hybrid.conftest import BLEND, of_one_source, planted_training_set
 
@@ -175,12 +177,32 @@ class TestEntries:
         fitted = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.99), 10)
         assert [longest for longest, _ in fitted.few_shot] == [0]
 
-    def test_the_first_items_lose_little_to_popularity_where_the_score_goes_over(self):
-        """Long histories bar no crossover: the first items do, which want what is popular."""
+    def test_where_people_have_many_items_those_who_are_new_keep_their_weights(self, monkeypatch):
+        """Some people with two items want what long histories do; half of all have sixty, and the new ones may too."""
+        copies = [planted(n, popular=1.0) for n in (1, 3, 5)]
+        few, many = planted(2, seed=2, n_users=40, ease=1.0).data, planted(60, seed=3, n_users=60, ease=1.0).data
+        weights = replace(of_one_source("ease"), warm=BlendModel(by_source(ease=1)))
+        known = BlendTrainingSet.join([few, many])
+        fitted = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.99), 10)
+        assert len(fitted.few_shot) >= 10
+        assert fitted.warm_shares[:4] == (0, 0, 0, 0)
+        monkeypatch.setattr(few_shot, "_FEW", 60)
+        early = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.99), 10)
+        assert len(early.few_shot) == 1
+
+    @pytest.mark.parametrize(
+        ("lengths", "first"), [([4, 10, 900], (0, 1)), ([4, 11, 900], (3, 10)), ([10, 12], (3, 10)), ([], (3, 10))]
+    )
+    def test_the_score_may_go_over_at_the_first_item_where_half_of_the_people_have_ten_at_most(self, lengths, first):
+        assert crossovers(np.array(lengths, np.int64))[0] == first
+
+    def test_the_first_items_lose_little_to_popularity_where_the_score_goes_over(self, monkeypatch):
+        """The histories that people have bar no crossover: the first items do, which want what is popular."""
         copies = [
             *(planted(n, popular=1.0) for n in (1, 2, 5)),
             *(planted(n, seed=3, how=how, ease=1.0) for n in (1, 2, 5) for how in ("random", "latest") * 4),
         ]
+        monkeypatch.setattr(few_shot, "_FEW", 60)
         known = planted(60, seed=2, ease=1.0).data
         weights = replace(of_one_source("ease"), warm=BlendModel(by_source(ease=1)))
         safe = fit_few_shot_weights(copies, weights, known, BlendOptions(max_few_shot_loss=0.01), 10)
