@@ -78,7 +78,7 @@ def take_page() -> None:
     """A wish after one like, on a desk and on a phone; a new visitor."""
     with started("tailor.serving.server", "--model", "tailor", path="health") as address:
         found = urllib.request.urlopen(f"{address}/items?q={urllib.parse.quote(LIKED)}", timeout=30)
-        liked = [item["item_id"] for item in json.load(found)["items"] if item["title"] == LIKED]
+        liked = [item["item_id"] for item in json.load(found) if item["title"] == LIKED]
         wish = {"query": WISH, "history": liked[:1], "explain": True}
         for name, state, width, height in (
             ("page-wish", wish, 900, 825),
@@ -117,7 +117,18 @@ def take_mlflow() -> None:
                 page, "document.body.innerText.includes('Registered At') || document.body.innerText.includes('Aliases')"
             )
             wait(page, "document.body.innerText.includes('NDCG')")
+            page.evaluate(
+                "[...document.querySelectorAll('button')].find(one => /close/i.test(one.ariaLabel ?? ''))?.click()"
+            )
+            time.sleep(1)
             shoot(page, "mlflow-version", 1280, 1100)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Says nothing of what is fetched."""
+
+    def log_message(self, *_: object) -> None:
+        """Drop the line."""
 
 
 def take_viz() -> None:
@@ -125,12 +136,13 @@ def take_viz() -> None:
     done = subprocess.run([str(BIN / "kedro"), "viz", "build"], cwd=ROOT, env=environment(), check=False)
     if done.returncode:
         raise BadInputError("`kedro viz build` failed: see above")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(ROOT / "build"))
+    handler = partial(_Quiet, directory=str(ROOT / "build"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with opened(f"http://127.0.0.1:{server.server_address[1]}/?types=nodes", 1800, 1200) as page:
         wait(page, "document.documentElement.outerHTML.includes('lm_finetuning')")
         time.sleep(3)  # the layout is animated
+        page.evaluate("document.querySelectorAll('[class*=hint]').forEach(one => one.remove())")
         shoot(page, "kedro-viz", 1800, 1200)
     server.shutdown()
 
