@@ -5,9 +5,8 @@ tuned on the items of one, by the same objective, and its pseudo-cold A chooses 
 the shared adapter. Its head starts at the ridge solution that is pulled to the head of all domains.
 
 In a domain of no more than ``objective.kernel.items`` items the kernel predicts an item from the texts of the items of
-all domains, as cold items are served: of the other domains
-as they are read by then. The second domain so keeps clear of what the first one has moved, and nothing moves a domain
-whose words mean the same as elsewhere.
+all domains, as cold items are served: of the other domains as they are read by then. The second domain so keeps clear
+of what the first one has moved, and nothing moves a domain whose words mean the same as elsewhere.
 """
 
 import logging

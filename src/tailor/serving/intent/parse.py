@@ -21,7 +21,6 @@ _EXCHANGED = frozenset(("for", "with", "by", "gegen", "durch", "成", "为"))
 _AT_ONCE = word_set("free frei")
 #: A misspelt category is looked for in queries of at most so many words that carry something.
 _MOST_WITH_TYPOS = 4
-#: Words that are German beside these, whatever they mean in English.
 #: Negations of what follows as a thing; of those verbs before them they are none: I have no time.
 _NOUN_NEGATION = re.compile(
     r"(?:no(?: more)?|without(?: any)?|kein(?:e[nmrs]?)?(?: mehr)?|ohne|nothing (?:with|about)|nichts (?:mit|uber)) "
@@ -32,6 +31,7 @@ _PREPOSITIONS = word_set(
 )
 #: Of one query.
 _MOST_RULED_OUT = 5
+#: Words that are German beside these, whatever they mean in English.
 _GERMAN_TOO, _GERMAN = word_set("war"), word_set("der das ich im wer ein eine nicht und es wie nie ist mir")
 
 
@@ -494,7 +494,7 @@ def _runs(words: list[str], place: int) -> list[list[int]]:
     """Return the places of the words from one on, in runs that "or" parts, up to a mark or another cue."""
     runs: list[list[int]] = [[]]
     while place < len(words) and words[place] not in PUNCTUATION:
-        cues = {cue for length, cue in cues_at(words, place) if length}
+        cues = {cue for _, cue in cues_at(words, place)}
         if Cue.OR in cues:
             runs.append([])
         elif cues <= {Cue.BOTH}:
