@@ -289,6 +289,7 @@ def peak_mib() -> float:
 def about(command: str, seeds: list[int]) -> dict[str, Any]:
     """Return where and when figures come from."""
     git = ["git", "rev-parse", "HEAD"]
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     commit = subprocess.run(git, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
     return {
         "command": command,
@@ -296,7 +297,7 @@ def about(command: str, seeds: list[int]) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "seeds": seeds,
         "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} CPUs, "
-        f"{torch.backends.cpu.get_cpu_capability()}",
+        f"{torch.backends.cpu.get_cpu_capability()}{gpu}",
     }
 
 

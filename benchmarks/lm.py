@@ -9,8 +9,8 @@ configured is tuned for the linear head alone, and that arm is left out. Two int
 other items out): over users; and over users and cold items, both drawn anew (``both_``), which is wider, since few
 items are held out.
 
-Cells that are done stay in data/bench, by commit: an interrupted run goes on. ``permuted``: every text given to another
-item.
+Cells that are done stay in data/bench, by commit: an interrupted run goes on, and a cell that another machine made is
+taken as it is; each row of the result names its machine. ``permuted``: every text given to another item.
 """
 
 import json
@@ -101,6 +101,7 @@ def cell(env: str, seed: int, arm: str) -> tuple[Catalogue, Values, dict[str, An
     if not path.is_file():
         given = permuted(catalogue) if arm.startswith(PERMUTED) else catalogue
         values, details = run_arm(given, ARMS[arm.removeprefix(PERMUTED)])
+        details |= {"machine": about("", [])["machine"]}
         STORE.mkdir(parents=True, exist_ok=True)
         np.savez(path.with_suffix(".part.npz"), details=json.dumps(details), **values)  # type: ignore[arg-type]
         path.with_suffix(".part.npz").rename(path)
