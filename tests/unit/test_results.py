@@ -70,6 +70,16 @@ def test_off_policy_estimates_agree_with_what_the_other_policy_earned():
             assert abs(row["value"] - row["rate"]) <= (errors[0] ** 2 + errors[1] ** 2) ** 0.5 + 1e-6
 
 
+def test_events_are_worth_more_than_none_and_the_docs_print_how_much():
+    figures = result("replay")["headline"]
+    text = (ROOT / "docs" / "performance.md").read_text().split("## Events, in the order of time")[1].split("\n## ")[0]
+    assert f"of {figures['users']:.0f} users ({figures['rows']:,.0f} rows)" in " ".join(text.split())
+    for metric in ("ndcg", "hit"):
+        ratio = [figures[f"with_events_to_without_{metric}{end}"] for end in ("", "_low", "_high")]
+        assert ratio[1] > 1
+        assert "{:.3f} [{:.3f}, {:.3f}]".format(*ratio) in " ".join(text.split())
+
+
 def test_explanations_reach_their_aims():
     figures = result("explanations")["headline"]
     assert figures["answers"] == 1000
