@@ -136,10 +136,19 @@ class Workload:
     """Users that a trial is measured on: all, or ``hybrid_cf.max_users``."""
     tuned_items: int
     """Items that the language model is tuned on: all, or ``lm_finetuning.max_items``."""
+    lm_factor: float = 1.0
+    """How many times as long the language model takes as on :data:`MACHINE`."""
 
     @classmethod
     def of(
-        cls, card: Card, lm: LMOptions, hybrid: HybridOptions, lists: ListOptions, settings: int, users: int
+        cls,
+        card: Card,
+        lm: LMOptions,
+        hybrid: HybridOptions,
+        lists: ListOptions,
+        settings: int,
+        users: int,
+        lm_factor: float = 1.0,
     ) -> Self:
         """Gather it from the card and the options.
 
@@ -150,6 +159,8 @@ class Workload:
             lists: of lists.
             settings: of re-ranking that are tried.
             users: whose lists are re-ranked, at most.
+            lm_factor: how many times as long the language model takes as on :data:`MACHINE`
+                (:func:`tailor.processor.language_model_factor`).
         """
         names, sizes = baseline_names(hybrid), card.sizes
         sources = [name for name, options in hybrid.sources.items() if options is not None]
@@ -193,6 +204,7 @@ class Workload:
             validated_users=min(sizes.users, lists.of_at_most(lists.max_validation_users).max_users or sizes.users),
             tried_users=min(sizes.users, hybrid.max_users or sizes.users),
             tuned_items=min(sizes.items, lm.max_items or sizes.items),
+            lm_factor=lm_factor,
         )
 
 
@@ -241,7 +253,8 @@ def _transformer_seconds(work: Workload) -> float:
 def _language_model(work: Workload) -> Cost:
     passes = work.epochs if work.trained else 0
     tuned = work.tokens * work.tuned_items / work.items if work.items else 0.0
-    seconds = _LOAD + tuned * passes * _TUNED_TOKEN + work.tokens * work.encoders * _ENCODED_TOKEN
+    of_tokens = tuned * passes * _TUNED_TOKEN + work.tokens * work.encoders * _ENCODED_TOKEN
+    seconds = _LOAD + work.lm_factor * of_tokens
     size = f"{tuned:,.0f} tokens × {passes} epochs"
     return Cost("lm_finetuning", size, seconds / 60, _BASE_GIB + 0.3)
 
@@ -296,7 +309,7 @@ def _weight_bytes(work: Workload) -> int:
 
 
 def _handed_over(work: Workload) -> Cost:
-    of_texts = _PACKAGED_TIMES * work.tokens * _ENCODED_TOKEN
+    of_texts = work.lm_factor * _PACKAGED_TIMES * work.tokens * _ENCODED_TOKEN
     fitted = work.refitted_transformers * _transformer_seconds(work)
     seconds = _PACKAGE + of_texts + _scored(work, 2, work.users) + fitted
     gib = 1.5 + (_processes_gib(work) if work.refitted_transformers else 0.0)

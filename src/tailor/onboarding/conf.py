@@ -93,6 +93,7 @@ def render(name: str, proposal: Proposal, project: Path, database: Database | No
         "raw": raw,
         "database": database,
         "datasets": {kind: _dataset(proposal, kind, raw, project) for kind in ("interactions", "items", "users")},
+        "update": _new_interactions(proposal),
     }
     files = ["globals", "catalog", "parameters", *(["credentials"] if database else [])]
     return {f"{file}.yml": environment.get_template(f"{file}.yml.j2").render(values) for file in files}
@@ -164,6 +165,15 @@ def _dataset(proposal: Proposal, kind: str, raw: str, project: Path) -> dict[str
         "args": [(key, value, reasons.get(key, "")) for key, value in args.items()],
         "notes": [f"{table.name}: {table.size}", *table.notes],
     }
+
+
+def _new_interactions(proposal: Proposal) -> dict[str, Any]:
+    """Return how the file that `update` reads is read: as the interactions where these are text, else as CSV."""
+    table = proposal.tables["interactions"]
+    args = dict(table.load_args) if table.dataset == TEXT else {}
+    ids = [choice.theirs for choice in proposal.ids["interactions"]]
+    args["dtype"] = dict.fromkeys([*ids, c.USER, c.ITEM], "str")  # `update` takes our names too
+    return {"same": table.dataset == TEXT, "args": list(args.items())}
 
 
 def _filepath(table: RawTable, raw: str, project: Path) -> str:

@@ -242,3 +242,14 @@ def test_each_pipeline_is_within_a_factor_of_two_on_movielens_100k():
     found = {name: 60 * cost.minutes for name, cost in by_pipeline(work(943, 1682, 100_000, 11.5)).items()}
     for name, seconds in measured.items():
         assert seconds / 2 < found[name] < 2 * seconds, name
+
+
+def test_a_processor_without_bf16_units_takes_longer_for_texts_alone():
+    usual = {cost.pipeline: cost.minutes for cost in estimate(work(1000, 500, 50_000, 10))}
+    slower = {cost.pipeline: cost.minutes for cost in estimate(replace(work(1000, 500, 50_000, 10), lm_factor=3.5))}
+    tokens = 500 * 10
+    assert slower["lm_finetuning"] - usual["lm_finetuning"] == pytest.approx(
+        2.5 * tokens * (5 * 2.8e-4 + 2 * 5e-5) / 60
+    )
+    changed = {name for name in usual if usual[name] != slower[name]}
+    assert changed == {"lm_finetuning", "registration, promotion, reporting, inference", "all"}

@@ -43,3 +43,8 @@ def test_nothing_is_switched_where_all_is_done_in_full():
 def test_each_limit_is_said_with_the_option_that_sets_it(change, line):
     assert switched(replace(SMALL, **change)) == [line]
     assert plan_lines([Cost("all", "", 1.0, 1.0)], replace(SMALL, **change))[-1] == f"Switched: {line}"
+
+
+def test_a_slower_processor_is_said():
+    lines = plan_lines([Cost("all", "", 1.0, 1.0)], replace(SMALL, lm_factor=3.5))
+    assert lines[-1].startswith("This processor has no bf16 units: the language model takes about 3.5 times as long")

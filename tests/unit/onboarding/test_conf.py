@@ -121,6 +121,17 @@ def test_files_of_many_shapes(shop, conf):
     pd.testing.assert_frame_equal(pd.read_csv(shop / "products.csv", **args), shop_products())
 
 
+def test_an_update_is_read_as_the_interactions_are(shop, conf):
+    """The separator, and ids as text: under the shop's names, and under ours."""
+    shop_orders().to_csv(shop / "orders.csv", sep=";", index=False)
+    write_conf("myshop", proposal_of(shop), conf)
+    catalog = DataCatalog.from_config({"raw": loader(conf, "myshop")["catalog"]["raw_new_interactions"]})
+    assert catalog["raw"].load().empty
+    for rows in ("customer;sku;bought;stars\n007;01;2026-11-01;5\n", "user_id;item_id\n007;01\n"):
+        (shop / "new_interactions.csv").write_text(rows)
+        assert catalog["raw"].load().iloc[0, :2].tolist() == ["007", "01"]
+
+
 def test_names_that_yaml_and_omegaconf_would_change(shop, conf):
     strange = "no: ${oc.env:HOME} #'\"{x}\n"
     shop_products().rename(columns={"Product Name": "title", "tags": strange}).to_csv(
