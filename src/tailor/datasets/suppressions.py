@@ -36,7 +36,7 @@ class SuppressionsDataset(AbstractDataset[list[str], SuppressionList]):
     def load(self) -> SuppressionList:
         """Read the list; an empty one where no database is there."""
         if not self._is_there():
-            log.info("Suppression list: none (no %s, no %s); nobody is left out", self.filepath, STATE_VARIABLE)
+            log.info("Nobody has asked to be forgotten (neither %s nor %s is there)", self.filepath, STATE_VARIABLE)
             return SuppressionList()
         with self._opened() as store:
             listed = store.read()

@@ -264,6 +264,20 @@ def _of_user(row: dict[str, object], name: str | None) -> dict[str, object]:
     return {key: value for key, value in row.items() if key != "session_id"} | {"user_id": name}
 
 
+def _remedy(name: str) -> str:
+    """Say what can be served instead, or that nothing can be yet."""
+    try:
+        others = [model.name for model in mlflow.MlflowClient().search_registered_models(max_results=5)]
+    except mlflow.exceptions.MlflowException:
+        others = []
+    if name in others or not others:
+        return "Run `make run` first, with the same ENV."
+    return (
+        f"Registered here: {', '.join(others)}. Name one (`make serve ENV=…`, or `tailor serve --model={others[0]}`), "
+        "or run `make run` with the same ENV first."
+    )
+
+
 def open_champion(name: str, alias: str, store: Path) -> Champion:
     """Load what an alias points at.
 
@@ -281,6 +295,6 @@ def open_champion(name: str, alias: str, store: Path) -> Champion:
         opened = champion.refresh()
     if not opened:
         by_server = champion.last_error.startswith(SERVER)
-        reason = f": {champion.last_error}" if by_server else f" ({champion.last_error}). Run `make run` first."
+        reason = f": {champion.last_error}" if by_server else f" ({champion.last_error}). {_remedy(name)}"
         raise BadInputError(f"models:/{name}@{alias} cannot be served{reason}")
     return champion

@@ -587,12 +587,14 @@ class Recommender:
         intent, names, titles = words.parsed, self.known_metadata.vocabulary.names, self.known_metadata.titles
         if not words.understood:
             return {}
+        excluding = {word for phrase in words.excluded_phrases for word in phrase.split()}
         return {
             "wanted": [names[category] for category in intent.categories],
             "about": [names[category] for category in words.about],
             "excluded_categories": [names[category] for category in intent.excluded_categories],
             "softer": [*(names[category] for category in intent.softer_categories), *intent.softened],
-            "negated": list(intent.negated),
+            "excluded_phrases": list(words.excluded_phrases),
+            "negated": [phrase for phrase in intent.negated if not excluding & set(phrase.split())],
             "like": [{"item_id": str(self.items.ids[item]), "title": titles[item]} for item in intent.like],
             "filters": intent.filters,
             "text": intent.text if words.text_counts else "",

@@ -451,8 +451,9 @@ class Answer(Validated):
     understood: JsonObject = Field(
         {},
         description="What was read out of the words: `wanted` categories, those that the text is `about` without naming"
-        " them, `excluded_categories`, what is wanted `softer`, `negated` phrases, titles to be `like`, `filters`,"
-        " and the `text` that is compared; empty where nothing was. From MLflow as JSON.",
+        " them, `excluded_categories`, `excluded_phrases` that no listed item says, what is wanted `softer`, `negated`"
+        " phrases that items are moved down by, titles to be `like`, `filters`, and the `text` that is compared;"
+        " empty where nothing was. From MLflow as JSON.",
         examples=[{"wanted": ["Sci-Fi"], "excluded_categories": ["Romance"]}],
     )
     request_id: str = Field(

@@ -49,6 +49,8 @@ class WordScores:
     """Whether the text, names aside, is about any category."""
     encoder: EncodesTexts | None = None
     """What read the text."""
+    excluded_phrases: tuple[str, ...] = ()
+    """What items were excluded by because their text says it, as it was asked for."""
 
     @property
     def asks_for_something(self) -> bool:
@@ -118,12 +120,12 @@ def score_words(
         score -= np.float32(_SOFT_LOSS) * in_categories(metadata, parsed.softer_categories)
     if alike is not None:
         score += (alike - alike.mean()) / max(float(alike.std()), 1e-6)
-    named = _named(parsed, metadata)
+    named, phrases_of_named = _named(parsed, metadata)
     structured = parsed.is_structured or bool(named.any())
     understood = structured or bool(np.any(about & np.array([bool(phrase) for phrase in phrases])))
     leading = () if parsed.categories else tuple(np.flatnonzero(of_text >= _LEADING).tolist())
     excluded = named | _excluded(parsed, metadata)
-    return WordScores(parsed, score, excluded, understood, leading, counts, encoder)
+    return WordScores(parsed, score, excluded, understood, leading, counts, encoder, phrases_of_named)
 
 
 def _with_keywords(shares: Floats, about: tuple[int, ...], metadata: ItemMetadata) -> Floats:
@@ -182,13 +184,17 @@ def _excluded(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
     return excluded
 
 
-def _named(parsed: Intent, metadata: ItemMetadata) -> NDArray[np.bool_]:
-    """Mark the items (n_items,) whose text says what is ruled out; none where that is most of them."""
-    named = np.zeros(len(metadata.table), dtype=bool)
+def _named(parsed: Intent, metadata: ItemMetadata) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Mark the items (n_items,) whose text says what is ruled out, and name what; none where that is most of them."""
+    named, excluded_by = np.zeros(len(metadata.table), dtype=bool), []
     for phrases in parsed.excluded_phrases:
-        saying = (metadata.saying(phrase) for phrase in phrases)
-        named |= next((mask for mask in saying if mask.any()), named)
-    return named if named.mean() <= _MOST_NAMING else np.zeros_like(named)
+        for phrase in phrases:
+            saying = metadata.saying(phrase)
+            if saying.any():
+                named |= saying
+                excluded_by.append(phrase)
+                break
+    return (named, tuple(excluded_by)) if named.mean() <= _MOST_NAMING else (np.zeros_like(named), ())
 
 
 def in_categories(metadata: ItemMetadata, categories: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ def test_without_a_database_nobody_is_left_out_and_none_is_made(dataset, caplog)
     caplog.set_level("INFO")
     dataset.save([])
     assert len(DataCatalog({"suppressions": dataset}).load("suppressions")) == 0
-    assert "Suppression list: none" in caplog.text
+    assert "Nobody has asked to be forgotten (neither " in caplog.text
     assert dataset.exists()
     assert not dataset.filepath.parent.exists()
 

@@ -28,6 +28,9 @@ def registry(monkeypatch, served):
             assert name == "shop"
             return SimpleNamespace(version=pointed[alias])
 
+        def search_registered_models(self, max_results):
+            return [SimpleNamespace(name=name) for name in pointed.get("registered", [])][:max_results]
+
     def load(name, version):
         if version == "bad":
             raise BadInputError("Damaged package: model.safetensors")
@@ -74,6 +77,16 @@ def test_none_that_can_be_loaded_is_refused(registry, tmp_path):
         open_champion("shop", "champion", tmp_path / "items.json")
     with pytest.raises(BadInputError, match="No model is loaded: refresh has not run"):
         Champion("shop", "champion", ItemStore(tmp_path / "items.json")).current()
+
+
+def test_what_is_registered_is_named_where_something_else_is_asked_for(registry, tmp_path):
+    """`make serve` without the ENV of the model that was made."""
+    registry |= {"champion": "bad", "registered": ["tailor-myshop", "tailor-other"]}
+    with pytest.raises(BadInputError, match=r"Registered here: tailor-myshop, tailor-other\. Name one \("):
+        open_champion("shop", "champion", tmp_path / "items.json")
+    registry["registered"] = []
+    with pytest.raises(BadInputError, match=r"Run `make run` first, with the same ENV\.$"):
+        open_champion("shop", "champion", tmp_path / "items.json")
 
 
 def test_the_encoder_is_in_memory_before_the_model_answers(registry, tmp_path, monkeypatch):

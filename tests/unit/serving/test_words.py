@@ -189,6 +189,8 @@ def test_an_item_whose_text_has_what_is_ruled_out_never_comes(served, history):
     assert answer.path == "query"
     assert marked
     assert not set(marked) & set(answer.item_ids)
+    assert answer.understood["excluded_phrases"] == [word.lower()]
+    assert answer.understood["negated"] == ["xyzzy"]
 
 
 def test_words_of_most_items_that_are_ruled_out_leave_a_list(served):
@@ -200,6 +202,7 @@ def test_words_of_most_items_that_are_ruled_out_leave_a_list(served):
     assert everywhere.saying("thing").all()
     words = score_words(parsed, served.encoder, served.item_features, everywhere)
     assert not words.excluded.any()
+    assert words.excluded_phrases == ()
 
 
 def test_items_in_categories(served, genres, names):
