@@ -89,6 +89,7 @@ def _verdicts(m: Material) -> dict[str, object]:
     plain = verdict.against_plain_cf(m.comparisons, m.summary)
     sentences = [verdict.sentence(m.registered, "the best baseline", best)]
     sentences += [verdict.sentence(m.registered, verdict.plain_cf_of(plain), plain)] if plain else []
+    sentences += filter(None, [verdict.left_out(m.comparisons)])
     sentences += in_people(m.metrics, m.registered, best[0]["against"] if best else "", m.k)
     return {
         "sentences": sentences,

@@ -7,9 +7,14 @@ from typing import Any
 import pandas as pd
 
 from tailor.evaluation.headlines import best_baselines, best_others
+from tailor.models.registry import BASELINES
 
 #: Plain collaborative filtering, which reads interactions alone: of these the first that was fitted is compared with.
 PLAIN_CF = ("ials", "implicit_als", "ease", "item_knn")
+#: Baselines that read the texts of items: without one of them, nothing stands beside a figure of cold items.
+OF_TEXTS = frozenset({"text_knn", "text_ease", "text_ials", "marec", "dropoutnet"})
+#: A ratio above which the baseline's figure is next to nothing: the difference is told in its place.
+_NEXT_TO_NOTHING = 5.0
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference shown"
 _IN_WORDS = {BETTER: "better than {}", WORSE: "worse than {}"}
 Lines = list[dict[str, str]]
@@ -65,6 +70,26 @@ def sentence(model: str, baseline: str, lines: Iterable[Mapping[str, str]]) -> s
     return f"Against {baseline}, {'; '.join(clauses)}." if clauses else f"{model} was compared with no other model."
 
 
+def left_out(comparisons: pd.DataFrame) -> str:
+    """Say which of the usual baselines were not compared, and whether any reads texts; nothing where all were.
+
+    Args:
+        comparisons: of one model with others.
+
+    Example:
+        >>> left_out(pd.DataFrame({"against": [name for name in BASELINES if name != "ease"]}))
+        'Not compared in this run: ease.'
+    """
+    fitted = set(comparisons["against"])
+    missing = [name for name in BASELINES if name not in fitted and name not in ("random", "constant")]
+    if not missing:
+        return ""
+    text = f"Not compared in this run: {', '.join(missing)}."
+    if not fitted & OF_TEXTS:
+        text += " No baseline here reads texts, so none has anything to go by for cold items."
+    return text
+
+
 def _line(row: Mapping[Any, Any]) -> dict[str, str]:
     verdict, against = str(row["verdict"]), str(row["against"])
     return {
@@ -80,8 +105,8 @@ def _line(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _percent(*ratios: float) -> str:
-    """Write ratios as changes with their interval; nothing where the baseline had no hit, in a resample too."""
-    if not all(math.isfinite(ratio) for ratio in ratios):
+    """Write ratios as changes with their interval; nothing where the baseline had no hit, in a resample too, or few."""
+    if not all(math.isfinite(ratio) for ratio in ratios) or ratios[0] > _NEXT_TO_NOTHING:
         return ""
     change, low, high = (f"{100 * (ratio - 1):+.0f} %" for ratio in ratios)
     return f"{change} [{low}, {high}]"

@@ -5,8 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from tailor.evaluation.verdict import against_best_baseline, against_plain_cf, plain_cf_of, sentence
+from tailor.evaluation.verdict import against_best_baseline, against_plain_cf, left_out, plain_cf_of, sentence
 from tailor.metrics.base import compared_headlines
+from tailor.models.registry import BASELINES
 
 WARM = compared_headlines()["warm"][1].title
 TAIL = compared_headlines()["tail"][1].title
@@ -83,3 +84,27 @@ def test_a_baseline_without_a_hit_has_a_difference_and_no_ratio():
 
 def test_with_nothing_to_compare_with_it_says_so():
     assert sentence("ours", "the best baseline", []) == "ours was compared with no other model."
+
+
+def test_a_baseline_next_to_nothing_has_a_difference_and_no_percentage():
+    """'+1931 %' of a figure of .005 tells of the baseline, not of the model."""
+    lines = against_best_baseline(compared("better", "warm", ratio=20.3), SUMMARY)
+    assert lines[0]["ratio"] == ""
+    assert f"better on warm NDCG ({lines[0]['difference']} [" in sentence("ours", "the best baseline", lines)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "words"),
+    [
+        ([name for name in BASELINES if name != "slit"], "Not compared in this run: slit."),
+        (list(BASELINES), ""),
+    ],
+)
+def test_baselines_that_were_left_out_are_named(fitted, words):
+    assert left_out(pd.DataFrame({"against": fitted})) == words
+
+
+def test_where_no_baseline_reads_texts_that_is_said():
+    text = left_out(pd.DataFrame({"against": ["popular", "item_knn", "ease"]}))
+    assert text.startswith("Not compared in this run: text_knn, implicit_als,")
+    assert text.endswith("No baseline here reads texts, so none has anything to go by for cold items.")
