@@ -285,15 +285,15 @@ viz: $(VENV)/requirements.lock ## kedro-viz: pipelines, layers, previews
 viz-build: $(VENV)/requirements.lock ## kedro-viz as a folder of files with previews, build/, for any web server
 	$(if $(filter-out base,$(ENV)),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build --include-previews
 
-PORT ?= 5000
+# PORT=8080 for another port, of the servers too.
 mlflow: $(VENV)/requirements.lock ## MLflow's pages on http://127.0.0.1:5000: runs, figures, the registry
-	$(BIN)/python -m tailor.mlflow_page $(KEDRO_ENV_FLAG) --port $(PORT)
+	$(BIN)/python -m tailor.mlflow_page $(KEDRO_ENV_FLAG) --port $(or $(PORT),5000)
 
 # Both servers find the model by its alias, on loopback.
 MODEL := tailor$(if $(filter-out base,$(ENV)),-$(ENV))
 STORE = MLFLOW_TRACKING_URI="$$($(BIN)/python -m tailor store $(KEDRO_ENV_FLAG))"
 serve: $(VENV)/requirements.lock ## the champion and a page to try it, on http://127.0.0.1:5071
-	$(BIN)/python -m tailor serve $(KEDRO_ENV_FLAG)
+	$(BIN)/python -m tailor serve $(KEDRO_ENV_FLAG) $(if $(PORT),--port $(PORT))
 
 # MLflow's own scoring server; it finds uvicorn on the PATH.
 serve-mlflow: $(VENV)/requirements.lock ## the same model behind MLflow's scoring server

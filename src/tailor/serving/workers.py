@@ -138,9 +138,10 @@ def run(options: ServerOptions) -> int:
     """Serve until stopped; return the exit status.
 
     Raises:
-        BadInputError: the model cannot be loaded (one process), or the address is taken (several).
+        BadInputError: the address is taken, or the model cannot be loaded (one process).
     """
     if options.workers == 1:
+        _bound(options).close()  # told at once, not when the model is in memory
         set_up_logging()
         config = WorkerConfig(options)
         config.load()
@@ -168,7 +169,9 @@ def _bound(options: ServerOptions) -> socket.socket:
         listening.bind((options.host, options.port))
     except (OSError, OverflowError) as problem:
         listening.close()
-        raise BadInputError(f"{options.host}:{options.port} cannot be listened on: {problem}. Choose --port.") from None
+        raise BadInputError(
+            f"{options.host}:{options.port} cannot be listened on: {problem}. Choose --port (`make serve PORT=…`)."
+        ) from None
     listening.set_inheritable(True)
     return listening
 

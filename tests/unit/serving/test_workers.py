@@ -81,18 +81,20 @@ def test_a_model_that_cannot_be_loaded_ends_a_process_of_several_in_one_sentence
 def test_a_model_that_cannot_be_loaded_is_raised_where_there_is_one_process(monkeypatch):
     monkeypatch.setattr(workers, "open_champion", refuse)
     with pytest.raises(BadInputError, match="cannot be served"):
-        run(ServerOptions())
+        run(ServerOptions(port=0))
 
 
-def test_an_address_that_is_taken_is_one_sentence():
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_an_address_that_is_taken_is_one_sentence(n_workers, monkeypatch):
+    monkeypatch.setattr(workers, "open_champion", refuse)  # and no model is loaded before
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(BadInputError, match=rf"127.0.0.1:{port} cannot be listened on: .*in use.* Choose --port"):
-            run(ServerOptions(port=port, workers=2))
+            run(ServerOptions(port=port, workers=n_workers))
     with pytest.raises(BadInputError, match=r"cannot be listened on: .*0-65535"):
-        run(ServerOptions(port=70_000, workers=2))
+        run(ServerOptions(port=70_000, workers=n_workers))
 
 
 def test_the_gauges_of_a_process_that_died_are_forgotten(monkeypatch):
