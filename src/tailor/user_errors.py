@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,14 @@ _REFUSING = {
 }
 
 
+def _with_file(error: BaseException) -> str:
+    """Return what was raised, with the file that Kedro was reading where its text lacks it."""
+    unnamed = '"<file>"'
+    files = [frame.f_locals.get("config_filepath") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = next(filter(None, files), None)
+    return str(error).replace(unnamed, f'"{name}"') if name else str(error)
+
+
 def sentence_of(error: BaseException) -> str | None:
     """Say in one line what the user did wrong.
 
@@ -71,7 +80,7 @@ def sentence_of(error: BaseException) -> str | None:
             return _line(str(cause))
     for cause in causes:
         if _is(cause, *_OF_CONFIGURATION):
-            return _line(f"The configuration cannot be read: {cause}")
+            return _line(f"The configuration cannot be read: {_with_file(cause)}")
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(str(error.name).partition(".")[0])
     if _is(error, _DATASET):

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import requests
-from kedro.config import MissingConfigException
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.io import AbstractDataset, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.utils import load_obj
 from mlflow.exceptions import MlflowException
+from yaml.error import MarkedYAMLError
 
 from tailor import user_errors
 from tailor.errors import BadInputError, ConfigurationError
@@ -160,6 +161,18 @@ def test_an_entry_of_the_catalog_that_cannot_be_used_is_said():
 
 def test_a_configuration_that_cannot_be_read_is_said():
     assert sentence_of(MissingConfigException("no conf/x")) == "The configuration cannot be read: no conf/x"
+
+
+def test_a_key_that_stands_twice_is_told_with_its_file(tmp_path):
+    """What is pasted at the end of parameters.yml."""
+    (tmp_path / "base").mkdir()
+    file = tmp_path / "base" / "parameters.yml"
+    file.write_text("lm_finetuning: {epochs: 1}\nlm_finetuning: {enabled: false}\n")
+    with pytest.raises(MarkedYAMLError) as raised:
+        OmegaConfigLoader(str(tmp_path), base_env="base", default_run_env="base")["parameters"]
+    sentence = sentence_of(raised.value)
+    assert sentence is not None
+    assert f'found duplicate key lm_finetuning in "{file}", line 2' in sentence
 
 
 def test_names_that_kedro_refuses_come_with_a_remedy():
