@@ -40,7 +40,15 @@ class Proposal:
     def unused(self) -> dict[str, tuple[tuple[str, str], ...]]:
         """Columns that are not mapped, with the reason, by table."""
         of_users = self.users.unused if self.users is not None else ()
-        return {"interactions": self.interactions.unused, "items": self.items.unused, "users": of_users}
+        by_table = {"interactions": self.interactions.unused, "items": self.items.unused, "users": of_users}
+        return {kind: tuple(_told(name, reason) for name, reason in columns) for kind, columns in by_table.items()}
+
+
+def _told(name: str, reason: str) -> tuple[str, str]:
+    """Return a column and its reason; an empty one without a name is what is behind the separator of a line's end."""
+    if name.startswith("Unnamed: ") and reason == "empty":
+        return "the column without a name", "a separator ends each line, nothing is behind it"
+    return name, reason
 
 
 def propose(tables: Mapping[str, RawTable], fixed: Mapping[str, str], base: Mapping[str, Any]) -> Proposal:

@@ -121,6 +121,15 @@ def test_files_of_many_shapes(shop, conf):
     pd.testing.assert_frame_equal(pd.read_csv(shop / "products.csv", **args), shop_products())
 
 
+def test_a_separator_at_the_end_of_every_line_is_no_column(shop, conf):
+    lines = shop_orders().to_csv(sep=";", index=False).splitlines()
+    (shop / "orders.csv").write_text("".join(f"{line};\n" for line in lines))
+    folder = write_conf("myshop", proposal_of(shop), conf)
+    text = (folder / "parameters.yml").read_text()
+    assert "# not mapped: the column without a name (a separator ends each line, nothing is behind it)" in text
+    assert "Unnamed" not in text
+
+
 def test_an_update_is_read_as_the_interactions_are(shop, conf):
     """The separator, and ids as text: under the shop's names, and under ours."""
     shop_orders().to_csv(shop / "orders.csv", sep=";", index=False)
