@@ -1,5 +1,6 @@
 """Choosing options on validation: every model by the same criterion, with the same number of trials."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from tailor.models.fitting import fits
 from tailor.models.registry import BASELINES, build, model_class
 from tailor.types import JsonObject, Parameters
 
+log = logging.getLogger(__name__)
 HYBRID = "hybrid"
 #: Key of the options of cold items in an option set.
 COLD_ITEMS = "cold_items"
@@ -184,10 +186,12 @@ def select_hybrid(
     """
     tried: list[tuple[float, JsonObject, HybridScorer]] = []
     rows = []
-    for settings in _option_sets(tuned, options.trials.get(HYBRID)):
+    sets = _option_sets(tuned, options.trials.get(HYBRID))
+    for number, settings in enumerate(sets, start=1):
         scorer = fit_scorer(holdout, data, settings, options, seed)
         values = measure(holdout, scorer, options)
         rows.append(_trial_row(HYBRID, settings, values))
+        log.info("hybrid: option set %d of %d, criterion %.4f on validation", number, len(sets), values["criterion"])
         # One is remembered at a time: weights of all pairs of items are large.
         tried = [max([*tried, (values["criterion"], settings, scorer)], key=lambda trial: trial[0])]
     for settings in _weighted_parts(options, tried[0][1]) if holdout.has_cold_items else []:

@@ -129,12 +129,18 @@ def test_a_trial_of_what_does_not_exist_is_refused(trial, message):
         HybridOptions().hybrid_config(trial)
 
 
-def test_the_hybrid_is_chosen_by_the_same_criterion(holdout, data):
+def test_the_hybrid_is_chosen_by_the_same_criterion(holdout, data, caplog):
+    caplog.set_level("INFO", "tailor")
     options = changed(trials={"hybrid": [{"ials": {"iterations": 1}, "ease": {"regularization": 9000.0}}, {}]})
     chosen, table, scorer = selection.select_hybrid(holdout, data, options, 0)
     assert scorer.recipe.config == options.hybrid_config(chosen)
     assert str(chosen) == table.sort_values("criterion").iloc[-1]["options"]
     assert table["model"].tolist() == ["hybrid", "hybrid"]
+    lines = [line for line in caplog.messages if line.startswith("hybrid: option set")]
+    assert lines == [
+        f"hybrid: option set {n} of 2, criterion {value:.4f} on validation"
+        for n, value in enumerate(table["criterion"], start=1)
+    ]
     only, tuned, _ = selection.select_hybrid(holdout, data, options, 0, {"ials": {"iterations": 2}})
     assert only == {"ials": {"iterations": 2}}
     assert len(tuned) == 1
