@@ -41,10 +41,13 @@ class Proposal:
         """Columns that are not mapped, with the reason, by table."""
         of_users = self.users.unused if self.users is not None else ()
         by_table = {"interactions": self.interactions.unused, "items": self.items.unused, "users": of_users}
-        return {kind: tuple(_told(name, reason) for name, reason in columns) for kind, columns in by_table.items()}
+        return {
+            kind: tuple(_without_unnamed(name, reason) for name, reason in columns)
+            for kind, columns in by_table.items()
+        }
 
 
-def _told(name: str, reason: str) -> tuple[str, str]:
+def _without_unnamed(name: str, reason: str) -> tuple[str, str]:
     """Return a column and its reason; an empty one without a name is what is behind the separator of a line's end."""
     if name.startswith("Unnamed: ") and reason == "empty":
         return "the column without a name", "a separator ends each line, nothing is behind it"
