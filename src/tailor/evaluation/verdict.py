@@ -86,7 +86,7 @@ def left_out(comparisons: pd.DataFrame) -> str:
         return ""
     text = f"Not compared in this run: {', '.join(missing)}."
     if not fitted & OF_TEXTS:
-        text += " No baseline here reads texts, so none has anything to go by for cold items."
+        text += " None of them that reads texts was: the others have nothing to go by for cold items."
     return text
 
 

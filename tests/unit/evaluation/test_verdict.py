@@ -107,4 +107,4 @@ def test_baselines_that_were_left_out_are_named(fitted, words):
 def test_where_no_baseline_reads_texts_that_is_said():
     text = left_out(pd.DataFrame({"against": ["popular", "item_knn", "ease"]}))
     assert text.startswith("Not compared in this run: text_knn, implicit_als,")
-    assert text.endswith("No baseline here reads texts, so none has anything to go by for cold items.")
+    assert text.endswith("None of them that reads texts was: the others have nothing to go by for cold items.")
