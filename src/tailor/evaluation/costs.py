@@ -160,7 +160,7 @@ class Workload:
             settings: of re-ranking that are tried.
             users: whose lists are re-ranked, at most.
             lm_factor: how many times as long the language model takes as on :data:`MACHINE`
-                (:func:`tailor.processor.language_model_factor`).
+                (:func:`tailor.lm.encoder.slowness`).
         """
         names, sizes = baseline_names(hybrid), card.sizes
         sources = [name for name, options in hybrid.sources.items() if options is not None]

@@ -25,7 +25,7 @@ def plan_lines(costs: Sequence[Cost], work: Workload) -> list[str]:
     if work.lm_factor > 1:
         lines.append(
             f"This processor has no bf16 units: the language model takes about {work.lm_factor:g} times as long "
-            "as with them, which is counted above; a GPU takes a small part"
+            "as with them, which is counted above"
         )
     return lines + [f"Switched: {line}" for line in switched(work)]
 

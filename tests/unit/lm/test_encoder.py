@@ -11,7 +11,7 @@ from tailor.errors import ConfigurationError
 from tailor.lm import encoder
 from tailor.lm.base_model import model_path
 from tailor.lm.config import EncoderOptions
-from tailor.lm.encoder import Tokens, encode, load_base, tokenise
+from tailor.lm.encoder import Tokens, encode, load_base, slowness, tokenise
 
 ENCODER = EncoderOptions(max_length=16, batch_size=4)
 
@@ -87,3 +87,20 @@ def test_bf16_points_where_fp32_does(tokens, frozen, monkeypatch):
 def test_a_text_without_tokens_has_an_embedding():
     tokens = Tokens([[], [101, 102]], pad=0, n_truncated=0)
     assert np.isfinite(encode(load_base(ENCODER), tokens, 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("gpu", "bf16", "capability", "factor"),
+    [
+        (True, False, "AVX2", 1.0),
+        (False, True, "AVX512", 1.0),
+        (False, False, "AVX512", 2.0),
+        (False, False, "AVX2", 3.5),
+    ],
+)
+def test_a_processor_without_bf16_units_takes_longer(gpu, bf16, capability, factor, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert slowness() == factor

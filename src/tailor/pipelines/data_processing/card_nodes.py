@@ -13,8 +13,8 @@ from tailor.data.config import DataProcessingOptions
 from tailor.data.interactions import positive_rows
 from tailor.evaluation import card_page, costs, learning_curve
 from tailor.evaluation.plan import plan_lines
+from tailor.lm.encoder import slowness
 from tailor.options import ProjectOptions
-from tailor.processor import language_model_factor, processor_flags
 from tailor.registry import track
 from tailor.types import JsonObject, Parameters
 
@@ -49,8 +49,7 @@ def describe_data(
     rows = positive_rows(interactions)
     card = data_card.describe(rows, items, tables, features.text, encoder.max_length, features.user_text)
     settings = len(lists.frontier.methods) * len(lists.frontier.strengths)
-    factor = language_model_factor(processor_flags())
-    work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users, factor)
+    work = costs.Workload.of(card, lm, hybrid, lists, settings, lists.frontier.max_users, slowness())
     estimates = costs.estimate(work)
     for line in plan_lines(estimates, work):
         log.info(line)
