@@ -267,13 +267,13 @@ def _of_user(row: dict[str, object], name: str | None) -> dict[str, object]:
 def _remedy(name: str) -> str:
     """Say what can be served instead, or that nothing can be yet."""
     try:
-        others = [model.name for model in mlflow.MlflowClient().search_registered_models(max_results=5)]
+        others = [model.name for model in mlflow.MlflowClient().search_registered_models()]
     except mlflow.exceptions.MlflowException:
         others = []
     if name in others or not others:
         return "Run `make run` first, with the same ENV."
     return (
-        f"Registered here: {', '.join(others)}. Name one (`make serve ENV=…`, or `tailor serve --model={others[0]}`), "
+        f"Registered here: {', '.join(others[:5])}. Name one (`make serve ENV=…`, or `tailor serve --model={others[0]}`), "
         "or run `make run` with the same ENV first."
     )
 

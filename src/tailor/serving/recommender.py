@@ -594,7 +594,7 @@ class Recommender:
             "excluded_categories": [names[category] for category in intent.excluded_categories],
             "softer": [*(names[category] for category in intent.softer_categories), *intent.softened],
             "excluded_phrases": list(words.excluded_phrases),
-            "negated": [phrase for phrase in intent.negated if not excluding & set(phrase.split())],
+            "negated": [phrase for phrase in intent.negated if not set(phrase.split()) <= excluding],
             "like": [{"item_id": str(self.items.ids[item]), "title": titles[item]} for item in intent.like],
             "filters": intent.filters,
             "text": intent.text if words.text_counts else "",

@@ -28,8 +28,8 @@ def registry(monkeypatch, served):
             assert name == "shop"
             return SimpleNamespace(version=pointed[alias])
 
-        def search_registered_models(self, max_results):
-            return [SimpleNamespace(name=name) for name in pointed.get("registered", [])][:max_results]
+        def search_registered_models(self):
+            return [SimpleNamespace(name=name) for name in pointed.get("registered", [])]
 
     def load(name, version):
         if version == "bad":
