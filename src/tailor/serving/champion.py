@@ -273,8 +273,8 @@ def _remedy(name: str) -> str:
     if name in others or not others:
         return "Run `make run` first, with the same ENV."
     return (
-        f"Registered here: {', '.join(others[:5])}. Name one (`make serve ENV=…`, or `tailor serve --model={others[0]}`), "
-        "or run `make run` with the same ENV first."
+        f"Registered here: {', '.join(others[:5])}. Name one (`make serve ENV=…`, or "
+        f"`tailor serve --model={others[0]}`), or run `make run` with the same ENV first."
     )
 
 
