@@ -4,11 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 #: Rows of a block.
 BLOCK = 256
+
+
+class BlockMap(Protocol):
+    """What calls a function of each part, and yields what it returns in the order of the parts."""
+
+    def __call__(self, work: Callable[[slice], T], parts: list[slice]) -> Iterator[T]:
+        """Yield ``work`` of each part."""
 
 
 def blocks(n: int, size: int = BLOCK) -> list[slice]:

@@ -21,5 +21,11 @@ def interactions(spark, tables):
 
 
 @pytest.fixture(scope="session")
+def ordered(spark, tables):
+    """The rows of the planted catalogue with labels and times."""
+    return spark.createDataFrame(tables.interactions[["user_id", "item_id", "split", "timestamp"]])
+
+
+@pytest.fixture(scope="session")
 def labelled(spark, tables):
     return spark.createDataFrame(tables.interactions[["user_id", "item_id", "split"]])

@@ -1,4 +1,4 @@
-"""Factors and lists on Spark are those of one machine."""
+"""Factors and lists on Spark are those of one machine; so is the order that lists read."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from tailor.evaluation.config import ListOptions
 from tailor.evaluation.measure import list_known_users, measure_known_users, popularity_metadata
 from tailor.evaluation.protocol import test_protocol as rules_of_test
 from tailor.models.ials import IALSConfig, TextIALS
+from tailor.models.slit import SLIT, SLITConfig
 from tailor.spark import blocks, factorization, lists
 
 pytest.importorskip("pyspark", reason="make test-spark installs it")
@@ -80,8 +81,16 @@ class TestFactors:
 
 
 @pytest.fixture(scope="module")
-def listed(made, model, tables):
-    return lists.make_lists(made, model, tables.items, 20, seed=0).persist()
+def models(model, tables):
+    """What reads a history as a set, and what reads its order."""
+    slit = SLIT(SLITConfig(regularization=10.0, half_life=1.0), 0)
+    return {"text_ials": model, "slit": slit.fit(tables.train_set)}
+
+
+@pytest.fixture(scope="module")
+def listed(ordered, models, tables):
+    table = blocks.make_blocks(ordered, tables.items, 4, seed=1, ordered=True)
+    return lists.make_lists(table, models, tables.items, 20, seed=0).persist()
 
 
 @pytest.fixture(scope="module")
@@ -94,18 +103,18 @@ def rules(tables):
 
 
 @pytest.fixture(scope="module")
-def expected(model, tables, rules):
-    """Lists of one machine of every user who is not new."""
-    options = ListOptions(k=[10, 20])
-    made = list_known_users({"text_ials": model}, rules, "test", tables.users, tables.items, options, 0)
-    return made["text_ials"]()
+def expected(models, tables, rules):
+    """Lists of one machine of every user who is not new, by model."""
+    made = list_known_users(models, rules, "test", tables.users, tables.items, ListOptions(k=[10, 20]), 0)
+    return {name: lists_of() for name, lists_of in made.items()}
 
 
 class TestLists:
-    def test_they_are_those_of_one_machine(self, listed, expected):
+    @pytest.mark.parametrize("name", ["text_ials", "slit"])
+    def test_they_are_those_of_one_machine(self, listed, expected, name):
         keys = ["candidates", "user_id", "item_id"]
-        frame = expected.astype(dict.fromkeys(keys, "str"))
-        both = frame.merge(listed.toPandas(), on=keys, suffixes=("", "_on_spark"), how="outer", validate="1:1")
+        frame, made = expected[name].astype(dict.fromkeys(keys, "str")), listed.filter(f"model = '{name}'").toPandas()
+        both = frame.merge(made, on=keys, suffixes=("", "_on_spark"), how="outer", validate="1:1")
         assert len(both) == len(frame)
         assert (both["place"] + 1 == both["rank"]).all()
         np.testing.assert_allclose(both["score_on_spark"], both["score"], atol=1e-6)
@@ -113,13 +122,15 @@ class TestLists:
     def test_figures_are_those_of_one_machine(self, listed, labelled, expected, tables, rules):
         positives = (tables.matrices["test"] + tables.matrices["cold"]).tocsr()
         metadata = popularity_metadata(tables.items)
-        figures = measure_known_users([expected], {"test": (rules, positives)}, tables.users, metadata, ListOptions())
+        figures = measure_known_users(
+            list(expected.values()), {"test": (rules, positives)}, tables.users, metadata, ListOptions()
+        )
         of_all = figures[(figures["item_bucket"] == "all") & (figures["user_bucket"] == "all") & (figures["k"] == 10)]
-        of_all = of_all.set_index(["candidates", "metric"])
+        of_all = of_all.set_index(["model", "candidates", "metric"])
         made = lists.measure(listed, labelled, tables.items, 10)
-        assert len(made) == 9
+        assert len(made) == 18
         for row in made.to_dict("records"):
-            figure = of_all.loc[(row["candidates"], row["metric"])]
+            figure = of_all.loc[(row["model"], row["candidates"], row["metric"])]
             assert row["value"] == pytest.approx(figure["value"]), row
             assert row["n_users"] == figure["n_users"], row
 

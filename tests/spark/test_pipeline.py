@@ -37,10 +37,14 @@ def test_it_makes_the_split_of_one_machine_and_lists_that_know_the_planted_clust
     pd.testing.assert_frame_equal(items, expected_items[items.columns])
     embeddings = EmbeddingsDataset(filepath=str(data / "05_model_input" / "spark_embeddings.safetensors")).load()
     assert list(embeddings.ids) == list(items["item_id"])
-    metrics = pd.read_parquet(data / "08_reporting" / "spark_metrics.parquet").set_index(["candidates", "metric", "k"])
+    metrics = pd.read_parquet(data / "08_reporting" / "spark_metrics.parquet").set_index(
+        ["model", "candidates", "metric", "k"]
+    )
     random = 10 / len(items)
-    assert metrics.loc[("warm", "ndcg", 10), "value"] > 5 * random
-    assert metrics.loc[("cold", "ndcg", 10), "value"] > 0.2
+    for model in ("text_ials", "text_ease", "slit"):
+        assert metrics.loc[(model, "warm", "ndcg", 10), "value"] > 5 * random
+    assert metrics.loc[("text_ials", "cold", "ndcg", 10), "value"] > 0.2
+    assert metrics.loc[("text_ease", "cold", "ndcg", 10), "value"] > 0.2
 
 
 def test_without_texts_cold_items_have_no_factors(project):

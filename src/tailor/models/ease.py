@@ -35,6 +35,7 @@ from tailor.models.item_weights import (
     weigh,
 )
 from tailor.models.registry import register_model
+from tailor.threads import BlockMap, in_threads
 from tailor.types import AnyArray
 
 
@@ -59,10 +60,17 @@ class EASEConfig(Options):
     renamed: ClassVar[dict[str, str]] = {"max_items": "max_dense_items"}
 
 
-def weighted_gram(train: Csr, power: float) -> Csr:
-    """Return G = Xᵀ diag(w) X (n, n) with w_u = (mean history length / n_u)^power: 0 treats interactions alike."""
+def weighted_gram(train: Csr, power: float, mean: float | None = None) -> Csr:
+    """Return G = Xᵀ diag(w) X (n, n) with w_u = (mean history length / n_u)^power: 0 treats interactions alike.
+
+    Args:
+        train: X (U, n).
+        power: of the weights.
+        mean: history length, where X holds some of the users alone; None: that of X, over users with any.
+    """
     lengths = np.diff(train.indptr).astype(np.float64)
-    mean = lengths[lengths > 0].mean() if len(train.data) else 1.0
+    if mean is None:
+        mean = float(lengths[lengths > 0].mean()) if len(train.data) else 1.0
     rows = sparse.diags((mean / np.maximum(lengths, 1)) ** power) @ train
     # A column of a symmetric matrix is a row.
     return sparse.csr_matrix((train.T @ rows.astype(precision(train.shape[1]))).T)
@@ -135,23 +143,30 @@ def _text_ease(features: AnyArray, regularization: float) -> tuple[AnyArray, Any
     return K, projected, features * q[:, None]
 
 
-def nearest_ease_weights(gram: Csr, ridge: AnyArray, neighbours: int) -> Csr:
+def nearest_ease_weights(gram: Csr, ridge: AnyArray, neighbours: int, each: BlockMap = in_threads) -> Csr:
     """Return the B of :func:`ease_weights` (n, n), each column over its nearest items alone.
 
     Args:
         gram: G (n, n).
         ridge: the diagonal of Λ (n,).
         neighbours: how many items are nearest.
+        each: what solves blocks of columns.
     """
 
     def right(rows: slice) -> Floats:
         return _without_own(np.asarray(gram[rows].toarray(), dtype=np.float32), rows)
 
-    return sparse_weights(gram, ridge, right, neighbours, _roots(gram.diagonal()), "ease")
+    return sparse_weights(gram, ridge, right, neighbours, _roots(gram.diagonal()), "ease", each)
 
 
 def nearest_pulled_ease_weights(
-    gram: Csr, ridge: AnyArray, features: Floats, text_regularization: float, pull: float, neighbours: int
+    gram: Csr,
+    ridge: AnyArray,
+    features: Floats,
+    text_regularization: float,
+    pull: float,
+    neighbours: int,
+    each: BlockMap = in_threads,
 ) -> tuple[Csr, "TextPart"]:
     """Return the B of :func:`pulled_ease_weights` (n, n), each column over its nearest items alone, and what an item
     without interactions needs to join.
@@ -166,6 +181,7 @@ def nearest_pulled_ease_weights(
         text_regularization: λ_t.
         pull: κ.
         neighbours: how many items are nearest.
+        each: what solves blocks of columns.
     """
     K, projected, scaled = _text_ease(features, text_regularization)
 
@@ -173,7 +189,8 @@ def nearest_pulled_ease_weights(
         of_texts = scaled[rows] @ projected.T
         return _without_own(gram[rows].toarray() + np.float32(pull) * of_texts, rows)
 
-    weights = sparse_weights(gram, ridge + pull, right, neighbours, _roots(gram.diagonal() + pull), "text_ease")
+    scale = _roots(gram.diagonal() + pull)
+    weights = sparse_weights(gram, ridge + pull, right, neighbours, scale, "text_ease", each)
     M = pull * projected / (gram.diagonal() + ridge + pull)[:, None]
     return weights, TextPart(M, K, scaled)
 
@@ -367,24 +384,38 @@ class TextEASE(Model[EASEConfig]):
 
     def fit(self, data: TrainSet) -> FittedEASE:
         """See :meth:`Model.fit`."""
-        config, n = self.config, data.n_items
-        gram = weighted_gram(data.weights, config.user_weight_power)
-        diagonal = penalty(gram.diagonal(), config.regularization, config.dropout)
-        pulled = bool(data.item_features.shape[1]) and config.text_pull > 0
-        weights, text = (self._pulled if pulled else self._plain)(gram, diagonal, data.item_features)
-        return FittedEASE(self, weights, text, JoinedItems.none(n, 0 if text is None else text.rows.shape[1]))
+        return self.fit_gram(weighted_gram(data.weights, self.config.user_weight_power), data.item_features)
 
-    def _plain(self, gram: Csr, ridge: AnyArray, features: Floats) -> tuple[ItemWeights, None]:  # noqa: ARG002
+    def fit_gram(self, gram: Csr, features: Floats, each: BlockMap = in_threads) -> FittedEASE:
+        """Fit the weights.
+
+        Args:
+            gram: :func:`weighted_gram` of all histories (n, n).
+            features: text embeddings (n, m); m is 0 where there are none.
+            each: what solves blocks of columns in catalogues of more than ``max_dense_items``.
+        """
+        config = self.config
+        diagonal = penalty(gram.diagonal(), config.regularization, config.dropout)
+        weights: ItemWeights
+        text: TextPart | None = None
+        if features.shape[1] and config.text_pull > 0:
+            weights, text = self._pulled(gram, diagonal, features, each)
+        else:
+            weights = self._plain(gram, diagonal, each)
+        joined = JoinedItems.none(gram.shape[0], 0 if text is None else text.rows.shape[1])
+        return FittedEASE(self, weights, text, joined)
+
+    def _plain(self, gram: Csr, ridge: AnyArray, each: BlockMap) -> ItemWeights:
         n = gram.shape[0]
         if n > self.config.max_dense_items:
-            return nearest_ease_weights(gram, ridge, self.config.neighbours), None
-        return _single(ease_weights(gram.toarray().astype(precision(n), copy=False), ridge)), None
+            return nearest_ease_weights(gram, ridge, self.config.neighbours, each)
+        return _single(ease_weights(gram.toarray().astype(precision(n), copy=False), ridge))
 
-    def _pulled(self, gram: Csr, ridge: AnyArray, features: Floats) -> tuple[ItemWeights, TextPart]:
+    def _pulled(self, gram: Csr, ridge: AnyArray, features: Floats, each: BlockMap) -> tuple[ItemWeights, TextPart]:
         config, n = self.config, gram.shape[0]
         options = (config.text_regularization, config.text_pull)
         if n > config.max_dense_items:
-            return nearest_pulled_ease_weights(gram, ridge, features, *options, config.neighbours)
+            return nearest_pulled_ease_weights(gram, ridge, features, *options, config.neighbours, each)
         full, E = (matrix.astype(precision(n), copy=False) for matrix in (gram.toarray(), features))
         weights, text = pulled_ease_weights(full, ridge, E, *options)
         return _single(weights), text

@@ -20,7 +20,7 @@ from tailor.errors import BadInputError
 from tailor.models.base import ColdItemImputer, Csr, Floats, Indices, State
 from tailor.models.store import sparse_from_state, sparse_state
 from tailor.progress import progress
-from tailor.threads import blocks, in_threads
+from tailor.threads import BlockMap, blocks, in_threads
 from tailor.types import AnyArray
 
 #: (n, n), or any part of it.
@@ -144,7 +144,13 @@ def from_state(state: State) -> ItemWeights:
 
 
 def sparse_weights(
-    gram: Csr, penalty: AnyArray, right: Callable[[slice], Floats], neighbours: int, scale: AnyArray, label: str
+    gram: Csr,
+    penalty: AnyArray,
+    right: Callable[[slice], Floats],
+    neighbours: int,
+    scale: AnyArray,
+    label: str,
+    each: BlockMap = in_threads,
 ) -> Csr:
     """Fit every column over the items nearest to it.
 
@@ -155,6 +161,7 @@ def sparse_weights(
         neighbours: c.
         scale: what r_ij is divided by to tell how near i is to j (n,).
         label: of the progress bar.
+        each: what solves blocks of columns: threads, or tasks of a cluster, to which all of the above is sent.
 
     Returns:
         The weights (n, n), at most c in a column.
@@ -173,7 +180,7 @@ def sparse_weights(
 
     parts = blocks(n)
     with threadpool_limits(1, user_api="blas"):
-        columns = list(progress(in_threads(solve, parts), label, "block", len(parts)))
+        columns = list(progress(each(solve, parts), label, "block", len(parts)))
     weights = sparse.csr_matrix(sparse.hstack(columns), dtype=np.float32)
     weights.sort_indices()
     return weights

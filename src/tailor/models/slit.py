@@ -45,6 +45,7 @@ from tailor.models.item_weights import (
 )
 from tailor.models.registry import register_model
 from tailor.progress import progress
+from tailor.threads import BlockMap, in_threads
 
 #: Cells of S that are laid out at a time.
 _CELLS = 10_000_000
@@ -156,14 +157,30 @@ class SLIT(Model[SLITConfig]):
 
     def fit(self, data: TrainSet) -> FittedSLIT:
         """See :meth:`Model.fit`."""
-        weights: ItemWeights = np.zeros((0, 0), np.float32)
-        if data.order is not None and data.order.nnz:
-            full = data.n_items <= self.config.max_dense_items
-            weights = (self._full if full else self._nearest)(*self._transitions(data.order, data.confidence))
-        return FittedSLIT(self, weights, ColumnBlocks(weights.shape[0]), data.n_items)
+        if data.order is None or not data.order.nnz:
+            return FittedSLIT(self, np.zeros((0, 0), np.float32), ColumnBlocks(0), data.n_items)
+        return self.fit_transitions(*self.transitions(data.order, data.confidence))
 
-    def _transitions(self, order: Csr, confidence: Csr | None = None) -> tuple[Csr, Csr]:
-        """Return SᵀCS and SᵀCT (n_items, n_items), summed over blocks of users."""
+    def fit_transitions(self, before: Csr, after: Csr, each: BlockMap = in_threads) -> FittedSLIT:
+        """Fit the weights.
+
+        Args:
+            before: SᵀCS of all users (n_items, n_items).
+            after: SᵀCT.
+            each: what solves blocks of columns in catalogues of more than ``max_dense_items``.
+        """
+        n = before.shape[0]
+        full = n <= self.config.max_dense_items
+        weights = self._full(before, after) if full else self._nearest(before, after, each)
+        return FittedSLIT(self, weights, ColumnBlocks(n), n)
+
+    def transitions(self, order: Csr, confidence: Csr | None = None) -> tuple[Csr, Csr]:
+        """Return SᵀCS and SᵀCT (n_items, n_items), summed over blocks of users.
+
+        Args:
+            order: places of the items in each user's order (U, n_items), later ones larger.
+            confidence: the same cells: how sure each is; None: 1 each.
+        """
         n = order.shape[1]
         before = after = sparse.csr_matrix(empty_rows(n, n).astype(precision(n)))
         for S, T, c in self._steps(order, confidence):
@@ -177,7 +194,7 @@ class SLIT(Model[SLITConfig]):
         add_to_diagonal(inverse, self.config.regularization)
         return np.asarray(inverse_spd(inverse) @ after.toarray(), dtype=np.float32)
 
-    def _nearest(self, before: Csr, after: Csr) -> Csr:
+    def _nearest(self, before: Csr, after: Csr, each: BlockMap) -> Csr:
         """Return the weights toward each item from those alone that it follows most."""
         by_item, regularization = sparse.csr_matrix(after.T), self.config.regularization
 
@@ -186,7 +203,7 @@ class SLIT(Model[SLITConfig]):
 
         scale = np.sqrt(before.diagonal() + regularization).astype(np.float32)
         penalty = np.full(len(scale), regularization)
-        return sparse_weights(before, penalty, right, self.config.neighbours, scale, "slit")
+        return sparse_weights(before, penalty, right, self.config.neighbours, scale, "slit", each)
 
     def _steps(self, order: Csr, confidence: Csr | None = None) -> Iterator[tuple[Csr, Csr, Floats | None]]:
         """Yield rows of S and T (b, n_items), and how sure the targets are (b,), a block of steps at a time."""

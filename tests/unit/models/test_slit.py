@@ -112,7 +112,7 @@ def test_sparse_weights_are_the_ridge_over_the_items_that_come_before_most():
     rng = np.random.default_rng(0)
     data = ordered_train_set(ordered(*(tuple(rng.permutation(9)[:5]) for _ in range(40)), n_items=9))
     recipe = SLIT(SLITConfig(regularization=2.0, window=3, max_dense_items=8, neighbours=4))
-    before, after = (matrix.toarray() for matrix in recipe._transitions(data.order))
+    before, after = (matrix.toarray() for matrix in recipe.transitions(data.order))
     expected, near = np.zeros((9, 9)), after / np.sqrt(np.diag(before) + 2.0)[:, None]
     for j in range(9):
         support = np.sort(np.argsort(-near[:, j])[:4])

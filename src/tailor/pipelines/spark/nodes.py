@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tailor import columns as c
@@ -18,9 +19,11 @@ from tailor.lm.embeddings import Embeddings, embed_pooled
 from tailor.lm.encoder import load_base
 from tailor.lm.peft import weights_hash
 from tailor.models.base import FittedModel
+from tailor.models.ease import EASEConfig, TextEASE
 from tailor.models.ials import IALSConfig, TextIALS
+from tailor.models.slit import SLIT, SLITConfig
 from tailor.options import EvaluationOptions
-from tailor.spark import blocks, encoding, factorization, lists
+from tailor.spark import blocks, encoding, factorization, item_weights, lists
 from tailor.spark.config import SparkOptions
 from tailor.spark.split import label_interactions, refuse_too_little
 from tailor.types import Parameters
@@ -52,9 +55,13 @@ def describe_items(labelled: SparkTable, items: pd.DataFrame, params: Parameters
     return buckets.describe_items(items, of_train, cold, options.split, options.head_share, seed)
 
 
-def make_blocks(labelled: SparkTable, items: pd.DataFrame, spark: Parameters, seed: int) -> SparkTable:
+def make_blocks(
+    labelled: SparkTable, items: pd.DataFrame, params: Parameters, spark: Parameters, seed: int
+) -> SparkTable:
     """Make one row of what the users of a block did."""
-    return blocks.make_blocks(labelled, items, parse(SparkOptions, spark, "spark").user_blocks, seed)
+    ordered = blocks.knows_order(labelled, parse(DataProcessingOptions, params, "data_processing").split.strategy)
+    n_blocks = parse(SparkOptions, spark, "spark").user_blocks
+    return blocks.make_blocks(labelled, items, n_blocks, seed, ordered=ordered)
 
 
 def encode_items(
@@ -92,8 +99,7 @@ def fit_factors(
 
     ``embeddings``: no rows where there are no texts. ``params``: of evaluation.
     """
-    if parse(EvaluationOptions, params, "evaluation").fit_on != "train":
-        raise BadInputError("evaluation.fit_on is train_and_validation: the factorization on Spark is fitted on train.")
+    _refuse_other_rows(params)
     options, given = parse(SparkOptions, spark, "spark"), parse(HybridOptions, hybrid, "hybrid_cf")
     config = parse(IALSConfig, given.sources.get("ials") or {}, "hybrid_cf.sources.ials")
     features = None if embeddings.is_empty else embeddings.vectors
@@ -101,10 +107,40 @@ def fit_factors(
     return {MODEL: factorization.fit(table.persist(), counts, features, TextIALS(config, seed), options.item_blocks)}
 
 
-def recommend(table: SparkTable, models: Models, items: pd.DataFrame, params: Parameters, seed: int) -> SparkTable:
-    """List for every user who is not new, from warm, cold and all items."""
+def fit_item_weights(
+    table: SparkTable,
+    embeddings: Embeddings,
+    items: pd.DataFrame,
+    hybrid: Parameters,
+    params: Parameters,
+    spark: Parameters,
+    seed: int,
+) -> Models:
+    """Fit EASE on histories and texts and, where an order is known, SLIT; their options are those of the sources.
+
+    A source that is null is not fitted. ``params``: of evaluation.
+    """
+    _refuse_other_rows(params)
+    sources = parse(HybridOptions, hybrid, "hybrid_cf").sources
+    tasks, n_items = parse(SparkOptions, spark, "spark").item_blocks, len(items)
+    features = np.zeros((n_items, 0), np.float32) if embeddings.is_empty else embeddings.vectors
+    table = table.persist()
+    models: Models = {}
+    if sources.get("ease") is not None:
+        recipe = TextEASE(parse(EASEConfig, sources["ease"], "hybrid_cf.sources.ease"), seed)
+        models["text_ease"] = item_weights.fit_ease(table, features, recipe, n_items, tasks)
+    if sources.get("slit") is not None and blocks.are_ordered(table):
+        slit = SLIT(parse(SLITConfig, sources["slit"], "hybrid_cf.sources.slit"), seed)
+        models["slit"] = item_weights.fit_slit(table, slit, n_items, tasks)
+    return models
+
+
+def recommend(
+    table: SparkTable, factors: Models, weights: Models, items: pd.DataFrame, params: Parameters, seed: int
+) -> SparkTable:
+    """List by each model for every user who is not new, from warm, cold and all items."""
     length = list_length(parse(EvaluationOptions, params, "evaluation"))
-    return lists.make_lists(table, models[MODEL], items, length, seed)
+    return lists.make_lists(table, factors | weights, items, length, seed)
 
 
 def measure(made: SparkTable, labelled: SparkTable, items: pd.DataFrame, params: Parameters) -> pd.DataFrame:
@@ -112,5 +148,10 @@ def measure(made: SparkTable, labelled: SparkTable, items: pd.DataFrame, params:
     options = parse(EvaluationOptions, params, "evaluation")
     table = pd.concat([lists.measure(made, labelled, items, k) for k in options.k], ignore_index=True)
     for row in table[table["metric"] == "ndcg"].to_dict("records"):
-        log.info("%(candidates)s NDCG@%(k)d: %(value).4f (%(n_users)d users)", row)
+        log.info("%(model)s, %(candidates)s NDCG@%(k)d: %(value).4f (%(n_users)d users)", row)
     return table
+
+
+def _refuse_other_rows(params: Parameters) -> None:
+    if parse(EvaluationOptions, params, "evaluation").fit_on != "train":
+        raise BadInputError("evaluation.fit_on is train_and_validation: models on Spark are fitted on train.")

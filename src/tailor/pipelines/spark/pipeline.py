@@ -27,7 +27,7 @@ def create_pipeline(**_: object) -> Pipeline:
         ),
         Node(
             func=nodes.make_blocks,
-            inputs={"labelled": "spark_split", "items": "spark_items", "spark": "params:spark", "seed": "params:seed"},
+            inputs={"labelled": "spark_split", "items": "spark_items", "spark": "params:spark"} | _DATA,
             outputs="spark_blocks",
             name="make_blocks",
             tags="cpu",
@@ -61,10 +61,26 @@ def create_pipeline(**_: object) -> Pipeline:
             tags="cpu",
         ),
         Node(
+            func=nodes.fit_item_weights,
+            inputs={
+                "table": "spark_blocks",
+                "embeddings": "spark_embeddings",
+                "items": "spark_items",
+                "hybrid": "params:hybrid_cf",
+                "params": "params:evaluation",
+                "spark": "params:spark",
+                "seed": "params:seed",
+            },
+            outputs="spark_item_weights",
+            name="fit_item_weights",
+            tags="cpu",
+        ),
+        Node(
             func=nodes.recommend,
             inputs={
                 "table": "spark_blocks",
-                "models": "spark_models",
+                "factors": "spark_models",
+                "weights": "spark_item_weights",
                 "items": "spark_items",
                 "params": "params:evaluation",
                 "seed": "params:seed",
