@@ -5,7 +5,7 @@
 By catalogue: the largest difference of an item factor (of ``engine: torch``, whose start Spark's fit has) and of a
 weight of EASE and of SLIT, NDCG@20 of warm and of cold test lists to that of ``engine: torch`` and of irspack (same
 sweeps), the share of rows with the same label, and the seconds of each fit; Spark's session is made before. Texts are
-the frozen embeddings. ALS of Spark ML (implicit feedback; no texts, so cold items score 0) has the best of four option
+the frozen embeddings. ALS of Spark ML (implicit feedback; no texts, so cold items score 0) has the best of nine option
 sets by validation's warm NDCG; its users are folded in exactly from the histories that all models read.
 """
 
@@ -41,7 +41,7 @@ SWEEPS = {"torch": 16, "irspack": 16}
 EASE_OPTIONS = {"regularization": 50.0, "text_pull": 100.0, "dropout": 0.2, "user_weight_power": 0.5}
 SLIT_OPTIONS = {"regularization": 3000.0}
 #: Option sets of Spark's ALS.
-ALS_SETS = [{"alpha": alpha, "regParam": penalty} for alpha in (1.0, 10.0) for penalty in (0.01, 0.1)]
+ALS_SETS = [{"alpha": alpha, "regParam": penalty} for alpha in (1.0, 10.0, 40.0) for penalty in (0.01, 0.1, 0.5)]
 TARGETS = {
     "*_largest_difference": "<= 1e-4",
     "*_labels_alike": "1",
@@ -54,6 +54,8 @@ TARGETS = {
 class SparkALS(FittedModel):
     """Item factors of Spark's ALS: min Σ (1 + α p)(p - x·y)² + λ (Σ n_u |x|² + Σ n_i |y|²), p = 1 where u has i."""
 
+    recipe: Any
+    """None: it is no model of the registry."""
     factors: Floats
     """(n_items, d), 0 of items that were not in the fit."""
     alpha: float
@@ -76,24 +78,32 @@ class SparkALS(FittedModel):
         return {"factors": self.factors}
 
 
-def fit_als(spark: Any, train: Csr, settings: dict[str, float]) -> SparkALS:
-    """Fit Spark's ALS on a matrix (U, n_items)."""
+def ratings(spark: Any, train: Csr) -> Any:
+    """Return a matrix (U, n_items) as Spark's ALS reads it."""
+    cells = sparse.coo_matrix(train)
+    table = spark.createDataFrame(pd.DataFrame({"user": cells.row, "item": cells.col, "rating": 1.0})).persist()
+    table.count()
+    return table
+
+
+def fit_als(table: Any, n_items: int, settings: dict[str, float]) -> SparkALS:
+    """Fit Spark's ALS on :func:`ratings`."""
     from pyspark.ml.recommendation import ALS  # noqa: PLC0415  (an extra)
 
-    cells = sparse.coo_matrix(train)
-    table = spark.createDataFrame(pd.DataFrame({"user": cells.row, "item": cells.col, "rating": 1.0}))
-    als = ALS(rank=OPTIONS["factors"], maxIter=15, implicitPrefs=True, seed=SEED, **settings)
+    als = ALS(rank=OPTIONS["factors"], maxIter=SWEEPS["torch"], implicitPrefs=True, seed=SEED, **settings)
+    als = als.setNumUserBlocks(BLOCKS).setNumItemBlocks(BLOCKS)
     fitted = als.fit(table).itemFactors.toPandas()
-    factors = np.zeros((train.shape[1], OPTIONS["factors"]), np.float32)
+    factors = np.zeros((n_items, OPTIONS["factors"]), np.float32)
     factors[fitted["id"].to_numpy()] = np.stack(fitted["features"].to_list())
-    return SparkALS(None, factors, settings["alpha"], settings["regParam"])  # type: ignore[arg-type]
+    return SparkALS(None, factors, settings["alpha"], settings["regParam"])
 
 
 def choose_als(spark: Any, catalogue: Catalogue, features: Floats) -> dict[str, float]:
     """Return the option set with the best warm NDCG on validation."""
     holdout = catalogue.holdout()
-    train, k = holdout.train_set(features).interactions, catalogue.hybrid_options.k
-    return max(ALS_SETS, key=lambda settings: holdout.measure(fit_als(spark, train, settings), k)["warm"])
+    table, n_items = ratings(spark, holdout.train_set(features).interactions), len(catalogue.items)
+    k = catalogue.hybrid_options.k
+    return max(ALS_SETS, key=lambda settings: holdout.measure(fit_als(table, n_items, settings), k)["warm"])
 
 
 def measure(env: str) -> dict[str, float]:
@@ -127,7 +137,8 @@ def measure(env: str) -> dict[str, float]:
             "slit": seconds_of(lambda: item_weights.fit_slit(table, slit, n_items, BLOCKS)),
         }
         chosen = choose_als(spark, catalogue, features)
-        seconds["spark_als"], made["spark_als"] = seconds_of(lambda: fit_als(spark, catalogue.matrix(c.TRAIN), chosen))
+        table_of_als = ratings(spark, catalogue.matrix(c.TRAIN))
+        seconds["spark_als"], made["spark_als"] = seconds_of(lambda: fit_als(table_of_als, n_items, chosen))
     values = {name: known_user_ndcg(catalogue, model, catalogue.test_rules, K) for name, model in made.items()}
     means = pd.DataFrame({name: {key: np.nanmean(v) for key, v in of.items()} for name, of in values.items()})
     return {
@@ -137,6 +148,7 @@ def measure(env: str) -> dict[str, float]:
         **{f"{key}_to_{name}": float(means.loc[key, "spark"] / means.loc[key, name])
            for key in (c.WARM, c.COLD) for name in SWEEPS},
         "warm_to_spark_als": float(means.loc[c.WARM, "spark"] / means.loc[c.WARM, "spark_als"]),
+        **{f"spark_als_{name}": value for name, value in chosen.items()},
         "cold_of_spark_als": float(means.loc[c.COLD, "spark_als"]),
         **{f"{name}_largest_difference": _difference(on_spark[name][1], weights[name][1]) for name in weights},
         **{f"{name}_s": took for name, (took, _) in weights.items()},

@@ -47,16 +47,21 @@ def test_it_makes_the_split_of_one_machine_and_lists_that_know_the_planted_clust
     assert metrics.loc[("text_ease", "cold", "ndcg", 10), "value"] > 0.2
 
 
-def test_without_texts_cold_items_have_no_factors(project):
+def test_without_texts_and_order_there_are_factors_and_ease(project):
     folder = project / "conf" / "plain"
     shutil.copytree(project / "conf" / "both", folder)
     catalog = {"item_text": {"type": "MemoryDataset", "data": None}}
     (folder / "catalog_plain.yml").write_text(yaml.safe_dump(catalog))
-    kedro(project, "run", "--env=plain", "--pipelines=spark", "--to-nodes=spark.fit_factors")
+    split = {"data_processing": {"split": {"strategy": "random"}}}
+    (folder / "parameters_plain.yml").write_text(yaml.safe_dump(split))
+    done = kedro(project, "run", "--env=plain", "--pipelines=spark")
+    assert "slit: the order of a user's rows is not known" in done.stdout + done.stderr
     items = pd.read_parquet(project / "data" / "test" / "03_primary" / "spark_items.parquet")
     model = ModelsDataset(filepath=str(project / "data/test/06_models/spark_models.safetensors")).load()["text_ials"]
     assert not model.item_factors[items["n_train"] == 0].any()
     assert model.item_factors[items["n_train"] > 0].any(axis=1).all()
+    metrics = pd.read_parquet(project / "data" / "test" / "08_reporting" / "spark_metrics.parquet")
+    assert set(metrics["model"]) == {"text_ials", "text_ease"}
 
 
 def test_a_master_that_is_none_is_named(project):

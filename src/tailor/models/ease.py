@@ -441,6 +441,6 @@ class EASE(TextEASE):
 
     scores_cold_items = False
 
-    def fit(self, data: TrainSet) -> FittedEASE:
-        """See :meth:`Model.fit`."""
-        return super().fit(data.without_features())
+    def fit_gram(self, gram: Csr, features: Floats, each: BlockMap = in_threads) -> FittedEASE:
+        """See :meth:`TextEASE.fit_gram`; the features are not read."""
+        return super().fit_gram(gram, features[:, :0], each)

@@ -82,7 +82,9 @@ def knows_order(labelled: "DataFrame", strategy: str) -> bool:
 
     if c.TIMESTAMP not in labelled.columns or strategy == "random":
         return False
-    times = labelled.select(fn.min(c.TIMESTAMP), fn.max(c.TIMESTAMP)).first()
+    time = fn.col(c.TIMESTAMP).cast("double")
+    known = fn.when(~fn.isnan(time), time)  # Spark has NaN above all numbers
+    times = labelled.select(fn.min(known), fn.max(known)).first()
     return bool(times is not None and times[0] is not None and times[0] < times[1])
 
 
@@ -105,8 +107,8 @@ def make_blocks(
 
     ids = np.asarray(items[c.ITEM], dtype=object)
     numbers = pd.DataFrame({c.ITEM: ids, _NUMBER: np.arange(len(ids), dtype=np.int32)})
-    time = fn.col(c.TIMESTAMP).cast("double") if ordered else fn.lit(None).cast("double")
-    table = labelled.select(c.USER, c.ITEM, c.SPLIT, time.alias(_TIME))
+    time = [fn.col(c.TIMESTAMP).cast("double").alias(_TIME)] if ordered else []
+    table = labelled.select(c.USER, c.ITEM, c.SPLIT, *time)
     table = table.join(fn.broadcast(labelled.sparkSession.createDataFrame(numbers)), c.ITEM, "left")
     unknown = table.filter(fn.col(_NUMBER).isNull()).limit(1).collect()
     if unknown:
@@ -117,7 +119,8 @@ def make_blocks(
     table = with_hash(table, _HASH, seed, c.USER).withColumn(
         _BLOCK, fn.pmod(fn.col(_HASH), fn.lit(n_blocks)).cast("int")
     )
-    table = with_hash(table, _TIE, _SEED_OF_TIES, c.USER, c.ITEM)
+    if ordered:
+        table = with_hash(table, _TIE, _SEED_OF_TIES, c.USER, c.ITEM)
     of_blocks = table.repartition(n_blocks, _BLOCK).groupBy(_BLOCK)
     return of_blocks.applyInPandas(lambda rows: _pack(rows, ordered), SCHEMA)
 
@@ -152,10 +155,12 @@ def _pack(rows: pd.DataFrame, ordered: bool) -> pd.DataFrame:
     item = rows[_NUMBER].to_numpy(dtype=np.int32)
     order = np.lexsort((item, user))
     label = pd.Categorical(rows[c.SPLIT], categories=list(c.SPLITS)).codes
-    packed = {"user": user, "item": item, "label": label, "place": _positions(rows, user)}
-    arrays = {name: [packed[name][order].astype(kind).tobytes()] for name, kind in _ARRAYS.items()}
-    if not ordered:
-        arrays["place"] = [b""]
+    packed = {"user": user, "item": item, "label": label}
+    if ordered:
+        packed["place"] = _positions(rows, user)
+    none = np.zeros(0, dtype=np.int64)
+    of_rows = {name: packed[name][order] if name in packed else none for name in _ARRAYS}
+    arrays = {name: [of_rows[name].astype(kind).tobytes()] for name, kind in _ARRAYS.items()}
     return pd.DataFrame({_BLOCK: [int(rows[_BLOCK].iloc[0])], "users": [users.tolist()], **arrays})
 
 

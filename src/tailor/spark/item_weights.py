@@ -2,21 +2,24 @@
 tasks, and in catalogues of more than ``max_dense_items`` the weights toward each item are solved in tasks too.
 
 Blocks of users are counted apart: a task sends, of each block, the rows of its matrix to those that add them up, in the
-order of blocks. The sums are the driver's, which broadcasts them to the tasks that solve blocks of items: about 8 bytes
-a cell that is not 0, or n² x 8 where the weights are full, which the driver solves.
+order of blocks and one in memory at a time. The sums are the driver's, which broadcasts them to the tasks that solve
+blocks of items; full weights the driver solves.
 """
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from functools import reduce
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy import sparse
 
 from tailor import columns as c
+from tailor.errors import BadInputError
+from tailor.linear_algebra import precision
 from tailor.models.base import Csr, Floats
 from tailor.models.ease import FittedEASE, TextEASE, weighted_gram
 from tailor.models.slit import SLIT, FittedSLIT
@@ -47,7 +50,8 @@ def fit_ease(table: "DataFrame", features: Floats, recipe: TextEASE, n_items: in
     Returns:
         The model that one machine would have fitted, to rounding of the sums.
     """
-    power, mean = recipe.config.user_weight_power, _mean_length(table)
+    power = recipe.config.user_weight_power
+    mean = _mean_length(table) if power else None
     counted = _count(
         table, lambda block: (weighted_gram(block.matrix([c.TRAIN], n_items), power, mean),), n_items, item_blocks
     )
@@ -76,24 +80,43 @@ def fit_slit(table: "DataFrame", recipe: SLIT, n_items: int, item_blocks: int) -
 
 
 def in_tasks(spark: "SparkSession", n_tasks: int) -> BlockMap:
-    """Return what calls a function of each block of items in tasks; what the function holds is broadcast once."""
-    from pyspark import cloudpickle  # noqa: PLC0415  (an extra)
+    """Return what calls a function of each block of items in tasks; what the function holds is broadcast once.
 
+    Bad input that the function names in a task is raised here, as if no task lay between.
+    """
     context = spark.sparkContext
 
     def each(work: Callable[[slice], T], parts: list[slice]) -> Iterator[T]:
-        given = context.broadcast(cloudpickle.dumps(work))
+        given = context.broadcast(_Pickled(work))
 
-        def solve(mine: Iterator[slice]) -> Iterator[T]:
-            of_task = pickle.loads(given.value)  # noqa: S301  (from the driver of this run)
-            return map(of_task, mine)
+        def attempt(part: slice) -> tuple[T | None, str]:
+            try:
+                return given.value(part), ""
+            except BadInputError as error:
+                return None, str(error)
 
         try:
-            yield from context.parallelize(parts, min(n_tasks, len(parts))).mapPartitions(solve).collect()
+            for made, fault in context.parallelize(parts, min(n_tasks, len(parts))).map(attempt).collect():
+                if fault:
+                    raise BadInputError(fault)
+                yield made
         finally:
             given.destroy()
 
     return each
+
+
+class _Pickled:
+    """A function of any kind that plain pickle takes, and that is the function itself where it is read."""
+
+    def __init__(self, function: Callable[[slice], Any]) -> None:
+        from pyspark import cloudpickle  # noqa: PLC0415  (an extra)
+
+        self.pickled: bytes = cloudpickle.dumps(function)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+        """Be read as the function."""
+        return pickle.loads, (self.pickled,)
 
 
 def _mean_length(table: "DataFrame") -> float:
@@ -112,29 +135,36 @@ def _mean_length(table: "DataFrame") -> float:
 
 
 def _count(table: "DataFrame", count: _Count, n_items: int, n_stretches: int, n_matrices: int = 1) -> list[Csr]:
-    """Return the sums over blocks of users of the matrices (n_items, n_items) that ``count`` makes of a block."""
-    bounds = np.linspace(0, n_items, n_stretches + 1).astype(np.int64)
+    """Return the sums over blocks of users of the matrices (n_items, n_items) that ``count`` makes of a block.
 
-    def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for block in blocks.read(batches):
-            for number, matrix in enumerate(count(block)):
-                for stretch, (start, stop) in enumerate(pairwise(bounds)):
-                    yield _packet(number, stretch, block.number, sparse.csr_matrix(matrix[start:stop]))
+    Added in double precision, in the order of the blocks; returned in the precision of one machine.
+    """
+    bounds, key = np.linspace(0, n_items, n_stretches + 1).astype(np.int64), ["matrix", "stretch"]
+    sent = table.mapInArrow(lambda batches: _send(batches, count, bounds), _COUNTED)
+    sent = sent.repartition(n_stretches * n_matrices, *key).sortWithinPartitions(*key, "block")
+    summed = sent.mapInArrow(lambda batches: _add(batches, n_items), _COUNTED)
+    sums: dict[tuple[int, int], Csr] = {}
+    for row in summed.toLocalIterator():  # one partition at a time in the heap of the driver
+        part = _matrix(row.asDict(), n_items)
+        sums[row["matrix"], row["stretch"]] = part.astype(np.dtype(precision(n_items)))
+    parts = [[sums.pop((number, stretch)) for stretch in range(n_stretches)] for number in range(n_matrices)]
+    return [sparse.csr_matrix(sparse.vstack(of_matrix)) for of_matrix in parts]
 
-    def add(packets: pd.DataFrame) -> pd.DataFrame:
-        number, stretch = int(packets["matrix"].iloc[0]), int(packets["stretch"].iloc[0])
-        total = sparse.csr_matrix((int(bounds[stretch + 1] - bounds[stretch]), n_items))
-        for packet in packets.sort_values("block").to_dict("records"):
-            total = sparse.csr_matrix(total + _matrix(packet, n_items))
-        summed: pd.DataFrame = _packet(number, stretch, 0, total).to_pandas()
-        return summed
 
-    counted = table.mapInArrow(send, _COUNTED).groupBy("matrix", "stretch").applyInPandas(add, _COUNTED).collect()
-    sums = []
-    for number in range(n_matrices):
-        rows = sorted((row for row in counted if row["matrix"] == number), key=lambda row: int(row["stretch"]))
-        sums.append(sparse.csr_matrix(sparse.vstack([_matrix(row.asDict(), n_items) for row in rows])))
-    return sums
+def _send(batches: Iterator[pa.RecordBatch], count: _Count, bounds: NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """Count each block of users; yield the rows of its matrices, a stretch at a time."""
+    for block in blocks.read(batches):
+        for number, matrix in enumerate(count(block)):
+            for stretch, (start, stop) in enumerate(pairwise(bounds)):
+                yield _packet(number, stretch, block.number, sparse.csr_matrix(matrix[start:stop]))
+
+
+def _add(batches: Iterator[pa.RecordBatch], n_items: int) -> Iterator[pa.RecordBatch]:
+    """Yield the sum of each run of packets of one matrix and stretch."""
+    rows = (row for batch in batches for row in batch.to_pylist())
+    for (number, stretch), packets in groupby(rows, key=lambda row: (row["matrix"], row["stretch"])):
+        matrices = (_matrix(packet, n_items) for packet in packets)
+        yield _packet(number, stretch, 0, reduce(lambda total, one: sparse.csr_matrix(total + one), matrices))
 
 
 def _packet(number: int, stretch: int, block: int, matrix: Csr) -> pa.RecordBatch:

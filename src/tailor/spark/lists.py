@@ -5,6 +5,7 @@ order as on one machine.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from tailor import columns as c
 from tailor.data.hashing import tie_ranks
 from tailor.data.interactions import restrict_order
 from tailor.models.base import FittedModel, Query
+from tailor.models.ease import FittedEASE
 from tailor.models.listing import recommend
 from tailor.spark import blocks
 
@@ -45,7 +47,11 @@ def make_lists(
     warm = (items[c.N_TRAIN] > 0).to_numpy()
     sets = {c.WARM: ~cold, c.COLD: cold, c.MIXED: np.ones(len(items), dtype=bool)}
     ids = np.asarray(items[c.ITEM], dtype=object)
-    given = table.sparkSession.sparkContext.broadcast((dict(models), ids, sets, warm, tie_ranks(seed, ids)))
+    # What EASE knows of texts is for items that join later.
+    sent = {
+        name: replace(model, text=None) if isinstance(model, FittedEASE) else model for name, model in models.items()
+    }
+    given = table.sparkSession.sparkContext.broadcast((sent, ids, sets, warm, tie_ranks(seed, ids)))
 
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         of_task, names, candidates, warm_items, ties = given.value

@@ -118,7 +118,7 @@ def fit_item_weights(
 ) -> Models:
     """Fit EASE on histories and texts and, where an order is known, SLIT; their options are those of the sources.
 
-    A source that is null is not fitted. ``params``: of evaluation.
+    Of these a source that is null is not fitted. ``params``: of evaluation.
     """
     _refuse_other_rows(params)
     sources = parse(HybridOptions, hybrid, "hybrid_cf").sources
@@ -129,7 +129,9 @@ def fit_item_weights(
     if sources.get("ease") is not None:
         recipe = TextEASE(parse(EASEConfig, sources["ease"], "hybrid_cf.sources.ease"), seed)
         models["text_ease"] = item_weights.fit_ease(table, features, recipe, n_items, tasks)
-    if sources.get("slit") is not None and blocks.are_ordered(table):
+    if sources.get("slit") is not None and not blocks.are_ordered(table):
+        log.info("slit: the order of a user's rows is not known, so it is not fitted")
+    elif sources.get("slit") is not None:
         slit = SLIT(parse(SLITConfig, sources["slit"], "hybrid_cf.sources.slit"), seed)
         models["slit"] = item_weights.fit_slit(table, slit, n_items, tasks)
     return models
