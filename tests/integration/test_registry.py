@@ -163,7 +163,7 @@ def test_tags_and_aliases(finished):
     assert {key: version.tags[key] for key in fingerprint} == fingerprint
     assert set(version.tags) >= {"data_hash", "split_hash", "git_commit", "seed", "model"}
     run = client.get_run(version.run_id)
-    assert run.data.params["lm_finetuning.epochs"] == "5"
+    assert run.data.params["lm_finetuning.epochs"] == "3"
     assert run.data.params["data_processing.split.train"] == "0.7"
     assert not [name for name in run.data.params if name.startswith("parameters.")]
     assert run.data.params["chosen.weights.warm.ials"]

@@ -80,6 +80,18 @@ def test_events_are_worth_more_than_none_and_the_docs_print_how_much():
         assert "{:.3f} [{:.3f}, {:.3f}]".format(*ratio) in " ".join(text.split())
 
 
+def test_an_update_is_as_good_as_a_refit_in_half_its_time_and_the_docs_print_it():
+    figures = result("update")["headline"]
+    assert figures["sweeps_1_seconds_over_refit"] <= 0.5
+    assert figures["sweeps_1_ratio_low"] > 0.99
+    text = (ROOT / "docs" / "performance.md").read_text().split("## Updates")[1].split("\n## ")[0]
+    for sweeps in (1, 2, 4):
+        ratio = [figures[f"sweeps_{sweeps}_{end}"] for end in ("ndcg_over_refit", "ratio_low", "ratio_high")]
+        row = "{:.4f} | {:.4f} [{:.4f}, {:.4f}]".format(figures[f"sweeps_{sweeps}_ndcg"], *ratio)
+        assert f"{row} | {figures[f'sweeps_{sweeps}_seconds_over_refit']:.2f} |" in text
+    assert f"1 ({figures['refit_seconds']:.0f} s)" in text
+
+
 def test_explanations_reach_their_aims():
     figures = result("explanations")["headline"]
     assert figures["answers"] == 1000
