@@ -26,7 +26,7 @@ def windows(project: Project, options: BacktestOptions):
 
 def test_the_environment_is_read_with_its_raw_tables(fabricated):
     assert set(fabricated.raw) == {"raw_interactions", "raw_items", "raw_users"}
-    assert fabricated.parameters["lm_finetuning"]["epochs"] == 5  # of conf/test
+    assert fabricated.parameters["lm_finetuning"]["epochs"] == 3  # of conf/test
     assert len(fabricated.raw["raw_items"]) > 200
 
 
