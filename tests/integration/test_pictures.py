@@ -13,7 +13,7 @@ from tests.conftest import FinishedRun, kedro, make_project
 pytestmark = pytest.mark.slow
 
 WIDTH, MISSING = 3, 24
-# A transformer of fewer epochs gains by weights of parts too little to tell them from none.
+# With the shorter transformer of conf/test validation chose the options without weights of parts.
 PARAMS = "lm_finetuning.enabled=false,evaluation.registered=hybrid_frozen,hybrid_cf.sources.transformer.epochs=8"
 
 
