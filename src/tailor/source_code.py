@@ -41,7 +41,7 @@ def files_of(module: str) -> tuple[Path, ...]:
         path = _path(left.pop())
         if path is None:
             continue
-        imported, named = _leads_to(path)
+        imported, named = _leads_to(path, path.stat().st_mtime_ns)
         files |= {path, *named}
         left += imported - seen
         seen |= imported
@@ -85,8 +85,12 @@ def _path(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file() and module.partition(".")[0] == _PACKAGE), None)
 
 
-def _leads_to(path: Path) -> tuple[set[str], set[Path]]:
-    """Return the modules of Tailor that a file imports or names, and the files beside it that it names."""
+@cache
+def _leads_to(path: Path, modified_ns: int) -> tuple[set[str], set[Path]]:  # noqa: ARG001  (as in _hash)
+    """Return the modules of Tailor that a file imports or names, and the files beside it that it names.
+
+    Most modules are reached from every pipeline: each is parsed once.
+    """
     modules: set[str] = set()
     files: set[Path] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

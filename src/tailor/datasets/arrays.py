@@ -1,8 +1,12 @@
-"""Matrices, arrays, embeddings, adapters and fitted models as npz and safetensors, without pickle."""
+"""Matrices, arrays, embeddings, adapters and fitted models as npz and safetensors, without pickle.
+
+The code of language models is imported where one is read or written: every command of Kedro imports this module, and
+torch, transformers and PEFT take longer to import than most of these commands take.
+"""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +18,13 @@ from scipy import sparse
 
 from tailor.datasets.base import FileDataset
 from tailor.hybrid import model as _  # noqa: F401  (makes the hybrid known to the loader)
-from tailor.lm.config import EncoderOptions
-from tailor.lm.embeddings import Embeddings
-from tailor.lm.peft import Adapter, export
-from tailor.lm.whitening import Whitening
 from tailor.models.base import FittedModel
 from tailor.models.store import load_models, save_models
+
+if TYPE_CHECKING:
+    from tailor.lm.config import EncoderOptions
+    from tailor.lm.embeddings import Embeddings
+    from tailor.lm.peft import Adapter
 
 #: Before the name of a vector column, the array of its mean.
 _CENTRE_OF = "centre_of/"
@@ -46,26 +51,29 @@ class ArraysDataset(FileDataset[dict[str, np.ndarray]]):
         save_file({key: np.ascontiguousarray(value) for key, value in data.items()}, path)
 
 
-class EmbeddingsDataset(FileDataset[Embeddings]):
+class EmbeddingsDataset(FileDataset["Embeddings"]):
     """Embeddings as safetensors, with ids and provenance in the file's metadata."""
 
-    def _read(self, path: Path) -> Embeddings:
+    def _read(self, path: Path) -> "Embeddings":
         with safe_open(path, framework="np") as file:
             return _embeddings({key: file.get_tensor(key) for key in file.keys()}, file.metadata())  # noqa: SIM118
 
-    def _write(self, path: Path, data: Embeddings) -> None:
+    def _write(self, path: Path, data: "Embeddings") -> None:
         arrays, metadata = _embedding_arrays(data)
         save_file(arrays, path, metadata=metadata)
 
 
-def _embedding_arrays(data: Embeddings) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _embedding_arrays(data: "Embeddings") -> tuple[dict[str, np.ndarray], dict[str, str]]:
     arrays = {"embeddings": data.vectors, "centre": data.whitening.centre, "projection": data.whitening.projection}
     arrays |= {f"{_CENTRE_OF}{name}": centre for name, centre in data.centres.items()}
     contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items() if value is not None}
     return contiguous, {"ids": json.dumps(data.ids.tolist()), "provenance": json.dumps(data.provenance)}
 
 
-def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embeddings:
+def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> "Embeddings":
+    from tailor.lm.embeddings import Embeddings  # noqa: PLC0415
+    from tailor.lm.whitening import Whitening  # noqa: PLC0415
+
     return Embeddings(
         ids=np.array(json.loads(metadata["ids"]), dtype=object),
         vectors=arrays["embeddings"],
@@ -75,10 +83,10 @@ def _embeddings(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Embe
     )
 
 
-class EncoderDataset(FileDataset[tuple[Adapter, EncoderOptions]]):
+class EncoderDataset(FileDataset["tuple[Adapter, EncoderOptions]"]):
     """A merged encoder with its tokenizer, as a plain transformers folder; written only."""
 
-    def load(self) -> tuple[Adapter, EncoderOptions]:
+    def load(self) -> "tuple[Adapter, EncoderOptions]":
         """Refuse: the folder is for other programs.
 
         Raises:
@@ -86,7 +94,9 @@ class EncoderDataset(FileDataset[tuple[Adapter, EncoderOptions]]):
         """
         raise DatasetError(f"{self.filepath} is an export: name it as lm_finetuning.encoder.base_model to use it.")
 
-    def _write(self, path: Path, data: tuple[Adapter, EncoderOptions]) -> None:
+    def _write(self, path: Path, data: "tuple[Adapter, EncoderOptions]") -> None:
+        from tailor.lm.peft import export  # noqa: PLC0415
+
         export(*data, path)
 
 
@@ -113,11 +123,13 @@ def _mib(array: Any) -> float:
     return float(np.asarray(array).nbytes / 2**20)
 
 
-class AdapterDataset(FileDataset[Adapter]):
+class AdapterDataset(FileDataset["Adapter"]):
     """A PEFT adapter folder (loadable by ``PeftModel.from_pretrained``) with the training head beside it."""
 
-    def _read(self, path: Path) -> Adapter:
+    def _read(self, path: Path) -> "Adapter":
+        from tailor.lm.peft import Adapter  # noqa: PLC0415
+
         return Adapter.read(path)
 
-    def _write(self, path: Path, data: Adapter) -> None:
+    def _write(self, path: Path, data: "Adapter") -> None:
         data.write(path)

@@ -11,6 +11,8 @@ from tailor.metrics.base import ALL, Lists, Metric
 COLUMNS = ["item_bucket", "user_bucket", "metric", "k", "value", "n_users"]
 #: What people read where there is no figure.
 NOTHING = "–"
+#: A row of the table, in the order of its columns.
+Row = tuple[str, str, str, int, float, int]
 
 
 def measure_lists(
@@ -37,16 +39,13 @@ def measure_lists(
     Returns:
         Columns item_bucket, user_bucket, metric, k, value, n_users.
     """
-    frames = []
+    rows: list[Row] = []
     masks = {str(bucket): item_bucket == bucket for bucket in sorted(set(item_bucket))} | dict(item_groups or {})
     for bucket, counted, chosen in _by_item_bucket(lists, metrics, masks):
         per_user, per_lists = _values(counted, chosen, cutoffs)
-        table = pd.DataFrame(per_lists, columns=["metric", "k", "value"])
-        frames.append(table.assign(item_bucket=bucket, user_bucket=ALL, n_users=len(lists.items)))
-        if per_user:
-            frames.append(_means(pd.DataFrame(per_user), user_bucket, bucket))
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True)[COLUMNS] if filled else pd.DataFrame(columns=COLUMNS)
+        rows += [(bucket, ALL, metric, k, value, len(lists.items)) for metric, k, value in per_lists]
+        rows += _means(per_user, user_bucket, bucket) if per_user else []
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _values(
@@ -78,15 +77,18 @@ def _by_item_bucket(
             yield bucket, counted, chosen
 
 
-def _means(per_user: pd.DataFrame, user_bucket: NDArray[np.str_], item_bucket: str) -> pd.DataFrame:
-    """Average (U, metric × k) over all users and over each user bucket."""
-    groups = {ALL: per_user}
-    if len(set(user_bucket)) > 1:
-        groups |= {str(name): group for name, group in per_user.groupby(user_bucket)}
-    frames = []
-    for bucket, values in groups.items():
-        counted = values.notna().sum()
-        frame = pd.DataFrame({"value": values.mean(), "n_users": counted})[counted > 0]
-        frame = frame.rename_axis(["metric", "k"]).reset_index()
-        frames.append(frame.assign(item_bucket=item_bucket, user_bucket=bucket))
-    return pd.concat(frames, ignore_index=True)
+def _means(
+    per_user: Mapping[tuple[str, int], NDArray[np.float64]], user_bucket: NDArray[np.str_], item_bucket: str
+) -> list[Row]:
+    """Average values of users (U,) by metric and k, over all users and over each user bucket."""
+    buckets = sorted(set(user_bucket.tolist()))
+    groups = {ALL: np.ones(len(user_bucket), bool)}
+    groups |= {bucket: user_bucket == bucket for bucket in buckets if len(buckets) > 1}
+    values = np.stack(list(per_user.values()))
+    rows: list[Row] = []
+    for bucket, members in groups.items():
+        of_members = values[:, members]
+        counts, sums = (~np.isnan(of_members)).sum(axis=1), np.nansum(of_members, axis=1)
+        for (metric, k), total, n in zip(per_user, sums.tolist(), counts.tolist(), strict=True):
+            rows += [(item_bucket, bucket, metric, k, total / n, n)] if n else []
+    return rows

@@ -9,7 +9,7 @@ from tailor.datasets import (
 
 
 def test_an_export_is_written_and_never_loaded(root, monkeypatch):
-    monkeypatch.setattr("tailor.datasets.arrays.export", lambda _, __, path: (path.mkdir(), (path / "a").touch()))
+    monkeypatch.setattr("tailor.lm.peft.export", lambda _, __, path: (path.mkdir(), (path / "a").touch()))
     dataset = EncoderDataset(filepath=f"{root}/encoder")
     dataset.save((None, None))
     assert dataset.exists()
