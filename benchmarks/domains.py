@@ -190,33 +190,45 @@ def compared(
     return means | counts | {f"{name}_{who}_to_{to}{end}": value for end, value in ratio.items()}
 
 
-def main() -> None:
-    """Run what is missing, compare and write."""
-    logging.disable(logging.INFO)
-    env = sys.argv[1] if len(sys.argv) > 1 else "amazon"
-    head = about(f"make bench-domains ENV={env}", [SEED])
-    joint = stored(f"{env}-joint", head["commit"], lambda: joint_cell(env))
-    headline: dict[str, float] = {"joint_fit_s": joint["fit_s"]}
+def joint_over_single(env: str, commit: str) -> dict[str, float]:
+    """Return figures of the joint model beside the single ones, and beside popularity for who is new to a catalogue."""
+    joint = stored(f"{env}-joint", commit, lambda: joint_cell(env))
+    figures: dict[str, float] = {"joint_fit_s": joint["fit_s"]}
     for domain, of_joint in joint["domains"].items():
-        single = stored(f"{env}-{domain}", head["commit"], lambda domain=domain: single_cell(env, domain))
+        single = stored(f"{env}-{domain}", commit, lambda domain=domain: single_cell(env, domain))
         for figure in FIGURES:
-            headline |= compared(f"{domain}_{figure}", of_joint["known"][figure], single["known"][figure], "single")
-        headline |= compared(f"{domain}_new", of_joint["new"], of_joint["new_popular"], "popular")
-        headline |= compared(f"{domain}_new", of_joint["new"], single["new"], "single")
-        headline[f"{domain}_single_fit_s"] = single["fit_s"]
+            figures |= compared(f"{domain}_{figure}", of_joint["known"][figure], single["known"][figure], "single")
+        figures |= compared(f"{domain}_new", of_joint["new"], of_joint["new_popular"], "popular")
+        figures |= compared(f"{domain}_new", of_joint["new"], single["new"], "single")
+        figures[f"{domain}_single_fit_s"] = single["fit_s"]
+    return figures
+
+
+def adapters_over_lora(env: str, commit: str) -> dict[str, float]:
+    """Return figures of small adapters of each catalogue on a shared LoRA, beside the shared one alone."""
     shared, apart = (
-        stored(f"{env}-{name}", head["commit"], lambda domains=domains: tuned_cell(env, domains))
+        stored(f"{env}-{name}", commit, lambda domains=domains: tuned_cell(env, domains))
         for name, domains in (("lora", None), ("lora-domains", ADAPTERS))
     )
-    headline |= {"lora_tuning_s": shared["tuning_s"], "adapters_tuning_s": apart["tuning_s"]}
+    figures: dict[str, float] = {"lora_tuning_s": shared["tuning_s"], "adapters_tuning_s": apart["tuning_s"]}
     for domain in shared["known"]:
-        headline[f"{domain}_adapter_epoch"] = apart["epochs"].get(domain, 0)
+        figures[f"{domain}_adapter_epoch"] = apart["epochs"].get(domain, 0)
         for figure in FIGURES:
             ours, theirs = (cell["known"][domain][figure] for cell in (apart, shared))
-            headline |= compared(f"{domain}_{figure}", ours, theirs, "lora", "adapters")
-    result = head | {"targets": TARGETS, "headline": rounded(headline)}
+            figures |= compared(f"{domain}_{figure}", ours, theirs, "lora", "adapters")
+    return figures
+
+
+def main() -> None:
+    """Run what is missing, compare, and write as each comparison is done."""
+    logging.disable(logging.INFO)
+    env = sys.argv[1] if len(sys.argv) > 1 else "amazon"
+    head, headline = about(f"make bench-domains ENV={env}", [SEED]), dict[str, float]()
+    for comparison in (joint_over_single, adapters_over_lora):
+        headline |= comparison(env, head["commit"])
+        result = head | {"targets": TARGETS, "headline": rounded(headline)}
+        write(RESULT if env == "amazon" else RESULTS / f"domains-{env}.json", result)
     print(json.dumps(result, indent=2))
-    write(RESULT if env == "amazon" else RESULTS / f"domains-{env}.json", result)
 
 
 if __name__ == "__main__":

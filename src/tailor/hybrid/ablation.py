@@ -7,7 +7,7 @@ import numpy as np
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights
 from tailor.hybrid.config import BlendOptions, Boosts
-from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights
+from tailor.hybrid.few_shot import few_shot_copies, few_shot_fits, fit_few_shot_weights
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.operating_point import (
     best_cold_shift,
@@ -44,7 +44,8 @@ def variants(
     """
     plain = options.model_copy(update={"models": ["linear"], "steps": 1})
     known = known_users(scorer, holdout, plain, seed)
-    of_warm, copies = known.columns(~holdout.cold[holdout.candidates]), few_shot_copies(scorer, holdout, plain, seed)
+    of_warm = known.columns(~holdout.cold[holdout.candidates])
+    copies = few_shot_copies(few_shot_fits(scorer, holdout, plain, seed), plain, seed)
 
     more = more_users(scorer, holdout, known, plain.max_cells)
 

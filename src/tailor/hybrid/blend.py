@@ -16,6 +16,7 @@ from tailor.models.base import Floats, Indices, Mask, State
 from tailor.types import AnyArray, JsonObject
 
 _NONE = np.zeros((0, 0), np.float32)
+_NOBODY = np.zeros((0, 0), bool)
 _EMPTY = np.zeros(0, np.float32)
 #: Weights (S,) of a :class:`BlendWeights` that are saved by the name of the source.
 _BY_SOURCE = ("base", "by_popularity", "by_activity")
@@ -33,11 +34,14 @@ class MetaFeatures:
     """Factors and text profiles (B, p); empty where no member of the family reads them."""
     items: Floats = field(default_factory=lambda: _NONE)
     """Factors and text embeddings (n, x)."""
+    new_to: Mask = field(default_factory=lambda: _NOBODY)
+    """Who has nothing of a domain in the history (B, D); empty where there is one domain."""
 
     def rows(self, rows: slice | Indices) -> "MetaFeatures":
         """Return the same for some of the users."""
         users = self.users[rows] if self.users.size else self.users
-        return replace(self, activity=self.activity[rows], users=users)
+        new_to = self.new_to[rows] if self.new_to.size else self.new_to
+        return replace(self, activity=self.activity[rows], users=users, new_to=new_to)
 
     def columns(self, items: Mask) -> "MetaFeatures":
         """Return the same for some of the items."""
@@ -141,6 +145,8 @@ class BlendWeights:
     """For each entry of ``few_shot`` the share of ``warm`` in the score, the rest is its own; empty: 0."""
     by_domain: Floats = field(default_factory=lambda: _NONE)
     """Weights (D, S) in place of ``warm.base`` for items of each of D domains; empty: they are the same for all."""
+    new_to_domain: Floats = field(default_factory=lambda: _EMPTY)
+    """Weights (S,) of the items of a domain for users whose history holds other domains alone; empty: no others."""
 
     @classmethod
     def of_one(cls, name: str, sources: Sequence[str]) -> Self:
@@ -202,12 +208,13 @@ class BlendWeights:
         few_shot = tuple((longest, align(weights)) for longest, weights in self.few_shot)
         by_domain = np.array([align(row) for row in self.by_domain], np.float32) if self.by_domain.size else _NONE
         changed = replace(self, sources=tuple(sources), warm=warm, few_shot=few_shot, cold=align(self.cold))
-        return replace(changed, by_domain=by_domain)
+        new_to_domain = align(self.new_to_domain) if self.new_to_domain.size else _EMPTY
+        return replace(changed, by_domain=by_domain, new_to_domain=new_to_domain)
 
     def _uses(self, name: str) -> bool:
         place = self.sources.index(name)
         arrays = [*(getattr(self.warm, key) for key in _BY_SOURCE), self.cold, *(w for _, w in self.few_shot)]
-        arrays += list(self.by_domain)
+        arrays += [*self.by_domain, *([self.new_to_domain] if self.new_to_domain.size else [])]
         return any(array[place] != 0 for array in arrays)
 
     def state(self) -> State:
@@ -232,6 +239,8 @@ class BlendWeights:
             state[f"few_shot/{source}"] = few_shot[:, place]
             if self.by_domain.size:
                 state[f"by_domain/{source}"] = self.by_domain[:, place]
+            if self.new_to_domain.size:
+                state[f"new_to_domain/{source}"] = np.array(self.new_to_domain[place])
         return state
 
     @classmethod
@@ -253,7 +262,9 @@ class BlendWeights:
         shares = tuple(state["warm_shares"].tolist()) if "warm_shares" in state else ()
         of_domains = [state[f"by_domain/{source}"] for source in sources if f"by_domain/{source}" in state]
         by_domain = np.stack(of_domains, axis=1).astype(np.float32) if of_domains else _NONE
-        return cls(sources, warm, tuple(zip(lengths, few_shot, strict=True)), gather("cold"), shift, shares, by_domain)
+        new_to_domain = gather("new_to_domain") if f"new_to_domain/{sources[0]}" in state else _EMPTY
+        table = tuple(zip(lengths, few_shot, strict=True))
+        return cls(sources, warm, table, gather("cold"), shift, shares, by_domain, new_to_domain)
 
 
 def blend(
@@ -268,7 +279,9 @@ def blend(
 ) -> Floats:
     """Return scores (B, n) of standardised sources.
 
-    Users without history get :attr:`BlendWeights.without_history`. A boost at 0 touches nothing.
+    Users without history get :attr:`BlendWeights.without_history`; those whose history holds other domains alone get
+    :attr:`BlendWeights.new_to_domain` for the items of a domain, where there are such weights. A boost at 0 touches
+    nothing.
 
     Args:
         z: standardised scores (B, n) of each source, in the order of ``weights.sources``.
@@ -278,7 +291,8 @@ def blend(
         tail: warm items outside the head (n,).
         meta: activity 0 marks an empty history.
         population_score: what the average user gets (n,); ``popularity_debias`` needs it.
-        domains: number of each item's domain (n,), -1: none; weights and boosts by domain need it.
+        domains: number of each item's domain (n,), -1: none; weights and boosts by domain need it, and those for who is
+            new to one.
     """
     if weights.by_domain.size and domains is not None:
         return _blend_domains(z, weights, boosts, warm, tail, meta, population_score, domains)
@@ -294,6 +308,10 @@ def blend(
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         scores[empty] = weighted_sum([s[empty] for s in z], weights.without_history)
+    for domain in range(meta.new_to.shape[1]) if weights.new_to_domain.size and domains is not None else ():
+        cells = np.ix_(np.flatnonzero(meta.new_to[:, domain] & (lengths > 0)), np.flatnonzero(domains == domain))
+        if scores[cells].size:
+            scores[cells] = weighted_sum([s[cells] for s in z], weights.new_to_domain)
     return apply_boosts(scores, boosts, warm, tail, population_score, lengths > 0, domains)
 
 

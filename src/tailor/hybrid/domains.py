@@ -23,6 +23,20 @@ def is_apart(domains: Indices | None, name: str) -> TypeGuard[Indices]:
     return domains is not None and "order" in SOURCES[name].reads
 
 
+def new_to_domains(history: Csr, domains: Indices) -> Mask:
+    """Mark the users who have nothing of a domain in their history (B, D).
+
+    Args:
+        history: (B, n_items).
+        domains: number of each item's domain (n_items,), -1: none.
+    """
+    cells = history.tocoo()
+    of_cell = domains[cells.col]
+    new = np.ones((history.shape[0], int(domains.max(initial=-1)) + 1), dtype=bool)
+    new[cells.row[of_cell >= 0], of_cell[of_cell >= 0]] = False
+    return new
+
+
 def query_of_domain(query: Query, inside: Mask) -> Query:
     """Return the same users as if they had taken nothing but the items of one domain (n_items,)."""
     return replace(

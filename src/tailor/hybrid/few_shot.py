@@ -81,36 +81,55 @@ def phi(n: int, longest: int) -> Floats:
     return np.array([1, 1 / (1 + n), np.log1p(n) / np.log1p(max(longest, 1))], np.float32)
 
 
-def few_shot_copies(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, seed: int) -> list[Copies]:
-    """Cut the histories of users that are in no fit, in every way and to every length of ``few_shot_lengths``.
+def few_shot_fits(
+    scorer: HybridScorer, holdout: Holdout, options: BlendOptions, seed: int
+) -> list[tuple[HybridScorer, Holdout]]:
+    """Fit the sources without the users that play new ones, with the split that knows who these are.
 
     Where the users that ``holdout`` keeps out of the fits are fewer than ``few_shot_users``, the sources are fitted
-    again without others, so that on a small catalogue all users take part (cross-fitting). Of every user what is to be
-    recommended are train and validation rows, over everything but pseudo-cold B.
+    again without others, so that on a small catalogue all users take part (cross-fitting).
 
     Args:
         scorer: with sources that were fitted without those users.
         holdout: the validation side of the split.
-        options: few_shot_lengths, few_shot_users, max_cells.
+        options: few_shot_users.
+        seed: of who is drawn.
+
+    Returns:
+        The scorer itself first; nothing where ``few_shot_share`` keeps nobody out of the fits.
+    """
+    fits = []
+    for users in few_shot_folds(holdout, options.few_shot_users, seed):
+        if users is holdout.few_shot_users:
+            fits.append((scorer, holdout))
+        else:
+            part = holdout.with_few_shot_users(users)
+            fits.append((scorer.recipe.fit(part.train_set(scorer.item_features)), part))
+    return fits
+
+
+def few_shot_copies(fits: Sequence[tuple[HybridScorer, Holdout]], options: BlendOptions, seed: int) -> list[Copies]:
+    """Cut the histories of users that are in no fit, in every way and to every length of ``few_shot_lengths``.
+
+    Of every user what is to be recommended are train and validation rows, over everything but pseudo-cold B.
+
+    Args:
+        fits: of :func:`few_shot_fits`.
+        options: few_shot_lengths, max_cells.
         seed: of what is drawn.
 
     Returns:
-        One entry per way and length; none where ``few_shot_share`` keeps nobody out of the fits.
+        One entry per way and length; none where there are no fits.
     """
-    folds = few_shot_folds(holdout, options.few_shot_users, seed)
-    if not folds:
+    if not fits:
         return []
+    holdout = fits[0][1]
     hows = REVEALS if holdout.knows_order else ("random",)
     ways: list[tuple[Reveal, int]] = [
         (how, n) for n in sorted(options.few_shot_lengths) for how in hows if n or how != "random" or len(hows) == 1
     ]
-    most = max(1, options.max_cells // max(len(folds) * len(ways) * int(holdout.candidates.sum()), 1))
-    parts: list[list[BlendTrainingSet | None]] = []
-    for users in folds:
-        first = users is folds[0]
-        part = holdout if first else holdout.with_few_shot_users(users)
-        fitted = scorer if first else scorer.recipe.fit(part.train_set(scorer.item_features))
-        parts.append([_copies(fitted, part, n, how, most, seed, options.reads_vectors) for how, n in ways])
+    most = max(1, options.max_cells // max(len(fits) * len(ways) * int(holdout.candidates.sum()), 1))
+    parts = [[_copies(*fit, n, how, most, seed, options.reads_vectors) for how, n in ways] for fit in fits]
     joined = zip(ways, zip(*parts, strict=True), strict=True)
     copies = [(how, n, [data for data in of_folds if data is not None]) for (how, n), of_folds in joined]
     return [Copies(how, n, BlendTrainingSet.join(data)) for how, n, data in copies if data]

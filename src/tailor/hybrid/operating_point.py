@@ -20,8 +20,9 @@ from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.domain_boosts import fit_domain_boosts
 from tailor.hybrid.domain_weights import fit_domain_weights
-from tailor.hybrid.few_shot import few_shot_copies, fit_few_shot_weights, fit_nonnegative
+from tailor.hybrid.few_shot import few_shot_copies, few_shot_fits, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
+from tailor.hybrid.new_to_domain import fit_new_to_domain, lists_new_to_domain
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
@@ -75,11 +76,15 @@ def fit_blend(
     models: list[Row] = []
     if weights is None:
         weights, models = fit_weights(known, holdout, options, k, seed, scorer)
-    copies = few_shot_copies(scorer, holdout, options, seed)
+    fits = few_shot_fits(scorer, holdout, options, seed)
+    copies = few_shot_copies(fits, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     if scorer.domains is not None:
         columns = scorer.domains[holdout.candidates], ~holdout.cold[holdout.candidates]
-        weights = replace(weights, by_domain=fit_domain_weights(known, *columns, weights.warm, options, k, seed))
+        by_domain = fit_domain_weights(known, *columns, weights.warm, options, k, seed)
+        lists = lists_new_to_domain(fits, options, seed)
+        new_to_domain = fit_new_to_domain(lists, weights.without_history, options, k, seed)
+        weights = replace(weights, by_domain=by_domain, new_to_domain=new_to_domain)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
     scorer = with_reach(scorer.with_blend(weights), known, holdout)
     drawn = boost_curves(scorer, known, holdout, options.steps, k)

@@ -22,7 +22,7 @@ from tailor.hybrid.blend import BlendWeights, MetaFeatures, blend
 from tailor.hybrid.click import ClickHead
 from tailor.hybrid.cold_items import KernelImputer, PreparedImputer
 from tailor.hybrid.config import Boosts
-from tailor.hybrid.domains import data_of, is_apart, score_by_domain
+from tailor.hybrid.domains import data_of, is_apart, new_to_domains, score_by_domain
 from tailor.hybrid.sources import SOURCES
 from tailor.models.base import (
     AcceptsImputedItems,
@@ -183,11 +183,13 @@ class HybridScorer(FittedModel):
 
     def meta_features(self, query: Query, vectors: bool = False) -> MetaFeatures:
         """Return what weights may depend on; ``vectors``: where users and items lie in the sources' spaces too."""
-        activity = np.log1p(query.lengths).astype(np.float32)
+        meta = MetaFeatures(np.log1p(query.lengths).astype(np.float32), self.popularity)
+        if self.domains is not None:
+            meta = replace(meta, new_to=new_to_domains(query.history, self.domains))
         if not vectors:
-            return MetaFeatures(activity, self.popularity)
+            return meta
         users = [model.user_vectors(query) for model in self.sources.values() if isinstance(model, Embeds)]
-        return MetaFeatures(activity, self.popularity, _unit(users), self.item_vectors)
+        return replace(meta, users=_unit(users), items=self.item_vectors)
 
     @property
     def item_vectors(self) -> Floats:
@@ -218,6 +220,10 @@ class HybridScorer(FittedModel):
             for domain in range(len(self.blend.by_domain)):
                 of_domain = self._source_weights(query, items, self.blend.of_domain(domain))
                 weights = np.where((self.domains[items] == domain)[..., None], of_domain, weights)
+        if self.domains is not None and self.blend.new_to_domain.size:
+            new_to, of_item = new_to_domains(query.history, self.domains), self.domains[items]
+            is_new = (of_item >= 0) & (query.lengths > 0)[:, None] & np.take_along_axis(new_to, of_item, axis=1)
+            weights = np.where(is_new[..., None], self.blend.new_to_domain, weights)
         return weights
 
     def _source_weights(self, query: Query, items: Indices, chosen: BlendWeights) -> NDArray[np.float64]:

@@ -50,7 +50,9 @@ class BlendTrainingSet:
         """Put the users of several sets over the same items below each other."""
         first = parts[0]
         users = np.vstack([part.meta.users for part in parts])
-        meta = replace(first.meta, activity=np.concatenate([part.meta.activity for part in parts]), users=users)
+        new_to = np.vstack([part.meta.new_to for part in parts])
+        activity = np.concatenate([part.meta.activity for part in parts])
+        meta = replace(first.meta, activity=activity, users=users, new_to=new_to)
         return replace(
             first,
             z=np.concatenate([part.z for part in parts], axis=1),

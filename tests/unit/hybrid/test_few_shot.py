@@ -17,6 +17,7 @@ from tailor.hybrid.few_shot import (
     choose_lift,
     crossovers,
     few_shot_copies,
+    few_shot_fits,
     few_shot_folds,
     fit_few_shot_weights,
     fit_nonnegative,
@@ -29,6 +30,10 @@ from tests.unit.hybrid.conftest import BLEND, of_one_source, planted_training_se
 
 NAMES = tuple(SOURCES)
 POPULAR = NAMES.index("popular")
+
+
+def copies_of(scorer, holdout, options):
+    return few_shot_copies(few_shot_fits(scorer, holdout, options, 0), options, 0)
 
 
 def planted(n, seed=0, n_users=1200, how="first", **weights):
@@ -59,7 +64,7 @@ class TestWhoPlays:
         assert other.train_set(tables.features).interactions.nnz == other.interactions.nnz
 
     def test_every_way_and_length_is_tried(self, scorer, holdout):
-        copies = few_shot_copies(scorer, holdout, BlendOptions(few_shot_lengths=[2, 0], few_shot_users=1), 0)
+        copies = copies_of(scorer, holdout, BlendOptions(few_shot_lengths=[2, 0], few_shot_users=1))
         assert {(part.how, part.n) for part in copies} == {
             *((how, 2) for how in REVEALS), ("first", 0), ("latest", 0),
         }  # fmt: skip
@@ -70,16 +75,16 @@ class TestWhoPlays:
 
     def test_without_order_items_are_drawn(self, scorer, holdout):
         unordered = replace(holdout, histories=replace(holdout.histories, order=None))
-        copies = few_shot_copies(scorer, unordered, BlendOptions(few_shot_lengths=[0, 1], few_shot_users=1), 0)
+        copies = copies_of(scorer, unordered, BlendOptions(few_shot_lengths=[0, 1], few_shot_users=1))
         assert [(part.how, part.n) for part in copies] == [("random", 0), ("random", 1)]
 
     def test_cells_bound_the_copies(self, scorer, holdout):
         n_items = int(holdout.candidates.sum())
         options = BlendOptions(few_shot_lengths=[1], few_shot_users=1, max_cells=3 * 5 * n_items)
-        assert [part.data.n_users for part in few_shot_copies(scorer, holdout, options, 0)] == [5] * 3
+        assert [part.data.n_users for part in copies_of(scorer, holdout, options)] == [5] * 3
 
     def test_who_has_nothing_left_teaches_nothing(self, scorer, holdout):
-        assert few_shot_copies(scorer, holdout, BlendOptions(few_shot_lengths=[1000], few_shot_users=1), 0) == []
+        assert copies_of(scorer, holdout, BlendOptions(few_shot_lengths=[1000], few_shot_users=1)) == []
 
 
 class TestSmoothWeights:
@@ -140,7 +145,7 @@ class TestLift:
 
 class TestEntries:
     def test_neighbouring_lengths_have_neighbouring_weights(self, scorer, holdout, known):
-        copies = few_shot_copies(scorer, holdout, BlendOptions(few_shot_users=1), 0)
+        copies = copies_of(scorer, holdout, BlendOptions(few_shot_users=1))
         of_warm = known.columns(~holdout.cold[holdout.candidates])
         fitted = fit_few_shot_weights(copies, of_one_source("ials"), of_warm, BlendOptions(), 10)
         assert [longest for longest, _ in fitted.few_shot] == list(range(len(fitted.few_shot)))
@@ -154,7 +159,7 @@ class TestEntries:
 
     def test_other_weights_stay(self, scorer, holdout, known):
         options = BlendOptions(few_shot_lengths=[1], few_shot_users=1)
-        copies = few_shot_copies(scorer, holdout, options, 0)
+        copies = copies_of(scorer, holdout, options)
         fitted = fit_few_shot_weights(copies, BLEND, known.columns(~holdout.cold[holdout.candidates]), options, 10)
         assert replace(fitted, few_shot=BLEND.few_shot, warm_shares=()) == BLEND
         assert fit_few_shot_weights([], BLEND, known, options, 10) is BLEND

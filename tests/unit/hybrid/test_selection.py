@@ -206,7 +206,7 @@ def test_what_was_fitted_for_the_choice_is_not_fitted_again(holdout, data, monke
 
     for model in selected.recipe.source_models().values():
         monkeypatch.setattr(type(model), "fit", refuse)
-    monkeypatch.setattr("tailor.hybrid.operating_point.few_shot_copies", lambda *_: [])
+    monkeypatch.setattr("tailor.hybrid.operating_point.few_shot_fits", lambda *_: [])
     ours, again = selection.fit_hybrid(holdout, data, settings, OPTIONS, 0, selected)
     assert again.models == fitted.models
     few_shot_off = expected.with_blend(again.weights).with_boosts(again.boosts)
