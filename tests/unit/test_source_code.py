@@ -99,3 +99,14 @@ def test_fitting_does_not_depend_on_evaluation_nor_the_data_on_serving():
     assert not any("/tailor/evaluation/" in path or "/tailor/serving/" in path for path in fitted)
     tuned = {path.as_posix() for path in source_code.files_of("tailor.pipelines.lm_finetuning.nodes")}
     assert not any("/tailor/hybrid/" in path for path in tuned)
+
+
+def test_a_file_that_many_modules_lead_to_is_parsed_once(package, monkeypatch):
+    parsed, parse = [], source_code.ast.parse
+    monkeypatch.setattr(source_code.ast, "parse", lambda text: parsed.append(text) or parse(text))
+    assert names(package, "tailor.top") > names(package, "tailor.models.build")
+    assert len(parsed) == 5  # top, low, build, ease, models/__init__
+    (package / "low.py").write_text("import re\n")
+    source_code.files_of.cache_clear()
+    assert names(package, "tailor.top") > names(package, "tailor.models.build")
+    assert len(parsed) == 6  # the one that was changed
