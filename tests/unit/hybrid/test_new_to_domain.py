@@ -9,7 +9,7 @@ from scipy import sparse
 
 from tailor.hybrid.blend import BlendModel, BlendWeights, MetaFeatures, blend, one_hot
 from tailor.hybrid.config import BlendOptions, Boosts
-from tailor.hybrid.domains import new_to_domains
+from tailor.hybrid.domains import new_to_domains, query_of_domain
 from tailor.hybrid.few_shot import few_shot_fits
 from tailor.hybrid.new_to_domain import fit_new_to_domain, lists_new_to_domain
 from tailor.hybrid.sources import SOURCES
@@ -120,3 +120,21 @@ def test_rows_there_are_hidden_and_wanted(of_two_domains):
 def test_one_catalogue_has_no_such_lists(scorer, holdout):
     fits = few_shot_fits(scorer, holdout, BlendOptions(few_shot_users=1), 0)
     assert lists_new_to_domain(fits, BlendOptions(), 0) is None
+
+
+def test_scores_and_explanations_have_these_weights(of_two_domains):
+    scorer, holdout = of_two_domains
+    own = np.linspace(1, 2, len(scorer.sources)).astype(np.float32)
+    scorer = scorer.with_blend(replace(scorer.blend, new_to_domain=own))
+    even = np.arange(scorer.n_items) % 2 == 0
+    query = query_of_domain(holdout.histories.take(np.flatnonzero(np.diff(holdout.histories.history.indptr))[:5]), even)
+    query = query.take(np.flatnonzero(query.lengths > 0))
+    scores, z = scorer.scored(query)
+    np.testing.assert_allclose(scores[:, ~even], np.tensordot(own, np.stack(z), 1)[:, ~even], rtol=1e-5, atol=1e-5)
+    ials = z[scorer.source_names.index("ials")]
+    warm = even & scorer.warm
+    np.testing.assert_allclose(scores[:, warm], ials[:, warm], rtol=1e-5, atol=1e-5)
+    items = np.tile(np.array([np.flatnonzero(warm)[0], np.flatnonzero(~even & scorer.warm)[0]]), (len(query), 1))
+    weights = scorer.source_weights(query, items)
+    np.testing.assert_array_equal(weights[:, 1], np.tile(own, (len(query), 1)))
+    np.testing.assert_array_equal(weights[:, 0], np.tile(scorer.blend.warm.base, (len(query), 1)))
