@@ -82,8 +82,8 @@ def fit_new_to_domain(
 
     Args:
         lists: of :func:`lists_new_to_domain`.
-        of_nobody: weights (S,) for who is new everywhere: what these must beat, by more than two standard errors, on the
-            half of the lists that they were not fitted on, both ways.
+        of_nobody: weights (S,) for who is new everywhere: what these must beat, by more than two standard errors, on
+            the half of the lists that they were not fitted on, both ways.
         options: l2.
         k: cut-off.
         seed: of the halves.
