@@ -313,6 +313,20 @@ def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
         assert f"{figure} {cells[0]} and {cells[1]}" in text
 
 
+def test_the_docs_print_what_one_model_of_two_catalogues_is_worth():
+    made = result("domains")
+    figures, text = made["headline"], (ROOT / "docs" / "performance.md").read_text()
+    section = " ".join(text.split("## Two catalogues as one")[1].split("\n## ")[0].split())
+    assert f"seed 0, {made['date']}, commit {made['commit'][:7]};" in section
+    for compared in ("warm_joint_to_single", "tail_joint_to_single", "cold_joint_to_single", "new_joint_to_popular"):
+        cells = []
+        for domain in ("beauty", "toys"):
+            name = f"{domain}_{compared}"
+            middle, low, high = (f"{figures[name + end]:.3f}" for end in ("", "_low", "_high"))
+            cells.append(re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]"))
+        assert f"| {cells[0]} | {cells[1]} |" in section
+
+
 def test_the_adr_of_adapters_prints_what_they_were_worth_there():
     made = result("domains-test-domains")
     figures = made["headline"]

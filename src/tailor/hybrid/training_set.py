@@ -162,12 +162,18 @@ class BlendTrainingSet:
         return replace(self, z=z, candidate_mask=mask, positives=positives, meta=meta, tie_rank=tie_rank)
 
     def uninformative(self) -> tuple[str, ...]:
-        """Return the sources that tell no two of these items apart, for any of these users."""
+        """Return the sources that tell no two candidates apart, for any of these users."""
         return tuple(
             name
             for name, scores in zip(self.sources, self.z, strict=True)
-            if not scores.any() or np.ptp(scores, axis=1).max() < _SAME
+            if not scores.any() or self._spread(scores) < _SAME
         )
+
+    def _spread(self, scores: Floats) -> float:
+        """Return how far the scores (U, n) of a user's candidates lie apart at most; below 0: there is none."""
+        mask = self.candidate_mask
+        highest = np.max(scores, axis=1, where=mask, initial=-np.inf)
+        return float((highest - np.min(scores, axis=1, where=mask, initial=np.inf)).max())
 
     def active_mask(self, excluded: tuple[str, ...] = ()) -> Mask:
         """Mark the sources (S,) that may have a weight: not excluded, and telling items apart."""

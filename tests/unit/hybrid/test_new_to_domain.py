@@ -76,6 +76,19 @@ def test_signal_that_was_planted_is_found(caplog):
     assert "on 400 lists" in caplog.text
 
 
+def test_a_source_that_is_silent_on_these_lists_has_no_weight():
+    """It may say much of the other domain: a weight of nothing would make boosts loom large beside the others."""
+    lists = lists_that_want("ease")
+    silent, other = SOURCE_NAMES.index("slit"), np.zeros(lists.candidate_mask.shape[1], bool)
+    other[:20] = True
+    lists.z[silent][:, ~other] = 0
+    wanted = sparse.csr_matrix(lists.positives.multiply(~other), dtype=np.float32)
+    lists = replace(lists, candidate_mask=lists.candidate_mask & ~other, positives=wanted)
+    assert lists.uninformative() == ("slit",)
+    weights = fit_new_to_domain(lists, NOBODY, BlendOptions(), 20, 0)
+    assert (weights[silent], SOURCE_NAMES[int(weights.argmax())]) == (0, "ease")
+
+
 def test_without_signal_they_are_those_of_who_is_new_everywhere():
     assert fit_new_to_domain(lists_that_want("popular"), NOBODY, BlendOptions(), 20, 0) is NOBODY
 
