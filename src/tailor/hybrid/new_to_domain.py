@@ -45,9 +45,9 @@ def lists_new_to_domain(
     parts = []
     for scorer, holdout in fits:
         most = max(1, options.max_cells // max(len(fits) * int(holdout.candidates.sum()), 1))
-        for users, known, wanted in _hidden(scorer, holdout):
+        for users, known, there in _hidden(scorer, holdout):
             drawn = np.sort(np.random.default_rng([seed, 6]).permutation(len(users))[:most])
-            parts.append(_lists(scorer, holdout, users[drawn], known[drawn], wanted[drawn]))
+            parts.append(_lists(scorer, holdout, users[drawn], known[drawn], there[drawn]))
     return BlendTrainingSet.join(parts) if parts else None
 
 
@@ -56,13 +56,13 @@ def _hidden(scorer: HybridScorer, holdout: Holdout) -> list[tuple[Indices, Csr, 
     rows = sparse.csr_matrix(holdout.reveal_order[holdout.few_shot_users])
     items, hidden = holdout.candidates & ~holdout.cold, []
     for inside in domain_masks_of(scorer.domains, scorer.n_items) if scorer.domains is not None else ():
-        known, wanted = keep_items(rows, ~inside), keep_items(rows, inside & items)
-        both = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(wanted.indptr) > 0))
-        hidden += [(holdout.few_shot_users[both], known[both], wanted[both])] if len(both) else []
+        known, there = keep_items(rows, ~inside), keep_items(rows, inside & items)
+        both = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(there.indptr) > 0))
+        hidden += [(holdout.few_shot_users[both], known[both], there[both])] if len(both) else []
     return hidden
 
 
-def _lists(scorer: HybridScorer, holdout: Holdout, users: Indices, known: Csr, wanted: Csr) -> BlendTrainingSet:
+def _lists(scorer: HybridScorer, holdout: Holdout, users: Indices, known: Csr, there: Csr) -> BlendTrainingSet:
     query = Query.of(
         known,
         known if holdout.knows_order else None,
@@ -71,7 +71,7 @@ def _lists(scorer: HybridScorer, holdout: Holdout, users: Indices, known: Csr, w
         user_index=users,
         user_text=holdout.user_texts.sums(known, users),
     )
-    positives = sparse.csr_matrix(wanted > 0, dtype=np.float32)
+    positives = sparse.csr_matrix(there > 0, dtype=np.float32)
     return collect(scorer, query, known, positives, holdout.candidates & ~holdout.cold, holdout.tie_rank)
 
 
