@@ -29,6 +29,8 @@ from tailor.processes import ProcessEndedError, end_with_parent, fresh_interpret
 
 P = ParamSpec("P")
 R = TypeVar("R")
+#: Seconds for a process that has closed its connection to end: on a busy machine an interpreter takes several.
+_LEAVE_S = 15.0
 #: The option that says how many there are, for errors.
 _OPTION = "lm_finetuning.processes"
 
@@ -197,7 +199,7 @@ def _member(number: int, n: int, rendezvous: str, threads: int) -> Iterator[None
 def _raise_if_gone(others: ProcessContext, n_processes: int, exc: RuntimeError) -> None:
     """Say so where one of the other processes has ended, and why if it told."""
     for process in others.processes:
-        process.join(timeout=2.0)
+        process.join(timeout=_LEAVE_S)
     if all(process.exitcode in (None, 0) for process in others.processes):
         return
     reason: Exception = exc
