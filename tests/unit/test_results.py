@@ -293,6 +293,12 @@ def test_the_docs_print_what_base_models_make_of_words():
     assert f"right one first for {share['smollm2_first']}, MiniLM for {share['minilm_first']} " in text
 
 
+def interval(figures, name, digits=2):
+    """A figure with its bounds, as tables print it."""
+    middle, low, high = (f"{figures[name + end]:.{digits}f}" for end in ("", "_low", "_high"))
+    return re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]")
+
+
 def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
     made = result("domains-test-domains")
     figures, text = made["headline"], (ROOT / "docs" / "adr" / "0038-catalogues-are-domains.md").read_text()
@@ -305,12 +311,8 @@ def test_the_adr_of_domains_prints_the_figures_of_two_fabricated_catalogues():
     lows = [f"{figures[f'{domain}_new_joint_to_popular_low']:.1f}" for domain in ("films", "books")]
     assert f"lower bounds {lows[0]} and {lows[1]}, {figures['films_new_users']:.0f} people each" in text
     for figure in ("warm", "tail", "cold"):
-        cells = []
-        for domain in ("films", "books"):
-            name = f"{domain}_{figure}_joint_to_single"
-            middle, low, high = (f"{figures[name + end]:.2f}" for end in ("", "_low", "_high"))
-            cells.append(re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]"))
-        assert f"{figure} {cells[0]} and {cells[1]}" in text
+        films, books = (interval(figures, f"{domain}_{figure}_joint_to_single") for domain in ("films", "books"))
+        assert f"{figure} {films} and {books}" in text
 
 
 def test_the_docs_print_what_one_model_of_two_catalogues_is_worth():
@@ -318,13 +320,9 @@ def test_the_docs_print_what_one_model_of_two_catalogues_is_worth():
     figures, text = made["headline"], (ROOT / "docs" / "performance.md").read_text()
     section = " ".join(text.split("## Two catalogues as one")[1].split("\n## ")[0].split())
     assert f"seed 0, {made['date']}, commit {made['commit'][:7]};" in section
-    for compared in ("warm_joint_to_single", "tail_joint_to_single", "cold_joint_to_single", "new_joint_to_popular"):
-        cells = []
-        for domain in ("beauty", "toys"):
-            name = f"{domain}_{compared}"
-            middle, low, high = (f"{figures[name + end]:.3f}" for end in ("", "_low", "_high"))
-            cells.append(re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]"))
-        assert f"| {cells[0]} | {cells[1]} |" in section
+    for pair in ("warm_joint_to_single", "tail_joint_to_single", "cold_joint_to_single", "new_joint_to_popular"):
+        beauty, toys = (interval(figures, f"{domain}_{pair}", 3) for domain in ("beauty", "toys"))
+        assert f"| {beauty} | {toys} |" in section
 
 
 def test_the_adr_of_adapters_prints_what_they_were_worth_there():
@@ -334,9 +332,7 @@ def test_the_adr_of_adapters_prints_what_they_were_worth_there():
     assert f"`{made['command']}` (seed 0, commit {made['commit'][:7]}, " in text
 
     def cell(domain, figure):
-        name = f"{domain}_{figure}_adapters_to_lora"
-        middle, low, high = (f"{figures[name + end]:.2f}" for end in ("", "_low", "_high"))
-        return re.sub(r"\b0\.", ".", f"{middle} [{low}, {high}]")
+        return interval(figures, f"{domain}_{figure}_adapters_to_lora")
 
     assert f"cold items was {cell('films', 'cold')} in films and {cell('books', 'cold')} in books" in text
     assert f"warm lists {cell('films', 'warm')} and {cell('books', 'warm')}" in text

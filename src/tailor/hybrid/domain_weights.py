@@ -20,7 +20,7 @@ from tailor.models.base import Floats, Indices, Mask
 
 log = logging.getLogger(__name__)
 #: Lists of a domain below which its weights are those of all.
-_LEAST_LISTS = 40
+LEAST_LISTS = 40
 
 
 def fit_domain_weights(
@@ -72,7 +72,7 @@ def choose_share(
         k: cut-off.
         seed: of the halves.
     """
-    if part.n_users < _LEAST_LISTS:
+    if part.n_users < LEAST_LISTS:
         return 0.0
     order = np.random.default_rng([seed, 5]).permutation(part.n_users)
     halves = [np.sort(order[::2]), np.sort(order[1::2])]

@@ -26,7 +26,7 @@ from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.sources import SOURCES
 from tailor.hybrid.training_set import BlendTrainingSet, collect
-from tailor.models.base import Floats, Indices, Mask, Query
+from tailor.models.base import Floats, Indices, Mask
 
 _POPULAR = "popular"
 #: What :func:`choose_lift` multiplies the weight of popularity by, from the least on.
@@ -161,15 +161,7 @@ def _copies(
     if not len(rows):
         return None
     users, known = holdout.few_shot_users[rows], sparse.csr_matrix(cut.known[rows])
-    profile, context = holdout.histories.profile[users], holdout.validation_contexts[users]
-    query = Query.of(
-        known,
-        known if holdout.knows_order else None,
-        profile=profile,
-        context=context,
-        user_index=users,
-        user_text=holdout.user_texts.sums(known, users),
-    )
+    query = holdout.as_if_taken(users, known)
     items = holdout.candidates & ~holdout.cold
     seen, hidden = sparse.csr_matrix(cut.seen[rows]), sparse.csr_matrix(cut.hidden[rows])
     return collect(scorer, query, seen, hidden, items, holdout.tie_rank, vectors)

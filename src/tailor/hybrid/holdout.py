@@ -192,6 +192,17 @@ class Holdout:
         others = np.setdiff1d(np.arange(history.shape[0]), users)
         return replace(self, interactions=keep_users(history, others), few_shot_users=users)
 
+    def as_if_taken(self, users: Indices, known: Csr) -> Query:
+        """Return users (B,) as if they had taken these items alone, ``known`` (B, n_items), in the places it holds."""
+        return Query.of(
+            known,
+            known if self.knows_order else None,
+            profile=self.histories.profile[users],
+            context=self.validation_contexts[users],
+            user_index=users,
+            user_text=self.user_texts.sums(known, users),
+        )
+
     def train_set(self, item_features: Floats) -> TrainSet:
         """Return what models are fitted on, with texts ``item_features`` (n_items, m)."""
         return (

@@ -16,15 +16,14 @@ from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import keep_items
 from tailor.hybrid.blend import weighted_sum
 from tailor.hybrid.config import BlendOptions
+from tailor.hybrid.domain_weights import LEAST_LISTS
 from tailor.hybrid.few_shot import fit_nonnegative
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.scorer import HybridScorer
 from tailor.hybrid.training_set import BlendTrainingSet, collect
-from tailor.models.base import Csr, Floats, Indices, Query
+from tailor.models.base import Csr, Floats, Indices
 
 log = logging.getLogger(__name__)
-#: Lists below which there are no weights of their own.
-_LEAST_LISTS = 40
 
 
 def lists_new_to_domain(
@@ -45,9 +44,12 @@ def lists_new_to_domain(
     parts = []
     for scorer, holdout in fits:
         most = max(1, options.max_cells // max(len(fits) * int(holdout.candidates.sum()), 1))
+        items = holdout.candidates & ~holdout.cold
         for users, known, there in _hidden(scorer, holdout):
             drawn = np.sort(np.random.default_rng([seed, 6]).permutation(len(users))[:most])
-            parts.append(_lists(scorer, holdout, users[drawn], known[drawn], there[drawn]))
+            query, seen = holdout.as_if_taken(users[drawn], known[drawn]), sparse.csr_matrix(known[drawn])
+            positives = sparse.csr_matrix(there[drawn] > 0, dtype=np.float32)
+            parts.append(collect(scorer, query, seen, positives, items, holdout.tie_rank))
     return BlendTrainingSet.join(parts) if parts else None
 
 
@@ -60,19 +62,6 @@ def _hidden(scorer: HybridScorer, holdout: Holdout) -> list[tuple[Indices, Csr, 
         both = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(there.indptr) > 0))
         hidden += [(holdout.few_shot_users[both], known[both], there[both])] if len(both) else []
     return hidden
-
-
-def _lists(scorer: HybridScorer, holdout: Holdout, users: Indices, known: Csr, there: Csr) -> BlendTrainingSet:
-    query = Query.of(
-        known,
-        known if holdout.knows_order else None,
-        profile=holdout.histories.profile[users],
-        context=holdout.validation_contexts[users],
-        user_index=users,
-        user_text=holdout.user_texts.sums(known, users),
-    )
-    positives = sparse.csr_matrix(there > 0, dtype=np.float32)
-    return collect(scorer, query, known, positives, holdout.candidates & ~holdout.cold, holdout.tie_rank)
 
 
 def fit_new_to_domain(
@@ -88,17 +77,17 @@ def fit_new_to_domain(
         k: cut-off.
         seed: of the halves.
     """
-    if lists is None or lists.n_users < _LEAST_LISTS:
-        log.info(
-            "New to a domain: listed for as who is new everywhere; %d lists", 0 if lists is None else lists.n_users
-        )
+    n_lists = 0 if lists is None else lists.n_users
+    if lists is None or n_lists < LEAST_LISTS:
+        log.info("New to a domain: listed for as who is new everywhere; %d lists", n_lists)
         return of_nobody
-    order = np.random.default_rng([seed, 7]).permutation(lists.n_users)
-    gains = np.zeros(lists.n_users)
-    for fitted_on, held_out in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        weights, part = fit_nonnegative(lists.take(np.sort(fitted_on)), options.l2), lists.take(np.sort(held_out))
-        ours, theirs = (part.measure(weighted_sum(list(part.z), w), k) for w in (weights, of_nobody))
-        gains[np.sort(held_out)] = ours - theirs
-    better = gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
-    log.info("New to a domain: NDCG %+.4f beside who is new everywhere, on %d lists", gains.mean(), len(gains))
+    order = np.random.default_rng([seed, 7]).permutation(n_lists)
+    halves = [np.sort(order[::2]), np.sort(order[1::2])]
+    gains = np.zeros(n_lists)
+    for fitted_on, rows_of_others in (halves, halves[::-1]):
+        weights, held_out = fit_nonnegative(lists.take(fitted_on), options.l2), lists.take(rows_of_others)
+        ours, theirs = (held_out.measure(weighted_sum(list(held_out.z), w), k) for w in (weights, of_nobody))
+        gains[rows_of_others] = ours - theirs
+    better = gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(n_lists)
+    log.info("New to a domain: NDCG %+.4f beside who is new everywhere, on %d lists", gains.mean(), n_lists)
     return fit_nonnegative(lists, options.l2) if better else of_nobody
