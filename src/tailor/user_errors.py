@@ -170,9 +170,17 @@ def _store() -> str:
 
 
 def _fullest() -> str:
-    """Name the folder that has least room among those that are written to: an error of writing does not say which."""
+    """Name the folder that has least room among those that are written to: an error of writing does not say which.
+
+    Of those on one file system the first: its room changes from one look to the next.
+    """
     folders = [Path.cwd(), Path(tempfile.gettempdir()), *(path for path in Path("data").glob("*") if path.is_dir())]
-    return str(min(folders, key=lambda folder: shutil.disk_usage(folder).free))
+    first = {_file_system(folder): folder for folder in reversed(folders)}
+    return str(min(first.values(), key=lambda folder: shutil.disk_usage(folder).free))
+
+
+def _file_system(folder: Path) -> int:
+    return folder.stat().st_dev
 
 
 def _not_installed(module: str) -> str | None:

@@ -113,14 +113,18 @@ def test_a_disk_or_a_server_is_the_users_affair_wherever_it_fails(cause, sentenc
     assert "\n" not in sentence_of(cause)
 
 
-def test_a_full_disk_is_named_where_the_error_does_not_say_it(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("file_system", "named"), [(str, "data/shop"), (lambda _: 1, "{tmp_path}")])
+def test_a_full_disk_is_named_where_the_error_does_not_say_it(file_system, named, monkeypatch, tmp_path):
+    """Each folder on a file system of its own, or all on one, where none has less room than the others."""
     (tmp_path / "data/shop").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     free = {"data/shop": 1, str(tmp_path): 2}
     usage = lambda folder: SimpleNamespace(free=free.get(str(folder), 3))  # noqa: E731
     monkeypatch.setattr(user_errors.shutil, "disk_usage", usage)
+    monkeypatch.setattr(user_errors, "_file_system", file_system)
     error = OSError(errno.ENOSPC, "No space left on device")
-    assert sentence_of(error) == "data/shop: No space left on device. Make room there, and run again."
+    named = named.format(tmp_path=tmp_path)
+    assert sentence_of(error) == f"{named}: No space left on device. Make room there, and run again."
 
 
 @pytest.mark.parametrize(
