@@ -132,7 +132,7 @@ def more_users(
         query = replace(holdout.histories.take(part), context=holdout.validation_contexts[part])
         seen, positives = holdout.seen[part], holdout.validation[part]
         every = collect(scorer, query, seen, positives, items, holdout.tie_rank)
-        return every.pooled(np.arange(len(part)), sources, BEST)
+        return every.pooled(np.arange(every.n_users), sources, BEST)
 
     at_a_time = max(1, min(_USERS_AT_A_TIME, max_cells // int(items.sum())))
     of_users = progress(blocks(len(users), at_a_time), "blend: more users", "block")

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from tailor.appending import ColumnBlocks, append
 from tailor.config import Count, Fraction, Options, Positive
+from tailor.data.domains import domain_masks_of
 from tailor.linear_algebra import AnyMatrix, add_to_diagonal, inverse_spd, plus_diagonal, precision
 from tailor.models.base import (
     ColdItemImputer,
@@ -33,6 +34,7 @@ from tailor.models.item_weights import (
     sparse_weights,
     state_of,
     weigh,
+    with_blocks,
 )
 from tailor.models.registry import register_model
 from tailor.threads import BlockMap, in_threads
@@ -383,8 +385,25 @@ class TextEASE(Model[EASEConfig]):
     scores_cold_items = True
 
     def fit(self, data: TrainSet) -> FittedEASE:
-        """See :meth:`Model.fit`."""
-        return self.fit_gram(weighted_gram(data.weights, self.config.user_weight_power), data.item_features)
+        """See :meth:`Model.fit`.
+
+        Of several domains, the weights between items of one are those of a fit on it alone: beside texts of another
+        catalogue, those of its own are told apart less well.
+        """
+        every = self._fit_items(data.weights, data.item_features)
+        parts = [np.flatnonzero(inside) for inside in domain_masks_of(data.domains, data.n_items)]
+        if len(parts) == 1:
+            return every
+        as_all = {"max_dense_items": 1 if sparse.issparse(every.weights) else self.config.max_dense_items}
+        alone = type(self)(self.config.model_copy(update=as_all), self.seed)
+        own = [
+            alone._fit_items(sparse.csr_matrix(data.weights[:, items]), data.item_features[items]).weights
+            for items in parts
+        ]
+        return replace(every, weights=with_blocks(every.weights, parts, own))
+
+    def _fit_items(self, train: Csr, features: Floats) -> FittedEASE:
+        return self.fit_gram(weighted_gram(train, self.config.user_weight_power), features)
 
     def fit_gram(self, gram: Csr, features: Floats, each: BlockMap = in_threads) -> FittedEASE:
         """Fit the weights.

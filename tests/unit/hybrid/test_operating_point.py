@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tailor import columns as c
+from tailor.data.interactions import keep_items
 from tailor.hybrid.blend import BlendModel, BlendWeights, blend
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.holdout import Holdout
@@ -116,6 +117,19 @@ class TestMoreUsers:
         }
         assert of_all["helped"] > of_all["alone"]
         np.testing.assert_array_equal(helped.cold, alone.cold)
+
+    def test_of_two_domains_a_user_has_a_list_of_each(self, scorer, holdout):
+        domains = np.arange(scorer.n_items) % 2
+        of_two, warm = replace(scorer, domains=domains), holdout.candidates & ~holdout.cold
+        few = known_users(of_two, holdout, BlendOptions(max_cells=20 * int(holdout.candidates.sum())), 0)
+        wanted = [
+            (np.diff(keep_items(holdout.validation, warm & (domains == domain)).indptr) > 0).sum() for domain in (0, 1)
+        ]
+        more = more_users(of_two, holdout, few, 10**9)
+        assert more.n_users == sum(wanted)
+        every = known_users(of_two, holdout, BlendOptions(), 0).columns(warm[holdout.candidates])
+        scores = [np.sort(part.measure(part.z[0], 10)) for part in (more, every)]
+        np.testing.assert_allclose(*scores, atol=1e-6)
 
 
 class TestReach:

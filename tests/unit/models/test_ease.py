@@ -226,3 +226,40 @@ def test_single_precision_is_close_to_double(monkeypatch):
 def test_the_former_name_of_the_limit_is_told():
     with pytest.raises(ConfigurationError, match=r"'trial.max_items' is called 'trial.max_dense_items' now"):
         parse(EASEConfig, {"max_items": 10}, "trial")
+
+
+@pytest.mark.parametrize("max_dense_items", [10_000, 1], ids=["full", "sparse"])
+def test_of_several_domains_each_has_the_weights_of_a_fit_on_it_alone(max_dense_items):
+    """Between domains they are those of the fit on all."""
+    rng, domains = np.random.default_rng(3), np.arange(30) % 3
+    data = TrainSet.of(
+        random_history(200, 30), np.ones(30, bool), item_features=rng.normal(size=(30, 4)).astype(np.float32)
+    )
+    options = {"regularization": 20.0, "text_pull": 20.0, "user_weight_power": 0.5, "neighbours": 5}
+    model = TextEASE(EASEConfig(**options, max_dense_items=max_dense_items), 0)
+    joint, together = model.fit(data.with_domains(domains)), model.fit(data)
+    weights, of_all = (sparse.csr_matrix(fitted.weights).toarray() for fitted in (joint, together))
+    across = domains[:, None] != domains
+    np.testing.assert_array_equal(weights[across], of_all[across])
+    for domain in range(3):
+        items = np.flatnonzero(domains == domain)
+        alone = TrainSet.of(
+            sparse.csr_matrix(data.interactions[:, items]),
+            np.ones(10, bool),
+            item_features=data.item_features[items],
+        )
+        expected = sparse.csr_matrix(model.fit(alone).weights).toarray()
+        np.testing.assert_allclose(weights[np.ix_(items, items)], expected, atol=1e-7)
+        assert np.abs(expected - of_all[np.ix_(items, items)]).max() > 0.01
+
+
+@pytest.mark.parametrize("pull", [0.0, 20.0])
+def test_weights_of_several_domains_are_saved_and_loaded(pull):
+    rng = np.random.default_rng(4)
+    train = random_history(100, 12)
+    features = rng.normal(size=(12, 4)).astype(np.float32)
+    data = TrainSet.of(train, np.ones(12, bool), item_features=features).with_domains(np.arange(12) // 6)
+    model = TextEASE(EASEConfig(regularization=20.0, text_pull=pull, max_dense_items=1), 0)
+    fitted = model.fit(data)
+    query = Query.of(train[:5])
+    np.testing.assert_array_equal(model.load(fitted.state()).score(query), fitted.score(query))
