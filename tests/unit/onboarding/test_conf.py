@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from tailor.errors import BadInputError
 from tailor.onboarding.conf import check_name, flow, line, next_steps, write_conf
 from tailor.onboarding.database import Database, read_database_tables
 from tailor.onboarding.propose import Proposal, propose
-from tailor.onboarding.sizes import read_base
+from tailor.onboarding.sizes import Size, fit_options, read_base
 from tailor.onboarding.tables import read_table
 from tailor.options import ProjectOptions
 from tailor.settings import CONFIG_LOADER_ARGS
@@ -59,6 +60,19 @@ def test_a_run_reads_what_was_written(shop, conf):
     assert options.feature_engineering.profile.columns == ["age", "town"]
     assert options.lm_finetuning.encoder.max_length == 32
     assert {trial["factors"] for trial in options.hybrid_cf.trials["ials"]} == {8, 4}
+
+
+@pytest.mark.parametrize("size", [Size(70_000, 30_000, 100_000, 100_000, True), Size(943, 1_682, 10**5, 10**5, True)])
+def test_a_run_reads_option_sets_of_a_sparse_catalogue_too(shop, conf, size):
+    """Of the first alpha alone is another, of the second nothing."""
+    base = read_base(ROOT / "conf")
+    sized = fit_options(size, ["a cup of tea"], 0.0, True, base)
+    write_conf("myshop", replace(proposal_of(shop), options=sized), conf)
+    options = parse(ProjectOptions, loader(conf, "myshop")["parameters"], "").hybrid_cf
+    before = base["hybrid_cf"]["trials"]["ials"]
+    share = 0.03 if size.n_users == 70_000 else 1.0
+    assert [trial["alpha"] for trial in options.trials["ials"]] == pytest.approx([share * t["alpha"] for t in before])
+    assert options.sources["ials"] == base["hybrid_cf"]["sources"]["ials"]
 
 
 def test_the_catalog_names_the_files_and_reads_ids_as_text(shop, conf):

@@ -2,7 +2,15 @@ import pytest
 
 from tailor.config import parse
 from tailor.hybrid.config import HybridOptions
-from tailor.onboarding.sizes import Size, choose_factors, choose_max_length, count_tokens, fit_options, read_base
+from tailor.onboarding.sizes import (
+    Size,
+    choose_alpha_share,
+    choose_factors,
+    choose_max_length,
+    count_tokens,
+    fit_options,
+    read_base,
+)
 from tests.conftest import ROOT
 
 BASE = read_base(ROOT / "conf")
@@ -64,6 +72,44 @@ def test_larger_option_sets_are_valid_and_as_many_as_before():
     for trial in parsed.trials["hybrid"]:
         assert "slit" not in parsed.hybrid_config(trial).sources
     assert options.searched == [128, 256, 512]
+
+
+@pytest.mark.parametrize(
+    ("size", "share"),
+    [
+        (MOVIELENS_100K, 1.0),  # 6 % of all pairs
+        (Size(6_040, 3_706, 1_000_209, 575_000, True), 1.0),  # 2.6 %
+        (Size(22_363, 12_101, 198_502, 198_502, True), 0.1),  # .073 %: Amazon Beauty
+        (Size(1_000_000, 200_000, 10_000_000, 10_000_000, True), 0.03),  # .005 %
+        (Size(0, 0, 0, 0, True), 0.03),
+    ],
+)
+def test_the_fewer_pairs_are_taken_the_less_all_others_weigh(size, share):
+    assert choose_alpha_share(size) == share
+
+
+def test_option_sets_of_a_sparse_catalogue_are_valid_and_weigh_what_nobody_took_less():
+    size = Size(22_363, 12_101, 198_502, 198_502, True)
+    base, options = BASE["hybrid_cf"], fitted(size)
+    parsed = parse(HybridOptions, base | {"trials": base["trials"] | options.trials}, "hybrid_cf")
+    assert options.factors == 128
+    for model in ("ials", "text_ials", "dropoutnet"):
+        before = [trial["alpha"] for trial in base["trials"][model]]
+        assert [trial["alpha"] for trial in parsed.trials[model]] == pytest.approx([0.1 * alpha for alpha in before])
+    assert [trial["alpha"] for trial in parsed.trials["implicit_als"]] == pytest.approx(
+        [10 * trial["alpha"] for trial in base["trials"]["implicit_als"]]
+    )
+    assert [trial["ials"]["alpha"] for trial in parsed.trials["hybrid"]] == pytest.approx([0.01, 0.01, 0.03, 0.01])
+
+
+def test_where_the_factors_fit_the_option_sets_keep_theirs():
+    size = Size(70_000, 30_000, 100_000, 100_000, True)
+    options = fitted(size)
+    assert (options.factors, options.alpha_share, options.searched) == (64, 0.03, [])
+    assert [trial["factors"] for trial in options.trials["ials"]] == [
+        trial["factors"] for trial in BASE["hybrid_cf"]["trials"]["ials"]
+    ]
+    assert all("factors" not in trial["ials"] for trial in options.trials["hybrid"])
 
 
 def test_lengths_cover_nearly_all_texts():
