@@ -39,9 +39,9 @@ def catalog(tmp_path):
 
 def takes_memory(value):
     """Fill 300 MiB, and free them."""
-    size = len(np.ones(300 * _MIB // 8))
+    filled = np.ones(300 * _MIB // 8)
     time.sleep(0.3)
-    return value + size
+    return value + len(filled)
 
 
 def takes_time(value):

@@ -396,11 +396,11 @@ class TextEASE(Model[EASEConfig]):
             return every
         as_all = {"max_dense_items": 1 if sparse.issparse(every.weights) else self.config.max_dense_items}
         alone = type(self)(self.config.model_copy(update=as_all), self.seed)
-        own = [
+        within = [
             alone._fit_items(sparse.csr_matrix(data.weights[:, items]), data.item_features[items]).weights
             for items in parts
         ]
-        return replace(every, weights=with_blocks(every.weights, parts, own))
+        return replace(every, weights=with_blocks(every.weights, parts, within))
 
     def _fit_items(self, train: Csr, features: Floats) -> FittedEASE:
         return self.fit_gram(weighted_gram(train, self.config.user_weight_power), features)

@@ -47,13 +47,13 @@ def cells(weights: ItemWeights, rows: AnyArray, columns: AnyArray) -> Floats:
     return np.asarray(weights[np.ix_(rows, columns)])
 
 
-def with_blocks(weights: ItemWeights, parts: Sequence[Indices], own: Sequence[ItemWeights]) -> ItemWeights:
+def with_blocks(weights: ItemWeights, parts: Sequence[Indices], within: Sequence[ItemWeights]) -> ItemWeights:
     """Return ``weights`` (n, n), with others between items of the same part.
 
     Args:
         weights: between all items, full or sparse.
         parts: the items of each part; no item is in two.
-        own: the weights within each part, likewise full or sparse.
+        within: the weights within each part, likewise full or sparse.
 
     Example:
         >>> with_blocks(np.full((3, 3), 5.0), [np.array([0, 2])], [np.zeros((2, 2))]).tolist()
@@ -61,7 +61,7 @@ def with_blocks(weights: ItemWeights, parts: Sequence[Indices], own: Sequence[It
     """
     if not sparse.issparse(weights):
         changed = weights.copy()
-        for items, block in zip(parts, own, strict=True):
+        for items, block in zip(parts, within, strict=True):
             changed[np.ix_(items, items)] = np.asarray(block)
         return changed
     part_of = np.full(weights.shape[0], -1)
@@ -69,12 +69,12 @@ def with_blocks(weights: ItemWeights, parts: Sequence[Indices], own: Sequence[It
         part_of[items] = number
     every = weights.tocoo()
     across = (part_of[every.row] != part_of[every.col]) | (part_of[every.row] < 0)
-    blocks_of = [sparse.coo_matrix(block) for block in own]
+    blocks_of = [sparse.coo_matrix(block) for block in within]
     rows = [every.row[across], *(items[block.row] for items, block in zip(parts, blocks_of, strict=True))]
     columns = [every.col[across], *(items[block.col] for items, block in zip(parts, blocks_of, strict=True))]
     values = [every.data[across], *(block.data for block in blocks_of)]
-    places = np.concatenate(rows), np.concatenate(columns)
-    joined = sparse.csr_matrix((np.concatenate(values), places), weights.shape, dtype=np.float32)
+    cells_of = np.concatenate(rows), np.concatenate(columns)
+    joined = sparse.csr_matrix((np.concatenate(values), cells_of), weights.shape, dtype=np.float32)
     joined.sort_indices()
     return joined
 

@@ -148,8 +148,8 @@ def choose_alpha_share(size: Size) -> float:
         0.1
     """
     density = size.n_positives / max(size.n_users * size.n_items, 1)
-    wanted = np.log(max(density, 1e-12) / _DENSE)
-    return min(_ALPHA_SHARES, key=lambda share: abs(np.log(share) - wanted))
+    suited = np.log(max(density, 1e-12) / _DENSE)
+    return min(_ALPHA_SHARES, key=lambda share: abs(np.log(share) - suited))
 
 
 def _factors_reason(size: Size, factors: int) -> str:

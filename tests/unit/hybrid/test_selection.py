@@ -180,16 +180,17 @@ def test_epochs_that_validation_chose_are_part_of_what_is_fitted_finally(holdout
 
 
 def test_final_fits_beside_the_blend_are_those_after_it(holdout, data, monkeypatch):
-    """In processes of their own, to the bit."""
-    recipe, scorer = {}, selection.fit_scorer(holdout, data, {}, OPTIONS, 0)
-    beside = selection.fit_hybrid(holdout, data, recipe, OPTIONS, 0, scorer)
+    """In processes of their own, to the bit; of one fold, since each starts a process."""
+    options = changed(blend=OPTIONS.blend.model_dump() | {"few_shot_users": 20})
+    recipe, scorer = {}, selection.fit_scorer(holdout, data, {}, options, 0)
+    beside = selection.fit_hybrid(holdout, data, recipe, options, 0, scorer)
     expected, final, fitted = selection.fit_final(*beside, data)
     transformer_torch.forget()
     monkeypatch.setattr(fitting, "n_threads", lambda: 2)
     monkeypatch.setattr(fitting, "FEW", 0)
     monkeypatch.setattr(fitting, "_has_gpu", lambda: False)
     monkeypatch.setattr(SASRec, "fit", lambda *_: pytest.fail("fitted here"))
-    ours, final_too, fitted_too = selection.fit_hybrid_twice(holdout, data, data, recipe, OPTIONS, 0, scorer)
+    ours, final_too, fitted_too = selection.fit_hybrid_twice(holdout, data, data, recipe, options, 0, scorer)
     assert (fitted_too.boosts, fitted_too.curves) == (fitted.boosts, fitted.curves)
     part = holdout.histories.take(np.arange(5))
     np.testing.assert_array_equal(ours.score(part), expected.score(part))
