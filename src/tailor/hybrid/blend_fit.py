@@ -70,11 +70,13 @@ class _Climber:
     base: Floats
     scores: Floats
     best: float
+    least: float
+    """What no weight may fall below."""
 
     @classmethod
-    def start(cls, data: BlendTrainingSet, k: int, base: Floats) -> "_Climber":
+    def start(cls, data: BlendTrainingSet, k: int, base: Floats, least: float = -np.inf) -> "_Climber":
         scores = np.where(data.candidate_mask, BlendModel(base).score(list(data.z), data.meta), EXCLUDED)
-        climber = cls(data, k, base, scores, 0.0)
+        climber = cls(data, k, base, scores, 0.0, least)
         climber.best = climber.value(0, 0.0)
         return climber
 
@@ -101,14 +103,19 @@ class _Climber:
         before = self.best
         for source in progress(sources, "blend: climb", "source"):
             for step in (size, -size):
+                if self.base[source] + step < self.least:
+                    continue
                 value = self.value(source, step)
                 if value > self.best:
                     self.move(source, step, value)
         return self.best > before
 
 
-def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active: Mask) -> BlendModel:
-    """Return a ``linear`` model with ``base`` (S,) at a local maximum of mean NDCG@k; only ``active`` sources move.
+def coordinate_ascent(
+    data: BlendTrainingSet, model: BlendModel, k: int, active: Mask, least: float = -np.inf
+) -> BlendModel:
+    """Return a ``linear`` model with ``base`` (S,) at a local maximum of mean NDCG@k; only ``active`` sources move, and
+    none below ``least``.
 
     Looks at :func:`enough_users` evenly spaced users, and of each at the ``BEST`` items of each source: nearly all that
     stands on a list is among them.
@@ -117,7 +124,7 @@ def coordinate_ascent(data: BlendTrainingSet, model: BlendModel, k: int, active:
     sources = [int(source) for source in np.flatnonzero(active)]
     part = data.pooled(users, sources, BEST)
     starts = [model.base, *(one_hot(data.sources[source], data.sources) for source in sources)]
-    climber = max((_Climber.start(part, k, base) for base in starts), key=lambda climber: climber.best)
+    climber = max((_Climber.start(part, k, base, least) for base in starts), key=lambda climber: climber.best)
     for size in _STEPS:
         for _ in range(_PASSES):
             if not climber.try_all(sources, size):

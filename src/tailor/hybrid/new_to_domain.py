@@ -1,9 +1,9 @@
 """Weights for who is new to one domain and known from others: from people who are in no fit, their rows there hidden.
 
 What was taken elsewhere says little of a domain by the sources that read texts or an order, much by those that know
-what the same people took in both. Lists there have weights of their own, one vector for all domains: those at the
-minimum of the listwise loss of :mod:`tailor.hybrid.blend_fit`, where they list better for people they were not fitted
-on than the weights of who is new everywhere, else these.
+what the same people took in both. Lists there have weights of their own, one vector for all domains: from the minimum
+of the listwise loss of :mod:`tailor.hybrid.blend_fit` they climb the mean NDCG@k, none below 0, and are taken where
+they list better for people they were not fitted on than the weights of who is new everywhere, else these.
 """
 
 import logging
@@ -14,7 +14,8 @@ from scipy import sparse
 
 from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import keep_items
-from tailor.hybrid.blend import weighted_sum
+from tailor.hybrid.blend import BlendModel, weighted_sum
+from tailor.hybrid.blend_fit import coordinate_ascent
 from tailor.hybrid.config import BlendOptions
 from tailor.hybrid.domain_weights import LEAST_LISTS
 from tailor.hybrid.few_shot import fit_nonnegative
@@ -85,9 +86,14 @@ def fit_new_to_domain(
     halves = [np.sort(order[::2]), np.sort(order[1::2])]
     gains = np.zeros(n_lists)
     for fitted_on, rows_of_others in (halves, halves[::-1]):
-        weights, held_out = fit_nonnegative(lists.take(fitted_on), options.l2), lists.take(rows_of_others)
+        weights, held_out = _fit(lists.take(fitted_on), options, k), lists.take(rows_of_others)
         ours, theirs = (held_out.measure(weighted_sum(list(held_out.z), w), k) for w in (weights, of_nobody))
         gains[rows_of_others] = ours - theirs
     better = gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(n_lists)
     log.info("New to a domain: NDCG %+.4f beside who is new everywhere, on %d lists", gains.mean(), n_lists)
-    return fit_nonnegative(lists, options.l2) if better else of_nobody
+    return _fit(lists, options, k) if better else of_nobody
+
+
+def _fit(lists: BlendTrainingSet, options: BlendOptions, k: int) -> Floats:
+    start = BlendModel(fit_nonnegative(lists, options.l2))
+    return coordinate_ascent(lists, start, k, lists.active_mask(), least=0.0).base

@@ -134,6 +134,15 @@ def test_no_step_of_the_ascent_loses(seed):
     assert values[-1] > values[0]
 
 
+def test_no_weight_climbs_below_what_it_may():
+    data = planted_training_set(lambda z, _: z[0] - z[1], n_users=300)
+    start, every = BlendModel(np.full(len(SOURCES), 1 / len(SOURCES), np.float32)), np.ones(len(SOURCES), bool)
+    free, bounded = (blend_fit.coordinate_ascent(data, start, 10, every, least).base for least in (-np.inf, 0.0))
+    assert free[1] < -0.2
+    assert bounded.min() >= 0
+    assert mean_ndcg(data, BlendModel(bounded)) > mean_ndcg(data, start)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_ascent_ends_where_no_step_of_a_source_helps(seed, monkeypatch):
     """Given passes enough, weights are a local maximum: neither 0.05 more nor less of any source ranks better."""

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tailor.hybrid.blend import BlendModel, BlendWeights, MetaFeatures, blend, one_hot
+from tailor.hybrid.blend import BlendModel, BlendWeights, MetaFeatures, blend, one_hot, weighted_sum
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.domains import new_to_domains, query_of_domain
-from tailor.hybrid.few_shot import few_shot_fits
+from tailor.hybrid.few_shot import few_shot_fits, fit_nonnegative
 from tailor.hybrid.new_to_domain import fit_new_to_domain, lists_new_to_domain
 from tailor.hybrid.sources import SOURCES
 from tests.unit.hybrid.conftest import planted_training_set
@@ -87,6 +87,22 @@ def test_a_source_that_is_silent_on_these_lists_has_no_weight():
     assert lists.uninformative() == ("slit",)
     weights = fit_new_to_domain(lists, NOBODY, BlendOptions(), 20, 0)
     assert (weights[silent], SOURCE_NAMES[int(weights.argmax())]) == (0, "ease")
+
+
+def test_they_climb_what_lists_have_from_where_the_loss_is_least():
+    """Half of the people want the top of a source, nearly half its bottom: the loss gives it a small weight."""
+    rng, n = np.random.default_rng(0), 1000
+    lists = planted_training_set(lambda z, _: z[0], n)
+    wanted = np.where(rng.random(n) < 0.55, lists.z[0].argmax(axis=1), lists.z[0].argmin(axis=1))
+    lists.z[1][np.arange(n), wanted] += 1.0
+    positives = sparse.csr_matrix((np.ones(n, np.float32), (np.arange(n), wanted)), shape=lists.candidate_mask.shape)
+    lists = replace(lists, positives=positives)
+    weights = fit_new_to_domain(lists, NOBODY, BlendOptions(), 10, 0)
+    ours, of_loss = (
+        lists.mean_ndcg(weighted_sum(list(lists.z), each), 10) for each in (weights, fit_nonnegative(lists, 1e-4))
+    )
+    assert ours > of_loss + 0.05
+    assert weights.min() >= 0
 
 
 def test_without_signal_they_are_those_of_who_is_new_everywhere():
