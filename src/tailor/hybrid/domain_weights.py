@@ -3,89 +3,106 @@
     θ_d = (1 - s) θ + s θ'_d
 
 θ are the weights of all domains, θ'_d those that one domain's lists alone would have, s a share that cross-validation
-chooses: θ'_d is fitted on half of the people and judged on the others, both ways.
+chooses: both are fitted on half of the people and judged on the others, both ways. Judged on lists that it was fitted
+on, θ would look better than it is, and s be 0.
 """
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tailor.data.domains import domain_masks_of
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel
 from tailor.hybrid.config import BlendOptions
 from tailor.hybrid.training_set import BlendTrainingSet
-from tailor.models.base import Floats, Indices, Mask
+from tailor.models.base import Floats
 
 log = logging.getLogger(__name__)
 #: Lists of a domain below which its weights are those of all.
 LEAST_LISTS = 40
 
 
+def may_differ(shared: BlendModel, options: BlendOptions) -> bool:
+    """Tell whether weights of a domain may differ from the shared ones: these are linear, and there is a share."""
+    return shared.is_linear and any(options.domain_shares)
+
+
 def fit_domain_weights(
-    known: BlendTrainingSet,
-    domains: Indices,
-    warm: Mask,
-    shared: BlendModel,
-    options: BlendOptions,
-    k: int,
-    seed: int,
+    lists: Sequence[BlendTrainingSet], shared: BlendModel, options: BlendOptions, k: int, seed: int
 ) -> Floats:
     """Fit the weights (D, S) of warm items of each domain; empty where all take the shared ones.
 
     Args:
-        known: lists of people over items of all domains, a row for each domain (U, n).
-        domains: number of each item's domain (n,).
-        warm: items with train interactions (n,).
-        shared: what was fitted on all lists.
-        options: l2, and the shares that are tried; shares of 0 alone cost no fit.
+        lists: of each domain the lists of people over its warm items.
+        shared: what was fitted on the lists of all.
+        options: l2, and the shares that are tried.
         k: cut-off.
         seed: of the halves.
     """
-    shares = sorted({0.0, *options.domain_shares})
-    if not shared.is_linear or shares == [0.0]:
+    if not may_differ(shared, options) or max(part.n_users for part in lists) < LEAST_LISTS:
         return np.zeros((0, 0), np.float32)
+    shares = choose_shares(lists, options, k, seed)
     rows = []
-    for number, of_domain in enumerate(domain_masks_of(domains, len(domains))):
-        part = known.columns(warm & of_domain)
-        share = choose_share(part, shared, shares, options, k, seed)
-        weights = blend_fit.fit(part, "linear", options, seed, ascend_to=k).base if share else shared.base
+    for number, (part, share) in enumerate(zip(lists, shares, strict=True)):
+        weights = _fit(part, shared, options, k, seed) if share else shared.base
         rows.append(_between(shared.base, weights, share))
         log.info("Domain %d: weights of all lists and, with share %g, of its %d lists", number, share, part.n_users)
-    return np.stack(rows) if any((row != shared.base).any() for row in rows) else np.zeros((0, 0), np.float32)
+    return np.stack(rows) if any(shares) else np.zeros((0, 0), np.float32)
 
 
-def choose_share(
-    part: BlendTrainingSet, shared: BlendModel, shares: Sequence[float], options: BlendOptions, k: int, seed: int
-) -> float:
-    """Return the least share whose weights list as well as the best, for people that they were not fitted on.
+def choose_shares(lists: Sequence[BlendTrainingSet], options: BlendOptions, k: int, seed: int) -> list[float]:
+    """Return of each domain the least share whose weights list as well as the best, for people that none of the weights
+    were fitted on; 0 for one of fewer than ``LEAST_LISTS`` lists.
 
     As well: within one standard error of the difference, person by person (Breiman et al. 1984, "Classification and
     regression trees", §3.4.3).
 
     Args:
-        part: lists of one domain.
-        shared: weights of all domains.
-        shares: what is tried, rising.
-        options: l2.
+        lists: of each domain.
+        options: l2, and the shares that are tried.
         k: cut-off.
         seed: of the halves.
     """
-    if part.n_users < LEAST_LISTS:
-        return 0.0
-    order = np.random.default_rng([seed, 5]).permutation(part.n_users)
-    halves = [np.sort(order[::2]), np.sort(order[1::2])]
-    values = np.zeros((len(shares), part.n_users))
-    for fitted_on, rows_of_others in (halves, halves[::-1]):
-        weights = blend_fit.fit(part.take(fitted_on), "linear", options, seed, ascend_to=k).base
-        held_out = part.take(rows_of_others)
-        for place, share in enumerate(shares):
-            model = BlendModel(_between(shared.base, weights, share))
-            values[place, rows_of_others] = held_out.measure(model.score(list(held_out.z), held_out.meta), k)
+    tried = sorted({0.0, *options.domain_shares})
+    orders = [np.random.default_rng([seed, 5]).permutation(part.n_users) for part in lists]
+    halves = [(np.sort(order[::2]), np.sort(order[1::2])) for order in orders]
+    values = [np.zeros((len(tried), part.n_users)) for part in lists]
+    for side in (0, 1):
+        fitted_on = [part.take(rows[side]) for part, rows in zip(lists, halves, strict=True)]
+        shared = blend_fit.fit(_joined(fitted_on), "linear", options, seed, ascend_to=k)
+        for number, part in enumerate(lists):
+            if part.n_users < LEAST_LISTS:
+                continue
+            weights, others = _fit(fitted_on[number], shared, options, k, seed), halves[number][1 - side]
+            held_out = part.take(others)
+            for place, share in enumerate(tried):
+                model = BlendModel(_between(shared.base, weights, share))
+                values[number][place, others] = held_out.measure(model.score(list(held_out.z), held_out.meta), k)
+    return [tried[_least(each)] for each in values]
+
+
+def _least(values: NDArray[np.float64]) -> int:
+    """Return the first row (s, n) that is within one standard error of the best; the first of few lists."""
+    n_lists = values.shape[1]
+    if n_lists < LEAST_LISTS:
+        return 0
     behind = values[values.mean(axis=1).argmax()] - values
-    error = behind.std(axis=1, ddof=1) / np.sqrt(part.n_users)
-    return shares[int((behind.mean(axis=1) <= error).argmax())]
+    error = behind.std(axis=1, ddof=1) / np.sqrt(n_lists)
+    return int((behind.mean(axis=1) <= error).argmax())
+
+
+def _joined(lists: Sequence[BlendTrainingSet]) -> BlendTrainingSet:
+    size = max(len(part.tie_rank) for part in lists)
+    return BlendTrainingSet.join([part.padded(size) for part in lists])
+
+
+def _fit(part: BlendTrainingSet, shared: BlendModel, options: BlendOptions, k: int, seed: int) -> Floats:
+    """Return weights (S,) that were fitted on lists of a domain, or climbed there, whichever ends higher."""
+    climbed = blend_fit.coordinate_ascent(part, shared, k, part.active_mask())
+    fitted = blend_fit.fit(part, "linear", options, seed, ascend_to=k)
+    return max(climbed, fitted, key=lambda model: part.mean_ndcg(model.score(list(part.z), part.meta), k)).base
 
 
 def _between(shared: Floats, weights: Floats, share: float) -> Floats:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from tailor.data.domains import domain_masks_of
 from tailor.data.interactions import keep_items
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights, blend
@@ -19,7 +20,7 @@ from tailor.hybrid.boost_curves import MixedLists, boost_curves, domains_of
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
 from tailor.hybrid.domain_boosts import fit_domain_boosts
-from tailor.hybrid.domain_weights import fit_domain_weights
+from tailor.hybrid.domain_weights import fit_domain_weights, may_differ
 from tailor.hybrid.few_shot import few_shot_copies, few_shot_fits, fit_few_shot_weights, fit_nonnegative
 from tailor.hybrid.holdout import Holdout
 from tailor.hybrid.new_to_domain import fit_new_to_domain, lists_new_to_domain
@@ -80,11 +81,12 @@ def fit_blend(
     copies = few_shot_copies(fits, options, seed)
     weights = fit_few_shot_weights(copies, weights, known.columns(~holdout.cold[holdout.candidates]), options, k)
     if scorer.domains is not None:
-        columns = scorer.domains[holdout.candidates], ~holdout.cold[holdout.candidates]
-        by_domain = fit_domain_weights(known, *columns, weights.warm, options, k, seed)
+        if may_differ(weights.warm, options):
+            by_domain = lists_by_domain(scorer, holdout, known, options.max_cells)
+            weights = replace(weights, by_domain=fit_domain_weights(by_domain, weights.warm, options, k, seed))
         lists = lists_new_to_domain(fits, options, seed)
         new_to_domain = fit_new_to_domain(lists, weights.without_history, options, k, seed)
-        weights = replace(weights, by_domain=by_domain, new_to_domain=new_to_domain)
+        weights = replace(weights, new_to_domain=new_to_domain)
     weights = weights.shifted(best_cold_shift(scorer, weights, known, holdout, options, k))
     scorer = with_reach(scorer.with_blend(weights), known, holdout)
     drawn = boost_curves(scorer, known, holdout, options.steps, k)
@@ -107,8 +109,27 @@ def known_users(scorer: HybridScorer, holdout: Holdout, options: BlendOptions, s
     return collect(scorer, query, seen, positives, holdout.candidates, holdout.tie_rank, options.reads_vectors)
 
 
-def more_users(
+def lists_by_domain(
     scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet, max_cells: int
+) -> list[BlendTrainingSet]:
+    """Return the lists of each domain's warm items, for as many users as weights climb on.
+
+    Args:
+        scorer: with sources that were fitted without pseudo-cold B.
+        holdout: the validation side of the split.
+        known: users over all items.
+        max_cells: users x items that are laid out at a time.
+    """
+    lists, warm = [], holdout.candidates & ~holdout.cold
+    for inside in domain_masks_of(scorer.domains, len(warm)):
+        of_known = known.columns((warm & inside)[holdout.candidates])
+        more = more_users(scorer, holdout, of_known, max_cells, inside)
+        lists.append(of_known if more is None else more)
+    return lists
+
+
+def more_users(
+    scorer: HybridScorer, holdout: Holdout, known: BlendTrainingSet, max_cells: int, inside: Mask | None = None
 ) -> BlendTrainingSet | None:
     """Return more users than ``known`` has room for, over the best warm items of each source; None: it has enough.
 
@@ -119,8 +140,10 @@ def more_users(
         holdout: the validation side of the split.
         known: users over all items.
         max_cells: users x items that are laid out at a time.
+        inside: items of one domain (n_items,); None: of all.
     """
     items = holdout.candidates & ~holdout.cold
+    items = items if inside is None else items & inside
     users = np.flatnonzero(np.diff(keep_items(holdout.validation, items).indptr) > 0)
     enough = enough_users(sparse.csr_matrix(holdout.validation[users]))
     if enough <= known.n_users:

@@ -17,6 +17,7 @@ from tailor.hybrid.operating_point import (
     fit_blend,
     fit_weights,
     known_users,
+    lists_by_domain,
     more_users,
     operating_point,
     reaching,
@@ -127,6 +128,7 @@ class TestMoreUsers:
         ]
         more = more_users(of_two, holdout, few, 10**9)
         assert more.n_users == sum(wanted)
+        assert [part.n_users for part in lists_by_domain(of_two, holdout, few, 10**9)] == wanted
         every = known_users(of_two, holdout, BlendOptions(), 0).columns(warm[holdout.candidates])
         scores = [np.sort(part.measure(part.z[0], 10)) for part in (more, every)]
         np.testing.assert_allclose(*scores, atol=1e-6)
