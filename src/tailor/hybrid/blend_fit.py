@@ -132,6 +132,23 @@ def coordinate_ascent(
     return replace(model, base=climber.base)
 
 
+def fit_or_climb(
+    data: BlendTrainingSet, start: BlendModel, options: BlendOptions, k: int, excluded: tuple[str, ...] = ()
+) -> BlendModel:
+    """Return linear weights that were fitted on the data, or climbed there from others, whichever list better.
+
+    Args:
+        data: what to rank, for whom.
+        start: linear weights.
+        options: l2.
+        k: cut-off.
+        excluded: sources that may have no weight.
+    """
+    climbed = coordinate_ascent(data, start, k, data.active_mask(excluded))
+    fitted = fit(data, "linear", options, 0, excluded, ascend_to=k)  # nothing of it is drawn
+    return max(climbed, fitted, key=lambda model: data.mean_ndcg(model.score(list(data.z), data.meta), k))
+
+
 def enough_users(positives: Csr) -> int:
     """Return how many of the users (U, n) the ascent looks at: ``_USERS``, or as many as want ``_POSITIVES`` items."""
     n_users = positives.shape[0]

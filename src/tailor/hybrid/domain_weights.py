@@ -46,7 +46,7 @@ def fit_domain_weights(
     shares = choose_shares(lists, options, k, seed)
     rows = []
     for number, (part, share) in enumerate(zip(lists, shares, strict=True)):
-        weights = _fit(part, shared, options, k, seed) if share else shared.base
+        weights = blend_fit.fit_or_climb(part, shared, options, k).base if share else shared.base
         rows.append(_between(shared.base, weights, share))
         log.info("Domain %d: weights of all lists and, with share %g, of its %d lists", number, share, part.n_users)
     return np.stack(rows) if any(shares) else np.zeros((0, 0), np.float32)
@@ -71,11 +71,12 @@ def choose_shares(lists: Sequence[BlendTrainingSet], options: BlendOptions, k: i
     values = [np.zeros((len(tried), part.n_users)) for part in lists]
     for side in (0, 1):
         fitted_on = [part.take(rows[side]) for part, rows in zip(lists, halves, strict=True)]
-        shared = blend_fit.fit(_joined(fitted_on), "linear", options, seed, ascend_to=k)
+        shared = blend_fit.fit(BlendTrainingSet.join(fitted_on), "linear", options, seed, ascend_to=k)
         for number, part in enumerate(lists):
             if part.n_users < LEAST_LISTS:
                 continue
-            weights, others = _fit(fitted_on[number], shared, options, k, seed), halves[number][1 - side]
+            weights = blend_fit.fit_or_climb(fitted_on[number], shared, options, k).base
+            others = halves[number][1 - side]
             held_out = part.take(others)
             for place, share in enumerate(tried):
                 model = BlendModel(_between(shared.base, weights, share))
@@ -91,18 +92,6 @@ def _least(values: NDArray[np.float64]) -> int:
     behind = values[values.mean(axis=1).argmax()] - values
     error = behind.std(axis=1, ddof=1) / np.sqrt(n_lists)
     return int((behind.mean(axis=1) <= error).argmax())
-
-
-def _joined(lists: Sequence[BlendTrainingSet]) -> BlendTrainingSet:
-    size = max(len(part.tie_rank) for part in lists)
-    return BlendTrainingSet.join([part.padded(size) for part in lists])
-
-
-def _fit(part: BlendTrainingSet, shared: BlendModel, options: BlendOptions, k: int, seed: int) -> Floats:
-    """Return weights (S,) that were fitted on lists of a domain, or climbed there, whichever ends higher."""
-    climbed = blend_fit.coordinate_ascent(part, shared, k, part.active_mask())
-    fitted = blend_fit.fit(part, "linear", options, seed, ascend_to=k)
-    return max(climbed, fitted, key=lambda model: part.mean_ndcg(model.score(list(part.z), part.meta), k)).base
 
 
 def _between(shared: Floats, weights: Floats, share: float) -> Floats:

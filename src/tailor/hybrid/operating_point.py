@@ -15,7 +15,7 @@ from tailor.data.interactions import keep_items
 from tailor.hybrid import blend_fit
 from tailor.hybrid.blend import BlendModel, BlendWeights, blend
 from tailor.hybrid.blend_choice import Row, choose_blend_model
-from tailor.hybrid.blend_fit import BEST, coordinate_ascent, enough_users
+from tailor.hybrid.blend_fit import BEST, enough_users
 from tailor.hybrid.boost_curves import MixedLists, boost_curves, domains_of
 from tailor.hybrid.click import ClickHead, fit_click
 from tailor.hybrid.config import BlendOptions, Boosts
@@ -160,8 +160,7 @@ def more_users(
     at_a_time = max(1, min(_USERS_AT_A_TIME, max_cells // int(items.sum())))
     of_users = progress(blocks(len(users), at_a_time), "blend: more users", "block")
     parts = [collected(users[rows]) for rows in of_users]
-    size = max(len(part.tie_rank) for part in parts)
-    return BlendTrainingSet.join([part.padded(size) for part in parts])
+    return BlendTrainingSet.join(parts)
 
 
 def fit_weights(
@@ -207,9 +206,7 @@ def fit_on_more(
     """
     if more is None:
         return warm
-    climbed = coordinate_ascent(more, warm, k, more.active_mask(excluded))
-    fitted = blend_fit.fit(more, "linear", options, 0, excluded, ascend_to=k)  # nothing of it is drawn
-    return max(climbed, fitted, key=lambda model: more.mean_ndcg(model.score(list(more.z), more.meta), k))
+    return blend_fit.fit_or_climb(more, warm, options, k, excluded)
 
 
 def fit_cold_weights(

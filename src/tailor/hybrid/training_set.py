@@ -47,7 +47,9 @@ class BlendTrainingSet:
 
     @classmethod
     def join(cls, parts: "Sequence[BlendTrainingSet]") -> "BlendTrainingSet":
-        """Put the users of several sets over the same items below each other."""
+        """Put the users of several sets below each other; sets over fewer items are padded."""
+        size = max(len(part.tie_rank) for part in parts)
+        parts = [part if len(part.tie_rank) == size else part.padded(size) for part in parts]
         first = parts[0]
         users = np.vstack([part.meta.users for part in parts])
         new_to = np.vstack([part.meta.new_to for part in parts])
