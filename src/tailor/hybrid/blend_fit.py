@@ -132,7 +132,7 @@ def coordinate_ascent(
     return replace(model, base=climber.base)
 
 
-def fit_or_climb(
+def fit_linear(
     data: BlendTrainingSet, start: BlendModel, options: BlendOptions, k: int, excluded: tuple[str, ...] = ()
 ) -> BlendModel:
     """Return linear weights that were fitted on the data, or climbed there from others, whichever list better.

@@ -46,7 +46,7 @@ def fit_domain_weights(
     shares = choose_shares(lists, options, k, seed)
     rows = []
     for number, (part, share) in enumerate(zip(lists, shares, strict=True)):
-        weights = blend_fit.fit_or_climb(part, shared, options, k).base if share else shared.base
+        weights = blend_fit.fit_linear(part, shared, options, k).base if share else shared.base
         rows.append(_between(shared.base, weights, share))
         log.info("Domain %d: weights of all lists and, with share %g, of its %d lists", number, share, part.n_users)
     return np.stack(rows) if any(shares) else np.zeros((0, 0), np.float32)
@@ -75,7 +75,7 @@ def choose_shares(lists: Sequence[BlendTrainingSet], options: BlendOptions, k: i
         for number, part in enumerate(lists):
             if part.n_users < LEAST_LISTS:
                 continue
-            weights = blend_fit.fit_or_climb(fitted_on[number], shared, options, k).base
+            weights = blend_fit.fit_linear(fitted_on[number], shared, options, k).base
             others = halves[number][1 - side]
             held_out = part.take(others)
             for place, share in enumerate(tried):

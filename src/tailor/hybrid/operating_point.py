@@ -206,7 +206,7 @@ def fit_on_more(
     """
     if more is None:
         return warm
-    return blend_fit.fit_or_climb(more, warm, options, k, excluded)
+    return blend_fit.fit_linear(more, warm, options, k, excluded)
 
 
 def fit_cold_weights(
